@@ -1,0 +1,180 @@
+"""The one bridge to torch: a recurrent layer in one direction as one opaque operator.
+
+``elman::recurrent`` has a backward (itself an operator, so that compilers see one node and not
+a loop over time), fake kernels that give shapes without computing, and second derivatives, which
+torch takes through the reference engine.  The cell travels as its text, so that an exported
+program is whole by itself.  Layers are in ``nn/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.backends import ENGINES, reference
+from elman.backends.plan import plan_of
+from elman.errors import ShapeError
+from elman.graph.sizes import Sizes
+
+
+@torch.library.custom_op("elman::recurrent", mutates_args=())
+def recurrent(
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    cell: str,
+    reverse: bool,
+    keep: bool,
+    backend: str,
+) -> list[Tensor]:
+    """Run a cell over x (time, batch, input): [y, last states ..., what backward keeps ...].
+
+    ``states`` are (batch, hidden), ``parameters`` in the order of the cell, ``lengths`` (batch,)
+    or ``None``; ``reverse`` runs from each row's last step to its first.
+    """
+    plan = plan_of(cell)
+    if lengths is not None and lengths.numel() and not _within(lengths, x.shape[0]):
+        raise ShapeError(
+            f"Recurrent({plan.cell.name}): lengths go from {int(lengths.min())} to "
+            f"{int(lengths.max())}, but x has {x.shape[0]} steps; give each row's true length."
+        )
+    y, last, kept = ENGINES[backend].forward(plan, x, states, parameters, lengths, reverse)
+    # torch forbids an operator to return what it was given, as no step at all would
+    last = [state.clone() for state in last]
+    return [y, *last, *(kept if keep else [])]
+
+
+def _within(lengths: Tensor, time: int) -> bool:
+    return bool(((lengths >= 0) & (lengths <= time)).all())
+
+
+@recurrent.register_fake
+def _(
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    cell: str,
+    reverse: bool,
+    keep: bool,
+    backend: str,
+) -> list[Tensor]:
+    time, batch, input_size = x.shape
+    hidden = states[0].shape[-1]
+    sizes = Sizes(input_size, hidden)
+    y = x.new_empty(time, batch, hidden)
+    kept = plan_of(cell).kept if keep else ()
+    return [
+        y,
+        *[torch.empty_like(state, memory_format=torch.contiguous_format) for state in states],
+        *[x.new_empty(time * batch, sizes.width((node.size,))) for node in kept],
+    ]
+
+
+@torch.library.custom_op("elman::recurrent_backward", mutates_args=())
+def recurrent_backward(
+    grad_y: Tensor,
+    grad_states: Sequence[Tensor],
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    kept: Sequence[Tensor],
+    cell: str,
+    reverse: bool,
+    backend: str,
+) -> list[Tensor]:
+    """The gradients [x, states ..., parameters ...] from those of the outputs."""
+    dx, dstates, dparameters = ENGINES[backend].backward(
+        plan_of(cell), grad_y, grad_states, x, parameters, lengths, kept, reverse
+    )
+    # torch forbids an operator to return what it was given, as no step at all would
+    return [dx, *[state.clone() for state in dstates], *dparameters]
+
+
+@recurrent_backward.register_fake
+def _(
+    grad_y: Tensor,
+    grad_states: Sequence[Tensor],
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    kept: Sequence[Tensor],
+    cell: str,
+    reverse: bool,
+    backend: str,
+) -> list[Tensor]:
+    contiguous = torch.contiguous_format
+    return [
+        torch.empty_like(tensor, memory_format=contiguous)
+        for tensor in (x, *states, *parameters)
+    ]
+
+
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    x, states, parameters, lengths, cell, reverse, keep, backend = inputs
+    kept = output[1 + len(states) :]
+    ctx.save_for_backward(x, *states, *parameters, lengths, *kept)
+    ctx.counts = (len(states), len(parameters))
+    ctx.options = (cell, reverse, keep, backend)
+
+
+def _backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
+    x, *rest = ctx.saved_tensors
+    num_states, num_parameters = ctx.counts
+    states, rest = rest[:num_states], rest[num_states:]
+    parameters, (lengths, *kept) = rest[:num_parameters], rest[num_parameters:]
+    cell, reverse, keep, backend = ctx.options
+    assert keep, "a layer that needs gradients was run without keeping what they need"
+    dx, *others = recurrent_backward(
+        grads[0], grads[1 : 1 + num_states], x, states, parameters, lengths, kept,
+        cell, reverse, backend,
+    )  # fmt: skip
+    return dx, others[:num_states], others[num_states:], None, None, None, None, None
+
+
+recurrent.register_autograd(_backward, setup_context=_save_for_backward)
+
+
+def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    grad_y, grad_states, x, states, parameters, lengths, kept, cell, reverse, _ = inputs
+    ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, lengths)
+    ctx.counts = (len(states), len(parameters), len(kept))
+    ctx.options = (cell, reverse)
+
+
+def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
+    """Second derivatives: the reference engine, forward and backward, by torch's autograd."""
+    num_states, num_parameters, num_kept = ctx.counts
+    *tensors, lengths = ctx.saved_tensors
+    cell, reverse = ctx.options
+    plan = plan_of(cell)
+    with torch.enable_grad():
+        inputs = [tensor.detach().requires_grad_() for tensor in tensors]
+        grad_y, *rest = inputs
+        grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
+        states, parameters = rest[:num_states], rest[num_states:]
+        _, _, kept = reference.forward(plan, x, states, parameters, lengths, reverse)
+        dx, dstates, dparameters = reference.backward(
+            plan, grad_y, grad_states, x, parameters, lengths, kept, reverse
+        )
+        outputs = [(o, g) for o, g in zip([dx, *dstates, *dparameters], grads, strict=True)]
+        outputs = [(o, g) for o, g in outputs if g is not None and o.requires_grad]
+        found = torch.autograd.grad(
+            [o for o, _ in outputs], inputs, [g for _, g in outputs],
+            allow_unused=True, materialize_grads=True,
+        )  # fmt: skip
+    dgrad_y, *others = found
+    dgrad_states, (ddx, *others) = others[:num_states], others[num_states:]
+    return (
+        dgrad_y, dgrad_states, ddx, others[:num_states], others[num_states:],
+        None, [None] * num_kept, None, None, None,
+    )  # fmt: skip
+
+
+recurrent_backward.register_autograd(_second_backward, setup_context=_save_for_second_backward)

@@ -1,0 +1,39 @@
+"""The language of cells: from equations in Python to a graph of one step.
+
+It knows neither torch nor llvmlite.  Read ``node.py`` first, then ``ops.py`` (the table of
+operations) and ``trace.py`` (the ``@cell`` decorator).
+"""
+
+from elman.graph.cell import Cell, Parameter
+from elman.graph.ops import (
+    exp,
+    layer_norm,
+    log,
+    maximum,
+    minimum,
+    relu,
+    sigmoid,
+    softplus,
+    tanh,
+    where,
+)
+from elman.graph.text import read_cell, write_cell
+from elman.graph.trace import cell
+
+__all__ = [
+    "Cell",
+    "Parameter",
+    "cell",
+    "exp",
+    "layer_norm",
+    "log",
+    "maximum",
+    "minimum",
+    "read_cell",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "tanh",
+    "where",
+    "write_cell",
+]

@@ -1,0 +1,113 @@
+"""A cell: the step graph of a recurrent layer, with the names that its author gave.
+
+A cell is a value: immutable, comparable by ``==`` on its text, safe to copy, and written to and
+read from JSON (``text.py``) without running any code.  ``trace.py`` makes one from a Python
+function; ``show.py`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from elman.graph.node import Node, Size, ancestors
+from elman.graph.sizes import Sizes
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A learned parameter of a cell: ``W.f`` is ``Parameter("W", "f", "matrix", columns)``."""
+
+    family: str
+    gate: str
+    kind: Literal["matrix", "vector"]
+    #: the sizes of the operands that a matrix meets, in the order written; empty for a vector
+    columns: tuple[Size, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name as the equations write it, which is also its name in a ``state_dict``."""
+        return f"{self.family}.{self.gate}"
+
+    def shape(self, sizes: Sizes) -> tuple[int, ...]:
+        """(hidden, total size of the operands) of a matrix, (hidden,) of a vector."""
+        if self.kind == "vector":
+            return (sizes.hidden,)
+        return (sizes.hidden, sizes.width(self.columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The equations of one step: from the input and the states to the next states.
+
+    ``states`` and ``next_states`` go together; the first state is what a layer puts out.
+    ``names`` holds the author's names of values in the author's order, ``start`` the value that a
+    parameter begins training with where it is not the usual one, ``doc`` the docstring.
+
+    >>> from elman.cells import gru
+    >>> gru.states
+    ('h',)
+    >>> [parameter.key for parameter in gru.parameters]
+    ['W.z', 'W.r', 'W.h', 'b.z', 'b.r', 'b.h']
+    """
+
+    name: str
+    input: str
+    states: tuple[str, ...]
+    next_states: tuple[Node, ...]
+    parameters: tuple[Parameter, ...]
+    gates: tuple[str, ...]
+    names: Mapping[Node, str] = field(default_factory=dict)
+    start: Mapping[str, float] = field(default_factory=dict)
+    doc: str = ""
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node of the step, operands first."""
+        return ancestors(self.next_states)
+
+    @cached_property
+    def text(self) -> str:
+        """The whole cell as one line of JSON; ``elman.graph.text.read_cell`` reads it back."""
+        from elman.graph.text import write_cell
+
+        return write_cell(self)
+
+    def without(self, family: str) -> Cell:
+        """The same cell without a family of vectors, as ``bias=False`` leaves out ``b``."""
+        from elman.graph.trace import without_family
+
+        return without_family(self, family)
+
+    def latex(self) -> str:
+        """The equations as LaTeX, one line each, aligned at the equals sign."""
+        from elman.graph.show import latex
+
+        return latex(self)
+
+    def __str__(self) -> str:
+        from elman.graph.show import text
+
+        return text(self)
+
+    def __repr__(self) -> str:
+        return f"<cell {self.name}: states {', '.join(self.states)}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cell) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __copy__(self) -> Cell:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Cell:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from elman.graph.text import read_cell
+
+        return read_cell, (self.text,)

@@ -1,0 +1,229 @@
+"""The table of operations: one row says all that Elman knows of an operation.
+
+To add an operation, add a row (and, where users write it as a function, a line beneath the
+table).  A row's ``evaluate`` is written with ``Mathematics``, the short list of functions that
+each engine supplies; so a new row runs, differentiates and prints everywhere at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from elman.graph.node import OPERATIONS, Node, Operand, Operation, apply
+from elman.graph.sizes import Block, blocks, declared, elementwise, fixed, product
+
+#: Added to the variance in layer normalisation (Ba, Kiros and Hinton 2016), as torch.nn does.
+LAYER_NORM_EPSILON = 1e-5
+
+Value = Any
+
+
+class Mathematics(Protocol):
+    """What an engine supplies; ``mean`` is over the last axis and keeps it."""
+
+    def add(self, a: Value, b: Value) -> Value: ...
+    def subtract(self, a: Value, b: Value) -> Value: ...
+    def multiply(self, a: Value, b: Value) -> Value: ...
+    def divide(self, a: Value, b: Value) -> Value: ...
+    def negate(self, a: Value) -> Value: ...
+    def exp(self, a: Value) -> Value: ...
+    def log(self, a: Value) -> Value: ...
+    def softplus(self, a: Value) -> Value: ...
+    def tanh(self, a: Value) -> Value: ...
+    def sigmoid(self, a: Value) -> Value: ...
+    def relu(self, a: Value) -> Value: ...
+    def maximum(self, a: Value, b: Value) -> Value: ...
+    def minimum(self, a: Value, b: Value) -> Value: ...
+    def greater(self, a: Value, b: Value) -> Value: ...
+    def at_least(self, a: Value, b: Value) -> Value: ...
+    def where(self, condition: Value, a: Value, b: Value) -> Value: ...
+    def mean(self, a: Value) -> Value: ...
+    def rsqrt(self, a: Value, offset: float) -> Value: ...
+
+
+def _normalise(m: Mathematics, a: Value) -> tuple[Value, Value]:
+    """``a`` with mean 0 and variance 1 over its last axis, and the factor that made it so."""
+    centred = m.subtract(a, m.mean(a))
+    scale = m.rsqrt(m.mean(m.multiply(centred, centred)), LAYER_NORM_EPSILON)
+    return m.multiply(centred, scale), scale
+
+
+def _layer_norm_gradient(m: Mathematics, g: Value, a: Value) -> Value:
+    y, scale = _normalise(m, a)
+    along = m.multiply(y, m.mean(m.multiply(g, y)))
+    return m.multiply(scale, m.subtract(m.subtract(g, m.mean(g)), along))
+
+
+def _larger_takes_all(g: Node, winner: Node, loser: Node) -> Node:
+    """The adjoint of the winner of a maximum or minimum; a tie shares it, as in torch."""
+    return apply("where", winner > loser, g, apply("where", loser > winner, 0.0, g * 0.5))
+
+
+def _transposed(g: Node, operands: tuple[Node, ...]) -> tuple[Node | None, ...]:
+    """The adjoint of each operand of a product: its block of the matrix, transposed, times g."""
+    sizes = tuple([operand.size for operand in operands[1:]])
+    return (
+        None,
+        *[
+            apply("transposed_product", operands[0], g, attribute=(Block(sizes[:k], sizes[k]),))
+            for k in range(len(sizes))
+        ],
+    )
+
+
+TABLE = (
+    # leaves
+    Operation("input", fixed("input"), text="x", latex=r"x_t"),
+    Operation("state", fixed("hidden")),
+    Operation("vector", fixed("hidden")),
+    Operation("matrix", fixed("matrix")),
+    Operation("adjoint", declared),
+    Operation("constant", fixed("one")),
+    # products; `block_product` and `transposed_product` are written by passes, not by users
+    Operation("product", product, lambda g, y, v: _transposed(g, v)),
+    Operation(
+        "block_product", fixed("hidden"),
+        lambda g, y, v: (None, apply("transposed_product", v[0], g, attribute=(y.attribute,))),
+    ),
+    Operation("transposed_product", blocks),
+    # arithmetic
+    Operation(
+        "add", elementwise, lambda g, y, v: (g, g),
+        lambda m, a, b: m.add(a, b), "{0} + {1}", "{0} + {1}", 4,
+    ),
+    Operation(
+        "subtract", elementwise, lambda g, y, v: (g, -g),
+        lambda m, a, b: m.subtract(a, b), "{0} - {1}", "{0} - {1}", 4,
+    ),
+    Operation(
+        "multiply", elementwise, lambda g, y, v: (g * v[1], g * v[0]),
+        lambda m, a, b: m.multiply(a, b), "{0} * {1}", r"{0} \odot {1}", 5,
+    ),
+    Operation(
+        "divide", elementwise, lambda g, y, v: (g / v[1], -(g * y) / v[1]),
+        lambda m, a, b: m.divide(a, b), "{0} / {1}", r"{0} / {1}", 5,
+    ),
+    Operation(
+        "negate", elementwise, lambda g, y, v: (-g,),
+        lambda m, a: m.negate(a), "-{0}", "-{0}", 6,
+    ),
+    # functions
+    Operation(
+        "sigmoid", elementwise, lambda g, y, v: (g * (y * (1 - y)),),
+        lambda m, a: m.sigmoid(a), "σ({0})", r"\sigma({0})",
+    ),
+    Operation(
+        "tanh", elementwise, lambda g, y, v: (g * (1 - y * y),),
+        lambda m, a: m.tanh(a), "tanh({0})", r"\tanh({0})",
+    ),
+    Operation(
+        "relu", elementwise, lambda g, y, v: (apply("where", y > 0, g, 0.0),),
+        lambda m, a: m.relu(a), "relu({0})", r"\operatorname{{relu}}({0})",
+    ),
+    Operation(
+        "exp", elementwise, lambda g, y, v: (g * y,),
+        lambda m, a: m.exp(a), "exp({0})", r"\exp({0})",
+    ),
+    Operation(
+        "log", elementwise, lambda g, y, v: (g / v[0],),
+        lambda m, a: m.log(a), "log({0})", r"\log({0})",
+    ),
+    Operation(
+        "softplus", elementwise, lambda g, y, v: (g * apply("sigmoid", v[0]),),
+        lambda m, a: m.softplus(a), "softplus({0})", r"\operatorname{{softplus}}({0})",
+    ),
+    Operation(
+        "maximum", elementwise,
+        lambda g, y, v: (_larger_takes_all(g, v[0], v[1]), _larger_takes_all(g, v[1], v[0])),
+        lambda m, a, b: m.maximum(a, b), "max({0}, {1})", r"\max({0}, {1})",
+    ),
+    Operation(
+        "minimum", elementwise,
+        lambda g, y, v: (_larger_takes_all(g, v[1], v[0]), _larger_takes_all(g, v[0], v[1])),
+        lambda m, a, b: m.minimum(a, b), "min({0}, {1})", r"\min({0}, {1})",
+    ),
+    # conditions: their own adjoint is zero almost everywhere
+    Operation(
+        "greater", elementwise, lambda g, y, v: (None, None),
+        lambda m, a, b: m.greater(a, b), "{0} > {1}", "{0} > {1}", 2,
+    ),
+    Operation(
+        "at_least", elementwise, lambda g, y, v: (None, None),
+        lambda m, a, b: m.at_least(a, b), "{0} >= {1}", r"{0} \geq {1}", 2,
+    ),
+    Operation(
+        "where", elementwise,
+        lambda g, y, v: (None, apply("where", v[0], g, 0.0), apply("where", v[0], 0.0, g)),
+        lambda m, c, a, b: m.where(c, a, b),
+        "where({0}, {1}, {2})", r"\operatorname{{where}}({0}, {1}, {2})",
+    ),
+    # reductions over the vector
+    Operation(
+        "layer_norm", elementwise,
+        lambda g, y, v: (apply("layer_norm_gradient", g, v[0]),),
+        lambda m, a: _normalise(m, a)[0], "layer_norm({0})", r"\operatorname{{LN}}({0})",
+    ),
+    Operation(
+        "layer_norm_gradient", elementwise, None,
+        _layer_norm_gradient, "layer_norm_gradient({0}, {1})",
+        r"\operatorname{{LN}}'({0}, {1})",
+    ),
+)  # fmt: skip
+
+OPERATIONS.update({row.name: row for row in TABLE})
+
+#: The operations that a step graph begins with; they have no operands.
+LEAVES = frozenset({"input", "state", "vector", "matrix", "adjoint", "constant"})
+
+
+def sigmoid(a: Operand) -> Node:
+    """σ(a) = eᵃ / (1 + eᵃ), element by element."""
+    return apply("sigmoid", a)
+
+
+def tanh(a: Operand) -> Node:
+    """The hyperbolic tangent, element by element."""
+    return apply("tanh", a)
+
+
+def relu(a: Operand) -> Node:
+    """max(a, 0), element by element; its derivative at 0 is 0."""
+    return apply("relu", a)
+
+
+def exp(a: Operand) -> Node:
+    """eᵃ, element by element."""
+    return apply("exp", a)
+
+
+def log(a: Operand) -> Node:
+    """The natural logarithm, element by element."""
+    return apply("log", a)
+
+
+def softplus(a: Operand) -> Node:
+    """log(1 + eᵃ), element by element, without overflow."""
+    return apply("softplus", a)
+
+
+def maximum(a: Operand, b: Operand) -> Node:
+    """The larger of two values, element by element."""
+    return apply("maximum", a, b)
+
+
+def minimum(a: Operand, b: Operand) -> Node:
+    """The smaller of two values, element by element."""
+    return apply("minimum", a, b)
+
+
+def where(condition: Operand, a: Operand, b: Operand) -> Node:
+    """``a`` where the condition (``x > y``, ``x <= y`` ...) holds, ``b`` elsewhere."""
+    return apply("where", condition, a, b)
+
+
+def layer_norm(a: Operand) -> Node:
+    """``a`` with mean 0 and variance 1 over its units (Ba, Kiros and Hinton 2016).
+
+    Gain and bias are the cell's own vectors: ``p.f * layer_norm(W.f @ [h, x]) + b.f``.
+    """
+    return apply("layer_norm", a)

@@ -1,0 +1,89 @@
+"""A cell as one line of JSON, and back.
+
+This is how a trained model keeps its cell, how torch's operator is told which cell to run and
+what kernels are cached under.  Reading it runs no code.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from elman.errors import CellError
+from elman.graph.cell import Cell, Parameter
+from elman.graph.node import Node, intern
+from elman.graph.ops import OPERATIONS
+from elman.graph.verify import verify
+
+FORMAT = 1
+
+
+def write_cell(cell: Cell) -> str:
+    """One line of JSON with everything that a ``Cell`` holds."""
+    index = {node: position for position, node in enumerate(cell.nodes)}
+    record = {
+        "format": FORMAT,
+        "name": cell.name,
+        "input": cell.input,
+        "states": cell.states,
+        "gates": cell.gates,
+        "parameters": [[p.family, p.gate, p.kind, p.columns] for p in cell.parameters],
+        "nodes": [
+            [node.operation, [index[operand] for operand in node.operands], node.attribute]
+            for node in cell.nodes
+        ],
+        "next": [index[node] for node in cell.next_states],
+        "names": {index[node]: name for node, name in cell.names.items()},
+        "start": dict(cell.start),
+        "doc": cell.doc,
+    }
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=1024)
+def read_cell(text: str) -> Cell:
+    """The cell that ``write_cell`` wrote; ``CellError`` when the text is something else.
+
+    >>> from elman.cells import lstm
+    >>> read_cell(write_cell(lstm)) == lstm
+    True
+    """
+    try:
+        record = json.loads(text)
+        found = record["format"]
+        if found != FORMAT:
+            raise CellError(
+                f"a saved cell has format {found}, and this version of Elman reads format "
+                f"{FORMAT}; upgrade Elman to read it."
+            )
+        nodes: list[Node] = []
+        for operation, operands, attribute in record["nodes"]:
+            if operation not in OPERATIONS:
+                raise CellError(
+                    f"a saved cell uses the operation {operation!r}, which this version of Elman "
+                    "does not have; upgrade Elman to read it."
+                )
+            nodes.append(intern(operation, tuple([nodes[k] for k in operands]), _value(attribute)))
+        cell = Cell(
+            name=record["name"],
+            input=record["input"],
+            states=tuple(record["states"]),
+            next_states=tuple([nodes[k] for k in record["next"]]),
+            parameters=tuple([Parameter(f, g, k, tuple(c)) for f, g, k, c in record["parameters"]]),
+            gates=tuple(record["gates"]),
+            names={nodes[int(k)]: name for k, name in record["names"].items()},
+            start=record["start"],
+            doc=record["doc"],
+        )
+    except CellError:
+        raise
+    except Exception as error:
+        raise CellError(f"a saved cell cannot be read ({error}); the file is damaged.") from error
+    verify(cell)
+    return cell
+
+
+def _value(attribute: Any) -> Any:
+    """JSON has lists where attributes are tuples."""
+    return tuple(attribute) if isinstance(attribute, list) else attribute

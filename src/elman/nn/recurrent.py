@@ -1,0 +1,268 @@
+"""``Recurrent``: a layer, or a stack of them, of any cell.
+
+What a module adds to ``stack.py`` is parameters: their names, their first values and their
+place in the ``state_dict``.  Modules with torch.nn's names and weights are in
+``torch_layers.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import overload
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from elman.backends import choose
+from elman.errors import OptionError
+from elman.graph import Cell
+from elman.graph.cell import Parameter
+from elman.graph.sizes import Sizes
+from elman.nn.stack import Lengths, Stack, State
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer of any cell: ``layer(x)`` runs it over sequences, ``step`` one step.
+
+    ``cell`` is a value such as ``elman.cells.lstm`` or one of your own.  ``num_layers`` are
+    stacked; ``bidirectional`` runs each in both directions and puts the outputs side by side.
+    ``bias=False`` leaves the vectors ``b`` out of the equations.  ``dropout`` falls on the
+    outputs between layers in training.  ``truncate=k`` cuts backpropagation through time every
+    k steps, with the state carried on (SPEC 6.3).  ``backend`` is "auto" or an engine's name.
+
+    Parameters are called ``layers.{k}.{d}.W.f``: layer k, direction d, letters of the equation.
+    A matrix begins orthogonal where it meets a state and Glorot-uniform where it meets the input
+    (Saxe et al. 2014; Glorot and Bengio 2010); biases begin at zero, except where the cell says
+    otherwise, as an LSTM's forget gate does (Jozefowicz et al. 2015).
+
+    Raises ``OptionError`` for an option that cannot be, ``ShapeError`` for tensors that do not
+    fit.
+
+    >>> import torch, elman
+    >>> layer = elman.Recurrent(elman.cells.lstm, 10, 20)
+    >>> y, (h, c) = layer(torch.randn(7, 3, 10), lengths=torch.tensor([7, 2, 5]))
+    >>> y.shape, h.shape, bool((y[2:, 1] == 0).all())
+    (torch.Size([7, 3, 20]), torch.Size([1, 3, 20]), True)
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        batch_first: bool = False,
+        bias: bool = True,
+        dropout: float = 0.0,
+        truncate: int | None = None,
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(cell, Cell):
+            raise OptionError(
+                f"Recurrent: cell is {cell!r}; pass a cell such as elman.cells.lstm, or find one "
+                "by its name in elman.cells.CATALOGUE."
+            )
+        self.cell = cell if bias else cell.without("b")
+        self.stack = Stack(
+            cell=self.cell,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            batch_first=batch_first,
+            dropout=dropout,
+            truncate=truncate,
+            backend=backend,
+        )
+        self.layers = nn.ModuleList(
+            [
+                nn.ModuleList(
+                    [
+                        _Direction(self.cell, self._sizes(k), device, dtype)
+                        for _ in range(self.stack.directions)
+                    ]
+                )
+                for k in range(num_layers)
+            ]
+        )
+        self.reset_parameters()
+
+    @property
+    def input_size(self) -> int:
+        """How many features x has."""
+        return self.stack.input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """How many units each layer has in each direction."""
+        return self.stack.hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """How many features y has: hidden_size, twice that in both directions."""
+        return self.stack.hidden_size * self.stack.directions
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers are stacked."""
+        return self.stack.num_layers
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether each layer runs in both directions."""
+        return self.stack.bidirectional
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether x is (batch, time, input)."""
+        return self.stack.batch_first
+
+    def reset_parameters(self) -> None:
+        """Draw first values for all parameters anew."""
+        for k, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.ModuleList)
+            for direction in layer:
+                assert isinstance(direction, _Direction)
+                direction.reset(self.cell, self._sizes(k))
+
+    @overload
+    def forward(
+        self,
+        x: Float[Tensor, "time batch input"],
+        state: State | None = None,
+        *,
+        lengths: Lengths | None = None,
+    ) -> tuple[Float[Tensor, "time batch output"], State]: ...
+    @overload
+    def forward(
+        self, x: PackedSequence, state: State | None = None, *, lengths: None = None
+    ) -> tuple[PackedSequence, State]: ...
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        state: State | None = None,
+        *,
+        lengths: Lengths | None = None,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run over whole sequences; returns the outputs and the states at each row's last step.
+
+        ``x`` is (time, batch, input), (batch, time, input) with ``batch_first``, (time, input)
+        for one sequence, or a ``PackedSequence``.  ``state`` holds a tensor (num_layers *
+        directions, batch, hidden) for each state of the cell, zeros where it is ``None``.
+        ``lengths`` (batch,) are the rows' true lengths, in any order, 0 allowed: past it, y is
+        zero and the state stays as it was.
+        """
+        parameters = [d.in_order(self.cell) for d in self._directions()]
+        return self.stack.run(parameters, x, state, lengths, self.training)
+
+    def step(
+        self,
+        x: Float[Tensor, "batch input"],
+        state: State | None = None,
+    ) -> tuple[Float[Tensor, "batch hidden"], State]:
+        """Run one time step: ``x`` is (batch, input); returns its output and the next state.
+
+        Raises ``OptionError`` for a bidirectional layer, which cannot know the future.
+
+        >>> import torch, elman
+        >>> layer = elman.Recurrent(elman.cells.gru, 10, 20)
+        >>> state = None
+        >>> for x in torch.randn(5, 1, 10):
+        ...     y, state = layer.step(x, state)
+        """
+        if self.bidirectional:
+            raise OptionError(
+                f"{self.stack.title}: a bidirectional layer cannot run step by step, since its "
+                "output depends on later steps."
+            )
+        sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
+        y, state = self(sequence, state)
+        return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
+
+    def backend_report(self) -> str:
+        """Which engine runs this layer, and why."""
+        chosen = choose(self.stack.backend)
+        why = "asked for" if self.stack.backend == chosen else "the engine of this version"
+        return f"{self.stack.title}: {chosen} engine ({why})."
+
+    def __repr__(self) -> str:
+        stack = self.stack
+        parts = [self.cell.name, str(stack.input_size), str(stack.hidden_size)]
+        parts += [f"num_layers={stack.num_layers}"] if stack.num_layers > 1 else []
+        parts += [name for name in ("bidirectional", "batch_first") if getattr(stack, name)]
+        parts += [f"dropout={stack.dropout}"] if stack.dropout else []
+        parts += [f"truncate={stack.truncate}"] if stack.truncate else []
+        return f"Recurrent({', '.join(parts)})"
+
+    def _sizes(self, layer: int) -> Sizes:
+        return Sizes(self.stack.layer_input_size(layer), self.stack.hidden_size)
+
+    def _directions(self) -> Sequence[_Direction]:
+        found = []
+        for layer in self.layers:
+            assert isinstance(layer, nn.ModuleList)
+            for direction in layer:
+                assert isinstance(direction, _Direction)
+                found.append(direction)
+        return found
+
+
+class _Direction(nn.Module):
+    """The parameters of one layer in one direction: ``W.f`` is attribute f of attribute W."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        sizes: Sizes,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        families: dict[str, dict[str, Tensor]] = {}
+        for p in cell.parameters:
+            tensor = torch.empty(p.shape(sizes), device=device, dtype=dtype)
+            families.setdefault(p.family, {})[p.gate] = nn.Parameter(tensor)
+        for family, members in families.items():
+            ordered = nn.ParameterDict()
+            for gate, tensor in members.items():  # one by one: update() would sort them
+                ordered[gate] = tensor
+            self.add_module(family, ordered)
+
+    def in_order(self, cell: Cell) -> list[Tensor]:
+        """The tensors in the order of the cell's parameters."""
+        return [self._tensor(p) for p in cell.parameters]
+
+    @torch.no_grad()
+    def reset(self, cell: Cell, sizes: Sizes) -> None:
+        """First values; see ``Recurrent``."""
+        for p in cell.parameters:
+            tensor = self._tensor(p)
+            if p.key in cell.start:
+                tensor.fill_(cell.start[p.key])
+            elif p.kind == "matrix":
+                for size, block in zip(
+                    p.columns, tensor.split([sizes.width((s,)) for s in p.columns], 1), strict=True
+                ):
+                    if size == "input":
+                        nn.init.xavier_uniform_(block)
+                    else:
+                        nn.init.orthogonal_(block)
+            elif p.family == "b":
+                tensor.zero_()
+            else:
+                bound = 1 / math.sqrt(sizes.hidden)
+                tensor.uniform_(-bound, bound)
+
+    def _tensor(self, p: Parameter) -> Tensor:
+        family = self.get_submodule(p.family)
+        assert isinstance(family, nn.ParameterDict)
+        tensor: Tensor = family[p.gate]
+        return tensor

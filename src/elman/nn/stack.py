@@ -1,0 +1,241 @@
+"""Layers on layers, in one direction or both: what every recurrent module does with tensors.
+
+Here the shapes that users bring (batch first, unbatched, packed, ragged, with or without a
+starting state) become the one shape that the operator of ``autograd.py`` takes, and back.
+Modules with parameters are in ``recurrent.py`` and ``torch_layers.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from elman.autograd import recurrent
+from elman.backends import choose
+from elman.errors import OptionError, ShapeError
+from elman.graph import Cell
+
+State = tuple[Tensor, ...]
+Lengths = Tensor | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """How the layers of a recurrent module stand on each other."""
+
+    cell: Cell
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bidirectional: bool
+    batch_first: bool
+    dropout: float
+    truncate: int | None
+    backend: str
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "hidden_size", "num_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise OptionError(
+                    f"{self.title}: {name} is {value!r}; it must be a whole number, 1 or more."
+                )
+        if not 0 <= self.dropout <= 1:
+            raise OptionError(
+                f"{self.title}: dropout is {self.dropout!r}; it is a probability from 0 to 1."
+            )
+        if self.truncate is not None and self.truncate < 1:
+            raise OptionError(
+                f"{self.title}: truncate is {self.truncate!r}; it must be 1 step or more, or None."
+            )
+        choose(self.backend)
+
+    @property
+    def title(self) -> str:
+        """How error messages call the module."""
+        return f"Recurrent({self.cell.name})"
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 for a bidirectional module."""
+        return 2 if self.bidirectional else 1
+
+    def layer_input_size(self, layer: int) -> int:
+        """What the layer reads: the module's input, or all directions of the layer below."""
+        return self.input_size if layer == 0 else self.hidden_size * self.directions
+
+    def run(
+        self,
+        parameters: Sequence[Sequence[Tensor]],
+        x: Tensor | PackedSequence,
+        state: State | None,
+        lengths: Lengths | None,
+        training: bool,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ..."""
+        if isinstance(x, PackedSequence):
+            return self._run_packed(parameters, x, state, lengths, training)
+        self._check_input(x, parameters)
+        unbatched = x.dim() == 2
+        if unbatched:
+            x = x.unsqueeze(1)
+            state = None if state is None else tuple([s.unsqueeze(-2) for s in state])
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        time, batch = x.shape[0], x.shape[1]
+        row_lengths = self._check_lengths(lengths, batch)
+        first = self._starting_state(state, x, batch)
+        y, last = self._run_layers(parameters, x, first, row_lengths, training)
+        if unbatched:
+            return y.squeeze(1), tuple([s.squeeze(1) for s in last])
+        return (y.transpose(0, 1) if self.batch_first else y), last
+
+    def _run_packed(
+        self,
+        parameters: Sequence[Sequence[Tensor]],
+        x: PackedSequence,
+        state: State | None,
+        lengths: Lengths | None,
+        training: bool,
+    ) -> tuple[PackedSequence, State]:
+        if lengths is not None:
+            raise OptionError(
+                f"{self.title}: a PackedSequence brings its own lengths; leave out lengths=."
+            )
+        padded, row_lengths = pad_packed_sequence(x)
+        self._check_input(padded, parameters)
+        first = self._starting_state(state, padded, padded.shape[1])
+        y, last = self._run_layers(parameters, padded, first, row_lengths, training)
+        if x.sorted_indices is None:
+            return pack_padded_sequence(y, row_lengths, enforce_sorted=True), last
+        packed = pack_padded_sequence(
+            y.index_select(1, x.sorted_indices), row_lengths[x.sorted_indices.cpu()]
+        )
+        return (
+            PackedSequence(packed.data, packed.batch_sizes, x.sorted_indices, x.unsorted_indices),
+            last,
+        )
+
+    def _run_layers(
+        self,
+        parameters: Sequence[Sequence[Tensor]],
+        x: Tensor,  # time batch input
+        first: State,
+        lengths: Tensor | None,
+        training: bool,
+    ) -> tuple[Tensor, State]:
+        last: list[list[Tensor]] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in range(self.directions):
+                k = layer * self.directions + direction
+                start = [state[k] for state in first]
+                y, final = self._run_direction(parameters[k], x, start, lengths, direction == 1)
+                outputs.append(y)
+                last.append(final)
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            if self.dropout and training and layer < self.num_layers - 1:
+                x = torch.nn.functional.dropout(x, self.dropout)
+        return x, tuple([torch.stack(states) for states in zip(*last, strict=True)])
+
+    def _run_direction(
+        self,
+        parameters: Sequence[Tensor],
+        x: Tensor,  # time batch input
+        states: list[Tensor],  # batch hidden
+        lengths: Tensor | None,
+        reverse: bool,
+    ) -> tuple[Tensor, list[Tensor]]:
+        keep = torch.is_grad_enabled() and any(
+            [t.requires_grad for t in (x, *states, *parameters)]
+        )
+        time = x.shape[0]
+        size = time if self.truncate is None else self.truncate
+        if time <= size:
+            return self._call(parameters, x, states, lengths, reverse, keep)
+        starts = range(0, time, size)
+        outputs: dict[int, Tensor] = {}
+        for start in reversed(starts) if reverse else starts:
+            part = None if lengths is None else (lengths - start).clamp(0, min(size, time - start))
+            if outputs:
+                states = [state.detach() for state in states]
+            outputs[start], states = self._call(
+                parameters, x[start : start + size], states, part, reverse, keep
+            )
+        return torch.cat([outputs[start] for start in starts]), states
+
+    def _call(
+        self,
+        parameters: Sequence[Tensor],
+        x: Tensor,
+        states: list[Tensor],
+        lengths: Tensor | None,
+        reverse: bool,
+        keep: bool,
+    ) -> tuple[Tensor, list[Tensor]]:
+        results = recurrent(
+            x, states, parameters, lengths, self.cell.text, reverse, keep, choose(self.backend)
+        )
+        return results[0], results[1 : 1 + len(states)]
+
+    def _check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:
+        if x.dim() not in (2, 3):
+            shape = "(batch, time, input)" if self.batch_first else "(time, batch, input)"
+            raise ShapeError(
+                f"{self.title}: x has {x.dim()} axes, {tuple(x.shape)}; it must be {shape}, or "
+                "(time, input) for one sequence."
+            )
+        if x.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"{self.title}: x ends in {x.shape[-1]} features, but input_size is "
+                f"{self.input_size}."
+            )
+        for tensor in (t for group in parameters for t in group):
+            if x.dtype != tensor.dtype or x.device != tensor.device:
+                raise ShapeError(
+                    f"{self.title}: x is {x.dtype} on {x.device}, but the parameters are "
+                    f"{tensor.dtype} on {tensor.device}; convert one with .to(...)."
+                )
+
+    def _check_lengths(self, lengths: Lengths | None, batch: int) -> Tensor | None:
+        if lengths is None:
+            return None
+        lengths = torch.as_tensor(lengths)
+        if lengths.dtype.is_floating_point or lengths.dtype in (torch.bool, torch.complex64):
+            raise ShapeError(
+                f"{self.title}: lengths are {lengths.dtype}; they must be whole numbers."
+            )
+        if lengths.shape != (batch,):
+            raise ShapeError(
+                f"{self.title}: lengths has the shape {tuple(lengths.shape)}, but x has {batch} "
+                f"{'row' if batch == 1 else 'rows'}; give one length for each, ({batch},)."
+            )
+        return lengths.to("cpu", torch.int64)
+
+    def _starting_state(self, state: State | None, x: Tensor, batch: int) -> State:
+        names = self.cell.states
+        shape = (self.num_layers * self.directions, batch, self.hidden_size)
+        if state is None:
+            return tuple([x.new_zeros(shape) for _ in names])
+        if isinstance(state, Tensor) or len(state) != len(names):
+            came = "a tensor" if isinstance(state, Tensor) else f"{len(state)} tensors"
+            raise ShapeError(
+                f"{self.title}: state is {came}; it must be a tuple with "
+                f"{len(names)} ({', '.join(names)})."
+            )
+        for name, tensor in zip(names, state, strict=True):
+            if tuple(tensor.shape) != shape:
+                raise ShapeError(
+                    f"{self.title}: the starting {name} has the shape {tuple(tensor.shape)}, but "
+                    f"(layers * directions, batch, hidden) is {shape}."
+                )
+            if tensor.dtype != x.dtype or tensor.device != x.device:
+                raise ShapeError(
+                    f"{self.title}: the starting {name} is {tensor.dtype} on {tensor.device}, but "
+                    f"x is {x.dtype} on {x.device}."
+                )
+        return tuple(state)

@@ -1,0 +1,162 @@
+"""torch.nn's recurrent weights as the cells' parameters, and back.
+
+torch.nn stacks its gates in one matrix for x and one for h, with a bias each (LSTM: i f g o,
+GRU: r z n).  A cell has a matrix for each gate, its columns in the order written, and one bias.
+So torch's weights become a cell's by cutting and adding; on the way back the second bias is
+zero, which computes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from elman import cells
+from elman.errors import OptionError
+from elman.graph import Cell
+from elman.nn.recurrent import Recurrent
+
+#: the cell that computes what a torch.nn module computes, by the module's ``mode``
+CELL_OF_MODE: dict[str, Cell] = {
+    "RNN_TANH": cells.rnn,
+    "RNN_RELU": cells.relu_rnn,
+    "LSTM": cells.lstm,
+    "GRU": cells.gru_reset_after,
+}
+
+#: the gates in torch.nn's order
+_TORCH_GATES = {"RNN_TANH": "a", "RNN_RELU": "a", "LSTM": "ifgo", "GRU": "rzn"}
+
+
+def cell_parameters(
+    mode: str, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
+) -> dict[str, Tensor]:
+    """A layer's parameters by key (``W.f``) from torch.nn's tensors; differentiable."""
+    gates = _TORCH_GATES[mode]
+    x, h = w_ih.chunk(len(gates)), w_hh.chunk(len(gates))
+    found = {f"W.{g}": torch.cat([h[k], x[k]], 1) for k, g in enumerate(gates)}
+    if b_ih is not None and b_hh is not None:
+        found |= {f"b.{g}": b for g, b in zip(gates, (b_ih + b_hh).chunk(len(gates)), strict=True)}
+    if mode == "GRU":  # the reset gate acts between the two products and their biases
+        found |= {"W.n": x[2], "W.m": h[2]}
+        if b_ih is not None and b_hh is not None:
+            found |= {"b.n": b_ih.chunk(3)[2], "b.m": b_hh.chunk(3)[2]}
+    return found
+
+
+def torch_parameters(mode: str, parameters: Mapping[str, Tensor], hidden: int) -> list[Tensor]:
+    """[w_ih, w_hh] or [w_ih, w_hh, b_ih, b_hh] of torch.nn from a layer's parameters by key."""
+    gates = _TORCH_GATES[mode]
+    if mode == "GRU":
+        x = [parameters[f"W.{g}"][:, hidden:] for g in "rz"] + [parameters["W.n"]]
+        h = [parameters[f"W.{g}"][:, :hidden] for g in "rz"] + [parameters["W.m"]]
+    else:
+        x = [parameters[f"W.{g}"][:, hidden:] for g in gates]
+        h = [parameters[f"W.{g}"][:, :hidden] for g in gates]
+    found = [torch.cat(x), torch.cat(h)]
+    if f"b.{gates[0]}" in parameters:
+        b_ih = torch.cat([parameters[f"b.{g}"] for g in gates])
+        b_hh = torch.zeros_like(b_ih)
+        if mode == "GRU":
+            b_hh[2 * hidden :] = parameters["b.m"]
+        found += [b_ih, b_hh]
+    return found
+
+
+def from_torch(module: nn.RNNBase) -> Recurrent:
+    """A ``Recurrent`` that computes what a torch.nn RNN, LSTM or GRU computes.
+
+    Raises ``OptionError`` for an LSTM with projections, which no cell of the catalogue has.
+
+    >>> import torch, elman
+    >>> theirs = torch.nn.GRU(4, 5, bidirectional=True)
+    >>> ours = elman.nn.from_torch(theirs)
+    >>> x = torch.randn(6, 2, 4)
+    >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
+    True
+    """
+    refuse_projection(module.proj_size)
+    example = module.weight_ih_l0
+    assert isinstance(example, Tensor)
+    layer = Recurrent(
+        CELL_OF_MODE[module.mode],
+        module.input_size,
+        module.hidden_size,
+        module.num_layers,
+        bidirectional=module.bidirectional,
+        batch_first=module.batch_first,
+        bias=module.bias,
+        dropout=module.dropout,
+        device=example.device,
+        dtype=example.dtype,
+    )
+    state: dict[str, Tensor] = {}
+    for position, tensors in enumerate(module.all_weights):
+        k, d = divmod(position, layer.stack.directions)
+        found = cell_parameters(module.mode, *tensors)
+        state |= {f"layers.{k}.{d}.{key}": tensor for key, tensor in found.items()}
+    layer.load_state_dict(state)
+    return layer
+
+
+def to_torch(layer: Recurrent) -> nn.RNNBase:
+    """The torch.nn module that computes what a ``Recurrent`` of the same cell computes.
+
+    Raises ``OptionError`` where torch.nn has no such cell.
+
+    >>> import torch, elman
+    >>> ours = elman.Recurrent(elman.cells.lstm, 4, 5, 2)
+    >>> theirs = elman.nn.to_torch(ours)
+    >>> x = torch.randn(6, 2, 4)
+    >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
+    True
+    """
+    modes = [m for m, cell in CELL_OF_MODE.items() if layer.cell in (cell, cell.without("b"))]
+    if not modes:
+        raise OptionError(
+            f"to_torch: torch.nn has no layer that computes {layer.cell.name}; it has "
+            f"{', '.join([cell.name for cell in CELL_OF_MODE.values()])}."
+        )
+    mode = modes[0]
+    example = next(layer.parameters())
+    kinds: dict[str, type[nn.RNNBase]] = {"LSTM": nn.LSTM, "GRU": nn.GRU}
+    options: dict[str, object] = {"nonlinearity": "relu"} if mode == "RNN_RELU" else {}
+    module = kinds.get(mode, nn.RNN)(
+        layer.input_size,
+        layer.hidden_size,
+        layer.num_layers,
+        bias=any([p.family == "b" for p in layer.cell.parameters]),
+        batch_first=layer.batch_first,
+        dropout=layer.stack.dropout,
+        bidirectional=layer.bidirectional,
+        device=example.device,
+        dtype=example.dtype,
+        **options,
+    )
+    ours = layer.state_dict()
+    with torch.no_grad():
+        for position, tensors in enumerate(module.all_weights):
+            k, d = divmod(position, layer.stack.directions)
+            prefix = f"layers.{k}.{d}."
+            mine = {key.removeprefix(prefix): t for key, t in ours.items() if key.startswith(prefix)}
+            for theirs, tensor in zip(
+                tensors, torch_parameters(mode, mine, layer.hidden_size), strict=True
+            ):
+                theirs.copy_(tensor)
+    return module
+
+
+def in_cell_order(cell: Cell, found: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    """The tensors as the cell's parameters come."""
+    return [found[p.key] for p in cell.parameters]
+
+
+def refuse_projection(proj_size: int) -> None:
+    """``OptionError`` unless there is no projection."""
+    if proj_size:
+        raise OptionError(
+            f"LSTM: proj_size is {proj_size}, but the states of a cell all have the hidden size; "
+            "leave proj_size at 0 and put a torch.nn.Linear behind the layer."
+        )

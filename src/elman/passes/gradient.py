@@ -1,0 +1,131 @@
+"""Reverse-mode differentiation of one step: a graph from a graph.
+
+Backpropagation through time runs this adjoint step for each time step from the last to the
+first: it takes dL/d(next states) and gives dL/d(states), dL/d(input) and what each parameter
+gathers.  The rules come from the table of operations.  A matrix's gradient is a sum over all
+steps of outer products, so the pass says only which: engines form them as one large product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from elman.graph.node import OPERATIONS, Node, ancestors, intern
+from elman.graph.sizes import Block
+from elman.passes.simplify import simplify
+
+ParameterKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class OuterProduct:
+    """A term of a matrix's gradient: dW[:, block] += gradient ⊗ operand, summed over steps."""
+
+    matrix: ParameterKey
+    block: Block
+    gradient: Node
+    operand: Node
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The adjoint step.
+
+    ``seeds`` are the leaves that stand for dL/d(next states).  ``states`` and ``input`` are
+    dL/d(previous states) and dL/dx, ``None`` where nothing depends on them.  ``vectors`` are the
+    terms of each vector's gradient, to be summed over steps and rows.
+    """
+
+    seeds: tuple[Node, ...]
+    states: tuple[Node | None, ...]
+    input: Node | None
+    vectors: Mapping[ParameterKey, Node]
+    products: tuple[OuterProduct, ...]
+
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """Every node that the adjoint step computes for somebody."""
+        outputs = [*self.states, self.input, *self.vectors.values()]
+        outputs += [product.gradient for product in self.products]
+        return tuple(dict.fromkeys([node for node in outputs if node is not None]))
+
+
+def differentiate(states: Sequence[str], next_states: Sequence[Node]) -> Gradient:
+    """The adjoint of the step that computes ``next_states`` from ``states``.
+
+    >>> from elman.cells import rnn
+    >>> from elman.graph.show import expression
+    >>> adjoint = differentiate(rnn.states, rnn.next_states)
+    >>> expression(adjoint.vectors["b", "a"])
+    '∂L/∂a * (1 - tanh(W.a · [a, x] + b.a) * tanh(W.a · [a, x] + b.a))'
+    """
+    seeds = tuple([intern("adjoint", (), (state, "hidden")) for state in states])
+    contributions: dict[Node, list[Node]] = {}
+    for node, seed in zip(next_states, seeds, strict=True):
+        contributions.setdefault(node, []).append(seed)
+    adjoints: dict[Node, Node] = {}
+    products: list[tuple[ParameterKey, Block, Node, Node]] = []
+    for node in reversed(ancestors(next_states)):
+        if node not in contributions or node.size == "one":
+            continue
+        g = _sum(contributions.pop(node))
+        adjoints[node] = g
+        if not node.operands:
+            continue
+        rule = OPERATIONS[node.operation].derivative
+        assert rule is not None, f"{node.operation} has no rule of differentiation"
+        for operand, term in zip(node.operands, rule(g, node, node.operands), strict=True):
+            if operand.operation == "matrix":
+                products += [(*part, g, v) for part, v in _blocks(node)]
+            elif term is not None:
+                contributions.setdefault(operand, []).append(term)
+
+    # one call, so that subexpressions stay shared
+    keys = list(adjoints)
+    simple = simplify([*adjoints.values(), *[g for _, _, g, _ in products]])
+    adjoints = dict(zip(keys, simple[: len(keys)], strict=True))
+    return Gradient(
+        seeds=seeds,
+        states=tuple([adjoints.get(intern("state", (), state)) for state in states]),
+        input=adjoints.get(intern("input", (), None)),
+        vectors={n.attribute: g for n, g in adjoints.items() if n.operation == "vector"},
+        products=tuple(
+            [
+                OuterProduct(matrix, block, g, operand)
+                for (matrix, block, _, operand), g in zip(
+                    products, simple[len(keys) :], strict=True
+                )
+            ]
+        ),
+    )
+
+
+def _blocks(product: Node) -> list[tuple[tuple[ParameterKey, Block], Node]]:
+    """Which columns of the matrix each operand of a product meets."""
+    matrix, *vectors = product.operands
+    if product.operation == "block_product":
+        return [((matrix.attribute, product.attribute), vectors[0])]
+    sizes = tuple([vector.size for vector in vectors])
+    return [
+        ((matrix.attribute, Block(sizes[:k], sizes[k])), vector) for k, vector in enumerate(vectors)
+    ]
+
+
+def _sum(terms: Sequence[Node]) -> Node:
+    """The sum, with all transposed products of like size as one product."""
+    gathered: dict[str, list[Node]] = {}
+    rest: list[Node] = []
+    for term in terms:
+        if term.operation == "transposed_product":
+            gathered.setdefault(term.size, []).append(term)
+        else:
+            rest.append(term)
+    for parts in gathered.values():
+        operands = tuple([operand for part in parts for operand in part.operands])
+        blocks = tuple([block for part in parts for block in part.attribute])
+        rest.append(intern("transposed_product", operands, blocks))
+    total = rest[0]
+    for term in rest[1:]:
+        total = intern("add", (total, term), None)
+    return total

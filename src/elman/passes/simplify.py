@@ -1,0 +1,94 @@
+"""Arithmetic with nothing to do: 1 * a, a + 0, -(-a), 2 + 3.
+
+Only what is exact is removed.  Products with 0 go too, as the derivative of a constant does:
+here a 0 is one that somebody wrote, or that a rule of differentiation did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from elman.graph.node import Node, as_node, intern
+
+
+def simplify(roots: Sequence[Node]) -> tuple[Node, ...]:
+    """The same values with less arithmetic.
+
+    >>> from elman.graph.node import intern
+    >>> h = intern("state", (), "h")
+    >>> simplify([(1 * h + 0) * (2 + 3), -(-h)])
+    (multiply(state(h), constant(5.0)), state(h))
+    """
+    from elman.graph.node import ancestors
+
+    rebuilt: dict[Node, Node] = {}
+    for node in ancestors(roots):
+        operands = tuple([rebuilt[operand] for operand in node.operands])
+        rebuilt[node] = _step(intern(node.operation, operands, node.attribute))
+    return tuple([rebuilt[root] for root in roots])
+
+
+def _step(node: Node) -> Node:
+    """One node whose operands are simple already."""
+    rule = _RULES.get(node.operation)
+    return node if rule is None else rule(node, *node.operands)
+
+
+def _number(node: Node) -> float | None:
+    return node.attribute if node.operation == "constant" else None
+
+
+def _add(node: Node, a: Node, b: Node) -> Node:
+    x, y = _number(a), _number(b)
+    if x is not None and y is not None:
+        return as_node(x + y)
+    if x == 0:
+        return b
+    return a if y == 0 else node
+
+
+def _subtract(node: Node, a: Node, b: Node) -> Node:
+    x, y = _number(a), _number(b)
+    if x is not None and y is not None:
+        return as_node(x - y)
+    if x == 0:
+        return _negate(intern("negate", (b,), None), b)
+    return a if y == 0 else node
+
+
+def _multiply(node: Node, a: Node, b: Node) -> Node:
+    x, y = _number(a), _number(b)
+    if x is not None and y is not None:
+        return as_node(x * y)
+    if x == 0 or y == 1:
+        return a
+    if y == 0 or x == 1:
+        return b
+    if x == -1:
+        return _negate(intern("negate", (b,), None), b)
+    return _negate(intern("negate", (a,), None), a) if y == -1 else node
+
+
+def _divide(node: Node, a: Node, b: Node) -> Node:
+    return a if _number(b) == 1 else node
+
+
+def _negate(node: Node, a: Node) -> Node:
+    x = _number(a)
+    if x is not None:
+        return as_node(-x)
+    return a.operands[0] if a.operation == "negate" else node
+
+
+def _where(node: Node, condition: Node, a: Node, b: Node) -> Node:
+    return a if a is b else node
+
+
+_RULES: dict[str, Callable[..., Node]] = {
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "negate": _negate,
+    "where": _where,
+}
