@@ -1,0 +1,403 @@
+"""Word vectors: read from the field's files, trained on a user's own text, and written.
+
+Read are word2vec text, word2vec binary, GloVe text (each also gzipped), and NumPy's ``.npz`` with
+arrays ``words`` and ``vectors``; they are told apart by what is in them, not by name.  A file of
+gigabytes is read a line at a time, and only the words that are asked for stay in memory.  The
+layer that looks vectors up is ``elman.nn.embedding``.
+"""
+
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Float32
+
+from elman.data.vocabulary import PADDING, UNKNOWN, Vocabulary
+from elman.errors import DataError, OptionError, ShapeError
+from elman.files import write_whole
+
+
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """Words, each once, and the vector of each: row i of ``matrix`` belongs to ``words[i]``.
+
+    Raises ``ShapeError`` where the numbers of words and rows differ.
+    """
+
+    words: tuple[str, ...]
+    matrix: Float32[np.ndarray, "word size"]
+
+    def __post_init__(self) -> None:
+        if self.matrix.ndim != 2 or len(self.matrix) != len(self.words):
+            raise ShapeError(
+                f"WordVectors: there are {len(self.words)} words, and the matrix has shape "
+                f"{self.matrix.shape}; give a row for each word."
+            )
+
+    @property
+    def size(self) -> int:
+        """How many numbers each vector has."""
+        return int(self.matrix.shape[1])
+
+
+def read_vectors(path: Path, *, keep: Container[str] | None = None) -> WordVectors:
+    """The vectors of a file in any of the formats above, as float32.
+
+    ``keep`` names the words that are wanted (`spellings` says which those are); the file's other
+    words are passed over.  Of a word that comes twice, the first vector counts.  Bytes of a word
+    that are not UTF-8 become U+FFFD: some published files hold such words.
+
+    Raises ``DataError``, with the line, for a file that is missing, cut short or of another kind,
+    a line with too many or too few numbers, and numbers that are not finite.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "glove.txt"
+    ...     _ = path.write_text("the 0.5 -1\\nspell 2 0.25\\n")
+    ...     vectors = read_vectors(path, keep={"spell"})
+    >>> vectors.words, vectors.matrix.tolist()
+    (('spell',), [[2.0, 0.25]])
+    """
+    try:
+        with _opened(path) as stream:
+            return _read(path, stream, keep)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file; check its name and folder.") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path}: the compressed file is damaged or cut short ({error}); fetch it again."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{path}: the file cannot be read ({reason}); name a file.") from error
+
+
+def write_vectors(path: Path, vectors: WordVectors) -> None:
+    """Write word2vec text: a line "words size", then a word and its numbers a line.
+
+    `read_vectors` gives back exactly the same numbers.  Raises ``DataError`` for a word that is
+    empty or holds a blank, for which the format has no place, and ``RunError`` if the disk is full.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "own.txt"
+    ...     write_vectors(path, WordVectors(("spell",), np.array([[0.1, 2.0]], np.float32)))
+    ...     path.read_text()
+    '1 2\\nspell 0.1 2.0\\n'
+    """
+    lines = [f"{len(vectors.words)} {vectors.size}\n"]
+    for word, row in zip(vectors.words, vectors.matrix, strict=True):
+        if not _fits_a_line(word):
+            raise DataError(
+                f'{path}: the word "{word}" is empty or holds a blank, which word2vec text has no '
+                "place for; leave it out."
+            )
+        lines.append(f"{word} {' '.join(map(str, row))}\n")  # the shortest text of each float32
+    write_whole(path, "".join(lines))
+
+
+def train_vectors(
+    sentences: Iterable[Sequence[str]],
+    *,
+    size: int = 100,
+    skip_gram: bool = True,
+    window: int = 5,
+    min_count: int = 2,
+    epochs: int = 10,
+    seed: int = 0,
+) -> WordVectors:
+    """Word2Vec (Mikolov et al. 2013) on one's own sentences, by gensim; frequent words first.
+
+    ``skip_gram=False`` is the continuous bag of words.  Words that occur less than ``min_count``
+    times, are empty or hold a blank are left out.  One thread, so that a seed gives the same
+    vectors again on the same machine.
+
+    Raises ``OptionError`` for numbers below 1 or a missing gensim, and ``DataError`` where no word
+    is frequent enough.
+    """
+    options = {"size": size, "window": window, "min_count": min_count, "epochs": epochs}
+    for name, value in options.items():
+        if value < 1:
+            raise OptionError(f"train_vectors: {name} is {value}; give 1 or more.")
+    try:
+        from gensim.models import Word2Vec  # type: ignore[import-untyped, unused-ignore]
+    except ImportError as error:
+        raise OptionError(
+            "train_vectors: gensim, which trains word vectors, is not installed; "
+            "pip install 'elman[vectors]'."
+        ) from error
+    usable = [[word for word in sentence if _fits_a_line(word)] for sentence in sentences]
+    frequent = Counter(chain.from_iterable(usable)).most_common(1)
+    if not frequent or frequent[0][1] < min_count:
+        raise DataError(
+            f"train_vectors: no word occurs {min_count} times (min_count); give more text or a "
+            "smaller min_count."
+        )
+    model = Word2Vec(
+        # gensim reads no more than 10,000 words of a sentence
+        [piece for words in usable for piece in _pieces(words, 10_000)],
+        vector_size=size,
+        sg=int(skip_gram),
+        window=window,
+        min_count=min_count,
+        epochs=epochs,
+        seed=seed,
+        workers=1,
+        hashfxn=_hash,
+    )
+    return WordVectors(tuple(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32))
+
+
+def spellings(word: str) -> tuple[str, ...]:
+    """The forms under which a word is looked for among vectors: itself, then in small letters.
+
+    >>> spellings("Harry"), spellings("spell")
+    (('Harry', 'harry'), ('spell',))
+    """
+    lower = word.lower()
+    return (word,) if lower == word else (word, lower)
+
+
+def rows_for(
+    vocabulary: Vocabulary, vectors: WordVectors, *, seed: int = 0
+) -> tuple[Float32[np.ndarray, "word size"], int]:
+    """A row for each index of the vocabulary, and how many of its words have a vector.
+
+    A word without one in any of its `spellings`, and the unknown word, gets random numbers of the
+    spread of the vectors; padding gets zeros.
+
+    >>> vectors = WordVectors(("harry",), np.array([[1.0, 2.0]], np.float32))
+    >>> rows, found = rows_for(Vocabulary(["Harry"]), vectors)
+    >>> rows[[0, 2]].tolist(), found
+    ([[0.0, 0.0], [1.0, 2.0]], 1)
+    """
+    places = {word: place for place, word in enumerate(vectors.words)}
+    spread = float(vectors.matrix.std()) if vectors.matrix.size else 1.0
+    rows = np.random.default_rng(seed).normal(0.0, spread, (len(vocabulary), vectors.size))
+    matrix = rows.astype(np.float32)
+    matrix[PADDING] = 0.0
+    found = 0
+    for index in range(UNKNOWN + 1, len(vocabulary)):
+        place = next(
+            (places[form] for form in spellings(vocabulary.words[index]) if form in places), None
+        )
+        if place is not None:
+            matrix[index] = vectors.matrix[place]
+            found += 1
+    return matrix, found
+
+
+def _fits_a_line(word: str) -> bool:
+    return word.split() == [word]
+
+
+def _pieces(words: list[str], length: int) -> Iterator[list[str]]:
+    return (words[start : start + length] for start in range(0, len(words), length))
+
+
+def _hash(text: str) -> int:
+    # Python's own hash of a string differs from process to process
+    return zlib.crc32(text.encode("utf-8"))
+
+
+# Reading
+
+_HEADER = re.compile(rb"(\d+)[ \t]+(\d+)[ \t]*\r?\n")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_BOM = b"\xef\xbb\xbf"
+_HEAD = 1 << 16
+_CHUNK = 1 << 20
+# A line this long is none: the file has no lines.
+_LINE = 1 << 22
+_FORMATS = "Elman reads word2vec text or binary, GloVe text, and .npz with words and vectors"
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    # gzip's own reader is slow on short lines; a buffer before it helps
+    return io.BufferedReader(gzip.open(path), _CHUNK) if packed else path.open("rb", _CHUNK)
+
+
+def _read(path: Path, stream: BinaryIO, keep: Container[str] | None) -> WordVectors:
+    head = stream.read(_HEAD)
+    if not head.strip():
+        raise DataError(f"{path}: the file is empty; {_FORMATS}.")
+    if head.startswith(b"PK\x03\x04"):
+        stream.seek(0)
+        return _read_npz(path, stream, keep)
+    skip = len(_BOM) if head.startswith(_BOM) else 0
+    header = _HEADER.match(head, skip)
+    if header is None:
+        stream.seek(skip)
+        size = _size_of_lines(path, [stream.readline(_LINE) for _ in range(20)])
+        stream.seek(skip)
+        kept = _Kept(path, size, keep)
+        _read_lines(kept, stream, first=1)
+        return kept.vectors()
+    count, size = int(header[1]), int(header[2])
+    if count < 1 or size < 1:
+        raise DataError(
+            f"{path}, line 1: the header says {count} words of {size} numbers; give 1 or more."
+        )
+    stream.seek(header.end())
+    kept = _Kept(path, size, keep)
+    if _is_binary(head[header.end() :]):
+        _read_binary(kept, stream, count)
+        return kept.vectors()
+    found = _read_lines(kept, stream, first=2)
+    if found != count:
+        raise DataError(
+            f"{path}, line 1: the header says {count} words, but {found} lines with words follow; "
+            "the file was cut short or put together wrongly."
+        )
+    return kept.vectors()
+
+
+class _Kept:
+    """The vectors that were asked for, gathered without a second copy of their numbers."""
+
+    def __init__(self, path: Path, size: int, keep: Container[str] | None) -> None:
+        self.path = path
+        self.size = size
+        self.keep = keep
+        self.words: dict[str, str] = {}  # each word, in order, and its place in the file
+        self.numbers = bytearray()
+
+    def wants(self, word: str) -> bool:
+        return (self.keep is None or word in self.keep) and word not in self.words
+
+    def add(self, word: str, place: str, numbers: bytes) -> None:
+        self.words[word] = place
+        self.numbers += numbers
+
+    def vectors(self) -> WordVectors:
+        matrix = np.frombuffer(self.numbers, dtype="<f4").reshape(-1, self.size)
+        finite = np.isfinite(matrix).all(axis=1)
+        if not finite.all():
+            word, place = list(self.words.items())[int(finite.argmin())]
+            raise DataError(
+                f'{self.path}, {place}: the vector of "{word}" has a number that is not finite '
+                "as float32; remove the word."
+            )
+        return WordVectors(tuple(self.words), matrix.astype(np.float32, copy=False))
+
+
+def _is_binary(after_header: bytes) -> bool:
+    """Float32 numbers are full of bytes that no text holds."""
+    fields = after_header.partition(b"\n")[0].split()
+    if len(fields) > 1 and _is_number(fields[-1]):
+        return False
+    return _CONTROL.search(after_header) is not None
+
+
+def _size_of_lines(path: Path, lines: list[bytes]) -> int:
+    """How long the vectors of a file without a header are: most of its lines know.
+
+    Not the first alone, which may hold one of GloVe's words with blanks, or the mistake.
+    """
+    sizes = Counter(len(fields) - 1 for line in lines if (fields := line.split()))
+    size = sizes.most_common(1)[0][0]
+    fields = lines[0].split()
+    if size < 1 or _CONTROL.search(lines[0]) or not fields or not _is_number(fields[-1]):
+        raise DataError(f"{path}, line 1: this is not a word and its numbers; {_FORMATS}.")
+    return size
+
+
+def _read_lines(kept: _Kept, stream: BinaryIO, first: int) -> int:
+    """Read lines of a word and its numbers to the end; how many there were."""
+    count = 0
+    for number, line in enumerate(iter(lambda: stream.readline(_LINE), b""), start=first):
+        fields = line.split()
+        if not fields:
+            continue
+        count += 1
+        blanks = len(fields) - 1 - kept.size  # of the word itself: GloVe 840B has such words
+        if blanks < 0 or (blanks > 0 and all(map(_is_number, fields[1 : 1 + blanks]))):
+            raise DataError(
+                f"{kept.path}, line {number}: {len(fields) - 1} numbers follow the word, where "
+                f"{kept.size} are expected; correct or remove the line."
+            )
+        word = b" ".join(fields[: 1 + blanks]).decode("utf-8", errors="replace")
+        if not kept.wants(word):
+            continue
+        try:
+            numbers = np.array([float(field) for field in fields[1 + blanks :]])
+        except ValueError as error:
+            wrong = next(field for field in fields[1 + blanks :] if not _is_number(field))
+            raise DataError(
+                f'{kept.path}, line {number}: "{wrong.decode("utf-8", errors="replace")}" stands '
+                "where a number is expected; correct or remove the line."
+            ) from error
+        with np.errstate(over="ignore"):  # what does not fit is refused with its line at the end
+            kept.add(word, f"line {number}", numbers.astype("<f4").tobytes())
+    return count
+
+
+def _read_binary(kept: _Kept, stream: BinaryIO, count: int) -> None:
+    width = 4 * kept.size
+    buffer, start = b"", 0
+    for entry in range(1, count + 1):
+        while (blank := buffer.find(b" ", start)) < 0 or len(buffer) <= blank + width:
+            more = stream.read(_CHUNK)
+            if not more or (blank < 0 and len(buffer) - start > _CHUNK):
+                raise DataError(
+                    f"{kept.path}, word {entry} of {count}: the file ends or breaks off there; it "
+                    "was cut short, or its header is wrong: fetch it again."
+                )
+            buffer, start = buffer[start:] + more, 0
+        word = buffer[start:blank].lstrip(b"\r\n").decode("utf-8", errors="replace")
+        start = blank + 1 + width
+        if kept.wants(word):
+            kept.add(word, f"word {entry} of {count}", buffer[blank + 1 : start])
+    if (buffer[start:] + stream.read(_CHUNK)).strip():
+        raise DataError(
+            f"{kept.path}: there is more in the file after the {count} words that its header "
+            "says; the header is wrong: fetch it again."
+        )
+
+
+def _read_npz(path: Path, stream: BinaryIO, keep: Container[str] | None) -> WordVectors:
+    try:
+        with np.load(stream, allow_pickle=False) as arrays:
+            words, vectors = arrays["words"], arrays["vectors"]
+    except KeyError as error:
+        raise DataError(
+            f'{path}: this archive holds no arrays "words" and "vectors"; unpack it if it holds '
+            f"a file of vectors ({_FORMATS})."
+        ) from error
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(
+            f"{path}: the archive cannot be read ({error}); write it again with numpy.savez."
+        ) from error
+    fits = words.ndim == 1 and vectors.ndim == 2 and len(words) == len(vectors)
+    if not fits or words.dtype.kind != "U" or vectors.dtype.kind not in "fiu":
+        raise DataError(
+            f'{path}: "words" is {words.dtype} of shape {words.shape} and "vectors" is '
+            f"{vectors.dtype} of shape {vectors.shape}; expected are texts (word) and numbers "
+            "(word, size)."
+        )
+    kept = _Kept(path, vectors.shape[1], keep)
+    with np.errstate(over="ignore"):
+        rows = vectors.astype("<f4")
+    for row, word in enumerate(words.tolist()):
+        if kept.wants(word):
+            kept.add(word, f"row {row}", rows[row].tobytes())
+    return kept.vectors()
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""Splitting a text into words, as the word vectors that people have were counted.
+
+The conventions are those of the Penn Treebank and of Stanford's tokeniser, so that words meet
+their GloVe vectors: "don't" is "do" and "n't", "it's" is "it" and "'s", hyphens join, other
+punctuation stands alone.  One regular expression does it, in time linear in the text; there is
+no dictionary, so Thai is split at blanks only, and Chinese into its characters.
+"""
+
+import functools
+import re
+import unicodedata
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text, in its order; a text already split by blanks stays as it is.
+
+    Apart: clitics ("n't" "'s" "'m" "'d" "'re" "'ve" "'ll") and punctuation.  Whole: URLs, e-mail
+    addresses, @names, #tags, numbers, dates, abbreviations, emoticons, emoji.  A typographic
+    apostrophe becomes a plain one.  Blanks, zero-width blanks and HTML's <br> are no words.
+
+    >>> split_words("I don't like it, @ada: 3.5/10 :-(")
+    ['I', 'do', "n't", 'like', 'it', ',', '@ada', ':', '3.5/10', ':-(']
+    >>> split_words("it's so laddish and juvenile , only")
+    ['it', "'s", 'so', 'laddish', 'and', 'juvenile', ',', 'only']
+    """
+    plain = text.replace("\u2019", "'")
+    return [match.group() for match in _words_and_breaks().finditer(plain) if match["word"]]
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where each word of `split_words` begins and ends in ``text`` (the end exclusive).
+
+    >>> word_spans("It's fine.")
+    [(0, 2), (2, 4), (5, 9), (9, 10)]
+    """
+    plain = text.replace("\u2019", "'")
+    return [match.span() for match in _words_and_breaks().finditer(plain) if match["word"]]
+
+
+# Ideographs, which are written without blanks: each is a word.
+_HAN = r"\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_CLITIC = r"(?i:n't|'(?:s|m|d|re|ve|ll))"
+# Skin tones and the signs that make a picture of the character before.
+_EMOJI_TAIL = r"[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+_TITLES = "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Inc|Ltd|Corp|vs|etc|Gen|Gov|Sen|Rep|Sgt|Capt|Lt|Col|Rev"
+
+
+@functools.cache
+def _words_and_breaks() -> re.Pattern[str]:
+    """A pattern that covers every character: the group ``word`` is empty for what is no word.
+
+    Alternatives are tried in their order.  All repetition that can fail is bounded, so that no
+    text costs more than linear time.
+    """
+    letter = rf"(?:[^\W_{_HAN}]|[{_marks()}])"
+    # what joins two letters into one word; between digits also what numbers and times hold
+    joint = rf"(?:[-'_&·\u00ad\u200c\u200d\u2010\u2011](?={letter})|(?<=\d)[.,:/](?=\d))"
+    return re.compile(
+        rf"""
+        (?: \s | [\u200b\u2060\ufeff] | (?i:<br\s{{0,9}}/?>) )+
+        | (?P<word>
+            [a-zA-Z]++ (?=[\s,]|$)
+          | [0-9\#*] \ufe0f? \u20e3
+          | (?i:https?://|www\.) [^\s<>"]* [^\s<>".,;:!?)\]}}'*]
+          | (?<![\w.]) [\w.+-]{{1,64}} @ (?:[a-zA-Z0-9-]{{1,63}}\.){{1,8}} [a-zA-Z]{{2,}}
+          | (?<![\w.-]) (?:[a-zA-Z0-9-]{{1,63}}\.){{1,8}} (?:com|org|net|edu|gov|info|io|ly) \b
+            (?: / [^\s<>"]* [^\s<>".,;:!?)\]}}'*] )?
+          | [@\#] {letter} (?:{letter}|_)*
+          | & (?: [a-zA-Z]{{2,8}} | \#\d{{1,7}} ) ;
+          | [:;=] [-o^']? [)(\]\[] (?!\w) | (?<!\w) [:;=] [-o^']? [DPpOo/\\|*3] (?!\w) | <3 (?!\d)
+          | {_CLITIC} (?!\w)
+          | (?<!\w) ' \d\d s? (?!\w) | (?<!\w) (?i:'em|'n') (?!\w)
+          | (?<!\w) (?i:{_TITLES}) \.
+          | (?<![\w.]) (?:[^\W\d_{_HAN}]\.){{2,}} (?: [^\W\d_] (?!\w) )? (?:-\w+)*
+          | (?<![\w.]) [A-HJ-Z] \. (?=\s?[A-Z])
+          | (?<!\w) \. (?=\d) \w+
+          | {letter} (?: {letter} | {joint} )*? (?= {_CLITIC} (?!\w) | (?!{letter}|{joint}) )
+          | \.{{2,}} | -{{2,}} | _+ | ={{2,}} | \*{{2,}} | ~{{2,}} | `` | ''
+          | [\U0001f1e6-\U0001f1ff]{{2}}
+          | \S {_EMOJI_TAIL}* (?: \u200d \S {_EMOJI_TAIL}* )*
+        )
+        """,
+        re.VERBOSE,
+    )
+
+
+def _marks() -> str:
+    """The combining marks, such as the vowel signs of Devanagari, which re's \\w leaves out."""
+    marks = [code for code in range(0x300, 0x1F000) if _is_mark(chr(code))]
+    starts = [code for code in marks if not _is_mark(chr(code - 1))]
+    ends = [code for code in marks if not _is_mark(chr(code + 1))]
+    return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
+
+
+def _is_mark(character: str) -> bool:
+    # U+FE00 to U+FE0F choose how the character before looks: they belong to emoji
+    return unicodedata.category(character) in ("Mn", "Mc") and not "\ufe00" <= character <= "\ufe0f"
