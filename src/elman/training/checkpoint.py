@@ -1,0 +1,106 @@
+"""Checkpoints: all that resuming needs, in one safetensors file that is whole or not there.
+
+Weights, the optimiser's tensors and the averaged weights are its tensors; the position, the
+options and the size of a global batch are JSON in its header.  Generators have no state to save,
+see ``seeding.py``.  Because it is one file, a kill between two files cannot leave a mix; the best
+weights and the history, which are written just before it, are made again in the same way, bit by
+bit, by the batches that follow it.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from elman.errors import RunError
+from elman.training.averaging import WeightAverage
+from elman.training.options import LoopOptions, changed_options
+from elman.training.position import Position
+from elman.training.weights import (
+    model_tensors,
+    put_model_tensors,
+    read_tensors,
+    write_tensors,
+)
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainee:
+    """What the steps of training change; ``processes`` do it together."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage
+    options: LoopOptions
+    processes: int = 1
+
+
+def save_checkpoint(path: Path, trainee: Trainee, position: Position) -> None:
+    """Write all of it to ``path``; raises ``RunError`` when it cannot, the old one untouched."""
+    tensors = {f"model.{name}": value for name, value in model_tensors(trainee.model).items()}
+    for index, state in trainee.optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            if value is not None:
+                assert isinstance(value, Tensor), f"{name} of the optimiser is no tensor"
+                tensors[f"optimizer.{index}.{name}"] = value.clone()
+    for index, value in enumerate(trainee.average.values):
+        tensors[f"average.{index}"] = value
+    about = {
+        "format": FORMAT,
+        "processes": trainee.processes,
+        "position": dataclasses.asdict(position),
+        "options": dataclasses.asdict(trainee.options),
+    }
+    write_tensors(path, tensors, {"elman": json.dumps(about)})
+
+
+def load_checkpoint(path: Path, trainee: Trainee) -> Position:
+    """Put what ``path`` holds into ``trainee``; return the position.
+
+    Raises ``RunError`` when the file is cut off or foreign, comes from a later version, or was
+    made with options, processes or a model that would not go on in the same way.
+    """
+    tensors, notes = read_tensors(path)
+    if "elman" not in notes:
+        raise RunError(f"{path}: this is not a checkpoint of Elman; train anew in another folder.")
+    about = json.loads(notes["elman"])
+    if about["format"] > FORMAT:
+        raise RunError(
+            f"{path}: this checkpoint has format {about['format']}; this version of Elman reads "
+            f"format {FORMAT}. Upgrade Elman."
+        )
+    if changed := changed_options(about["options"], trainee.options):
+        name = changed[0]
+        raise RunError(
+            f"{path}: the run was begun with {name} = {about['options'][name]!r}, but now {name} "
+            f"is {getattr(trainee.options, name)!r}; resume with the same {', '.join(changed)}."
+        )
+    if about["processes"] != trainee.processes:
+        raise RunError(
+            f"{path}: the run was begun with {about['processes']} processes, but now there are "
+            f"{trainee.processes}; resume with as many."
+        )
+    put_model_tensors(trainee.model, _below("model", tensors), path)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in _below("optimizer", tensors).items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = trainee.optimizer.state_dict()["param_groups"]
+    trainee.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for index, value in _below("average", tensors).items():
+        trainee.average.values[int(index)].copy_(value)
+    return Position(**about["position"])
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose name begins with ``prefix``, by the rest of their name."""
+    prefix += "."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,371 @@
+"""The training loop: batches, validations, and the best weights on disk.
+
+It knows nothing of tasks, data or layers.  It gets a model with ``loss(**batch)`` and functions
+that give batches and scores, and leaves a run folder.  ``fit`` says what to pass; ``_Training``
+is the loop itself, to be read from ``run`` downwards.  Its parts are beside it: ``options.py``,
+``position.py`` (patience, stopping), ``schedule.py``, ``checkpoint.py``, ``processes.py`` (many
+at once) and ``signals.py`` (time, Ctrl-C).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elman.errors import TrainingError
+from elman.training.averaging import WeightAverage
+from elman.training.checkpoint import Trainee, load_checkpoint, save_checkpoint
+from elman.training.curves import draw_curves
+from elman.training.interruption import caught_interruption
+from elman.training.optimizers import make_optimizer
+from elman.training.options import LoopOptions
+from elman.training.position import Position
+from elman.training.processes import Processes
+from elman.training.progress import Moment, Progress, Silence, choose_progress
+from elman.training.run_folder import RunFolder
+from elman.training.schedule import learning_rate
+from elman.training.seeding import seed_everything
+from elman.training.signals import Signals
+from elman.training.threads import choose_training_threads, number_of_threads
+
+Batches = Callable[[int, int], Sequence[Sequence[int]]]
+Collate = Callable[[Sequence[int], torch.Generator], dict[str, Tensor]]
+Validate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training came to; ``stopped_because`` is a key of ``REASONS``."""
+
+    best_metric: float
+    best_epoch: float
+    epochs: float  # done; 2.5 when time was up in the middle of the third
+    seconds: float  # over all resumptions
+    threads: int
+    stopped_because: str
+
+
+REASONS = {
+    "epochs": "all epochs are done",
+    "time": "the time is up",
+    "patience": "the metric has not become better for as many epochs as patience allows",
+    "learning rate": "the learning rate has been halved below its minimum",
+    "interrupted": "it was interrupted",
+}
+
+
+def fit(
+    model: nn.Module,
+    *,
+    batches: Batches,
+    collate: Collate,
+    validate: Validate,
+    metric: str,
+    options: LoopOptions,
+    folder: RunFolder,
+    resume: bool = False,
+    higher_is_better: bool = True,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Train ``model`` until ``options`` say stop; it then holds its best weights.
+
+    - ``model.loss(**batch)`` is the mean loss of the batch's rows, a scalar.
+    - ``batches(epoch, batch_size)`` gives the batches of an epoch (counted from 1) as indices of
+      examples, always the same for the same epoch.  Where n processes train together, it is asked
+      for batches of n times ``options.batch_size``, and each process takes its share.
+    - ``collate(indices, generator)`` makes the keyword arguments of ``loss``; whatever it draws at
+      random comes from ``generator``.
+    - ``validate(model)`` gives the scores after an epoch, in evaluation mode and without
+      gradients; ``metric`` names the one that decides, and "loss", if there is one, is drawn.
+
+    The best weights, the history and the curves go to ``folder``, and so does a checkpoint every
+    ``options.checkpoint_seconds``: with ``resume`` training goes on from it and ends with the same
+    bits as if it had never stopped.  Ctrl-C saves a checkpoint and ends with the reason
+    "interrupted"; the model then holds its last weights.  The number of threads stays set.
+
+    Raises ``TrainingError`` when the loss, the gradient or the metric is not a number, and
+    ``RunError`` when the folder cannot be written, holds a run already or does not fit.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> class Line(nn.Linear):
+    ...     def loss(self, x, y):
+    ...         return (self(x) - y).square().mean()
+    >>> x = torch.linspace(-1, 1, 64)[:, None]
+    >>> line = Line(1, 1)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     outcome = fit(
+    ...         line,
+    ...         batches=lambda epoch, size: [range(n, n + size) for n in range(0, 64, size)],
+    ...         collate=lambda rows, generator: {"x": x[rows], "y": 3 * x[rows] + 1},
+    ...         validate=lambda model: {"loss": float(model.loss(x, 3 * x + 1))},
+    ...         metric="loss",
+    ...         higher_is_better=False,
+    ...         options=LoopOptions(learning_rate=0.1, schedule="linear", patience=60, threads=1),
+    ...         folder=RunFolder.create(Path(place) / "run", {"job": "line"}),
+    ...         progress=Silence(),
+    ...     )
+    >>> round(line.weight.item(), 2), round(line.bias.item(), 2), outcome.best_metric < 1e-4
+    (3.0, 1.0, True)
+    """
+    processes = Processes()
+    if not processes.is_main:
+        progress = Silence()
+    with caught_interruption() as interruption:
+        training = _Training(
+            model=model,
+            batches=batches,
+            collate=collate,
+            validate=validate,
+            metric=metric,
+            options=options,
+            folder=folder,
+            higher_is_better=higher_is_better,
+            progress=progress or choose_progress(),
+            processes=processes,
+            signals=Signals(processes, options, interruption),
+        )
+        try:
+            training.start(resume)
+            return training.run()
+        finally:
+            training.progress.close()
+
+
+@dataclass
+class _Training:
+    model: nn.Module
+    batches: Batches
+    collate: Collate
+    validate: Validate
+    metric: str
+    options: LoopOptions
+    folder: RunFolder
+    higher_is_better: bool
+    progress: Progress
+    processes: Processes
+    signals: Signals
+
+    def __post_init__(self) -> None:
+        self.loss_of = self.processes.loss_of(self.model)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(self.model, self.options)
+        self.average = WeightAverage(self.model, self.options.average_weights)
+        self.trainee = Trainee(
+            self.model, self.optimizer, self.average, self.options, self.processes.count
+        )
+        self.position = Position()
+        self.history: list[dict[str, Any]] = []
+
+    def run(self) -> Outcome:
+        while (reason := self.reason_to_stop()) is None:
+            self.train_epoch()
+            if not self.signals.interrupted:
+                self.judge()
+            if self.signals.save_due:
+                self.save()
+        self.save()
+        return self.finish(reason)
+
+    def train_epoch(self) -> None:
+        """Train on the batches of this epoch that are left, or as many as there is time for."""
+        position, signals = self.position, self.signals
+        plan = self.plan(position.epoch)
+        position.batches = len(plan)
+        self.model.train()
+        for rows in plan[position.batch :]:
+            self.train_batch(rows)
+            if signals.interrupted or signals.out_of_time:
+                return
+            if signals.save_due:
+                self.save()
+
+    def train_batch(self, rows: Sequence[int]) -> None:
+        """One step, with the same random numbers whenever this batch is trained on."""
+        options, position = self.options, self.position
+        share, weight = self.processes.share(rows)
+        generator = seed_everything(
+            options.seed, position.epoch, position.batch, self.processes.number
+        )
+        self.set_learning_rate()
+        self.optimizer.zero_grad()
+        loss = self.loss_of(self.collate(share, generator)) * weight
+        mean_loss = self.signals.listen(loss.item())
+        self.check_finite("the loss", mean_loss)
+        self.processes.backward(loss)
+        if math.isfinite(options.clip_value):
+            nn.utils.clip_grad_value_(self.parameters, options.clip_value)
+        length = nn.utils.clip_grad_norm_(self.parameters, options.clip_norm)
+        self.check_finite("the length of the gradient", length.item())
+        self.optimizer.step()
+        self.average.update(position.step)
+        position.count_batch(mean_loss, len(rows))
+        self.progress.batch(
+            Moment(
+                epoch=position.epoch,
+                batch=position.batch,
+                batches=position.batches,
+                loss=position.mean_loss,
+                seconds=self.signals.seconds(),
+            )
+        )
+
+    def judge(self) -> None:
+        """Validate; keep the weights if they are the best so far; write the history."""
+        position = self.position
+        with self.average.in_place():
+            scores = self.scores()
+            value = self.processes.from_main(scores.get(self.metric, math.nan))
+            self.check_finite(f"the validation metric {self.metric}", value)
+            best = position.judge(value, self.options, higher_is_better=self.higher_is_better)
+            if best and self.processes.is_main:
+                self.folder.save_weights(self.model)
+        line = {
+            "epoch": position.epochs_done,
+            "step": position.step,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "train_loss": position.mean_loss,
+            "valid": {name: _json_number(score) for name, score in scores.items()},
+            "best": best,
+            "seconds": self.signals.seconds(),
+        }
+        self.history.append(line)
+        position.history_lines = len(self.history)
+        if self.processes.is_main:
+            self.folder.write_history(self.history)
+            self.progress.validated(line)
+        if position.batch == position.batches:
+            position.next_epoch()
+        self.signals.listen()
+
+    def scores(self) -> dict[str, float]:
+        """What ``validate`` says; it runs in the main process only, the others have no scores."""
+        if not self.processes.is_main:
+            return {}
+        seed_everything(self.options.seed, self.position.epoch, "validate")
+        self.model.eval()
+        with torch.no_grad():
+            scores = {name: float(score) for name, score in self.validate(self.model).items()}
+        if self.metric not in scores:
+            raise TrainingError(
+                f"validation gave {', '.join(scores)}, but not {self.metric}, by which the best "
+                "weights are to be chosen; name one of these."
+            )
+        return scores
+
+    def reason_to_stop(self) -> str | None:
+        if self.signals.interrupted:
+            return "interrupted"
+        return self.position.reason_to_stop(self.options, out_of_time=self.signals.out_of_time)
+
+    def finish(self, reason: str) -> Outcome:
+        """The curves, a last sentence, and the best weights back into the model."""
+        position = self.position
+        if self.processes.is_main and self.history:
+            self.folder.write_file("curves.png", draw_curves(self.history, metric=self.metric))
+        if reason == "interrupted":
+            self.progress.say(
+                f"Interrupted in epoch {position.epoch} after batch {position.batch}. All of it is "
+                f"saved in {self.folder.path}: the same command with --resume goes on from here."
+            )
+        else:
+            self.processes.wait()
+            self.folder.load_weights(self.model)
+            self.progress.say(
+                f"Training ends because {REASONS[reason]}. The best {self.metric}, "
+                f"{position.best_metric:.4f}, was reached in epoch {position.best_epoch:.4g}."
+            )
+        return Outcome(
+            best_metric=math.nan if position.best_metric is None else position.best_metric,
+            best_epoch=position.best_epoch,
+            epochs=position.epochs_done,
+            seconds=position.seconds,
+            threads=position.threads,
+            stopped_because=reason,
+        )
+
+    def start(self, resume: bool) -> None:
+        """Begin anew, or put everything back as the checkpoint has it."""
+        if self.processes.is_main and not resume:
+            self.folder.refuse_results()
+        resume = resume and self.folder.checkpoint_path.exists()
+        self.processes.wait()  # until all have looked, before the main one writes
+        if resume:
+            self.position = load_checkpoint(self.folder.checkpoint_path, self.trainee)
+            self.history = self.folder.history()[: self.position.history_lines]
+        self.signals.go_on_after(self.position.seconds)
+        self.progress.begin(self.options, self.metric, self.position.seconds)
+        if resume:
+            self.progress.say(
+                f"Going on in epoch {self.position.epoch} after batch {self.position.batch}, "
+                f"with {number_of_threads(self.position.threads)} as before."
+            )
+        else:
+            self.position.threads = self.choose_threads()
+        torch.set_num_threads(self.position.threads)
+        if self.processes.is_main:
+            self.folder.clear_leftovers()
+            self.folder.write_history(self.history)
+        self.save()
+        self.signals.listen()
+
+    def choose_threads(self) -> int:
+        """What the options say, or what steps on a batch from the middle show to be fastest."""
+        if self.options.threads != "auto":
+            return self.options.threads
+        plan = self.plan(1)
+        share, _ = self.processes.share(plan[len(plan) // 2])
+        batch = self.collate(share, seed_everything(self.options.seed, "threads"))
+        choice = choose_training_threads(self.model, self.options, batch)
+        self.progress.say(f"Training with {choice}")
+        return int(self.processes.from_main(choice.threads))
+
+    def plan(self, epoch: int) -> Sequence[Sequence[int]]:
+        """The batches of an epoch, for all processes together."""
+        seed_everything(self.options.seed, epoch, "batches")
+        plan = self.batches(epoch, self.processes.count * self.options.batch_size)
+        if not plan:
+            raise TrainingError(f"epoch {epoch} has no batches; give at least one example.")
+        return plan
+
+    def set_learning_rate(self) -> None:
+        position = self.position
+        rate = learning_rate(
+            self.options,
+            step=position.step,
+            done=position.epochs_done / self.options.epochs,
+            halvings=position.halvings,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def save(self) -> None:
+        """Write a checkpoint, from which this very moment can be gone on."""
+        self.position.seconds = self.signals.seconds()
+        if self.processes.is_main:
+            save_checkpoint(self.folder.checkpoint_path, self.trainee, self.position)
+        self.signals.saved()
+
+    def check_finite(self, what: str, value: float) -> None:
+        if math.isfinite(value):
+            return
+        position, options = self.position, self.options
+        batch = min(position.batch + 1, position.batches)
+        kept = "No weights have been kept yet"
+        if position.best_metric is not None:
+            kept = (
+                f"The best weights so far (epoch {position.best_epoch:.4g}, {self.metric} "
+                f"{position.best_metric:.4f}) are kept in {self.folder.path}"
+            )
+        raise TrainingError(
+            f"epoch {position.epoch}, batch {batch} of {position.batches}: {what} is {value}. "
+            f"{kept}. Train anew with a lower learning_rate (now {options.learning_rate:g}) or "
+            f"clip_norm (now {options.clip_norm:g}), and look for such numbers in the data."
+        )
+
+
+def _json_number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,123 @@
+"""Scores of labels and of spans, as counts of what agrees.
+
+Accuracy and macro F1 compare two lists of labels.  ``span_scores`` compares names that were found
+with names that are there: a span counts only when its start, end and type all agree, as in the
+CoNLL-2003 shared task (Tjong Kim Sang and De Meulder 2003).
+"""
+
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from elman.errors import DataError, ShapeError
+
+
+def accuracy(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
+    """The part of ``predicted`` that equals ``expected``, place by place.
+
+    >>> accuracy(["good", "bad", "bad", "bad"], ["good", "bad", "good", "bad"])
+    0.75
+    """
+    _check("accuracy", expected, predicted)
+    agreeing = sum(e == p for e, p in zip(expected, predicted, strict=True))
+    return agreeing / len(expected)
+
+
+def macro_f1(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
+    """The mean of the F1 of each label that occurs in either list; rare labels weigh as much.
+
+    >>> round(macro_f1(["good", "bad", "bad", "bad"], ["good", "bad", "good", "bad"]), 4)
+    0.7333
+    """
+    _check("macro_f1", expected, predicted)
+    right = Counter(e for e, p in zip(expected, predicted, strict=True) if e == p)
+    there, found = Counter(expected), Counter(predicted)
+    labels = there.keys() | found.keys()
+    return sum(Score.of(right[x], there[x], found[x]).f1 for x in labels) / len(labels)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Precision: how much of what was found is right.  Recall: how much of what is there was
+    found.  F1: their harmonic mean.  Each is 0 where nothing was found or is there."""
+
+    precision: float
+    recall: float
+    f1: float
+
+    @classmethod
+    def of(cls, right: int, there: int, found: int) -> "Score":
+        return cls(
+            precision=right / found if found else 0.0,
+            recall=right / there if there else 0.0,
+            f1=2 * right / (there + found) if there + found else 0.0,
+        )
+
+
+@dataclass(frozen=True)
+class SpanScores(Score):
+    """The score over all spans (micro), and that of each type, by name."""
+
+    per_type: dict[str, Score]
+
+
+class TypedSpan(Protocol):
+    """Anything with a start, an end and a type."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+
+
+def span_scores(
+    expected: Sequence[Collection[TypedSpan]], predicted: Sequence[Collection[TypedSpan]]
+) -> SpanScores:
+    """Exact-span precision, recall and F1: one collection of spans for each sentence.
+
+    >>> from collections import namedtuple
+    >>> Span = namedtuple("Span", "start end type")
+    >>> there = [[Span(2, 4, "PER"), Span(5, 7, "PER")], [Span(0, 1, "LOC")]]
+    >>> found = [[Span(2, 4, "PER"), Span(5, 6, "PER")], []]
+    >>> scores = span_scores(there, found)
+    >>> scores.precision, round(scores.recall, 3), scores.f1
+    (0.5, 0.333, 0.4)
+    >>> scores.per_type["PER"].f1
+    0.5
+    """
+    _check("span_scores", expected, predicted)
+    right: Counter[str] = Counter()
+    there: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for e, p in zip(expected, predicted, strict=True):
+        spans, guesses = _places(e), _places(p)
+        there.update(type for _, _, type in spans)
+        found.update(type for _, _, type in guesses)
+        right.update(type for _, _, type in spans & guesses)
+    all_of_them = Score.of(right.total(), there.total(), found.total())
+    return SpanScores(
+        precision=all_of_them.precision,
+        recall=all_of_them.recall,
+        f1=all_of_them.f1,
+        per_type={
+            type: Score.of(right[type], there[type], found[type])
+            for type in sorted(there.keys() | found.keys())
+        },
+    )
+
+
+def _places(spans: Collection[TypedSpan]) -> set[tuple[int, int, str]]:
+    return {(span.start, span.end, span.type) for span in spans}
+
+
+def _check(name: str, expected: Sequence[object], predicted: Sequence[object]) -> None:
+    if len(expected) != len(predicted):
+        raise ShapeError(
+            f"{name}: {len(expected)} expected values came with {len(predicted)} predicted ones; "
+            "give one prediction for each."
+        )
+    if not expected:
+        raise DataError(f"{name}: there is nothing to score; give at least one example.")

@@ -1,0 +1,108 @@
+"""Where training stands: everything about it that is not a tensor.
+
+The loop moves the position on, a checkpoint saves it as JSON, and resuming starts from it.  The
+rules for patience, plateaus and stopping are here too, because they read nothing else.
+"""
+
+import math
+from dataclasses import dataclass
+
+from elman.training.options import LoopOptions
+
+
+@dataclass
+class Position:
+    """Epochs and batches done, the best metric so far, and the counters of patience.
+
+    >>> position = Position()
+    >>> position.judge(0.8, LoopOptions(), higher_is_better=True)
+    True
+    >>> position.judge(0.7, LoopOptions(), higher_is_better=True)
+    False
+    >>> position.epochs_since_best
+    1
+    """
+
+    epoch: int = 1  # the epoch that is being trained, counted from 1
+    batch: int = 0  # its batches that are done
+    batches: int = 0  # all of its batches; 0 until it has begun
+    step: int = 0  # batches done in all epochs
+    rows: int = 0  # examples seen in this epoch
+    loss_sum: float = 0.0  # sum of their losses
+    best_metric: float | None = None
+    best_epoch: float = 0.0
+    epochs_since_best: int = 0
+    plateau_epochs: int = 0  # epochs without a better metric since the last halving
+    halvings: int = 0
+    history_lines: int = 0
+    seconds: float = 0.0  # of training, over all resumptions
+    threads: int = 1
+
+    @property
+    def epochs_done(self) -> float:
+        """How many epochs lie behind: a whole number between two, 2.25 within the third."""
+        if self.batch == 0:
+            return self.epoch - 1
+        if self.batch == self.batches:
+            return self.epoch
+        return self.epoch - 1 + self.batch / self.batches
+
+    @property
+    def mean_loss(self) -> float:
+        """The mean loss of this epoch's examples so far; not a number before the first."""
+        return self.loss_sum / self.rows if self.rows else math.nan
+
+    def count_batch(self, loss: float, rows: int) -> None:
+        """A batch of ``rows`` examples with this mean loss is done."""
+        self.batch += 1
+        self.step += 1
+        self.rows += rows
+        self.loss_sum += loss * rows
+
+    def next_epoch(self) -> None:
+        """The epoch is done."""
+        self.epoch += 1
+        self.batch = 0
+        self.batches = 0
+        self.rows = 0
+        self.loss_sum = 0.0
+
+    def judge(
+        self,
+        value: float,
+        options: LoopOptions,
+        *,
+        higher_is_better: bool,
+    ) -> bool:
+        """Whether ``value`` is the best metric so far; move the counters on accordingly.
+
+        A validation in the middle of an epoch (time was up) can give the best model, but costs no
+        patience.
+        """
+        best = self.best_metric
+        better = best is None or (value > best if higher_is_better else value < best)
+        if better:
+            self.best_metric = value
+            self.best_epoch = self.epochs_done
+            self.epochs_since_best = 0
+            self.plateau_epochs = 0
+        elif self.batch == self.batches:
+            self.epochs_since_best += 1
+            self.plateau_epochs += 1
+            if options.schedule == "plateau" and self.plateau_epochs > options.plateau_patience:
+                self.halvings += 1
+                self.plateau_epochs = 0
+        return better
+
+    def reason_to_stop(self, options: LoopOptions, *, out_of_time: bool) -> str | None:
+        """Why training ends here, or None while it goes on."""
+        if self.epoch > options.epochs:
+            return "epochs"
+        if self.epochs_since_best >= options.patience:
+            return "patience"
+        rate = options.learning_rate * 0.5**self.halvings
+        if self.halvings and rate < options.min_learning_rate:
+            return "learning rate"
+        if out_of_time and self.best_metric is not None:  # no time is too short for one validation
+            return "time"
+        return None

@@ -1,0 +1,215 @@
+"""A run folder: everything that a training leaves behind, and nothing that runs when it is loaded.
+
+    run.toml            every option as it was resolved, the format number, the versions
+    model.safetensors   the weights with the best validation metric
+    history.jsonl       one line a validation
+    curves.png          the same as a picture
+    card.md             the data, its licence, the measured scores
+    resume/             what resuming needs: see ``checkpoint.py``
+
+What the options mean is the task's business; this file keeps them and says what is wrong with a
+folder that cannot be read.
+"""
+
+import json
+import platform
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from elman.errors import RunError
+from elman.files import write_whole
+from elman.training.processes import is_main_process
+from elman.training.toml import to_toml
+from elman.training.weights import (
+    model_tensors,
+    put_model_tensors,
+    read_tensors,
+    write_tensors,
+)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder at ``path``; make one with ``create`` or ``open``.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = RunFolder.create(Path(place) / "run", {"job": "ner", "options": {"seed": 7}})
+    ...     folder.save_weights(nn.Linear(2, 1))
+    ...     RunFolder.open(folder.path).settings()["options"]
+    {'seed': 7}
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, settings: Mapping[str, object]) -> "RunFolder":
+        """Begin a run: write ``run.toml`` with ``settings`` (tables and values, see ``toml.py``).
+
+        Raises ``RunError`` when a run is there already; nothing is overwritten.  Where several
+        processes train together, only the main one looks and writes.
+        """
+        folder = cls(path)
+        if not is_main_process():
+            return folder
+        folder.refuse_results()
+        if folder.settings_path.exists():
+            raise RunError(
+                f"{path}: a run was begun here already, and it stays untouched. Go on with it by "
+                "--resume, or choose another folder."
+            )
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path}: this is a file, but a run needs a folder; choose another.")
+        folder.write_settings(settings)
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """A run that is there; its ``run.toml`` is read and checked.
+
+        Raises ``RunError`` when the folder is missing or foreign, or its ``run.toml`` cannot be
+        read or comes from a later version of Elman.
+        """
+        folder = cls(path)
+        folder.settings()
+        return folder
+
+    def refuse_results(self) -> None:
+        """Raise ``RunError`` when a training has left its results here, so that none is lost."""
+        if self.checkpoint_path.exists():
+            raise RunError(
+                f"{self.path}: a run is here already, and it stays untouched. Go on with it by "
+                "--resume, or choose another folder."
+            )
+        if self.model_path.exists():
+            raise RunError(
+                f"{self.path}: a trained model is here already, and it stays untouched. "
+                "Choose another folder."
+            )
+
+    @property
+    def settings_path(self) -> Path:
+        return self.path / "run.toml"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def history_path(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.path / "resume" / "checkpoint.safetensors"
+
+    def write_settings(self, settings: Mapping[str, object]) -> None:
+        """Write ``run.toml`` anew, with the format number and the versions of this moment."""
+        head = "# Written by Elman. Every option of the run, as it was resolved.\n"
+        versions = {
+            "elman": _version("elman"),
+            "torch": _version("torch"),
+            "python": platform.python_version(),
+        }
+        own = {"format": FORMAT, "versions": versions}
+        write_whole(self.settings_path, head + to_toml({"format": FORMAT, **settings, **own}))
+
+    def settings(self) -> dict[str, Any]:
+        """What ``run.toml`` holds, with ``format`` and ``versions``; an option that was None is
+        absent.  Raises ``RunError`` as ``open`` does."""
+        if not self.path.exists():
+            raise RunError(f"{self.path}: there is no such run folder.")
+        try:
+            table = tomllib.loads(self.settings_path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(
+                f"{self.path}: this is not a run folder of Elman; it has no run.toml."
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RunError(
+                f"{self.settings_path}: this cannot be read as TOML ({error}); put it back as "
+                "training wrote it."
+            ) from error
+        found = table.get("format")
+        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+            raise RunError(
+                f"{self.settings_path}: this is not a run file of Elman; it has no format number."
+            )
+        if found > FORMAT:
+            raise RunError(
+                f"{self.settings_path}: this run has format {found}; this version of Elman reads "
+                f"format {FORMAT}. Upgrade Elman."
+            )
+        return table
+
+    def save_weights(
+        self, model: nn.Module, *, half: bool = False, notes: Mapping[str, str] | None = None
+    ) -> None:
+        """Write ``model.safetensors``, as float16 if ``half``; ``notes`` go into its header."""
+        write_tensors(self.model_path, model_tensors(model, half=half), notes or {})
+
+    def load_weights(self, model: nn.Module) -> None:
+        """Load ``model.safetensors`` into ``model``, in the model's own dtype.
+
+        Raises ``RunError`` when the file is missing, cut off, or holds another model's weights.
+        """
+        if not self.model_path.exists():
+            raise RunError(
+                f"{self.path}: there is no model.safetensors; training did not come as far as its "
+                "first validation. Go on with it by --resume."
+            )
+        tensors, _ = read_tensors(self.model_path)
+        put_model_tensors(model, tensors, self.model_path)
+
+    def write_history(self, lines: Sequence[Mapping[str, object]]) -> None:
+        """Write ``history.jsonl`` anew."""
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+        write_whole(self.history_path, text)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of ``history.jsonl``; none when nothing has been validated yet."""
+        if not self.history_path.exists():
+            return []
+        lines = []
+        for number, line in enumerate(self.history_path.read_text("utf-8").splitlines(), 1):
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise RunError(
+                    f"{self.history_path}, line {number}: this cannot be read as JSON ({error})."
+                ) from error
+        return lines
+
+    def write_file(self, name: str, content: bytes | str) -> None:
+        """Write a further file of the run, such as ``card.md`` or a plot, whole or not at all."""
+        write_whole(self.path / name, content)
+
+    def read_text(self, name: str) -> str:
+        """A further file of the run as text; ``RunError`` when it is missing or not UTF-8."""
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise RunError(f"{self.path}: the run has no {name}, so it is not complete.") from None
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self.path / name}: this is not UTF-8 text ({error}).") from error
+
+    def clear_leftovers(self) -> None:
+        """Remove the half-written temporary files of a process that was killed while saving."""
+        for folder in (self.path, self.checkpoint_path.parent):
+            for leftover in folder.glob(".*.part"):
+                leftover.unlink(missing_ok=True)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"

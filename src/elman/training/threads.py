@@ -1,0 +1,127 @@
+"""How many threads train fastest, measured on real training steps.
+
+Small recurrent models are often several times faster with one thread than with all: threads that
+wait for each other on a busy machine cost more than they bring.  No rule knows the machine, so
+the steps themselves are timed for about a second.
+"""
+
+import copy
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from elman.training.optimizers import make_optimizer
+from elman.training.options import LoopOptions
+from elman.training.processes import LossOf
+
+# More threads take more of the machine, so they must be clearly faster to be worth it.
+CLEARLY_FASTER = 0.85
+
+
+@dataclass(frozen=True)
+class ThreadChoice:
+    """The chosen number of threads, and the milliseconds of a step by number of threads."""
+
+    threads: int
+    milliseconds: dict[int, float]
+
+    def __str__(self) -> str:
+        """One line for the person who trains.
+
+        >>> print(ThreadChoice(1, {1: 12.04, 2: 31.5}))
+        1 thread: a step takes 12.0 ms with 1 thread, 31.5 ms with 2 threads.
+        >>> print(ThreadChoice(1, {}))
+        1 thread: no more are available.
+        """
+        chosen = number_of_threads(self.threads)
+        if not self.milliseconds:
+            return f"{chosen}: no more are available."
+        times = [
+            f"{ms:.1f} ms with {number_of_threads(count)}"
+            for count, ms in self.milliseconds.items()
+        ]
+        return f"{chosen}: a step takes {', '.join(times)}."
+
+
+def number_of_threads(count: int) -> str:
+    """The count in words.
+
+    >>> number_of_threads(1), number_of_threads(2)
+    ('1 thread', '2 threads')
+    """
+    return f"{count} thread" if count == 1 else f"{count} threads"
+
+
+def available_threads() -> int:
+    """OMP_NUM_THREADS where it is set, otherwise the processor cores this process may use.
+
+    The launchers of several processes set it, so that each keeps to its part of the machine.
+    """
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    if wish.isdecimal() and int(wish) >= 1:
+        return int(wish)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_threads(
+    step: Callable[[], None],
+    *,
+    most: int | None = None,
+    seconds: float = 1.0,
+    rounds: int = 15,
+    clock: Callable[[], float] = time.perf_counter,
+) -> ThreadChoice:
+    """Time ``step`` with one thread and with ``most`` (default: all), and choose between them.
+
+    The two take turns, so that a busy moment of the machine hits both; medians are compared, and
+    one thread wins unless more are at least 15 % faster.  Measuring ends after ``rounds`` turns or
+    ``seconds``, whichever comes first, but not before each was timed once.  ``step`` should work
+    on a copy of the model: it runs many times.  torch's number of threads and its generator are
+    put back afterwards.
+
+    >>> choose_threads(lambda: None, most=1)
+    ThreadChoice(threads=1, milliseconds={})
+    """
+    many = available_threads() if most is None else most
+    if many <= 1:
+        return ThreadChoice(1, {})
+    before = torch.get_num_threads()
+    times: dict[int, list[float]] = {1: [], many: []}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            end = clock() + seconds
+            while not times[many] or (clock() < end and len(times[many]) <= rounds):
+                for count, measured in times.items():
+                    torch.set_num_threads(count)
+                    begin = clock()
+                    step()
+                    measured.append(clock() - begin)
+    finally:
+        torch.set_num_threads(before)
+    median = {  # without the first step of each, which warms caches, where there are more
+        count: 1000 * statistics.median(measured[1:] or measured)
+        for count, measured in times.items()
+    }
+    return ThreadChoice(many if median[many] < CLEARLY_FASTER * median[1] else 1, median)
+
+
+def choose_training_threads(
+    model: nn.Module, options: LoopOptions, batch: dict[str, Tensor]
+) -> ThreadChoice:
+    """Choose by training steps on ``batch``, made with a copy of ``model`` that is thrown away."""
+    trial = copy.deepcopy(model).train()
+    loss_of, optimizer = LossOf(trial), make_optimizer(trial, options)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss_of(batch).backward()
+        optimizer.step()
+
+    return choose_threads(step)
