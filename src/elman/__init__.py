@@ -1,5 +1,7 @@
 """Elman: recurrent sequence models from the equations of their cells."""
 
+from typing import Any
+
 from elman import cells, nn
 from elman.graph import (
     cell,
@@ -16,12 +18,24 @@ from elman.graph import (
 )
 from elman.nn import Recurrent
 
+
+
+def __getattr__(name: str) -> Any:
+    """``load`` comes from the jobs' floor, which is imported only where it is used."""
+    if name == "load":
+        from elman.tasks import load
+
+        return load
+    raise AttributeError(f"module 'elman' has no attribute {name!r}")
+
+
 __all__ = [
     "Recurrent",
     "cell",
     "cells",
     "exp",
     "layer_norm",
+    "load",
     "log",
     "maximum",
     "minimum",

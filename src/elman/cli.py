@@ -1,0 +1,378 @@
+"""The command line: one command for each verb, made from the jobs' options.
+
+    elman demo | new | check | train | evaluate | predict | cells
+
+Answers go to standard output, everything else to standard error.  Whatever a user can put right
+ends with one sentence and the exit status 1; a mistake on the command line itself with 2.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from elman import cells as cell_catalogue
+from elman.errors import ElmanError, OptionError
+
+app = typer.Typer(
+    name="elman",
+    help="Recurrent sequence models from the equations of their cells.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+train_app = typer.Typer(
+    help="Train a model on your own data: [bold]elman train ner --train d/train.conll[/]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+app.add_typer(train_app, name="train")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    try:
+        app()
+    except ElmanError as error:
+        print(f"elman: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+@app.command(epilog="Example: elman demo ner")
+def demo(
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...")] = None,
+) -> None:
+    """The poster, live: shipped models on the poster's inputs."""
+    from elman.tasks import TASKS, load
+
+    console = _console()
+    for name in jobs or TASKS:
+        task = _task(name)
+        started = time.perf_counter()
+        model = load(name)
+        answers = model(list(task.POSTER))
+        seconds = time.perf_counter() - started
+        console.print(f"[bold]{task.TITLE}[/]")
+        for text, answer in zip(task.POSTER, answers, strict=True):
+            console.print(f"  [dim]in [/] {text}", soft_wrap=True)
+            console.print(f"  [dim]out[/] {task.show(answer)}", soft_wrap=True)
+        console.print(f"  [dim]{seconds:.1f} s, model loaded and asked[/]\n")
+
+
+@app.command(epilog="Example: elman new ner d")
+def new(
+    job: Annotated[str, typer.Argument(metavar="JOB")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+) -> None:
+    """A folder with a few example files in the job's format, and a run file, ready to train."""
+    from elman.files import write_whole
+    from elman.tasks.run_file import run_file
+
+    task = _task(job)
+    files = {**task.SAMPLES, "run.toml": run_file(task)}
+    for name in files:
+        if (folder / name).exists():
+            raise OptionError(
+                f"{folder / name}: this file is there already, and it stays untouched; choose "
+                "another folder."
+            )
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    console = _console()
+    console.print(f"{folder}: {', '.join(files)}")
+    console.print(
+        f"Next:  elman check {job} {folder / task.TRAIN_FILE}\n"
+        f"       elman train {job} --run-file {folder / 'run.toml'} --max-minutes 1",
+        soft_wrap=True,
+    )
+
+
+@app.command(epilog="Example: elman check ner d/train.conll")
+def check(
+    job: Annotated[str, typer.Argument(metavar="JOB")],
+    data: Annotated[Path, typer.Argument(metavar="DATA")],
+    text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
+    as_json: Json = False,
+) -> None:
+    """Find what is wrong in the data before training does."""
+    from elman.tasks.options import with_settings
+
+    task = _task(job)
+    columns = {"text_column": text_column, "label_column": label_column}
+    report = task.check(data, with_settings(task.Options(), columns))
+    if as_json:
+        record = {
+            "path": str(data),
+            "problems": report.problems,
+            "warnings": report.warnings,
+            "facts": report.facts,
+        }
+        print(json.dumps(record, ensure_ascii=False))
+    else:
+        _show_report(report)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _show_report(report: Any) -> None:
+    from rich.markup import escape
+
+    console = _console()
+    for name, value in report.facts.items():
+        if isinstance(value, dict):
+            value = ", ".join([f"{key} {number}" for key, number in value.items()])
+        console.print(f"[dim]{str(name).replace('_', ' ')}:[/] {escape(str(value))}")
+    for warning in report.warnings:
+        console.print(f"[yellow]note:[/] {escape(warning)}", soft_wrap=True)
+    for problem in report.problems:
+        console.print(f"[red]problem:[/] {escape(problem)}", soft_wrap=True)
+    if not report.problems:
+        console.print("[green]ready to train[/]")
+
+
+@app.command(epilog="Example: elman evaluate runs/ner d/valid.conll --json")
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA")],
+    as_json: Json = False,
+) -> None:
+    """The job's metrics on a data file."""
+    from elman.tasks import load
+
+    scores = load(run).evaluate(data)
+    if as_json:
+        print(json.dumps(scores, ensure_ascii=False))
+    else:
+        _show_scores(scores)
+
+
+def _show_scores(scores: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for name, value in scores.items():
+        if not isinstance(value, dict):
+            table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    _console().print(table)
+    for kind, each in scores.get("per_type", {}).items():
+        _console().print(
+            f"  {kind}: " + ", ".join([f"{name} {value:.4f}" for name, value in each.items()])
+        )
+
+
+@app.command(epilog='Example: elman predict sentiment "A warm and funny film."')
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[INPUT]...", help="Texts, files or folders; else standard input."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """A trained model's answers."""
+    from elman.tasks import load
+
+    model = load(run)
+    answers: list[Any] = []
+    console = _console()
+    for source in _sources(inputs or []):
+        found = model.predict_file(source) if isinstance(source, Path) else model([source])
+        answers += found
+        if not as_json:
+            for answer in found:
+                console.print(model.task.show(answer), soft_wrap=True, highlight=False)
+    if as_json:
+        records = [model.task.record(answer) for answer in answers]
+        print(json.dumps({"predictions": records}, ensure_ascii=False))
+
+
+def _sources(inputs: Sequence[str]) -> Sequence[str | Path]:
+    """Paths where there are files of that name, texts elsewhere; the lines of standard input."""
+    if not inputs:
+        if sys.stdin.isatty():
+            print("Type a text and press Enter; end with Ctrl-D.", file=sys.stderr)
+        lines = _read_standard_input()
+        return [line.strip() for line in lines if line.strip()]
+    found: list[str | Path] = []
+    for value in inputs:
+        path = Path(value)
+        if len(value) < 1000 and path.exists():
+            found.append(path)
+        elif path.suffix in (".csv", ".tsv", ".jsonl", ".txt", ".conll") and " " not in value:
+            raise OptionError(f"{value}: there is no such file; check its name and folder.")
+        elif not value.strip():
+            raise OptionError("an input is empty; give a text, a file or a folder.")
+        else:
+            found.append(value)
+    return found
+
+
+def _read_standard_input() -> list[str]:
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise OptionError(
+            f"standard input: byte {error.start} is not UTF-8; convert the text to UTF-8."
+        ) from error
+    if not any(line.strip() for line in lines):
+        raise OptionError("standard input is empty; give a text on each line.")
+    return lines
+
+
+@app.command(epilog="Example: elman cells lstm")
+def cells(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
+) -> None:
+    """The catalogue of cells, or the equations of one."""
+    catalogue = cell_catalogue.CATALOGUE
+    if name is None:
+        for each in catalogue.values():
+            print(f"{each.name:26}{each.doc.splitlines()[0]}")
+        return
+    if name not in catalogue:
+        raise OptionError(f'there is no cell "{name}"; there are {", ".join(catalogue)}.')
+    print(catalogue[name].latex() if latex else catalogue[name])
+
+
+def _train_command(job: str) -> Callable[..., None]:
+    """``elman train JOB``: its flags are the options of the job and of training."""
+    from elman.tasks.options import known_options
+    from elman.training.options import LoopOptions
+
+    task = _task(job)
+    groups = {f"Options of {job}": task.Options, "Options of training": LoopOptions}
+    defaults = {**vars(task.Options()), **vars(task.TRAINING)}
+    flags = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(
+                    help=f"{each.metadata.get('help', '')} [dim](default: {defaults[name]})[/]",
+                    rich_help_panel=panel,
+                    metavar="VALUE",
+                ),
+            ],
+        )
+        for panel, kind in groups.items()
+        for name, each in known_options([kind]).items()
+    ]
+
+    def command(
+        *,
+        train: Annotated[Path | None, typer.Option(help="The training data.")] = None,
+        valid: Annotated[
+            Path | None, typer.Option(help="The validation data; else every tenth example.")
+        ] = None,
+        out: Annotated[Path | None, typer.Option(help="The run folder; else runs/JOB.")] = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on with the run in the folder.")
+        ] = False,
+        set_: Annotated[
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any option.")
+        ] = None,
+        run_file: Annotated[
+            Path | None, typer.Option(help="A file with all of this, as elman new makes one.")
+        ] = None,
+        title: Annotated[str, typer.Option(help="The data's name, for the card.")] = "",
+        licence: Annotated[str, typer.Option(help="The data's licence, for the card.")] = "",
+        **options: str | None,
+    ) -> None:
+        from elman.tasks.run_file import Wishes, read_wishes
+
+        wishes = Wishes(train, valid, out, {}, title, licence)
+        if run_file is not None:
+            wishes = read_wishes(run_file, job).updated(wishes)
+        given = {name: value for name, value in options.items() if value is not None}
+        wishes = wishes.updated(Wishes(settings={**_assignments(set_ or []), **given}))
+        _train(job, wishes, resume)
+
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    command.__signature__ = signature.replace(parameters=own + flags)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in own + flags}
+    command.__doc__ = f"Train {task.TITLE}."
+    return command
+
+
+def _assignments(items: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise OptionError(f'--set: "{item}" is not of the form key=value.')
+        found[key.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def _train(job: str, wishes: Any, resume: bool) -> None:
+    from elman.tasks import Data, train
+    from elman.training.processes import is_main_process
+
+    if wishes.train is None:
+        raise OptionError("--train is missing; name the training data, or a --run-file.")
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if several and wishes.out is None:
+        raise OptionError("--out is missing; several processes need one folder that all know.")
+    folder = wishes.out or _run_folder(job, resume)
+    data = Data(wishes.train, wishes.valid, wishes.title, wishes.licence)
+    trained, outcome = train(_task(job), data, folder, wishes.settings, resume=resume)
+    if outcome.stopped_because == "interrupted":
+        raise typer.Exit(130)
+    if is_main_process():
+        console = Console(stderr=True, highlight=False)
+        console.print(f"The model is in {folder}. Next:", soft_wrap=True)
+        example = f'"{trained.task.POSTER[0]}"'
+        console.print(f"  elman predict {folder} {example}", soft_wrap=True, markup=False)
+
+
+def _run_folder(job: str, resume: bool) -> Path:
+    """runs/JOB, or runs/JOB-2 and so on: the last that is there to resume, else the next."""
+    names = [Path("runs") / (job if k == 1 else f"{job}-{k}") for k in range(1, 10_000)]
+    free = next(k for k, path in enumerate(names) if not path.exists())
+    if resume:
+        if not free:
+            raise OptionError("--resume: there is no run in runs; name its folder with --out.")
+        return names[free - 1]
+    return names[free]
+
+
+def _task(name: str) -> Any:
+    from elman.tasks import TASKS
+
+    if name not in TASKS:
+        raise OptionError(f'there is no job "{name}"; there are {", ".join(TASKS)}.')
+    return TASKS[name]
+
+
+def _console() -> Console:
+    """Standard output; colours only on a terminal."""
+    return Console(highlight=False, emoji=False)
+
+
+for _job in ("sentiment", "ner"):
+    train_app.command(_job, epilog=f"Example: elman train {_job} --run-file d/run.toml")(
+        _train_command(_job)
+    )
+
+if __name__ == "__main__":
+    main()

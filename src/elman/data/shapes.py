@@ -1,0 +1,31 @@
+"""The shape of a word: what its letters look like, whatever they are (Collobert et al. 2011)."""
+
+import re
+
+_SHAPES = (
+    re.compile(r"\d+([.,:/-]\d+)*"),  # 2 numbers
+    re.compile(r"[@#].+|https?:.+|www\..+"),  # 3 names and links of the net
+    re.compile(r"[^\w\s]+"),  # 4 punctuation
+)
+
+#: indices that ``word_shape`` gives, 0 (padding) included
+NUM_SHAPES = 10
+
+
+def word_shape(word: str) -> int:
+    """1 small letters, 2 a number, 3 of the net, 4 punctuation, 5 Capitalised, 6 CAPITALS,
+    7 a single capital, 8 miXed, 9 anything else; 0 is padding's.
+
+    >>> [word_shape(word) for word in ("met", "3.5", "@ada", "!", "Harry", "NATO", "I", "iPhone")]
+    [1, 2, 3, 4, 5, 6, 7, 8]
+    """
+    for shape, pattern in enumerate(_SHAPES, 2):
+        if pattern.fullmatch(word):
+            return shape
+    if word.islower():
+        return 1
+    if word.isupper():
+        return 7 if len(word) == 1 else 6
+    if word[:1].isupper() and word[1:].islower():
+        return 5
+    return 8 if any(c.isupper() for c in word) else 9

@@ -1,0 +1,10 @@
+"""One class for each topology (SPEC 2): layers of ``nn/`` put together, with a loss.
+
+Time comes first in every tensor.  Models know nothing of data files or training.
+"""
+
+from elman.models.classifier import Classifier
+from elman.models.feed_forward import BagOfWords, WindowTagger
+from elman.models.tagger import Tagger, WordFeatures
+
+__all__ = ["BagOfWords", "Classifier", "Tagger", "WindowTagger", "WordFeatures"]

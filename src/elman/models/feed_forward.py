@@ -1,0 +1,124 @@
+"""One to one: the networks without recurrence that SPEC 4 argues against.
+
+They do the same jobs as ``Classifier`` and ``Tagger`` and take the same batches, so that the
+difference can be measured: ``BagOfWords`` does not see the order of words, ``WindowTagger`` sees
+a fixed number of neighbours.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from elman.models.tagger import WordFeatures, sentence_loss
+from elman.nn.crf import LinearChainCRF
+from elman.nn.dropout import VariationalDropout
+from elman.nn.embedding import WordEmbedding
+from elman.nn.pooling import pool_mean, running
+
+Words = Int64[Tensor, "time batch"]
+Lengths = Int64[Tensor, " batch"]
+
+
+class BagOfWords(nn.Module):
+    """The mean of the words' vectors, a hidden layer, a class (Iyyer et al. 2015).
+
+    >>> import torch
+    >>> model = BagOfWords(WordEmbedding(50, 8), 16, 2)
+    >>> model(torch.ones(5, 3, dtype=torch.int64), torch.tensor([5, 2, 0])).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        embedding: WordEmbedding,
+        hidden_size: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(embedding.size, hidden_size)
+        self.output = nn.Linear(hidden_size, num_classes)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, words: Words, lengths: Lengths) -> Float[Tensor, "batch class"]:
+        """The logits of each row."""
+        mean = pool_mean(self.embedding(words), lengths)
+        return self.output(self.dropout(torch.relu(self.hidden(self.dropout(mean)))))
+
+    def loss(
+        self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """The mean cross entropy of the rows."""
+        logits = self(words, lengths)
+        return nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+class WindowTagger(nn.Module):
+    """The features of a word and of ``window`` neighbours on either side, a hidden layer, tags.
+
+    This is the window approach of Collobert et al. (2011), with the sentence-level likelihood
+    where ``crf`` is on.
+
+    >>> import torch
+    >>> model = WindowTagger(WordFeatures(WordEmbedding(50, 8)), 3)
+    >>> model(torch.ones(5, 2, dtype=torch.int64), torch.tensor([5, 2])).shape
+    torch.Size([5, 2, 3])
+    """
+
+    def __init__(
+        self,
+        features: WordFeatures,
+        num_tags: int,
+        *,
+        window: int = 2,
+        hidden_size: int = 128,
+        crf: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.window = window
+        self.dropout = VariationalDropout(dropout)
+        self.hidden = nn.Linear((2 * window + 1) * features.output_size, hidden_size)
+        self.output = nn.Linear(hidden_size, num_tags)
+        self.crf = LinearChainCRF(num_tags) if crf else None
+
+    def forward(
+        self,
+        words: Words,
+        lengths: Lengths,
+        shapes: Words | None = None,
+        characters: Int64[Tensor, "length word"] | None = None,
+        character_lengths: Int64[Tensor, " word"] | None = None,
+        word_index: Words | None = None,
+    ) -> Float[Tensor, "time batch tag"]:
+        """The score of each tag for each word."""
+        x = self.features(words, shapes, characters, character_lengths, word_index)
+        x = torch.where(running(x, lengths), self.dropout(x), 0.0)
+        width = self.window
+        around = nn.functional.pad(x, (0, 0, 0, 0, width, width))
+        seen = [around[k : k + x.shape[0]] for k in range(2 * width + 1)]
+        hidden = torch.tanh(self.hidden(torch.cat(seen, -1)))
+        scores: Tensor = self.output(self.dropout(hidden))
+        return scores
+
+    def loss(
+        self,
+        words: Words,
+        lengths: Lengths,
+        shapes: Words | None = None,
+        characters: Int64[Tensor, "length word"] | None = None,
+        character_lengths: Int64[Tensor, " word"] | None = None,
+        word_index: Words | None = None,
+        *,
+        tags: Words,
+    ) -> Float[Tensor, ""]:
+        """The mean over sentences of -log p(tags), summed over a sentence's words."""
+        scores = self(words, lengths, shapes, characters, character_lengths, word_index)
+        return sentence_loss(scores, tags, lengths, self.crf)

@@ -1,0 +1,140 @@
+"""Many to many, aligned: a tag for each word (SPEC 2).
+
+Words become features (``WordFeatures``), a recurrent encoder reads them in both directions, and
+each output gives scores of tags.  The baseline with a fixed window is in ``feed_forward.py``.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from elman.nn import Recurrent
+from elman.nn.characters import CharacterConvolution, CharacterRecurrence
+from elman.nn.crf import LinearChainCRF
+from elman.nn.dropout import VariationalDropout
+from elman.nn.embedding import WordEmbedding
+
+Words = Int64[Tensor, "time batch"]
+Lengths = Int64[Tensor, " batch"]
+CharacterReader = CharacterConvolution | CharacterRecurrence
+
+
+class WordFeatures(nn.Module):
+    """A word's vector, with what its characters and its shape say put beside it.
+
+    ``characters`` reads the distinct words of a batch once; ``word_index`` says which of them
+    stands where.
+    """
+
+    def __init__(
+        self,
+        embedding: WordEmbedding,
+        characters: CharacterReader | None = None,
+        num_shapes: int = 0,
+        shape_size: int = 0,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.characters = characters
+        self.shapes = WordEmbedding(num_shapes, shape_size) if num_shapes else None
+        self.output_size = embedding.size + (shape_size if num_shapes else 0)
+        self.output_size += 0 if characters is None else characters.output_size
+
+    def forward(
+        self,
+        words: Words,
+        shapes: Words | None = None,
+        characters: Int64[Tensor, "length word"] | None = None,
+        character_lengths: Int64[Tensor, " word"] | None = None,
+        word_index: Words | None = None,
+    ) -> Float[Tensor, "time batch features"]:
+        """The features of each word."""
+        found = [self.embedding(words)]
+        if self.characters is not None:
+            assert characters is not None and word_index is not None
+            vectors = self.characters(characters, character_lengths)
+            if vectors.shape[0] == 0:  # a batch without any word
+                vectors = vectors.new_zeros(1, self.characters.output_size)
+            found.append(nn.functional.embedding(word_index, vectors))
+        if self.shapes is not None:
+            found.append(self.shapes(shapes))
+        return torch.cat(found, -1)
+
+
+class Tagger(nn.Module):
+    """Features of words, a recurrent encoder, scores of tags; a CRF or a softmax over them.
+
+    With a CRF this is the model of Huang, Xu and Yu (2015) and Lample et al. (2016).  ``encoder``
+    reads what ``features`` gives.  ``dropout`` falls on the features and on the encoder's
+    outputs, one mask for all steps.
+
+    >>> import elman, torch
+    >>> from elman.nn.embedding import WordEmbedding
+    >>> encoder = elman.Recurrent(elman.cells.lstm, 8, 16, bidirectional=True)
+    >>> model = Tagger(WordFeatures(WordEmbedding(50, 8)), encoder, 3)
+    >>> words, lengths = torch.ones(5, 2, dtype=torch.int64), torch.tensor([5, 2])
+    >>> model(words, lengths).shape, model.loss(words, lengths, tags=words).shape
+    (torch.Size([5, 2, 3]), torch.Size([]))
+    """
+
+    def __init__(
+        self,
+        features: WordFeatures,
+        encoder: Recurrent,
+        num_tags: int,
+        *,
+        crf: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.encoder = encoder
+        self.dropout = VariationalDropout(dropout)
+        self.output = nn.Linear(encoder.output_size, num_tags)
+        self.crf = LinearChainCRF(num_tags) if crf else None
+
+    def forward(
+        self,
+        words: Words,
+        lengths: Lengths,
+        shapes: Words | None = None,
+        characters: Int64[Tensor, "length word"] | None = None,
+        character_lengths: Int64[Tensor, " word"] | None = None,
+        word_index: Words | None = None,
+    ) -> Float[Tensor, "time batch tag"]:
+        """The score of each tag for each word."""
+        x = self.features(words, shapes, characters, character_lengths, word_index)
+        y, _ = self.encoder(self.dropout(x), lengths=lengths)
+        scores: Tensor = self.output(self.dropout(y))
+        return scores
+
+    def loss(
+        self,
+        words: Words,
+        lengths: Lengths,
+        shapes: Words | None = None,
+        characters: Int64[Tensor, "length word"] | None = None,
+        character_lengths: Int64[Tensor, " word"] | None = None,
+        word_index: Words | None = None,
+        *,
+        tags: Words,
+    ) -> Float[Tensor, ""]:
+        """The mean over sentences of -log p(tags), summed over a sentence's words."""
+        scores = self(words, lengths, shapes, characters, character_lengths, word_index)
+        return sentence_loss(scores, tags, lengths, self.crf)
+
+
+def sentence_loss(
+    scores: Float[Tensor, "time batch tag"],
+    tags: Words,
+    lengths: Lengths,
+    crf: LinearChainCRF | None,
+) -> Float[Tensor, ""]:
+    """The mean over sentences of -log p(tags): by the CRF, or by a softmax at each word."""
+    if crf is not None:
+        return -crf.log_likelihood(scores, tags, lengths).mean()
+    inside = torch.arange(scores.shape[0])[:, None] < lengths[None, :]
+    each = nn.functional.cross_entropy(scores.permute(0, 2, 1), tags, reduction="none")
+    return torch.where(inside, each, 0.0).sum(0).mean()

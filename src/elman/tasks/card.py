@@ -1,0 +1,46 @@
+"""``card.md``: what a trained model is, what it learned from, and how well it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from elman.tasks.task import Task
+from elman.training import Outcome, RunFolder
+
+
+def write_card(
+    run: RunFolder,
+    task: Task,
+    options: Any,
+    outcome: Outcome,
+    scores: dict[str, Any],
+    model: nn.Module,
+) -> None:
+    """Write the card of a run that has ended."""
+    data = run.settings()["data"]
+    parameters = sum([parameter.numel() for parameter in model.parameters()])
+    reader = options.model if options.model != "recurrent" else f"recurrent, cell {options.cell}"
+    lines = [
+        f"# {task.NAME}: {task.TITLE}",
+        "",
+        f"Model: {reader}; {parameters:,} numbers. Every option is in `run.toml`.",
+        "",
+        "## Data",
+        f"- trained on: {data['title'] or data['train']}, {data['train_examples']} examples",
+        f"- chosen on: {data['valid'] or 'every tenth training example, held out'}, "
+        f"{data['valid_examples']} examples",
+        f"- licence: {data['licence'] or 'not stated'}",
+        "",
+        "## Scores on the validation data",
+        *[f"- {name}: {value:.4f}" for name, value in scores.items() if isinstance(value, float)],
+        "",
+        f"Trained for {outcome.epochs:g} epochs in {outcome.seconds:.0f} s with "
+        f"{outcome.threads} {'thread' if outcome.threads == 1 else 'threads'}, seed "
+        f"{run.settings()['training']['seed']}; the best epoch was {outcome.best_epoch:g}. The "
+        "weights were chosen on these same data, so expect a little less on others: "
+        "`elman evaluate` measures it.",
+        "",
+    ]
+    run.write_file("card.md", "\n".join(lines))

@@ -1,0 +1,358 @@
+"""Named entities (SPEC 1.7): a text becomes the names in it.  Many to many, aligned.
+
+"Yesterday, Harry Potter met Hermione Granger." has two names.  Each word gets a tag (BIO), from
+its vector, its characters and its shape, and a conditional random field weighs tags against
+their neighbours (Lample et al. 2016; Huang et al. 2015).  The one-to-one baseline of SPEC 4, a
+fixed window of words, is the option ``model = "window"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.markup import escape
+from torch import Tensor, nn
+
+from elman.data import (
+    DataReport,
+    Span,
+    TaggedSentence,
+    Vocabulary,
+    bio_tags,
+    check_conll,
+    pad_sequences,
+    read_conll,
+    spans_of,
+    word_spans,
+)
+from elman.data.conll import conll_rows
+from elman.data.faults import Fault, Row, values_or_error
+from elman.data.shapes import NUM_SHAPES, word_shape
+from elman.decode import bio_constraints, viterbi
+from elman.errors import DataError
+from elman.graph import Cell
+from elman.models import Tagger, WindowTagger, WordFeatures
+from elman.nn.characters import CharacterConvolution, CharacterRecurrence
+from elman.tasks.options import option
+from elman.tasks.samples import NAMES_TRAIN, NAMES_VALID
+from elman.tasks.task import Learned
+from elman.tasks.word_model import (
+    TextOptions,
+    TextSymbols,
+    ask,
+    encoder,
+    learn_words,
+    read_lines,
+    word_embedding,
+)
+from elman.training import LoopOptions
+from elman.training.metrics import span_scores
+
+NAME = "ner"
+TITLE = "named entities: a text becomes the names in it"
+METRIC = "f1"
+TRAINING = LoopOptions(batch_size=32, epochs=40, learning_rate=2e-3, patience=8)
+SAMPLES = {"train.conll": NAMES_TRAIN, "valid.conll": NAMES_VALID}
+TRAIN_FILE, VALID_FILE = "train.conll", "valid.conll"
+POSTER = ("Yesterday, Harry Potter met Hermione Granger.",)
+
+#: characters of a word beyond these are not read
+LONGEST_WORD = 40
+
+
+@dataclass(frozen=True)
+class Options(TextOptions):
+    """The options of named entities."""
+
+    model: Literal["recurrent", "window"] = option(
+        "recurrent", "recurrent, or the baseline that sees a fixed window of words: window"
+    )
+    window: int = option(2, "words on either side that the baseline sees")
+    crf: bool = option(True, "weigh tags against their neighbours (a conditional random field)")
+    characters: Literal["recurrence", "convolution", "none"] = option(
+        "recurrence", "how the characters of a word are read"
+    )
+    character_size: int = option(25, "numbers in a character's vector")
+    character_units: int = option(25, "units that read characters, in each direction")
+    shape_size: int = option(8, "numbers for a word's shape (Capitalised, DIGITS ...); 0 for none")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words and, where they are known, their tags; and the text with each word's place in it."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None = None
+    text: str = ""
+    places: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Names:
+    """A text and the names in it; ``starts`` and ``ends`` are places in the text."""
+
+    text: str
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True)
+class Name:
+    """Characters ``start`` to ``end`` (exclusive) of a text are a name of a type."""
+
+    text: str
+    type: str
+    start: int
+    end: int
+
+
+def read(path: Path, options: Options) -> list[Row[Sentence]]:
+    """The sentences of a file in CoNLL columns."""
+    rows, _ = conll_rows(path, tagged=True)
+    values_or_error(rows)
+    return [Row(row.place, _sentence(row.value)) for row in rows if not isinstance(row, Fault)]
+
+
+def _sentence(tagged: TaggedSentence) -> Sentence:
+    """A sentence in columns: its text is its words with blanks between."""
+    places, start = [], 0
+    for word in tagged.tokens:
+        places.append((start, start + len(word)))
+        start += len(word) + 1
+    return Sentence(tagged.tokens, tagged.tags, " ".join(tagged.tokens), tuple(places))
+
+
+def check(path: Path, options: Options) -> DataReport:
+    """Everything that is wrong with the columns and the tags."""
+    return check_conll(path)
+
+
+def refuse_strangers(rows: Sequence[Row[Sentence]], symbols: TextSymbols) -> None:
+    """``DataError`` for the first sentence with a type of name that the model does not know."""
+    types = [label.removeprefix("B-") for label in symbols.labels if label.startswith("B-")]
+    for row in rows:
+        for tag in row.value.tags or ():
+            if tag not in symbols.labels:
+                raise DataError(
+                    f'{row.place}: the sentence that begins here has the tag "{tag}", but the '
+                    f"model knows the types {', '.join(types)}. Correct it, or train a model "
+                    "with it."
+                )
+
+
+def learn(examples: Sequence[Sentence], options: Options, seed: int) -> Learned:
+    """The vocabulary, the characters and the tags of the training sentences."""
+    types = {tag[2:] for example in examples for tag in example.tags or () if tag != "O"}
+    if not types:
+        raise DataError(
+            'every word of the training sentences has the tag "O"; give sentences with names.'
+        )
+    words, vectors = learn_words([example.words for example in examples], options, seed)
+    characters = Vocabulary.count([word for example in examples for word in example.words])
+    symbols = TextSymbols(words, bio_tags(sorted(types)), options.lowercase, characters)
+    return Learned(symbols, vectors)
+
+
+def load_symbols(text: str) -> TextSymbols:
+    """The vocabulary, the characters and the tags of a run folder."""
+    return TextSymbols.from_json(text)
+
+
+def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
+    """A ``Tagger`` of the cell, or the window."""
+    characters = _character_reader(options, cell, len(learned.symbols.characters))
+    features = WordFeatures(
+        word_embedding(options, learned),
+        characters,
+        NUM_SHAPES if options.shape_size else 0,
+        options.shape_size,
+    )
+    num_tags = len(learned.symbols.labels)
+    if options.model == "window":
+        return WindowTagger(
+            features,
+            num_tags,
+            window=options.window,
+            hidden_size=options.hidden_size,
+            crf=options.crf,
+            dropout=options.dropout,
+        )
+    return Tagger(
+        features,
+        encoder(options, cell, features.output_size),
+        num_tags,
+        crf=options.crf,
+        dropout=options.dropout,
+    )
+
+
+def _character_reader(
+    options: Options, cell: Cell, num_characters: int
+) -> CharacterConvolution | CharacterRecurrence | None:
+    if options.characters == "none":
+        return None
+    if options.characters == "convolution":
+        return CharacterConvolution(
+            num_characters, options.character_size, 2 * options.character_units
+        )
+    return CharacterRecurrence(
+        cell, num_characters, options.character_size, options.character_units
+    )
+
+
+def cut(examples: Sequence[Sentence], longest: int) -> list[Sentence]:
+    """Sentences with more than ``longest`` words become several, none cut inside a name."""
+    pieces: list[Sentence] = []
+    for example in examples:
+        tags = example.tags or ("O",) * len(example.words)
+        start = 0
+        while len(example.words) - start > longest:
+            end = start + longest
+            while end > start + 1 and tags[end].startswith("I-"):
+                end -= 1
+            pieces.append(_part(example, start, end))
+            start = end
+        pieces.append(_part(example, start, len(example.words)))
+    return pieces
+
+
+def _part(sentence: Sentence, start: int, end: int) -> Sentence:
+    tags = None if sentence.tags is None else sentence.tags[start:end]
+    return Sentence(
+        sentence.words[start:end], tags, sentence.text, sentence.places[start:end]
+    )
+
+
+def length(example: Sentence) -> int:
+    """How many words a sentence has."""
+    return len(example.words)
+
+
+def collate(examples: Sequence[Sentence], symbols: TextSymbols) -> dict[str, Tensor]:
+    """Indices of words, tags and shapes (time, batch), and the batch's distinct words' letters."""
+    words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
+    shapes, _ = pad_sequences([[word_shape(w) for w in e.words] for e in examples])
+    distinct = {w: k for k, w in enumerate(dict.fromkeys(w for e in examples for w in e.words))}
+    assert symbols.characters is not None
+    letters, letter_counts = pad_sequences(
+        [symbols.characters.encode(word[:LONGEST_WORD]) for word in distinct]
+    )
+    places, _ = pad_sequences([[distinct[w] for w in e.words] for e in examples])
+    batch = {
+        "words": words,
+        "lengths": lengths,
+        "shapes": shapes,
+        "characters": letters,
+        "character_lengths": letter_counts,
+        "word_index": places,
+    }
+    if all(example.tags is not None for example in examples):
+        index = {label: k for k, label in enumerate(symbols.labels)}
+        batch["tags"], _ = pad_sequences([[index[t] for t in e.tags or ()] for e in examples])
+    return batch
+
+
+def score(model: nn.Module, examples: Sequence[Sentence], symbols: TextSymbols) -> dict[str, Any]:
+    """Precision, recall and F1 of exact spans, over all and for each type, and the mean loss."""
+    spans: list[list[Span]] = []
+    losses: list[float] = []
+
+    def answer(batch: Sequence[Sentence]) -> list[tuple[list[Span], float]]:
+        tensors = collate(batch, symbols)
+        loss = float(model.loss(**tensors))  # type: ignore[operator]
+        return [(found, loss) for found in _spans(model, tensors, symbols)]
+
+    for found, loss in ask(model, examples, length, answer):
+        spans.append(found)
+        losses.append(loss)
+    scores = span_scores([spans_of(example.tags or ()) for example in examples], spans)
+    return {
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1,
+        "per_type": {
+            name: {"precision": each.precision, "recall": each.recall, "f1": each.f1}
+            for name, each in sorted(scores.per_type.items())
+        },
+        "loss": sum(losses) / len(losses),
+        "examples": len(examples),
+    }
+
+
+def _spans(model: nn.Module, tensors: dict[str, Tensor], symbols: TextSymbols) -> list[list[Span]]:
+    """The best legal tags of each sentence, as spans."""
+    inputs = {name: tensor for name, tensor in tensors.items() if name != "tags"}
+    allowed, allowed_start = bio_constraints(symbols.labels)
+    crf = model.crf
+    paths, _ = viterbi(
+        model(**inputs),
+        tensors["lengths"],
+        transitions=None if crf is None else crf.transitions,
+        start=None if crf is None else crf.start,
+        end=None if crf is None else crf.end,
+        allowed=allowed,
+        allowed_start=allowed_start,
+    )
+    return [spans_of([symbols.labels[k] for k in path]) for path in paths]
+
+
+def read_inputs(path: Path, options: Options) -> list[Sentence]:
+    """The sentences of a .conll file; of any other file, each line that is not empty."""
+    if path.suffix.lower() in (".conll", ".conllu", ".bio", ".iob", ".annotated"):
+        return [_sentence(tagged) for tagged in read_conll(path, tagged=False)]
+    return [as_input(line) for line in read_lines(path)]
+
+
+def as_input(value: str | Sequence[str] | Sentence) -> Sentence:
+    """A sentence from a string, which is split into words, or from a list of words."""
+    if isinstance(value, Sentence):
+        return value
+    if not isinstance(value, str):
+        return _sentence(TaggedSentence(tuple(value), None))
+    places = tuple(word_spans(value))
+    words = tuple([value[start:end].replace("’", "'") for start, end in places])
+    return Sentence(words, None, value, places)
+
+
+def predict(model: nn.Module, inputs: Sequence[Sentence], symbols: TextSymbols) -> list[Names]:
+    """The names in each text."""
+
+    def answer(batch: Sequence[Sentence]) -> list[list[Span]]:
+        return _spans(model, collate(batch, symbols), symbols)
+
+    found = ask(model, inputs, length, answer)
+    return [_names(sentence, spans) for sentence, spans in zip(inputs, found, strict=True)]
+
+
+def _names(sentence: Sentence, spans: Sequence[Span]) -> Names:
+    names = []
+    for span in spans:
+        start, end = sentence.places[span.start][0], sentence.places[span.end - 1][1]
+        names.append(Name(sentence.text[start:end], span.type, start, end))
+    return Names(sentence.text, tuple(names))
+
+
+_COLOURS = {"PER": "magenta", "LOC": "green", "ORG": "blue"}
+
+
+def show(prediction: Names) -> str:
+    """The text with its names in colour, each with its type."""
+    parts, last = [], 0
+    for name in prediction.names:
+        colour = _COLOURS.get(name.type[:3].upper(), "cyan")
+        parts.append(escape(prediction.text[last : name.start]))
+        parts.append(f"[bold {colour}]{escape(name.text)}[/] [{colour}]({name.type})[/]")
+        last = name.end
+    return "".join([*parts, escape(prediction.text[last:])])
+
+
+def record(prediction: Names) -> dict[str, Any]:
+    """The text and its names as a JSON object."""
+    names = [
+        {"text": name.text, "type": name.type, "start": name.start, "end": name.end}
+        for name in prediction.names
+    ]
+    return {"text": prediction.text, "names": names}

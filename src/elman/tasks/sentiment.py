@@ -1,0 +1,252 @@
+"""Sentiment (SPEC 1.3): a text becomes a rating.  Many to one.
+
+"There is nothing to like in this movie." gets the lowest rating.  The labels are those of the
+training data, in any number.  The one-to-one baseline of SPEC 4, a bag of words, is the option
+``model = "bag_of_words"``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.markup import escape
+from torch import Tensor, nn
+
+from elman.data import (
+    DataReport,
+    LabelledText,
+    check_labelled_texts,
+    pad_sequences,
+    read_labelled_texts,
+    split_words,
+)
+from elman.data.faults import Fault, Row, values_or_error
+from elman.data.text import text_rows
+from elman.errors import DataError
+from elman.graph import Cell
+from elman.models import BagOfWords, Classifier
+from elman.tasks.options import option
+from elman.tasks.samples import REVIEWS_TRAIN, REVIEWS_VALID
+from elman.tasks.task import Learned
+from elman.tasks.word_model import (
+    TextOptions,
+    TextSymbols,
+    ask,
+    encoder,
+    learn_words,
+    read_lines,
+    word_embedding,
+)
+from elman.training import LoopOptions
+from elman.training.metrics import accuracy, macro_f1
+
+NAME = "sentiment"
+TITLE = "sentiment classification: a text becomes a rating"
+METRIC = "accuracy"
+TRAINING = LoopOptions(batch_size=32, epochs=20, patience=4)
+SAMPLES = {"train.csv": REVIEWS_TRAIN, "valid.csv": REVIEWS_VALID}
+TRAIN_FILE, VALID_FILE = "train.csv", "valid.csv"
+POSTER = ("There is nothing to like in this movie.",)
+
+
+@dataclass(frozen=True)
+class Options(TextOptions):
+    """The options of sentiment classification."""
+
+    model: Literal["recurrent", "bag_of_words"] = option(
+        "recurrent", "recurrent, or the baseline without order: bag_of_words"
+    )
+    pooling: Literal["last", "mean", "max", "attention"] = option(
+        "max", "how the outputs of all steps become one"
+    )
+    label_smoothing: float = option(0.0, "part of the target that goes to the other labels")
+    text_column: str = option("text", "the column with the text")
+    label_column: str = option("label", "the column with the label")
+
+
+@dataclass(frozen=True)
+class Review:
+    """A text as words, and its label where it is known."""
+
+    text: str
+    words: tuple[str, ...]
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A label, its probability, and that of every label."""
+
+    text: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+def read(path: Path, options: Options) -> list[Row[Review]]:
+    """The labelled texts of a CSV, TSV or JSONL file, or of a folder with a folder per label."""
+    rows = list(
+        text_rows(
+            path,
+            text_column=options.text_column,
+            label_column=options.label_column,
+            labelled=True,
+        )
+    )
+    values_or_error(rows)
+    return [
+        Row(row.place, _review(row.value)) for row in rows if not isinstance(row, Fault)
+    ]
+
+
+def _review(text: LabelledText) -> Review:
+    return Review(text.text, tuple(split_words(text.text)), text.label)
+
+
+def check(path: Path, options: Options) -> DataReport:
+    """Everything that is wrong with the labelled texts."""
+    return check_labelled_texts(
+        path, text_column=options.text_column, label_column=options.label_column
+    )
+
+
+def refuse_strangers(rows: Sequence[Row[Review]], symbols: TextSymbols) -> None:
+    """``DataError`` for the first text whose label the model does not know."""
+    for row in rows:
+        if row.value.label not in symbols.labels:
+            raise DataError(
+                f'{row.place}: the label "{row.value.label}" is not one that the model knows: '
+                f"{', '.join(symbols.labels)}. Correct it, or train a model with it."
+            )
+
+
+def learn(examples: Sequence[Review], options: Options, seed: int) -> Learned:
+    """The vocabulary and the labels of the training texts."""
+    labels = Counter([str(example.label) for example in examples])
+    if len(labels) < 2:
+        raise DataError(
+            f'every training text has the label "{next(iter(labels))}"; give texts with at least '
+            "two labels."
+        )
+    words, vectors = learn_words([example.words for example in examples], options, seed)
+    return Learned(TextSymbols(words, tuple(sorted(labels)), options.lowercase), vectors)
+
+
+def load_symbols(text: str) -> TextSymbols:
+    """The vocabulary and the labels of a run folder."""
+    return TextSymbols.from_json(text)
+
+
+def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
+    """A ``Classifier`` of the cell, or the bag of words."""
+    embedding = word_embedding(options, learned)
+    num_classes = len(learned.symbols.labels)
+    if options.model == "bag_of_words":
+        return BagOfWords(
+            embedding,
+            embedding.size,
+            num_classes,
+            dropout=options.dropout,
+            label_smoothing=options.label_smoothing,
+        )
+    return Classifier(
+        embedding,
+        encoder(options, cell, embedding.size),
+        num_classes,
+        pooling=options.pooling,
+        dropout=options.dropout,
+        label_smoothing=options.label_smoothing,
+    )
+
+
+def cut(examples: Sequence[Review], longest: int) -> list[Review]:
+    """Texts with more than ``longest`` words keep the first ones."""
+    return [Review(e.text, e.words[:longest], e.label) for e in examples]
+
+
+def length(example: Review) -> int:
+    """How many words a text has."""
+    return len(example.words)
+
+
+def collate(examples: Sequence[Review], symbols: TextSymbols) -> dict[str, Tensor]:
+    """The words' indices (time, batch), their lengths, and the labels' indices."""
+    words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
+    batch = {"words": words, "lengths": lengths}
+    if all(example.label is not None for example in examples):
+        places = [symbols.labels.index(str(example.label)) for example in examples]
+        batch["labels"] = torch.tensor(places)
+    return batch
+
+
+def score(model: nn.Module, examples: Sequence[Review], symbols: TextSymbols) -> dict[str, Any]:
+    """Accuracy, macro F1 and the mean loss."""
+    probabilities = _probabilities(model, examples, symbols)
+    expected = [symbols.labels.index(str(example.label)) for example in examples]
+    predicted = [int(row.argmax()) for row in probabilities]
+    rows = zip(probabilities, expected, strict=True)
+    losses = [-float(row[label].clamp_min(1e-30).log()) for row, label in rows]
+    return {
+        "accuracy": accuracy(expected, predicted),
+        "f1": macro_f1(expected, predicted),
+        "loss": sum(losses) / len(losses),
+        "examples": len(examples),
+    }
+
+
+def _probabilities(
+    model: nn.Module, examples: Sequence[Review], symbols: TextSymbols
+) -> list[Tensor]:
+    def answer(batch: Sequence[Review]) -> list[Tensor]:
+        tensors = collate(batch, symbols)
+        return list(model(tensors["words"], tensors["lengths"]).softmax(-1))
+
+    return ask(model, examples, length, answer)
+
+
+def read_inputs(path: Path, options: Options) -> list[Review]:
+    """The texts of a table or folder; of any other file, each line that is not empty."""
+    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson"):
+        rows = read_labelled_texts(path, text_column=options.text_column, labelled=False)
+        return [_review(row) for row in rows]
+    return [as_input(line) for line in read_lines(path)]
+
+
+def as_input(value: str | Review) -> Review:
+    """A text from a string."""
+    return value if isinstance(value, Review) else Review(value, tuple(split_words(value)))
+
+
+def predict(model: nn.Module, inputs: Sequence[Review], symbols: TextSymbols) -> list[Rating]:
+    """A rating for each text."""
+    ratings = []
+    for example, row in zip(inputs, _probabilities(model, inputs, symbols), strict=True):
+        each = {label: float(p) for label, p in zip(symbols.labels, row, strict=True)}
+        label = max(each, key=lambda name: each[name])
+        ratings.append(Rating(example.text, label, each[label], each))
+    return ratings
+
+
+def show(prediction: Rating) -> str:
+    """The rating with its probability, then the text."""
+    colours = {"positive": "green", "negative": "red"}
+    colour = colours.get(prediction.label, "cyan")
+    return (
+        f"[bold {colour}]{escape(prediction.label)}[/] {prediction.probability:4.0%}   "
+        f"{escape(prediction.text)}"
+    )
+
+
+def record(prediction: Rating) -> dict[str, Any]:
+    """The rating as a JSON object."""
+    return {
+        "text": prediction.text,
+        "label": prediction.label,
+        "probability": round(prediction.probability, 6),
+        "probabilities": {k: round(p, 6) for k, p in prediction.probabilities.items()},
+    }

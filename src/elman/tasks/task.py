@@ -1,0 +1,104 @@
+"""What a job is: the functions that take its files to a trained model and its inputs to answers.
+
+A job is a module with these names, such as ``sentiment.py``; what is the same for all jobs
+(``train.py``, ``trained.py``, the command line) is written once and takes any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from elman.data import DataReport
+from elman.data.faults import Row
+from elman.graph import Cell
+from elman.training import LoopOptions
+
+
+class Symbols(Protocol):
+    """What indices stand for in a trained model: words, characters, labels."""
+
+    def to_json(self) -> str:
+        """All of it as a JSON object, for the run folder."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What is read off the training data before training: symbols, and word vectors if any."""
+
+    symbols: Any
+    vectors: Tensor | None
+
+
+class Task(Protocol):
+    """The names that a job's module has.
+
+    An example is a value of the job's own kind with what is expected of it; an input is what a
+    trained model is asked about; a prediction is its answer.
+    """
+
+    NAME: str
+    TITLE: str
+    #: the validation metric by which the best weights are chosen; more is better
+    METRIC: str
+    #: how training goes unless told otherwise
+    TRAINING: LoopOptions
+    #: small files for ``elman new``, by name, and which of them to train on and to validate with
+    SAMPLES: Mapping[str, str]
+    TRAIN_FILE: str
+    VALID_FILE: str
+    #: the inputs of ``elman demo``
+    POSTER: Sequence[str]
+
+    @property
+    def Options(self) -> type[Any]:  # noqa: N802 - it is a class
+        """The frozen dataclass of the job's options."""
+
+    def read(self, path: Path, options: Any) -> list[Row[Any]]:
+        """The examples of a data file or folder, each with its place."""
+
+    def check(self, path: Path, options: Any) -> DataReport:
+        """Everything that is wrong with a data file, and what is in it."""
+
+    def refuse_strangers(self, rows: Sequence[Row[Any]], symbols: Any) -> None:
+        """``DataError`` for the first example whose label the model does not know."""
+
+    def learn(self, examples: Sequence[Any], options: Any, seed: int) -> Learned:
+        """Symbols and vectors from the training examples."""
+
+    def load_symbols(self, text: str) -> Any:
+        """The symbols that ``Symbols.to_json`` wrote; ``RunError`` for anything else."""
+
+    def build(self, options: Any, cell: Cell, learned: Learned) -> nn.Module:
+        """A new model with ``loss(**batch)``."""
+
+    def cut(self, examples: Sequence[Any], longest: int) -> list[Any]:
+        """The same examples, those that are longer than ``longest`` steps cut."""
+
+    def length(self, example: Any) -> int:
+        """How many time steps an example has."""
+
+    def collate(self, examples: Sequence[Any], symbols: Any) -> dict[str, Tensor]:
+        """The keyword arguments of the model's ``loss``."""
+
+    def score(self, model: nn.Module, examples: Sequence[Any], symbols: Any) -> dict[str, Any]:
+        """The job's metrics."""
+
+    def read_inputs(self, path: Path, options: Any) -> list[Any]:
+        """The inputs in a file."""
+
+    def as_input(self, value: Any) -> Any:
+        """An input from what a user gives: a string, or the job's own kind of value."""
+
+    def predict(self, model: nn.Module, inputs: Sequence[Any], symbols: Any) -> list[Any]:
+        """The model's answer to each input."""
+
+    def show(self, prediction: Any) -> str:
+        """An answer as a line of rich's markup."""
+
+    def record(self, prediction: Any) -> dict[str, Any]:
+        """An answer as a JSON object."""

@@ -1,0 +1,200 @@
+"""From data files to a trained model: the same steps for every job.
+
+Read the data, learn symbols from it, begin a run folder, build a model, run the training loop,
+write the card.  A run that was stopped at any moment goes on from there, and refuses to if its
+data have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elman import cells
+from elman.data import bucketed_batches
+from elman.errors import DataError, OptionError, RunError
+from elman.graph import Cell
+from elman.tasks.card import write_card
+from elman.tasks.options import refuse_unknown, with_settings
+from elman.tasks.task import Task
+from elman.tasks.trained import Trained, read_options
+from elman.training import LoopOptions, Outcome, RunFolder, fit
+from elman.training.options import MAY_CHANGE
+from elman.training.processes import is_main_process
+from elman.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Data:
+    """The files of a training; without ``valid`` every tenth training example is held out."""
+
+    train: Path
+    valid: Path | None = None
+    title: str = ""
+    licence: str = ""
+
+
+def train(
+    task: Task,
+    data: Data,
+    folder: Path,
+    settings: Mapping[str, object],
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Trained, Outcome]:
+    """Train a job's model on data files; the run folder then holds all of it.
+
+    ``settings`` are options of the job and of training by name, as values or as text.  With
+    ``resume`` a run in ``folder`` goes on, with the options that it was begun with but for those
+    that say when to stop.  Raises ``DataError`` for what is wrong with the files,
+    ``OptionError`` for options, ``RunError`` for the folder, ``TrainingError`` where the loss is
+    not a number.
+    """
+    refuse_unknown(settings, [task.Options, LoopOptions], "options")
+    resume = resume and (folder / "run.toml").exists()
+    run = RunFolder.open(folder) if resume else RunFolder(folder)
+    if resume:
+        options, training = _resumed(task, run, settings)
+    else:
+        options = with_settings(task.Options(), settings)
+        training = with_settings(task.TRAINING, settings)
+    cell = find_cell(options.cell)
+    train_rows = task.read(data.train, options)
+    valid_rows = task.read(data.valid, options) if data.valid is not None else []
+    if data.valid is None:
+        valid_rows, train_rows = train_rows[::10], [r for k, r in enumerate(train_rows) if k % 10]
+    if not train_rows:
+        raise DataError(f"{data.train}: one example is too few to train on; give at least two.")
+    examples = task.cut([row.value for row in train_rows], options.longest)
+    valid = [row.value for row in valid_rows]
+    learned = task.learn(examples, options, training.seed)
+    task.refuse_strangers(valid_rows, learned.symbols)
+
+    record = _record(task, data, options, training, len(train_rows), len(valid))
+    if resume:
+        _refuse_other_data(run, record)
+    else:
+        run = RunFolder.create(folder, record)
+    if is_main_process():
+        run.write_file("symbols.json", learned.symbols.to_json())
+        run.write_file("cell.json", cell.text)
+    torch.manual_seed(training.seed)
+    model = task.build(options, cell, learned)
+    symbols = learned.symbols
+    lengths = [task.length(example) for example in examples]
+
+    def validate(model: torch.nn.Module) -> dict[str, float]:
+        scores = task.score(model, valid, symbols)
+        return {name: value for name, value in scores.items() if isinstance(value, float)}
+
+    outcome = fit(
+        model,
+        batches=lambda epoch, size: bucketed_batches(
+            lengths, size, seed=training.seed, epoch=epoch
+        ),
+        collate=lambda rows, generator: task.collate([examples[k] for k in rows], symbols),
+        validate=validate,
+        metric=task.METRIC,
+        options=training,
+        folder=run,
+        resume=resume,
+        progress=progress,
+    )
+    model.eval()
+    if is_main_process() and outcome.stopped_because != "interrupted":
+        write_card(run, task, options, outcome, task.score(model, valid, symbols), model)
+    return Trained(folder.name, task, options, training, cell, symbols, model, run), outcome
+
+
+def find_cell(name: str) -> Cell:
+    """A cell of the catalogue, or ``FILE.py:NAME``: one of the user's own.
+
+    The file is run, as ``python FILE.py`` would; a trained run keeps the cell as a graph and
+    needs the file no more.
+    """
+    file, colon, attribute = name.rpartition(":")
+    if not colon:
+        if name not in cells.CATALOGUE:
+            raise OptionError(
+                f'cell is "{name}", which is not in the catalogue: {", ".join(cells.CATALOGUE)}. '
+                "A cell of your own is FILE.py:NAME."
+            )
+        return cells.CATALOGUE[name]
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None or not Path(file).is_file():
+        raise OptionError(f'cell is "{name}", but there is no Python file {file}.')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Cell):
+        raise OptionError(f'cell is "{name}", but {file} has no cell called {attribute}.')
+    return found
+
+
+def _record(
+    task: Task, data: Data, options: Any, training: LoopOptions, train: int, valid: int
+) -> dict[str, Any]:
+    """What ``run.toml`` holds; an option that is None is left out, as TOML has no such value."""
+    return {
+        "job": task.NAME,
+        "options": asdict(options),
+        "training": {k: v for k, v in asdict(training).items() if v is not None},
+        "data": {
+            "train": str(data.train),
+            "valid": "" if data.valid is None else str(data.valid),
+            "title": data.title,
+            "licence": data.licence,
+            "train_examples": train,
+            "valid_examples": valid,
+            "train_sha256": _fingerprint(data.train),
+            "valid_sha256": "" if data.valid is None else _fingerprint(data.valid),
+        },
+    }
+
+
+def _refuse_other_data(run: RunFolder, record: dict[str, Any]) -> None:
+    begun = run.settings().get("data", {})
+    for part, name in (("train", "training"), ("valid", "validation")):
+        if begun.get(f"{part}_sha256") != record["data"][f"{part}_sha256"]:
+            raise RunError(
+                f"{run.path}: this run was begun with other {name} data "
+                f"({begun.get(part) or 'none'}); resume it with the same, or train anew in "
+                "another folder."
+            )
+
+
+def _resumed(
+    task: Task, run: RunFolder, settings: Mapping[str, object]
+) -> tuple[Any, LoopOptions]:
+    """The options that a run was begun with, but for when to stop; others may not change."""
+    options, training = read_options(task, run)
+    asked = with_settings(options, settings), with_settings(training, settings)
+    for before, now in zip((options, training), asked, strict=True):
+        for each in fields(before):
+            old, new = getattr(before, each.name), getattr(now, each.name)
+            if old != new and each.name not in MAY_CHANGE:
+                raise OptionError(
+                    f"{run.path}: this run was begun with {each.name} {old!r}, and resuming "
+                    f"cannot change it to {new!r}; leave it out, or train anew in another folder."
+                )
+    return asked
+
+
+def _fingerprint(path: Path) -> str:
+    """A hash of a file, or of all files in a folder with their names."""
+    digest = hashlib.sha256()
+    files: Sequence[Path] = [path]
+    if path.is_dir():
+        files = sorted([file for file in path.rglob("*") if file.is_file()])
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

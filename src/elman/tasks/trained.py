@@ -1,0 +1,138 @@
+"""A trained model with its job: loaded from a run folder or from what ships with the package.
+
+``load(RUN)`` gives a ``Trained``, which answers when called.  Loading reads safetensors, JSON
+and TOML, and runs no code.  ``train.py`` makes run folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import elman.shipped
+from elman.errors import RunError
+from elman.graph import Cell, read_cell
+from elman.tasks import ner, sentiment
+from elman.tasks.options import refuse_unknown, with_settings
+from elman.tasks.task import Learned, Task
+from elman.training import LoopOptions, RunFolder
+
+#: the jobs of this version by name
+TASKS: dict[str, Task] = {task.NAME: task for task in (sentiment, ner)}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model: call it with inputs, or look at its parts.
+
+    >>> import elman
+    >>> model = elman.load("sentiment")
+    >>> [rating] = model(["There is nothing to like in this movie."])
+    >>> rating.label
+    'negative'
+    """
+
+    name: str
+    task: Task
+    options: Any
+    training: LoopOptions
+    cell: Cell
+    symbols: Any
+    model: nn.Module
+    folder: RunFolder
+
+    def __call__(self, inputs: Sequence[Any] | str) -> list[Any]:
+        """The model's answer to each input; a single string is one input."""
+        given = [inputs] if isinstance(inputs, str) else inputs
+        asked = [self.task.as_input(value) for value in given]
+        return self.task.predict(self.model, asked, self.symbols)
+
+    def predict_file(self, path: Path) -> list[Any]:
+        """The model's answer to each input in a file."""
+        inputs = self.task.read_inputs(path, self.options)
+        return self.task.predict(self.model, inputs, self.symbols)
+
+    def evaluate(self, path: Path) -> dict[str, Any]:
+        """The job's metrics on a data file.
+
+        Raises ``DataError`` for what is wrong with the file, such as a label that is not known.
+        """
+        rows = self.task.read(path, self.options)
+        self.task.refuse_strangers(rows, self.symbols)
+        return self.task.score(self.model, [row.value for row in rows], self.symbols)
+
+
+def load(run: str | Path) -> Trained:
+    """The trained model in a run folder, or the shipped model of that name.
+
+    Raises ``RunError`` when there is no such run, or it is damaged, foreign or from a later
+    version.
+
+    >>> import elman
+    >>> [answer] = elman.load("ner")(["Yesterday, Harry Potter met Hermione Granger."])
+    >>> [name.text for name in answer.names]
+    ['Harry Potter', 'Hermione Granger']
+    """
+    return open_run(RunFolder.open(find_run(run)))
+
+
+def find_run(run: str | Path) -> Path:
+    """The folder of a run, or of the shipped model of that name."""
+    path = Path(run)
+    if path.is_dir():
+        return path
+    shipped = elman.shipped.models()
+    if str(run) in shipped:
+        return shipped[str(run)]
+    if path.exists():
+        raise RunError(f"{path}: this is a file, but a run is a folder; name the folder.")
+    raise RunError(
+        f"{run}: there is no such run folder, and no model of that name ships with Elman; those "
+        f"that do are {', '.join(shipped) or 'none'}."
+    )
+
+
+def open_run(folder: RunFolder) -> Trained:
+    """The trained model of a folder that ``RunFolder.open`` has checked."""
+    settings = folder.settings()
+    task = TASKS.get(str(settings.get("job")))
+    if task is None:
+        raise RunError(
+            f"{folder.settings_path}: the job is {settings.get('job')!r}, and this version of "
+            f"Elman has {', '.join(TASKS)}."
+        )
+    options, training = read_options(task, folder)
+    symbols = task.load_symbols(folder.read_text("symbols.json"))
+    cell = read_cell(folder.read_text("cell.json"))
+    model = task.build(options, cell, Learned(symbols, None))
+    folder.load_weights(model)
+    model.eval()
+    return Trained(folder.path.name, task, options, training, cell, symbols, model, folder)
+
+
+def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
+    """The options of the job and of training that a run was begun with."""
+    settings = folder.settings()
+    own = _table(settings, "options", folder)
+    training = _table(settings, "training", folder)
+    refuse_unknown(own, [task.Options], f"{folder.settings_path}, [options]")
+    refuse_unknown(training, [LoopOptions], f"{folder.settings_path}, [training]")
+    # an option that is not there was None when it was saved
+    missing: Iterable[str] = ("max_minutes",)
+    training = {**dict.fromkeys(missing), **training}
+    return with_settings(task.Options(), own), with_settings(task.TRAINING, training)
+
+
+def _table(settings: dict[str, Any], name: str, folder: RunFolder) -> dict[str, Any]:
+    table = settings.get(name)
+    if not isinstance(table, dict):
+        raise RunError(
+            f"{folder.settings_path}: there is no table [{name}]; put the file back as training "
+            "wrote it."
+        )
+    return table
+

@@ -1,0 +1,226 @@
+"""What the jobs on text share: words as indices, their vectors, and how a model is asked.
+
+A job on text reads words, looks them up in a vocabulary, and trains a model over their vectors.
+The jobs themselves are ``sentiment.py`` and ``ner.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, train_vectors
+from elman.data.plain_text import read_plain_text
+from elman.errors import DataError, OptionError, RunError
+from elman.graph import Cell
+from elman.nn import Recurrent
+from elman.nn.embedding import WordEmbedding
+from elman.tasks.options import option
+from elman.tasks.task import Learned
+
+Example = TypeVar("Example")
+Answer = TypeVar("Answer")
+
+#: how many padded steps a batch has at most where a trained model is asked
+STEPS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """The options of every job on text."""
+
+    cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
+    hidden_size: int = option(128, "units of the recurrent layer, in each direction")
+    num_layers: int = option(1, "recurrent layers on top of each other")
+    bidirectional: bool = option(True, "read the text in both directions")
+    embedding_size: int = option(100, "numbers in a word's vector, where no vectors are read")
+    vectors: str = option(
+        "", "start from word vectors: a file (word2vec or GloVe), or train: on the training text"
+    )
+    vector_words: int = option(
+        30_000, "words of the vectors' file to keep, its first ones, beside the training text's"
+    )
+    frozen_vectors: bool = option(False, "leave the vectors as they were read")
+    lowercase: bool = option(True, "look words up in small letters")
+    min_count: int = option(2, "words that occur less often count as unknown, if without a vector")
+    dropout: float = option(0.5, "part of the features that training leaves out")
+    word_dropout: float = option(0.05, "part of the words that training makes unknown")
+    longest: int = option(500, "training cuts texts that have more words")
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "num_layers", "embedding_size", "min_count", "longest"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("dropout", "word_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptionError(
+                    f"{name} is {getattr(self, name)}; it must be at least 0 and less than 1."
+                )
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty; ``DataError`` if it cannot be read."""
+    text, faults = read_plain_text(path)
+    for fault in faults:
+        raise DataError(str(fault))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: there is no text in the file; write a text on each line.")
+    return lines
+
+
+@dataclass(frozen=True)
+class TextSymbols:
+    """The words, labels and characters that a model on text knows."""
+
+    words: Vocabulary
+    labels: tuple[str, ...]
+    lowercase: bool
+    characters: Vocabulary | None = None
+
+    def encode(self, words: Sequence[str]) -> list[int]:
+        """The index of each word."""
+        return self.words.encode([self.fold(word) for word in words])
+
+    def fold(self, word: str) -> str:
+        """A word as the vocabulary has it."""
+        return word.lower() if self.lowercase else word
+
+    def to_json(self) -> str:
+        """All of it as a JSON object."""
+        characters = None if self.characters is None else json.loads(self.characters.to_json())
+        record = {
+            "words": json.loads(self.words.to_json()),
+            "labels": self.labels,
+            "lowercase": self.lowercase,
+            "characters": characters,
+        }
+        return json.dumps(record, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TextSymbols:
+        """What ``to_json`` wrote; ``RunError`` for anything else."""
+        try:
+            record = json.loads(text)
+            characters = record["characters"]
+            return cls(
+                words=Vocabulary.from_json(json.dumps(record["words"])),
+                labels=tuple([str(label) for label in record["labels"]]),
+                lowercase=bool(record["lowercase"]),
+                characters=None
+                if characters is None
+                else Vocabulary.from_json(json.dumps(characters)),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"symbols.json cannot be read ({error!r}); copy the run folder again."
+            ) from error
+
+
+def learn_words(
+    sentences: Sequence[Sequence[str]], options: TextOptions, seed: int
+) -> tuple[Vocabulary, Tensor | None]:
+    """The vocabulary of the training text, and a vector for each of its words if asked for.
+
+    Words without a vector begin at random, as far from zero as those that have one.
+    """
+    folded = [[w.lower() if options.lowercase else w for w in words] for words in sentences]
+    frequent = Vocabulary.count(folded, min_count=options.min_count)
+    if not options.vectors:
+        return frequent, None
+    seen = {word for words in folded for word in words}
+    found = _vectors(folded, seen, options, seed)
+    kept = dict.fromkeys([*found.words, *frequent.words[2:]])
+    known = Vocabulary([word for word in kept if word not in frequent.words[:2]])
+    matrix, _ = rows_for(known, found, seed=seed)
+    return known, torch.from_numpy(matrix)
+
+
+def _vectors(
+    sentences: Sequence[Sequence[str]], seen: Container[str], options: TextOptions, seed: int
+) -> WordVectors:
+    if options.vectors == "train":
+        return train_vectors(
+            sentences, size=options.embedding_size, min_count=options.min_count, seed=seed
+        )
+    return read_vectors(Path(options.vectors), keep=_FirstAndSeen(options.vector_words, seen))
+
+
+class _FirstAndSeen(Container[str]):
+    """Which words of a vectors' file to keep: the first ones asked about, and those seen.
+
+    The files hold the most frequent words first, and may be larger than memory.
+    """
+
+    def __init__(self, first: int, seen: Container[str]) -> None:
+        self.left, self.seen = first, seen
+
+    def __contains__(self, word: object) -> bool:
+        self.left -= 1
+        return self.left >= 0 or word in self.seen
+
+
+def word_embedding(options: TextOptions, learned: Learned) -> WordEmbedding:
+    """The look-up of the words' vectors."""
+    size = options.embedding_size if learned.vectors is None else learned.vectors.shape[1]
+    return WordEmbedding(
+        len(learned.symbols.words),
+        size,
+        vectors=learned.vectors,
+        frozen=options.frozen_vectors,
+        word_dropout=options.word_dropout,
+    )
+
+
+def encoder(options: TextOptions, cell: Cell, input_size: int) -> Recurrent:
+    """The recurrent layers that read the words' vectors."""
+    return Recurrent(
+        cell,
+        input_size,
+        options.hidden_size,
+        options.num_layers,
+        bidirectional=options.bidirectional,
+        dropout=options.dropout if options.num_layers > 1 else 0.0,
+    )
+
+
+def ask(
+    model: nn.Module,
+    examples: Sequence[Example],
+    length: Callable[[Example], int],
+    answer: Callable[[Sequence[Example]], Sequence[Answer]],
+) -> list[Answer]:
+    """``answer`` for all examples, in batches of like lengths, in the examples' order.
+
+    The model is in evaluation mode meanwhile, and no gradients are kept.
+    """
+    answers: dict[int, Answer] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for batch in _batches([length(example) for example in examples]):
+                found = answer([examples[k] for k in batch])
+                answers.update(zip(batch, found, strict=True))
+    finally:
+        model.train(was_training)
+    return [answers[k] for k in range(len(examples))]
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices by length, at most ``STEPS_AT_ONCE`` padded steps and 256 examples at once."""
+    batch: list[int] = []
+    for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
+        if batch and (len(batch) == 256 or lengths[k] * (len(batch) + 1) > STEPS_AT_ONCE):
+            yield batch
+            batch = []
+        batch.append(k)
+    if batch:
+        yield batch
+
