@@ -44,8 +44,8 @@ def check_labelled_texts(
     """Check a file or folder that `read_labelled_texts` is to read.
 
     Facts: ``examples``, ``problems``, ``words``, ``different_words``, ``words_that_occur_once``,
-    ``words_per_example`` (``median``, ``percentile_95``, ``longest``), ``labels`` (a count for each),
-    ``duplicates``.
+    ``words_per_example`` (``median``, ``percentile_95``, ``longest``), ``labels`` (a count for
+    each), ``duplicates``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

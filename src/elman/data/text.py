@@ -151,7 +151,7 @@ def _table_rows(
         elif len(record.value) != len(names):
             yield Fault(
                 record.place,
-                f"the row has {len(record.value)} columns and the header {len(names)}; "
+                f"the header names {len(names)} columns and the row has {len(record.value)}; "
                 + (
                     f'put a text that holds "{delimiter}" or a line end in double quotes.'
                     if quoted
@@ -242,7 +242,9 @@ def _json_example(line: str, columns: _Columns) -> LabelledText | str:
     try:
         row = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        why = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            why = f"{error.msg.removesuffix(' at')} at character {error.colno}"
         return f"this is not JSON ({why}); write one object a line."
     if not isinstance(row, dict):
         return (
