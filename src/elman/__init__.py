@@ -19,7 +19,6 @@ from elman.graph import (
 from elman.nn import Recurrent
 
 
-
 def __getattr__(name: str) -> Any:
     """``load`` comes from the jobs' floor, which is imported only where it is used."""
     if name == "load":

@@ -111,8 +111,7 @@ def _(
 ) -> list[Tensor]:
     contiguous = torch.contiguous_format
     return [
-        torch.empty_like(tensor, memory_format=contiguous)
-        for tensor in (x, *states, *parameters)
+        torch.empty_like(tensor, memory_format=contiguous) for tensor in (x, *states, *parameters)
     ]
 
 
@@ -144,13 +143,13 @@ recurrent.register_autograd(_backward, setup_context=_save_for_backward)
 def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     grad_y, grad_states, x, states, parameters, lengths, kept, cell, reverse, _ = inputs
     ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, lengths)
-    ctx.counts = (len(states), len(parameters), len(kept))
+    ctx.counts = (len(states), len(kept))
     ctx.options = (cell, reverse)
 
 
 def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     """Second derivatives: the reference engine, forward and backward, by torch's autograd."""
-    num_states, num_parameters, num_kept = ctx.counts
+    num_states, num_kept = ctx.counts
     *tensors, lengths = ctx.saved_tensors
     cell, reverse = ctx.options
     plan = plan_of(cell)

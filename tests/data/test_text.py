@@ -35,6 +35,7 @@ def error_of(path: Path, **options: str | bool) -> str:
         ("a.csv", 'text,label\r\n"Warm, and funny.",good\r\n\r\n"A ""dud"".",bad'),
         ("a.csv", '\ufefflabel,text\ngood ,"Warm, and funny."\nbad,"A ""dud""."\n'),
         ("A.CSV", '"id","text","label"\n1,"Warm, and funny.",good\n2,"A ""dud"".",bad\n'),
+        ("a.csv", 'label, text\ngood, "Warm, and funny."\nbad, "A ""dud""."\n'),
         ("a.csv", 'text;label\nWarm, and funny.;good\nA "dud".;bad\n'),
         ("a.csv", 'text\tlabel\nWarm, and funny.\tgood\nA "dud".\tbad\n'),
         ("a.csv", 'label|text\ngood|Warm, and funny.\nbad|A "dud".\n'),

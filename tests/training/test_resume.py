@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from small_task import train, without_times
 
 from elman.errors import RunError
+from elman.training import interruption
 from elman.training.loop import Outcome
 from elman.training.options import LoopOptions
 from elman.training.progress import Moment, Silence
@@ -54,26 +56,18 @@ def state_of(path: Path) -> tuple[Any, ...]:
     )
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole")
-    assert json.loads(run_driver(path, 0)) == {}
-    return path
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bits(
-    uninterrupted: Path, tmp_path: Path, seed: int
-) -> None:
-    deaths = json.loads(run_driver(tmp_path, seed))
-    assert sum(deaths.values()) >= 4, deaths
-    tensors, position, model, history = state_of(tmp_path)
-    expected_tensors, expected_position, expected_model, expected_history = state_of(uninterrupted)
+def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bits(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert json.loads(run_driver(whole, 0)) == {}
+    deaths = json.loads(run_driver(parts, 1))
+    assert len(deaths) == 4  # each kind, at least once
+    tensors, position, model, history = state_of(parts)
+    expected_tensors, expected_position, expected_model, expected_history = state_of(whole)
     assert position == expected_position
     assert history == expected_history
     assert model == expected_model
     assert tensors == expected_tensors
-    assert [path for path in tmp_path.rglob(".*")] == []  # no half-written files stay behind
+    assert [path for path in parts.rglob(".*")] == []  # no half-written files stay behind
 
 
 class Pressing(Silence):
@@ -119,9 +113,26 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(
     assert parts == whole
 
 
-def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+def test_another_ctrl_c_ends_at_once_but_an_echo_of_the_first_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds_between = 0.5
+    now = [0.0]
+
+    def monotonic() -> float:
+        now[0] += seconds_between
+        return now[0]
+
+    monkeypatch.setattr(interruption, "time", SimpleNamespace(monotonic=monotonic))
+    _, outcome = train(tmp_path, options(), progress=Pressing(2, times=2))
+    assert outcome.stopped_because == "interrupted"
+    _, outcome = train(
+        tmp_path, options(), resume=True, progress=Pressing(1, signal.SIGTERM, times=9)
+    )
+    assert outcome.stopped_because == "interrupted"
+    seconds_between = 2.0
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, options(), progress=Pressing(2, times=2))
+        train(tmp_path, options(), resume=True, progress=Pressing(1, times=2))
     _, outcome = train(tmp_path, options(), resume=True)
     assert outcome.stopped_because == "epochs"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from elman.graph import Cell, read_cell
-from elman.graph.node import Node, ancestors, intern
+from elman.graph.node import Node, ancestors
 from elman.graph.verify import problems
 from elman.passes import Gradient, PackedProduct, differentiate, hoist, pack, simplify
 
@@ -75,9 +75,7 @@ def make_plan(cell: Cell) -> Plan:
     everything = ancestors(outputs, stop=kept)
     back = [node for node in recurrent if node.operands and node not in kept]
     after = [
-        node
-        for node in everything
-        if node.operands and node not in kept and node not in set(back)
+        node for node in everything if node.operands and node not in kept and node not in set(back)
     ]
     wanted = {operand for node in after for operand in node.operands} | set(outputs)
     seeds = [node for node in gradient.seeds if node in wanted]
@@ -111,17 +109,12 @@ def _keep(gradient: Gradient, forward: frozenset[Node]) -> tuple[Node, ...]:
         if node not in forward:
             direct.update(dict.fromkeys([o for o in node.operands if o in forward]))
     direct.update(dict.fromkeys([product.operand for product in gradient.products]))
-    present = {intern("input", (), None)}
+    given = {"input", "constant", "vector", "matrix"}
+    present: set[Node] = set()
     kept: list[Node] = []
     for node in [node for node in ancestors(direct) if node in direct]:
-        if node.operation in {"input", "constant", "vector", "matrix"}:
-            present.add(node)
-        elif node.operation in CHEAP and all(
-            operand in present or operand.operation in {"constant", "vector"}
-            for operand in node.operands
-        ):
-            present.add(node)
-        else:
+        at_hand = all([o in present or o.operation in given for o in node.operands])
+        if node.operation not in given and not (node.operation in CHEAP and at_hand):
             kept.append(node)
-            present.add(node)
+        present.add(node)
     return tuple(kept)

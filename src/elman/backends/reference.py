@@ -8,7 +8,7 @@ that the rows still running at a step are the first ones, and padding is never c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 

@@ -171,6 +171,7 @@ def _records(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        skipinitialspace=delimiter != "\t",  # people write: good, "warm, and funny"
         strict=True,
     )
     while True:

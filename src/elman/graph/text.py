@@ -12,8 +12,7 @@ from typing import Any
 
 from elman.errors import CellError
 from elman.graph.cell import Cell, Parameter
-from elman.graph.node import Node, intern
-from elman.graph.ops import OPERATIONS
+from elman.graph.node import OPERATIONS, Node, intern
 from elman.graph.verify import verify
 
 FORMAT = 1

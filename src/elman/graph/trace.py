@@ -98,7 +98,7 @@ class Family:
         if gates and gate not in gates:
             raise Misuse(
                 f'{self._name}.{gate}: "{gate}" is not one of the declared gates '
-                f"{', '.join(gates)}; correct it or add it to gates=\"...\""
+                f'{", ".join(gates)}; correct it or add it to gates="..."'
             )
         return LearnedParameter(self._recorder, self._name, gate)
 

@@ -1,11 +1,11 @@
 """The grammar of a step graph, checked after tracing, reading and each pass.
 
-    cell       next states, one for each state, of hidden size
-    leaf       input | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
-               | constant NUMBER | adjoint NAME
-    product    a matrix leaf, then one operand or more
-    condition  greater | at_least, which only the first operand of `where` may be
-    otherwise  a row of the table of operations, on values
+cell       next states, one for each state, of hidden size
+leaf       input | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
+           | constant NUMBER | adjoint NAME
+product    a matrix leaf, then one operand or more
+condition  greater | at_least, which only the first operand of `where` may be
+otherwise  a row of the table of operations, on values
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from elman.errors import CellError
 from elman.graph.cell import Cell
-from elman.graph.node import Node
-from elman.graph.ops import LEAVES, OPERATIONS
+from elman.graph.node import OPERATIONS, Node
+from elman.graph.ops import LEAVES
 
 CONDITIONS = frozenset({"greater", "at_least"})
 PRODUCTS = frozenset({"product", "block_product", "transposed_product"})

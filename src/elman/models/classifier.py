@@ -61,7 +61,8 @@ class Classifier(nn.Module):
     def forward(self, words: Words, lengths: Lengths) -> Float[Tensor, "batch class"]:
         """The logits of each row; a row of length 0 has those of no evidence."""
         y, _ = self.encoder(self.input_dropout(self.embedding(words)), lengths=lengths)
-        return self.output(self.dropout(self._pool(y, lengths)))
+        logits: Tensor = self.output(self.dropout(self._pool(y, lengths)))
+        return logits
 
     def loss(
         self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]

@@ -49,7 +49,9 @@ class BagOfWords(nn.Module):
     def forward(self, words: Words, lengths: Lengths) -> Float[Tensor, "batch class"]:
         """The logits of each row."""
         mean = pool_mean(self.embedding(words), lengths)
-        return self.output(self.dropout(torch.relu(self.hidden(self.dropout(mean)))))
+        hidden = torch.relu(self.hidden(self.dropout(mean)))
+        logits: Tensor = self.output(self.dropout(hidden))
+        return logits
 
     def loss(
         self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]

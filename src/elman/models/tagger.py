@@ -53,7 +53,8 @@ class WordFeatures(nn.Module):
         """The features of each word."""
         found = [self.embedding(words)]
         if self.characters is not None:
-            assert characters is not None and word_index is not None
+            assert characters is not None
+            assert word_index is not None
             vectors = self.characters(characters, character_lengths)
             if vectors.shape[0] == 0:  # a batch without any word
                 vectors = vectors.new_zeros(1, self.characters.output_size)

@@ -51,9 +51,7 @@ class CharacterConvolution(nn.Module):
     torch.Size([3, 16])
     """
 
-    def __init__(
-        self, num_characters: int, size: int, units: int, *, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, num_characters: int, size: int, units: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.embedding = WordEmbedding(num_characters, size, word_dropout=dropout)
         self.filters = nn.Conv1d(size, units, kernel_size=3, padding=1)
@@ -61,10 +59,10 @@ class CharacterConvolution(nn.Module):
 
     def forward(self, characters: Characters, lengths: Lengths) -> Float[Tensor, "words size"]:
         """A vector for each word; zeros for a word without characters."""
-        x = self.embedding(characters)
+        x: Tensor = self.embedding(characters)
         if x.shape[0] == 0 or x.shape[1] == 0:
             return x.new_zeros(x.shape[1], self.output_size)
         # what stands after a word's end must not be seen by the filter at its last character
         x = torch.where(running(x, lengths), x, 0.0)
-        y = self.filters(x.permute(1, 2, 0)).permute(2, 0, 1)  # length words units
+        y: Tensor = self.filters(x.permute(1, 2, 0)).permute(2, 0, 1)  # length words units
         return pool_max(y, lengths)

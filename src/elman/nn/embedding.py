@@ -54,7 +54,7 @@ class WordEmbedding(nn.Module):
         first[PADDING] = 0
         self.weight = nn.Parameter(first, requires_grad=not frozen)
 
-    def forward(self, words: Int64[Tensor, "..."]) -> Float[Tensor, "... size"]:
+    def forward(self, words: Int64[Tensor, ...]) -> Float[Tensor, "... size"]:
         """The vector of each index."""
         if self.training and self.word_dropout:
             dropped = torch.rand(words.shape, device=words.device) < self.word_dropout

@@ -86,7 +86,7 @@ class Stack:
             state = None if state is None else tuple([s.unsqueeze(-2) for s in state])
         elif self.batch_first:
             x = x.transpose(0, 1)
-        time, batch = x.shape[0], x.shape[1]
+        batch = x.shape[1]
         row_lengths = self._check_lengths(lengths, batch)
         first = self._starting_state(state, x, batch)
         y, last = self._run_layers(parameters, x, first, row_lengths, training)
@@ -150,9 +150,7 @@ class Stack:
         lengths: Tensor | None,
         reverse: bool,
     ) -> tuple[Tensor, list[Tensor]]:
-        keep = torch.is_grad_enabled() and any(
-            [t.requires_grad for t in (x, *states, *parameters)]
-        )
+        keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
         if time <= size:

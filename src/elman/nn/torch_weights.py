@@ -8,7 +8,8 @@ zero, which computes the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -121,9 +122,13 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         )
     mode = modes[0]
     example = next(layer.parameters())
-    kinds: dict[str, type[nn.RNNBase]] = {"LSTM": nn.LSTM, "GRU": nn.GRU}
-    options: dict[str, object] = {"nonlinearity": "relu"} if mode == "RNN_RELU" else {}
-    module = kinds.get(mode, nn.RNN)(
+    make: dict[str, Callable[..., nn.RNNBase]] = {
+        "RNN_TANH": nn.RNN,
+        "RNN_RELU": partial(nn.RNN, nonlinearity="relu"),
+        "LSTM": nn.LSTM,
+        "GRU": nn.GRU,
+    }
+    module = make[mode](
         layer.input_size,
         layer.hidden_size,
         layer.num_layers,
@@ -133,14 +138,15 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         bidirectional=layer.bidirectional,
         device=example.device,
         dtype=example.dtype,
-        **options,
     )
     ours = layer.state_dict()
     with torch.no_grad():
         for position, tensors in enumerate(module.all_weights):
             k, d = divmod(position, layer.stack.directions)
             prefix = f"layers.{k}.{d}."
-            mine = {key.removeprefix(prefix): t for key, t in ours.items() if key.startswith(prefix)}
+            mine = {
+                key.removeprefix(prefix): t for key, t in ours.items() if key.startswith(prefix)
+            }
             for theirs, tensor in zip(
                 tensors, torch_parameters(mode, mine, layer.hidden_size), strict=True
             ):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
@@ -221,9 +220,7 @@ def cut(examples: Sequence[Sentence], longest: int) -> list[Sentence]:
 
 def _part(sentence: Sentence, start: int, end: int) -> Sentence:
     tags = None if sentence.tags is None else sentence.tags[start:end]
-    return Sentence(
-        sentence.words[start:end], tags, sentence.text, sentence.places[start:end]
-    )
+    return Sentence(sentence.words[start:end], tags, sentence.text, sentence.places[start:end])
 
 
 def length(example: Sentence) -> int:
@@ -286,6 +283,7 @@ def _spans(model: nn.Module, tensors: dict[str, Tensor], symbols: TextSymbols) -
     """The best legal tags of each sentence, as spans."""
     inputs = {name: tensor for name, tensor in tensors.items() if name != "tags"}
     allowed, allowed_start = bio_constraints(symbols.labels)
+    assert isinstance(model, Tagger | WindowTagger)
     crf = model.crf
     paths, _ = viterbi(
         model(**inputs),

@@ -99,9 +99,7 @@ def read(path: Path, options: Options) -> list[Row[Review]]:
         )
     )
     values_or_error(rows)
-    return [
-        Row(row.place, _review(row.value)) for row in rows if not isinstance(row, Fault)
-    ]
+    return [Row(row.place, _review(row.value)) for row in rows if not isinstance(row, Fault)]
 
 
 def _review(text: LabelledText) -> Review:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ from elman.training import LoopOptions, Outcome, RunFolder, fit
 from elman.training.options import MAY_CHANGE
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
+
+
+#: training takes smaller batches rather than fewer steps in an epoch
+STEPS_IN_EPOCH = 10
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def train(
         raise DataError(f"{data.train}: one example is too few to train on; give at least two.")
     examples = task.cut([row.value for row in train_rows], options.longest)
     valid = [row.value for row in valid_rows]
+    if not resume and "batch_size" not in settings:
+        training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
     learned = task.learn(examples, options, training.seed)
     task.refuse_strangers(valid_rows, learned.symbols)
 
@@ -111,6 +117,11 @@ def train(
     if is_main_process() and outcome.stopped_because != "interrupted":
         write_card(run, task, options, outcome, task.score(model, valid, symbols), model)
     return Trained(folder.name, task, options, training, cell, symbols, model, run), outcome
+
+
+def _batch_size(usual: int, examples: int) -> int:
+    """The usual size, or less where the data are so few that an epoch had only a few steps."""
+    return max(1, min(usual, examples // STEPS_IN_EPOCH))
 
 
 def find_cell(name: str) -> Cell:
@@ -170,9 +181,7 @@ def _refuse_other_data(run: RunFolder, record: dict[str, Any]) -> None:
             )
 
 
-def _resumed(
-    task: Task, run: RunFolder, settings: Mapping[str, object]
-) -> tuple[Any, LoopOptions]:
+def _resumed(task: Task, run: RunFolder, settings: Mapping[str, object]) -> tuple[Any, LoopOptions]:
     """The options that a run was begun with, but for when to stop; others may not change."""
     options, training = read_options(task, run)
     asked = with_settings(options, settings), with_settings(training, settings)

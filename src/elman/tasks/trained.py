@@ -135,4 +135,3 @@ def _table(settings: dict[str, Any], name: str, folder: RunFolder) -> dict[str, 
             "wrote it."
         )
     return table
-

@@ -223,4 +223,3 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         batch.append(k)
     if batch:
         yield batch
-

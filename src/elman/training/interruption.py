@@ -1,10 +1,11 @@
 """Ctrl-C (and a scheduler's SIGTERM) as a wish that the loop looks at between two batches.
 
-The first one lets the batch end and the checkpoint be saved; a second one ends at once.
+The first one lets the batch end and the checkpoint be saved; another Ctrl-C ends at once.
 """
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,11 +16,14 @@ class Interruption:
 
     def __init__(self) -> None:
         self.asked = False
+        self._first = 0.0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if not self.asked:
+            self.asked, self._first = True, time.monotonic()
+        # The terminal and torchrun each pass on one and the same Ctrl-C within a moment.
+        elif number == signal.SIGINT and time.monotonic() - self._first > 1:
             raise KeyboardInterrupt
-        self.asked = True
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def fit(
     ...         folder=RunFolder.create(Path(place) / "run", {"job": "line"}),
     ...         progress=Silence(),
     ...     )
-    >>> round(line.weight.item(), 2), round(line.bias.item(), 2), outcome.best_metric < 1e-4
+    >>> round(line.weight.item(), 1), round(line.bias.item(), 1), outcome.best_metric < 0.001
     (3.0, 1.0, True)
     """
     processes = Processes()
@@ -220,7 +220,13 @@ class _Training:
             scores = self.scores()
             value = self.processes.from_main(scores.get(self.metric, math.nan))
             self.check_finite(f"the validation metric {self.metric}", value)
-            best = position.judge(value, self.options, higher_is_better=self.higher_is_better)
+            loss = self.processes.from_main(scores.get("loss", math.nan))
+            best = position.judge(
+                value,
+                self.options,
+                higher_is_better=self.higher_is_better,
+                loss=loss if math.isfinite(loss) else None,
+            )
             if best and self.processes.is_main:
                 self.folder.save_weights(self.model)
         line = {

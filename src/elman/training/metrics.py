@@ -40,7 +40,8 @@ def macro_f1(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> flo
 @dataclass(frozen=True)
 class Score:
     """Precision: how much of what was found is right.  Recall: how much of what is there was
-    found.  F1: their harmonic mean.  Each is 0 where nothing was found or is there."""
+    found.  F1: their harmonic mean.  Each is 0 where nothing was found or is there.
+    """
 
     precision: float
     recall: float

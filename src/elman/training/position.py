@@ -30,6 +30,7 @@ class Position:
     rows: int = 0  # examples seen in this epoch
     loss_sum: float = 0.0  # sum of their losses
     best_metric: float | None = None
+    best_loss: float | None = None  # the validation loss beside it, where there is one
     best_epoch: float = 0.0
     epochs_since_best: int = 0
     plateau_epochs: int = 0  # epochs without a better metric since the last halving
@@ -73,16 +74,22 @@ class Position:
         options: LoopOptions,
         *,
         higher_is_better: bool,
+        loss: float | None = None,
     ) -> bool:
         """Whether ``value`` is the best metric so far; move the counters on accordingly.
 
+        Of two equal metrics that with the lower validation ``loss`` is better: an F1 stays 0 for
+        some time while a model begins to learn.
         A validation in the middle of an epoch (time was up) can give the best model, but costs no
         patience.
         """
         best = self.best_metric
         better = best is None or (value > best if higher_is_better else value < best)
+        if value == best and loss is not None and self.best_loss is not None:
+            better = loss < self.best_loss
         if better:
             self.best_metric = value
+            self.best_loss = loss
             self.best_epoch = self.epochs_done
             self.epochs_since_best = 0
             self.plateau_epochs = 0

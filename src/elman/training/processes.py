@@ -33,7 +33,7 @@ class Processes:
     """``count`` processes, of which this one has number ``number``."""
 
     def __init__(self) -> None:
-        from accelerate import (  # type: ignore[import-untyped]
+        from accelerate import (
             Accelerator,
             InitProcessGroupKwargs,
         )
@@ -47,7 +47,8 @@ class Processes:
 
     def loss_of(self, model: nn.Module) -> nn.Module:
         """A module from a batch to its loss; in its backward every process gets the mean of all
-        processes' gradients."""
+        processes' gradients.
+        """
         together: nn.Module = self._accelerator.prepare_model(LossOf(model))
         return together
 
@@ -75,7 +76,7 @@ class Processes:
         """The main process's value, in all processes."""
         if self.count == 1:
             return value
-        from accelerate.utils import broadcast  # type: ignore[import-untyped]
+        from accelerate.utils import broadcast
 
         return float(broadcast(torch.tensor(value, dtype=torch.float64)))
 

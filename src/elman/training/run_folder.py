@@ -124,7 +124,8 @@ class RunFolder:
 
     def settings(self) -> dict[str, Any]:
         """What ``run.toml`` holds, with ``format`` and ``versions``; an option that was None is
-        absent.  Raises ``RunError`` as ``open`` does."""
+        absent.  Raises ``RunError`` as ``open`` does.
+        """
         if not self.path.exists():
             raise RunError(f"{self.path}: there is no such run folder.")
         try:
