@@ -1,7 +1,6 @@
 """A vocabulary numbers words, and says so in a file that comes back the same."""
 
 import copy
-import pickle
 
 import pytest
 from hypothesis import given
@@ -59,9 +58,9 @@ def test_json_brings_the_same_vocabulary_back(words: list[str]) -> None:
     assert again.encode(words) == vocabulary.encode(words)
 
 
-def test_copies_and_pickles_are_equal_and_other_words_are_not() -> None:
+def test_a_copy_is_equal_and_the_same_words_in_another_order_are_not() -> None:
     vocabulary = Vocabulary(["a", "b"])
-    assert copy.deepcopy(vocabulary) == pickle.loads(pickle.dumps(vocabulary)) == vocabulary
+    assert copy.deepcopy(vocabulary) == vocabulary
     assert vocabulary != Vocabulary(["b", "a"])
 
 
