@@ -1,0 +1,90 @@
+"""The floors of the house, and what breaks them: imports go down only.
+
+``broken_arrows`` reads every module of a tree with ``ast``; nothing is imported.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+#: a part of the house and its floor; parts on one floor do not know each other
+FLOORS = {
+    "errors": 0,
+    "files": 0.5,
+    "graph": 1,
+    "cells": 2,
+    "passes": 3,
+    "backends": 4,
+    "autograd": 5,
+    "nn": 6,
+    "models": 7,
+    "decode": 7,
+    "data": 7,
+    "training": 7,
+    "diagnose": 7,
+    "export": 8,
+    "shipped": 8,
+    "tasks": 9,
+    "app": 10,
+    "cli": 11,
+}
+
+
+def modules(root: Path) -> Iterator[tuple[str, Path]]:
+    """(part of the house, file) for each module; the package's own __init__ is no part."""
+    for path in sorted(root.rglob("*.py")):
+        place = path.relative_to(root).with_suffix("")
+        if place.parts != ("__init__",):
+            yield place.parts[0], path
+
+
+def imported_parts(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, part) of each import from within elman, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield node.lineno, "."
+                continue
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "elman":
+                yield node.lineno, parts[1] if len(parts) > 1 else "elman"
+
+
+def broken_arrows(root: Path) -> list[str]:
+    """A sentence for each import that does not go down."""
+    found = []
+    for part, path in modules(root):
+        place = path.relative_to(root)
+        if part not in FLOORS:
+            found.append(f"{place}: {part} is on no floor")
+            continue
+        for line, other in imported_parts(path):
+            if other == part:
+                continue
+            if other not in FLOORS:
+                found.append(f"{place}, line {line}: imports {other}, which is on no floor")
+            elif FLOORS[other] >= FLOORS[part]:
+                found.append(
+                    f"{place}, line {line}: {part} (floor {FLOORS[part]}) imports "
+                    f"{other} (floor {FLOORS[other]})"
+                )
+    return found
+
+
+def foreign_imports(root: Path, part: str) -> set[str]:
+    """The libraries that a part of the house imports."""
+    found = set()
+    for owner, path in modules(root):
+        if owner == part:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    found.add(node.module.split(".")[0])
+    return found

@@ -1,0 +1,88 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import elman
+from floors import broken_arrows, foreign_imports, modules
+
+ROOT = Path(elman.__file__).parent
+FILES = [path for _, path in modules(ROOT)]
+
+
+def test_imports_go_down_only():
+    assert broken_arrows(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("graph/node.py", "from elman.nn import Recurrent", "graph (floor 1) imports nn (floor 6)"),
+        ("models/a.py", "import elman.training.loop", "models (floor 7) imports training"),
+        ("data/a.py", "def f():\n    from elman.decode import viterbi", "data (floor 7) imports"),
+        ("files.py", "from elman import graph", "files (floor 0.5) imports graph (floor 1)"),
+        ("attic/a.py", "", "attic is on no floor"),
+        ("nn/a.py", "from . import b", "imports ., which is on no floor"),
+    ],
+)
+def test_an_arrow_that_goes_up_is_found(tmp_path, file, text, sentence):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    [found] = broken_arrows(tmp_path)
+    assert sentence in found
+
+
+def test_an_arrow_that_goes_down_is_allowed(tmp_path):
+    (tmp_path / "nn").mkdir()
+    (tmp_path / "nn" / "a.py").write_text("from elman.errors import ShapeError\nimport torch")
+    assert broken_arrows(tmp_path) == []
+
+
+def test_the_language_of_cells_knows_neither_torch_nor_llvmlite():
+    for part in ("graph", "cells", "passes", "errors", "files"):
+        assert not foreign_imports(ROOT, part) & {"torch", "llvmlite", "numpy"}
+
+
+def test_no_pass_and_no_engine_names_a_cell():
+    names = set(elman.cells.CATALOGUE)
+    for part in ("passes", "backends"):
+        for owner, path in modules(ROOT):
+            if owner != part:
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            words = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            words |= {
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+            assert not names & words, path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_says_what_it_is_and_no_file_is_a_drawer(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), f"{path} does not open with what it is"
+    assert path.stem not in {"utils", "util", "helpers", "helper", "misc", "common"}
+    imported = {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for name in [alias.name for alias in node.names]
+    }
+    assert "pickle" not in imported
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert "torch.load" not in calls
+
+
+def test_importing_elman_imports_little_beside_torch():
+    heavy = {"gensim", "matplotlib", "accelerate", "typer", "rich", "onnx", "sklearn", "scipy"}
+    program = (
+        "import sys, torch; before = set(sys.modules); import elman;"
+        f"print(sorted({heavy!r} & (set(sys.modules) - before)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
