@@ -78,6 +78,8 @@ def test_docstart_ends_a_sentence(tmp_path: Path) -> None:
 def test_words_alone_are_read_with_or_without_tags(tmp_path: Path) -> None:
     plain = read_conll(written(tmp_path, "#new\nHarry\n\nPotter\n"), tagged=False)
     assert plain == [TaggedSentence(("#new", "Harry"), None), TaggedSentence(("Potter",), None)]
+    # only blanks and tabs are no part of a word
+    assert read_conll(written(tmp_path, "\xa0a\xa0 \t\n"), tagged=False)[0].tokens == ("\xa0a\xa0",)
     # what stands in the other columns is then no mistake
     tagged = read_conll(written(tmp_path, "Harry I-PER\nsaw\nit PERSON\n"), tagged=False)
     assert tagged == [TaggedSentence(("Harry", "saw", "it"), None)]
@@ -152,6 +154,14 @@ def test_a_sentence_of_100_000_words_is_read_in_well_under_a_second(tmp_path: Pa
         (
             "a O\nb PERSON\n",
             ", line 2",
+            (
+                'the tag "PERSON" is neither "O" nor of a form such as "B-PER" or "I-PER"; the '
+                "tag is the last column."
+            ),
+        ),
+        (
+            "# a comment\na O\n# b\tPERSON\n",  # a line with a tab is no comment
+            ", line 3",
             (
                 'the tag "PERSON" is neither "O" nor of a form such as "B-PER" or "I-PER"; the '
                 "tag is the last column."

@@ -90,7 +90,7 @@ def test_what_is_seldom_wanted_in_texts_is_warned_of(tmp_path: Path) -> None:
         tmp_path,
         "a.csv",
         "text,label\nFine.,good\nFine.,good\nFine. ,good\nDull.,bad\nFine.,bad\nSo so.,odd\n"
-        f"<br>,bad\n{'word ' * 1001},bad\n",
+        f"<br>,bad\n{'word ' * 1001},bad\n{'long ' * 1000},bad\n",
     )
     report = check_labelled_texts(path)
     assert report.problems == ()

@@ -29,7 +29,7 @@ def test_a_text_cannot_reach_the_place_of_padding() -> None:
 
 
 def test_counting_puts_frequent_words_first_and_ties_in_alphabetical_order() -> None:
-    sentences = [["b", "a", "c"], ["b", "d", "c"], ["b", "<unk>", "<pad>", "<unk>"]]
+    sentences = [["b", "d", "c"], ["b", "a", "c"], ["b", "<unk>", "<pad>", "<unk>"]]
     assert Vocabulary.count(sentences).words[2:] == ("b", "c", "a", "d")
     assert Vocabulary.count(sentences, min_count=2).words[2:] == ("b", "c")
     assert Vocabulary.count(sentences, max_size=3).words[2:] == ("b", "c", "a")
