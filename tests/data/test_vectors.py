@@ -402,22 +402,20 @@ def test_a_seed_gives_the_same_vectors_again_and_another_gives_others() -> None:
     )
 
 
-def test_the_same_seed_in_processes_with_other_string_hashes_gives_the_same_vectors() -> None:
+def test_the_same_seed_in_a_process_with_other_string_hashes_gives_the_same_vectors() -> None:
     program = (
         "from elman.data.vectors import train_vectors; "
         "print(train_vectors([['a', 'b', 'c']] * 9, size=3, epochs=1).matrix.tolist())"
     )
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT / "src")},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(printed) == 1
+    printed = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(PROJECT / "src")},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    here = train_vectors([["a", "b", "c"]] * 9, size=3, epochs=1)
+    assert printed == f"{here.matrix.tolist()}\n"
 
 
 @pytest.mark.parametrize("skip_gram", [True, False], ids=["skip-gram", "bag of words"])
