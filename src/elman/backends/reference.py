@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -34,7 +34,8 @@ class TorchMathematics:
     negate = staticmethod(torch.neg)
     exp = staticmethod(torch.exp)
     log = staticmethod(torch.log)
-    softplus = staticmethod(torch.nn.functional.softplus)
+    # torch's own threshold of 20 is right for float32 only: log(1 + exp(20)) - 20 is 2e-9
+    softplus = staticmethod(partial(torch.nn.functional.softplus, threshold=40))
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
     relu = staticmethod(torch.relu)
@@ -325,7 +326,8 @@ def _parameter_gradients(engine: _Interpreter, whole: Values) -> list[Tensor]:
     blocks: dict[int, Tensor] = {}
     for operand, positions in by_operand.items():
         stacked = torch.cat([whole[gradient.products[p].gradient] for p in positions], -1)
-        parts = (stacked.T @ whole[operand]).chunk(len(positions))
+        values = _fill(whole[operand], stacked.shape[0], operand, engine)
+        parts = (stacked.T @ values).chunk(len(positions))
         blocks.update(zip(positions, parts, strict=True))
     for position, product in enumerate(gradient.products):
         columns = engine.sizes.columns(product.block)

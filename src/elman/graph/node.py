@@ -8,8 +8,12 @@ how the rules of differentiation are written (``ops.py``, which holds the table 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from inspect import signature
+from numbers import Real
 from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
@@ -37,6 +41,11 @@ class Operation:
     latex: str = ""
     precedence: int = 9
 
+    @cached_property
+    def arity(self) -> int | None:
+        """How many operands it takes; ``None`` for leaves and products, which say so elsewhere."""
+        return None if self.evaluate is None else len(signature(self.evaluate).parameters) - 1
+
 
 #: The table of operations by name; ``ops.py`` fills it.
 OPERATIONS: dict[str, Operation] = {}
@@ -55,6 +64,9 @@ class Misuse(Exception):
     """Something that the language of cells does not have; becomes a ``CellError``."""
 
 
+NO_MATRIX = "to the left of @ stands a matrix of learned parameters, as in W.f @ [h, x]"
+
+
 class SupportsNode(Protocol):
     """What arithmetic accepts beside nodes and numbers: a learned parameter, see ``trace.py``."""
 
@@ -68,6 +80,8 @@ class Arithmetic:
     """The operators of Python, building nodes."""
 
     __slots__ = ()
+    #: numpy leaves `np.float64(2) * h` to h, and refuses its own functions
+    __array_ufunc__ = None
 
     def __add__(self, other: Operand) -> Node:
         return apply("add", self, other)
@@ -112,10 +126,10 @@ class Arithmetic:
         return apply("at_least", other, self)
 
     def __matmul__(self, other: Operand) -> Node:
-        raise Misuse("the left side of @ is not a matrix of learned parameters such as W.f")
+        raise Misuse(NO_MATRIX)
 
     def __rmatmul__(self, other: Operand) -> Node:
-        raise Misuse("the left side of @ is not a matrix of learned parameters such as W.f")
+        raise Misuse(NO_MATRIX)
 
     def __pow__(self, other: Operand) -> NoReturn:
         raise Misuse("** is not in the language of cells; write a product, or exp(... * log(...))")
@@ -123,7 +137,7 @@ class Arithmetic:
     def __bool__(self) -> NoReturn:
         raise Misuse(
             "the equations are read once, before there are values, so Python cannot branch on "
-            "one; use where(condition, a, b)"
+            "one; use where(condition, a, b), maximum or minimum"
         )
 
     def __float__(self) -> NoReturn:
@@ -178,8 +192,16 @@ class Node(Arithmetic):
         return intern, (self.operation, self.operands, self.attribute)
 
 
+class Observers(threading.local):
+    """Who is told of each node that `apply` makes in this thread: cells that are being traced."""
+
+    def __init__(self) -> None:
+        self.called: list[Callable[[Node], None]] = []
+
+
+observers = Observers()
 _interned: WeakValueDictionary[tuple[Any, ...], Node] = WeakValueDictionary()
-_observers: list[Callable[[], None]] = []
+_lock = threading.Lock()
 
 
 def intern(operation: str, operands: tuple[Node, ...], attribute: Any) -> Node:
@@ -192,16 +214,17 @@ def intern(operation: str, operands: tuple[Node, ...], attribute: Any) -> Node:
         except SizeClash as clash:
             clash.operands = operands
             raise
-        node = Node(operation, operands, attribute, size)
-        node = _interned.setdefault(key, node)
+        with _lock:  # two threads must not both make the one node
+            node = _interned.setdefault(key, Node(operation, operands, attribute, size))
     return node
 
 
 def apply(operation: str, *operands: Operand, attribute: Any = None) -> Node:
     """Apply the operation of that name; numbers become constants."""
-    for observe in _observers:
-        observe()
-    return intern(operation, tuple([as_node(operand) for operand in operands]), attribute)
+    node = intern(operation, tuple([as_node(operand) for operand in operands]), attribute)
+    for observe in observers.called:
+        observe(node)
+    return node
 
 
 def as_node(value: Operand) -> Node:
@@ -212,7 +235,12 @@ def as_node(value: Operand) -> Node:
         node = value.as_node()
         assert isinstance(node, Node)
         return node
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool):
+        raise Misuse(
+            f"{value} is a truth value of Python, such as == and != give; a condition is made "
+            "with >, <, >= or <="
+        )
+    if not isinstance(value, Real):
         raise Misuse(
             f"{value!r} is a {type(value).__name__}; the equations may hold the cell's own "
             "values, its parameters and plain numbers"

@@ -14,21 +14,21 @@ from elman.graph.node import OPERATIONS, Node
 if TYPE_CHECKING:
     from elman.graph.cell import Cell
 
-_GREEK = {"alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "rho", "sigma", "phi"}
+_GREEK = {
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"),
+    *("lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi"),
+    "omega",
+}
 
 
 def text(cell: Cell) -> str:
     """The equations, one a line; a prime marks the next value of a state."""
-    lines = [(label, expression(node, cell, top=True)) for label, node in _lines(cell)]
-    return "\n".join([f"{label} = {right}" for label, right in lines])
+    return "\n".join([f"{label} = {right}" for label, right in _lines(cell, in_latex=False)])
 
 
 def latex(cell: Cell) -> str:
     """The equations as the lines of an ``aligned`` environment."""
-    rows = [
-        f"{_latex_name(label)} &= {expression(node, cell, top=True, in_latex=True)}"
-        for label, node in _lines(cell)
-    ]
+    rows = [f"{_latex_name(label)} &= {right}" for label, right in _lines(cell, in_latex=True)]
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
 
@@ -41,20 +41,30 @@ def expression(
 
 
 def _labels(cell: Cell) -> dict[Node, str]:
-    labels = dict(cell.names)
-    for state, node in reversed(list(zip(cell.states, cell.next_states, strict=True))):
-        if node.operands:
-            labels[node] = f"{state}'"
-    return labels
-
-
-def _lines(cell: Cell) -> list[tuple[str, Node]]:
-    labels = _labels(cell)
-    lines = [(label, node) for node, label in labels.items()]
-    written = set(labels.values())
+    """What each value is called; a value that is two states' next one has the first's name."""
+    primed: dict[Node, str] = {}
     for state, node in zip(cell.states, cell.next_states, strict=True):
-        if f"{state}'" not in written:
-            lines.append((f"{state}'", node))
+        if node.operands:
+            primed.setdefault(node, f"{state}'")
+    ordered = {node: primed[node] for node in cell.nodes if node in primed}
+    return {**cell.names, **ordered}
+
+
+def _lines(cell: Cell, *, in_latex: bool) -> list[tuple[str, str]]:
+    """The two sides of each equation."""
+    labels = _labels(cell)
+
+    def right(node: Node, *, top: bool) -> str:
+        return _write(node, labels, 0, top, in_latex, cell.input)
+
+    lines = [(label, right(node, top=True)) for node, label in labels.items()]
+    written = set(labels.values())
+    # a next state that is a state, a parameter, or another's next state too
+    lines += [
+        (f"{state}'", right(node, top=False))
+        for state, node in zip(cell.states, cell.next_states, strict=True)
+        if f"{state}'" not in written
+    ]
     return lines
 
 
@@ -68,12 +78,12 @@ def _write(
         return _write(operand, names, tightness, False, in_latex, x)
 
     if node.operation == "input":
-        return f"{x}_t" if in_latex else x
+        return _latex_name(x, "t") if in_latex else x
     if node.operation == "state":
-        return f"{node.attribute}_{{t-1}}" if in_latex else str(node.attribute)
+        return _latex_name(node.attribute, "t-1") if in_latex else str(node.attribute)
     if node.operation in {"vector", "matrix"}:
         family, gate = node.attribute
-        return f"{family}_{{{gate}}}" if in_latex else f"{family}.{gate}"
+        return _latex_name(family, gate.replace("_", ",")) if in_latex else f"{family}.{gate}"
     if node.operation == "constant":
         number = f"{node.attribute:g}"
         return f"({number})" if tightness > 4 and node.attribute < 0 else number
@@ -106,14 +116,14 @@ def _precedence(node: Node, names: Mapping[Node, str]) -> int:
     return 9 if node in names else OPERATIONS[node.operation].precedence
 
 
-def _latex_name(name: str) -> str:
-    """A name as mathematics: primes become the step's index, Greek letters themselves."""
-    state = name.endswith("'")
-    stem = name.rstrip("'")
-    letter, _, rest = stem.partition("_")
+def _latex_name(name: str, index: str = "") -> str:
+    """A name as mathematics: a prime becomes the step's index, Greek letters themselves."""
+    letter, _, rest = name.removesuffix("'").partition("_")
     if letter in _GREEK:
         letter = f"\\{letter}"
     elif len(letter) > 1:
         letter = rf"\mathrm{{{letter}}}"
-    indices = [part for part in (rest.replace("_", ","), "t" if state else "") if part]
+    indices = [*filter(None, rest.split("_")), *filter(None, [index])]
+    if name.endswith("'"):
+        indices.append("t")
     return letter + (f"_{{{','.join(indices)}}}" if indices else "")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from elman.graph.node import Misuse, Size, SizeClash
+from elman.graph.node import NO_MATRIX, Misuse, Size, SizeClash
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def elementwise(sizes: Sequence[Size], attribute: object) -> Size:
 def product(sizes: Sequence[Size], attribute: object) -> Size:
     """A matrix with one operand or with several side by side gives a vector of hidden size."""
     if sizes[0] != "matrix":
-        raise Misuse("the left side of @ is not a matrix of learned parameters such as W.f")
+        raise Misuse(NO_MATRIX)
     if len(sizes) == 1:
         raise Misuse("the list to the right of @ is empty")
     for size in sizes[1:]:

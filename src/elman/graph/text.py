@@ -75,12 +75,12 @@ def read_cell(text: str) -> Cell:
             start=record["start"],
             doc=record["doc"],
         )
+        verify(cell)
+        return cell
     except CellError:
         raise
     except Exception as error:
         raise CellError(f"a saved cell cannot be read ({error}); the file is damaged.") from error
-    verify(cell)
-    return cell
 
 
 def _value(attribute: Any) -> Any:

@@ -9,20 +9,23 @@ names in error messages come from Python's own frames.
 
 from __future__ import annotations
 
+import dis
 import inspect
 import linecache
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 from elman.errors import CellError
 from elman.graph import node as nodes
 from elman.graph.cell import Cell, Parameter
 from elman.graph.node import Arithmetic, Misuse, Node, SizeClash, ancestors, as_node, intern
 from elman.graph.show import expression
-from elman.graph.verify import verify
+from elman.graph.verify import CONDITIONS, problems, verify
 
 
 @overload
@@ -59,8 +62,13 @@ def cell(
     h' = (1 - f) * h + f * g
     """
     if function is None:
-        return lambda f: _trace(f, tuple(gates.split()), dict(start or {}))
-    return _trace(function, (), {})
+        return lambda f: _trace(f, gates, start or {})
+    if not inspect.isfunction(function):
+        raise CellError(
+            f"@cell stands above a function and was given {function!r}; options go by keyword, as "
+            'in @cell(gates="i f g o").'
+        )
+    return _trace(function, "", {})
 
 
 class LearnedParameter(Arithmetic):
@@ -85,15 +93,19 @@ class LearnedParameter(Arithmetic):
         return intern("vector", (), (self.family, self.gate))
 
 
-class Family:
+class Family(Arithmetic):
     """``W`` inside the equations: its attributes are the parameters of its gates."""
+
+    __slots__ = ("_name", "_recorder")
 
     def __init__(self, recorder: _Recorder, name: str) -> None:
         self._recorder, self._name = recorder, name
 
     def __getattr__(self, gate: str) -> LearnedParameter:
-        if gate.startswith("_"):
+        if gate.startswith("__"):  # a protocol of Python's or numpy's asks whether it is meant
             raise AttributeError(gate)
+        if gate.startswith("_"):
+            raise Misuse(f'{self._name}.{gate}: the name of a gate cannot begin with "_"')
         gates = self._recorder.declared
         if gates and gate not in gates:
             raise Misuse(
@@ -102,16 +114,17 @@ class Family:
             )
         return LearnedParameter(self._recorder, self._name, gate)
 
-    def __matmul__(self, other: Any) -> Node:
-        raise Misuse(
-            f"{self._name} is a family of parameters; name one of them, such as {self._name}.f"
-        )
-
-    def as_node(self) -> Node:
+    def as_node(self) -> NoReturn:
         """Always refused: a family is not a value."""
         raise Misuse(
             f"{self._name} is a family of parameters; name one of them, such as {self._name}.f"
         )
+
+    def __matmul__(self, other: Any) -> NoReturn:
+        self.as_node()
+
+    def __getitem__(self, index: object) -> NoReturn:
+        self.as_node()
 
 
 class _Recorder:
@@ -142,8 +155,10 @@ class _Recorder:
                 f"[{', '.join(sizes)}] here; a matrix has one set of columns"
             )
 
-    def note_names(self) -> None:
-        """Called before each operation: what the function's locals are called by now."""
+    def note(self, made: Node) -> None:
+        """Called after each operation: its grammar, and what locals are called by now."""
+        for sentence in problems([made]):
+            raise Misuse(sentence.removesuffix("."))
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame.f_code is not self.code:
             frame = frame.f_back
@@ -153,14 +168,16 @@ class _Recorder:
             )
 
 
-def _trace(function: Callable[..., Any], gates: tuple[str, ...], start: dict[str, float]) -> Cell:
+def _trace(function: Callable[..., Any], gates: str, start: Mapping[str, float]) -> Cell:
     name, code = function.__name__, function.__code__
-    input_name, states, families = _arguments(name, function)
-    recorder = _Recorder(code, gates)
+    declaration = _where(name, code, code.co_firstlineno)
+    declared = _declared_gates(declaration, gates)
+    input_name, states, families = _arguments(declaration, name, function)
+    recorder = _Recorder(code, declared)
     leaves = [intern("input", (), None), *[intern("state", (), state) for state in states]]
-    nodes._observers.append(recorder.note_names)
+    nodes.observers.called.append(recorder.note)
     try:
-        result = function(*leaves, **{family: Family(recorder, family) for family in families})
+        returned = function(*leaves, **{family: Family(recorder, family) for family in families})
     except SizeClash as clash:
         frame, line = _place(clash.__traceback__, code)
         first, second = clash.operands[clash.first], clash.operands[clash.second]
@@ -175,75 +192,130 @@ def _trace(function: Callable[..., Any], gates: tuple[str, ...], start: dict[str
         raise
     except Exception as error:
         _, line = _place(error.__traceback__, code)
-        raise CellError(f"{_where(name, code, line)}{error}.") from error
+        raise CellError(f"{_where(name, code, line)}{_foreign(error)}.") from error
     finally:
-        nodes._observers.remove(recorder.note_names)
+        nodes.observers.called.remove(recorder.note)
 
-    returned = result if isinstance(result, (tuple, list)) else (result,)
-    if len(returned) != len(states):
-        raise CellError(
-            f"{_where(name, code, _return_line(code))}{name} has {len(states)} "
-            f"{'state' if len(states) == 1 else 'states'} ({', '.join(states)}) but returns "
-            f"{len(returned)}; return the next value of each, in that order."
-        )
-    for state, value in zip(states, returned, strict=True):
-        if not isinstance(value, Node) or value.size != "hidden":
-            what = f"has size {value.size}" if isinstance(value, Node) else f"is {value!r}"
-            raise CellError(
-                f"{_where(name, code, _return_line(code))}the next {state} {what}; a state has "
-                "size hidden."
-            )
-    unused = [gate for gate in gates if gate not in recorder.order]
+    try:
+        following = _next_states(name, states, returned)
+    except Misuse as misuse:
+        raise CellError(f"{_where(name, code, _return_line(code))}{misuse}.") from None
+    unused = [gate for gate in declared if gate not in recorder.order]
     if unused:
         raise CellError(
-            f"{name}: the declared {'gate' if len(unused) == 1 else 'gates'} {', '.join(unused)} "
-            'never occur in the equations; correct gates="..." or use them.'
+            f"{declaration}the declared {'gate' if len(unused) == 1 else 'gates'} "
+            f"{', '.join(unused)} never {'occurs' if len(unused) == 1 else 'occur'} in the "
+            'equations; correct gates="..." or use them.'
         )
     made = Cell(
         name=name,
         input=input_name,
         states=states,
-        next_states=tuple(returned),
-        parameters=_parameters(recorder, families, gates or tuple(recorder.order)),
-        gates=gates or tuple(recorder.order),
-        names=_final_names(recorder.names, tuple(returned)),
-        start=start,
+        next_states=following,
+        parameters=_parameters(recorder, families, declared or tuple(recorder.order)),
+        gates=declared or tuple(recorder.order),
+        names=_final_names(recorder.names, following, (input_name, *states)),
+        start={key: float(value) for key, value in start.items() if _is_number(value)},
         doc=inspect.cleandoc(function.__doc__ or ""),
     )
     verify(made)
     keys = [parameter.key for parameter in made.parameters]
-    for key in start:
+    for key, value in start.items():
         if key not in keys:
-            raise CellError(f"{name}: start names {key}; its parameters are {', '.join(keys)}.")
+            known = f"its parameters are {', '.join(keys)}" if keys else "it has no parameters"
+            raise CellError(f"{declaration}start names {key}; {known}.")
+        if not _is_number(value):
+            raise CellError(f"{declaration}start gives {key} the value {value!r}, not a number.")
     return made
+
+
+def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[Node, ...]:
+    """What the function returned, as a value of hidden size for each state."""
+    wanted = f"end with `return {', '.join(states)}`, the next value of each state"
+    if returned is None:
+        raise Misuse(f"{name} returns nothing; {wanted}")
+    values = returned if isinstance(returned, (tuple, list)) else (returned,)
+    if len(values) != len(states):
+        raise Misuse(
+            f"{name} has {len(states)} {'state' if len(states) == 1 else 'states'} "
+            f"({', '.join(states)}) but returns {len(values)}; {wanted}"
+        )
+    following: list[Node] = []
+    for state, value in zip(states, values, strict=True):
+        if not isinstance(value, Arithmetic):
+            raise Misuse(f"the next {state} is {value!r}, which is not a value of the cell")
+        node = as_node(value)
+        if node.operation in CONDITIONS:
+            raise Misuse(f"the next {state} is a comparison; use where(condition, a, b)")
+        if node.size != "hidden":
+            raise Misuse(f"the next {state} has size {node.size}; a state has size hidden")
+        following.append(node)
+    return tuple(following)
+
+
+def _declared_gates(declaration: str, gates: str) -> tuple[str, ...]:
+    found = tuple(gates.split()) if isinstance(gates, str) else ()
+    if not isinstance(gates, str) or not all([gate.isidentifier() for gate in found]):
+        raise CellError(
+            f"{declaration}gates is {gates!r}; write the names with blanks between them, as in "
+            'gates="i f g o".'
+        )
+    for gate in found:
+        if found.count(gate) > 1:
+            raise CellError(f"{declaration}the gate {gate} is declared twice.")
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _foreign(error: Exception) -> str:
+    """An exception of somebody else's; where a value of the cell met it, what to do."""
+    said = str(error).rstrip(".") or type(error).__name__
+    ours = (Node.__name__, LearnedParameter.__name__, Family.__name__)
+    if isinstance(error, (TypeError, AttributeError)) and any([word in said for word in ours]):
+        return (
+            "this is not in the language of cells, which has + - * /, @, comparisons in where, "
+            f"and Elman's own sigmoid, tanh, relu, exp ... ({said})"
+        )
+    return said
 
 
 def without_family(cell: Cell, family: str) -> Cell:
     """The cell with a family of vectors taken out of the sums that they stand in."""
     rebuilt: dict[Node, Node | None] = {}
+    following: list[Node] = []
+
+    def refuse(node: Node) -> CellError:
+        return CellError(
+            f"{cell.name}: bias=False cannot leave {family} out of "
+            f"`{expression(node, cell, top=True)}`; it can only where {family} is added."
+        )
+
     for node in cell.nodes:
-        if node.operation == "vector" and node.attribute[0] == family:
+        if node.operation in {"vector", "matrix"} and node.attribute[0] == family:
             rebuilt[node] = None
             continue
         operands = [rebuilt[operand] for operand in node.operands]
         left = [operand for operand in operands if operand is not None]
         if len(left) == len(operands):
             rebuilt[node] = intern(node.operation, tuple(left), node.attribute)
-        elif node.operation == "add":
-            rebuilt[node] = left[0] if left else None
-        else:
-            raise CellError(
-                f"{cell.name}: bias=False cannot leave {family} out of "
-                f"`{expression(node, cell)}`; it can only where {family} is added."
-            )
-    following = [rebuilt[node] for node in cell.next_states]
-    assert all(node is not None for node in following)
+            continue
+        if node.operation != "add" or (left and left[0].size != node.size):
+            raise refuse(node)
+        rebuilt[node] = left[0] if left else None
+    for node in cell.next_states:
+        new = rebuilt[node]
+        if new is None:
+            raise refuse(node)
+        following.append(new)
     kept = tuple([p for p in cell.parameters if p.family != family])
     return Cell(
         name=cell.name,
         input=cell.input,
         states=cell.states,
-        next_states=tuple([node for node in following if node is not None]),
+        next_states=tuple(following),
         parameters=kept,
         gates=cell.gates,
         names={new: name for old, name in cell.names.items() if (new := rebuilt[old]) is not None},
@@ -253,20 +325,22 @@ def without_family(cell: Cell, family: str) -> Cell:
 
 
 def _arguments(
-    name: str, function: Callable[..., Any]
+    declaration: str, name: str, function: Callable[..., Any]
 ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """The names of the input, of the states and of the families of parameters."""
     positional: list[str] = []
     families: list[str] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            raise CellError(f"{name}: {parameter} is not allowed; name every state and family.")
+            raise CellError(
+                f"{declaration}{parameter} is not allowed; name every state and family."
+            )
         (families if parameter.kind is parameter.KEYWORD_ONLY else positional).append(
             parameter.name
         )
     if len(positional) < 2:
         raise CellError(
-            f"{name}: a cell takes its input, then at least one state, then its families of "
+            f"{declaration}a cell takes its input, then at least one state, then its families of "
             f"parameters after a *, as in def {name}(x, h, *, W, b)."
         )
     return positional[0], tuple(positional[1:]), tuple(families)
@@ -285,11 +359,28 @@ def _parameters(
     )
 
 
-def _final_names(names: Mapping[Node, str], returned: tuple[Node, ...]) -> dict[Node, str]:
-    """The named values in the author's order; of two with one name, the later has it."""
-    inside = set(ancestors(returned))
-    owner = {name: value for value, name in names.items() if value in inside and value.operands}
-    return {value: name for value, name in names.items() if owner.get(name) is value}
+def _final_names(
+    names: Mapping[Node, str], following: tuple[Node, ...], leaves: tuple[str, ...]
+) -> dict[Node, str]:
+    """The named values in the author's order; of two with one name, the later has it.
+
+    An earlier one, or one that has the name of a state or of the input, is written where it is
+    used; if that is more than once, it gets a number: ``c_1``.
+    """
+    inside = ancestors(following)
+    uses = Counter([operand for node in inside for operand in node.operands])
+    named = {value: name for value, name in names.items() if value in uses or value in following}
+    named = {value: name for value, name in named.items() if value.operands}
+    owner = {name: value for value, name in named.items()}
+    final: dict[Node, str] = {}
+    for value, name in named.items():
+        if value in following or (owner[name] is value and name not in leaves):
+            final[value] = name
+        elif uses[value] > 1:
+            numbered = (f"{name}_{number}" for number in range(1, len(named) + 2))
+            taken = {*owner, *leaves, *final.values()}
+            final[value] = next(label for label in numbered if label not in taken)
+    return final
 
 
 def _place(trace: TracebackType | None, code: CodeType) -> tuple[FrameType | None, int]:
@@ -303,7 +394,13 @@ def _place(trace: TracebackType | None, code: CodeType) -> tuple[FrameType | Non
 
 
 def _return_line(code: CodeType) -> int:
-    return max([line for _, _, line in code.co_lines() if line is not None])
+    """Where the function's last ``return`` stands, or its last line where it has none."""
+    lines = [
+        instruction.positions.lineno
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in {"RETURN_VALUE", "RETURN_CONST"} and instruction.positions
+    ]
+    return max([line for line in lines if line is not None], default=code.co_firstlineno)
 
 
 def _where(name: str, code: CodeType, line: int) -> str:

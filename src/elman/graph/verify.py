@@ -6,6 +6,8 @@ leaf       input | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
 product    a matrix leaf, then one operand or more
 condition  greater | at_least, which only the first operand of `where` may be
 otherwise  a row of the table of operations, on values
+
+What `PASSES_ONLY` lists is found in graphs that passes made, never in a cell.
 """
 
 from __future__ import annotations
@@ -19,44 +21,77 @@ from elman.graph.ops import LEAVES
 
 CONDITIONS = frozenset({"greater", "at_least"})
 PRODUCTS = frozenset({"product", "block_product", "transposed_product"})
+PASSES_ONLY = frozenset({"adjoint", "block_product", "transposed_product", "layer_norm_gradient"})
 
 
 def verify(cell: Cell) -> None:
     """Raise ``CellError`` with one sentence if the cell breaks the grammar."""
-    if not cell.states:
-        raise CellError(f"{cell.name}: a cell needs at least one state after its input.")
-    for state, node in zip(cell.states, cell.next_states, strict=True):
-        if node.size != "hidden":
-            raise CellError(
-                f"{cell.name}: the next {state} has size {node.size}, but a state has size hidden."
-            )
-    known = {("matrix", p.family, p.gate) for p in cell.parameters if p.kind == "matrix"}
-    known |= {("vector", p.family, p.gate) for p in cell.parameters if p.kind == "vector"}
-    for node in cell.nodes:
-        if node.operation == "state" and node.attribute not in cell.states:
-            raise CellError(f"{cell.name}: {node.attribute} is not one of its states.")
-        if (
-            node.operation in {"matrix", "vector"}
-            and (node.operation, *node.attribute) not in known
-        ):
-            raise CellError(
-                f"{cell.name}: {'.'.join(node.attribute)} is not one of its parameters."
-            )
-    for sentence in problems(cell.nodes):
+    for sentence in (*problems(cell.nodes), *_problems_of_the_whole(cell)):
         raise CellError(f"{cell.name}: {sentence}")
 
 
 def problems(nodes: Iterable[Node]) -> Iterable[str]:
     """What breaks the grammar in a graph, a sentence each."""
     for node in nodes:
-        if node.operation in LEAVES and node.operands:
-            yield f"the leaf {node.operation} has operands."
-        if node.operation in PRODUCTS and node.operands[0].operation != "matrix":
-            yield f"the {node.operation} does not begin with a matrix."
+        if node.operation not in OPERATIONS:
+            yield f"there is no operation {node.operation}."
+            continue
+        arity = 0 if node.operation in LEAVES else OPERATIONS[node.operation].arity
+        if arity is not None and len(node.operands) != arity:
+            yield f"{node.operation} has {len(node.operands)} operands and takes {arity}."
+            continue
+        if not _has_its_attribute(node):
+            yield f"{node.operation} cannot have the attribute {node.attribute!r}."
+        if node.operation in PRODUCTS and (
+            len(node.operands) < 2 or node.operands[0].operation != "matrix"
+        ):
+            yield f"the {node.operation} is not one of a matrix with a value."
         if node.operation == "where" and node.operands[0].operation not in CONDITIONS:
             yield "the first operand of where is not a comparison; write where(a > b, ...)."
         for position, operand in enumerate(node.operands):
             if operand.operation in CONDITIONS and (node.operation, position) != ("where", 0):
                 yield "a comparison can only be the first operand of where(condition, a, b)."
-        if node.operation not in OPERATIONS:
-            yield f"there is no operation {node.operation}."
+
+
+def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
+    """What breaks the grammar between a cell's graph and its states and parameters."""
+    if not cell.states:
+        yield "a cell needs at least one state after its input."
+    if len(cell.states) != len(cell.next_states):
+        yield f"it has {len(cell.states)} states and {len(cell.next_states)} next states."
+    for state, node in zip(cell.states, cell.next_states, strict=False):
+        if node.size != "hidden":
+            yield f"the next {state} has size {node.size}, but a state has size hidden."
+        if node.operation in CONDITIONS:
+            yield f"the next {state} is a comparison."
+    known = {(p.kind, p.family, p.gate): p for p in cell.parameters}
+    if len(known) < len(cell.parameters):
+        yield "two of its parameters have one name."
+    for node in cell.nodes:
+        if node.operation in PASSES_ONLY:
+            yield f"{node.operation} cannot stand in a cell."
+        elif node.operation == "state" and node.attribute not in cell.states:
+            yield f"{node.attribute} is not one of its states."
+        elif node.operation in {"matrix", "vector"}:
+            if (node.operation, *node.attribute) not in known:
+                yield f"{'.'.join(node.attribute)} is not one of its parameters."
+        elif node.operation == "product":
+            matrix = known.get(("matrix", *node.operands[0].attribute))
+            sizes = tuple([operand.size for operand in node.operands[1:]])
+            if matrix is not None and matrix.columns != sizes:
+                yield (
+                    f"{matrix.key} has columns for [{', '.join(matrix.columns)}] and multiplies "
+                    f"[{', '.join(sizes)}]."
+                )
+
+
+def _has_its_attribute(node: Node) -> bool:
+    attribute = node.attribute
+    if node.operation == "constant":
+        return isinstance(attribute, float)
+    if node.operation == "state":
+        return isinstance(attribute, str)
+    if node.operation in {"vector", "matrix"}:
+        pair = isinstance(attribute, tuple) and len(attribute) == 2
+        return pair and all([isinstance(name, str) for name in attribute])
+    return node.operation in PASSES_ONLY or attribute is None

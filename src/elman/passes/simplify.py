@@ -1,7 +1,7 @@
-"""Arithmetic with nothing to do: 1 * a, a + 0, -(-a), 2 + 3.
+"""Arithmetic with nothing to do: 1 * a, a + 0 * b, -(-a), 2 + 3.
 
-Only what is exact is removed.  Products with 0 go too, as the derivative of a constant does:
-here a 0 is one that somebody wrote, or that a rule of differentiation did.
+Only what changes no finite value is removed, and a value keeps its size: 0 * h stays where
+nothing is added to it, because it is a vector of zeros and 0 is a number.
 """
 
 from __future__ import annotations
@@ -31,38 +31,45 @@ def simplify(roots: Sequence[Node]) -> tuple[Node, ...]:
 def _step(node: Node) -> Node:
     """One node whose operands are simple already."""
     rule = _RULES.get(node.operation)
-    return node if rule is None else rule(node, *node.operands)
+    simple = node if rule is None else rule(node, *node.operands)
+    return simple if simple.size == node.size else node
 
 
 def _number(node: Node) -> float | None:
     return node.attribute if node.operation == "constant" else None
 
 
+def _is_zero(node: Node) -> bool:
+    """Whether it is 0, or a product with 0."""
+    factors = node.operands if node.operation == "multiply" else (node,)
+    return any([_number(factor) == 0 for factor in factors])
+
+
 def _add(node: Node, a: Node, b: Node) -> Node:
     x, y = _number(a), _number(b)
     if x is not None and y is not None:
         return as_node(x + y)
-    if x == 0:
+    if _is_zero(a) and b.size == node.size:
         return b
-    return a if y == 0 else node
+    return a if _is_zero(b) else node
 
 
 def _subtract(node: Node, a: Node, b: Node) -> Node:
     x, y = _number(a), _number(b)
     if x is not None and y is not None:
         return as_node(x - y)
-    if x == 0:
+    if _is_zero(a) and b.size == node.size:
         return _negate(intern("negate", (b,), None), b)
-    return a if y == 0 else node
+    return a if _is_zero(b) else node
 
 
 def _multiply(node: Node, a: Node, b: Node) -> Node:
     x, y = _number(a), _number(b)
     if x is not None and y is not None:
         return as_node(x * y)
-    if x == 0 or y == 1:
+    if y == 1:
         return a
-    if y == 0 or x == 1:
+    if x == 1:
         return b
     if x == -1:
         return _negate(intern("negate", (b,), None), b)
