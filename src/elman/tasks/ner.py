@@ -44,7 +44,7 @@ from elman.tasks.word_model import (
     TextSymbols,
     ask,
     encoder,
-    learn_words,
+    learn_text,
     read_lines,
     word_embedding,
 )
@@ -149,10 +149,9 @@ def learn(examples: Sequence[Sentence], options: Options, seed: int) -> Learned:
         raise DataError(
             'every word of the training sentences has the tag "O"; give sentences with names.'
         )
-    words, vectors = learn_words([example.words for example in examples], options, seed)
-    characters = Vocabulary.count([word for example in examples for word in example.words])
-    symbols = TextSymbols(words, bio_tags(sorted(types)), options.lowercase, characters)
-    return Learned(symbols, vectors)
+    sentences = [example.words for example in examples]
+    characters = Vocabulary.count([word for words in sentences for word in words])
+    return learn_text(sentences, bio_tags(sorted(types)), options, seed, characters)
 
 
 def load_symbols(text: str) -> TextSymbols:

@@ -38,7 +38,7 @@ from elman.tasks.word_model import (
     TextSymbols,
     ask,
     encoder,
-    learn_words,
+    learn_text,
     read_lines,
     word_embedding,
 )
@@ -131,8 +131,7 @@ def learn(examples: Sequence[Review], options: Options, seed: int) -> Learned:
             f'every training text has the label "{next(iter(labels))}"; give texts with at least '
             "two labels."
         )
-    words, vectors = learn_words([example.words for example in examples], options, seed)
-    return Learned(TextSymbols(words, tuple(sorted(labels)), options.lowercase), vectors)
+    return learn_text([example.words for example in examples], sorted(labels), options, seed)
 
 
 def load_symbols(text: str) -> TextSymbols:

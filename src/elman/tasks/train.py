@@ -29,7 +29,6 @@ from elman.training.options import MAY_CHANGE
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
 
-
 #: training takes smaller batches rather than fewer steps in an epoch
 STEPS_IN_EPOCH = 10
 

@@ -77,11 +77,15 @@ def read_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class TextSymbols:
-    """The words, labels and characters that a model on text knows."""
+    """The words, labels and characters that a model on text knows.
+
+    ``vector_size`` is that of the words' vectors, which a file of vectors decides.
+    """
 
     words: Vocabulary
     labels: tuple[str, ...]
     lowercase: bool
+    vector_size: int
     characters: Vocabulary | None = None
 
     def encode(self, words: Sequence[str]) -> list[int]:
@@ -99,6 +103,7 @@ class TextSymbols:
             "words": json.loads(self.words.to_json()),
             "labels": self.labels,
             "lowercase": self.lowercase,
+            "vector_size": self.vector_size,
             "characters": characters,
         }
         return json.dumps(record, ensure_ascii=False)
@@ -113,6 +118,7 @@ class TextSymbols:
                 words=Vocabulary.from_json(json.dumps(record["words"])),
                 labels=tuple([str(label) for label in record["labels"]]),
                 lowercase=bool(record["lowercase"]),
+                vector_size=int(record["vector_size"]),
                 characters=None
                 if characters is None
                 else Vocabulary.from_json(json.dumps(characters)),
@@ -123,13 +129,26 @@ class TextSymbols:
             ) from error
 
 
-def learn_words(
-    sentences: Sequence[Sequence[str]], options: TextOptions, seed: int
-) -> tuple[Vocabulary, Tensor | None]:
+def learn_text(
+    sentences: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    options: TextOptions,
+    seed: int,
+    characters: Vocabulary | None = None,
+) -> Learned:
     """The vocabulary of the training text, and a vector for each of its words if asked for.
 
     Words without a vector begin at random, as far from zero as those that have one.
     """
+    words, vectors = _words(sentences, options, seed)
+    size = options.embedding_size if vectors is None else vectors.shape[1]
+    symbols = TextSymbols(words, tuple(labels), options.lowercase, size, characters)
+    return Learned(symbols, vectors)
+
+
+def _words(
+    sentences: Sequence[Sequence[str]], options: TextOptions, seed: int
+) -> tuple[Vocabulary, Tensor | None]:
     folded = [[w.lower() if options.lowercase else w for w in words] for words in sentences]
     frequent = Vocabulary.count(folded, min_count=options.min_count)
     if not options.vectors:
@@ -168,10 +187,9 @@ class _FirstAndSeen(Container[str]):
 
 def word_embedding(options: TextOptions, learned: Learned) -> WordEmbedding:
     """The look-up of the words' vectors."""
-    size = options.embedding_size if learned.vectors is None else learned.vectors.shape[1]
     return WordEmbedding(
         len(learned.symbols.words),
-        size,
+        learned.symbols.vector_size,
         vectors=learned.vectors,
         frozen=options.frozen_vectors,
         word_dropout=options.word_dropout,

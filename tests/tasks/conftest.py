@@ -1,0 +1,66 @@
+"""Small trained runs and a way to call the command line as a user does."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from elman import cli
+from elman.files import write_whole
+from elman.tasks import TASKS, Data, train
+from elman.training.progress import Silence
+
+#: options with which the samples of `elman new` train in a second
+SMALL = {
+    "hidden_size": 12,
+    "embedding_size": 12,
+    "min_count": 1,
+    "dropout": 0.0,
+    "word_dropout": 0.0,
+    "epochs": 12,
+    "learning_rate": 0.02,
+    "threads": 1,
+}
+
+
+def samples(folder: Path, job: str) -> Path:
+    """The sample files of a job, as `elman new` writes them."""
+    for name, text in TASKS[job].SAMPLES.items():
+        write_whole(folder / name, text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A small trained run of each job: {"ner": folder, ...}; the data are in its parent."""
+    runs = {}
+    for job, task in TASKS.items():
+        folder = samples(tmp_path_factory.mktemp(job), job)
+        data = Data(folder / task.TRAIN_FILE, folder / task.VALID_FILE, "samples", "Apache-2.0")
+        train(task, data, folder / "run", SMALL, progress=Silence())
+        runs[job] = folder / "run"
+    return runs
+
+
+class CommandLine:
+    """`command("predict", run, "text")` gives (exit status, standard output, standard error)."""
+
+    def __init__(self, capfd, monkeypatch):
+        self.capfd, self.monkeypatch = capfd, monkeypatch
+
+    def __call__(self, *arguments):
+        self.monkeypatch.setattr(sys, "argv", ["elman", *[str(each) for each in arguments]])
+        self.capfd.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = self.capfd.readouterr()
+        return status, out, err
+
+
+@pytest.fixture
+def command(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    return CommandLine(capfd, monkeypatch)

@@ -1,0 +1,217 @@
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+import elman
+from elman.tasks import TASKS
+
+JOBS = tuple(TASKS)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_new_check_train_evaluate_and_predict_go_through(job, command, tmp_path):
+    data = tmp_path / "d"
+    assert command("new", job, data)[0] == 0
+    task = TASKS[job]
+    status, out, _ = command("check", job, data / task.TRAIN_FILE)
+    assert status == 0
+    assert "ready to train" in out
+    out_folder = tmp_path / "run"
+    status, out, err = command(
+        "train", job, "--train", data / task.TRAIN_FILE, "--valid", data / task.VALID_FILE,
+        "--out", out_folder, "--max-minutes", 1, "--epochs", 2, "--set", "hidden_size=8",
+        "--cell", "gru", "--seed", 3, "--threads", 1,
+    )  # fmt: skip
+    assert status == 0, err
+    assert out == "", "training reports on standard error"
+    assert "epoch 2 of 2" in err
+    files = {path.name for path in out_folder.iterdir()}
+    assert files >= {
+        "model.safetensors", "run.toml", "card.md", "history.jsonl", "curves.png", "symbols.json",
+        "cell.json",
+    }  # fmt: skip
+    settings = elman.load(out_folder).folder.settings()
+    assert settings["options"]["cell"] == "gru"
+    assert settings["options"]["hidden_size"] == 8
+    assert settings["training"]["seed"] == 3
+
+    status, out, _ = command("evaluate", out_folder, data / task.VALID_FILE, "--json")
+    assert status == 0
+    scores = json.loads(out)
+    keys = {"sentiment": {"accuracy", "f1"}, "ner": {"precision", "recall", "f1", "per_type"}}
+    assert scores.keys() >= keys[job]
+
+    status, out, _ = command("predict", out_folder, "Anna went to Rome .", "Fine .", "--json")
+    assert status == 0
+    assert [p["text"] for p in json.loads(out)["predictions"]] == ["Anna went to Rome .", "Fine ."]
+
+
+def test_a_run_file_trains_and_flags_come_before_it(command, tmp_path):
+    command("new", "sentiment", tmp_path / "d")
+    status, _, err = command(
+        "train", "sentiment", "--run-file", tmp_path / "d" / "run.toml", "--out", tmp_path / "r",
+        "--epochs", 1, "--hidden-size", 4, "--threads", 1,
+    )  # fmt: skip
+    assert status == 0, err
+    settings = elman.load(tmp_path / "r").folder.settings()
+    assert settings["training"]["epochs"] == 1
+    assert settings["data"]["valid_examples"] == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("job = 'ner'", 'this is for the job "ner", not for "sentiment"'),
+        ("[options]\nhiden_size = 3", 'no option "hiden_size"; did you mean "hidden_size"?'),
+        ("colour = 1", '"colour" means nothing here'),
+        ("job = ", "this is not TOML"),
+    ],
+)
+def test_a_run_file_that_cannot_be_obeyed_is_refused(command, tmp_path, text, sentence):
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    status, _, err = command("train", "sentiment", "--run-file", file)
+    assert status == 1
+    assert sentence in err
+    assert str(file) in err
+
+
+def test_new_never_overwrites(command, tmp_path):
+    (tmp_path / "train.conll").write_text("mine")
+    status, _, err = command("new", "ner", tmp_path)
+    assert status == 1
+    assert "train.conll: this file is there already" in err
+    assert (tmp_path / "train.conll").read_text() == "mine"
+    assert not (tmp_path / "run.toml").exists()
+
+
+def test_training_never_overwrites_a_run_and_names_the_next_folder(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command("new", "sentiment", "d")
+    arguments = ("train", "sentiment", "--train", "d/train.csv", "--epochs", 1, "--threads", 1)
+    assert command(*arguments)[0] == 0
+    assert command(*arguments)[0] == 0
+    assert (tmp_path / "runs" / "sentiment-2" / "model.safetensors").exists()
+    before = (tmp_path / "runs" / "sentiment" / "model.safetensors").read_bytes()
+    status, _, err = command(*arguments, "--out", "runs/sentiment")
+    assert status == 1
+    assert "--resume" in err
+    assert (tmp_path / "runs" / "sentiment" / "model.safetensors").read_bytes() == before
+
+
+def test_the_catalogue_and_the_equations_are_printed(command):
+    status, out, _ = command("cells")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(elman.cells.CATALOGUE)
+    assert command("cells", "lstm")[1].splitlines()[4:] == [
+        "c' = f * c + i * g",
+        "h' = o * tanh(c')",
+    ]
+    assert command("cells", "lstm", "--latex")[1].startswith(r"\begin{aligned}")
+    status, _, err = command("cells", "lstn")
+    assert status == 1
+    assert 'there is no cell "lstn"; there are rnn' in err
+
+
+def test_a_cell_of_ones_own_trains_and_its_run_needs_the_file_no_more(command, tmp_path):
+    file = tmp_path / "my_cells.py"
+    file.write_text(
+        "from elman import cell, sigmoid, tanh\n"
+        "@cell(gates='f g')\n"
+        "def mgu(x, h, *, W, b):\n"
+        "    f = sigmoid(W.f @ [h, x] + b.f)\n"
+        "    g = tanh(W.g @ [f * h, x] + b.g)\n"
+        "    return (1 - f) * h + f * g\n"
+    )
+    command("new", "sentiment", tmp_path / "d")
+    status, _, err = command(
+        "train", "sentiment", "--train", tmp_path / "d/train.csv", "--out", tmp_path / "r",
+        "--cell", f"{file}:mgu", "--epochs", 1, "--hidden-size", 4, "--threads", 1,
+    )  # fmt: skip
+    assert status == 0, err
+    file.unlink()
+    model = elman.load(tmp_path / "r")
+    assert model.cell.name == "mgu"
+    assert str(model.cell).startswith("f = σ(W.f · [h, x] + b.f)")
+    for wrong, sentence in ((f"{file}:mgu", "no Python file"), ("lstn", "not in the catalogue")):
+        status, _, err = command(
+            "train", "sentiment", "--train", tmp_path / "d/train.csv", "--out", tmp_path / "q",
+            "--cell", wrong,
+        )  # fmt: skip
+        assert status == 1
+        assert sentence in err
+
+
+def test_standard_input_files_and_folders_are_read(trained, command, tmp_path, monkeypatch):
+    lines = "Anna is here .\n\n  Tom too .\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    _, out, _ = command("predict", trained["ner"], "--json")
+    found = [each["text"] for each in json.loads(out)["predictions"]]
+    assert found == ["Anna is here .", "Tom too ."]
+    text = tmp_path / "a.txt"
+    text.write_text(lines)
+    _, out, _ = command("predict", trained["ner"], text, "--json")
+    assert [each["text"] for each in json.loads(out)["predictions"]] == found
+    columns = tmp_path / "a.conll"
+    columns.write_text("Anna\nsmiled\n\nTom\n")
+    _, out, _ = command("predict", trained["ner"], columns, "--json")
+    assert [each["text"] for each in json.loads(out)["predictions"]] == ["Anna smiled", "Tom"]
+    table = tmp_path / "a.csv"
+    table.write_text("text\nA fine film .\n")
+    _, out, _ = command("predict", trained["sentiment"], table, text, "--json")
+    assert len(json.loads(out)["predictions"]) == 3
+
+
+def test_names_are_found_at_their_places_in_the_text(trained):
+    model = elman.load(trained["ner"])
+    text = "[PER] “Anna Berg”   met Tom in Paris."
+    [answer] = model([text])
+    assert answer.text == text
+    for name in answer.names:
+        assert text[name.start : name.end] == name.text
+    [words] = model([["Anna", "Berg", "met", "Tom"]])
+    assert words.text == "Anna Berg met Tom"
+
+
+def test_probabilities_sum_to_one_and_the_rating_is_the_largest(trained):
+    for rating in elman.load(trained["sentiment"])(["A wonderful film", "", "☃ 字"]):
+        assert sum(rating.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert rating.probability == max(rating.probabilities.values())
+
+
+def test_small_samples_are_learned(trained):
+    """Not a claim about quality: a training that learns nothing at all would not pass."""
+    folder = trained["sentiment"].parent
+    assert elman.load(trained["sentiment"]).evaluate(folder / "train.csv")["accuracy"] > 0.9
+    folder = trained["ner"].parent
+    assert elman.load(trained["ner"]).evaluate(folder / "train.conll")["f1"] > 0.8
+
+
+def test_json_goes_to_standard_output_alone(trained, command):
+    _, out, _ = command("check", "ner", trained["ner"].parent / "train.conll", "--json")
+    assert json.loads(out)["problems"] == []
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["demo", "new", "check", "train", "evaluate", "predict", "cells"])
+def test_every_command_has_help_with_an_example(verb, command):
+    arguments = ("train", "ner", "--help") if verb == "train" else (verb, "--help")
+    status, out, _ = command(*arguments)
+    assert status == 0
+    assert "Example" in out
+
+
+def test_every_option_is_a_flag_with_its_meaning(command):
+    _, out, _ = command("train", "ner", "--help")
+    for flag in ("--hidden-size", "--vectors", "--learning-rate", "--max-minutes", "--seed"):
+        assert flag in out
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "elman.cli", "cells", "rnn"], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "a' = tanh(W.a · [a, x] + b.a)"
