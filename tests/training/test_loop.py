@@ -37,7 +37,8 @@ class Scripted:
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         assert isinstance(model, SmallClassifier)
-        assert not model.training and not torch.is_grad_enabled()
+        assert not model.training
+        assert not torch.is_grad_enabled()
         self.weights.append(model.output.weight.detach().clone())
         return {"f1": self.scores[len(self.weights) - 1]}
 
@@ -79,16 +80,16 @@ def test_training_stops_when_patience_is_used_up_and_keeps_the_best_weights(
     tmp_path: Path,
 ) -> None:
     script, model, outcome = scripted_run(
-        tmp_path, [0.5, 0.6, 0.6, 0.55, 0.9], epochs=5, patience=2
+        tmp_path, [0.5, 0.4, 0.6, 0.6, 0.55, 0.9], epochs=6, patience=2
     )
-    assert len(script.weights) == 4  # an equal score is not a better one
-    assert (outcome.best_metric, outcome.best_epoch) == (0.6, 2)
-    assert (outcome.epochs, outcome.stopped_because) == (4, "patience")
-    assert torch.equal(model.output.weight, script.weights[1])
+    assert len(script.weights) == 5  # an equal score is not a better one
+    assert (outcome.best_metric, outcome.best_epoch) == (0.6, 3)
+    assert (outcome.epochs, outcome.stopped_because) == (5, "patience")
+    assert torch.equal(model.output.weight, script.weights[2])
     kept, _ = read_tensors(tmp_path / "model.safetensors")
-    assert torch.equal(kept["output.weight"], script.weights[1])
+    assert torch.equal(kept["output.weight"], script.weights[2])
     assert [line["best"] for line in RunFolder.open(tmp_path).history()] == [
-        True, True, False, False,
+        True, False, True, False, False,
     ]  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def test_plateau_halves_the_rate_after_its_patience_and_ends_below_the_minimum(
 ) -> None:
     _, _, outcome = scripted_run(
         tmp_path,
-        [0.5, 0.4, 0.4, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6],
+        [0.5, 0.4, 0.6, 0.6, 0.6, 0.6, 0.5, 0.6, 0.6, 0.6],
         epochs=10,
         patience=10,
         plateau_patience=1,
@@ -113,7 +114,7 @@ def test_plateau_halves_the_rate_after_its_patience_and_ends_below_the_minimum(
     )
     rates = [line["learning_rate"] for line in RunFolder.open(tmp_path).history()]
     # Two epochs without a better metric halve it; a better one starts the count again.
-    assert rates == [0.08, 0.08, 0.08, 0.04, 0.04, 0.04, 0.02, 0.02]
+    assert rates == [0.08, 0.08, 0.08, 0.08, 0.08, 0.04, 0.04, 0.02, 0.02]
     assert outcome.stopped_because == "learning rate"
 
 
@@ -318,15 +319,18 @@ def test_time_that_was_up_before_any_validation_still_leaves_a_model(
     class Fault(Silence):
         def batch(self, moment: Moment) -> None:
             clock.now += 100
-            raise RuntimeError("the machine fails in the first batch")
+            if moment.batch == 2:
+                raise RuntimeError("the machine fails in the second batch")
 
+    brief = options(max_minutes=1, checkpoint_seconds=0)
     with pytest.raises(RuntimeError):
-        train(tmp_path, options(max_minutes=1), progress=Fault())
-    clock.now += 100
-    _, outcome = train(tmp_path, options(max_minutes=1 / 60), resume=True, progress=clock.ticking())
-    assert outcome.stopped_because == "time"
-    assert outcome.epochs == 0.4
+        train(tmp_path, brief, progress=Fault())
+    # 100 of 60 seconds are over, as the checkpoint after batch 1 says: one more, and a validation.
+    _, outcome = train(tmp_path, brief, resume=True, progress=clock.ticking())
+    assert (outcome.stopped_because, outcome.epochs) == ("time", 0.4)
     RunFolder.open(tmp_path).load_weights(small_model())
+    _, outcome = train(tmp_path, brief, resume=True, progress=clock.ticking())
+    assert (outcome.stopped_because, outcome.epochs) == ("time", 0.4)
 
 
 def last_weights(path: Path) -> dict[str, list[float]]:
@@ -442,9 +446,9 @@ def test_resuming_refuses_what_would_not_go_on_in_the_same_way(tmp_path: Path) -
         "checkpoint.safetensors: the run was begun with learning_rate = 0.001, but now "
         "learning_rate is 0.5; resume with the same learning_rate, seed."
     )
+    other = small_model()
+    other.output = nn.Linear(8, 3)
     with pytest.raises(RunError, match=r"do not fit the model \(output.weight has shape \(2, 8\)"):
-        other = small_model()
-        other.output = nn.Linear(8, 3)
         train(tmp_path, options(seed=1), model=other, resume=True)
     _, outcome = train(tmp_path, options(seed=1, epochs=2, patience=9), resume=True)
     assert outcome.epochs == 2

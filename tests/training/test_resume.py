@@ -67,7 +67,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bits(tmp_path: P
     assert history == expected_history
     assert model == expected_model
     assert tensors == expected_tensors
-    assert [path for path in parts.rglob(".*")] == []  # no half-written files stay behind
+    assert list(parts.rglob(".*")) == []  # no half-written files stay behind
 
 
 class Pressing(Silence):

@@ -38,9 +38,18 @@ def exact_model() -> SmallClassifier:
     return small_model(dropout=0.0).double()
 
 
+class UnevenTask(SmallTask):
+    """Batches of 8, 5 and 1: of the second, the two processes have 3 and 2; of the third, only
+    the first process has a share."""
+
+    def batches(self, epoch: int, batch_size: int) -> list[list[int]]:
+        assert batch_size == 8
+        (order,) = super().batches(epoch, 14)
+        return [order[:8], order[8:13], order[13:]]
+
+
 def uneven_task() -> SmallTask:
-    """Two processes share batches of 8, 8 and 1: the last leaves the second with nothing."""
-    return SmallTask(rows=17, word_dropout=0.0)
+    return UnevenTask(rows=14, word_dropout=0.0)
 
 
 class Listener(Silence):

@@ -137,6 +137,8 @@ def fit(
 
 @dataclass
 class _Training:
+    """One training: what was passed to ``fit``, and where it stands."""
+
     model: nn.Module
     batches: Batches
     collate: Collate

@@ -1,4 +1,8 @@
-"""The processes that train together: one, unless torchrun or accelerate launch started more.
+"""The processes that train together: one, unless torchrun started more.
+
+``torchrun --standalone --nproc-per-node 2 train.py`` starts two on one machine, and so does
+``accelerate launch --multi_gpu --num_processes 2 train.py``, also where there are only CPUs.
+Several machines need a run folder that all of them see.
 
 Everything that the loop needs to know of them is here, over ``accelerate``: how a batch is
 shared out, how a number or a signal becomes the same in all, and who writes and prints.
