@@ -33,6 +33,7 @@ class Machine:
         ([0.010], [0.009], 1),  # not clearly faster
         ([0.010], [0.030], 1),
         ([0.5, 0.010], [0.006], 2),  # the first step warms up and does not count
+        ([0.010], [1.3, 0.006], 2),  # not even when it is the longest by far
         ([0.010], [0.006, 0.006, 0.9, 0.006], 2),  # a busy moment does not count
     ],
 )

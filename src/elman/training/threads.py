@@ -81,10 +81,10 @@ def choose_threads(
     """Time ``step`` with one thread and with ``most`` (default: all), and choose between them.
 
     The two take turns, so that a busy moment of the machine hits both; medians are compared, and
-    one thread wins unless more are at least 15 % faster.  Measuring ends after ``rounds`` turns or
-    ``seconds``, whichever comes first, but not before each was timed once.  ``step`` should work
-    on a copy of the model: it runs many times.  torch's number of threads and its generator are
-    put back afterwards.
+    one thread wins unless more are at least 15 % faster.  The first turn warms up; measuring ends
+    after ``rounds`` more, or after one more when ``seconds`` are over, or with the first if that
+    took three times as long.  ``step`` should work on a copy of the model: it runs many times.
+    torch's number of threads and its generator are put back afterwards.
 
     >>> choose_threads(lambda: None, most=1)
     ThreadChoice(threads=1, milliseconds={})
@@ -96,8 +96,13 @@ def choose_threads(
     times: dict[int, list[float]] = {1: [], many: []}
     try:
         with torch.random.fork_rng(devices=[]):
-            end = clock() + seconds
-            while not times[many] or (clock() < end and len(times[many]) <= rounds):
+            start = clock()
+            while True:
+                done, taken = len(times[many]), clock() - start
+                if done > rounds or (done >= 2 and taken >= seconds):
+                    break
+                if done == 1 and taken >= 3 * seconds:  # steps too long for a round without warm-up
+                    break
                 for count, measured in times.items():
                     torch.set_num_threads(count)
                     begin = clock()
