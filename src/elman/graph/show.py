@@ -33,10 +33,19 @@ def latex(cell: Cell) -> str:
 
 
 def expression(
-    node: Node, cell: Cell | None = None, *, top: bool = False, in_latex: bool = False
+    node: Node,
+    cell: Cell | None = None,
+    *,
+    names: Mapping[Node, str] | None = None,
+    top: bool = False,
+    in_latex: bool = False,
 ) -> str:
-    """One value in terms of the named ones; ``top`` writes out the node even if it has a name."""
-    names = _labels(cell) if cell is not None else {}
+    """One value in terms of the named ones, which are the cell's unless ``names`` are given.
+
+    ``top`` writes out the node even if it has a name.
+    """
+    if names is None:
+        names = _labels(cell) if cell is not None else {}
     return _write(node, names, 0, top, in_latex, cell.input if cell is not None else "x")
 
 

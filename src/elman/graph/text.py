@@ -69,10 +69,10 @@ def read_cell(text: str) -> Cell:
             input=record["input"],
             states=tuple(record["states"]),
             next_states=tuple([nodes[k] for k in record["next"]]),
-            parameters=tuple([Parameter(f, g, k, tuple(c)) for f, g, k, c in record["parameters"]]),
+            parameters=tuple([_parameter(*fields) for fields in record["parameters"]]),
             gates=tuple(record["gates"]),
             names={nodes[int(k)]: name for k, name in record["names"].items()},
-            start=record["start"],
+            start={key: float(value) for key, value in record["start"].items()},
             doc=record["doc"],
         )
         verify(cell)
@@ -81,6 +81,14 @@ def read_cell(text: str) -> Cell:
         raise
     except Exception as error:
         raise CellError(f"a saved cell cannot be read ({error}); the file is damaged.") from error
+
+
+def _parameter(family: str, gate: str, kind: str, columns: list[str]) -> Parameter:
+    if kind == "matrix":
+        return Parameter(family, gate, "matrix", tuple(columns))
+    if kind == "vector":
+        return Parameter(family, gate, "vector")
+    raise ValueError(f"{family}.{gate} is a {kind}")
 
 
 def _value(attribute: Any) -> Any:

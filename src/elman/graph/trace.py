@@ -335,6 +335,12 @@ def _arguments(
             raise CellError(
                 f"{declaration}{parameter} is not allowed; name every state and family."
             )
+        if parameter.default is not parameter.empty:
+            raise CellError(
+                f"{declaration}{parameter.name} has the default {parameter.default!r}; the "
+                "arguments are the input, the states and the families of parameters, and numbers "
+                "stand in the equations."
+            )
         (families if parameter.kind is parameter.KEYWORD_ONLY else positional).append(
             parameter.name
         )
@@ -411,8 +417,9 @@ def _where(name: str, code: CodeType, line: int) -> str:
 
 
 def _called(value: Node, frame: FrameType | None) -> str:
-    """What the author calls a value: the name of a local, or the expression."""
+    """What the author calls a value: the name of a local, or an expression of locals."""
+    names: dict[Node, str] = {}
     for name, local in (frame.f_locals if frame else {}).items():
-        if local is value:
-            return str(name)
-    return expression(value)
+        if isinstance(local, Node):
+            names.setdefault(local, name)
+    return expression(value, names=names)
