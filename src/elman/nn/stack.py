@@ -203,6 +203,8 @@ class Stack:
         if lengths is None:
             return None
         lengths = torch.as_tensor(lengths)
+        if lengths.numel() == 0:  # an empty list has no dtype of its own
+            lengths = lengths.to(torch.int64)
         if lengths.dtype.is_floating_point or lengths.dtype in (torch.bool, torch.complex64):
             raise ShapeError(
                 f"{self.title}: lengths are {lengths.dtype}; they must be whole numbers."
