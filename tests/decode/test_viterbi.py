@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elman.data.tag_schemes import bio_tags
 from elman.decode import bio_constraints, viterbi
 from elman.errors import ShapeError
 
@@ -98,6 +99,65 @@ def test_equal_paths_are_decided_the_same_way_each_time():
     assert viterbi(torch.zeros(3, 1, 4), torch.tensor([3]))[0] == [[0, 0, 0]]
 
 
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(1, 4), seed=st.integers(0, 10_000))
+def test_of_equal_paths_that_with_the_smaller_tag_seen_from_the_end_is_taken(length, seed):
+    generator = torch.Generator().manual_seed(seed)
+    # whole numbers of 0 and 1: most examples have several best paths
+    scores = torch.randint(0, 2, (length, 1, 3), generator=generator).double()
+    transitions = torch.randint(0, 2, (3, 3), generator=generator).double()
+    every = list(itertools.product(range(3), repeat=length))
+    totals = [
+        sum(scores[t, 0, tag] for t, tag in enumerate(path))
+        + sum(transitions[a, b] for a, b in itertools.pairwise(path))
+        for path in every
+    ]
+    best = [path for path, total in zip(every, totals, strict=True) if total == max(totals)]
+    paths, _ = viterbi(scores, torch.tensor([length]), transitions=transitions)
+    assert paths == [list(min(best, key=lambda path: path[::-1]))]
+
+
+def test_a_row_is_decoded_as_it_is_alone_in_any_order_of_lengths():
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([2, 7, 0, 1, 5, 7])
+    scores = torch.randn(7, 6, 4, generator=generator)
+    transitions = torch.randn(4, 4, generator=generator)
+    paths, values = viterbi(scores, lengths, transitions=transitions)
+    for row, length in enumerate(lengths.tolist()):
+        path, value = viterbi(
+            scores[:length, [row]], torch.tensor([length]), transitions=transitions
+        )
+        assert path == [paths[row]]
+        assert len(paths[row]) == length
+        assert value[0] == values[row]
+
+
+def test_where_nothing_is_allowed_the_score_says_so():
+    nothing = torch.zeros(2, 2, dtype=torch.bool)
+    _, values = viterbi(torch.zeros(2, 2, 2), torch.tensor([2, 1]), allowed=nothing)
+    assert values.tolist() == [-torch.inf, 0.0]
+
+
+@pytest.mark.parametrize("types", [[], ["PER"], ["PER", "LOC", "ORG"]])
+def test_bio_constraints_leave_a_legal_path_of_any_length(types):
+    # "O" may begin and may follow every tag: whatever the row, O O O ... is legal, and no
+    # beginning of a path is a dead end
+    tags = bio_tags(types)
+    allowed, allowed_start = bio_constraints(tags)
+    assert allowed_start[tags.index("O")]
+    assert allowed[:, tags.index("O")].all()
+    wish = torch.full((9, 1, len(tags)), -1e30)
+    wish[..., -1] = 1e30  # the last tag is an I- wherever there is a type
+    _, values = viterbi(wish, torch.tensor([9]), allowed=allowed, allowed_start=allowed_start)
+    assert torch.isfinite(values).all()
+
+
+def test_a_hundred_thousand_steps_are_followed_without_recursion():
+    scores = torch.randn(100_000, 1, 3, generator=torch.Generator().manual_seed(0))
+    paths, _ = viterbi(scores, torch.tensor([100_000]))
+    assert paths == [scores[:, 0].argmax(-1).tolist()]
+
+
 def test_no_rows_and_no_steps_give_no_paths():
     assert viterbi(torch.zeros(0, 2, 3), torch.tensor([0, 0]))[0] == [[], []]
     assert viterbi(torch.zeros(3, 0, 3), torch.tensor([], dtype=torch.int64))[0] == []
@@ -106,3 +166,6 @@ def test_no_rows_and_no_steps_give_no_paths():
 def test_lengths_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match=r"must be \(time, batch, tag\) and \(batch,\)"):
         viterbi(torch.zeros(3, 2, 3), torch.tensor([3]))
+    for lengths in ([4, 1], [-1, 3]):
+        with pytest.raises(ShapeError, match=r"lengths go from -?1 to \d, but scores have 3 steps"):
+            viterbi(torch.zeros(3, 2, 3), torch.tensor(lengths))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import elman
-from elman.errors import OptionError
+from elman.errors import OptionError, ShapeError
 from elman.models import BagOfWords, Classifier, Tagger, WindowTagger, WordFeatures
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
 from elman.nn.embedding import WordEmbedding
@@ -181,3 +181,129 @@ def test_every_parameter_of_a_classifier_learns(make):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_last_of_two_directions_is_the_state_that_each_ends_in():
+    model = classifier("last")
+    _, state = model.encoder(model.embedding(words()), lengths=LENGTHS)
+    pooled = torch.cat([state[0][0], state[0][1]], -1)  # forward, reverse
+    assert torch.allclose(model(words(), LENGTHS), model.output(pooled), atol=1e-6)
+
+
+def test_a_bag_is_the_mean_vector_then_a_hidden_layer():
+    model = CLASSIFIERS["bag"]()
+    mean = model.embedding(words()[:2, 1]).mean(0)
+    expected = model.output(torch.relu(model.hidden(mean)))
+    assert torch.allclose(model(words(), LENGTHS)[1], expected, atol=1e-6)
+
+
+def test_a_window_is_its_words_from_left_to_right_with_nothing_beyond_the_ends():
+    model = window()
+    shapes = torch.ones(5, 4, dtype=torch.int64)
+    x = model.features(words(), shapes)[:2, 1]  # the row of two words
+    nothing = torch.zeros(x.shape[-1])
+    seen = torch.stack([torch.cat([nothing, x[0], x[1]]), torch.cat([x[0], x[1], nothing])])
+    expected = model.output(torch.tanh(model.hidden(seen)))
+    assert torch.allclose(model(words(), LENGTHS, shapes)[:2, 1], expected, atol=1e-6)
+
+
+def test_a_tagger_puts_its_parts_together_as_its_docstring_says():
+    model = tagger()
+    tags = torch.randint(0, 5, (5, 4), generator=torch.Generator().manual_seed(1))
+    shapes = torch.ones_like(tags)
+    x = model.features(words(), shapes)
+    assert torch.equal(x, torch.cat([model.features.embedding(words()), x[..., 8:]], -1))
+    assert torch.equal(x[0, 0, 8:], model.features.shapes.weight[1])
+    y, _ = model.encoder(x, lengths=LENGTHS)
+    scores = model.output(y)
+    assert torch.equal(model(words(), LENGTHS, shapes), scores)
+    expected = -model.crf.log_likelihood(scores, tags, LENGTHS).mean()
+    assert torch.equal(model.loss(words(), LENGTHS, shapes, tags=tags), expected)
+
+
+@pytest.mark.parametrize("crf", [True, False])
+@pytest.mark.parametrize("make", [tagger, window])
+def test_tags_behind_a_sentences_end_are_not_looked_at(make, crf):
+    model = make(crf=crf)
+    tags = torch.ones(5, 4, dtype=torch.int64)
+    shapes = torch.ones_like(tags)
+    expected = model.loss(words(), LENGTHS, shapes, tags=tags)
+    for other in (4, 99, -100):
+        for row, length in enumerate(LENGTHS.tolist()):
+            tags[length:, row] = other
+        assert torch.equal(model.loss(words(), LENGTHS, shapes, tags=tags), expected)
+
+
+@pytest.mark.parametrize("crf", [True, False])
+@pytest.mark.parametrize("make", [tagger, window])
+def test_every_parameter_of_a_tagger_learns(make, crf):
+    model = make(crf=crf)
+    tags = torch.randint(0, 5, (5, 4), generator=torch.Generator().manual_seed(1))
+    model.loss(words(), LENGTHS, torch.ones_like(tags), tags=tags).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def dropped(make):
+    """A model in training, and how far two of its answers are apart with and without dropout."""
+    shapes = torch.ones(5, 4, dtype=torch.int64)
+    more = {"shapes": shapes} if make in (DROPPING["tagger"], DROPPING["window"]) else {}
+    model = make()
+    torch.manual_seed(0)
+    return [
+        (model.train(mode)(words(), LENGTHS, **more) - model(words(), LENGTHS, **more)).abs().max()
+        for mode in (True, False)
+    ]
+
+
+DROPPING = {
+    "classifier": lambda: Classifier(
+        WordEmbedding(30, 8), elman.Recurrent(elman.cells.gru, 8, 6), 3, dropout=0.5
+    ),
+    "bag": lambda: BagOfWords(WordEmbedding(30, 8), 6, 3, dropout=0.5),
+    "tagger": lambda: Tagger(
+        WordFeatures(WordEmbedding(30, 8), None, 10, 4),
+        elman.Recurrent(elman.cells.gru, 12, 6),
+        5,
+        dropout=0.5,
+    ),
+    "window": lambda: WindowTagger(WordFeatures(WordEmbedding(30, 8), None, 10, 4), 5, dropout=0.5),
+}
+
+
+@pytest.mark.parametrize("make", DROPPING.values(), ids=DROPPING)
+def test_dropout_is_for_training_only(make):
+    training, answering = dropped(make)
+    assert training > 0
+    assert answering == 0
+
+
+def test_a_batch_without_any_word_has_a_loss():
+    model = tagger(characters=CharacterConvolution(20, 5, 6))
+    none = torch.empty(0, 2, dtype=torch.int64)
+    letters, counts = torch.empty(0, 0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
+    lengths = torch.tensor([0, 0])
+    assert model.loss(none, lengths, none, letters, counts, none, tags=none) == 0
+
+
+def test_features_that_are_missing_are_named():
+    with pytest.raises(ShapeError, match="reads the shapes of words, but shapes is missing"):
+        tagger()(words(), LENGTHS)
+    reading = tagger(characters=CharacterConvolution(20, 5, 6))
+    with pytest.raises(ShapeError, match="character_lengths or word_index is missing"):
+        reading(words(), LENGTHS, torch.ones(5, 4, dtype=torch.int64))
+
+
+def test_names_of_saved_weights_say_what_they_are():
+    names = set(tagger(characters=CharacterConvolution(20, 5, 6)).state_dict())
+    assert {
+        "features.embedding.weight",
+        "features.shapes.weight",
+        "features.characters.filters.weight",
+        "encoder.layers.0.0.W.f",
+        "output.weight",
+        "crf.transitions",
+        "crf.start",
+        "crf.end",
+    } <= names

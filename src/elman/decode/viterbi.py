@@ -1,12 +1,13 @@
 """The best sequence of tags (Viterbi 1967), with transitions that can be forbidden.
 
-Where ``greedy`` takes the best tag at each step, this takes the best path: the sum of scores,
-transitions, start and end is the largest of all paths that are allowed.
+Not the best tag at each step, but the best path: the sum of scores, transitions, start and end
+is the largest of all paths that are allowed.  The probabilities of paths are in ``nn/crf.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -30,7 +31,10 @@ def viterbi(
     ``transitions`` (before, after), ``start`` and ``end`` are added to the scores, as in a
     ``LinearChainCRF``; what ``allowed`` and ``allowed_start`` forbid is never taken.  Of two
     equal paths that with the smaller tag, seen from the end, is taken.  A row of length 0 has the
-    empty path and the score 0.  Raises ``ShapeError`` when the tensors do not fit.
+    empty path and the score 0; a row without any path that is allowed has the score -inf and some
+    path (``bio_constraints`` never leads there).
+
+    Raises ``ShapeError`` when the tensors do not fit.
 
     >>> import torch
     >>> scores = torch.tensor([[[0.0, 2.0]], [[1.0, 0.0]]])
@@ -45,19 +49,25 @@ def viterbi(
             f"viterbi: scores have the shape {tuple(scores.shape)} and lengths "
             f"{tuple(lengths.shape)}; they must be (time, batch, tag) and (batch,)."
         )
-    scores = scores.detach()
     time, batch, num_tags = scores.shape
-    moves = scores.new_zeros(num_tags, num_tags) if transitions is None else transitions.detach()
+    if ((lengths < 0) | (lengths > time)).any():
+        raise ShapeError(
+            f"viterbi: lengths go from {int(lengths.min())} to {int(lengths.max())}, but scores "
+            f"have {time} steps."
+        )
+    moves = _exact(scores.new_zeros(num_tags, num_tags) if transitions is None else transitions)
     if allowed is not None:
-        moves = torch.where(allowed, moves, -torch.inf)
+        moves = torch.where(allowed.cpu(), moves, -torch.inf)
+    lengths = lengths.cpu()
+    # the longest first, so that rows that have ended are at the end and fall off
     order = torch.argsort(lengths, descending=True, stable=True)
-    counts = (torch.arange(time)[:, None] < lengths.cpu()[None, :]).sum(1).tolist()
-    scores = scores.index_select(1, order)
-    best = scores[0] if time else scores.new_zeros(batch, num_tags)
+    counts = (torch.arange(time)[:, None] < lengths[None, :]).sum(1).tolist()
+    steps = _exact(scores).index_select(1, order)
+    best = steps[0] if time else steps.new_zeros(batch, num_tags)
     if start is not None:
-        best = best + start.detach()
+        best = best + _exact(start)
     if allowed_start is not None:
-        best = torch.where(allowed_start, best, -torch.inf)
+        best = torch.where(allowed_start.cpu(), best, -torch.inf)
     pointers: list[Tensor] = []
     ended: list[Tensor] = []
     for t in range(1, time):
@@ -69,33 +79,37 @@ def viterbi(
             best = best[:count]
         values, before = (best[:, :, None] + moves).max(1)  # batch before after -> batch after
         pointers.append(before)
-        best = scores[t, :count] + values
+        best = steps[t, :count] + values
     ended.append(best)
     final = torch.cat(ended[::-1])
     if end is not None:
-        final = final + end.detach()
+        final = final + _exact(end)
     values, last = final.max(-1)
-    return _follow(pointers, last, lengths[order], order, values)
+    paths: list[list[int]] = [[] for _ in range(batch)]
+    for place, path in zip(order.tolist(), _follow(pointers, last, lengths[order]), strict=True):
+        paths[place] = path
+    found = torch.empty_like(values).index_copy_(0, order, values)
+    return paths, torch.where(lengths > 0, found, 0.0).to(scores)
 
 
-def _follow(
-    pointers: Sequence[Tensor], last: Tensor, lengths: Tensor, order: Tensor, values: Tensor
-) -> tuple[list[list[int]], Tensor]:
-    """The paths backwards along the pointers, all rows at once, in the caller's order."""
-    tag = last.clone()
-    steps = [tag.clone()]
-    for before in reversed(pointers):
-        count = before.shape[0]
-        tag[:count] = before.gather(1, tag[:count, None]).squeeze(1)
-        steps.append(tag.clone())
-    # steps[k] has the tags of time len(pointers) - k; a row that has ended repeats its last
-    table = torch.stack(steps[::-1], 1).tolist()
-    paths: list[list[int]] = [[] for _ in table]
-    for row, place, length in zip(table, order.tolist(), lengths.tolist(), strict=True):
-        paths[place] = row[:length]
-    scores = torch.empty_like(values)
-    scores[order] = torch.where(lengths > 0, values, 0.0)
-    return paths, scores
+def _exact(x: Tensor) -> Tensor:
+    # in float32 a sum of 100,000 steps is off by more than what sets two tags apart; steps are
+    # small and the answer is plain lists, so no other device would be faster
+    return x.detach().to("cpu", torch.float64)
+
+
+def _follow(pointers: list[Tensor], last: Tensor, lengths: Tensor) -> list[list[int]]:
+    """Each row's path, from its last tag backwards along the pointers (batch, tag) of each step."""
+    # plain lists, because a step of a path is far less work than a call of a tensor's method
+    before = torch.cat(pointers).tolist() if pointers else []
+    begins = [0, *accumulate(len(step) for step in pointers)]
+    paths = []
+    for row, (tag, length) in enumerate(zip(last.tolist(), lengths.tolist(), strict=True)):
+        path = [tag] if length else []
+        for t in range(length - 1, 0, -1):
+            path.append(before[begins[t - 1] + row][path[-1]])
+        paths.append(path[::-1])
+    return paths
 
 
 def bio_constraints(

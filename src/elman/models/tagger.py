@@ -10,11 +10,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from elman.errors import ShapeError
 from elman.nn import Recurrent
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
 from elman.nn.crf import LinearChainCRF
 from elman.nn.dropout import VariationalDropout
 from elman.nn.embedding import WordEmbedding
+from elman.nn.pooling import running
 
 Words = Int64[Tensor, "time batch"]
 Lengths = Int64[Tensor, " batch"]
@@ -25,7 +27,15 @@ class WordFeatures(nn.Module):
     """A word's vector, with what its characters and its shape say put beside it.
 
     ``characters`` reads the distinct words of a batch once; ``word_index`` says which of them
-    stands where.
+    stands where (Lample et al. 2016).  A shape is an index below ``num_shapes``, such as
+    ``data/shapes.py`` gives (Collobert et al. 2011); its vector has ``shape_size`` numbers.
+    Raises ``ShapeError`` when a tensor that it reads is missing.
+
+    >>> import torch
+    >>> features = WordFeatures(WordEmbedding(50, 8), num_shapes=10, shape_size=2)
+    >>> words, shapes = torch.tensor([[3], [4]]), torch.tensor([[5], [1]])
+    >>> features(words, shapes).shape, features.output_size
+    (torch.Size([2, 1, 10]), 10)
     """
 
     def __init__(
@@ -53,13 +63,21 @@ class WordFeatures(nn.Module):
         """The features of each word."""
         found = [self.embedding(words)]
         if self.characters is not None:
-            assert characters is not None
-            assert word_index is not None
+            if characters is None or character_lengths is None or word_index is None:
+                raise ShapeError(
+                    "WordFeatures: it reads the characters of words, but characters, "
+                    "character_lengths or word_index is missing; pass all three."
+                )
             vectors = self.characters(characters, character_lengths)
             if vectors.shape[0] == 0:  # a batch without any word
                 vectors = vectors.new_zeros(1, self.characters.output_size)
             found.append(nn.functional.embedding(word_index, vectors))
         if self.shapes is not None:
+            if shapes is None:
+                raise ShapeError(
+                    "WordFeatures: it reads the shapes of words, but shapes is missing; "
+                    "pass an index for each word."
+                )
             found.append(self.shapes(shapes))
         return torch.cat(found, -1)
 
@@ -136,6 +154,8 @@ def sentence_loss(
     """The mean over sentences of -log p(tags): by the CRF, or by a softmax at each word."""
     if crf is not None:
         return -crf.log_likelihood(scores, tags, lengths).mean()
-    inside = torch.arange(scores.shape[0])[:, None] < lengths[None, :]
+    # what stands after a row's end is no tag that cross_entropy may look at
+    inside = running(scores, lengths).squeeze(-1)
+    tags = torch.where(inside, tags, 0)
     each = nn.functional.cross_entropy(scores.permute(0, 2, 1), tags, reduction="none")
     return torch.where(inside, each, 0.0).sum(0).mean()

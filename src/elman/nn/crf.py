@@ -1,8 +1,7 @@
 """A linear-chain conditional random field: tags weighed against their neighbours.
 
-p(tags | scores) = exp(s(tags)) / Σ exp(s(any tags)), where s is the sum of the scores of the
-tags, of the transitions from each to the next, and of a start and an end.  The sum over all tag
-sequences is one recursion over time.  Finding the best sequence is ``decode/viterbi.py``.
+A probability of whole tag sequences, to train with.  Finding the best sequence is
+``decode/viterbi.py``; the model that makes the scores is ``models/tagger.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.errors import ShapeError
+from elman.nn.pooling import running
 
 Scores = Float[Tensor, "time batch tag"]
 Tags = Int64[Tensor, "time batch"]
@@ -22,9 +22,17 @@ Rows = Float[Tensor, " batch"]
 class LinearChainCRF(nn.Module):
     """Probabilities of tag sequences (Lafferty, McCallum and Pereira 2001; Lample et al. 2016).
 
-    Parameters: ``transitions`` (tag before, tag after), ``start`` (tag) and ``end`` (tag).
-    Lengths may be in any order; a row of length 0 has the one sequence without tags, whose
-    probability is 1.
+    A sequence of tags y₁ … y_T has the score
+
+        s(y) = start(y₁) + Σₜ scoreₜ(yₜ) + Σₜ transition(yₜ₋₁, yₜ) + end(y_T)
+
+    and the probability exp(s(y)) / Z, where Z is the sum of exp(s) over all sequences of tags.
+    A softmax at each word is the case of no transitions; with them, what is likely depends on
+    the neighbours, such as I-PER after B-PER.
+
+    Parameters: ``transitions`` (tag before, tag after), ``start`` (tag) and ``end`` (tag); -inf
+    in one of them, or in a score, forbids what it stands for.  Lengths may be in any order; a row
+    of length 0 has the one sequence without tags, whose probability is 1.
 
     >>> import torch
     >>> crf = LinearChainCRF(3)
@@ -55,11 +63,11 @@ class LinearChainCRF(nn.Module):
 
     def score(self, scores: Scores, tags: Tags, lengths: Lengths) -> Rows:
         """s(tags): the sum of scores, transitions, start and end of each row."""
-        self._check(scores, lengths)
+        scores = self._checked(scores, lengths)
+        lengths = lengths.to(scores.device)
         if scores.shape[0] == 0:
             return scores.new_zeros(scores.shape[1])
-        steps = torch.arange(scores.shape[0], device=scores.device)[:, None]
-        inside = steps < lengths[None, :]
+        inside = running(scores, lengths).squeeze(-1)
         tags = torch.where(inside, tags, 0)
         own = scores.gather(-1, tags[..., None]).squeeze(-1)
         total = torch.where(inside, own, 0.0).sum(0)
@@ -70,40 +78,46 @@ class LinearChainCRF(nn.Module):
         return total + torch.where(lengths > 0, ends, 0.0)
 
     def log_partition(self, scores: Scores, lengths: Lengths) -> Rows:
-        """log Σ exp(s(tags)) over all tag sequences of each row.
+        """log Z, the logarithm of Σ exp(s(tags)) over all sequences of tags of each row.
 
-        αₜ(j) = scoreₜ(j) + log Σᵢ exp(αₜ₋₁(i) + transition(i, j)).  The sum is a product with
-        exp(transitions), after the largest α is taken out, so that nothing overflows.
+        α₁(j) = start(j) + score₁(j), αₜ(j) = scoreₜ(j) + log Σᵢ exp(αₜ₋₁(i) + transition(i, j)),
+        and log Z = log Σⱼ exp(α_T(j) + end(j)).  Its gradient in a score is the probability of
+        that tag at that step, over all sequences.
         """
-        self._check(scores, lengths)
+        scores = self._checked(scores, lengths)
         time, batch, _ = scores.shape
-        if time == 0 or batch == 0:
-            return scores.new_zeros(batch)
-        order = torch.argsort(lengths, descending=True, stable=True)
+        # Σ exp stays in logarithms at every step: a product with exp(transitions) loses what is
+        # more than 87 below the largest in float32, and was slower on a CPU
+        total = torch.logsumexp if self._all_possible(scores) else _log_sum_exp
+        # the longest first, so that rows that have ended are at the end and fall off; the batch
+        # last, so that its rows lie side by side in memory
+        order = torch.argsort(lengths, descending=True, stable=True).to(scores.device)
         counts = (torch.arange(time)[:, None] < lengths.cpu()[None, :]).sum(1).tolist()
-        scores = scores.index_select(1, order)
-        largest_move = self.transitions.detach().amax().clamp_min(torch.finfo(scores.dtype).min)
-        moves = (self.transitions - largest_move).exp()
-        alpha = self.start + scores[0]
+        running_rows = counts[0] if time else 0
+        if running_rows == 0:
+            return scores.new_zeros(batch)
+        steps = scores.index_select(1, order[:running_rows]).transpose(1, 2).contiguous()
+        moves = self.transitions[:, :, None]
         ended: list[Tensor] = []
-        for t in range(1, time):
-            count = counts[t]
+        alpha = self.start[:, None] + steps[0]  # tag batch
+        # unbind, because the gradient of steps[t] would be as large as all steps, at each of them
+        for count, score in zip(counts[1:], steps.unbind(0)[1:], strict=True):
             if count == 0:
                 break
-            if count < alpha.shape[0]:
-                ended.append(alpha[count:])
-                alpha = alpha[:count]
-            # a row whose tags are all impossible must not make NaN of -inf - -inf
-            peak = alpha.detach().amax(-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).min)
-            summed = (alpha - peak).exp() @ moves
-            alpha = scores[t, :count] + _safe_log(summed) + (peak + largest_move)
+            if count < alpha.shape[1]:
+                ended.append(alpha[:, count:])
+                alpha = alpha[:, :count]
+            alpha = score[:, :count] + total(alpha[:, None] + moves, 0)  # before after batch
         ended.append(alpha)
-        final = torch.cat(ended[::-1])
-        partition = torch.logsumexp(final + self.end, -1)
-        partition = torch.where(lengths[order] > 0, partition, 0.0)
-        return partition.index_select(0, torch.argsort(order))
+        partition = total(torch.cat(ended[::-1], 1) + self.end[:, None], 0)
+        return partition.new_zeros(batch).index_copy(0, order[:running_rows], partition)
 
-    def _check(self, scores: Scores, lengths: Lengths) -> None:
+    def _all_possible(self, scores: Tensor) -> bool:
+        """Whether nothing is -inf, as in almost every training."""
+        held = (scores, self.transitions, self.start, self.end)
+        return not any(torch.isneginf(x).any().item() for x in held)
+
+    def _checked(self, scores: Scores, lengths: Lengths) -> Scores:
         if scores.dim() != 3 or scores.shape[-1] != self.start.shape[0]:
             raise ShapeError(
                 f"LinearChainCRF: scores have the shape {tuple(scores.shape)}, but they must be "
@@ -114,9 +128,17 @@ class LinearChainCRF(nn.Module):
                 f"LinearChainCRF: lengths have the shape {tuple(lengths.shape)}, but scores have "
                 f"{scores.shape[1]} rows."
             )
+        if ((lengths < 0) | (lengths > scores.shape[0])).any():
+            raise ShapeError(
+                f"LinearChainCRF: lengths go from {int(lengths.min())} to {int(lengths.max())}, "
+                f"but scores have {scores.shape[0]} steps."
+            )
+        # a sum of many steps in bfloat16 would be off by whole units
+        return scores.to(torch.promote_types(scores.dtype, self.start.dtype))
 
 
-def _safe_log(x: Tensor) -> Tensor:
-    """log x, and -inf with a gradient of 0 where x is 0."""
-    positive = x > 0
-    return torch.where(positive, torch.where(positive, x, 1.0).log(), -torch.inf)
+def _log_sum_exp(x: Tensor, axis: int) -> Tensor:
+    """log Σ exp; -inf with a gradient of 0, where torch's own has NaN, if all terms are -inf."""
+    nothing = torch.isneginf(x).all(axis, keepdim=True)
+    total = torch.logsumexp(torch.where(nothing, 0.0, x), axis)
+    return torch.where(nothing.squeeze(axis), -torch.inf, total)
