@@ -278,7 +278,7 @@ KINDS = "Elman reads word2vec text or binary, GloVe text, and .npz with words an
             'the vector of "b" has a number that is not finite as float32; remove the word.',
         ),
         (
-            gzip.compress(glove_text(WORDS, MATRIX))[:-9],
+            gzip.compress(glove_text(WORDS, MATRIX), mtime=0)[:-9],
             "",
             (
                 "the compressed file is damaged or cut short (Compressed file ended before the "

@@ -135,7 +135,9 @@ def run(
             states = [values[node] for node in cell.next_states]
             outputs[t][row] = states[0]
         last.append(states)
-    y = torch.stack([torch.stack(rows) for rows in outputs])
+    hidden = numbers.states[0].shape[-1]
+    y = torch.cat([torch.stack(rows) for rows in outputs] or [numbers.x.new_zeros(0, hidden)])
+    y = y.reshape(time, batch, hidden)
     return y, [torch.stack(states) for states in zip(*last, strict=True)]
 
 

@@ -77,7 +77,11 @@ def make_plan(cell: Cell) -> Plan:
     after = [
         node for node in everything if node.operands and node not in kept and node not in set(back)
     ]
-    wanted = {operand for node in after for operand in node.operands} | set(outputs)
+    wanted: set[Node | None] = {operand for node in after for operand in node.operands}
+    wanted |= {gradient.input, *gradient.vectors.values()}
+    wanted |= {
+        node for product in gradient.products for node in (product.gradient, product.operand)
+    }
     seeds = [node for node in gradient.seeds if node in wanted]
     return Plan(
         cell=cell,

@@ -1,0 +1,188 @@
+"""The catalogue says what SPEC 5 says: equations, parameters, first values, and one step's numbers."""
+
+import numpy as np
+import pytest
+
+import elman
+from elman.cells import CATALOGUE
+from elman.graph.sizes import Sizes
+from graph.plain import draw_numbers, run
+
+EQUATIONS = {
+    "rnn": "a' = tanh(W.a · [a, x] + b.a)",
+    "relu_rnn": "a' = relu(W.a · [a, x] + b.a)",
+    "lstm": """
+        f = σ(W.f · [h, x] + b.f)
+        i = σ(W.i · [h, x] + b.i)
+        g = tanh(W.g · [h, x] + b.g)
+        o = σ(W.o · [h, x] + b.o)
+        c' = f * c + i * g
+        h' = o * tanh(c')""",
+    "coupled_lstm": """
+        f = σ(W.f · [h, x] + b.f)
+        g = tanh(W.g · [h, x] + b.g)
+        o = σ(W.o · [h, x] + b.o)
+        c' = f * c + (1 - f) * g
+        h' = o * tanh(c')""",
+    "peephole_lstm": """
+        f = σ(W.f · [c, h, x] + b.f)
+        i = σ(W.i · [c, h, x] + b.i)
+        g = tanh(W.g · [h, x] + b.g)
+        c' = f * c + i * g
+        o = σ(W.o · [c', h, x] + b.o)
+        h' = o * tanh(c')""",
+    "diagonal_peephole_lstm": """
+        f = σ(W.f · [h, x] + p.f * c + b.f)
+        i = σ(W.i · [h, x] + p.i * c + b.i)
+        g = tanh(W.g · [h, x] + b.g)
+        c' = f * c + i * g
+        o = σ(W.o · [h, x] + p.o * c' + b.o)
+        h' = o * tanh(c')""",
+    "coupled_peephole_lstm": """
+        f = σ(W.f · [c, h, x] + b.f)
+        g = tanh(W.g · [h, x] + b.g)
+        c' = f * c + (1 - f) * g
+        o = σ(W.o · [c', h, x] + b.o)
+        h' = o * tanh(c')""",
+    "gru": """
+        z = σ(W.z · [h, x] + b.z)
+        r = σ(W.r · [h, x] + b.r)
+        n = tanh(W.h · [r * h, x] + b.h)
+        h' = (1 - z) * h + z * n""",
+    "gru_reset_after": """
+        r = σ(W.r · [h, x] + b.r)
+        z = σ(W.z · [h, x] + b.z)
+        m = W.m · h + b.m
+        n = tanh(W.n · x + b.n + r * m)
+        h' = (1 - z) * n + z * h""",
+}
+
+
+def test_the_catalogue_is_complete_and_its_cells_are_attributes():
+    assert list(CATALOGUE) == list(EQUATIONS)
+    for name, cell in CATALOGUE.items():
+        assert cell.name == name
+        assert getattr(elman.cells, name) is cell
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_equations_print_as_the_specification_has_them(name):
+    expected = [line.strip() for line in EQUATIONS[name].strip().splitlines()]
+    assert str(CATALOGUE[name]).splitlines() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "gates"),
+    [
+        ("rnn", "a", "a"),
+        ("relu_rnn", "a", "a"),
+        ("lstm", "hc", "ifgo"),
+        ("coupled_lstm", "hc", "fgo"),
+        ("peephole_lstm", "hc", "ifgo"),
+        ("diagonal_peephole_lstm", "hc", "ifgo"),
+        ("coupled_peephole_lstm", "hc", "fgo"),
+        ("gru", "h", "zrh"),
+        ("gru_reset_after", "h", "rznm"),
+    ],
+)
+def test_states_and_gates(name, states, gates):
+    assert CATALOGUE[name].states == tuple(states)
+    assert CATALOGUE[name].gates == tuple(gates)
+
+
+def shapes(name):
+    """Parameters and their shapes at 5 features and 3 units."""
+    sizes = Sizes(input=5, hidden=3)
+    return {p.key: p.shape(sizes) for p in CATALOGUE[name].parameters}
+
+
+def test_parameters_and_their_shapes():
+    def both(gates, columns):
+        return {f"W.{g}": (3, columns) for g in gates} | {f"b.{g}": (3,) for g in gates}
+
+    peepholes = {"p.i": (3,), "p.f": (3,), "p.o": (3,)}
+    assert shapes("rnn") == shapes("relu_rnn") == both("a", 8)
+    assert shapes("lstm") == both("ifgo", 8)
+    assert shapes("coupled_lstm") == both("fgo", 8)
+    assert shapes("peephole_lstm") == both("ifgo", 11) | {"W.g": (3, 8)}
+    assert shapes("diagonal_peephole_lstm") == both("ifgo", 8) | peepholes
+    assert shapes("coupled_peephole_lstm") == both("fgo", 11) | {"W.g": (3, 8)}
+    assert shapes("gru") == both("zrh", 8)
+    assert shapes("gru_reset_after") == both("rznm", 8) | {"W.m": (3, 3), "W.n": (3, 5)}
+
+
+def test_forget_gates_begin_open():
+    for name, cell in CATALOGUE.items():
+        assert cell.start == ({"b.f": 1.0} if "lstm" in name else {})
+
+
+def test_every_cell_names_its_source():
+    for cell in CATALOGUE.values():
+        assert any(year in cell.doc for year in ("1990", "1997", "2000", "2014", "2015", "torch"))
+
+
+# one step, in numpy, from the text of SPEC 5
+
+
+def sigma(a):
+    return np.exp(a) / (1 + np.exp(a))
+
+
+def rnn_step(P, x, a, activation=np.tanh):
+    return (activation(P["W.a"] @ np.concatenate([a, x]) + P["b.a"]),)
+
+
+def relu_rnn_step(P, x, a):
+    return rnn_step(P, x, a, lambda v: np.maximum(v, 0))
+
+
+def lstm_step(P, x, h, C, *, coupled=False, full=False, diagonal=False):
+    def gate(name, C):
+        seen = [C, h, x] if full and name != "g" else [h, x]
+        total = P[f"W.{name}"] @ np.concatenate(seen) + P[f"b.{name}"]
+        return total + P[f"p.{name}"] * C if diagonal and name != "g" else total
+
+    f = sigma(gate("f", C))
+    i = 1 - f if coupled else sigma(gate("i", C))
+    new_C = f * C + i * np.tanh(gate("g", C))
+    return sigma(gate("o", new_C)) * np.tanh(new_C), new_C
+
+
+def gru_step(P, x, h):
+    z = sigma(P["W.z"] @ np.concatenate([h, x]) + P["b.z"])
+    r = sigma(P["W.r"] @ np.concatenate([h, x]) + P["b.r"])
+    new = np.tanh(P["W.h"] @ np.concatenate([r * h, x]) + P["b.h"])
+    return ((1 - z) * h + z * new,)
+
+
+def gru_reset_after_step(P, x, h):
+    z = sigma(P["W.z"] @ np.concatenate([h, x]) + P["b.z"])
+    r = sigma(P["W.r"] @ np.concatenate([h, x]) + P["b.r"])
+    new = np.tanh(P["W.n"] @ x + P["b.n"] + r * (P["W.m"] @ h + P["b.m"]))
+    return ((1 - z) * new + z * h,)
+
+
+STEPS = {
+    "rnn": rnn_step,
+    "relu_rnn": relu_rnn_step,
+    "lstm": lstm_step,
+    "coupled_lstm": lambda *a: lstm_step(*a, coupled=True),
+    "peephole_lstm": lambda *a: lstm_step(*a, full=True),
+    "diagonal_peephole_lstm": lambda *a: lstm_step(*a, diagonal=True),
+    "coupled_peephole_lstm": lambda *a: lstm_step(*a, full=True, coupled=True),
+    "gru": gru_step,
+    "gru_reset_after": gru_reset_after_step,
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_one_step_is_what_the_specification_says(name):
+    cell = CATALOGUE[name]
+    numbers = draw_numbers(cell, 5, time=1, batch=1, input_size=5)
+    P = {p.key: t.numpy() for p, t in zip(cell.parameters, numbers.parameters, strict=True)}
+    expected = STEPS[name](P, numbers.x[0, 0].numpy(), *[s[0].numpy() for s in numbers.states])
+    y, last = run(cell, numbers)
+    assert len(last) == len(expected)
+    for ours, theirs in zip([y[0], *last], [expected[0], *expected], strict=True):
+        # float64, the same sums in another order
+        np.testing.assert_allclose(ours[0].numpy(), theirs, rtol=1e-12, atol=1e-14)
