@@ -263,25 +263,24 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path):
     flags += ["--hidden-size", "8", "--checkpoint-seconds", "0", "--average-weights", "0.9"]
 
     def run(*more, kill_after=None):
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-c", program, *flags, *more],
             cwd=folder,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        for line in process.stderr:
-            if kill_after is not None and line.startswith(f"epoch {kill_after} "):
-                process.send_signal(signal.SIGKILL)
-        return process.wait()
+        ) as process:
+            for line in process.stderr:
+                if kill_after is not None and line.startswith(f"epoch {kill_after} "):
+                    process.send_signal(signal.SIGKILL)
+        return process.returncode
 
     assert run("--out", "whole") == 0
     assert run("--out", "parts", kill_after=2) == -signal.SIGKILL
     assert run("--out", "parts", "--resume", kill_after=4) == -signal.SIGKILL
     assert run("--out", "parts", "--resume") == 0
-    for name in ("model.safetensors", "resume/checkpoint.safetensors"):
-        whole, parts = ((folder / run / name).read_bytes() for run in ("whole", "parts"))
-        if name == "model.safetensors":
-            assert whole == parts
+    whole, parts = [(folder / run / "model.safetensors").read_bytes() for run in ("whole", "parts")]
+    assert whole == parts
     lines = [
         [
             {key: value for key, value in json.loads(line).items() if key != "seconds"}
@@ -338,7 +337,7 @@ def test_a_full_disk_leaves_the_old_model(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert (folder / "r" / "model.safetensors").read_bytes() == before
     assert elman.load(folder / "r")(["fine"])
-    assert not [p for p in (folder / "r").rglob("*.part") if p.suffix == ".tmp"]
+    assert not list((folder / "r").rglob(".*.part"))
 
 
 def test_too_few_examples_are_refused(tmp_path):
