@@ -2,7 +2,7 @@
 
 One row at a time, one step at a time, one torch call a value; torch's autograd differentiates it.
 It shares nothing with the engines but the cell's nodes: the functions are named here once more,
-and a row of the table of operations that has none here fails ``test_operations.py``.
+and a row of the table of operations that has none here fails ``backends/test_gradients.py``.
 """
 
 from collections.abc import Callable, Iterable, Sequence

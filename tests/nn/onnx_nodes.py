@@ -81,9 +81,7 @@ class Node:
         found = {f"W.{k}": np.concatenate([R[k], W[k]], 1) for k in letters}
         found |= {f"b.{k}": Wb[k] + Rb[k] for k in letters}
         if "P" in self.arrays:
-            found |= dict(
-                zip(("p.i", "p.o", "p.f"), np.split(self.arrays["P"][d], 3), strict=True)
-            )
+            found |= dict(zip(("p.i", "p.o", "p.f"), np.split(self.arrays["P"][d], 3), strict=True))
         if name in {"coupled_lstm", "input_gate_lstm"}:
             kept, dropped = ("i", "f") if name == "input_gate_lstm" else ("f", "i")
             if kept == "f":  # f = 1 - i = σ(-a)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from elman.graph.node import Node, as_node, intern
+from elman.graph.node import Node, ancestors, as_node, intern
 
 
 def simplify(roots: Sequence[Node]) -> tuple[Node, ...]:
@@ -19,8 +19,6 @@ def simplify(roots: Sequence[Node]) -> tuple[Node, ...]:
     >>> simplify([(1 * h + 0) * (2 + 3), -(-h)])
     (multiply(state(h), constant(5.0)), state(h))
     """
-    from elman.graph.node import ancestors
-
     rebuilt: dict[Node, Node] = {}
     for node in ancestors(roots):
         operands = tuple([rebuilt[operand] for operand in node.operands])

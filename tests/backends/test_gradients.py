@@ -1,0 +1,91 @@
+"""The gradient pass, run by the reference engine: every operation, the catalogue, random cells.
+
+``gradient_check.check`` holds each against torch's autograd, two ways, and central differences.
+"""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import elman.graph
+from backends.gradient_check import check, gradients
+from elman.cells import CATALOGUE
+from elman.graph import cell
+from elman.graph.node import OPERATIONS
+from graph.plain import FUNCTIONS, draw_numbers
+from graph.random_cells import (
+    NO_OPERAND,
+    ONE_OPERAND,
+    TWO_OPERANDS,
+    cell_from_source,
+    numbers_away_from_kinks,
+    quick,
+    random_cells,
+)
+
+#: operations that are not a function of numbers: leaves, and products, which plain.py spells out
+LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant"}
+PRODUCTS = {"product", "block_product", "transposed_product"}
+
+
+@pytest.mark.parametrize("lengths", [None, (2, 4, 0)], ids=["whole", "ragged"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_cell_of_the_catalogue(name, reverse, lengths):
+    chosen = CATALOGUE[name]
+    check(chosen, numbers_away_from_kinks(chosen, lengths=lengths, reverse=reverse))
+
+
+LINES = {**NO_OPERAND, **ONE_OPERAND, **TWO_OPERANDS}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_operation_in_a_cell_of_its_own(line):
+    source = f"""def one(x, h, c, *, W, b, p):
+    u = {line.format(a="h", b="c", k="0.7", g="u")}
+    v = {line.format(a="c", b="x_", k="-0.3", g="v")}
+    return tanh(u) + 0.5 * c, tanh(v) * h
+""".replace("x_", "tanh(W.x @ x)")
+    one = cell_from_source(source.replace("def one", "def random_cell"))
+    check(one, numbers_away_from_kinks(one))
+
+
+def test_the_lines_above_have_every_operation():
+    seen = set()
+    for line in LINES:
+        text = line.format(a="h", b="c", k="0.7", g="u")
+        names = {name: getattr(elman.graph, name) for name in elman.graph.__all__}
+        made = {}
+        exec(f"def one(x, h, c, *, W, b, p):\n    return {text}, c + tanh(W.y @ x)", names, made)
+        seen |= {node.operation for node in cell(made["one"]).nodes}
+    functions = set(OPERATIONS) - LEAVES - PRODUCTS - {"layer_norm_gradient"}
+    assert functions <= set(FUNCTIONS)
+    assert functions - seen <= {"at_least"}  # a <= b is b >= a turned, below
+    assert any("<=" in line for line in LINES)
+
+
+@quick
+@given(random_cells(), st.sampled_from([None, (2, 4, 0), (0, 1, 3)]), st.booleans())
+def test_random_cells(drawn, lengths, reverse):
+    check(drawn, numbers_away_from_kinks(drawn, lengths=lengths, reverse=reverse))
+
+
+@pytest.mark.parametrize(("time", "batch"), [(0, 3), (1, 1)])
+@pytest.mark.parametrize("name", ["lstm", "gru", "peephole_lstm"])
+def test_no_steps_and_one_step_of_one_row(name, time, batch):
+    chosen = CATALOGUE[name]
+    check(chosen, draw_numbers(chosen, 0, time=time, batch=batch), differences=False)
+
+
+@pytest.mark.parametrize(("line", "slope"), [("relu(x)", 0.0), ("maximum(x, 0.0 * x)", 0.5)])
+def test_on_a_kink_the_derivative_is_torchs(line, slope):
+    tied = cell_from_source(
+        f"def random_cell(x, h, *, W, b, p):\n    return W.o @ ({line}) + 0 * h"
+    )
+    numbers = draw_numbers(tied, 0, time=1)
+    numbers = numbers.with_tensors([torch.zeros_like(numbers.x), *numbers.tensors[1:]])
+    check(tied, numbers, differences=False)
+    dx, *_ = gradients(tied, numbers, [torch.ones(1, 3, 3).double(), torch.zeros(3, 3).double()])
+    weight = numbers.parameters[0]
+    assert torch.allclose(dx[0, 0], slope * weight.sum(0))
