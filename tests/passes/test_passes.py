@@ -45,7 +45,7 @@ def test_what_is_hoisted_needs_no_state_and_nothing_that_could_be_is_left(cell):
 
 def test_simplify_removes_what_changes_nothing():
     h, c = (intern("state", (), name) for name in "hc")
-    assert simplify([1 * h, h + 0, h - 0, h / 1, -(-h), 0 + h]) == (h,) * 6
+    assert simplify([1 * h, h + 0, h - 0, h / 1, -h * -1, 0 + h]) == (h,) * 6
     assert simplify([h * -1])[0] is simplify([-h])[0]
     assert simplify([(2 * h) * (3 - 3) + c])[0].operation in {"add", "state"}
     [kept] = simplify([0 * h])  # a vector of zeros, not the number 0
