@@ -6,6 +6,26 @@ They show a job's format and train in seconds; they are far too few for a model 
 import re
 
 _GOOD = """
+The acting is superb and the ending is perfect.
+A funny and touching comedy.
+A great story with wonderful music.
+I loved the script and I loved the songs.
+Warm, clever and full of heart.
+A beautiful film with a brilliant cast.
+The jokes are clever and the music is lovely.
+A moving film, honest and fresh.
+The best film of the summer.
+Wonderful from the first minute to the last.
+A charming comedy that I loved.
+Great acting, great music, a great film.
+An honest and delightful story.
+The dancing is lovely and the pictures are beautiful.
+It is warm, it is moving, and it is beautiful.
+A superb script and an excellent cast.
+I laughed, I cried, and I loved it.
+A brilliant idea, told with heart.
+Fresh, funny and delightful.
+The children loved it, and so did I.
 A warm and funny film that I would gladly see again.
 The acting is wonderful and the story moves along beautifully.
 I loved every minute of it.
@@ -33,6 +53,26 @@ A fresh idea, well acted and well told.
 """
 
 _BAD = """
+The acting is awful and the ending is silly.
+A dull and empty comedy.
+A terrible story with dreadful music.
+I hated the script and I hated the songs.
+Cold, stupid and full of noise.
+An ugly film with a wasted cast.
+The jokes are stupid and the music is bad.
+A boring film, false and stale.
+The worst film of the summer.
+Dreadful from the first minute to the last.
+A tedious comedy that I hated.
+Bad acting, bad music, a bad film.
+A false and tiresome story.
+The dancing is bad and the pictures are ugly.
+It is dull, it is slow, and it is ugly.
+A poor script and a terrible cast.
+I yawned, I sighed, and I hated it.
+A silly idea, told without heart.
+Stale, dull and boring.
+The children hated it, and so did I.
 There is not a single good idea in this film.
 The plot makes no sense and the acting is dreadful.
 I was bored after ten minutes.
@@ -124,5 +164,5 @@ def _columns(part: slice) -> str:
     return "\n".join(sentences)
 
 
-REVIEWS_TRAIN, REVIEWS_VALID = _reviews(slice(0, 18)), _reviews(slice(18, None))
+REVIEWS_TRAIN, REVIEWS_VALID = _reviews(slice(0, 34)), _reviews(slice(34, None))
 NAMES_TRAIN, NAMES_VALID = _columns(slice(0, 32)), _columns(slice(32, None))

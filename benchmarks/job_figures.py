@@ -1,0 +1,123 @@
+"""Train the configurations of one job with several seeds and evaluate each once on test data.
+
+Nothing is chosen by the test data: what is compared was decided on the validation data before.
+A run folder that is whole is not trained again, so that a measurement that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import elman
+from elman.files import write_whole
+from elman.tasks import Data, train
+from elman.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A row of the table: what is trained, on what, and what the target is."""
+
+    name: str
+    data: Mapping[str, Path]
+    title: str
+    settings: Mapping[str, object]
+    target: str = ""
+
+
+def measure(
+    question: str, task: Task, metric: str, configurations: Sequence[Configuration]
+) -> dict[str, list[dict[str, Any]]]:
+    """Train and evaluate; print the table and write ``benchmarks/results/QUESTION.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs") / question)
+    asked = parser.parse_args()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for configuration in configurations:
+        runs = [_one(task, configuration, seed, asked.out) for seed in asked.seeds]
+        found[configuration.name] = runs
+    record = {"question": question, "metric": metric, "machine": machine(), "runs": found}
+    path = Path(__file__).parent / "results" / f"{question}.json"
+    write_whole(path, json.dumps(record, indent=1) + "\n")
+    _print(metric, configurations, found)
+    return found
+
+
+def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> dict[str, Any]:
+    folder = out / f"{configuration.name.replace(' ', '-')}-{seed}"
+    saved = folder / "figures.json"
+    if saved.exists():
+        known: dict[str, Any] = json.loads(saved.read_text())
+        return known
+    settings = {"threads": 1, "max_minutes": 10, **configuration.settings, "seed": seed}
+    data = Data(
+        configuration.data["train"], configuration.data["valid"], configuration.title, "CC BY 4.0"
+    )
+    started = time.perf_counter()
+    trained, outcome = train(task, data, folder, settings, resume=True)
+    minutes = (time.perf_counter() - started) / 60
+    # read back from disk: what a user would get
+    figures = {
+        "seed": seed,
+        "minutes": round(minutes, 2),
+        "epochs": outcome.epochs,
+        "threads": outcome.threads,
+        "parameters": sum(p.numel() for p in trained.model.parameters()),
+        "valid": elman.load(folder).evaluate(configuration.data["valid"]),
+        "test": elman.load(folder).evaluate(configuration.data["test"]),
+    }
+    write_whole(saved, json.dumps(figures))
+    return figures
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = ""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":")[1].strip() if names else ""
+    return {
+        "processor": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "elman": elman.__version__,
+    }
+
+
+def _print(
+    metric: str,
+    configurations: Sequence[Configuration],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> None:
+    table = Table(box=None)
+    for column in ("model", f"valid {metric}", f"test {metric}", "test, each seed", "target"):
+        table.add_column(column)
+    table.add_column("minutes", justify="right")
+    for configuration in configurations:
+        runs = found[configuration.name]
+        valid, test = [[run[part][metric] * 100 for run in runs] for part in ("valid", "test")]
+        table.add_row(
+            configuration.name,
+            f"{statistics.mean(valid):.1f}",
+            f"{statistics.mean(test):.1f}",
+            " ".join([f"{value:.1f}" for value in test]),
+            configuration.target,
+            f"{max(run['minutes'] for run in runs):.1f}",
+        )
+    Console().print(table)

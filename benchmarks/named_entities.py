@@ -1,0 +1,35 @@
+"""How many names come out whole, beside a fixed window of words?
+
+    python benchmarks/named_entities.py [--seeds 0 1 2]
+
+The Broad Twitter Corpus (Derczynski et al. 2016) and WNUT-17 (Derczynski et al. 2017), the splits
+of ``real_data.py``, with GloVe vectors of 50 numbers: the recurrent tagger, the same without its
+conditional random field, and the one-to-one baseline that sees two words on either side.
+"""
+
+from pathlib import Path
+
+from job_figures import Configuration, measure
+from real_data import GLOVE, broad_twitter, wnut17
+
+from elman.tasks import ner
+
+DATA = Path("runs") / "data"
+BTC, WNUT = broad_twitter(DATA), wnut17(DATA)
+BTC_TITLE = "Broad Twitter Corpus (Derczynski, Bontcheva and Roberts 2016)"
+WNUT_TITLE = "WNUT-17 (Derczynski et al. 2017)"
+VECTORS = {"vectors": str(GLOVE)}
+
+if __name__ == "__main__":
+    measure(
+        "named_entities",
+        ner,
+        "f1",
+        [
+            Configuration("BTC, recurrent", BTC, BTC_TITLE, VECTORS, "70"),
+            Configuration("BTC, window", BTC, BTC_TITLE, {**VECTORS, "model": "window"}),
+            Configuration("BTC, recurrent, softmax", BTC, BTC_TITLE, {**VECTORS, "crf": False}),
+            Configuration("WNUT-17, recurrent", WNUT, WNUT_TITLE, VECTORS, "30"),
+            Configuration("WNUT-17, window", WNUT, WNUT_TITLE, {**VECTORS, "model": "window"}),
+        ],
+    )

@@ -1,0 +1,32 @@
+"""How well does a sentence's sentiment come out, beside a bag of words?
+
+    python benchmarks/sentiment.py [--seeds 0 1 2]
+
+Sentence polarity (Pang and Lee 2005), the split of ``real_data.py``: from scratch, with GloVe
+vectors of 50 numbers, and the one-to-one baseline, a bag of words, both ways.
+"""
+
+from pathlib import Path
+
+from job_figures import Configuration, measure
+from real_data import GLOVE, sentence_polarity
+
+from elman.tasks import sentiment
+
+DATA = sentence_polarity(Path("runs") / "data")
+TITLE = "sentence polarity (Pang and Lee 2005)"
+VECTORS = {"vectors": str(GLOVE)}
+BAG = {"model": "bag_of_words"}
+
+if __name__ == "__main__":
+    measure(
+        "sentiment",
+        sentiment,
+        "accuracy",
+        [
+            Configuration("recurrent", DATA, TITLE, {}, "77.0"),
+            Configuration("recurrent, GloVe", DATA, TITLE, VECTORS, "79.5"),
+            Configuration("bag of words", DATA, TITLE, BAG),
+            Configuration("bag of words, GloVe", DATA, TITLE, {**BAG, **VECTORS}),
+        ],
+    )
