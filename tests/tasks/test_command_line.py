@@ -58,7 +58,7 @@ def test_a_run_file_trains_and_flags_come_before_it(command, tmp_path):
     assert status == 0, err
     settings = elman.load(tmp_path / "r").folder.settings()
     assert settings["training"]["epochs"] == 1
-    assert settings["data"]["valid_examples"] == 12
+    assert settings["data"]["valid_examples"] == 20
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ def option(default: Value, help: str) -> Value:
     return made
 
 
+def help_of(kind: type, name: str) -> str:
+    """The explanation of an option, for a job that gives it another default."""
+    explanation: str = known_options([kind])[name].metadata["help"]
+    return explanation
+
+
 def known_options(kinds: Iterable[type]) -> dict[str, Field[Any]]:
     """Every field of these dataclasses by name."""
     return {each.name: each for kind in kinds for each in fields(kind)}

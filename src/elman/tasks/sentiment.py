@@ -30,7 +30,7 @@ from elman.data.text import text_rows
 from elman.errors import DataError
 from elman.graph import Cell
 from elman.models import BagOfWords, Classifier
-from elman.tasks.options import option
+from elman.tasks.options import help_of, option
 from elman.tasks.samples import REVIEWS_TRAIN, REVIEWS_VALID
 from elman.tasks.task import Learned
 from elman.tasks.word_model import (
@@ -48,7 +48,9 @@ from elman.training.metrics import accuracy, macro_f1
 NAME = "sentiment"
 TITLE = "sentiment classification: a text becomes a rating"
 METRIC = "accuracy"
-TRAINING = LoopOptions(batch_size=32, epochs=20, patience=4)
+TRAINING = LoopOptions(
+    batch_size=64, epochs=20, learning_rate=2e-3, patience=4, average_weights=0.99
+)
 SAMPLES = {"train.csv": REVIEWS_TRAIN, "valid.csv": REVIEWS_VALID}
 TRAIN_FILE, VALID_FILE = "train.csv", "valid.csv"
 POSTER = ("There is nothing to like in this movie.",)
@@ -58,11 +60,16 @@ POSTER = ("There is nothing to like in this movie.",)
 class Options(TextOptions):
     """The options of sentiment classification."""
 
+    # short texts are soon learned by heart: small layers and many words left out did best
+    cell: str = option("gru", help_of(TextOptions, "cell"))
+    hidden_size: int = option(64, help_of(TextOptions, "hidden_size"))
+    embedding_size: int = option(50, help_of(TextOptions, "embedding_size"))
+    word_dropout: float = option(0.3, help_of(TextOptions, "word_dropout"))
     model: Literal["recurrent", "bag_of_words"] = option(
         "recurrent", "recurrent, or the baseline without order: bag_of_words"
     )
     pooling: Literal["last", "mean", "max", "attention"] = option(
-        "max", "how the outputs of all steps become one"
+        "attention", "how the outputs of all steps become one"
     )
     label_smoothing: float = option(0.0, "part of the target that goes to the other labels")
     text_column: str = option("text", "the column with the text")
