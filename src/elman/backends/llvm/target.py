@@ -57,7 +57,7 @@ def find_target(name: str) -> Target:
             f'ELMAN_TARGET is "{name}"; it must be host, avx512, avx2, x86-64 or aarch64.'
         )
     features = llvm.get_host_cpu_features()
-    named = dict(triple=here, cpu=llvm.get_host_cpu_name(), features=features.flatten() or "")  # type: dict[str, str]
+    named = {"triple": here, "cpu": llvm.get_host_cpu_name(), "features": features.flatten() or ""}  # type: dict[str, str]
     if here.startswith(("aarch64", "arm64")):
         return Target("host", 16, 32, **named)
     if features.get("avx512f") and features.get("avx512vl") and features.get("avx512dq"):
