@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.backends import ENGINES, reference
+from elman.backends import engine, reference
 from elman.backends.plan import plan_of
 from elman.errors import ShapeError
-from elman.graph.sizes import Sizes
 
 
 @torch.library.custom_op("elman::recurrent", mutates_args=())
@@ -42,10 +41,10 @@ def recurrent(
             f"Recurrent({plan.cell.name}): lengths go from {int(lengths.min())} to "
             f"{int(lengths.max())}, but x has {x.shape[0]} steps; give each row's true length."
         )
-    y, last, kept = ENGINES[backend].forward(plan, x, states, parameters, lengths, reverse)
-    # torch forbids an operator to return what it was given, as no step at all would
-    last = [state.clone() for state in last]
-    return [y, *last, *(kept if keep else [])]
+    y, last, kept = engine(backend).forward(
+        plan, x, states, parameters, lengths, reverse, keep=keep
+    )
+    return [y, *last, *kept]
 
 
 def _within(lengths: Tensor, time: int) -> bool:
@@ -63,15 +62,10 @@ def _(
     keep: bool,
     backend: str,
 ) -> list[Tensor]:
-    time, batch, input_size = x.shape
-    hidden = states[0].shape[-1]
-    sizes = Sizes(input_size, hidden)
-    y = x.new_empty(time, batch, hidden)
-    kept = plan_of(cell).kept if keep else ()
     return [
-        y,
+        x.new_empty(*x.shape[:2], states[0].shape[-1]),
         *[torch.empty_like(state, memory_format=torch.contiguous_format) for state in states],
-        *[x.new_empty(time * batch, sizes.width((node.size,))) for node in kept],
+        *(engine(backend).kept_like(plan_of(cell), x, states) if keep else []),
     ]
 
 
@@ -83,17 +77,23 @@ def recurrent_backward(
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
+    y: Tensor,
     kept: Sequence[Tensor],
     cell: str,
     reverse: bool,
+    need_input: bool,
+    need_parameters: bool,
     backend: str,
 ) -> list[Tensor]:
-    """The gradients [x, states ..., parameters ...] from those of the outputs."""
-    dx, dstates, dparameters = ENGINES[backend].backward(
-        plan_of(cell), grad_y, grad_states, x, parameters, lengths, kept, reverse
-    )
-    # torch forbids an operator to return what it was given, as no step at all would
-    return [dx, *[state.clone() for state in dstates], *dparameters]
+    """The gradients [x, states ..., parameters ...] from those of the outputs.
+
+    Those of x and of the parameters are undefined where they are not needed.
+    """
+    dx, dstates, dparameters = engine(backend).backward(
+        plan_of(cell), grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
+        need_input=need_input, need_parameters=need_parameters,
+    )  # fmt: skip
+    return [dx, *dstates, *dparameters]
 
 
 @recurrent_backward.register_fake
@@ -104,9 +104,12 @@ def _(
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
+    y: Tensor,
     kept: Sequence[Tensor],
     cell: str,
     reverse: bool,
+    need_input: bool,
+    need_parameters: bool,
     backend: str,
 ) -> list[Tensor]:
     contiguous = torch.contiguous_format
@@ -117,31 +120,37 @@ def _(
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     x, states, parameters, lengths, cell, reverse, keep, backend = inputs
-    kept = output[1 + len(states) :]
-    ctx.save_for_backward(x, *states, *parameters, lengths, *kept)
+    y, kept = output[0], output[1 + len(states) :]
+    ctx.save_for_backward(x, *states, *parameters, lengths, y, *kept)
     ctx.counts = (len(states), len(parameters))
     ctx.options = (cell, reverse, keep, backend)
+    ctx.needed = (x.requires_grad, any([p.requires_grad for p in parameters]))
 
 
 def _backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     x, *rest = ctx.saved_tensors
     num_states, num_parameters = ctx.counts
     states, rest = rest[:num_states], rest[num_states:]
-    parameters, (lengths, *kept) = rest[:num_parameters], rest[num_parameters:]
+    parameters, (lengths, y, *kept) = rest[:num_parameters], rest[num_parameters:]
     cell, reverse, keep, backend = ctx.options
     assert keep, "a layer that needs gradients was run without keeping what they need"
     dx, *others = recurrent_backward(
-        grads[0], grads[1 : 1 + num_states], x, states, parameters, lengths, kept,
-        cell, reverse, backend,
+        grads[0], grads[1 : 1 + num_states], x, states, parameters, lengths, y, kept,
+        cell, reverse, *ctx.needed, backend,
     )  # fmt: skip
-    return dx, others[:num_states], others[num_states:], None, None, None, None, None
+    need_input, need_parameters = ctx.needed
+    dparameters = others[num_states:] if need_parameters else [None] * num_parameters
+    return (
+        dx if need_input else None, others[:num_states], dparameters,
+        None, None, None, None, None,
+    )  # fmt: skip
 
 
 recurrent.register_autograd(_backward, setup_context=_save_for_backward)
 
 
 def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    grad_y, grad_states, x, states, parameters, lengths, kept, cell, reverse, _ = inputs
+    grad_y, grad_states, x, states, parameters, lengths, _, kept, cell, reverse, *_ = inputs
     ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, lengths)
     ctx.counts = (len(states), len(kept))
     ctx.options = (cell, reverse)
@@ -158,9 +167,9 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         grad_y, *rest = inputs
         grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
         states, parameters = rest[:num_states], rest[num_states:]
-        _, _, kept = reference.forward(plan, x, states, parameters, lengths, reverse)
+        y, _, kept = reference.forward(plan, x, states, parameters, lengths, reverse)
         dx, dstates, dparameters = reference.backward(
-            plan, grad_y, grad_states, x, parameters, lengths, kept, reverse
+            plan, grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse
         )
         outputs = [(o, g) for o, g in zip([dx, *dstates, *dparameters], grads, strict=True)]
         outputs = [(o, g) for o, g in outputs if g is not None and o.requires_grad]
@@ -172,7 +181,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     dgrad_states, (ddx, *others) = others[:num_states], others[num_states:]
     return (
         dgrad_y, dgrad_states, ddx, others[:num_states], others[num_states:],
-        None, [None] * num_kept, None, None, None,
+        None, None, [None] * num_kept, None, None, None, None, None,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""One check for every cell: values and all gradients, held against three independent ways.
+"""One check for every cell and engine: values and all gradients, held against independent ways.
 
-The graph's gradient, run by the reference engine, against torch's autograd through the same
+The graph's gradient, run by an engine, against torch's autograd through the same
 forward, against torch's autograd through the plain evaluation (``graph/plain.py``), and against
 central differences; in float64.
 """
@@ -8,16 +8,18 @@ central differences; in float64.
 import torch
 from torch import Tensor
 
-from elman.backends import reference
+from elman.backends import engine
 from elman.backends.plan import make_plan
 from elman.graph import Cell
 from graph import plain
 from graph.plain import Numbers
 
 
-def forward(cell: Cell, numbers: Numbers) -> tuple[list[Tensor], list[Tensor]]:
-    """The reference engine's [y, last states ...], and what it keeps."""
-    y, last, kept = reference.forward(
+def forward(
+    cell: Cell, numbers: Numbers, backend: str = "reference"
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The engine's [y, last states ...], and what it keeps."""
+    y, last, kept = engine(backend).forward(
         make_plan(cell),
         numbers.x,
         numbers.states,
@@ -28,36 +30,42 @@ def forward(cell: Cell, numbers: Numbers) -> tuple[list[Tensor], list[Tensor]]:
     return [y, *last], kept
 
 
-def gradients(cell: Cell, numbers: Numbers, outer: list[Tensor]) -> list[Tensor]:
+def gradients(
+    cell: Cell, numbers: Numbers, outer: list[Tensor], backend: str = "reference"
+) -> list[Tensor]:
     """The graph's gradient of sum(outer * outputs): of x, the states and the parameters."""
     with torch.no_grad():
-        _, kept = forward(cell, numbers)
-        dx, dstates, dparameters = reference.backward(
+        (y, *_), kept = forward(cell, numbers, backend)
+        dx, dstates, dparameters = engine(backend).backward(
             make_plan(cell),
             outer[0],
             outer[1:],
             numbers.x,
+            numbers.states,
             numbers.parameters,
             numbers.lengths,
+            y,
             kept,
             numbers.reverse,
         )
     return [dx, *dstates, *dparameters]
 
 
-def check(cell: Cell, numbers: Numbers, *, differences: bool = True) -> None:
+def check(
+    cell: Cell, numbers: Numbers, *, differences: bool = True, backend: str = "reference"
+) -> None:
     """Raise ``AssertionError`` where values or gradients are not what they should be.
 
     ``differences=False`` leaves out central differences, for numbers on a kink.
     """
     generator = torch.Generator().manual_seed(99)
-    outputs, _ = forward(cell, numbers)
+    outputs, _ = forward(cell, numbers, backend)
     y, last = plain.run(cell, numbers)
     # 1e-9: sums in another order, in float64, over a few steps
     torch.testing.assert_close(outputs, [y, *last], rtol=1e-9, atol=1e-10)
 
     outer = [torch.randn(o.shape, generator=generator, dtype=o.dtype) for o in outputs]
-    found = gradients(cell, numbers, outer)
+    found = gradients(cell, numbers, outer, backend)
     names = ["x", *cell.states, *[parameter.key for parameter in cell.parameters]]
     for way in (_engine_outputs, _plain_outputs):
         expected = _autograd(way, cell, numbers, outer)
@@ -67,10 +75,12 @@ def check(cell: Cell, numbers: Numbers, *, differences: bool = True) -> None:
                 ours, theirs, rtol=1e-8, atol=1e-9 * scale, msg=lambda m, n=name: f"d{n}: {m}"
             )
     if differences:
-        _check_differences(cell, numbers, outer, dict(zip(names, found, strict=True)), generator)
+        named = dict(zip(names, found, strict=True))
+        _check_differences(cell, numbers, outer, named, generator, backend)
 
 
 def _engine_outputs(cell: Cell, numbers: Numbers) -> list[Tensor]:
+    """By the reference engine, whose forward torch can differentiate."""
     return forward(cell, numbers)[0]
 
 
@@ -99,6 +109,7 @@ def _check_differences(
     outer: list[Tensor],
     found: dict[str, Tensor],
     generator: torch.Generator,
+    backend: str,
 ) -> None:
     """Along one random direction for each tensor: a wrong entry changes the slope."""
     step = 1e-6
@@ -111,7 +122,8 @@ def _check_differences(
                 tensor + sign * step * direction if k == place else tensor
                 for k, tensor in enumerate(tensors)
             ]
-            losses.append(_weighted(forward(cell, numbers.with_tensors(moved))[0], outer))
+            outputs, _ = forward(cell, numbers.with_tensors(moved), backend)
+            losses.append(_weighted(outputs, outer))
         slope = (losses[0] - losses[1]).item() / (2 * step)
         expected = (gradient * direction).sum().item()
         # the difference of two losses has an error of about 1e-16 * loss / step = 1e-10 * loss

@@ -1,30 +1,55 @@
 """Engines: from a plan to numbers.
 
-An engine is a module with ``forward`` and ``backward`` as in ``reference.py``.  ``plan.py``
-says what to compute when; an engine only says how.
+An engine is a module with ``forward``, ``backward`` and ``kept_like`` as in ``reference.py``.
+``plan.py`` says what to compute when; an engine only says how.
 """
 
+from importlib import import_module
 from types import ModuleType
+from typing import Any
 
-from elman.backends import reference
-from elman.errors import OptionError
+import torch
 
-#: the engines of this version by name
-ENGINES: dict[str, ModuleType] = {"reference": reference}
+from elman.errors import BackendError, OptionError
+
+ENGINES = ("native", "reference")
 
 
-def choose(backend: str) -> str:
-    """The engine that will run for this value of ``backend=``; ``OptionError`` if there is none.
+def engine(name: str) -> Any:
+    """The engine's module, imported when it is first used."""
+    return _module(name)
 
-    >>> choose("auto")
-    'reference'
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"elman.backends.{name}")
+
+
+def check(backend: str) -> None:
+    """Raise ``OptionError`` if there is no such engine.
+
+    >>> check("auto")
     """
-    if backend == "auto":
-        return "reference"
-    if backend not in ENGINES:
+    if backend not in ("auto", *ENGINES):
         raise OptionError(
             f'backend is "{backend}", which this version of Elman does not have; it has "auto", '
             + " and ".join([f'"{name}"' for name in ENGINES])
             + "."
         )
-    return backend
+
+
+def choose(backend: str, dtype: torch.dtype, device: torch.device) -> tuple[str, str]:
+    """The engine that runs such tensors for this value of ``backend=``, and why.
+
+    Raises ``BackendError`` if the native engine is asked for and cannot.
+
+    >>> choose("auto", torch.float32, torch.device("cpu"))[0]
+    'native'
+    """
+    if backend == "reference":
+        return "reference", "asked for"
+    obstacle = str(engine("native").supports(dtype, device))
+    if not obstacle:
+        return "native", "asked for" if backend == "native" else "the fastest for these tensors"
+    if backend == "native":
+        raise BackendError(f'backend is "native", but {obstacle}; use backend="auto".')
+    return "reference", obstacle

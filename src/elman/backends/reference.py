@@ -203,6 +203,13 @@ class _Interpreter:
         return transposed
 
 
+def kept_like(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors like those that ``forward`` keeps, without values."""
+    time, batch, input_size = x.shape
+    sizes = Sizes(input_size, states[0].shape[-1])
+    return [x.new_empty(time * batch, sizes.width((node.size,))) for node in plan.kept]
+
+
 def forward(
     plan: Plan,
     x: Tensor,
@@ -210,8 +217,10 @@ def forward(
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
     reverse: bool,
+    *,
+    keep: bool = True,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Run all steps: the outputs, the last states, and what backward keeps.
+    """Run all steps: the outputs, the last states, and what backward needs beside them.
 
     ``x`` is (time, batch, input), each state (batch, hidden), and the kept values
     (time * batch, size) with the rows that ran first.
@@ -231,7 +240,8 @@ def forward(
     arriving = [node for node in whole if node in plan.hoisted or node is INPUT]
     split = {n: _fill(whole[n], total, n, engine).split(rows.counts) for n in arriving if n in used}
     program = engine.compile(plan.step)
-    kept: dict[Node, list[Tensor]] = {n: [] for n in plan.kept if n not in plan.hoisted}
+    saving = plan.kept if keep else ()
+    kept: dict[Node, list[Tensor]] = {n: [] for n in saving if n not in plan.hoisted}
     outputs: list[Tensor] = []
     values = engine.leaves()
     for k, count in enumerate(rows.counts):
@@ -252,9 +262,11 @@ def forward(
     y = rows.unflatten(_stack(outputs, hidden, x))
     saved = [
         _stack(kept[n], hidden, x) if n in kept else _fill(whole[n], total, n, engine)
-        for n in plan.kept
+        for n in saving
     ]
-    return y, [rows.unsort(state) for state in current], [_pad(s, time * batch) for s in saved]
+    # torch forbids an operator to return what it was given, as no step at all would
+    last = [rows.unsort(state).clone() for state in current]
+    return y, last, [_pad(s, time * batch) for s in saved]
 
 
 def backward(
@@ -262,10 +274,15 @@ def backward(
     grad_y: Tensor,
     grad_states: Sequence[Tensor],
     x: Tensor,
+    states: Sequence[Tensor],
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
+    y: Tensor,
     kept: Sequence[Tensor],
     reverse: bool,
+    *,
+    need_input: bool = True,
+    need_parameters: bool = True,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Backpropagation through time: the gradients of x, the first states and the parameters."""
     time, batch, input_size = x.shape
@@ -310,7 +327,9 @@ def backward(
         instruction(whole)
 
     dx = torch.zeros_like(x) if gradient.input is None else rows.unflatten(whole[gradient.input])
-    return dx, [rows.unsort(state) for state in current], _parameter_gradients(engine, whole)
+    # torch forbids an operator to return what it was given, as no step at all would
+    dstates = [rows.unsort(state).clone() for state in current]
+    return dx, dstates, _parameter_gradients(engine, whole)
 
 
 def _parameter_gradients(engine: _Interpreter, whole: Values) -> list[Tensor]:

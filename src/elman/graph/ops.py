@@ -168,6 +168,15 @@ TABLE = (
         _layer_norm_gradient, "layer_norm_gradient({0}, {1})",
         r"\operatorname{{LN}}'({0}, {1})",
     ),
+    # what layer normalisation is made of; written by a pass, not by users
+    Operation(
+        "mean", elementwise, None, lambda m, a: m.mean(a),
+        "mean({0})", r"\operatorname{{mean}}({0})",
+    ),
+    Operation(
+        "rsqrt", elementwise, None, lambda m, a: m.rsqrt(a, 0.0),
+        "rsqrt({0})", r"\operatorname{{rsqrt}}({0})",
+    ),
 )  # fmt: skip
 
 OPERATIONS.update({row.name: row for row in TABLE})

@@ -21,7 +21,9 @@ from elman.graph.ops import LEAVES
 
 CONDITIONS = frozenset({"greater", "at_least"})
 PRODUCTS = frozenset({"product", "block_product", "transposed_product"})
-PASSES_ONLY = frozenset({"adjoint", "block_product", "transposed_product", "layer_norm_gradient"})
+PASSES_ONLY = frozenset(
+    {"adjoint", "block_product", "transposed_product", "layer_norm_gradient", "mean", "rsqrt"}
+)
 
 
 def verify(cell: Cell) -> None:

@@ -189,8 +189,8 @@ class Recurrent(nn.Module):
 
     def backend_report(self) -> str:
         """Which engine runs this layer, and why."""
-        chosen = choose(self.stack.backend)
-        why = "asked for" if self.stack.backend == chosen else "the engine of this version"
+        (first, *_) = self.parameters()
+        chosen, why = choose(self.stack.backend, first.dtype, first.device)
         return f"{self.stack.title}: {chosen} engine ({why})."
 
     def __repr__(self) -> str:

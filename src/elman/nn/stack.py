@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from elman.autograd import recurrent
-from elman.backends import choose
+from elman.backends import check, choose
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 
@@ -52,7 +52,7 @@ class Stack:
             raise OptionError(
                 f"{self.title}: truncate is {self.truncate!r}; it must be 1 step or more, or None."
             )
-        choose(self.backend)
+        check(self.backend)
 
     @property
     def title(self) -> str:
@@ -175,9 +175,8 @@ class Stack:
         reverse: bool,
         keep: bool,
     ) -> tuple[Tensor, list[Tensor]]:
-        results = recurrent(
-            x, states, parameters, lengths, self.cell.text, reverse, keep, choose(self.backend)
-        )
+        backend, _ = choose(self.backend, x.dtype, x.device)
+        results = recurrent(x, states, parameters, lengths, self.cell.text, reverse, keep, backend)
         return results[0], results[1 : 1 + len(states)]
 
     def _check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:

@@ -7,6 +7,7 @@ input out of the time loop, ``gradient`` is reverse-mode differentiation of one 
 
 from elman.passes.gradient import Gradient, OuterProduct, differentiate
 from elman.passes.hoist import Hoisted, hoist
+from elman.passes.lower import lower
 from elman.passes.pack import PackedProduct, pack
 from elman.passes.simplify import simplify
 
@@ -17,6 +18,7 @@ __all__ = [
     "PackedProduct",
     "differentiate",
     "hoist",
+    "lower",
     "pack",
     "simplify",
 ]

@@ -8,11 +8,33 @@ one type.  Nothing here knows what a cell is: ``math.py`` says how a function is
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from elman.backends.llvm.target import WIDTH
 
 Value = str
+Key = TypeVar("Key")
+
+
+@dataclass
+class Module:
+    """Functions and declarations, to be compiled together."""
+
+    functions: list[str] = field(default_factory=list)
+    declared: set[str] = field(default_factory=set)
+
+    def add(self, builder: Builder) -> None:
+        """Take over a finished function."""
+        self.functions.append("\n".join([*builder.lines, "}"]))
+        self.declared |= builder.declared
+
+    @property
+    def text(self) -> str:
+        """The whole module."""
+        return "\n\n".join([*sorted(self.declared), *self.functions]) + "\n"
 
 
 class Builder:
@@ -28,6 +50,7 @@ class Builder:
         self.suffix = f"v{lanes}f{8 * self.width}"
         self.lines: list[str] = []
         self.declared: set[str] = set()
+        self.block = "entry"
         self._count = 0
 
     # lines
@@ -39,6 +62,7 @@ class Builder:
     def label(self, name: str) -> None:
         """Where a block of lines begins."""
         self.lines.append(f"{name}:")
+        self.block = name
 
     def name(self) -> Value:
         """A register that has not been used."""
@@ -51,11 +75,6 @@ class Builder:
         self.lines.append(f"  {register} = {expression}")
         return register
 
-    def call(self, result: str, function: str, arguments: Sequence[str]) -> Value:
-        """A call of a function of the compiler; an argument is its type, a blank and a value."""
-        types = ", ".join([argument.rpartition(" ")[0] for argument in arguments])
-        return self.call_declared(result, function, types, ", ".join(arguments))
-
     def call_declared(self, result: str, function: str, types: str, arguments: str) -> Value:
         """A call with the declared types given."""
         self.declared.add(f"declare {result} @{function}({types})")
@@ -63,6 +82,107 @@ class Builder:
             self.emit(f"call void @{function}({arguments})")
             return ""
         return self.set(f"call {result} @{function}({arguments})")
+
+    # functions and loops
+
+    def begin(self, name: str, arguments: Iterable[str], *, exported: bool = False) -> None:
+        """The head of a function; an argument is its type, a blank and its name."""
+        linkage = "" if exported else "internal "
+        ending = "nounwind {" if exported else "noinline nounwind {"
+        self.lines.append(f"define {linkage}void @{name}({', '.join(arguments)}) {ending}")
+        self.label("entry")
+
+    def end(self) -> None:
+        """The function returns."""
+        self.emit("ret void")
+
+    def fresh_label(self, stem: str) -> str:
+        """A label that has not been used."""
+        self._count += 1
+        return f"{stem}{self._count}"
+
+    def call_function(self, name: str, arguments: Iterable[str]) -> None:
+        """Call a function of the same module."""
+        self.emit(f"call void @{name}({', '.join(arguments)})")
+
+    @contextmanager
+    def loop(self, start: Value | int, stop: Value | int, step: int = 1) -> Iterator[Value]:
+        """Whole numbers from ``start`` to before ``stop``, which may be none at all."""
+        head, body, leave = [self.fresh_label(stem) for stem in ("head", "body", "leave")]
+        before = self.block
+        self.emit(f"br label %{head}")
+        self.label(head)
+        index, following = self.name(), self.name()
+        place = len(self.lines)
+        self.lines.append("")
+        self.branch(self.set(f"icmp slt i64 {index}, {stop}"), body, leave)
+        self.label(body)
+        yield index
+        self.emit(f"{following} = add nsw i64 {index}, {step}")
+        self.lines[place] = (
+            f"  {index} = phi i64 [{start}, %{before}], [{following}, %{self.block}]"
+        )
+        self.emit(f"br label %{head}")
+        self.label(leave)
+
+    def repeat(
+        self, count: Value | int, step: int, carried: Mapping[Key, Value]
+    ) -> Iterator[tuple[Value, dict[Key, Value]]]:
+        """A loop over 0, step ... below ``count`` (at least once) with values that it changes.
+
+        Yields once: the index and the values, to be replaced in place by those of the next round;
+        after the loop they are the last ones.
+        """
+        top, leave = self.fresh_label("top"), self.fresh_label("leave")
+        before = self.block
+        self.emit(f"br label %{top}")
+        self.label(top)
+        index, following = self.name(), self.name()
+        begun = {key: self.name() for key in carried}
+        place = len(self.lines)
+        self.lines.append("")
+        values = dict(begun)
+        yield index, values
+        self.emit(f"{following} = add nuw nsw i64 {index}, {step}")
+        again = self.set(f"icmp slt i64 {following}, {count}")
+        self.lines[place] = "\n".join(
+            [f"  {index} = phi i64 [0, %{before}], [{following}, %{self.block}]"]
+            + [
+                f"  {begun[key]} = phi {self.vector} "
+                f"[{value}, %{before}], [{values[key]}, %{self.block}]"
+                for key, value in carried.items()
+            ]
+        )
+        self.branch(again, top, leave)
+        self.label(leave)
+
+    def branch(self, condition: Value, then: str, otherwise: str) -> None:
+        """Go to one of two labels."""
+        self.emit(f"br i1 {condition}, label %{then}, label %{otherwise}")
+
+    def switch(self, value: Value, cases: Mapping[int, str], otherwise: str) -> None:
+        """Go to the label of a whole number."""
+        listed = " ".join([f"i64 {number}, label %{label}" for number, label in cases.items()])
+        self.emit(f"switch i64 {value}, label %{otherwise} [{listed}]")
+
+    # whole numbers, one at a time
+
+    def whole_number(self, instruction: str, a: Value | int, b: Value | int) -> Value:
+        """``add``, ``sub``, ``mul``, ``udiv``, ``urem`` or ``and`` of two."""
+        return self.set(f"{instruction} i64 {a}, {b}")
+
+    def whole_compare(self, how: str, a: Value | int, b: Value | int) -> Value:
+        """A truth value; ``how`` as in ``icmp``: slt, sge, eq ..."""
+        return self.set(f"icmp {how} i64 {a}, {b}")
+
+    def choose(self, condition: Value, kind: str, a: Value | int, b: Value | int) -> Value:
+        """One of two values of a type such as ``i64`` or ``ptr``."""
+        return self.set(f"select i1 {condition}, {kind} {a}, {kind} {b}")
+
+    def load_whole(self, pointer: Value, index: Value | int) -> Value:
+        """A whole number from a table."""
+        address = self.set(f"getelementptr inbounds i64, ptr {pointer}, i64 {index}")
+        return self.set(f"load i64, ptr {address}, align 8")
 
     # numbers
 
@@ -90,7 +210,9 @@ class Builder:
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """a * b + c, rounded once where the processor can."""
         v = self.vector
-        return self.call(v, f"llvm.fmuladd.{self.suffix}", [f"{v} {a}", f"{v} {b}", f"{v} {c}"])
+        return self.call_declared(
+            v, f"llvm.fmuladd.{self.suffix}", f"{v}, {v}, {v}", f"{v} {a}, {v} {b}, {v} {c}"
+        )
 
     def negate(self, a: Value) -> Value:
         return self.set(f"fneg {self.vector} {a}")
@@ -105,10 +227,53 @@ class Builder:
 
     def unary(self, function: str, a: Value) -> Value:
         """A function of one vector that the compiler has, such as ``fabs`` or ``sqrt``."""
-        return self.call(self.vector, f"llvm.{function}.{self.suffix}", [f"{self.vector} {a}"])
+        v = self.vector
+        return self.call_declared(v, f"llvm.{function}.{self.suffix}", v, f"{v} {a}")
+
+    def keep_first(self, a: Value, active: int) -> Value:
+        """The first lanes, and zeros after them."""
+        return self.select(self._first(active), a, self.constant(0.0))
+
+    def transposed(self, rows: Sequence[Value]) -> list[Value]:
+        """A square of numbers, given by its rows, by its columns."""
+        v, half = self.vector, 1
+        values = list(rows)
+        while half < self.lanes:
+            low, high = [
+                [
+                    (lane // (2 * half)) * 2 * half
+                    + (lane % half)
+                    + (half if upper else 0)
+                    + (self.lanes if lane % (2 * half) >= half else 0)
+                    for lane in range(self.lanes)
+                ]
+                for upper in (False, True)
+            ]
+            for k in range(self.lanes):
+                if k & half:
+                    continue
+                a, b = values[k], values[k + half]
+                for place, order in ((k, low), (k + half, high)):
+                    mask = ", ".join([f"i32 {lane}" for lane in order])
+                    values[place] = self.set(
+                        f"shufflevector {v} {a}, {v} {b}, <{self.lanes} x i32> <{mask}>"
+                    )
+            half *= 2
+        return values
+
+    def spread_sum(self, a: Value, factor: float) -> Value:
+        """The sum of all lanes, times a factor, in every lane."""
+        apart = self.lanes // 2
+        while apart:
+            order = ", ".join([f"i32 {lane ^ apart}" for lane in range(self.lanes)])
+            v = self.vector
+            other = self.set(f"shufflevector {v} {a}, {v} poison, <{self.lanes} x i32> <{order}>")
+            a = self.binary("fadd", a, other)
+            apart //= 2
+        return self.binary("fmul", a, self.constant(factor))
 
     def integer(self, instruction: str, a: Value, b: Value) -> Value:
-        """``add``, ``sub``, ``shl`` or ``lshr`` of whole numbers."""
+        """``add``, ``sub``, ``and``, ``or``, ``shl`` or ``lshr`` of whole numbers."""
         return self.set(f"{instruction} {self.integers} {a}, {b}")
 
     def as_integers(self, a: Value) -> Value:

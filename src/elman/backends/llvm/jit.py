@@ -1,0 +1,87 @@
+"""From the text of a module to functions in memory, by way of the cache of object code."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from elman.backends.llvm import cache
+from elman.backends.llvm.target import Target
+
+#: every kernel takes a table and four whole numbers
+Function = Callable[..., None]
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
+
+
+class Kernel:
+    """Compiled functions, by name."""
+
+    def __init__(self, object_code: bytes, target: Target) -> None:
+        machine = _machine(target)
+        empty = llvm.parse_assembly(f'target triple = "{target.triple}"')
+        self._engine = llvm.create_mcjit_compiler(empty, machine)
+        self._engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(object_code))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Where a function is."""
+        found: int = self._engine.get_function_address(name)
+        assert found, f"the kernel has no function {name}"
+        return found
+
+    def function(self, name: str) -> Any:
+        """A function to call from Python, which gives up the interpreter's lock meanwhile."""
+        return _PROTOTYPE(self.address(name))
+
+
+def load(key: str, target: Target, write: Callable[[], str]) -> Kernel:
+    """The kernel with this key: from the cache, or compiled from the text that ``write`` gives."""
+    _initialise()
+    digest = cache.digest(key, target)
+    dump = os.environ.get("ELMAN_DUMP")
+    object_code = None if dump else cache.read(digest)
+    if object_code is not None:
+        try:
+            return Kernel(object_code, target)
+        except RuntimeError:  # not this machine's, or not whole
+            pass
+    text = write()
+    if dump:
+        _dump(Path(dump), key, text)
+    object_code = compile_module(text, target)
+    cache.write(digest, object_code)
+    return Kernel(object_code, target)
+
+
+def compile_module(text: str, target: Target) -> bytes:
+    """Object code; the passes that rearrange code are left out, since the text is in order."""
+    _initialise()
+    module = llvm.parse_assembly(text)
+    machine = _machine(target)
+    module.triple = target.triple
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    object_code: bytes = machine.emit_object(module)
+    return object_code
+
+
+def _machine(target: Target) -> Any:
+    found = llvm.Target.from_triple(target.triple)
+    return found.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True)
+
+
+def _initialise() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+def _dump(folder: Path, key: str, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "".join([c if c.isalnum() else "_" for c in key.partition("\n")[0]])
+    (folder / f"{name}.ll").write_text(text, encoding="utf-8")
+    (folder / f"{name}.txt").write_text(key + "\n", encoding="utf-8")

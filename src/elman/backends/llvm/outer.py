@@ -1,0 +1,326 @@
+"""The parameters' gradients: outer products and sums over all rows, as one native function.
+
+``outer(table, share, share + 1, shares, 0)`` computes one of ``shares`` equal parts, for one
+thread.  Rows are taken a chunk at a time; a chunk of an operand is packed into panels of a few
+vectors, and tiles of a gradient's units × a panel stay in registers over the chunk.  Sums over a
+chunk are added to what earlier chunks gave, which is also the more exact order.  The table holds:
+
+    0 gradients   1 number of rows   2 scratch, a part for each share
+    then for each operand its rows, where those without a row before them begin, and, for each
+    row, which it is (below 0: counted from there, -1 the first)
+    then for each outer product the gradient it writes, then for each sum likewise
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from elman.backends.llvm.ir import Builder, Module, Value
+from elman.backends.llvm.layout import Layout
+from elman.backends.llvm.mode import flush_subnormals, restore_mode
+from elman.backends.programs import Outer, Place, Programs
+from elman.graph.node import Node
+from elman.graph.sizes import Sizes
+
+CHUNK = 192
+FIRST_OPERAND = 3
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand of outer products: where it lies, its width, and its products."""
+
+    node: Node
+    place: Place
+    width: int
+    outers: tuple[tuple[int, Outer], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class OuterLayout:
+    """What ``outer`` computes, in numbers; ``layout`` is that of the program that reads last."""
+
+    programs: Programs
+    layout: Layout
+
+    @property
+    def sizes(self) -> Sizes:
+        """The numbers of the layer."""
+        return self.layout.sizes
+
+    @cached_property
+    def operands(self) -> tuple[Operand, ...]:
+        """The operands in the order of the table."""
+        found: dict[Node, list[tuple[int, Outer]]] = {}
+        for k, product in enumerate(self.programs.outer):
+            found.setdefault(product.operand, []).append((k, product))
+        return tuple(
+            [
+                Operand(
+                    node,
+                    self.programs.operand_place(node),
+                    self.sizes.width((node.size,)),
+                    tuple(outers),
+                )
+                for node, outers in found.items()
+            ]
+        )
+
+    def panel_widths(self, operand: Operand) -> list[int]:
+        """How many vectors each panel of an operand has."""
+        vectors = -(-operand.width // self.layout.lanes)
+        panels = -(-vectors // 4)
+        return [vectors // panels + (k < vectors % panels) for k in range(panels)]
+
+    @property
+    def scratch(self) -> int:
+        """Numbers of scratch for one share."""
+        widest = max([sum(self.panel_widths(o)) for o in self.operands], default=0)
+        return CHUNK * widest * self.layout.lanes
+
+    @property
+    def rows(self) -> int:
+        """Units of a gradient that a tile takes."""
+        return 6 if self.layout.target.registers >= 32 else 3
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a gradient's units."""
+        return -(-self.sizes.hidden // self.rows)
+
+
+def emit_outer(module: Module, outer: OuterLayout) -> None:
+    """Add the function ``outer``."""
+    _Outer(module, outer).emit()
+
+
+class _Outer:
+    def __init__(self, module: Module, outer: OuterLayout) -> None:
+        self.module, self.outer, self.layout = module, outer, outer.layout
+        self.made: set[str] = set()
+        programs = outer.programs
+        self.stride = self.layout.stride(programs.gradients_buffer)
+        self.padded = self.layout.padded(programs.gradients_buffer)
+        self.across = {
+            (p.family, p.gate): outer.sizes.width(p.columns) for p in programs.cell.parameters
+        }
+
+    def builder(self) -> Builder:
+        return Builder(self.layout.scalar, self.layout.lanes)
+
+    def emit(self) -> None:
+        outer, b = self.outer, self.builder()
+        arguments = ["ptr %table", "i64 %share", "i64 %a", "i64 %shares", "i64 %b"]
+        b.begin("outer", arguments, exported=True)
+        mode = flush_subnormals(b, self.layout.target)
+
+        def word(slot: int, kind: str) -> Value:
+            address = b.set(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
+            return b.set(f"load {kind}, ptr {address}, align 8")
+
+        gradients, count, scratch = word(0, "ptr"), word(1, "i64"), word(2, "ptr")
+        scratch = b.at(scratch, b.whole_number("mul", "%share", outer.scratch))
+        operands = [
+            [word(FIRST_OPERAND + 3 * k + j, "ptr") for j in range(3)]
+            for k in range(len(outer.operands))
+        ]
+        outputs = FIRST_OPERAND + 3 * len(operands)
+        sums = outputs + len(outer.programs.outer)
+        with b.loop(0, count, CHUNK) as first:
+            left = b.whole_number("sub", count, first)
+            rows = b.choose(b.whole_compare("slt", left, CHUNK), "i64", left, CHUNK)
+            again = b.whole_compare("sgt", first, 0)
+            chunk = b.at(gradients, b.whole_number("mul", first, self.stride))
+            for operand, pointers in zip(outer.operands, operands, strict=True):
+                self._operand(
+                    b, operand, pointers, first, rows, again, chunk, scratch, word, outputs
+                )
+            for k, (_, segment) in enumerate(outer.programs.sums):
+                self._sum(b, word(sums + k, "ptr"), segment, rows, again, chunk)
+        restore_mode(b, self.layout.target, mode)
+        b.end()
+        self.module.add(b)
+
+    def _share(self, b: Builder, count: int) -> tuple[Value, Value]:
+        """The part of a whole number of pieces that this share takes."""
+        low = b.whole_number("udiv", b.whole_number("mul", "%share", count), "%shares")
+        after = b.whole_number("add", "%share", 1)
+        high = b.whole_number("udiv", b.whole_number("mul", after, count), "%shares")
+        return low, high
+
+    def _operand(
+        self, b: Builder, operand: Operand, pointers: Sequence[Value], first: Value, rows: Value,
+        again: Value, chunk: Value, scratch: Value, word: object, outputs: int,
+    ) -> None:  # fmt: skip
+        lanes, outer = self.layout.lanes, self.outer
+        widths = outer.panel_widths(operand)
+        starts = [sum(widths[:k]) for k in range(len(widths))]
+        for start, width in zip(starts, widths, strict=True):
+            name = self._emit_panel(operand, start, width)
+            to = b.at(scratch, start * lanes * CHUNK)
+            arguments = [f"ptr {pointer}" for pointer in [*pointers, to]]
+            b.call_function(name, [*arguments, f"i64 {first}", f"i64 {rows}"])
+        tiles, hidden, most = outer.tiles, outer.sizes.hidden, outer.rows
+        larger = hidden - (hidden // tiles) * tiles
+        each = hidden // tiles
+        targets = [word(outputs + k, "ptr") for k, _ in operand.outers]  # type: ignore[operator]
+        low, high = self._share(b, tiles)
+        with b.loop(low, high) as tile:
+            is_larger = b.whole_compare("slt", tile, larger)
+            extra = b.choose(is_larger, "i64", tile, larger)
+            unit = b.whole_number("add", b.whole_number("mul", tile, each), extra)
+            for target, (k, product) in zip(targets, operand.outers, strict=True):
+                across = self.across[product.matrix]
+                column = self.layout.columns(product.block).start
+                to = b.at(b.at(target, b.whole_number("mul", unit, across)), column)
+                at = b.at(b.at(chunk, product.segment * self.padded), unit)
+                add = again if self._is_first(k) else "true"
+                for start, width in zip(starts, widths, strict=True):
+                    vectors = b.at(scratch, start * lanes * CHUNK)
+                    tail = operand.width - start * lanes
+                    active = min(lanes, tail - (width - 1) * lanes)
+                    done = b.fresh_label("done")
+                    for size in dict.fromkeys([each + (larger > 0), each]):
+                        if size == 0:
+                            continue
+                        name = self._emit_tile(size, width, active, across)
+                        this, other = b.fresh_label("this"), b.fresh_label("other")
+                        if larger == 0:
+                            b.emit(f"br label %{this}")
+                        elif size > each:
+                            b.branch(is_larger, this, other)
+                        else:
+                            b.branch(is_larger, other, this)
+                        b.label(this)
+                        pieces = [f"ptr {p}" for p in (at, vectors, b.at(to, start * lanes))]
+                        b.call_function(name, [*pieces, f"i64 {rows}", f"i1 {add}"])
+                        b.emit(f"br label %{done}")
+                        if larger:
+                            b.label(other)
+                    if larger:
+                        b.emit(f"br label %{done}")
+                    b.label(done)
+        assert most >= each
+
+    def _is_first(self, k: int) -> bool:
+        """Whether no earlier product writes to the same columns."""
+        own = self.outer.programs.outer[k]
+        earlier = self._order[: self._order.index(k)]
+        others = [self.outer.programs.outer[j] for j in earlier]
+        return not any([(o.matrix, o.block) == (own.matrix, own.block) for o in others])
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return [k for operand in self.outer.operands for k, _ in operand.outers]
+
+    def _emit_panel(self, operand: Operand, start: int, width: int) -> str:
+        """Pack some columns of a chunk of an operand."""
+        position = self.outer.operands.index(operand)
+        name = f"panel{position}_{start}"
+        b, lanes, place = self.builder(), self.layout.lanes, operand.place
+        pointers = ["ptr %rows", "ptr %firsts", "ptr %index", "ptr %to"]
+        b.begin(name, [*pointers, "i64 %first", "i64 %count"])
+        offset = place.segment * self.layout.padded(place.buffer) + start * lanes
+        stride = self.layout.stride(place.buffer)
+        with b.loop(0, "%count") as k:
+            row = b.whole_number("add", "%first", k)
+            if place.shift:
+                row = b.load_whole("%index", row)
+                other = b.whole_number("xor", row, -1)
+                is_first = b.whole_compare("slt", row, 0)
+                base = b.choose(is_first, "ptr", "%firsts", "%rows")
+                row = b.choose(is_first, "i64", other, row)
+            else:
+                base = "%rows"
+            source = b.at(b.at(base, b.whole_number("mul", row, stride)), offset)
+            to = b.at("%to", b.whole_number("mul", k, width * lanes))
+            for v in range(width):
+                active = min(lanes, operand.width - (start + v) * lanes)
+                b.store(b.load(source, v * lanes, active), to, v * lanes)
+        b.end()
+        self.module.add(b)
+        return name
+
+    def _emit_tile(self, rows: int, width: int, active: int, across: int) -> str:
+        """Units of a gradient × a panel, over the rows of a chunk."""
+        name = f"tile_{rows}x{width}_{active}_{across}"
+        if name in self.made:
+            return name
+        self.made.add(name)
+        b, lanes = self.builder(), self.layout.lanes
+        b.begin(name, ["ptr %g", "ptr %panel", "ptr %to", "i64 %rows", "i1 %add"])
+        zeros = {(m, v): b.constant(0.0) for m in range(rows) for v in range(width)}
+        few = self.layout.target.registers < 32
+        for k, sums in b.repeat("%rows", 1, zeros):
+            g = b.at("%g", b.whole_number("mul", k, self.stride))
+            panel = b.at("%panel", b.whole_number("mul", k, width * lanes))
+            if few:
+                numbers = [b.broadcast(g, m) for m in range(rows)]
+                for v in range(width):
+                    vector = b.load(panel, v * lanes)
+                    for m in range(rows):
+                        sums[m, v] = b.fma(numbers[m], vector, sums[m, v])
+            else:
+                vectors = [b.load(panel, v * lanes) for v in range(width)]
+                for m in range(rows):
+                    number = b.broadcast(g, m)
+                    for v in range(width):
+                        sums[m, v] = b.fma(number, vectors[v], sums[m, v])
+        fresh, added, leave = [b.fresh_label(stem) for stem in ("fresh", "added", "leave")]
+        b.branch("%add", added, fresh)
+        for label in (fresh, added):
+            b.label(label)
+            for (m, v), value in sums.items():
+                lanes_used = active if v == width - 1 else lanes
+                at = m * across + v * lanes
+                if label is added:
+                    value = b.binary("fadd", value, b.load("%to", at, lanes_used))
+                b.store(value, "%to", at, lanes_used)
+            b.emit(f"br label %{leave}")
+        b.label(leave)
+        b.end()
+        self.module.add(b)
+        return name
+
+    def _sum(
+        self, b: Builder, target: Value, segment: int, rows: Value, again: Value, chunk: Value
+    ) -> None:
+        """A segment of the gradients, summed over the rows of a chunk."""
+        hidden, lanes = self.outer.sizes.hidden, self.layout.lanes
+        blocks = -(-hidden // lanes)
+        tail = hidden - (blocks - 1) * lanes
+        low, high = self._share(b, blocks)
+        with b.loop(low, high) as block:
+            unit = b.whole_number("mul", block, lanes)
+            at = b.at(b.at(chunk, segment * self.padded), unit)
+            to = b.at(target, unit)
+            done = b.fresh_label("done")
+            last = b.whole_compare("eq", block, blocks - 1)
+            labels = [b.fresh_label("last"), b.fresh_label("inner")]
+            b.branch(last, *labels)
+            for label, active in zip(labels, (tail, lanes), strict=True):
+                b.label(label)
+                add = "i1 " + again
+                name = self._emit_sum(active)
+                b.call_function(name, [f"ptr {at}", f"ptr {to}", f"i64 {rows}", add])
+                b.emit(f"br label %{done}")
+            b.label(done)
+
+    def _emit_sum(self, active: int) -> str:
+        name = f"sum_{active}"
+        if name in self.made:
+            return name
+        self.made.add(name)
+        b = self.builder()
+        b.begin(name, ["ptr %g", "ptr %to", "i64 %rows", "i1 %add"])
+        for k, sums in b.repeat("%rows", 1, {0: b.constant(0.0)}):
+            value = b.load("%g", b.whole_number("mul", k, self.stride))
+            sums[0] = b.binary("fadd", sums[0], value)
+        before = b.load("%to", 0, active)
+        before = b.choose("%add", b.vector, before, b.constant(0.0))
+        b.store(b.binary("fadd", sums[0], before), "%to", 0, active)
+        b.end()
+        self.module.add(b)
+        return name

@@ -1,0 +1,125 @@
+"""Weights from the layout of torch into that of the products (``layout.py``).
+
+``pack(table, 0, 1, 0, 1)``; the table holds where the packed weights go, then the cell's
+parameters in its order.
+"""
+
+from __future__ import annotations
+
+from elman.backends.llvm.ir import Builder, Module, Value
+from elman.backends.llvm.layout import Group, Layout, Segment
+from elman.backends.phases import Term
+from elman.graph.cell import Parameter
+
+
+def emit_pack(module: Module, layout: Layout, parameters: tuple[Parameter, ...]) -> None:
+    """Add the function ``pack``."""
+    _Pack(module, layout, parameters).emit()
+
+
+class _Pack:
+    def __init__(self, module: Module, layout: Layout, parameters: tuple[Parameter, ...]) -> None:
+        self.module, self.layout = module, layout
+        self.columns = {(p.family, p.gate): layout.sizes.width(p.columns) for p in parameters}
+        self.slots = {(p.family, p.gate): 1 + k for k, p in enumerate(parameters)}
+        self.made: set[str] = set()
+
+    def emit(self) -> None:
+        layout, b = self.layout, Builder(self.layout.scalar, self.layout.lanes)
+        arguments = ["ptr %table", *[f"i64 %{name}" for name in ("a", "b", "c", "d")]]
+        b.begin("pack", arguments, exported=True)
+        self.pointers = {
+            key: b.set(f"load ptr, ptr {self._slot(b, slot)}, align 8")
+            for key, slot in self.slots.items()
+        }
+        out = b.set(f"load ptr, ptr {self._slot(b, 0)}, align 8")
+        whole = layout.blocks if layout.tail == layout.lanes else layout.blocks - 1
+        for phase in layout.groups:
+            for group in phase:
+                with b.loop(0, whole) as block:
+                    self._block(b, out, group, block, layout.lanes)
+                if whole < layout.blocks:
+                    self._block(b, out, group, whole, layout.tail)
+        for node, offset in layout.vectors.items():
+            at, source = b.at(out, layout.weights_size + offset), self.pointers[node.attribute]
+            with b.loop(0, whole) as block:
+                position = b.whole_number("mul", block, layout.lanes)
+                b.store(b.load(source, position), at, position)
+            if whole < layout.blocks:
+                position = str(whole * layout.lanes)
+                b.store(b.load(source, position, layout.tail), at, position)
+        b.end()
+        self.module.add(b)
+
+    def _slot(self, b: Builder, slot: int) -> Value:
+        return b.set(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
+
+    def _block(self, b: Builder, out: Value, group: Group, block: Value | int, active: int) -> None:
+        lanes = self.layout.lanes
+        base = b.at(b.at(out, group.offset), b.whole_number("mul", block, group.block))
+        unit = b.whole_number("mul", block, lanes)
+        for a, total in enumerate(group.accumulators):
+            value = b.constant(0.0)
+            if total.start is not None and total.start.operation == "vector":
+                value = b.load(self.pointers[total.start.attribute], unit, active)
+            b.store(value, b.at(base, a * lanes))
+        offset = group.count * lanes
+        for segment in group.segments:
+            for position, (_, term) in enumerate(segment.fed):
+                to = b.at(base, offset + position * lanes)
+                self._weights(b, segment, term, to, len(segment.fed) * lanes, unit, active)
+            offset += segment.size * len(segment.fed) * lanes
+
+    def _weights(
+        self, b: Builder, segment: Segment, term: Term, to: Value, each: int, unit: Value,
+        active: int,
+    ) -> None:  # fmt: skip
+        key = term.matrix.attribute
+        across, first = self.columns[key], self.layout.columns(term.block).start
+        source = b.at(self.pointers[key], first)
+        if term.transposed:
+            name = f"copy_{segment.size}_{active}"
+            source = b.at(source, unit)
+            emit = self._emit_copy
+        else:
+            name = f"transpose_{segment.size}_{active}"
+            source = b.at(source, b.whole_number("mul", unit, across))
+            emit = self._emit_transpose
+        if name not in self.made:
+            self.made.add(name)
+            emit(name, segment.size, active)
+        b.call_function(name, [f"ptr {source}", f"i64 {across}", f"ptr {to}", f"i64 {each}"])
+
+    def _emit_copy(self, name: str, size: int, active: int) -> None:
+        """Rows of the matrix as they are."""
+        b = Builder(self.layout.scalar, self.layout.lanes)
+        b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
+        with b.loop(0, size) as k:
+            vector = b.load("%from", b.whole_number("mul", k, "%across"), active)
+            b.store(vector, "%to", b.whole_number("mul", k, "%each"))
+        b.end()
+        self.module.add(b)
+
+    def _emit_transpose(self, name: str, size: int, active: int) -> None:
+        """Squares of the matrix, turned about in registers."""
+        lanes = self.layout.lanes
+        b = Builder(self.layout.scalar, lanes)
+        b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
+
+        def square(first: Value | int, columns: int) -> None:
+            rows = [
+                b.load(b.at("%from", b.whole_number("mul", row, "%across")), first, columns)
+                if row < active
+                else b.constant(0.0)
+                for row in range(lanes)
+            ]
+            for k, column in enumerate(b.transposed(rows)[:columns]):
+                at = b.whole_number("add", first, k)
+                b.store(column, "%to", b.whole_number("mul", at, "%each"))
+
+        with b.loop(0, size // lanes * lanes, lanes) as k:
+            square(k, lanes)
+        if size % lanes:
+            square(str(size // lanes * lanes), size % lanes)
+        b.end()
+        self.module.add(b)

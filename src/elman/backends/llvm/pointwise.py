@@ -1,0 +1,181 @@
+"""The equations of a phase, unit by unit, after its products.
+
+Plain phases: a function for whole blocks of units and one for the last, partial block, over any
+number of rows.  Phases with a reduction over the row, such as a mean, take a row at a time and
+go over it once for each reduction that waits for another, and once more to store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from elman.backends.llvm.ir import Builder, Module, Value
+from elman.backends.llvm.layout import Layout
+from elman.backends.llvm.math import VectorMathematics
+from elman.backends.phases import REDUCTION, Phase
+from elman.backends.programs import Place
+from elman.graph.node import OPERATIONS, Node
+
+Pointers = Mapping[Place, Value]
+
+
+class Equations:
+    """The values of a phase for one vector of units; each is computed where it is first used."""
+
+    def __init__(
+        self,
+        b: Builder,
+        layout: Layout,
+        phase: Phase,
+        load: Mapping[Node, tuple[Value, Value]],
+        sums: Value,
+        vectors: Value,
+        reduced: Mapping[Node, Value],
+        active: int,
+    ) -> None:
+        self.b, self.layout, self.active = b, layout, active
+        self.load, self.sums, self.vectors = load, sums, vectors
+        self.mathematics = VectorMathematics(b)
+        self.totals = {total.value: (a, total.rest) for a, total in enumerate(phase.accumulators)}
+        self.computed = frozenset(phase.values)
+        self.values: dict[Node, Value] = dict(reduced)
+
+    def value(self, node: Node) -> Value:
+        """The register that holds the value."""
+        if node not in self.values:
+            self.values[node] = self._compute(node)
+        return self.values[node]
+
+    def _compute(self, node: Node) -> Value:
+        b = self.b
+        if node in self.totals:
+            a, rest = self.totals[node]
+            total = b.load(b.at(self.sums, a * self.layout.lanes))
+            for term in rest:
+                total = self.mathematics.add(total, self.value(term))
+            return total
+        if node in self.load and node not in self.computed:
+            return b.load(*self.load[node], active=self.active)
+        if node.operation == "constant":
+            return b.constant(node.attribute)
+        if node.operation == "vector":
+            return b.load(self.vectors, self.layout.vectors[node])
+        assert node.operation != REDUCTION, "a reduction waits for its row"
+        rule = OPERATIONS[node.operation].evaluate
+        assert rule is not None, f"{node.operation} is not computed unit by unit"
+        value: Value = rule(self.mathematics, *[self.value(o) for o in node.operands])
+        return value
+
+
+def emit_equations(
+    module: Module,
+    layout: Layout,
+    phase: Phase,
+    name: str,
+    places: Iterable[Place],
+    row_stride: int,
+    active: int,
+) -> None:
+    """``name(rows, sums, vectors, a pointer for each place)`` for one block of units.
+
+    The pointers are at the first row and the block's first unit; only ``active`` units of the
+    block are read and written.
+    """
+    b = Builder(layout.scalar, layout.lanes)
+    pointers = {place: f"%p{k}" for k, place in enumerate(places)}
+    listed = [f"ptr {pointer}" for pointer in pointers.values()]
+    b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", *listed])
+    with b.loop(0, "%rows") as row:
+        at = {
+            place: (pointer, b.whole_number("mul", row, layout.stride(place.buffer)))
+            for place, pointer in pointers.items()
+        }
+        sums = b.at("%sums", b.whole_number("mul", row, row_stride))
+        load = {node: at[place] for node, place in layout.program.loads.items() if place in at}
+        equations = Equations(b, layout, phase, load, sums, "%vectors", {}, active)
+        for node in phase.stored:
+            value = equations.value(node)
+            for place in layout.program.stores.get(node, ()):
+                whole = active if not place.buffer.segments else layout.lanes
+                b.store(value, *at[place], active=whole)
+    b.end()
+    module.add(b)
+
+
+def emit_row_equations(
+    module: Module, layout: Layout, phase: Phase, name: str, places: Iterable[Place]
+) -> None:
+    """Like ``emit_equations``, for whole rows: ``sums`` holds all blocks of each row."""
+    b = Builder(layout.scalar, layout.lanes)
+    pointers = {place: f"%p{k}" for k, place in enumerate(places)}
+    listed = [f"ptr {pointer}" for pointer in pointers.values()]
+    b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", *listed])
+    lanes, count = layout.lanes, len(phase.accumulators)
+    whole_blocks = layout.blocks if layout.tail == lanes else layout.blocks - 1
+    waves = _waves(phase)
+    with b.loop(0, "%rows") as row:
+        first = {
+            place: b.at(pointer, b.whole_number("mul", row, layout.stride(place.buffer)))
+            for place, pointer in pointers.items()
+        }
+        sums = b.at("%sums", b.whole_number("mul", row, layout.blocks * count * lanes))
+
+        def equations(block: Value | int, reduced: Mapping[Node, Value], active: int) -> Equations:
+            offset = b.whole_number("mul", block, lanes)
+            load = {
+                node: (first[place], offset)
+                for node, place in layout.program.loads.items()
+                if place in first
+            }
+            at_sums = b.at(sums, b.whole_number("mul", block, lanes * count))
+            vectors = b.at("%vectors", offset)
+            return Equations(b, layout, phase, load, at_sums, vectors, reduced, active)
+
+        reduced: dict[Node, Value] = {}
+        for wave in waves:
+            totals = {node: b.constant(0.0) for node in wave}
+            if whole_blocks:
+                for block, changing in b.repeat(whole_blocks, 1, totals):
+                    found = equations(block, reduced, lanes)
+                    for node in wave:
+                        term = found.value(node.operands[0])
+                        changing[node] = b.binary("fadd", changing[node], term)
+                totals = changing
+            if whole_blocks < layout.blocks:
+                found = equations(whole_blocks, reduced, layout.tail)
+                for node in wave:
+                    term = b.keep_first(found.value(node.operands[0]), layout.tail)
+                    totals[node] = b.binary("fadd", totals[node], term)
+            for node, total in totals.items():
+                reduced[node] = b.spread_sum(total, 1 / layout.width)
+
+        def store(block: Value | int, active: int) -> None:
+            found = equations(block, reduced, active)
+            offset = b.whole_number("mul", block, lanes)
+            for node in phase.stored:
+                value = found.value(node)
+                for place in layout.program.stores.get(node, ()):
+                    whole = active if not place.buffer.segments else lanes
+                    b.store(value, first[place], offset, active=whole)
+
+        with b.loop(0, whole_blocks) as block:
+            store(block, lanes)
+        if whole_blocks < layout.blocks:
+            store(whole_blocks, layout.tail)
+    b.end()
+    module.add(b)
+
+
+def _waves(phase: Phase) -> list[list[Node]]:
+    """The phase's reductions, those first that wait for no other."""
+    depth: dict[Node, int] = {}
+    waves: dict[int, list[Node]] = {}
+    rest = {total.value: total.rest for total in phase.accumulators}
+    for node in phase.values:
+        operands = rest.get(node, node.operands)
+        deepest = max([depth.get(operand, 0) for operand in operands], default=0)
+        if node.operation == REDUCTION:
+            waves.setdefault(deepest, []).append(node)
+            deepest += 1
+        depth[node] = deepest
+    return [waves[k] for k in sorted(waves)]

@@ -1,0 +1,123 @@
+"""The product of a phase: rows × blocks of units × accumulators, kept in registers.
+
+One function for each shape.  It starts from the vectors that the sums begin with, runs over the
+operands of the group, and leaves the sums where ``pointwise.py`` reads them.  Each sum is taken
+over k in order, whatever the shape, so a row's numbers do not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from elman.backends.llvm.ir import Builder, Module, Value
+from elman.backends.llvm.layout import Group, Layout
+
+Key = tuple[int, int, int]  # row, block, accumulator
+
+
+def product_name(phase: int, group: int, rows: int, columns: int) -> str:
+    """What the function for this shape is called."""
+    return f"product{phase}_{group}_{rows}x{columns}"
+
+
+def emit_product(
+    module: Module,
+    layout: Layout,
+    name: str,
+    group: Group,
+    rows: int,
+    columns: int,
+    strides: dict[str, int],
+    row_stride: int,
+    block_stride: int,
+) -> None:
+    """``name(weights, sums, operand pointers ..., start pointers ...)``.
+
+    ``strides`` says how far a row of each operand or start is from the next, ``row_stride`` and
+    ``block_stride`` where the sums go.
+    """
+    b = Builder(layout.scalar, layout.lanes)
+    operands = [f"%x{k}" for k in range(len(group.segments))]
+    starts = {
+        a: f"%s{a}"
+        for a, total in enumerate(group.accumulators)
+        if total.start is not None and total.start.operation != "vector"
+    }
+    pointers = ["%w", "%sums", *operands, *starts.values()]
+    b.begin(name, [f"ptr {pointer}" for pointer in pointers])
+    lanes, block = layout.lanes, group.block
+    sums: dict[Key, Value] = {}
+    for column in range(columns):
+        for a in range(group.count):
+            if a in starts:
+                for row in range(rows):
+                    offset = row * strides[starts[a]] + column * lanes
+                    sums[row, column, a] = b.load(starts[a], offset)
+            else:
+                first = b.load(b.at("%w", column * block + a * lanes))
+                for row in range(rows):
+                    sums[row, column, a] = first
+    weights = group.count * lanes
+    for pointer, segment in zip(operands, group.segments, strict=True):
+        each = len(segment.fed) * lanes
+        unroll = next(
+            u
+            for u in (4, 2, 1)
+            if segment.size % u == 0 and (u == 1 or u * rows * columns * len(segment.fed) <= 32)
+        )
+        fed = [a for a, _ in segment.fed]
+        touched = {key: value for key, value in sums.items() if key[2] in fed}
+        for k, changing in b.repeat(segment.size, unroll, touched):
+            at_weights = b.at("%w", b.whole_number("mul", k, each))
+            at_operand = b.at(pointer, k)
+            for step in range(unroll):
+                _multiply(
+                    b, layout, changing, fed, rows, columns, at_weights,
+                    weights + step * each, block, at_operand, step, strides[pointer],
+                )  # fmt: skip
+        sums |= changing
+        weights += segment.size * each
+    for (row, column, a), value in sums.items():
+        offset = row * row_stride + column * block_stride + (group.first + a) * lanes
+        b.store(value, "%sums", offset)
+    b.end()
+    module.add(b)
+
+
+def _multiply(
+    b: Builder,
+    layout: Layout,
+    sums: dict[Key, Value],
+    fed: list[int],
+    rows: int,
+    columns: int,
+    at_weights: Value,
+    offset: int,
+    block: int,
+    at_operand: Value,
+    step: int,
+    stride: int,
+) -> None:
+    """One k: every accumulator that the operand feeds, in every row and block."""
+
+    def weight(column: int, position: int) -> Value:
+        return b.load(at_weights, offset + column * block + position * layout.lanes)
+
+    def number(row: int) -> Value:
+        return b.broadcast(at_operand, row * stride + step)
+
+    shape = [(column, position) for column in range(columns) for position in range(len(fed))]
+    if layout.target.registers >= 32:
+        # the weights stay in registers, the numbers come straight from memory
+        vectors = {key: weight(*key) for key in shape}
+        for row in range(rows):
+            spread = number(row)
+            for column, position in shape:
+                key = (row, column, fed[position])
+                sums[key] = b.fma(spread, vectors[column, position], sums[key])
+    else:
+        # with few registers: the numbers stay, one vector of weights at a time
+        numbers = [number(row) for row in range(rows)]
+        for column, position in shape:
+            vector = weight(column, position)
+            for row in range(rows):
+                key = (row, column, fed[position])
+                sums[key] = b.fma(numbers[row], vector, sums[key])

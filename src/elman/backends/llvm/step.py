@@ -1,0 +1,381 @@
+"""A program as one native function: the loop over time, and in it the phases.
+
+``run(table, first, last, begin, end)`` runs the sequences ``first`` to before ``last`` through
+the steps ``begin`` to before ``end``; callers share out sequences among threads, which never
+meet.  Sequences are in an order in which those that run at a step come first.  The table holds,
+as 64-bit words:
+
+    0 counts    how many sequences run at each step, with a zero before and after
+    1 offsets   the row of each step's first sequence in buffers with a row for each step
+    2           the number of sequences
+    3 weights   packed, with the cell's vectors after them (``layout.py``)
+    4 ...       the program's buffers, in its order
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from elman.backends.llvm.ir import Builder, Module, Value
+from elman.backends.llvm.layout import Group, Layout, Tiling
+from elman.backends.llvm.mode import flush_subnormals, restore_mode
+from elman.backends.llvm.pointwise import emit_equations, emit_row_equations
+from elman.backends.llvm.product import emit_product, product_name
+from elman.backends.phases import Phase
+from elman.backends.programs import Buffer, Place
+
+FIRST_BUFFER = 4
+
+
+def emit_program(module: Module, layout: Layout, name: str = "run") -> None:
+    """Add the program to the module as a function of this name."""
+    phases = [_Phase(module, layout, k, phase) for k, phase in enumerate(layout.program.phases)]
+    for phase in phases:
+        phase.emit()
+    if layout.program.lasts:
+        _emit_copy(module, layout)
+    _emit_run(module, layout, name, phases)
+
+
+class _Phase:
+    """The functions of one phase."""
+
+    def __init__(self, module: Module, layout: Layout, index: int, phase: Phase) -> None:
+        self.module, self.layout, self.index, self.phase = module, layout, index, phase
+        self.groups = layout.groups[index]
+        self.name = f"phase{index}"
+        self.by_rows = phase.reduces or not phase.accumulators
+        program = layout.program
+        needed = dict.fromkeys(phase.values)
+        self.places: dict[Place, Value] = {}
+        reads = [o for value in needed for o in value.operands]
+        reads += [o for total in phase.accumulators for o in total.rest]
+        reads += [t.operand for total in phase.accumulators for t in total.terms]
+        reads += [total.start for total in phase.accumulators if total.start is not None]
+        reads += list(phase.stored)
+        inside = set(phase.values)
+        found = [program.loads[n] for n in reads if n not in inside and n in program.loads]
+        found += [p for n in phase.stored for p in program.stores.get(n, ())]
+        self.places = {place: f"%q{k}" for k, place in enumerate(dict.fromkeys(found))}
+
+    @property
+    def tiling(self) -> Tiling:
+        return self.layout.tiling(self.phase)
+
+    @property
+    def count(self) -> int:
+        return len(self.phase.accumulators)
+
+    @property
+    def row_stride(self) -> int:
+        """Numbers from the sums of a row to those of the next."""
+        columns = self.layout.blocks if self.by_rows else self.tiling.most_columns
+        return columns * self.count * self.layout.lanes
+
+    @property
+    def sums_size(self) -> int:
+        """How many sums there are at a time."""
+        return self.tiling.rows * self.row_stride
+
+    def emit(self) -> None:
+        layout, whole = self.layout, self.layout.lanes
+        places = list(self.places)
+        if self.by_rows:
+            emit_row_equations(self.module, layout, self.phase, f"equations{self.index}", places)
+        else:
+            for active in dict.fromkeys([whole, layout.tail]):
+                name = self._equations(active)
+                emit_equations(
+                    self.module, layout, self.phase, name, places, self.row_stride, active
+                )
+        if self.count:
+            self._emit_products()
+        self._emit_phase()
+
+    def _equations(self, active: int) -> str:
+        return f"equations{self.index}" + ("" if active == self.layout.lanes else "_tail")
+
+    # products
+
+    def _classes(self) -> dict[int, list[int]]:
+        """The numbers of blocks that are taken at once, and the numbers of rows with them."""
+        tiling = self.tiling
+        classes = {tiling.columns(rows) for rows in range(1, tiling.rows + 1)}
+        return {c: tiling.sizes(c) for c in sorted(classes | {tiling.columns_of_many})}
+
+    def _groups_of_blocks(self, columns: int) -> tuple[int, int]:
+        """How many groups of whole blocks, and how many blocks are left for a last group."""
+        blocks = self.layout.blocks
+        whole = blocks if self.layout.tail == self.layout.lanes else blocks - 1
+        full = whole // columns
+        return full, blocks - full * columns
+
+    def _emit_products(self) -> None:
+        made: set[str] = set()
+        for columns, sizes in self._classes().items():
+            full, rest = self._groups_of_blocks(columns)
+            for width in [columns] * (full > 0) + [rest] * (rest > 0):
+                for rows in sizes:
+                    for k, group in enumerate(self.groups):
+                        name = product_name(self.index, k, rows, width)
+                        if name not in made:
+                            made.add(name)
+                            emit_product(
+                                self.module, self.layout, name, group, rows, width,
+                                self._strides(group), self.row_stride,
+                                self.count * self.layout.lanes,
+                            )  # fmt: skip
+
+    def _strides(self, group: Group) -> dict[str, int]:
+        found = {}
+        for k, segment in enumerate(group.segments):
+            place = self.layout.program.loads[segment.operand]
+            found[f"%x{k}"] = self.layout.stride(place.buffer)
+        for a, total in enumerate(group.accumulators):
+            if total.start is not None and total.start.operation != "vector":
+                place = self.layout.program.loads[total.start]
+                found[f"%s{a}"] = self.layout.stride(place.buffer)
+        return found
+
+    def _call_product(
+        self, b: Builder, rows: int, columns: int, block: Value | int, at: dict[Place, Value],
+        sums: Value,
+    ) -> None:  # fmt: skip
+        layout = self.layout
+        for k, group in enumerate(self.groups):
+            offset = b.whole_number("mul", block, group.block)
+            weights = b.at(b.at("%w", group.offset), offset)
+            arguments = [weights, sums]
+            for segment in group.segments:
+                place = layout.program.loads[segment.operand]
+                arguments.append(at[place])
+            for total in group.accumulators:
+                if total.start is not None and total.start.operation != "vector":
+                    place = layout.program.loads[total.start]
+                    arguments.append(b.at(at[place], b.whole_number("mul", block, layout.lanes)))
+            name = product_name(self.index, k, rows, columns)
+            b.call_function(name, [f"ptr {argument}" for argument in arguments])
+
+    # the phase
+
+    def _emit_phase(self) -> None:
+        b = Builder(self.layout.scalar, self.layout.lanes)
+        pointers = [f"ptr {pointer}" for pointer in self.places.values()]
+        b.begin(self.name, ["i64 %n", "ptr %w", "ptr %vectors", "ptr %sums", *pointers])
+        if not self.count:
+            listed = [f"ptr {pointer}" for pointer in self.places.values()]
+            b.call_function(
+                f"equations{self.index}", ["i64 %n", "ptr %sums", "ptr %vectors", *listed]
+            )
+        else:
+            self._emit_tiles(b)
+        b.end()
+        self.module.add(b)
+
+    def _emit_tiles(self, b: Builder) -> None:
+        most = self.tiling.rows
+        parts = b.whole_number("udiv", b.whole_number("add", "%n", most - 1), most)
+        each = b.whole_number("udiv", "%n", parts)
+        larger = b.whole_number("urem", "%n", parts)
+        done = b.fresh_label("done")
+        classes = self._classes()
+        labels = {columns: b.fresh_label("class") for columns in classes}
+        few = {rows: labels[self.tiling.columns(rows)] for rows in range(1, most + 1)}
+        b.switch("%n", few, labels[self.tiling.columns_of_many])
+        for columns, sizes in classes.items():
+            b.label(labels[columns])
+            if self.by_rows:
+                with b.loop(0, parts) as part:
+                    self._emit_row_tile(b, columns, sizes, part, each, larger)
+            else:
+                full, rest = self._groups_of_blocks(columns)
+                with b.loop(0, full) as group:
+                    block = b.whole_number("mul", group, columns)
+                    with b.loop(0, parts) as part:
+                        self._emit_tile(b, columns, sizes, block, part, each, larger, False)
+                if rest:
+                    block = str(full * columns)
+                    with b.loop(0, parts) as part:
+                        self._emit_tile(b, rest, sizes, block, part, each, larger, True)
+            b.emit(f"br label %{done}")
+        b.label(done)
+
+    def _at_rows(
+        self, b: Builder, part: Value, each: Value, larger: Value
+    ) -> tuple[Value, dict[Place, Value]]:
+        """How many rows a part has, and the pointers at its first."""
+        is_larger = b.whole_compare("slt", part, larger)
+        size = b.whole_number("add", each, b.choose(is_larger, "i64", 1, 0))
+        before = b.choose(is_larger, "i64", part, larger)
+        row = b.whole_number("add", b.whole_number("mul", part, each), before)
+        at = {
+            place: b.at(pointer, b.whole_number("mul", row, self.layout.stride(place.buffer)))
+            for place, pointer in self.places.items()
+        }
+        return size, at
+
+    def _dispatch(
+        self, b: Builder, size: Value, sizes: Sequence[int], columns: int, block: Value | int,
+        at: dict[Place, Value], sums: Value,
+    ) -> None:  # fmt: skip
+        joined = b.fresh_label("joined")
+        cases = {rows: b.fresh_label("rows") for rows in sizes}
+        b.switch(size, cases, joined)
+        for rows, label in cases.items():
+            b.label(label)
+            self._call_product(b, rows, columns, block, at, sums)
+            b.emit(f"br label %{joined}")
+        b.label(joined)
+
+    def _emit_tile(
+        self, b: Builder, columns: int, sizes: Sequence[int], block: Value, part: Value,
+        each: Value, larger: Value, is_last: bool,
+    ) -> None:  # fmt: skip
+        lanes = self.layout.lanes
+        size, at = self._at_rows(b, part, each, larger)
+        self._dispatch(b, size, sizes, columns, block, at, "%sums")
+        for column in range(columns):
+            at_block = b.whole_number("mul", b.whole_number("add", block, column), lanes)
+            active = self.layout.tail if is_last and column == columns - 1 else lanes
+            arguments = [b.at("%sums", column * self.count * lanes), b.at("%vectors", at_block)]
+            arguments += [b.at(pointer, at_block) for pointer in at.values()]
+            b.call_function(
+                self._equations(active), [f"i64 {size}", *[f"ptr {a}" for a in arguments]]
+            )
+
+    def _emit_row_tile(
+        self, b: Builder, columns: int, sizes: Sequence[int], part: Value, each: Value,
+        larger: Value,
+    ) -> None:  # fmt: skip
+        lanes = self.layout.lanes
+        size, at = self._at_rows(b, part, each, larger)
+        full, rest = self._groups_of_blocks(columns)
+        with b.loop(0, full) as group:
+            block = b.whole_number("mul", group, columns)
+            sums = b.at("%sums", b.whole_number("mul", block, self.count * lanes))
+            self._dispatch(b, size, sizes, columns, block, at, sums)
+        if rest:
+            sums = b.at("%sums", full * columns * self.count * lanes)
+            self._dispatch(b, size, sizes, rest, full * columns, at, sums)
+        arguments = ["%sums", "%vectors", *at.values()]
+        b.call_function(f"equations{self.index}", [f"i64 {size}", *[f"ptr {a}" for a in arguments]])
+
+
+def _emit_copy(module: Module, layout: Layout) -> None:
+    """``copy(rows, from, to)``: rows as torch lays them out."""
+    b = Builder(layout.scalar, layout.lanes)
+    b.begin("copy", ["i64 %rows", "ptr %from", "ptr %to"])
+    with b.loop(0, "%rows") as row:
+        offset = b.whole_number("mul", row, layout.width)
+        source, target = b.at("%from", offset), b.at("%to", offset)
+        whole = layout.width // layout.lanes
+        with b.loop(0, whole) as block:
+            at = b.whole_number("mul", block, layout.lanes)
+            b.store(b.load(source, at), target, at)
+        if whole < layout.blocks:
+            at = str(whole * layout.lanes)
+            b.store(b.load(source, at, layout.tail), target, at, layout.tail)
+    b.end()
+    module.add(b)
+
+
+def _emit_run(module: Module, layout: Layout, name: str, phases: Sequence[_Phase]) -> None:
+    b, program = Builder(layout.scalar, layout.lanes), layout.program
+    b.begin(
+        name, ["ptr %table", "i64 %first", "i64 %last", "i64 %begin", "i64 %end"], exported=True
+    )
+    # room for the sums of the phase that has most of them
+    size = max([phase.sums_size for phase in phases], default=0) + layout.lanes
+    sums = b.set(f"alloca {layout.scalar}, i64 {size}, align 64")
+    mode = flush_subnormals(b, layout.target)
+
+    def word(slot: int, kind: str) -> Value:
+        address = b.set(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
+        return b.set(f"load {kind}, ptr {address}, align 8")
+
+    counts, offsets, batch, weights = word(0, "ptr"), word(1, "ptr"), word(2, "i64"), word(3, "ptr")
+    base = {buffer: word(FIRST_BUFFER + k, "ptr") for k, buffer in enumerate(program.buffers)}
+    vectors = b.at(weights, layout.weights_size)
+    shifts = sorted({p.shift for phase in phases for p in phase.places if p.shift})
+
+    with b.loop("%begin", "%end") as turn:
+        k = turn
+        if program.direction == -1:
+            back = b.whole_number("sub", "%end", turn)
+            k = b.whole_number("add", b.whole_number("sub", back, 1), "%begin")
+        running = b.load_whole(counts, k)
+        beyond = b.whole_compare("slt", "%last", running)
+        high = b.choose(beyond, "i64", "%last", running)
+        neighbour = {shift: b.whole_number("add", k, shift) for shift in (-1, 1)}
+
+        def edge(shift: int) -> Value:
+            """The first row that has no such neighbour, within the rows that run."""
+            count = b.load_whole(counts, neighbour[shift])
+            below = b.whole_compare("slt", count, high)
+            count = b.choose(below, "i64", count, high)
+            above = b.whole_compare("sgt", count, "%first")
+            return b.choose(above, "i64", count, "%first")
+
+        edges = [edge(shift) for shift in shifts]
+        if len(edges) == 2:
+            ordered = b.whole_compare("slt", *edges)
+            edges = [
+                b.choose(ordered, "i64", *edges),
+                b.choose(ordered, "i64", edges[1], edges[0]),
+            ]
+        bounds = ["%first", *edges, high]
+
+        def pointer(place: Place, row: Value) -> Value:
+            at = _row(b, layout, place.buffer, base, place.shift, row, k, offsets, batch)
+            if place.buffer.segments:
+                at = b.at(at, place.segment * layout.padded(place.buffer))
+            if place.first is None:
+                return at
+            has = b.whole_compare("sgt", b.load_whole(counts, neighbour[place.shift]), row)
+            start = b.at(base[place.first], b.whole_number("mul", row, layout.width))
+            return b.choose(has, "ptr", at, start)
+
+        for phase in phases:
+            for low, up in itertools.pairwise(bounds):
+                rows = b.whole_number("sub", up, low)
+                some, none = b.fresh_label("some"), b.fresh_label("none")
+                b.branch(b.whole_compare("sgt", rows, 0), some, none)
+                b.label(some)
+                pointers = [f"ptr {pointer(place, low)}" for place in phase.places]
+                b.call_function(
+                    phase.name,
+                    [f"i64 {rows}", f"ptr {weights}", f"ptr {vectors}", f"ptr {sums}", *pointers],
+                )
+                b.emit(f"br label %{none}")
+                b.label(none)
+        if program.lasts:
+            start = edge(program.direction)
+            rows = b.whole_number("sub", high, start)
+            some, none = b.fresh_label("some"), b.fresh_label("none")
+            b.branch(b.whole_compare("sgt", rows, 0), some, none)
+            b.label(some)
+            for place, last in program.lasts:
+                to = b.at(base[last], b.whole_number("mul", start, layout.width))
+                b.call_function(
+                    "copy", [f"i64 {rows}", f"ptr {pointer(place, start)}", f"ptr {to}"]
+                )
+            b.emit(f"br label %{none}")
+            b.label(none)
+    restore_mode(b, layout.target, mode)
+    b.end()
+    module.add(b)
+
+
+def _row(
+    b: Builder, layout: Layout, buffer: Buffer, base: dict[Buffer, Value], shift: int, row: Value,
+    k: Value, offsets: Value, batch: Value,
+) -> Value:  # fmt: skip
+    """The address of a sequence's row at a step, or at the one before or after it."""
+    step = b.whole_number("add", k, shift) if shift else k
+    if buffer.rows == "step":
+        row = b.whole_number("add", b.load_whole(offsets, step), row)
+    elif buffer.rows == "pair":
+        turn = b.whole_number("mul", b.whole_number("and", step, 1), batch)
+        row = b.whole_number("add", turn, row)
+    return b.at(base[buffer], b.whole_number("mul", row, layout.stride(buffer)))

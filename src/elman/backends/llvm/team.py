@@ -1,0 +1,93 @@
+"""Native functions on several threads: those of torch's own OpenMP team, where there is one.
+
+A second pool of threads would fight torch's, whose workers spin while they wait.  So shares of
+the work run on the team of the libgomp that torch brought (Linux); elsewhere one thread runs all
+of them in turn, with the same result.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from elman.backends.llvm.jit import Kernel, load
+from elman.backends.llvm.target import find_target
+
+#: words before the bounds: function, table, begin, end, number of shares
+_HEAD = 5
+
+_BODY = """\
+declare i32 @omp_get_thread_num()
+declare i32 @omp_get_num_threads()
+
+define void @body(ptr %data) nounwind {
+entry:
+  %function = load ptr, ptr %data
+  %at1 = getelementptr inbounds i64, ptr %data, i64 1
+  %table = load ptr, ptr %at1
+  %at2 = getelementptr inbounds i64, ptr %data, i64 2
+  %begin = load i64, ptr %at2
+  %at3 = getelementptr inbounds i64, ptr %data, i64 3
+  %end = load i64, ptr %at3
+  %at4 = getelementptr inbounds i64, ptr %data, i64 4
+  %shares = load i64, ptr %at4
+  %bounds = getelementptr inbounds i64, ptr %data, i64 5
+  %own = call i32 @omp_get_thread_num()
+  %all = call i32 @omp_get_num_threads()
+  %first = zext i32 %own to i64
+  %step = zext i32 %all to i64
+  br label %head
+head:
+  %share = phi i64 [%first, %entry], [%next, %work]
+  %more = icmp slt i64 %share, %shares
+  br i1 %more, label %work, label %leave
+work:
+  %at = getelementptr inbounds i64, ptr %bounds, i64 %share
+  %low = load i64, ptr %at
+  %after = getelementptr inbounds i64, ptr %at, i64 1
+  %high = load i64, ptr %after
+  call void %function(ptr %table, i64 %low, i64 %high, i64 %begin, i64 %end)
+  %next = add i64 %share, %step
+  br label %head
+leave:
+  ret void
+}
+"""
+
+
+class Team:
+    """torch's OpenMP threads."""
+
+    def __init__(self, library: Any) -> None:
+        for name in ("omp_get_thread_num", "omp_get_num_threads"):
+            address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+            llvm.add_symbol(name, address)
+        self._kernel: Kernel = load("team", find_target("host"), lambda: _BODY)
+        self._body = self._kernel.address("body")
+        self._parallel = library.GOMP_parallel
+        self._parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+        self._parallel.restype = None
+
+    def run(self, function: int, table: int, bounds: Sequence[int], begin: int, end: int) -> None:
+        """Call ``function(table, bounds[k], bounds[k + 1], begin, end)`` for each k."""
+        shares = len(bounds) - 1
+        data = (ctypes.c_int64 * (_HEAD + shares + 1))(function, table, begin, end, shares, *bounds)
+        self._parallel(self._body, ctypes.addressof(data), shares, 0)
+
+
+@lru_cache(maxsize=1)
+def find_team() -> Team | None:
+    """torch's team, or ``None`` where its library is another one."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+            paths = [line.split()[-1] for line in maps if "libgomp" in line]
+        return Team(ctypes.CDLL(paths[0])) if paths else None
+    except (OSError, AttributeError):
+        return None

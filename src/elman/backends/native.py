@@ -1,0 +1,416 @@
+"""The native engine: a cell's programs as compiled kernels, on the CPU.
+
+The same functions as ``reference.py``.  ``programs.py`` says what is computed and where values
+lie, ``llvm/`` compiles it; here tensors become tables of addresses, and the work is shared out
+among torch's threads.  Long runs go through Python now and then, so that Ctrl-C is heard.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elman.backends.llvm.ir import Module
+from elman.backends.llvm.jit import Kernel, load
+from elman.backends.llvm.layout import Layout, segmented_stride
+from elman.backends.llvm.outer import OuterLayout, emit_outer
+from elman.backends.llvm.pack import emit_pack
+from elman.backends.llvm.step import emit_program
+from elman.backends.llvm.target import WIDTH, Target, chosen_target
+from elman.backends.llvm.team import find_team
+from elman.backends.plan import Plan
+from elman.backends.programs import INPUT, Program, Programs, programs_of
+from elman.backends.schedule import Schedule, aligned, all_at_once, make_schedule
+from elman.graph.sizes import Sizes
+
+SCALARS = {torch.float32: "float", torch.float64: "double"}
+
+#: products and sums after which a kernel comes back to Python, about 0.1 s
+UNINTERRUPTED = 4e9
+#: products and sums below which one thread is quicker than two
+SMALL = 1e6
+
+
+def supports(dtype: torch.dtype, device: torch.device) -> str:
+    """Why the engine cannot take such tensors, or an empty string."""
+    if device.type != "cpu":
+        return f"tensors are on {device}, and the native engine is for the CPU"
+    if dtype not in SCALARS:
+        return f"tensors are {dtype}, and the native engine takes float32 and float64"
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledProgram:
+    """A program with its kernel."""
+
+    programs: Programs
+    layout: Layout
+    key: str
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The functions ``run`` and ``pack``."""
+
+        def write() -> str:
+            module = Module()
+            emit_program(module, self.layout)
+            emit_pack(module, self.layout, self.programs.cell.parameters)
+            return module.text
+
+        return load(self.key, self.layout.target, write)
+
+    @cached_property
+    def addresses(self) -> tuple[int, int]:
+        """Where ``run`` and ``pack`` are."""
+        return self.kernel.address("run"), self.kernel.address("pack")
+
+    @cached_property
+    def functions(self) -> tuple[Callable[..., None], Callable[..., None]]:
+        """``run`` and ``pack`` as functions of Python."""
+        return self.kernel.function("run"), self.kernel.function("pack")
+
+    @cached_property
+    def work(self) -> float:
+        """Products and sums for each row."""
+        weights = [g.block * self.layout.blocks for phase in self.layout.groups for g in phase]
+        return 2.0 * sum(weights) + 100 * self.layout.width
+
+    def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+        """The weights in the kernel's order."""
+        packed = aligned(self.layout.packed_size, dtype)
+        table = np.array([packed.data_ptr(), *[p.data_ptr() for p in parameters]], np.int64)
+        self.functions[1](table.ctypes.data, 0, 1, 0, 1)
+        return packed
+
+    def run(self, schedule: Schedule, packed: Tensor, tensors: Mapping[str, Tensor]) -> None:
+        """Run all steps; ``tensors`` are the buffers by their names."""
+        if schedule.total == 0:
+            return
+        buffers = [tensors[buffer.name].data_ptr() for buffer in self.layout.program.buffers]
+        step = np.dtype(np.int64).itemsize
+        table = np.array(
+            [
+                schedule.counts.ctypes.data + step,
+                schedule.offsets.ctypes.data + step,
+                schedule.batch,
+                packed.data_ptr(),
+                *buffers,
+            ],
+            np.int64,
+        )
+        work = self.work * schedule.total
+        threads = _threads(work, schedule.batch)
+        bounds = schedule.shares(threads)
+        time = schedule.time
+        stretch = max(1, int(UNINTERRUPTED * threads * time / work)) if work else time
+        edges = [*range(0, time, stretch), time]
+        turns = list(itertools.pairwise(edges))
+        for begin, end in turns if self.layout.program.direction == 1 else turns[::-1]:
+            _call(self.functions[0], self.addresses[0], table, bounds, begin, end)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledOuter:
+    """The parameters' gradients with their kernel."""
+
+    outer: OuterLayout
+    key: str
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The function ``outer``."""
+
+        def write() -> str:
+            module = Module()
+            emit_outer(module, self.outer)
+            return module.text
+
+        return load(self.key, self.outer.layout.target, write)
+
+    @cached_property
+    def call(self) -> tuple[Callable[..., None], int]:
+        """``outer`` as a function of Python, and its address."""
+        return self.kernel.function("outer"), self.kernel.address("outer")
+
+    def run(
+        self, schedule: Schedule, tensors: Mapping[str, Tensor], gradients: Sequence[Tensor]
+    ) -> None:
+        """Write the gradients, in the order of the cell's parameters."""
+        programs = self.outer.programs
+        index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
+        width = self.outer.layout.width
+        work = 2.0 * schedule.total * width * sum([o.width for o in self.outer.operands])
+        threads = _threads(work, self.outer.tiles)
+        scratch = aligned(self.outer.scratch * threads, tensors["gradients"].dtype)
+        table = [tensors["gradients"].data_ptr(), schedule.total, scratch.data_ptr()]
+        previous = None
+        for operand in self.outer.operands:
+            first = 0
+            if operand.place.shift:
+                assert operand.place.first is not None
+                previous = schedule.previous.ctypes.data if previous is None else previous
+                first = tensors[operand.place.first.name].data_ptr()
+            table += [tensors[operand.place.buffer.name].data_ptr(), first, previous or 0]
+        table += [gradients[index[product.matrix]].data_ptr() for product in programs.outer]
+        table += [gradients[index[key]].data_ptr() for key, _ in programs.sums]
+        _call(*self.call, np.array(table, np.int64), list(range(threads + 1)), threads, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A cell's kernels for one size, type of number and processor, compiled when first used."""
+
+    programs: Programs
+    sizes: Sizes
+    scalar: str
+    target: Target
+
+    def _compiled(self, program: Program) -> CompiledProgram:
+        layout = Layout(program, self.sizes, self.scalar, self.target)
+        return CompiledProgram(self.programs, layout, self._key(program.name))
+
+    def _key(self, name: str) -> str:
+        sizes = f"{self.sizes.input} {self.sizes.hidden} {self.scalar}"
+        title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
+        return f"{title}\n{self.programs.cell.text}"
+
+    def forward(self, *, keep: bool, hoisted: bool) -> CompiledProgram:
+        """The step."""
+        if (keep, hoisted) not in self._steps:
+            program = self.programs.forward(keep=keep, hoisted=hoisted)
+            self._steps[keep, hoisted] = self._compiled(program)
+        return self._steps[keep, hoisted]
+
+    @cached_property
+    def _steps(self) -> dict[tuple[bool, bool], CompiledProgram]:
+        return {}
+
+    @cached_property
+    def ahead(self) -> CompiledProgram:
+        """What needs only the input."""
+        return self._compiled(self.programs.ahead)
+
+    @cached_property
+    def prepare(self) -> CompiledProgram | None:
+        """Operands that are made from the input."""
+        program = self.programs.prepare
+        return None if program is None else self._compiled(program)
+
+    @cached_property
+    def backward(self) -> CompiledProgram:
+        """The adjoint step."""
+        return self._compiled(self.programs.backward)
+
+    @cached_property
+    def into_input(self) -> CompiledProgram | None:
+        """dL/dx."""
+        program = self.programs.into_input
+        return None if program is None else self._compiled(program)
+
+    @cached_property
+    def outer(self) -> CompiledOuter:
+        """The parameters' gradients."""
+        return CompiledOuter(OuterLayout(self.programs, self.backward.layout), self._key("outer"))
+
+    def scratch(self, program: Program, schedule: Schedule, like: Tensor) -> dict[str, Tensor]:
+        """Buffers that nobody else needs: what a program leaves between phases and steps."""
+        found = {}
+        for buffer in program.buffers:
+            if buffer.rows == "pair":
+                found[buffer.name] = like.new_empty(2 * schedule.batch, self.sizes.hidden)
+            elif buffer.name == "between":
+                found[buffer.name] = _segmented(
+                    schedule.batch, buffer.segments, self.sizes.hidden, like
+                )
+        return found
+
+
+@lru_cache(maxsize=512)
+def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> Layer:
+    """The kernels of a cell (by its text) for these sizes."""
+    return Layer(programs_of(text), sizes, SCALARS[dtype], target)
+
+
+def kept_like(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors like those that ``forward`` keeps, without values."""
+    programs = programs_of(plan.cell.text)
+    rows, hidden = x.shape[0] * x.shape[1], states[0].shape[-1]
+    histories = [x.new_empty(rows, hidden) for _ in programs.histories]
+    return [_segmented(rows, len(programs.kept), hidden, x), *histories]
+
+
+def forward(
+    plan: Plan,
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    reverse: bool,
+    *,
+    keep: bool = True,
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Run all steps: the outputs, the last states, and what backward needs beside the outputs.
+
+    Shapes are those of ``reference.forward``; what is kept is this engine's own.
+    """
+    layer = _layer(plan, x, states)
+    programs, sizes = layer.programs, layer.sizes
+    time, batch, _ = x.shape
+    schedule = make_schedule(time, batch, lengths, reverse)
+    parameters = [p.contiguous() for p in parameters]
+    first = [schedule.rows.sort(state).contiguous() for state in states]
+    last = [state.clone() for state in first]
+    y = x.new_empty(schedule.total, sizes.hidden)
+    kept = kept_like(plan, x, states) if keep else []
+    for tensor in kept:  # defined, though nobody reads it: torch compares runs of an operator
+        tensor[schedule.total :].zero_()
+    tensors = {"x": schedule.rows.flatten(x).contiguous(), "y": y}
+    for k, name in enumerate(programs.cell.states):
+        tensors[f"first {name}"], tensors[f"last {name}"] = first[k], last[k]
+    if keep:
+        tensors["kept"] = kept[0]
+        names = [f"history {programs.cell.states[k]}" for k in programs.histories]
+        tensors |= dict(zip(names, kept[1:], strict=True))
+    _prepare(layer, schedule, parameters, tensors)
+    hoisted = _pays_to_hoist(layer, schedule)
+    if hoisted:
+        tensors["ahead"] = _segmented(schedule.total, len(programs.hoisted), sizes.hidden, x)
+        _run_all(layer.ahead, layer, schedule, parameters, tensors)
+    compiled = layer.forward(keep=keep, hoisted=hoisted)
+    tensors |= layer.scratch(compiled.layout.program, schedule, x)
+    compiled.run(schedule, compiled.pack(parameters, x.dtype), tensors)
+    return schedule.rows.unflatten(y), [schedule.rows.unsort(state) for state in last], kept
+
+
+def backward(
+    plan: Plan,
+    grad_y: Tensor,
+    grad_states: Sequence[Tensor],
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    y: Tensor,
+    kept: Sequence[Tensor],
+    reverse: bool,
+    *,
+    need_input: bool = True,
+    need_parameters: bool = True,
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Backpropagation through time: the gradients of x, the first states and the parameters."""
+    layer = _layer(plan, x, states)
+    programs = layer.programs
+    time, batch, _ = x.shape
+    schedule = make_schedule(time, batch, lengths, reverse)
+    rows = schedule.rows
+    parameters = [p.contiguous() for p in parameters]
+    dstates = [rows.sort(g).contiguous() for g in grad_states]
+    dfirst = [g.clone() for g in dstates]
+    gradients = [torch.zeros_like(p) for p in parameters]
+    dx = torch.zeros_like(x, memory_format=torch.contiguous_format)
+    if schedule.total == 0:
+        return dx, [rows.unsort(g) for g in dfirst], gradients
+    tensors = {
+        "x": rows.flatten(x).contiguous(),
+        "y": rows.flatten(y).contiguous(),
+        "dy": rows.flatten(grad_y).contiguous(),
+        "kept": kept[0],
+        "gradients": _segmented(schedule.total, len(programs.adjoint[1]), layer.sizes.hidden, x),
+    }
+    names = [f"history {programs.cell.states[k]}" for k in programs.histories]
+    tensors |= dict(zip(names, kept[1:], strict=True))
+    for k, name in enumerate(programs.cell.states):
+        tensors[f"first {name}"] = rows.sort(states[k]).contiguous()
+        tensors[f"d last {name}"], tensors[f"d first {name}"] = dstates[k], dfirst[k]
+    _prepare(layer, schedule, parameters, tensors)
+    compiled = layer.backward
+    tensors |= layer.scratch(compiled.layout.program, schedule, x)
+    compiled.run(schedule, compiled.pack(parameters, x.dtype), tensors)
+    if need_parameters:
+        layer.outer.run(schedule, tensors, gradients)
+    if layer.into_input is not None and need_input:
+        tensors["dx"] = dx if rows.index is None else x.new_empty(schedule.total, x.shape[-1])
+        tensors["dx"] = tensors["dx"].view(schedule.total, x.shape[-1])
+        _run_all(layer.into_input, layer, schedule, parameters, tensors)
+        dx = rows.unflatten(tensors["dx"])
+    return dx, [rows.unsort(g) for g in dfirst], gradients
+
+
+def _layer(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> Layer:
+    sizes = Sizes(x.shape[-1], states[0].shape[-1])
+    return layer_of(plan.cell.text, sizes, x.dtype, chosen_target())
+
+
+def _segmented(rows: int, segments: int, hidden: int, like: Tensor) -> Tensor:
+    """Memory for rows of that many padded values."""
+    scalar = SCALARS[like.dtype]
+    lanes = chosen_target().lanes(scalar)
+    stride = segmented_stride(segments, hidden, lanes, WIDTH[scalar]) if segments else 0
+    return like.new_empty(rows, stride)
+
+
+def _prepare(
+    layer: Layer, schedule: Schedule, parameters: Sequence[Tensor], tensors: dict[str, Tensor]
+) -> None:
+    """Fill the buffers of operands that are made from the input."""
+    if layer.prepare is None:
+        return
+    for node, place in layer.programs.prepared.items():
+        if node is not INPUT:
+            tensors[place.buffer.name] = torch.empty_like(tensors["x"])
+    _run_all(layer.prepare, layer, schedule, parameters, tensors)
+
+
+def _run_all(
+    compiled: CompiledProgram,
+    layer: Layer,
+    schedule: Schedule,
+    parameters: Sequence[Tensor],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Run a program without time over all rows."""
+    rows = all_at_once(schedule.total)
+    scratch = layer.scratch(compiled.layout.program, rows, tensors["x"])
+    packed = compiled.pack(parameters, tensors["x"].dtype)
+    compiled.run(rows, packed, {**tensors, **scratch})
+
+
+def _pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
+    """Whether the products with the input are quicker for all steps at once.
+
+    With few rows a step reads all weights for little work; all steps at once read them once for
+    many rows.  With many rows the products with the input are as quick in the step.
+    """
+    if not layer.programs.hoisted or schedule.total < 4 * schedule.batch:
+        return False
+    return schedule.batch <= 2
+
+
+def _threads(work: float, pieces: int) -> int:
+    """How many threads are worth their while."""
+    if work < SMALL or find_team() is None:
+        return 1
+    return max(1, min(torch.get_num_threads(), pieces))
+
+
+def _call(
+    function: Callable[..., None],
+    address: int,
+    table: np.ndarray[tuple[int], np.dtype[np.int64]],
+    bounds: Sequence[int],
+    begin: int,
+    end: int,
+) -> None:
+    team = find_team() if len(bounds) > 2 else None
+    if team is None:
+        for low, high in itertools.pairwise(bounds):
+            function(table.ctypes.data, low, high, begin, end)
+    else:
+        team.run(address, table.ctypes.data, bounds, begin, end)

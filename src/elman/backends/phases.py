@@ -1,0 +1,224 @@
+"""A step as phases: products that run together, then the equations that use them.
+
+A product needs all units of its operand, so a step is cut where an operand is itself computed:
+one phase for an LSTM, two for a cell whose candidate sees ``r * h``, as many as the equations
+need.  In a phase each sum of products is an ``Accumulator``, which an engine can keep in
+registers; the rest is arithmetic, unit by unit.  Nothing here knows how an engine computes, and
+the adjoint step is cut by the same rule.  ``programs.py`` says where the values lie.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+
+from elman.graph.node import Node, ancestors
+from elman.graph.sizes import Block
+from elman.graph.verify import CONDITIONS
+
+PRODUCTS = frozenset({"block_product", "transposed_product"})
+REDUCTION = "mean"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One product of a sum: a block of a matrix's columns, or its transpose, times an operand."""
+
+    matrix: Node
+    block: Block
+    operand: Node
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """``value`` = start + Σ terms + Σ rest: the terms in one go, the rest afterwards.
+
+    ``start`` is a vector of the cell, or a value in memory that was computed ahead of the loop.
+    """
+
+    value: Node
+    start: Node | None
+    terms: tuple[Term, ...]
+    rest: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Sums of products, then ``values`` (operands first), of which ``stored`` go to memory."""
+
+    accumulators: tuple[Accumulator, ...]
+    values: tuple[Node, ...]
+    stored: tuple[Node, ...]
+
+    @property
+    def reduces(self) -> bool:
+        """Whether a value depends on all units of its row, as a mean does."""
+        return any([value.operation == REDUCTION for value in self.values])
+
+
+def divide(
+    roots: Sequence[Node], given: Container[Node], starts: Container[Node] = ()
+) -> tuple[tuple[Phase, ...], tuple[Node, ...]]:
+    """The phases that compute and store ``roots`` from what is ``given`` in memory.
+
+    Leaves are given too; a value in ``starts`` is one that an accumulator may begin from.  Also
+    returned: values that one phase stores for a later one, operands
+    of products among them, in the order in which they are stored.
+
+    >>> from elman.cells import gru, lstm
+    >>> from elman.passes import hoist
+    >>> [len(phase.accumulators) for phase in divide(hoist(lstm.next_states).roots, ())[0]]
+    [4]
+    >>> phases, between = divide(hoist(gru.next_states).roots, ())
+    >>> [len(phase.accumulators) for phase in phases], len(between)
+    ([1, 2], 1)
+    """
+    return _Division(roots, given, starts).run()
+
+
+class _Division:
+    def __init__(
+        self, roots: Sequence[Node], given: Container[Node], starts: Container[Node]
+    ) -> None:
+        self.given = given
+        self.starts = starts
+        self.roots = tuple(dict.fromkeys(roots))
+        self.nodes = ancestors(self.roots, stop=given)
+        self.sums = self._find_sums()
+        self.operands = dict.fromkeys(
+            [
+                term.operand
+                for total in self.sums.values()
+                for term in total.terms
+                if not self.in_memory(term.operand)
+            ]
+        )
+        self.level = self._find_levels()
+
+    def in_memory(self, node: Node) -> bool:
+        return node in self.given or not node.operands
+
+    def needs(self, node: Node) -> Sequence[Node]:
+        """What the value is computed from when its products are there."""
+        total = self.sums.get(node)
+        return node.operands if total is None else total.rest
+
+    def run(self) -> tuple[tuple[Phase, ...], tuple[Node, ...]]:
+        targets: dict[int, list[Node]] = {}
+        for node in dict.fromkeys([*self.operands, *self.roots]):
+            targets.setdefault(self.level[node], []).append(node)
+        stored: dict[int, list[Node]] = {p: list(found) for p, found in targets.items()}
+        values: dict[int, list[Node]] = {}
+        computed_in: dict[Node, int] = {}
+        carried: list[Node] = []
+        available: set[Node] = set()
+        for phase in sorted(targets):
+            found: dict[Node, None] = {}
+
+            def needs_earlier_sum(node: Node, phase: int = phase) -> bool:
+                """Whether it cannot be computed again without a sum of an earlier phase."""
+                if self.in_memory(node) or node in available:
+                    return False
+                if node in self.sums and computed_in.get(node, phase) < phase:
+                    return True
+                return any([needs_earlier_sum(operand) for operand in self.needs(node)])
+
+            def visit(node: Node, phase: int = phase, found: dict[Node, None] = found) -> None:
+                if node in found or self.in_memory(node) or node in available:
+                    return
+                earlier = computed_in.get(node, phase)
+                is_number = node.operation not in CONDITIONS
+                if earlier < phase and is_number and needs_earlier_sum(node):
+                    stored[earlier].append(node)
+                    carried.append(node)
+                    available.add(node)
+                    return
+                for operand in self.needs(node):
+                    visit(operand)
+                found[node] = None
+
+            for target in targets[phase]:
+                visit(target)
+            values[phase] = list(found)
+            for node in found:
+                computed_in.setdefault(node, phase)
+            available.update(targets[phase])
+        phases = tuple(
+            [
+                Phase(
+                    tuple(
+                        [self.sums[v] for v in values[p] if v in self.sums and computed_in[v] == p]
+                    ),
+                    tuple(values[p]),
+                    tuple(dict.fromkeys(stored[p])),
+                )
+                for p in sorted(targets)
+            ]
+        )
+        return phases, tuple(dict.fromkeys([*self.operands, *carried]))
+
+    def _find_sums(self) -> dict[Node, Accumulator]:
+        inside = [node for node in self.nodes if node not in self.given]
+        uses = Counter([operand for node in inside for operand in node.operands])
+        uses.update(self.roots)
+        absorbed: set[Node] = set()
+        found: dict[Node, Accumulator] = {}
+
+        def terms_of(node: Node) -> Iterable[Node]:
+            for operand in node.operands:
+                alone = uses[operand] == 1 and operand not in self.given
+                if operand.operation == "add" and alone:
+                    absorbed.add(operand)
+                    yield from terms_of(operand)
+                else:
+                    yield operand
+
+        for node in reversed(inside):
+            if node in absorbed:
+                continue
+            if node.operation == "add":
+                mark = set(absorbed)
+                terms = list(terms_of(node))
+                products = [
+                    t
+                    for t in terms
+                    if t.operation in PRODUCTS and uses[t] == 1 and t not in self.given
+                ]
+                if not products:
+                    absorbed = mark  # its inner sums stand for themselves
+                    continue
+                absorbed.update(products)
+                rest = [t for t in terms if t not in products]
+                start = next((t for t in rest if t.operation == "vector" or t in self.starts), None)
+                if start is not None:
+                    rest.remove(start)
+                joined = tuple([part for product in products for part in _terms(product)])
+                found[node] = Accumulator(node, start, joined, tuple(rest))
+            elif node.operation in PRODUCTS:
+                found[node] = Accumulator(node, None, _terms(node), ())
+        self.absorbed = frozenset(absorbed)
+        return found
+
+    def _find_levels(self) -> dict[Node, int]:
+        level: dict[Node, int] = {}
+        for node in self.nodes:
+            if node in self.absorbed and not self.in_memory(node):
+                continue
+            if self.in_memory(node):
+                level[node] = 0
+                continue
+            level[node] = max([level[operand] for operand in self.needs(node)], default=0)
+            if node in self.sums:
+                after = [level[term.operand] + 1 for term in self.sums[node].terms]
+                level[node] = max(level[node], *after)
+        return level
+
+
+def _terms(product: Node) -> tuple[Term, ...]:
+    if product.operation == "block_product":
+        matrix, operand = product.operands
+        return (Term(matrix, product.attribute, operand, transposed=False),)
+    pairs = zip(product.operands[::2], product.operands[1::2], product.attribute, strict=True)
+    return tuple([Term(w, block, g, transposed=True) for w, g, block in pairs])

@@ -1,0 +1,448 @@
+"""Programs: the phases of a cell's step, and where each value lies in memory.
+
+What a native engine compiles.  A program runs over steps; at each it reads and writes rows of
+buffers.  ``Programs`` has those of one cell:
+
+forward     the step, with what backward needs written to ``kept`` or left in histories
+ahead       what needs only the input, for all steps at once, where that pays
+prepare     operands of products that are made from the input only, such as tanh(x)
+backward    the adjoint step; it leaves ``gradients``, one for each row of each matrix
+into_input  dL/dx from those gradients, for all steps at once
+outer       the outer products and sums that are the parameters' gradients
+
+Sizes are still symbols: the numbers come with the compiler (``llvm/``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
+
+from elman.backends.phases import Phase, divide
+from elman.backends.plan import Plan, computed, plan_of
+from elman.graph import Cell
+from elman.graph.node import Node, ancestors, as_node, intern
+from elman.graph.sizes import Block
+from elman.graph.verify import CONDITIONS
+from elman.passes import lower
+from elman.passes.gradient import ParameterKey
+
+INPUT = intern("input", (), None)
+#: dL/dy of a step, which joins what comes from the later steps
+OUTER = intern("adjoint", (), ("y of this step", "hidden"))
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory with rows of one width.
+
+    ``rows``: a row for each ``step`` of each sequence, for each sequence of the ``batch``, or a
+    ``pair`` of the latter, written in turn.  With ``segments`` a row holds that many values, each
+    padded to whole vectors; without, one value, as torch lays it out.
+    """
+
+    name: str
+    rows: Literal["step", "batch", "pair"]
+    segments: int = 0
+    size: Literal["hidden", "input"] = "hidden"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value lies.
+
+    ``shift`` is 0 for the row of the step itself, -1 or 1 for that of the step before or after;
+    where there is none, the row is in ``first``.
+    """
+
+    buffer: Buffer
+    segment: int = 0
+    shift: int = 0
+    first: Buffer | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Phases with the places that they read and write.
+
+    ``direction`` is 1 from the first step on, -1 from the last.  ``lasts``: when a sequence has
+    had its last step, its row is copied from the place to the buffer.  ``width`` is the size of all values, ``hidden`` or ``input``.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    loads: Mapping[Node, Place]
+    stores: Mapping[Node, tuple[Place, ...]]
+    lasts: tuple[tuple[Place, Buffer], ...] = ()
+    direction: Literal[1, -1] = 1
+    width: Literal["hidden", "input"] = "hidden"
+
+    @cached_property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """Every buffer, in the order in which they are passed."""
+        found: dict[Buffer, None] = {}
+        for place in self._places():
+            found.update(dict.fromkeys(filter(None, [place.buffer, place.first])))
+        found.update(dict.fromkeys([buffer for _, buffer in self.lasts]))
+        return tuple(found)
+
+    def _places(self) -> Iterable[Place]:
+        yield from self.loads.values()
+        for places in self.stores.values():
+            yield from places
+        yield from [place for place, _ in self.lasts]
+
+
+@dataclass(frozen=True)
+class Outer:
+    """dW[:, block] = Σ over rows of a segment of ``gradients`` ⊗ the operand."""
+
+    matrix: ParameterKey
+    block: Block
+    segment: int
+    operand: Node
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """All programs of one cell; see the first paragraph of this file."""
+
+    plan: Plan
+
+    @property
+    def cell(self) -> Cell:
+        """The cell whose programs they are."""
+        return self.plan.cell
+
+    # what the programs have in common
+
+    @cached_property
+    def next_states(self) -> tuple[Node, ...]:
+        """The values that the step hands on, in elementary operations."""
+        return lower(self.plan.next_states)
+
+    @cached_property
+    def states(self) -> tuple[Node, ...]:
+        """The leaves that stand for the states."""
+        return tuple([intern("state", (), name) for name in self.cell.states])
+
+    @cached_property
+    def inputs(self) -> tuple[Node, ...]:
+        """The operands of products that are made from the input only, x itself first."""
+        found = [
+            operand
+            for node in ancestors(self.next_states)
+            if node.operation == "block_product"
+            for operand in node.operands[1:]
+            if operand.size == "input"
+        ]
+        return tuple(dict.fromkeys([INPUT, *found]))
+
+    @cached_property
+    def prepared(self) -> dict[Node, Place]:
+        """Where the inputs lie."""
+        return {
+            node: Place(Buffer("x" if node is INPUT else f"x {k}", "step", size="input"))
+            for k, node in enumerate(self.inputs)
+        }
+
+    @cached_property
+    def kept(self) -> tuple[Node, ...]:
+        """The forward values that forward writes for backward.
+
+        Backward uses some forward values directly.  Of those, the states have histories, and
+        whatever can be had from the others by unit-wise operations is computed again: a tanh
+        costs less than a vector to memory and back.
+        """
+        gradient = self.plan.gradient
+        forward = frozenset(ancestors(self.plan.next_states))
+        at_hand = {*self.states, *self.plan.next_states}
+        direct: dict[Node, None] = {}
+        for node in ancestors(gradient.roots):
+            if node not in forward:
+                direct.update(dict.fromkeys([o for o in _numbers(node.operands) if o in forward]))
+        operands = {product.operand for product in gradient.products}
+        direct.update(dict.fromkeys(operands))
+        kept: list[Node] = []
+        for node in [node for node in ancestors(direct) if node in direct]:
+            if node.size in {"input", "matrix"} or not node.operands or node in at_hand:
+                continue
+            free = all([not o.operands or o in at_hand for o in node.operands])
+            if node in operands or not free or node.operation in {"block_product", "layer_norm"}:
+                kept.append(node)
+            at_hand.add(node)
+        return tuple(kept)
+
+    @cached_property
+    def adjoint(self) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+        """dL/d(states), and the gradients to leave for matrices and vectors; elementary."""
+        gradient = self.plan.gradient
+        zero = as_node(0.0)
+        states = [zero if node is None else node for node in gradient.states]
+        left = [product.gradient for product in gradient.products] + [*gradient.vectors.values()]
+        lowered = self._left([*states, *dict.fromkeys(left)])
+        return lowered[: len(states)], tuple(dict.fromkeys(lowered[len(states) :]))
+
+    def _left(self, gradients: Sequence[Node]) -> tuple[Node, ...]:
+        """Gradients of the plan as they are called in ``adjoint``."""
+        seed = self.plan.gradient.seeds[0]
+        return _replaced(lower(gradients), seed, intern("add", (seed, OUTER), None))
+
+    @cached_property
+    def _backward_reads(self) -> frozenset[Node]:
+        found = ancestors([*self.adjoint[0], *self.adjoint[1]], stop=self._given_to_backward)
+        operands = [product.operand for product in self.plan.gradient.products]
+        return frozenset([*found, *operands])
+
+    @cached_property
+    def _given_to_backward(self) -> frozenset[Node]:
+        return frozenset([*lower(self.kept), *self.states, *self.next_states, *self.inputs])
+
+    @cached_property
+    def histories(self) -> tuple[int, ...]:
+        """The states of which backward reads every step; the first is the output, so is there."""
+        return tuple(
+            [
+                k
+                for k, (state, node) in enumerate(zip(self.states, self.next_states, strict=True))
+                if k > 0 and (state in self._backward_reads or node in self._backward_reads)
+            ]
+        )
+
+    def state_place(self, k: int, *, keep: bool) -> Buffer:
+        """Where a state's next value is written."""
+        if k == 0:
+            return Buffer("y", "step")
+        if keep and k in self.histories:
+            return Buffer(f"history {self.cell.states[k]}", "step")
+        return Buffer(f"pair {self.cell.states[k]}", "pair")
+
+    def operand_place(self, node: Node) -> Place:
+        """Where an operand of a product lies when backward has run."""
+        if node in self.prepared:
+            return self.prepared[node]
+        if node in self.states:
+            k = self.states.index(node)
+            first = Buffer(f"first {self.cell.states[k]}", "batch")
+            return Place(self.state_place(k, keep=True), 0, -1, first)
+        kept = lower(self.kept)
+        if node in kept:
+            return Place(self.kept_buffer, kept.index(node))
+        return Place(self.state_place(self.next_states.index(node), keep=True))
+
+    @property
+    def kept_buffer(self) -> Buffer:
+        """Where forward writes for backward."""
+        return Buffer("kept", "step", len(self.kept))
+
+    @property
+    def gradients_buffer(self) -> Buffer:
+        """Where the adjoint step leaves what parameters and input need."""
+        return Buffer("gradients", "step", len(self.adjoint[1]))
+
+    # the programs
+
+    @cached_property
+    def hoisted(self) -> tuple[Node, ...]:
+        """What ``ahead`` computes: all that needs only the input and that others use."""
+        before = set(lower([*computed(self.plan.before)]))
+        before |= {n for n in ancestors(before) if n.operands and n.size == "hidden"}
+        used: dict[Node, None] = {}
+        for node in ancestors(self.next_states):
+            if node not in before:
+                used.update(dict.fromkeys([o for o in _numbers(node.operands) if o in before]))
+        used.update(dict.fromkeys([n for n in self.next_states if n in before]))
+        return tuple([node for node in used if node.size == "hidden"])
+
+    @cached_property
+    def _ahead_places(self) -> dict[Node, Place]:
+        buffer = Buffer("ahead", "step", len(self.hoisted))
+        return {node: Place(buffer, k) for k, node in enumerate(self.hoisted)}
+
+    @cached_property
+    def prepare(self) -> Program | None:
+        """See the first paragraph."""
+        made = [node for node in self.inputs if node is not INPUT]
+        if not made:
+            return None
+        roots = lower(made)
+        phases, _ = divide(roots, ())
+        stores = _gathered([(r, self.prepared[n]) for r, n in zip(roots, made, strict=True)])
+        return Program("prepare", phases, {INPUT: self.prepared[INPUT]}, stores, width="input")
+
+    @cached_property
+    def ahead(self) -> Program:
+        """See the first paragraph."""
+        phases, between = divide(self.hoisted, frozenset(self.inputs))
+        scratch = _between(between)
+        stores = _gathered([*self._ahead_places.items(), *scratch.items()])
+        return _read_only_used("ahead", phases, self.prepared | scratch, stores)
+
+    def forward(self, *, keep: bool, hoisted: bool) -> Program:
+        """The step; ``keep`` for a backward to come, ``hoisted`` after ``ahead``."""
+        kept = tuple(zip(lower(self.kept), self.kept, strict=True)) if keep else ()
+        ahead = self._ahead_places if hoisted else {}
+        given = frozenset([*self.inputs, *ahead])
+        roots = [*self.next_states, *[node for node, _ in kept]]
+        phases, between = divide(roots, given, starts=frozenset(ahead))
+        loads = {**self.prepared, **ahead}
+        stores: list[tuple[Node, Place]] = []
+        lasts = []
+        for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
+            name = self.cell.states[k]
+            buffer = self.state_place(k, keep=keep)
+            loads[leaf] = Place(buffer, 0, -1, Buffer(f"first {name}", "batch"))
+            stores.append((node, Place(buffer)))
+            lasts.append((Place(buffer), Buffer(f"last {name}", "batch")))
+            if node.operands:
+                loads.setdefault(node, Place(buffer))
+        for k, (node, _) in enumerate(kept):
+            place = Place(self.kept_buffer, k)
+            stores.append((node, place))
+            if node not in given:
+                loads[node] = place
+        scratch = _between([node for node in between if node not in loads])
+        stores += scratch.items()
+        return _read_only_used(
+            "forward" + (" keeping" if keep else "") + (" hoisted" if hoisted else ""),
+            phases,
+            loads | scratch,
+            _gathered(stores),
+            tuple(lasts),
+        )
+
+    @cached_property
+    def backward(self) -> Program:
+        """The adjoint step."""
+        dstates, left = self.adjoint
+        given = self._given_to_backward
+        phases, between = divide([*dstates, *left], given)
+        loads: dict[Node, Place] = {**self.prepared}
+        for k, node in enumerate(lower(self.kept)):
+            loads[node] = Place(self.kept_buffer, k)
+        for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
+            buffer = self.state_place(k, keep=True)
+            if buffer.rows == "step":
+                first = Buffer(f"first {self.cell.states[k]}", "batch")
+                loads[leaf] = Place(buffer, 0, -1, first)
+                if node.operands:
+                    loads[node] = Place(buffer)
+        left_places = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
+        stores = list(left_places.items())
+        loads |= {node: place for node, place in left_places.items() if node not in loads}
+        lasts = []
+        for k, name in enumerate(self.cell.states):
+            pair = Buffer(f"d{name}", "pair")
+            carry = Place(pair, 0, 1, Buffer(f"d last {name}", "batch"))
+            loads[self.plan.gradient.seeds[k]] = carry
+            stores.append((dstates[k], Place(pair)))
+            lasts.append((Place(pair), Buffer(f"d first {name}", "batch")))
+        loads[OUTER] = Place(Buffer("dy", "step"))
+        scratch = _between([node for node in between if node not in loads])
+        loads |= scratch
+        stores += scratch.items()
+        return _read_only_used(
+            "backward", phases, loads, _gathered(stores), tuple(lasts), direction=-1
+        )
+
+    @cached_property
+    def into_input(self) -> Program | None:
+        """dL/dx."""
+        if self.plan.gradient.input is None:
+            return None
+        (root,) = self._left([self.plan.gradient.input])
+        left = self.adjoint[1]
+        phases, between = divide([root], frozenset(left))
+        assert not between, "gradients of the input are made from gradients that were left"
+        loads = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
+        loads |= {INPUT: self.prepared[INPUT]}
+        stores = {root: (Place(Buffer("dx", "step", size="input")),)}
+        return _read_only_used("input gradient", phases, loads, stores, width="input")
+
+    @cached_property
+    def outer(self) -> tuple[Outer, ...]:
+        """The outer products that are the gradients of matrices."""
+        segment = {node: k for k, node in enumerate(self.adjoint[1])}
+        products = self.plan.gradient.products
+        nodes = self._left([product.gradient for product in products])
+        operands = [
+            p.operand if p.operand.size == "input" else lower([p.operand])[0] for p in products
+        ]
+        return tuple(
+            [
+                Outer(product.matrix, product.block, segment[node], operand)
+                for product, node, operand in zip(products, nodes, operands, strict=True)
+            ]
+        )
+
+    @cached_property
+    def sums(self) -> tuple[tuple[ParameterKey, int], ...]:
+        """The segments of ``gradients`` whose sums over rows are the gradients of vectors."""
+        segment = {node: k for k, node in enumerate(self.adjoint[1])}
+        vectors = self.plan.gradient.vectors
+        nodes = self._left([*vectors.values()])
+        return tuple([(key, segment[node]) for key, node in zip(vectors, nodes, strict=True)])
+
+
+@lru_cache(maxsize=256)
+def programs_of(text: str) -> Programs:
+    """The programs of the cell with this text (``Cell.text``)."""
+    return Programs(plan_of(text))
+
+
+def _numbers(nodes: Iterable[Node]) -> Iterable[Node]:
+    """The nodes, with what they compare in place of conditions, which memory does not hold."""
+    for node in nodes:
+        if node.operation in CONDITIONS:
+            yield from _numbers(node.operands)
+        else:
+            yield node
+
+
+def _between(nodes: Sequence[Node]) -> dict[Node, Place]:
+    """Places for values that one phase stores for a later one."""
+    buffer = Buffer("between", "batch", len(nodes))
+    return {node: Place(buffer, k) for k, node in enumerate(nodes)}
+
+
+def _gathered(pairs: Iterable[tuple[Node, Place]]) -> dict[Node, tuple[Place, ...]]:
+    found: dict[Node, tuple[Place, ...]] = {}
+    for node, place in pairs:
+        found[node] = (*found.get(node, ()), place)
+    return found
+
+
+def _replaced(roots: Sequence[Node], old: Node, new: Node) -> tuple[Node, ...]:
+    """The same values with one leaf written as another value."""
+    rebuilt: dict[Node, Node] = {old: new}
+    for node in ancestors(roots):
+        if node not in rebuilt:
+            operands = tuple([rebuilt[operand] for operand in node.operands])
+            rebuilt[node] = intern(node.operation, operands, node.attribute)
+    return tuple([rebuilt[root] for root in roots])
+
+
+def _read_only_used(
+    name: str,
+    phases: tuple[Phase, ...],
+    loads: Mapping[Node, Place],
+    stores: Mapping[Node, tuple[Place, ...]],
+    lasts: tuple[tuple[Place, Buffer], ...] = (),
+    direction: Literal[1, -1] = 1,
+    width: Literal["hidden", "input"] = "hidden",
+) -> Program:
+    """A program without the places that no phase reads."""
+    used: set[Node | None] = set()
+    for phase in phases:
+        computed_here = set(phase.values)
+        for total in phase.accumulators:
+            used |= {total.start, *[term.operand for term in total.terms], *total.rest}
+        summed = {total.value for total in phase.accumulators}
+        for value in phase.values:
+            if value not in summed:
+                used |= {o for o in value.operands if o not in computed_here}
+        used |= {value for value in phase.stored if value not in computed_here}
+    kept = {node: place for node, place in loads.items() if node in used}
+    return Program(name, phases, kept, stores, lasts, direction, width)
