@@ -120,6 +120,7 @@ def _(
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     x, states, parameters, lengths, cell, reverse, keep, backend = inputs
+    ctx.set_materialize_grads(False)  # zeros for all that is kept would be large, and unread
     y, kept = output[0], output[1 + len(states) :]
     ctx.save_for_backward(x, *states, *parameters, lengths, y, *kept)
     ctx.counts = (len(states), len(parameters))
@@ -134,8 +135,13 @@ def _backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     parameters, (lengths, y, *kept) = rest[:num_parameters], rest[num_parameters:]
     cell, reverse, keep, backend = ctx.options
     assert keep, "a layer that needs gradients was run without keeping what they need"
+    grad_y = torch.zeros_like(y) if grads[0] is None else grads[0]
+    grad_states = [
+        torch.zeros_like(state) if grad is None else grad
+        for state, grad in zip(states, grads[1 : 1 + num_states], strict=True)
+    ]
     dx, *others = recurrent_backward(
-        grads[0], grads[1 : 1 + num_states], x, states, parameters, lengths, y, kept,
+        grad_y, grad_states, x, states, parameters, lengths, y, kept,
         cell, reverse, *ctx.needed, backend,
     )  # fmt: skip
     need_input, need_parameters = ctx.needed

@@ -24,10 +24,11 @@ from elman.backends.llvm.pack import emit_pack
 from elman.backends.llvm.step import emit_program
 from elman.backends.llvm.target import WIDTH, Target, chosen_target
 from elman.backends.llvm.team import find_team
+from elman.backends.memory import aligned, empty
 from elman.backends.plan import Plan
 from elman.backends.programs import INPUT, Program, Programs, programs_of
-from elman.backends.schedule import Schedule, aligned, all_at_once, make_schedule
-from elman.graph.sizes import Sizes
+from elman.backends.schedule import Schedule, all_at_once, make_schedule
+from elman.graph.sizes import Block, Sizes
 
 SCALARS = {torch.float32: "float", torch.float64: "double"}
 
@@ -89,11 +90,28 @@ class CompiledProgram:
         self.functions[1](table.ctypes.data, 0, 1, 0, 1)
         return packed
 
-    def run(self, schedule: Schedule, packed: Tensor, tensors: Mapping[str, Tensor]) -> None:
-        """Run all steps; ``tensors`` are the buffers by their names."""
+    def run(
+        self,
+        schedule: Schedule,
+        packed: Tensor,
+        tensors: Mapping[str, Tensor],
+        first_step: int = 0,
+        last_step: int | None = None,
+        gradients_from: int = 0,
+    ) -> None:
+        """Run the steps from the first to before the last; ``tensors`` are the buffers by name.
+
+        ``gradients`` begins with the row ``gradients_from``.
+        """
         if schedule.total == 0:
             return
-        buffers = [tensors[buffer.name].data_ptr() for buffer in self.layout.program.buffers]
+        last_step = schedule.time if last_step is None else last_step
+        buffers = []
+        for buffer in self.layout.program.buffers:
+            tensor = tensors[buffer.name]
+            skipped = gradients_from if buffer == self.programs.gradients_buffer else 0
+            before = skipped * self.layout.stride(buffer) * tensor.itemsize
+            buffers.append(tensor.data_ptr() - before)
         step = np.dtype(np.int64).itemsize
         table = np.array(
             [
@@ -105,12 +123,11 @@ class CompiledProgram:
             ],
             np.int64,
         )
-        work = self.work * schedule.total
-        threads = _threads(work, schedule.batch)
+        each = self.work * schedule.total / schedule.time
+        threads = _threads(each * (last_step - first_step), schedule.batch)
         bounds = schedule.shares(threads)
-        time = schedule.time
-        stretch = max(1, int(UNINTERRUPTED * threads * time / work)) if work else time
-        edges = [*range(0, time, stretch), time]
+        stretch = max(1, int(UNINTERRUPTED * threads / each))
+        edges = [*range(first_step, last_step, stretch), last_step]
         turns = list(itertools.pairwise(edges))
         for begin, end in turns if self.layout.program.direction == 1 else turns[::-1]:
             _call(self.functions[0], self.addresses[0], table, bounds, begin, end)
@@ -139,17 +156,41 @@ class CompiledOuter:
         """``outer`` as a function of Python, and its address."""
         return self.kernel.function("outer"), self.kernel.address("outer")
 
+    @cached_property
+    def covers(self) -> bool:
+        """Whether every number of every parameter's gradient is written."""
+        programs = self.outer.programs
+        written = {(o.matrix, o.block) for o in programs.outer}
+        wanted = {
+            ((p.family, p.gate), Block(p.columns[:k], p.columns[k]))
+            for p in programs.cell.parameters
+            for k in range(len(p.columns))
+        }
+        vectors = {(p.family, p.gate) for p in programs.cell.parameters if p.kind == "vector"}
+        return wanted <= written and vectors <= {key for key, _ in programs.sums}
+
     def run(
-        self, schedule: Schedule, tensors: Mapping[str, Tensor], gradients: Sequence[Tensor]
+        self,
+        schedule: Schedule,
+        tensors: Mapping[str, Tensor],
+        gradients: Sequence[Tensor],
+        start: int,
+        stop: int,
+        *,
+        again: bool,
     ) -> None:
-        """Write the gradients, in the order of the cell's parameters."""
+        """Add the part of rows ``start`` to before ``stop`` to the parameters' gradients.
+
+        ``tensors["gradients"]`` begins with row ``start``.  The first part, which is not
+        ``again``, is written over whatever was there.
+        """
         programs = self.outer.programs
         index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
         width = self.outer.layout.width
-        work = 2.0 * schedule.total * width * sum([o.width for o in self.outer.operands])
+        work = 2.0 * (stop - start) * width * sum([o.width for o in self.outer.operands])
         threads = _threads(work, self.outer.tiles)
         scratch = aligned(self.outer.scratch * threads, tensors["gradients"].dtype)
-        table = [tensors["gradients"].data_ptr(), schedule.total, scratch.data_ptr()]
+        table = [tensors["gradients"].data_ptr(), start, stop, again, scratch.data_ptr()]
         previous = None
         for operand in self.outer.operands:
             first = 0
@@ -224,7 +265,7 @@ class Layer:
         found = {}
         for buffer in program.buffers:
             if buffer.rows == "pair":
-                found[buffer.name] = like.new_empty(2 * schedule.batch, self.sizes.hidden)
+                found[buffer.name] = empty((2 * schedule.batch, self.sizes.hidden), like.dtype)
             elif buffer.name == "between":
                 found[buffer.name] = _segmented(
                     schedule.batch, buffer.segments, self.sizes.hidden, like
@@ -240,10 +281,20 @@ def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> Lay
 
 def kept_like(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
     """Tensors like those that ``forward`` keeps, without values."""
+    widths = _kept_widths(plan, states[0].shape[-1], x.dtype)
+    return [x.new_empty(x.shape[0] * x.shape[1], width) for width in widths]
+
+
+def _kept_widths(plan: Plan, hidden: int, dtype: torch.dtype) -> list[int]:
     programs = programs_of(plan.cell.text)
-    rows, hidden = x.shape[0] * x.shape[1], states[0].shape[-1]
-    histories = [x.new_empty(rows, hidden) for _ in programs.histories]
-    return [_segmented(rows, len(programs.kept), hidden, x), *histories]
+    return [_stride(len(programs.kept), hidden, dtype), *[hidden for _ in programs.histories]]
+
+
+def _stride(segments: int, hidden: int, dtype: torch.dtype) -> int:
+    """Numbers in a row of that many padded values."""
+    scalar = SCALARS[dtype]
+    lanes = chosen_target().lanes(scalar)
+    return segmented_stride(segments, hidden, lanes, WIDTH[scalar]) if segments else 0
 
 
 def forward(
@@ -267,8 +318,9 @@ def forward(
     parameters = [p.contiguous() for p in parameters]
     first = [schedule.rows.sort(state).contiguous() for state in states]
     last = [state.clone() for state in first]
-    y = x.new_empty(schedule.total, sizes.hidden)
-    kept = kept_like(plan, x, states) if keep else []
+    y = empty((schedule.total, sizes.hidden), x.dtype)
+    widths = _kept_widths(plan, sizes.hidden, x.dtype) if keep else []
+    kept = [empty((time * batch, width), x.dtype) for width in widths]
     for tensor in kept:  # defined, though nobody reads it: torch compares runs of an operator
         tensor[schedule.total :].zero_()
     tensors = {"x": schedule.rows.flatten(x).contiguous(), "y": y}
@@ -311,35 +363,48 @@ def backward(
     schedule = make_schedule(time, batch, lengths, reverse)
     rows = schedule.rows
     parameters = [p.contiguous() for p in parameters]
-    dstates = [rows.sort(g).contiguous() for g in grad_states]
-    dfirst = [g.clone() for g in dstates]
-    gradients = [torch.zeros_like(p) for p in parameters]
-    dx = torch.zeros_like(x, memory_format=torch.contiguous_format)
-    if schedule.total == 0:
-        return dx, [rows.unsort(g) for g in dfirst], gradients
+    dlast = [rows.sort(g).contiguous() for g in grad_states]
+    dfirst = [g.clone() for g in dlast]
+    total, width = schedule.total, x.shape[-1]
+    new = torch.empty_like if layer.outer.covers and total else torch.zeros_like
+    gradients = [new(p) for p in parameters]
+    dx = empty((total, width), x.dtype) if need_input else x.new_empty(0)
     tensors = {
         "x": rows.flatten(x).contiguous(),
         "y": rows.flatten(y).contiguous(),
         "dy": rows.flatten(grad_y).contiguous(),
         "kept": kept[0],
-        "gradients": _segmented(schedule.total, len(programs.adjoint[1]), layer.sizes.hidden, x),
+        "dx": dx,
     }
     names = [f"history {programs.cell.states[k]}" for k in programs.histories]
     tensors |= dict(zip(names, kept[1:], strict=True))
     for k, name in enumerate(programs.cell.states):
         tensors[f"first {name}"] = rows.sort(states[k]).contiguous()
-        tensors[f"d last {name}"], tensors[f"d first {name}"] = dstates[k], dfirst[k]
+        tensors[f"d last {name}"], tensors[f"d first {name}"] = dlast[k], dfirst[k]
     _prepare(layer, schedule, parameters, tensors)
     compiled = layer.backward
     tensors |= layer.scratch(compiled.layout.program, schedule, x)
-    compiled.run(schedule, compiled.pack(parameters, x.dtype), tensors)
-    if need_parameters:
-        layer.outer.run(schedule, tensors, gradients)
-    if layer.into_input is not None and need_input:
-        tensors["dx"] = dx if rows.index is None else x.new_empty(schedule.total, x.shape[-1])
-        tensors["dx"] = tensors["dx"].view(schedule.total, x.shape[-1])
-        _run_all(layer.into_input, layer, schedule, parameters, tensors)
-        dx = rows.unflatten(tensors["dx"])
+    packed = compiled.pack(parameters, x.dtype)
+    into_input = layer.into_input if need_input else None
+    packed_input = None if into_input is None else into_input.pack(parameters, x.dtype)
+    segments = len(programs.adjoint[1])
+    stretches = schedule.stretches(_stride(segments, layer.sizes.hidden, x.dtype), x.dtype.itemsize)
+    longest = max([stop - start for _, _, start, stop in stretches], default=0)
+    room = _segmented(longest, segments, layer.sizes.hidden, x)
+    for begin, end, start, stop in reversed(stretches):
+        # a stretch's gradients are used while they are near the processor, then written over
+        tensors["gradients"] = room
+        compiled.run(schedule, packed, tensors, begin, end, start)
+        if need_parameters:
+            layer.outer.run(schedule, tensors, gradients, start, stop, again=end < time)
+        if into_input is not None and packed_input is not None:
+            into_input.run(
+                all_at_once(stop - start),
+                packed_input,
+                {**tensors, "dx": dx[start:stop], "x": tensors["x"][start:stop]},
+            )
+    if need_input:
+        dx = rows.unflatten(dx) if layer.into_input is not None else torch.zeros_like(x)
     return dx, [rows.unsort(g) for g in dfirst], gradients
 
 
@@ -350,10 +415,7 @@ def _layer(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> Layer:
 
 def _segmented(rows: int, segments: int, hidden: int, like: Tensor) -> Tensor:
     """Memory for rows of that many padded values."""
-    scalar = SCALARS[like.dtype]
-    lanes = chosen_target().lanes(scalar)
-    stride = segmented_stride(segments, hidden, lanes, WIDTH[scalar]) if segments else 0
-    return like.new_empty(rows, stride)
+    return empty((rows, _stride(segments, hidden, like.dtype)), like.dtype)
 
 
 def _prepare(
@@ -364,7 +426,7 @@ def _prepare(
         return
     for node, place in layer.programs.prepared.items():
         if node is not INPUT:
-            tensors[place.buffer.name] = torch.empty_like(tensors["x"])
+            tensors[place.buffer.name] = empty(tuple(tensors["x"].shape), tensors["x"].dtype)
     _run_all(layer.prepare, layer, schedule, parameters, tensors)
 
 

@@ -68,7 +68,8 @@ class Program:
     """Phases with the places that they read and write.
 
     ``direction`` is 1 from the first step on, -1 from the last.  ``lasts``: when a sequence has
-    had its last step, its row is copied from the place to the buffer.  ``width`` is the size of all values, ``hidden`` or ``input``.
+    had its last step, its row is copied from the place to the buffer.  ``width`` is the size of
+    all values, ``hidden`` or ``input``.
     """
 
     name: str

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from elman.backends.reference import Rows, rows_of
+
+#: gradients of about so many bytes are made and used before the next
+STRETCH_BYTES = 1 << 24
 
 Whole = NDArray[np.int64]
 
@@ -66,6 +68,24 @@ class Schedule:
         inner = [int(np.argmin(np.abs(reached - w))) for w in wanted]
         return [0, *sorted(inner), self.batch]
 
+    def stretches(self, width: int, bytes_each: int) -> list[tuple[int, int, int, int]]:
+        """The steps cut into stretches, of whose rows a buffer that wide fits a cache.
+
+        Each is (first step, step after the last, first row, row after the last).
+        """
+        found = []
+        begin = 0
+        ends = np.cumsum(self.counts[1:-1])
+        rows = STRETCH_BYTES // max(1, width * bytes_each)
+        while begin < self.time:
+            done = int(ends[begin - 1]) if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, done + rows, "right")))
+            first = self.offsets[[begin + 1, end]]  # rows of a reversed batch run backwards
+            start = int(first.min())
+            found.append((begin, end, start, start + int(ends[end - 1]) - done))
+            begin = end
+        return found
+
 
 def make_schedule(time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Schedule:
     """The schedule of a batch; ``lengths`` as for the operator of ``autograd.py``."""
@@ -93,11 +113,3 @@ def _whole(time: int, batch: int, reverse: bool) -> Schedule:
 def all_at_once(total: int) -> Schedule:
     """Rows without time: one step with all of them."""
     return _whole(1, total, False)
-
-
-def aligned(count: int, dtype: torch.dtype) -> Tensor:
-    """Uninitialised numbers that begin where a cache line does."""
-    width = 64 // dtype.itemsize
-    found = torch.empty(count + width, dtype=dtype)
-    first = -(found.data_ptr() // dtype.itemsize) % width
-    return found[first : first + count]

@@ -5,7 +5,8 @@ thread.  Rows are taken a chunk at a time; a chunk of an operand is packed into 
 vectors, and tiles of a gradient's units × a panel stay in registers over the chunk.  Sums over a
 chunk are added to what earlier chunks gave, which is also the more exact order.  The table holds:
 
-    0 gradients   1 number of rows   2 scratch, a part for each share
+    0 gradients   1, 2 the first row and the one after the last   3 whether to add to what is there
+    4 scratch, a part for each share
     then for each operand its rows, where those without a row before them begin, and, for each
     row, which it is (below 0: counted from there, -1 the first)
     then for each outer product the gradient it writes, then for each sum likewise
@@ -25,7 +26,7 @@ from elman.graph.node import Node
 from elman.graph.sizes import Sizes
 
 CHUNK = 192
-FIRST_OPERAND = 3
+FIRST_OPERAND = 5
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class _Outer:
             address = b.set(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
             return b.set(f"load {kind}, ptr {address}, align 8")
 
-        gradients, count, scratch = word(0, "ptr"), word(1, "i64"), word(2, "ptr")
+        gradients, start, stop = word(0, "ptr"), word(1, "i64"), word(2, "i64")
+        further, scratch = word(3, "i64"), word(4, "ptr")
         scratch = b.at(scratch, b.whole_number("mul", "%share", outer.scratch))
         operands = [
             [word(FIRST_OPERAND + 3 * k + j, "ptr") for j in range(3)]
@@ -128,11 +130,12 @@ class _Outer:
         ]
         outputs = FIRST_OPERAND + 3 * len(operands)
         sums = outputs + len(outer.programs.outer)
-        with b.loop(0, count, CHUNK) as first:
-            left = b.whole_number("sub", count, first)
+        with b.loop(start, stop, CHUNK) as first:
+            left = b.whole_number("sub", stop, first)
             rows = b.choose(b.whole_compare("slt", left, CHUNK), "i64", left, CHUNK)
-            again = b.whole_compare("sgt", first, 0)
-            chunk = b.at(gradients, b.whole_number("mul", first, self.stride))
+            done = b.whole_number("sub", first, start)
+            again = b.whole_compare("sgt", b.whole_number("add", done, further), 0)
+            chunk = b.at(gradients, b.whole_number("mul", done, self.stride))
             for operand, pointers in zip(outer.operands, operands, strict=True):
                 self._operand(
                     b, operand, pointers, first, rows, again, chunk, scratch, word, outputs

@@ -1,0 +1,110 @@
+"""Memory for rows of many steps: large blocks that are used again when their tensor is gone.
+
+The first touch of a page of fresh memory costs as much as some hundred products, and a C library
+gives large blocks back to the system at once; a layer's training step would touch thousands of
+new pages each time.  Blocks here stay mapped, in large pages where the system has them, until a
+tensor's last owner lets go of it; then the next tensor of about that size has them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import weakref
+from collections import OrderedDict
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: smaller tensors are torch's own affair
+SMALLEST = 1 << 18
+#: unused bytes that are kept mapped at most
+LARGEST_IDLE = 1 << 29
+_LINE = 64
+_PAGE = 1 << 12
+
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.bfloat16: np.int16}
+
+
+class _Loan(np.ndarray):
+    """An array whose end returns its block; arrays themselves cannot be watched."""
+
+
+class Pool:
+    """Blocks by their size; safe among threads.
+
+    >>> pool = Pool()
+    >>> first = pool.empty(1 << 20, torch.float32)
+    >>> address = first.data_ptr()
+    >>> del first
+    >>> pool.empty(1 << 20, torch.float32).data_ptr() == address
+    True
+    """
+
+    def __init__(self) -> None:
+        self._idle: OrderedDict[int, tuple[int, mmap.mmap]] = OrderedDict()
+        self._idle_bytes = 0
+        self._made = 0
+        # a block may come back while another is taken, by the same thread
+        self._lock = threading.RLock()
+
+    def empty(self, count: int, dtype: torch.dtype) -> Tensor:
+        """Uninitialised numbers that begin where a cache line does."""
+        needed = _rounded(count * dtype.itemsize + _PAGE)
+        block = self._take(needed)
+        # blocks begin with a page; tensors that did too would share the same few sets of a cache
+        start = (id(block) // _LINE * 5) % (_PAGE // _LINE) * _LINE
+        array = np.frombuffer(block, _NUMPY[dtype], count, start).view(_Loan)
+        weakref.finalize(array, self._give_back, needed, block).atexit = False
+        tensor = torch.from_numpy(array)
+        return tensor.view(dtype) if dtype is torch.bfloat16 else tensor
+
+    def _take(self, needed: int) -> mmap.mmap:
+        with self._lock:
+            for key, (size, block) in reversed(self._idle.items()):
+                if size == needed:
+                    del self._idle[key]
+                    self._idle_bytes -= size
+                    return block
+        block = mmap.mmap(-1, needed)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            block.madvise(mmap.MADV_HUGEPAGE)
+        return block
+
+    def _give_back(self, size: int, block: mmap.mmap) -> None:
+        with self._lock:
+            self._made += 1
+            self._idle[self._made] = (size, block)
+            self._idle_bytes += size
+            while self._idle_bytes > LARGEST_IDLE:
+                _, (oldest, _) = self._idle.popitem(last=False)
+                self._idle_bytes -= oldest
+
+
+def _rounded(size: int) -> int:
+    """Up to the next of four sizes between powers of two, so that like sizes share blocks."""
+    step = max(_PAGE, 1 << max(0, size.bit_length() - 3))
+    return -(-size // step) * step
+
+
+POOL = Pool()
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor."""
+    count = prod(shape)
+    if count * dtype.itemsize < SMALLEST:
+        return torch.empty(shape, dtype=dtype)
+    return POOL.empty(count, dtype).view(shape)
+
+
+def aligned(count: int, dtype: torch.dtype) -> Tensor:
+    """Uninitialised numbers that begin where a cache line does."""
+    if count * dtype.itemsize >= SMALLEST:
+        return POOL.empty(count, dtype)
+    width = _LINE // dtype.itemsize
+    found = torch.empty(count + width, dtype=dtype)
+    first = -(found.data_ptr() // dtype.itemsize) % width
+    return found[first : first + count]
