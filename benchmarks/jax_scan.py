@@ -1,9 +1,10 @@
 """JAX's scan as a rival, in a process of its own: its threads and torch's disturb each other.
 
-    python benchmarks/jax_scan.py CELL TIME BATCH INPUT HIDDEN THREADS SECONDS
+    python benchmarks/jax_scan.py THREADS '[["lstm", [35, 20, 200, 200], 1.0], ...]'
 
 runs the fair loop's step under ``jax.lax.scan``, compiled with its gradient, beside Elman's
-layer, and prints the results as one line of JSON.  ``engine.py`` starts it.
+layer, for each cell at its time, batch, input and hidden size, so many seconds.  It prints the
+results as one line of JSON.  ``engine.py`` starts it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from elman.graph.ops import LAYER_NORM_EPSILON
 
 
 def bind_to(threads: int) -> None:
-    """Let XLA, which asks for the processor cores of the process, see so many; before its import."""
+    """Before JAX is imported: XLA takes as many threads as the process may use cores."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     if threads == 1:
         os.environ["XLA_FLAGS"] = (
@@ -127,7 +128,6 @@ def measure(cell: str, sizes: Sequence[int], threads: int, seconds: float) -> di
 
 
 if __name__ == "__main__":
-    name, *numbers, count, share = sys.argv[1:]
-    bind_to(int(count))
-    record = measure(name, [int(number) for number in numbers], int(count), float(share))
-    print(json.dumps(record))
+    count, wanted = int(sys.argv[1]), json.loads(sys.argv[2])
+    bind_to(count)
+    print(json.dumps([measure(name, sizes, count, share) for name, sizes, share in wanted]))

@@ -36,9 +36,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a target stands after its values."""
+    """How a target stands after its values on so many threads."""
 
     target: Target
+    threads: int
     values: int
     worst: float
     mean: float
@@ -90,7 +91,7 @@ def verdict(value: float, bound: Bound, at_most: bool = False) -> Verdict:
     return "met"
 
 
-def summarise(target: Target, values: Sequence[float]) -> Summary:
+def summarise(target: Target, threads: int, values: Sequence[float]) -> Summary:
     """How a target stands: met when every value and the mean reach what is required."""
     worst = max(values) if target.at_most else min(values)
     mean = geometric_mean(values)
@@ -102,4 +103,4 @@ def summarise(target: Target, values: Sequence[float]) -> Summary:
         if part and (part == "missed" or bound.hoped is not None)
     ] or [part for part in parts if part]
     order: Sequence[Verdict] = ("missed", "met", "hoped for")
-    return Summary(target, len(values), worst, mean, min(asked, key=order.index))
+    return Summary(target, threads, len(values), worst, mean, min(asked, key=order.index))

@@ -26,12 +26,14 @@ class Contestant:
     """What can run: ``forward`` gives y from x, ``leaves`` are what it learns.
 
     ``from_parameters`` makes the leaves from the cell's parameters by key; differentiable.
+    One that is not ``comparable`` computes other equations of the same size.
     """
 
     name: str
     leaves: Sequence[Tensor]
     forward: Callable[[Tensor], Tensor]
     from_parameters: Callable[[Parameters], Sequence[Tensor]]
+    comparable: bool = True
 
     def inference(self, x: Tensor) -> Callable[[], object]:
         """One run without gradients."""
@@ -62,7 +64,9 @@ class Contestant:
         """y, and the gradients of x and of the cell's parameters, by name."""
         inputs = x.clone().requires_grad_()
         y = self.forward(inputs)
-        dx, *of_leaves = torch.autograd.grad(y, [inputs, *self.leaves], grad_y)
+        dx, *of_leaves = torch.autograd.grad(
+            y, [inputs, *self.leaves], grad_y, materialize_grads=True
+        )
         return {"y": y.detach(), "dx": dx} | self.to_parameters(parameters, of_leaves)
 
     def to_parameters(
@@ -74,7 +78,10 @@ class Contestant:
         # torch.nn's second bias is zero whatever the cell's parameters are
         pairs = [(leaf, g) for leaf, g in zip(leaves, of_leaves, strict=True) if leaf.requires_grad]
         found = torch.autograd.grad(
-            [leaf for leaf, _ in pairs], list(made.values()), [g for _, g in pairs]
+            [leaf for leaf, _ in pairs],
+            list(made.values()),
+            [g for _, g in pairs],
+            materialize_grads=True,
         )
         return dict(zip(made, found, strict=True))
 

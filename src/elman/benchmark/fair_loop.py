@@ -160,7 +160,7 @@ class _Writer:
     def write(self) -> FairLoop:
         pieces = self._hoist_products_with_x()
         hoisted = len(self.leaves)
-        results = [self._value(root) for root in self.roots]
+        results = [self._row(root) for root in self.roots]
         reads_input = self.reads_input or not pieces
         arguments = [piece.name for piece in pieces] + ["x"] * reads_input
         arguments += [f"s_{state}" for state in self.cell.states]
@@ -175,6 +175,12 @@ class _Writer:
             pieces=tuple([len(piece.gates) for piece in pieces]),
             reads_input=reads_input,
         )
+
+    def _row(self, root: Node) -> str:
+        """A value for each row, which one that is made of parameters alone has not by itself."""
+        value = self._value(root)
+        varies = any([node.operation in {"input", "state"} for node in ancestors([root])])
+        return value if varies else f"({value} + 0.0 * s_{self.cell.states[0]})"
 
     def _find_gates(self) -> dict[Node, _Gate]:
         gates: dict[Node, _Gate] = {}
@@ -322,7 +328,7 @@ class _Writer:
         for gate in gates:
             while gate.waiting[0] is not operand:
                 self._add_products(gate.waiting[0])
-        vector = self._value(operand)
+        vector = self._row(operand)
         if not vector.isidentifier():
             vector = self.names[operand] = self._named(vector)
         for buffer in dict.fromkeys([b for g in gates if (b := self.buffers.get(g)) is not None]):
