@@ -33,7 +33,7 @@ from elman.benchmark import (
     torch_layer,
 )
 from elman.benchmark.contest import TOLERANCE, Work, difference, torch_threads
-from elman.benchmark.contestants import parameters_of
+from elman.benchmark.contestants import parameters_of, torch_module
 from elman.benchmark.timing import clock_for
 from elman.cells import CATALOGUE
 from onnx_session import Session, onnx_node
@@ -115,14 +115,8 @@ def _contest(name: str, shape: Shape, threads: int, work: Work, seconds: float) 
 
 def _torch_gru(shape: Shape) -> Contestant:
     """torch.nn.GRU as the rival of the GRU whose reset gate comes before the product."""
-    module = torch.nn.GRU(shape.input, shape.hidden)
-    return Contestant(
-        "torch.nn.GRU (other equations)",
-        list(module.parameters()),
-        lambda x: module(x)[0],
-        lambda parameters: [],
-        comparable=False,
-    )
+    module = torch_module(torch.nn.GRU(shape.input, shape.hidden))
+    return replace(module, name=f"{module.name} (other equations)", comparable=False)
 
 
 def _target(result: Result) -> str:
@@ -234,11 +228,11 @@ def _ragged(name: str, shape: Shape, threads: int, work: Work, seconds: float) -
 
     padded = elman_layer(layer)
     ours = replace(padded, forward=lambda x: layer(x, lengths=lengths)[0])
-    theirs = Contestant("packed", list(module.parameters()), packed, lambda parameters: [])
+    theirs = replace(torch_module(module), forward=packed)
     x = torch.randn(shape.time, shape.batch, shape.input)
     what = f"{name} {work}, ragged"
     runs = {"Elman": ours, "Elman, padded": padded, f"torch.nn.{module.mode}, packed": theirs}
-    apart = difference(ours.values(x), theirs.values(x))
+    apart = difference(*[_outcome(one, x, work, layer) for one in (ours, theirs)])
     if apart > TOLERANCE:
         return [_wrong("ragged", what, shape, threads, theirs.name, "ragged", apart)]
     times = _times(runs, x, work, threads, seconds)
@@ -281,7 +275,10 @@ def _own(shape: Shape, threads: int, work: Work, seconds: float) -> list[Row]:
     x = torch.randn(shape.time, shape.batch, shape.input)
     runs = {"Elman": elman_layer(mine), "the catalogue's": elman_layer(layer)}
     what = f"a user's lstm, {work}"
-    apart = difference(runs["Elman"].values(x), runs["the catalogue's"].values(x))
+    found = _outcome(runs["Elman"], x, work, mine)
+    expected = _outcome(runs["the catalogue's"], x, work, layer)
+    # the parameters have other names in the same order
+    apart = difference(expected, dict(zip(expected, found.values(), strict=True)))
     if apart > TOLERANCE:
         return [_wrong("own", what, shape, threads, "the catalogue's", "own cell", apart)]
     ours, theirs = _times(runs, x, work, threads, seconds).values()
@@ -339,9 +336,9 @@ def _bfloat16(
     title = {_converted: "to(bfloat16)", _autocast: "autocast"}[way]
     what = f"lstm {work}, {title}"
     try:
-        ours, theirs = way(full, layer), way(full, module)
-        expected = full.values(x)
-        apart = max([difference(expected, one.values(x)) for one in (ours, theirs)])
+        ours, theirs = way(full, layer), way(torch_module(module), module)
+        expected = _outcome(full, x, work, layer)
+        apart = max([difference(expected, _outcome(m, x, work, layer)) for m in (ours, theirs)])
         if apart > BFLOAT16_TOLERANCE:
             return [_wrong("bf16", what, shape, threads, "float32", "bf16 own", apart)]
         runs = {"Elman": ours, "Elman, float32": full, "torch.nn.LSTM, bfloat16": theirs}
@@ -371,7 +368,7 @@ def _autocast(full: Contestant, module: torch.nn.Module) -> Contestant:
         with torch.autocast("cpu", torch.bfloat16):
             return module(x)[0]
 
-    return replace(full, name="autocast", leaves=list(module.parameters()), forward=forward)
+    return replace(full, name="autocast", forward=forward)
 
 
 #: the sections by name, in the order in which they run
@@ -424,6 +421,14 @@ def _child(script: str, *arguments: object, environment: dict[str, str] | None =
         lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
         raise Skipped(f"{script} failed: {lines[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def _outcome(one: Contestant, x: Tensor, work: Work, layer: Recurrent) -> dict[str, Tensor]:
+    """What must agree: y, and in training the gradients of x and of the layer's parameters."""
+    if work == "inference":
+        return one.values(x)
+    grad_y = torch.ones(*x.shape[:2], layer.hidden_size)
+    return one.gradients(x, grad_y, parameters_of(layer))
 
 
 def _times(

@@ -99,14 +99,23 @@ def elman_layer(layer: Recurrent) -> Contestant:
 def torch_layer(layer: Recurrent) -> Contestant | None:
     """torch.nn's layer with the same weights; ``None`` where torch.nn has no such cell."""
     try:
-        theirs = to_torch(layer)
+        return torch_module(to_torch(layer))
     except OptionError:
         return None
+
+
+def torch_module(module: nn.RNNBase) -> Contestant:
+    """A layer of torch.nn, of one direction."""
+
+    def from_parameters(parameters: Parameters) -> list[Tensor]:
+        made = torch_parameters(module.mode, parameters, module.hidden_size)
+        return made if module.bias else made[:2]
+
     return Contestant(
-        f"torch.nn.{theirs.mode.partition('_')[0]}",
-        list(theirs.parameters()),
-        lambda x: theirs(x)[0],
-        lambda parameters: torch_leaves(theirs, parameters),
+        f"torch.nn.{module.mode.partition('_')[0]}",
+        list(module.parameters()),
+        lambda x: module(x)[0],
+        from_parameters,
     )
 
 
@@ -133,9 +142,3 @@ def parameters_of(layer: Recurrent) -> dict[str, nn.Parameter]:
     """The parameters of a layer in one direction by the cell's keys, in the cell's order."""
     found = dict(layer.named_parameters())
     return {p.key: found[f"layers.0.0.{p.key}"] for p in layer.cell.parameters}
-
-
-def torch_leaves(module: nn.RNNBase, parameters: Parameters) -> list[Tensor]:
-    """torch.nn's parameters from the cell's by key; differentiable."""
-    made = torch_parameters(module.mode, parameters, module.hidden_size)
-    return made if module.bias else made[:2]
