@@ -24,7 +24,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: a ratio, or milliseconds where its target says so.
+    """One figure: a ratio, or what ``unit`` says.
 
     ``value`` comes from medians and ``tenth`` from 10th percentiles; ``None`` where Elman and
     the rival computed different values, which counts as missed.
@@ -41,6 +41,7 @@ class Row:
     ours: Timing | None = None
     theirs: Timing | None = None
     note: str = ""
+    unit: str = "×"
 
     @property
     def bound(self) -> Bound:
@@ -106,14 +107,13 @@ def print_section(console: Console, section: str, rows: Sequence[Row]) -> None:
     table.add_column("rival", no_wrap=True)
     table.add_column("")
     for row in rows:
-        unit = TARGETS[row.target].unit if row.target else "×"
         table.add_row(
             row.what,
             row.shape,
             str(row.threads),
             _milliseconds(row.ours),
             _milliseconds(row.theirs),
-            "" if row.value is None else f"{_number(row.value)} {unit}",
+            "" if row.value is None else f"{_number(row.value)} {row.unit}",
             _number(row.tenth),
             _number(row.bound.required),
             _number(row.bound.hoped),
@@ -178,8 +178,8 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
     lines: dict[str, list[Row]] = {}
     for row in rows:
         # a time, and a ratio that should be small, have no place on this axis
-        axis = not row.target or not TARGETS[row.target].at_most
-        if row.value is not None and axis and row.ours is not None:
+        small = bool(row.target) and TARGETS[row.target].at_most
+        if row.value is not None and row.unit == "×" and not small:
             lines.setdefault(f"{row.what}, {row.rival}", []).append(row)
     if not lines:
         return

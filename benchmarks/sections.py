@@ -304,11 +304,14 @@ def _compiling(wanted: Sequence[tuple[str, Shape, Work]], seconds: float) -> lis
         for (name, shape, work), record in zip(wanted, records, strict=True):
             more = record["first"] - record["later"]
             # the targets are for one kernel; training has several
-            target, note = (kind, "") if work == "inference" else ("", "ms, several kernels")
+            target, note = (kind, "") if work == "inference" else ("", "several kernels")
             what = f"{name} {work}, {kind}"
             rows.append(
-                Row("compile", what, str(shape), 1, "a later call", more, target=target, note=note)
-            )
+                Row(
+                    "compile", what, str(shape), 1, "a later call", more,
+                    target=target, note=note, unit="ms",
+                )
+            )  # fmt: skip
     return rows
 
 
