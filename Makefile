@@ -47,7 +47,7 @@ docs: .venv/docs
 	@echo "site/index.html"
 
 bench: .venv/dev
-	$(BIN)/python benchmarks/layers.py
+	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/engine.py
 
 clean:
 	rm -rf .venv site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -17,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 import elman
+from elman.benchmark import machine
 from elman.files import write_whole
 from elman.tasks import Data, train
 from elman.tasks.task import Task
@@ -82,22 +80,6 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> dict
     }
     write_whole(saved, json.dumps(figures))
     return figures
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = ""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":")[1].strip() if names else ""
-    return {
-        "processor": model or platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "elman": elman.__version__,
-    }
 
 
 def _print(

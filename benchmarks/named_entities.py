@@ -9,10 +9,9 @@ conditional random field, and the one-to-one baseline that sees two words on eit
 
 from pathlib import Path
 
+from elman.tasks import ner
 from job_figures import Configuration, measure
 from real_data import GLOVE, broad_twitter, wnut17
-
-from elman.tasks import ner
 
 DATA = Path("runs") / "data"
 BTC, WNUT = broad_twitter(DATA), wnut17(DATA)

@@ -8,10 +8,9 @@ vectors of 50 numbers, and the one-to-one baseline, a bag of words, both ways.
 
 from pathlib import Path
 
+from elman.tasks import sentiment
 from job_figures import Configuration, measure
 from real_data import GLOVE, sentence_polarity
-
-from elman.tasks import sentiment
 
 DATA = sentence_polarity(Path("runs") / "data")
 TITLE = "sentence polarity (Pang and Lee 2005)"

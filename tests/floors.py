@@ -22,6 +22,7 @@ FLOORS = {
     "data": 7,
     "training": 7,
     "diagnose": 7,
+    "benchmark": 8,
     "export": 8,
     "shipped": 8,
     "tasks": 9,

@@ -1,6 +1,6 @@
 """The command line: one command for each verb, made from the jobs' options.
 
-    elman demo | new | check | train | evaluate | predict | cells
+    elman demo | new | check | train | evaluate | predict | cells | benchmark
 
 Answers go to standard output, everything else to standard error.  Whatever a user can put right
 ends with one sentence and the exit status 1; a mistake on the command line itself with 2.
@@ -249,6 +249,38 @@ def cells(
     if name not in catalogue:
         raise OptionError(f'there is no cell "{name}"; there are {", ".join(catalogue)}.')
     print(catalogue[name].latex() if latex else catalogue[name])
+
+
+@app.command(epilog="Example: elman benchmark --cell gru")
+def benchmark(
+    cell: Annotated[
+        str, typer.Option(help="A cell of the catalogue, or FILE.py:NAME for one of your own.")
+    ] = "lstm",
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(help="How many threads; may be given again. Else 1, and all there are."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How fast a layer is on this machine, beside torch.nn and a loop over time."""
+    from elman.benchmark.machine import sentence, thread_counts
+    from elman.benchmark.short import row, short_benchmark, table
+    from elman.tasks.train import find_cell
+
+    counts = threads or thread_counts()
+    if min(counts) < 1:
+        raise OptionError(f"--threads: {min(counts)} threads cannot run; give 1 or more.")
+    shown = table()
+    progress = Console(stderr=True, highlight=False)
+    with progress.status("measuring for about half a minute ..."):
+        report = short_benchmark(find_cell(cell), counts, tell=lambda r: shown.add_row(*row(r)))
+    if as_json:
+        print(json.dumps(report.record()))
+    else:
+        console = _console()
+        console.print(shown)
+        console.print(report.engine, soft_wrap=True)
+        console.print(sentence(report.machine), soft_wrap=True)
 
 
 def _train_command(job: str) -> Callable[..., None]:

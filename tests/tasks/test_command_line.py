@@ -215,3 +215,33 @@ def test_the_module_runs_as_a_program():
         [sys.executable, "-m", "elman.cli", "cells", "rnn"], capture_output=True, text=True
     )
     assert done.stdout.strip() == "a' = tanh(W.a · [a, x] + b.a)"
+
+
+def test_benchmark_prints_figures_and_json(command, monkeypatch):
+    from elman.benchmark import Shape, short
+
+    one = [Shape(3, 2, 4, 5)]
+    measure = short.short_benchmark
+    monkeypatch.setattr(
+        short, "short_benchmark", lambda *a, **k: measure(*a, **k, shapes=one, seconds=0.0)
+    )
+    status, out, _ = command("benchmark", "--threads", 1)
+    assert status == 0
+    assert "torch.nn.LSTM" in out
+    assert "Recurrent(lstm): " in out, "it says which engine ran"
+    status, out, _ = command("benchmark", "--cell", "gru", "--threads", 1, "--json")
+    assert status == 0
+    assert {r["rival"] for r in json.loads(out)["results"]} == {"eager loop"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--threads", 0], "0 threads cannot run"),
+        (["--cell", "lstn"], "lstn"),
+    ],
+)
+def test_benchmark_refuses_what_cannot_be(command, arguments, sentence):
+    status, out, err = command("benchmark", *arguments)
+    assert (status, out) == (1, "")
+    assert sentence in err

@@ -1,0 +1,106 @@
+"""What the engine's speed is held to: a row for each target, and whether it is met.
+
+A ratio says how many times as long as Elman the rival takes; the targets of time are
+milliseconds.  How the values come about is in ``engine.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from elman.benchmark import geometric_mean
+
+Verdict = Literal["missed", "met", "hoped for", ""]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What every value must reach, and what it is hoped to; ``None`` where nothing is asked."""
+
+    required: float | None = None
+    hoped: float | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A row of the table: bounds for each value, and for the geometric mean of all of them."""
+
+    title: str
+    each: Bound
+    mean: Bound = Bound()
+    at_most: bool = False
+    unit: str = "×"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a target stands after its values on so many threads."""
+
+    target: Target
+    threads: int
+    values: int
+    worst: float
+    mean: float
+    verdict: Verdict
+
+
+TARGETS = {
+    "lstm training": Target("LSTM training, torch.nn.LSTM", Bound(1.0), Bound(1.10, 1.2)),
+    "lstm inference": Target("LSTM inference, torch.nn.LSTM", Bound(1.10, 1.25)),
+    "gru training": Target("GRU training, torch.nn.GRU, batch 16 and more", Bound(1.3, 1.8)),
+    "gru inference": Target("GRU inference, torch.nn.GRU, batch 16 and more", Bound(1.4, 2.0)),
+    "gru training, batch 1": Target("GRU training, torch.nn.GRU, batch 1", Bound(10, 14)),
+    "any cell": Target(
+        "any cell's training, eager loop, batch 16 and more", Bound(), Bound(1.8, 2.2)
+    ),
+    "any cell, batch 1": Target("any cell's training, eager loop, batch 1", Bound(12, 16)),
+    "jax": Target("training, JAX's scan", Bound(1.1), Bound(1.4, 1.7)),
+    "onnx lstm": Target("LSTM inference, ONNX Runtime", Bound(1.0, 1.1)),
+    "onnx gru": Target("GRU inference, ONNX Runtime", Bound(1.1, 1.25)),
+    "step 64": Target("one step, ONNX Runtime, hidden 64", Bound(4, 6)),
+    "step 128": Target("one step, ONNX Runtime, hidden 128", Bound(2.5, 3.3)),
+    "step 256": Target("one step, ONNX Runtime, hidden 256", Bound(1.6, 1.8)),
+    "step 512": Target("one step, ONNX Runtime, hidden 512", Bound(1.25, 1.4)),
+    "ragged": Target(
+        "ragged batch, its padded time × its share of valid steps", Bound(1.1), at_most=True
+    ),
+    # one kernel timed twice differs by a few hundredths
+    "own cell": Target("a user's own cell, the catalogue's", Bound(0.95)),
+    "compile": Target("the first call of a new kernel", Bound(300, 100), at_most=True, unit="ms"),
+    "load": Target("the first call of a kernel in the cache", Bound(5), at_most=True, unit="ms"),
+    "bf16 own": Target("bfloat16, Elman's float32", Bound(1.8, 1.95)),
+    "bf16 torch": Target("bfloat16, torch.nn.LSTM in bfloat16", Bound(1.1, 1.2)),
+}
+
+
+def verdict(value: float, bound: Bound, at_most: bool = False) -> Verdict:
+    """Whether a value reaches the required or even the hoped-for bound; "" where none is.
+
+    >>> verdict(1.2, Bound(1.1, 1.3)), verdict(4.0, Bound(5, 2), at_most=True)
+    ('met', 'met')
+    """
+    sign = -1 if at_most else 1
+    if bound.required is None:
+        return ""
+    if not sign * value >= sign * bound.required:  # not a number is missed, too
+        return "missed"
+    if bound.hoped is not None and sign * value >= sign * bound.hoped:
+        return "hoped for"
+    return "met"
+
+
+def summarise(target: Target, threads: int, values: Sequence[float]) -> Summary:
+    """How a target stands: met when every value and the mean reach what is required."""
+    worst = max(values) if target.at_most else min(values)
+    mean = geometric_mean(values)
+    parts = [verdict(worst, target.each, target.at_most), verdict(mean, target.mean)]
+    # a bound with nothing to hope for does not keep the others from it
+    asked = [
+        part
+        for part, bound in zip(parts, (target.each, target.mean), strict=True)
+        if part and (part == "missed" or bound.hoped is not None)
+    ] or [part for part in parts if part]
+    order: Sequence[Verdict] = ("missed", "met", "hoped for")
+    return Summary(target, threads, len(values), worst, mean, min(asked, key=order.index))

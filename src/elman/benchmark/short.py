@@ -1,0 +1,84 @@
+"""``elman benchmark``: on the user's own machine, in less than a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from elman.benchmark.contest import Result, Shape, Work, contest
+from elman.benchmark.contestants import rivals
+from elman.benchmark.machine import machine
+from elman.graph import Cell
+from elman.nn import Recurrent
+
+#: a usual batch, a small one as language models have it, and one long sequence alone
+SHAPES = (Shape(100, 32, 128, 128), Shape(35, 20, 200, 200), Shape(1000, 1, 64, 128))
+WORK: tuple[Work, ...] = ("training", "inference")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, on what, and which engine ran."""
+
+    machine: dict[str, Any]
+    engine: str
+    results: tuple[Result, ...]
+
+    def record(self) -> dict[str, Any]:
+        """All of it for JSON; times in seconds."""
+        results = [result.record() for result in self.results]
+        return {"machine": self.machine, "engine": self.engine, "results": results}
+
+
+def short_benchmark(
+    cell: Cell,
+    threads: Sequence[int],
+    *,
+    shapes: Sequence[Shape] = SHAPES,
+    seconds: float = 24.0,
+    tell: Callable[[Result], None] = lambda result: None,
+) -> Report:
+    """Time the cell's layer against torch.nn's, where there is one, and the fair eager loop.
+
+    ``seconds`` are shared out among shapes, numbers of threads, training and inference; each
+    needs a few runs, whatever they take.  ``tell`` hears of each result at once.
+    """
+    rounds = [(shape, count, work) for shape in shapes for count in threads for work in WORK]
+    results: list[Result] = []
+    engine = ""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for shape, count, work in rounds:
+            layer = Recurrent(cell, shape.input, shape.hidden)
+            found = contest(layer, rivals(layer), shape, work, count, seconds / len(rounds))
+            results += found
+            engine = layer.backend_report()
+            for result in found:
+                tell(result)
+    return Report(machine(), engine, tuple(results))
+
+
+def table() -> Table:
+    """The table of a report, still empty; ``row`` makes its rows."""
+    shown = Table(
+        box=None,
+        title="time×batch×input×hidden, float32; medians in ms, the rivals taking turns",
+        title_justify="left",
+    )
+    for name in ("shape", "threads", "work", "Elman", "rival", "its time", "× Elman's"):
+        right = name in {"threads", "Elman", "its time", "× Elman's"}
+        shown.add_column(name, justify="right" if right else "left")
+    return shown
+
+
+def row(result: Result) -> list[str]:
+    """One result as a row of ``table``."""
+    first = [str(result.shape), str(result.threads), result.work]
+    if result.ours is None or result.theirs is None:
+        return [*first, "", result.rival, "", f"differs by {result.difference:.0e}: not timed"]
+    ours, theirs = [f"{1000 * t.median:.2f}" for t in (result.ours, result.theirs)]
+    return [*first, ours, result.rival, theirs, f"{result.ratio:.2f}"]

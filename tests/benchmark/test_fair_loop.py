@@ -1,0 +1,103 @@
+"""The generated loop computes what the layer computes, whatever the cell."""
+
+import pytest
+import torch
+from hypothesis import given
+
+import elman
+from elman import cell, layer_norm, maximum, sigmoid, tanh
+from elman.benchmark import eager_loop, fair_loop
+from elman.benchmark.contest import difference
+from elman.benchmark.contestants import elman_layer, parameters_of, torch_layer
+from elman.cells import CATALOGUE
+from elman.graph.sizes import Sizes
+from graph.random_cells import quick, random_cells
+
+
+@cell
+def without_biases(x, h, *, W):
+    h = tanh(W.f @ [h, x])
+    return h
+
+
+@cell
+def input_in_two_places(x, h, *, W, b):
+    r = sigmoid(W.r @ x + b.r)
+    h = tanh(W.h @ [r * h, x] + 0.5 * h)
+    return h
+
+
+@cell
+def normalised(x, h, c, *, W, b, g):
+    f = sigmoid(layer_norm(W.f @ [h, x]) * g.f + b.f)
+    n = maximum(W.n @ h + b.n, 0.25)
+    c = f * c + (1 - f) * n
+    h = tanh(c)
+    return h, c
+
+
+@cell
+def one_product_twice(x, h, *, W, b):
+    shared = W.a @ h
+    z = sigmoid(shared + b.z)
+    h = z * tanh(shared + W.x @ x)
+    return h
+
+
+OWN = [without_biases, input_in_two_places, normalised, one_product_twice]
+
+
+def disagreement(chosen, dtype=torch.float64):
+    layer = elman.Recurrent(chosen, 3, 4, dtype=dtype)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    x, grad_y = torch.randn(6, 2, 3, dtype=dtype), torch.randn(6, 2, 4, dtype=dtype)
+    parameters = parameters_of(layer)
+    expected = elman_layer(layer).gradients(x, grad_y, parameters)
+    found = eager_loop(layer).gradients(x, grad_y, parameters)
+    assert found.keys() == expected.keys() == {"y", "dx", *parameters}
+    return difference(expected, found)
+
+
+@pytest.mark.parametrize("chosen", [*CATALOGUE.values(), *OWN], ids=lambda c: c.name)
+def test_the_loop_agrees_with_the_layer_in_values_and_gradients(chosen):
+    torch.manual_seed(1)
+    # rounding in float64, over six steps
+    assert disagreement(chosen) < 1e-12
+
+
+@quick
+@given(random_cells())
+def test_the_loop_of_a_random_cell_has_the_values_of_its_layer(chosen):
+    torch.manual_seed(1)
+    layer = elman.Recurrent(chosen, 3, 4, dtype=torch.float64)
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    # the kinks and steep slopes that a drawn cell may have enlarge rounding
+    assert difference(elman_layer(layer).values(x), eager_loop(layer).values(x)) < 1e-8
+
+
+def test_products_with_x_are_one_and_gates_share_theirs():
+    loop = fair_loop(elman.cells.lstm)
+    assert [leaf.name for leaf in loop.leaves] == ["W_x", "b_x", "U_ifgo"]
+    assert loop.source.count("addmm") == 1
+    assert fair_loop(elman.cells.gru).pieces == (2, 1)
+    assert fair_loop(elman.cells.peephole_lstm).source.count("addmm") == 3
+
+
+def test_the_leaves_hold_each_block_of_each_parameter():
+    for chosen in CATALOGUE.values():
+        layer = elman.Recurrent(chosen, 3, 4)
+        leaves = fair_loop(chosen).stack(parameters_of(layer), Sizes(3, 4))
+        assert sum([leaf.numel() for leaf in leaves]) == sum(
+            [p.numel() for p in layer.parameters()]
+        )
+
+
+def test_torch_nn_stands_beside_its_own_cells_only():
+    named = {name: torch_layer(elman.Recurrent(c, 3, 4)) for name, c in CATALOGUE.items()}
+    assert {name: rival.name for name, rival in named.items() if rival} == {
+        "rnn": "torch.nn.RNN",
+        "relu_rnn": "torch.nn.RNN",
+        "lstm": "torch.nn.LSTM",
+        "gru_reset_after": "torch.nn.GRU",
+    }
