@@ -90,7 +90,9 @@ class Builder:
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """a * b + c, rounded once where the processor can."""
         v = self.vector
-        return self.call(v, f"llvm.fmuladd.{self.suffix}", [f"{v} {a}", f"{v} {b}", f"{v} {c}"])
+        return self.call_declared(
+            v, f"llvm.fmuladd.{self.suffix}", f"{v}, {v}, {v}", f"{v} {a}, {v} {b}, {v} {c}"
+        )
 
     def negate(self, a: Value) -> Value:
         return self.set(f"fneg {self.vector} {a}")

@@ -1,0 +1,241 @@
+"""The functions of the table of operations, as the compiler's instructions on vectors.
+
+Nothing calls a library: each function is straight-line arithmetic that every target has in its
+registers, so it can stand at the end of a kernel's loop.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from elman.backends.llvm.ir import Builder, Value
+
+LOG2_E = 1.4426950408889634
+LN2 = 0.6931471805599453
+
+
+@dataclass(frozen=True)
+class Format:
+    """A floating-point type and its coefficients, each tuple from the lowest power.
+
+    ``ln2_high`` has so few digits that its product with an exponent is exact, and ``ln2_low`` is
+    the rest.
+    """
+
+    mantissa: int
+    bias: int
+    ln2_high: float
+    ln2_low: float
+    #: exp(r) for r in [-ln 2 / 2, ln 2 / 2]
+    exp_centred: tuple[float, ...]
+    #: exp(r) for r in [0, ln 2]
+    exp_upward: tuple[float, ...]
+    #: expm1(r) / r for r in [-ln 2 / 2, ln 2 / 2]
+    expm1: tuple[float, ...]
+    #: 2 artanh(z) / z for z * z in [0, 1/9]
+    log1p: tuple[float, ...]
+
+    @property
+    def magic(self) -> float:
+        """Adding it leaves the nearest whole number, plus the bias, in a number's lowest bits."""
+        return 1.5 * 2.0**self.mantissa + self.bias
+
+
+FORMATS = {
+    "float": Format(
+        mantissa=23, bias=127, ln2_high=float.fromhex("0x1.62e3p-1"), ln2_low=9.0580006e-06,
+        exp_centred=(1, 0.999999702, 0.499991447, 0.166676253, 0.0418984443, 0.0082916664),
+        exp_upward=(
+            1, 0.999999821, 0.500005543, 0.166611731, 0.0419108272, 0.00779733807, 0.00194643589,
+        ),
+        expm1=(1, 0.49999997, 0.166665465, 0.0416674204, 0.00836625975, 0.00138719101),
+        log1p=(2, 0.666664183, 0.400214255, 0.280032277, 0.280061483),
+    ),
+    "double": Format(
+        mantissa=52, bias=1023, ln2_high=float.fromhex("0x1.62e42feep-1"),
+        ln2_low=1.9082149292705877e-10,
+        exp_centred=(
+            1.0, 1.0, 0.5000000000000011, 0.16666666666666452, 0.04166666666652672,
+            0.008333333333471221, 0.0013888888944441583, 0.00019841269554210205,
+            2.480149232630585e-05, 2.7557545443679094e-06, 2.7630505481690173e-07,
+            2.501265294707208e-08,
+        ),
+        exp_upward=(
+            1.0, 1.0000000000000009, 0.4999999999999225, 0.16666666666900123,
+            0.041666666631795767, 0.00833333363440046, 0.001388887262311297,
+            0.00019841842701947318, 2.4788246735659607e-05, 2.776049281265618e-06,
+            2.5623769143795517e-07, 3.529273244964484e-08,
+        ),
+        expm1=(
+            1.0, 0.5000000000000006, 0.16666666666666627, 0.0416666666665741,
+            0.008333333333365153, 0.001388888893220275, 0.00019841269772391196,
+            2.4801504645718695e-05, 2.7557359447460057e-06, 2.762625510386504e-07,
+            2.5069106368231912e-08,
+        ),
+        log1p=(
+            2.0, 0.6666666666666632, 0.40000000000152214, 0.2857142854844432,
+            0.22222223935390276, 0.1818174506278151, 0.15386537038923537, 0.13301258150624226,
+            0.12103948238551519, 0.08348996601737523, 0.170028416171227,
+        ),
+    ),
+}  # fmt: skip
+
+
+class VectorMathematics:
+    """The elementwise part of ``elman.graph.ops.Mathematics``, written with a builder.
+
+    Values are the builder's vectors, conditions its masks.
+    """
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self.format = FORMATS[builder.scalar]
+
+    # arithmetic
+
+    def add(self, a: Value, b: Value) -> Value:
+        return self.builder.binary("fadd", a, b)
+
+    def subtract(self, a: Value, b: Value) -> Value:
+        return self.builder.binary("fsub", a, b)
+
+    def multiply(self, a: Value, b: Value) -> Value:
+        return self.builder.binary("fmul", a, b)
+
+    def divide(self, a: Value, b: Value) -> Value:
+        return self.builder.binary("fdiv", a, b)
+
+    def negate(self, a: Value) -> Value:
+        return self.builder.negate(a)
+
+    # choices
+
+    def greater(self, a: Value, b: Value) -> Value:
+        return self.builder.compare("ogt", a, b)
+
+    def at_least(self, a: Value, b: Value) -> Value:
+        return self.builder.compare("oge", a, b)
+
+    def where(self, condition: Value, a: Value, b: Value) -> Value:
+        return self.builder.select(condition, a, b)
+
+    def relu(self, a: Value) -> Value:
+        return self._not_below(a, self.builder.constant(0.0))
+
+    def maximum(self, a: Value, b: Value) -> Value:
+        return self._or_nan(a, self._not_below(b, a))
+
+    def minimum(self, a: Value, b: Value) -> Value:
+        return self._or_nan(a, self._not_above(b, a))
+
+    # functions
+
+    def exp(self, a: Value) -> Value:
+        """2ⁿ exp(r), where r is in [0, ln 2]: no n of a finite result over- or underflows."""
+        f, constant = self.format, self.builder.constant
+        a = self._not_below(a, constant(-(f.bias - 0.75) * LN2))  # 2ⁿ is 0
+        a = self._not_above(a, constant((f.bias + 1.4) * LN2))  # 2ⁿ is inf
+        below = self.builder.fma(a, constant(LOG2_E), constant(-0.5))
+        shifted = self.add(below, constant(f.magic))
+        r = self._remainder(a, self.subtract(shifted, constant(f.magic)), -1)
+        return self.multiply(self._polynomial(f.exp_upward, r), self._power_of_two(shifted))
+
+    def sigmoid(self, a: Value) -> Value:
+        """1 / (1 + 2ⁿ exp(-r)), where |r| is at most ln 2 / 2."""
+        f, constant = self.format, self.builder.constant
+        a = self._not_above(a, constant((f.mantissa + 4) * LN2))  # 1 + exp(-a) is 1
+        a = self._not_below(a, constant(-(f.bias + 1.2) * LN2))  # 2ⁿ is inf
+        shifted = self.builder.fma(a, constant(-LOG2_E), constant(f.magic))
+        r = self._remainder(a, self.subtract(shifted, constant(f.magic)), 1)
+        coefficients = [c * (-1) ** k for k, c in enumerate(f.exp_centred)]
+        one, power = constant(1.0), self._power_of_two(shifted)
+        return self.divide(one, self.builder.fma(self._polynomial(coefficients, r), power, one))
+
+    def tanh(self, a: Value) -> Value:
+        """q / (q + 2) with q = exp(2a) - 1 = 2ⁿ expm1(2r) + (2ⁿ - 1)."""
+        f, constant = self.format, self.builder.constant
+        limit = (f.mantissa + 4) * LN2 / 2  # q + 2 is q, or q is -1
+        a = self._not_above(self._not_below(a, constant(-limit)), constant(limit))
+        shifted = self.builder.fma(a, constant(2 * LOG2_E), constant(f.magic))
+        n = self.subtract(shifted, constant(f.magic))
+        # an error of r counts little where n is large, so ln 2 need not be in two parts
+        r = self.builder.fma(n, constant(-LN2 / 2), a)
+        coefficients = [c * 2.0 ** (k + 1) for k, c in enumerate(f.expm1)]
+        expm1 = self.multiply(self._polynomial(coefficients, r), r)
+        power = self._power_of_two(shifted)
+        # -(1 - 2ⁿ) is -0 at n = 0 and so keeps the sign of a zero
+        rest = self.negate(self.subtract(constant(1.0), power))
+        q = self.builder.fma(power, expm1, rest)
+        return self.divide(q, self.add(q, constant(2.0)))
+
+    def log(self, a: Value) -> Value:
+        """n ln 2 + log(m), where a = 2ⁿ m and m is in [√½, √2)."""
+        f, b = self.format, self.builder
+        half_root = self._bits(math.sqrt(0.5))
+        biased = b.integer("add", b.as_integers(a), b.whole((f.bias << f.mantissa) - half_root))
+        exponent = b.integer("lshr", biased, b.whole(f.mantissa))
+        large = 2.0**f.mantissa  # its lowest bits are those of a whole number
+        n = b.as_numbers(b.integer("or", exponent, b.whole(self._bits(large))))
+        n = self.subtract(n, b.constant(large + f.bias))
+        fraction = b.integer("and", biased, b.whole((1 << f.mantissa) - 1))
+        m = b.as_numbers(b.integer("add", fraction, b.whole(half_root)))
+        one = b.constant(1.0)
+        y = self._artanh(self.subtract(m, one), self.add(m, one))
+        y = b.fma(n, b.constant(f.ln2_high), b.fma(n, b.constant(f.ln2_low), y))
+        y = b.select(b.compare("olt", a, b.constant(math.inf)), y, a)  # inf and NaN are kept
+        negative = b.compare("olt", a, b.constant(0.0))
+        edge = b.select(negative, b.constant(math.nan), b.constant(-math.inf))
+        return b.select(b.compare("olt", a, b.constant(2.0 ** (1 - f.bias))), edge, y)
+
+    def softplus(self, a: Value) -> Value:
+        """max(a, 0) + log(1 + e) with e = exp(-|a|), which cannot overflow."""
+        e = self.exp(self.negate(self.builder.unary("fabs", a)))
+        return self.add(self.relu(a), self._artanh(e, self.add(e, self.builder.constant(2.0))))
+
+    def rsqrt(self, a: Value, offset: float) -> Value:
+        root = self.builder.unary("sqrt", self.add(a, self.builder.constant(offset)))
+        return self.divide(self.builder.constant(1.0), root)
+
+    # parts of functions
+
+    def _not_below(self, a: Value, limit: Value) -> Value:
+        """The larger; ``a`` if one is NaN: a single instruction of x86."""
+        return self.where(self.greater(limit, a), limit, a)
+
+    def _not_above(self, a: Value, limit: Value) -> Value:
+        return self.where(self.greater(a, limit), limit, a)
+
+    def _or_nan(self, a: Value, b: Value) -> Value:
+        return self.where(self.builder.compare("uno", a, a), a, b)
+
+    def _polynomial(self, coefficients: Sequence[float], x: Value) -> Value:
+        value = self.builder.constant(coefficients[-1])
+        for coefficient in coefficients[-2::-1]:
+            value = self.builder.fma(value, x, self.builder.constant(coefficient))
+        return value
+
+    def _remainder(self, a: Value, n: Value, sign: int) -> Value:
+        """A + sign * n ln 2, where the sum is small (Cody and Waite 1980)."""
+        b, f = self.builder, self.format
+        high = b.fma(n, b.constant(sign * f.ln2_high), a)
+        return b.fma(n, b.constant(sign * f.ln2_low), high)
+
+    def _power_of_two(self, shifted: Value) -> Value:
+        """2ⁿ, where ``shifted`` is n + magic: 0 below the least normal number, inf above all."""
+        b = self.builder
+        bits = b.integer("shl", b.as_integers(shifted), b.whole(self.format.mantissa))
+        return b.as_numbers(bits)
+
+    def _artanh(self, numerator: Value, denominator: Value) -> Value:
+        """Twice the inverse hyperbolic tangent of a ratio, which is log(1 + y) at y / (2 + y)."""
+        z = self.divide(numerator, denominator)
+        return self.multiply(self._polynomial(self.format.log1p, self.multiply(z, z)), z)
+
+    def _bits(self, number: float) -> int:
+        """The whole number with the same bits."""
+        real, whole = ("<f", "<i") if self.builder.scalar == "float" else ("<d", "<q")
+        (bits,) = struct.unpack(whole, struct.pack(real, number))
+        return int(bits)
