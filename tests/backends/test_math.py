@@ -216,6 +216,22 @@ def test_tanh_of_next_to_nothing_is_its_argument(scalar, target):
     assert_identical(y[zero], x[zero])
 
 
+@pytest.mark.skipif(not ON_X86, reason="torch sets this mode on x86 only")
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("scalar", TYPES)
+@pytest.mark.parametrize("function", UNARY)
+def test_flushing_subnormals_changes_nothing_else(function, scalar, target):
+    x = samples(scalar)
+    plain = run(target, scalar, function, x)
+    torch.set_flush_denormal(True)
+    try:
+        flushed = run(target, scalar, function, x)
+    finally:
+        torch.set_flush_denormal(False)
+    expected = np.where(abs(plain) < np.finfo(x.dtype).tiny, 0, plain)
+    assert np.array_equal(flushed, expected, equal_nan=True)
+
+
 @pytest.mark.parametrize("name", ["host", "avx512", "avx2", "x86-64", "aarch64"])
 @pytest.mark.parametrize("scalar", TYPES)
 def test_the_code_calls_nothing(scalar, name):

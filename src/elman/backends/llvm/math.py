@@ -1,7 +1,34 @@
 """The functions of the table of operations, as the compiler's instructions on vectors.
 
 Nothing calls a library: each function is straight-line arithmetic that every target has in its
-registers, so it can stand at the end of a kernel's loop.
+registers, so that it can stand at the end of a kernel's loop.
+
+A result is within 4 ulp of the true one over the whole range.  A subnormal result may be 0, and
+a subnormal argument of log counts as 0.  Infinities, NaN and the zeros' signs are torch's, but
+for the sign of a maximum or minimum of +0 and -0, which is chance in torch too.  The worst that
+was measured, in ulps, with and without a fused multiply-add:
+
+=========  ==========  ===========
+function   float       double
+=========  ==========  ===========
+exp        1.5, 1.8    1.6, 1.9
+log        2.0, 2.0    2.0, 2.0
+tanh       3.3, 3.3    3.3, 3.3
+sigmoid    3.4, 3.5    2.3, 2.3
+softplus   2.8, 3.1    3.0, 3.0
+rsqrt      2.0, 2.0    2.0, 2.0
+=========  ==========  ===========
+
+float: each number in the range where the function is not constant (rsqrt: each seventh);
+double: 6 million random ones; rsqrt: against the root of the rounded sum.
+
+The polynomials are minimax in relative error, by Lawson's (1961) weighted least squares in 50
+digits; their coefficients were rounded one after the other from the lowest power, and those
+that remained were fitted again after each.
+
+What was tried and left, for 16 floats with AVX-512 on Zen 4, where sigmoid takes 2.2 ns and tanh
+2.4: a reciprocal estimate with a Newton step instead of the division, 0.3 and 0.5 ns slower; tanh
+as a ratio of polynomials in a² (degrees 4 and 4), 0.35 ns faster, but 5 to 6 ulp.
 """
 
 from __future__ import annotations
@@ -35,7 +62,7 @@ class Format:
     exp_upward: tuple[float, ...]
     #: expm1(r) / r for r in [-ln 2 / 2, ln 2 / 2]
     expm1: tuple[float, ...]
-    #: 2 artanh(z) / z for z * z in [0, 1/9]
+    #: (log(1 + y) - t) / t³ in powers of t², where t = y / (1 + y / 2), for t² in [0, 4/9]
     log1p: tuple[float, ...]
 
     @property
@@ -52,7 +79,7 @@ FORMATS = {
             1, 0.999999821, 0.500005543, 0.166611731, 0.0419108272, 0.00779733807, 0.00194643589,
         ),
         expm1=(1, 0.49999997, 0.166665465, 0.0416674204, 0.00836625975, 0.00138719101),
-        log1p=(2, 0.666664183, 0.400214255, 0.280032277, 0.280061483),
+        log1p=(0.0833330229, 0.0125066955, 0.00218775216, 0.000546995085),
     ),
     "double": Format(
         mantissa=52, bias=1023, ln2_high=float.fromhex("0x1.62e42feep-1"),
@@ -76,9 +103,10 @@ FORMATS = {
             2.5069106368231912e-08,
         ),
         log1p=(
-            2.0, 0.6666666666666632, 0.40000000000152214, 0.2857142854844432,
-            0.22222223935390276, 0.1818174506278151, 0.15386537038923537, 0.13301258150624226,
-            0.12103948238551519, 0.08348996601737523, 0.170028416171227,
+            0.0833333333333329, 0.012500000000047567, 0.0022321428553472127,
+            0.0004340278112380913, 8.877805206436284e-05, 1.8782393846342208e-05,
+            4.059221847724678e-06, 9.234579649773803e-07, 1.5924447253680272e-07,
+            8.107586678086614e-08,
         ),
     ),
 }  # fmt: skip
@@ -134,7 +162,10 @@ class VectorMathematics:
     # functions
 
     def exp(self, a: Value) -> Value:
-        """2ⁿ exp(r), where r is in [0, ln 2]: no n of a finite result over- or underflows."""
+        """2ⁿ times the exponential of r, where a = n ln 2 + r.
+
+        As r is in [0, ln 2], 2ⁿ overflows only where the result does.
+        """
         f, constant = self.format, self.builder.constant
         a = self._not_below(a, constant(-(f.bias - 0.75) * LN2))  # 2ⁿ is 0
         a = self._not_above(a, constant((f.bias + 1.4) * LN2))  # 2ⁿ is inf
@@ -144,7 +175,7 @@ class VectorMathematics:
         return self.multiply(self._polynomial(f.exp_upward, r), self._power_of_two(shifted))
 
     def sigmoid(self, a: Value) -> Value:
-        """1 / (1 + 2ⁿ exp(-r)), where |r| is at most ln 2 / 2."""
+        """Computed as 1 / (1 + 2ⁿ exp(-r)), where |r| is at most ln 2 / 2."""
         f, constant = self.format, self.builder.constant
         a = self._not_above(a, constant((f.mantissa + 4) * LN2))  # 1 + exp(-a) is 1
         a = self._not_below(a, constant(-(f.bias + 1.2) * LN2))  # 2ⁿ is inf
@@ -155,24 +186,25 @@ class VectorMathematics:
         return self.divide(one, self.builder.fma(self._polynomial(coefficients, r), power, one))
 
     def tanh(self, a: Value) -> Value:
-        """q / (q + 2) with q = exp(2a) - 1 = 2ⁿ expm1(2r) + (2ⁿ - 1)."""
-        f, constant = self.format, self.builder.constant
-        limit = (f.mantissa + 4) * LN2 / 2  # q + 2 is q, or q is -1
-        a = self._not_above(self._not_below(a, constant(-limit)), constant(limit))
-        shifted = self.builder.fma(a, constant(2 * LOG2_E), constant(f.magic))
-        n = self.subtract(shifted, constant(f.magic))
+        """Computed as h / (h + 1), where h = expm1(2a) / 2 = 2ⁿ expm1(2r) / 2 + (2ⁿ - 1) / 2."""
+        f, b = self.format, self.builder
+        limit = (f.mantissa + 4) * LN2 / 2  # h + 1 is h, or h is -1/2
+        a = self._not_above(self._not_below(a, b.constant(-limit)), b.constant(limit))
+        shifted = b.fma(a, b.constant(2 * LOG2_E), b.constant(f.magic))
+        n = self.subtract(shifted, b.constant(f.magic))
         # an error of r counts little where n is large, so ln 2 need not be in two parts
-        r = self.builder.fma(n, constant(-LN2 / 2), a)
-        coefficients = [c * 2.0 ** (k + 1) for k, c in enumerate(f.expm1)]
-        expm1 = self.multiply(self._polynomial(coefficients, r), r)
+        r = b.fma(n, b.constant(-LN2 / 2), a)
+        coefficients = [c * 2.0**k for k, c in enumerate(f.expm1)]
+        # r times, not r plus: a zero keeps its sign
+        half_expm1 = self.multiply(self._polynomial(coefficients, r), r)
         power = self._power_of_two(shifted)
-        # -(1 - 2ⁿ) is -0 at n = 0 and so keeps the sign of a zero
-        rest = self.negate(self.subtract(constant(1.0), power))
-        q = self.builder.fma(power, expm1, rest)
-        return self.divide(q, self.add(q, constant(2.0)))
+        # -(1 - 2ⁿ) / 2 is -0 at n = 0, for the same reason
+        rest = self.negate(b.fma(power, b.constant(-0.5), b.constant(0.5)))
+        h = b.fma(power, half_expm1, rest)
+        return self.divide(h, self.add(h, b.constant(1.0)))
 
     def log(self, a: Value) -> Value:
-        """n ln 2 + log(m), where a = 2ⁿ m and m is in [√½, √2)."""
+        """The sum of n ln 2 and the logarithm of m, where a = 2ⁿ m and m is in [√½, √2)."""
         f, b = self.format, self.builder
         half_root = self._bits(math.sqrt(0.5))
         biased = b.integer("add", b.as_integers(a), b.whole((f.bias << f.mantissa) - half_root))
@@ -182,8 +214,8 @@ class VectorMathematics:
         n = self.subtract(n, b.constant(large + f.bias))
         fraction = b.integer("and", biased, b.whole((1 << f.mantissa) - 1))
         m = b.as_numbers(b.integer("add", fraction, b.whole(half_root)))
-        one = b.constant(1.0)
-        y = self._artanh(self.subtract(m, one), self.add(m, one))
+        half = b.constant(0.5)
+        y = self._log1p(self.subtract(m, b.constant(1.0)), b.fma(m, half, half))
         y = b.fma(n, b.constant(f.ln2_high), b.fma(n, b.constant(f.ln2_low), y))
         y = b.select(b.compare("olt", a, b.constant(math.inf)), y, a)  # inf and NaN are kept
         negative = b.compare("olt", a, b.constant(0.0))
@@ -191,9 +223,11 @@ class VectorMathematics:
         return b.select(b.compare("olt", a, b.constant(2.0 ** (1 - f.bias))), edge, y)
 
     def softplus(self, a: Value) -> Value:
-        """max(a, 0) + log(1 + e) with e = exp(-|a|), which cannot overflow."""
-        e = self.exp(self.negate(self.builder.unary("fabs", a)))
-        return self.add(self.relu(a), self._artanh(e, self.add(e, self.builder.constant(2.0))))
+        """The sum of max(a, 0) and log(1 + e) with e = exp(-|a|), which cannot overflow."""
+        b = self.builder
+        e = self.exp(self.negate(b.unary("fabs", a)))
+        half_sum = b.fma(e, b.constant(0.5), b.constant(1.0))
+        return self.add(self.relu(a), self._log1p(e, half_sum))
 
     def rsqrt(self, a: Value, offset: float) -> Value:
         root = self.builder.unary("sqrt", self.add(a, self.builder.constant(offset)))
@@ -229,10 +263,12 @@ class VectorMathematics:
         bits = b.integer("shl", b.as_integers(shifted), b.whole(self.format.mantissa))
         return b.as_numbers(bits)
 
-    def _artanh(self, numerator: Value, denominator: Value) -> Value:
-        """Twice the inverse hyperbolic tangent of a ratio, which is log(1 + y) at y / (2 + y)."""
-        z = self.divide(numerator, denominator)
-        return self.multiply(self._polynomial(self.format.log1p, self.multiply(z, z)), z)
+    def _log1p(self, y: Value, half_sum: Value) -> Value:
+        """The logarithm of 1 + y, from y and 1 + y / 2: 2 artanh(t / 2), where t is their ratio."""
+        t = self.divide(y, half_sum)
+        square = self.multiply(t, t)
+        cube = self.multiply(square, t)
+        return self.builder.fma(self._polynomial(self.format.log1p, square), cube, t)
 
     def _bits(self, number: float) -> int:
         """The whole number with the same bits."""
