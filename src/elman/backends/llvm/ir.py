@@ -107,10 +107,11 @@ class Builder:
 
     def unary(self, function: str, a: Value) -> Value:
         """A function of one vector that the compiler has, such as ``fabs`` or ``sqrt``."""
-        return self.call(self.vector, f"llvm.{function}.{self.suffix}", [f"{self.vector} {a}"])
+        v = self.vector
+        return self.call_declared(v, f"llvm.{function}.{self.suffix}", v, f"{v} {a}")
 
     def integer(self, instruction: str, a: Value, b: Value) -> Value:
-        """``add``, ``sub``, ``shl`` or ``lshr`` of whole numbers."""
+        """``add``, ``sub``, ``and``, ``or``, ``shl`` or ``lshr`` of whole numbers."""
         return self.set(f"{instruction} {self.integers} {a}, {b}")
 
     def as_integers(self, a: Value) -> Value:

@@ -13,8 +13,8 @@ function   float       double
 =========  ==========  ===========
 exp        1.5, 1.8    1.6, 1.9
 log        2.0, 2.0    2.0, 2.0
-tanh       3.3, 3.3    3.3, 3.3
-sigmoid    3.4, 3.5    2.3, 2.3
+tanh       3.4, 3.4    3.3, 3.3
+sigmoid    3.5, 3.6    2.3, 2.3
 softplus   2.8, 3.1    3.0, 3.0
 rsqrt      2.0, 2.0    2.0, 2.0
 =========  ==========  ===========
@@ -23,12 +23,13 @@ float: each number in the range where the function is not constant (rsqrt: each 
 double: 6 million random ones; rsqrt: against the root of the rounded sum.
 
 The polynomials are minimax in relative error, by Lawson's (1961) weighted least squares in 50
-digits; their coefficients were rounded one after the other from the lowest power, and those
-that remained were fitted again after each.
+digits; their coefficients were rounded one after the other from the lowest power (the first is
+exact), and those that remained were fitted again after each.
 
-What was tried and left, for 16 floats with AVX-512 on Zen 4, where sigmoid takes 2.2 ns and tanh
-2.4: a reciprocal estimate with a Newton step instead of the division, 0.3 and 0.5 ns slower; tanh
-as a ratio of polynomials in a² (degrees 4 and 4), 0.35 ns faster, but 5 to 6 ulp.
+``benchmarks/vector_functions.py`` measures the time.  What was tried and left, for 16 floats
+with AVX-512 on Zen 5, where sigmoid takes 2.1 ns and tanh 2.3: a reciprocal estimate with a
+Newton step instead of the division, 0.3 and 0.5 ns slower; tanh as a ratio of polynomials in a²
+(degrees 4 and 4), 0.35 ns faster, but 5 to 6 ulp.
 """
 
 from __future__ import annotations
