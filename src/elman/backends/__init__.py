@@ -5,7 +5,6 @@ An engine is a module with ``forward``, ``backward`` and ``kept_like`` as in ``r
 """
 
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,13 +14,22 @@ from elman.errors import BackendError, OptionError
 ENGINES = ("native", "reference")
 
 
+#: the types of number that the native engine computes with
+NATIVE = frozenset({torch.float32, torch.float64})
+
+
 def engine(name: str) -> Any:
     """The engine's module, imported when it is first used."""
-    return _module(name)
-
-
-def _module(name: str) -> ModuleType:
     return import_module(f"elman.backends.{name}")
+
+
+def obstacle(dtype: torch.dtype, device: torch.device) -> str:
+    """Why the native engine cannot take such tensors, or an empty string."""
+    if device.type != "cpu":
+        return f"tensors are on {device}, and the native engine is for the CPU"
+    if dtype not in NATIVE:
+        return f"tensors are {dtype}, and the native engine takes float32 and float64"
+    return ""
 
 
 def check(backend: str) -> None:
@@ -47,9 +55,9 @@ def choose(backend: str, dtype: torch.dtype, device: torch.device) -> tuple[str,
     """
     if backend == "reference":
         return "reference", "asked for"
-    obstacle = str(engine("native").supports(dtype, device))
-    if not obstacle:
+    why_not = obstacle(dtype, device)
+    if not why_not:
         return "native", "asked for" if backend == "native" else "the fastest for these tensors"
     if backend == "native":
-        raise BackendError(f'backend is "native", but {obstacle}; use backend="auto".')
-    return "reference", obstacle
+        raise BackendError(f'backend is "native", but {why_not}; use backend="auto".')
+    return "reference", why_not

@@ -38,15 +38,6 @@ UNINTERRUPTED = 4e9
 SMALL = 1e6
 
 
-def supports(dtype: torch.dtype, device: torch.device) -> str:
-    """Why the engine cannot take such tensors, or an empty string."""
-    if device.type != "cpu":
-        return f"tensors are on {device}, and the native engine is for the CPU"
-    if dtype not in SCALARS:
-        return f"tensors are {dtype}, and the native engine takes float32 and float64"
-    return ""
-
-
 @dataclass(frozen=True, eq=False)
 class CompiledProgram:
     """A program with its kernel."""
