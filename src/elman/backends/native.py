@@ -251,16 +251,14 @@ class Layer:
         """The parameters' gradients."""
         return CompiledOuter(OuterLayout(self.programs, self.backward.layout), self._key("outer"))
 
-    def scratch(self, program: Program, schedule: Schedule, like: Tensor) -> dict[str, Tensor]:
+    def scratch(self, program: Program, batch: int, like: Tensor) -> dict[str, Tensor]:
         """Buffers that nobody else needs: what a program leaves between phases and steps."""
         found = {}
         for buffer in program.buffers:
             if buffer.rows == "pair":
-                found[buffer.name] = empty((2 * schedule.batch, self.sizes.hidden), like.dtype)
+                found[buffer.name] = empty((2 * batch, self.sizes.hidden), like.dtype)
             elif buffer.name == "between":
-                found[buffer.name] = _segmented(
-                    schedule.batch, buffer.segments, self.sizes.hidden, like
-                )
+                found[buffer.name] = _segmented(batch, buffer.segments, self.sizes.hidden, like)
         return found
 
 
@@ -327,7 +325,7 @@ def forward(
         tensors["ahead"] = _segmented(schedule.total, len(programs.hoisted), sizes.hidden, x)
         _run_all(layer.ahead, layer, schedule, parameters, tensors)
     compiled = layer.forward(keep=keep, hoisted=hoisted)
-    tensors |= layer.scratch(compiled.layout.program, schedule, x)
+    tensors |= layer.scratch(compiled.layout.program, batch, x)
     compiled.run(schedule, compiled.pack(parameters, x.dtype), tensors)
     return schedule.rows.unflatten(y), [schedule.rows.unsort(state) for state in last], kept
 
@@ -374,7 +372,7 @@ def backward(
         tensors[f"d last {name}"], tensors[f"d first {name}"] = dlast[k], dfirst[k]
     _prepare(layer, schedule, parameters, tensors)
     compiled = layer.backward
-    tensors |= layer.scratch(compiled.layout.program, schedule, x)
+    tensors |= layer.scratch(compiled.layout.program, batch, x)
     packed = compiled.pack(parameters, x.dtype)
     into_input = layer.into_input if need_input else None
     packed_input = None if into_input is None else into_input.pack(parameters, x.dtype)
@@ -430,7 +428,7 @@ def _run_all(
 ) -> None:
     """Run a program without time over all rows."""
     rows = all_at_once(schedule.total)
-    scratch = layer.scratch(compiled.layout.program, rows, tensors["x"])
+    scratch = layer.scratch(compiled.layout.program, rows.batch, tensors["x"])
     packed = compiled.pack(parameters, tensors["x"].dtype)
     compiled.run(rows, packed, {**tensors, **scratch})
 

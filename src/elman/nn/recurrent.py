@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,9 @@ from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
 from elman.nn.stack import Lengths, Stack, State
+
+if TYPE_CHECKING:
+    from elman.backends.stepping import Stepper
 
 
 class Recurrent(nn.Module):
@@ -93,6 +96,7 @@ class Recurrent(nn.Module):
                 for k in range(num_layers)
             ]
         )
+        self._stepper: Stepper | None = None
         self.reset_parameters()
 
     @property
@@ -183,9 +187,49 @@ class Recurrent(nn.Module):
                 f"{self.stack.title}: a bidirectional layer cannot run step by step, since its "
                 "output depends on later steps."
             )
+        if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+            stepper = self._stepper
+            if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
+                stepper = self._make_stepper(x)
+            if stepper is not None and x.is_contiguous():
+                if state is not None and state is not stepper.last:
+                    state = self.stack.checked_state(state, x, x.shape[0])
+                return stepper.step(x, state)
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
         y, state = self(sequence, state)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
+
+    def _make_stepper(self, x: Tensor) -> Stepper | None:
+        """The fast way for inputs like this one, where there is one."""
+        if (
+            x.dim() != 2
+            or 0 in x.shape
+            or choose(self.stack.backend, x.dtype, x.device)[0] != "native"
+        ):
+            return None
+        from elman.backends.stepping import Stepper
+
+        parameters = [d.in_order(self.cell) for d in self._directions()]
+        self.stack.check_input(x.unsqueeze(0), parameters)
+        if any([p.is_inference() for own in parameters for p in own]):
+            return None  # such parameters do not say when they change
+        sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
+        made = Stepper(self.cell, sizes, parameters, x.shape, x.dtype, self.hidden_size)
+        self._stepper = made
+        return made
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        self._stepper = None  # the tensors behind the parameters change
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; weights that ``step`` has at hand are read anew."""
+        self._stepper = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_stepper": None}
 
     def backend_report(self) -> str:
         """Which engine runs this layer, and why."""

@@ -79,7 +79,7 @@ class Stack:
         """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ..."""
         if isinstance(x, PackedSequence):
             return self._run_packed(parameters, x, state, lengths, training)
-        self._check_input(x, parameters)
+        self.check_input(x, parameters)
         unbatched = x.dim() == 2
         if unbatched:
             x = x.unsqueeze(1)
@@ -107,7 +107,7 @@ class Stack:
                 f"{self.title}: a PackedSequence brings its own lengths; leave out lengths=."
             )
         padded, row_lengths = pad_packed_sequence(x)
-        self._check_input(padded, parameters)
+        self.check_input(padded, parameters)
         first = self._starting_state(state, padded, padded.shape[1])
         y, last = self._run_layers(parameters, padded, first, row_lengths, training)
         if x.sorted_indices is None:
@@ -179,7 +179,8 @@ class Stack:
         results = recurrent(x, states, parameters, lengths, self.cell.text, reverse, keep, backend)
         return results[0], results[1 : 1 + len(states)]
 
-    def _check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:
+    def check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:
+        """Raise ``ShapeError`` if x does not fit the module or its parameters."""
         if x.dim() not in (2, 3):
             shape = "(batch, time, input)" if self.batch_first else "(time, batch, input)"
             raise ShapeError(
@@ -216,10 +217,15 @@ class Stack:
         return lengths.to("cpu", torch.int64)
 
     def _starting_state(self, state: State | None, x: Tensor, batch: int) -> State:
+        if state is None:
+            shape = (self.num_layers * self.directions, batch, self.hidden_size)
+            return tuple([x.new_zeros(shape) for _ in self.cell.states])
+        return self.checked_state(state, x, batch)
+
+    def checked_state(self, state: State, x: Tensor, batch: int) -> State:
+        """The state as contiguous tensors; raises ``ShapeError`` if one does not fit."""
         names = self.cell.states
         shape = (self.num_layers * self.directions, batch, self.hidden_size)
-        if state is None:
-            return tuple([x.new_zeros(shape) for _ in names])
         if isinstance(state, Tensor) or len(state) != len(names):
             came = "a tensor" if isinstance(state, Tensor) else f"{len(state)} tensors"
             raise ShapeError(
@@ -237,4 +243,4 @@ class Stack:
                     f"{self.title}: the starting {name} is {tensor.dtype} on {tensor.device}, but "
                     f"x is {x.dtype} on {x.device}."
                 )
-        return tuple(state)
+        return tuple([tensor.contiguous() for tensor in state])

@@ -2,7 +2,7 @@
 
 ``run(table, first, last, begin, end)`` runs the sequences ``first`` to before ``last`` through
 the steps ``begin`` to before ``end``; callers share out sequences among threads, which never
-meet.  Sequences are in an order in which those that run at a step come first.  The table holds,
+meet.  ``step(table)`` runs the first step for all sequences.  Sequences are in an order in which those that run at a step come first.  The table holds,
 as 64-bit words:
 
     0 counts    how many sequences run at each step, with a zero before and after
@@ -28,14 +28,15 @@ from elman.backends.programs import Buffer, Place
 FIRST_BUFFER = 4
 
 
-def emit_program(module: Module, layout: Layout, name: str = "run") -> None:
-    """Add the program to the module as a function of this name."""
+def emit_program(module: Module, layout: Layout) -> None:
+    """Add the functions ``run`` and, for a program that hands on states, ``step``."""
     phases = [_Phase(module, layout, k, phase) for k, phase in enumerate(layout.program.phases)]
     for phase in phases:
         phase.emit()
     if layout.program.lasts:
         _emit_copy(module, layout)
-    _emit_run(module, layout, name, phases)
+        _emit_step(module, layout)
+    _emit_run(module, layout, phases)
 
 
 class _Phase:
@@ -280,11 +281,10 @@ def _emit_copy(module: Module, layout: Layout) -> None:
     module.add(b)
 
 
-def _emit_run(module: Module, layout: Layout, name: str, phases: Sequence[_Phase]) -> None:
+def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
     b, program = Builder(layout.scalar, layout.lanes), layout.program
-    b.begin(
-        name, ["ptr %table", "i64 %first", "i64 %last", "i64 %begin", "i64 %end"], exported=True
-    )
+    arguments = ["ptr %table", "i64 %first", "i64 %last", "i64 %begin", "i64 %end"]
+    b.begin("run", arguments, exported=True)
     # room for the sums of the phase that has most of them
     size = max([phase.sums_size for phase in phases], default=0) + layout.lanes
     sums = b.set(f"alloca {layout.scalar}, i64 {size}, align 64")
@@ -363,6 +363,16 @@ def _emit_run(module: Module, layout: Layout, name: str, phases: Sequence[_Phase
             b.emit(f"br label %{none}")
             b.label(none)
     restore_mode(b, layout.target, mode)
+    b.end()
+    module.add(b)
+
+
+def _emit_step(module: Module, layout: Layout) -> None:
+    """``step``: one argument, since each costs Python more than a small layer's sums."""
+    b = Builder(layout.scalar, layout.lanes)
+    b.begin("step", ["ptr %table"], exported=True)
+    batch = b.load_whole("%table", 2)
+    b.call_function("run", ["ptr %table", "i64 0", f"i64 {batch}", "i64 0", "i64 1"])
     b.end()
     module.add(b)
 

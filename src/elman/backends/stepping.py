@@ -1,0 +1,177 @@
+"""One step at a time, with as little as possible between Python and the kernel.
+
+For streaming: one call a step, no gradients, the state handed from call to call.  Weights are
+packed once, and again when a parameter changes.  Results are cut, a block of steps at a time,
+from a few pieces of memory, and the tables of addresses for a block are written beforehand, so
+that a step that goes on from the last one only fills in where its input lies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from operator import attrgetter
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elman.backends.llvm.step import FIRST_BUFFER
+from elman.backends.llvm.target import chosen_target
+from elman.backends.native import Layer, layer_of
+from elman.graph import Cell
+from elman.graph.sizes import Sizes
+
+State = tuple[Tensor, ...]
+
+#: steps whose results are cut from one piece of memory, if that is not larger than this
+BLOCK, BLOCK_BYTES = 64, 1 << 17
+
+_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_version = attrgetter("_version")
+_WORD = np.dtype(np.int64).itemsize
+
+
+class Stepper:
+    """The fast way through ``Recurrent.step`` for one shape of input.
+
+    ``parameters`` are those of each layer in the cell's order, ``input_sizes`` what each reads.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_sizes: Sequence[int],
+        parameters: Sequence[Sequence[Tensor]],
+        shape: torch.Size,
+        dtype: torch.dtype,
+        hidden: int,
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        #: the state that the next step goes on from without a check
+        self.last: State | None = None
+        self._parameters = [list(own) for own in parameters]
+        self._flat = [p for own in self._parameters for p in own]
+        self._versions: tuple[int, ...] | None = None
+        self._layers = [
+            _StepLayer(layer_of(cell.text, Sizes(size, hidden), dtype, chosen_target()), shape[0])
+            for size in input_sizes
+        ]
+        self._state_shape = (len(self._layers), shape[0], hidden)
+        each = shape[0] * hidden * dtype.itemsize
+        self._between = [torch.empty(shape[0], hidden, dtype=dtype) for _ in self._layers]
+        self._zeros = tuple([torch.zeros(self._state_shape, dtype=dtype) for _ in cell.states])
+        self._block = max(1, min(BLOCK, BLOCK_BYTES // (each * len(self._layers))))
+        self._next = self._block
+        self._lock = Lock()
+
+    def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """The output and the next state of contiguous tensors that fit; ``None`` is zeros."""
+        with self._lock:
+            if tuple(map(_version, self._flat)) != self._versions:
+                self._pack()
+            k = self._next
+            if k == self._block:
+                self._begin_block()
+                k = 0
+            if k == 0 or state is not self.last:
+                self._go_on_from(k, state)
+            self._inputs[k * self._width + self._slot] = x.data_ptr()
+            for call, address in self._calls[k]:
+                call(address)
+            self._next = k + 1
+            self.last = self._states[k]
+            return self._outputs[k], self.last
+
+    def _pack(self) -> None:
+        for layer, own in zip(self._layers, self._parameters, strict=True):
+            layer.pack([p.detach().contiguous() for p in own], self.dtype)
+        self._versions = tuple(map(_version, self._flat))
+        self._next = self._block  # the tables hold the old weights' addresses
+
+    def _begin_block(self) -> None:
+        """Memory for the results of the next steps, and tables that say so."""
+        steps, (depth, batch, hidden) = self._block, self._state_shape
+        # results are ordinary tensors, even where the caller is in inference mode
+        with torch.inference_mode(False):
+            outputs = torch.empty(steps, batch, hidden, dtype=self.dtype)
+            states = [torch.empty(steps, *self._state_shape, dtype=self.dtype) for _ in self._zeros]
+            self._outputs = outputs.unbind(0)
+            self._states = list(zip(*[s.unbind(0) for s in states], strict=True))
+        each = batch * hidden * outputs.itemsize
+        turns = np.arange(steps)
+        tables = []
+        for position, layer in enumerate(self._layers):
+            is_top = position == depth - 1
+            y = outputs.data_ptr() + turns * each if is_top else self._between[position].data_ptr()
+            below = 0 if position == 0 else self._between[position - 1].data_ptr()
+            ends = [s.data_ptr() + (turns * depth + position) * each for s in states]
+            tables.append(layer.tables(below, y, ends, depth * each, steps))
+        self._tables = tables
+        bottom = tables[0]
+        self._width, self._slot = bottom.shape[1], self._layers[0].slot("x")
+        self._inputs = bottom.reshape(-1).data
+        self._calls = [
+            [
+                (layer.call, table.ctypes.data + k * table.shape[1] * _WORD)
+                for layer, table in zip(self._layers, tables, strict=True)
+            ]
+            for k in range(steps)
+        ]
+
+    def _go_on_from(self, k: int, state: State | None) -> None:
+        """Make step ``k`` of the block read this state."""
+        self._held = self._zeros if state is None else state
+        for position, (layer, table) in enumerate(zip(self._layers, self._tables, strict=True)):
+            for slot, tensor in zip(layer.firsts, self._held, strict=True):
+                offset = position * tensor.stride(0) * tensor.itemsize
+                table[k, slot] = tensor.data_ptr() + offset
+
+
+class _StepLayer:
+    """The kernel of one layer, and what its table holds at every step."""
+
+    def __init__(self, layer: Layer, batch: int) -> None:
+        compiled = layer.forward(keep=False, hoisted=False)
+        self._layer, self._compiled, self._batch = layer, compiled, batch
+        self._names = [buffer.name for buffer in compiled.layout.program.buffers]
+        self.call = _CALL(compiled.kernel.address("step"))
+        self.firsts = [self.slot(f"first {name}") for name in layer.programs.cell.states]
+        self._lasts = [self.slot(f"last {name}") for name in layer.programs.cell.states]
+        self._counts, self._offsets = np.array([0, batch, 0]), np.array([0, 0, 0])
+
+    def slot(self, name: str) -> int:
+        """Where the table holds a buffer; one beyond all others for a buffer that is not read."""
+        if name in self._names:
+            return FIRST_BUFFER + self._names.index(name)
+        return FIRST_BUFFER + len(self._names)
+
+    def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> None:
+        """Take over new weights."""
+        self._packed = self._compiled.pack(parameters, dtype)
+        like = torch.empty(0, dtype=dtype)
+        self._scratch = self._layer.scratch(self._compiled.layout.program, self._batch, like)
+
+    def tables(
+        self,
+        x: int,
+        y: int | np.ndarray[tuple[int], np.dtype[np.int64]],
+        ends: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]],
+        apart: int,
+        steps: int,
+    ) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        """A row for each step, in which each goes on from the one before."""
+        table = np.zeros((steps, FIRST_BUFFER + len(self._names) + 1), np.int64)
+        table[:, 0] = self._counts.ctypes.data + _WORD
+        table[:, 1] = self._offsets.ctypes.data + _WORD
+        table[:, 2] = self._batch
+        table[:, 3] = self._packed.data_ptr()
+        for name, tensor in self._scratch.items():
+            table[:, self.slot(name)] = tensor.data_ptr()
+        table[:, self.slot("x")] = x
+        table[:, self.slot("y")] = y
+        for first, last, end in zip(self.firsts, self._lasts, ends, strict=True):
+            table[:, last] = end
+            table[:, first] = end - apart
+        return table
