@@ -110,6 +110,8 @@ class CompiledProgram:
                 schedule.offsets.ctypes.data + step,
                 schedule.batch,
                 packed.data_ptr(),
+                schedule.order.ctypes.data,
+                schedule.times.ctypes.data + step,
                 *buffers,
             ],
             np.int64,
@@ -182,14 +184,16 @@ class CompiledOuter:
         threads = _threads(work, self.outer.tiles)
         scratch = aligned(self.outer.scratch * threads, tensors["gradients"].dtype)
         table = [tensors["gradients"].data_ptr(), start, stop, again, scratch.data_ptr()]
-        previous = None
         for operand in self.outer.operands:
-            first = 0
-            if operand.place.shift:
-                assert operand.place.first is not None
-                previous = schedule.previous.ctypes.data if previous is None else previous
-                first = tensors[operand.place.first.name].data_ptr()
-            table += [tensors[operand.place.buffer.name].data_ptr(), first, previous or 0]
+            place, first = operand.place, 0
+            if place.shift:
+                assert place.first is not None
+                outside = place.buffer.outside
+                rows = schedule.previous_places if outside else schedule.previous
+                first = tensors[place.first.name].data_ptr()
+            else:
+                rows = schedule.places
+            table += [tensors[place.buffer.name].data_ptr(), first, rows.ctypes.data]
         table += [gradients[index[product.matrix]].data_ptr() for product in programs.outer]
         table += [gradients[index[key]].data_ptr() for key, _ in programs.sums]
         _call(*self.call, np.array(table, np.int64), list(range(threads + 1)), threads, 0)
@@ -305,16 +309,14 @@ def forward(
     time, batch, _ = x.shape
     schedule = make_schedule(time, batch, lengths, reverse)
     parameters = [p.contiguous() for p in parameters]
-    first = [schedule.rows.sort(state).contiguous() for state in states]
-    last = [state.clone() for state in first]
-    y = empty((schedule.total, sizes.hidden), x.dtype)
+    last = [state.clone(memory_format=torch.contiguous_format) for state in states]
+    y = empty((time * batch, sizes.hidden), x.dtype)
     widths = _kept_widths(plan, sizes.hidden, x.dtype) if keep else []
     kept = [empty((time * batch, width), x.dtype) for width in widths]
     for tensor in kept:  # defined, though nobody reads it: torch compares runs of an operator
         tensor[schedule.total :].zero_()
-    tensors = {"x": schedule.rows.flatten(x).contiguous(), "y": y}
-    for k, name in enumerate(programs.cell.states):
-        tensors[f"first {name}"], tensors[f"last {name}"] = first[k], last[k]
+    tensors = {"x": x.contiguous(), "y": y, **_first(programs, schedule, states)}
+    tensors |= {f"last {s}": last[k] for k, s in enumerate(programs.cell.states)}
     if keep:
         tensors["kept"] = kept[0]
         names = [f"history {programs.cell.states[k]}" for k in programs.histories]
@@ -327,7 +329,9 @@ def forward(
     compiled = layer.forward(keep=keep, hoisted=hoisted)
     tensors |= layer.scratch(compiled.layout.program, batch, x)
     compiled.run(schedule, compiled.pack(parameters, x.dtype), tensors)
-    return schedule.rows.unflatten(y), [schedule.rows.unsort(state) for state in last], kept
+    if not schedule.is_whole:
+        y.index_fill_(0, schedule.idle, 0)
+    return y.view(time, batch, sizes.hidden), last, kept
 
 
 def backward(
@@ -350,25 +354,24 @@ def backward(
     programs = layer.programs
     time, batch, _ = x.shape
     schedule = make_schedule(time, batch, lengths, reverse)
-    rows = schedule.rows
     parameters = [p.contiguous() for p in parameters]
-    dlast = [rows.sort(g).contiguous() for g in grad_states]
-    dfirst = [g.clone() for g in dlast]
-    total, width = schedule.total, x.shape[-1]
+    dlast = [schedule.sort(g) for g in grad_states]
+    dfirst = [g.clone(memory_format=torch.contiguous_format) for g in grad_states]
+    total = schedule.total
     new = torch.empty_like if layer.outer.covers and total else torch.zeros_like
     gradients = [new(p) for p in parameters]
-    dx = empty((total, width), x.dtype) if need_input else x.new_empty(0)
+    dx = empty(tuple(x.shape), x.dtype) if need_input else x.new_empty(0)
     tensors = {
-        "x": rows.flatten(x).contiguous(),
-        "y": rows.flatten(y).contiguous(),
-        "dy": rows.flatten(grad_y).contiguous(),
+        "x": x.contiguous(),
+        "y": y.contiguous(),
+        "dy": grad_y.contiguous(),
         "kept": kept[0],
         "dx": dx,
     }
     names = [f"history {programs.cell.states[k]}" for k in programs.histories]
     tensors |= dict(zip(names, kept[1:], strict=True))
+    tensors |= _first(programs, schedule, states)
     for k, name in enumerate(programs.cell.states):
-        tensors[f"first {name}"] = rows.sort(states[k]).contiguous()
         tensors[f"d last {name}"], tensors[f"d first {name}"] = dlast[k], dfirst[k]
     _prepare(layer, schedule, parameters, tensors)
     compiled = layer.backward
@@ -387,14 +390,21 @@ def backward(
         if need_parameters:
             layer.outer.run(schedule, tensors, gradients, start, stop, again=end < time)
         if into_input is not None and packed_input is not None:
-            into_input.run(
-                all_at_once(stop - start),
-                packed_input,
-                {**tensors, "dx": dx[start:stop], "x": tensors["x"][start:stop]},
-            )
-    if need_input:
-        dx = rows.unflatten(dx) if layer.into_input is not None else torch.zeros_like(x)
-    return dx, [rows.unsort(g) for g in dfirst], gradients
+            into_input.run(all_at_once(schedule, start, stop), packed_input, tensors)
+    if need_input and layer.into_input is None:
+        dx.zero_()
+    elif need_input and not schedule.is_whole:
+        dx.view(time * batch, x.shape[-1]).index_fill_(0, schedule.idle, 0)
+    return dx, dfirst, gradients
+
+
+def _first(programs: Programs, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The starting states, in the order in which each is read."""
+    found = {}
+    for k, state in enumerate(states):
+        buffer = programs.first(k)
+        found[buffer.name] = state.contiguous() if buffer.outside else schedule.sort(state)
+    return found
 
 
 def _layer(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> Layer:
@@ -415,7 +425,8 @@ def _prepare(
         return
     for node, place in layer.programs.prepared.items():
         if node is not INPUT:
-            tensors[place.buffer.name] = empty(tuple(tensors["x"].shape), tensors["x"].dtype)
+            shape = (schedule.total, layer.sizes.input)
+            tensors[place.buffer.name] = empty(shape, tensors["x"].dtype)
     _run_all(layer.prepare, layer, schedule, parameters, tensors)
 
 
@@ -427,7 +438,7 @@ def _run_all(
     tensors: Mapping[str, Tensor],
 ) -> None:
     """Run a program without time over all rows."""
-    rows = all_at_once(schedule.total)
+    rows = all_at_once(schedule, 0, schedule.total)
     scratch = layer.scratch(compiled.layout.program, rows.batch, tensors["x"])
     packed = compiled.pack(parameters, tensors["x"].dtype)
     compiled.run(rows, packed, {**tensors, **scratch})

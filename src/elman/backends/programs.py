@@ -40,13 +40,15 @@ class Buffer:
 
     ``rows``: a row for each ``step`` of each sequence, for each sequence of the ``batch``, or a
     ``pair`` of the latter, written in turn.  With ``segments`` a row holds that many values, each
-    padded to whole vectors; without, one value, as torch lays it out.
+    padded to whole vectors; without, one value, as torch lays it out.  A buffer of the caller's is
+    ``outside``: its rows are in the caller's order, those of others in the engine's.
     """
 
     name: str
     rows: Literal["step", "batch", "pair"]
     segments: int = 0
     size: Literal["hidden", "input"] = "hidden"
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class Place:
     segment: int = 0
     shift: int = 0
     first: Buffer | None = None
+
+
+X = Buffer("x", "step", size="input", outside=True)
+DX = Buffer("dx", "step", size="input", outside=True)
+Y = Buffer("y", "step", outside=True)
+DY = Buffer("dy", "step", outside=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +153,7 @@ class Programs:
     def prepared(self) -> dict[Node, Place]:
         """Where the inputs lie."""
         return {
-            node: Place(Buffer("x" if node is INPUT else f"x {k}", "step", size="input"))
+            node: Place(X if node is INPUT else Buffer(f"x {k}", "step", size="input"))
             for k, node in enumerate(self.inputs)
         }
 
@@ -215,10 +223,14 @@ class Programs:
     def state_place(self, k: int, *, keep: bool) -> Buffer:
         """Where a state's next value is written."""
         if k == 0:
-            return Buffer("y", "step")
+            return Y
         if keep and k in self.histories:
             return Buffer(f"history {self.cell.states[k]}", "step")
         return Buffer(f"pair {self.cell.states[k]}", "pair")
+
+    def first(self, k: int) -> Buffer:
+        """The starting values of a state, in the order of what is written after them."""
+        return Buffer(f"first {self.cell.states[k]}", "batch", outside=k == 0)
 
     def operand_place(self, node: Node) -> Place:
         """Where an operand of a product lies when backward has run."""
@@ -226,8 +238,7 @@ class Programs:
             return self.prepared[node]
         if node in self.states:
             k = self.states.index(node)
-            first = Buffer(f"first {self.cell.states[k]}", "batch")
-            return Place(self.state_place(k, keep=True), 0, -1, first)
+            return Place(self.state_place(k, keep=True), 0, -1, self.first(k))
         kept = lower(self.kept)
         if node in kept:
             return Place(self.kept_buffer, kept.index(node))
@@ -294,9 +305,9 @@ class Programs:
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
             name = self.cell.states[k]
             buffer = self.state_place(k, keep=keep)
-            loads[leaf] = Place(buffer, 0, -1, Buffer(f"first {name}", "batch"))
+            loads[leaf] = Place(buffer, 0, -1, self.first(k))
             stores.append((node, Place(buffer)))
-            lasts.append((Place(buffer), Buffer(f"last {name}", "batch")))
+            lasts.append((Place(buffer), Buffer(f"last {name}", "batch", outside=True)))
             if node.operands:
                 loads.setdefault(node, Place(buffer))
         for k, (node, _) in enumerate(kept):
@@ -326,8 +337,7 @@ class Programs:
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
             buffer = self.state_place(k, keep=True)
             if buffer.rows == "step":
-                first = Buffer(f"first {self.cell.states[k]}", "batch")
-                loads[leaf] = Place(buffer, 0, -1, first)
+                loads[leaf] = Place(buffer, 0, -1, self.first(k))
                 if node.operands:
                     loads[node] = Place(buffer)
         left_places = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
@@ -339,8 +349,8 @@ class Programs:
             carry = Place(pair, 0, 1, Buffer(f"d last {name}", "batch"))
             loads[self.plan.gradient.seeds[k]] = carry
             stores.append((dstates[k], Place(pair)))
-            lasts.append((Place(pair), Buffer(f"d first {name}", "batch")))
-        loads[OUTER] = Place(Buffer("dy", "step"))
+            lasts.append((Place(pair), Buffer(f"d first {name}", "batch", outside=True)))
+        loads[OUTER] = Place(DY)
         scratch = _between([node for node in between if node not in loads])
         loads |= scratch
         stores += scratch.items()
@@ -359,7 +369,7 @@ class Programs:
         assert not between, "gradients of the input are made from gradients that were left"
         loads = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
         loads |= {INPUT: self.prepared[INPUT]}
-        stores = {root: (Place(Buffer("dx", "step", size="input")),)}
+        stores = {root: (Place(DX),)}
         return _read_only_used("input gradient", phases, loads, stores, width="input")
 
     @cached_property

@@ -1,8 +1,9 @@
 """Which sequences run at which step, as the tables that native kernels read.
 
-Sequences of a ragged batch are put in order of length, so that those that run at a step are the
-first ones, and the rows of all steps follow each other without gaps: padding is neither computed
-nor stored.
+Sequences of a ragged batch are taken in order of length, so that those that run at a step are
+the first ones, and in the engine's own buffers the rows of all steps follow each other without
+gaps: padding is neither computed nor stored.  In the caller's tensors rows stay where they are;
+``order`` and ``times`` say where that is.
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from elman.backends.reference import Rows, rows_of
 
 #: gradients of about so many bytes are made and used before the next
 STRETCH_BYTES = 1 << 24
@@ -24,43 +24,88 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """``counts[k + 1]`` sequences run at the k-th step; their rows begin at ``offsets[k + 1]``.
+    """``counts[k + 1]`` sequences run at the k-th step; before the first and after the last none.
 
-    Before the first step and after the last none runs.  ``rows`` puts tensors in order.
+    ``offsets[k + 1]`` is the row of the first of them in the engine's buffers, ``times[k + 1]``
+    the row of the batch's first sequence in the caller's tensors, and ``order`` which sequence of
+    the batch each is.
     """
 
-    rows: Rows
+    batch: int
     counts: Whole
     offsets: Whole
-    total: int
+    times: Whole
+    order: Whole
+    is_whole: bool
 
     @property
     def time(self) -> int:
         """The number of steps."""
         return len(self.counts) - 2
 
-    @property
-    def batch(self) -> int:
-        """The number of sequences."""
-        return self.rows.batch
+    @cached_property
+    def total(self) -> int:
+        """The number of rows of all steps."""
+        return int(self.counts.sum())
+
+    def sort(self, state: Tensor) -> Tensor:
+        """(batch, size) in the order in which sequences are taken."""
+        if self.is_whole:
+            return state.contiguous()
+        return state.index_select(0, torch.from_numpy(self.order))
+
+    @cached_property
+    def _sequence(self) -> Whole:
+        """Which of the running sequences each row of the engine's buffers is, step by step."""
+        starts = np.cumsum(self.counts[:-2]) - 0
+        return np.arange(self.total) - np.repeat(starts, self.counts[1:-1])
+
+    def _in_buffers(self, values: Whole) -> Whole:
+        """From the order of steps into the order of the engine's rows."""
+        found = np.empty_like(values)
+        found[self._rows] = values
+        return found
+
+    @cached_property
+    def _rows(self) -> Whole:
+        return np.repeat(self.offsets[1:-1], self.counts[1:-1]) + self._sequence
+
+    @cached_property
+    def places(self) -> Whole:
+        """For each row of the engine's buffers where it is in the caller's tensors."""
+        times = np.repeat(self.times[1:-1], self.counts[1:-1])
+        return self._in_buffers(times + self.order[self._sequence])
 
     @cached_property
     def previous(self) -> Whole:
-        """For each row the row of the step before; below 0 where there is none.
+        """For each row that of the step before in the engine's buffers; below 0 there is none.
 
-        -1 stands for the first sequence's starting state, -2 for the second's ...
+        -1 stands for the starting state of the first sequence that is taken, -2 for the second's.
         """
-        found = np.empty(self.total, np.int64)
-        for k in range(1, self.time + 1):
-            count, before = int(self.counts[k]), int(self.counts[k - 1])
-            start = int(self.offsets[k])
-            row = np.arange(count)
-            found[start : start + count] = np.where(row < before, self.offsets[k - 1] + row, ~row)
-        return found
+        before = np.repeat(self.offsets[:-2], self.counts[1:-1]) + self._sequence
+        return self._in_buffers(np.where(self._has_previous, before, ~self._sequence))
+
+    @cached_property
+    def previous_places(self) -> Whole:
+        """The same in the caller's tensors; -1 stands for the first sequence of the batch."""
+        sequence = self.order[self._sequence]
+        before = np.repeat(self.times[:-2], self.counts[1:-1]) + sequence
+        return self._in_buffers(np.where(self._has_previous, before, ~sequence))
+
+    @cached_property
+    def _has_previous(self) -> NDArray[np.bool_]:
+        return self._sequence < np.repeat(self.counts[:-2], self.counts[1:-1])
+
+    @cached_property
+    def idle(self) -> Tensor:
+        """The places in the caller's tensors where no sequence runs."""
+        runs = np.zeros(self.time * self.batch, np.bool_)
+        runs[self.places] = True
+        return torch.from_numpy(np.flatnonzero(~runs))
 
     def shares(self, threads: int) -> list[int]:
         """Bounds of parts of the batch that have about the same number of rows each."""
-        if self.rows.order is None:
+        if self.is_whole or threads == 1:
             return [self.batch * k // threads for k in range(threads + 1)]
         lengths = (self.counts[None, 1:-1] > np.arange(self.batch)[:, None]).sum(1)
         reached = np.concatenate([[0], np.cumsum(lengths)])
@@ -73,10 +118,12 @@ class Schedule:
 
         Each is (first step, step after the last, first row, row after the last).
         """
+        rows = STRETCH_BYTES // max(1, width * bytes_each)
+        if self.total <= rows:
+            return [(0, self.time, 0, self.total)] if self.total else []
         found = []
         begin = 0
         ends = np.cumsum(self.counts[1:-1])
-        rows = STRETCH_BYTES // max(1, width * bytes_each)
         while begin < self.time:
             done = int(ends[begin - 1]) if begin else 0
             end = max(begin + 1, int(np.searchsorted(ends, done + rows, "right")))
@@ -91,11 +138,7 @@ def make_schedule(time: int, batch: int, lengths: Tensor | None, reverse: bool) 
     """The schedule of a batch; ``lengths`` as for the operator of ``autograd.py``."""
     if lengths is None:
         return _whole(time, batch, reverse)
-    rows = rows_of(time, batch, lengths, reverse, lengths)
-    counts = np.array([0, *rows.counts, 0], np.int64)
-    offsets = np.zeros(time + 2, np.int64)
-    offsets[1:] = np.cumsum(counts[:-1])
-    return Schedule(rows, counts, offsets, int(counts.sum()))
+    return _ragged(time, lengths.numpy().astype(np.int64).tobytes(), reverse)
 
 
 @lru_cache(maxsize=32)
@@ -104,12 +147,33 @@ def _whole(time: int, batch: int, reverse: bool) -> Schedule:
     counts = np.zeros(time + 2, np.int64)
     counts[1:-1] = batch
     offsets = np.zeros(time + 2, np.int64)
-    order = np.arange(time)[::-1] if reverse else np.arange(time)
-    offsets[1:-1] = order * batch
-    return Schedule(Rows((batch,) * time, None, None, batch, time), counts, offsets, time * batch)
+    offsets[1:-1] = _steps(time, reverse) * batch
+    return Schedule(batch, counts, offsets, offsets, np.arange(batch), is_whole=True)
 
 
 @lru_cache(maxsize=32)
-def all_at_once(total: int) -> Schedule:
-    """Rows without time: one step with all of them."""
-    return _whole(1, total, False)
+def _ragged(time: int, lengths: bytes, reverse: bool) -> Schedule:
+    each = np.frombuffer(lengths, np.int64)
+    batch = len(each)
+    order = np.argsort(-each, kind="stable")
+    steps = _steps(time, reverse)
+    counts = np.zeros(time + 2, np.int64)
+    counts[1:-1] = batch - np.searchsorted(np.sort(each), steps, "right")
+    offsets = np.zeros(time + 2, np.int64)
+    offsets[1:] = np.cumsum(counts[:-1])
+    times = np.zeros(time + 2, np.int64)
+    times[1:-1] = steps * batch
+    return Schedule(batch, counts, offsets, times, order, is_whole=False)
+
+
+def _steps(time: int, reverse: bool) -> Whole:
+    return np.arange(time)[::-1] if reverse else np.arange(time)
+
+
+@lru_cache(maxsize=64)
+def all_at_once(schedule: Schedule, start: int, stop: int) -> Schedule:
+    """Rows of a schedule without time: one step with all of them."""
+    counts = np.array([0, stop - start, 0])
+    zeros = np.zeros(3, np.int64)
+    places = schedule.places[start:stop]
+    return Schedule(stop - start, counts, zeros, zeros, places, is_whole=True)

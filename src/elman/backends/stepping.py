@@ -140,6 +140,7 @@ class _StepLayer:
         self.firsts = [self.slot(f"first {name}") for name in layer.programs.cell.states]
         self._lasts = [self.slot(f"last {name}") for name in layer.programs.cell.states]
         self._counts, self._offsets = np.array([0, batch, 0]), np.array([0, 0, 0])
+        self._order = np.arange(batch)
 
     def slot(self, name: str) -> int:
         """Where the table holds a buffer; one beyond all others for a buffer that is not read."""
@@ -167,6 +168,8 @@ class _StepLayer:
         table[:, 1] = self._offsets.ctypes.data + _WORD
         table[:, 2] = self._batch
         table[:, 3] = self._packed.data_ptr()
+        table[:, 4] = self._order.ctypes.data
+        table[:, 5] = self._offsets.ctypes.data + _WORD
         for name, tensor in self._scratch.items():
             table[:, self.slot(name)] = tensor.data_ptr()
         table[:, self.slot("x")] = x

@@ -181,8 +181,11 @@ class Builder:
 
     def load_whole(self, pointer: Value, index: Value | int) -> Value:
         """A whole number from a table."""
-        address = self.set(f"getelementptr inbounds i64, ptr {pointer}, i64 {index}")
-        return self.set(f"load i64, ptr {address}, align 8")
+        return self.set(f"load i64, ptr {self.at_word(pointer, index)}, align 8")
+
+    def at_word(self, pointer: Value, index: Value | int) -> Value:
+        """The address of a whole number in a table."""
+        return self.set(f"getelementptr inbounds i64, ptr {pointer}, i64 {index}")
 
     # numbers
 

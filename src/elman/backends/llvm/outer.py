@@ -229,7 +229,9 @@ class _Outer:
         stride = self.layout.stride(place.buffer)
         with b.loop(0, "%count") as k:
             row = b.whole_number("add", "%first", k)
-            if place.shift:
+            if place.buffer.outside and not place.shift:
+                base, row = "%rows", b.load_whole("%index", row)
+            elif place.shift:
                 row = b.load_whole("%index", row)
                 other = b.whole_number("xor", row, -1)
                 is_first = b.whole_compare("slt", row, 0)

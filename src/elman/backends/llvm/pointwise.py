@@ -76,7 +76,7 @@ def emit_equations(
     row_stride: int,
     active: int,
 ) -> None:
-    """``name(rows, sums, vectors, a pointer for each place)`` for one block of units.
+    """``name(rows, sums, vectors, order, a pointer for each place)`` for one block of units.
 
     The pointers are at the first row and the block's first unit; only ``active`` units of the
     block are read and written.
@@ -84,12 +84,9 @@ def emit_equations(
     b = Builder(layout.scalar, layout.lanes)
     pointers = {place: f"%p{k}" for k, place in enumerate(places)}
     listed = [f"ptr {pointer}" for pointer in pointers.values()]
-    b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", *listed])
+    b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", "ptr %order", *listed])
     with b.loop(0, "%rows") as row:
-        at = {
-            place: (pointer, b.whole_number("mul", row, layout.stride(place.buffer)))
-            for place, pointer in pointers.items()
-        }
+        at = _at_row(b, layout, pointers, row)
         sums = b.at("%sums", b.whole_number("mul", row, row_stride))
         load = {node: at[place] for node, place in layout.program.loads.items() if place in at}
         equations = Equations(b, layout, phase, load, sums, "%vectors", {}, active)
@@ -109,14 +106,14 @@ def emit_row_equations(
     b = Builder(layout.scalar, layout.lanes)
     pointers = {place: f"%p{k}" for k, place in enumerate(places)}
     listed = [f"ptr {pointer}" for pointer in pointers.values()]
-    b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", *listed])
+    b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", "ptr %order", *listed])
     lanes, count = layout.lanes, len(phase.accumulators)
     whole_blocks = layout.blocks if layout.tail == lanes else layout.blocks - 1
     waves = _waves(phase)
     with b.loop(0, "%rows") as row:
         first = {
-            place: b.at(pointer, b.whole_number("mul", row, layout.stride(place.buffer)))
-            for place, pointer in pointers.items()
+            place: b.at(pointer, offset)
+            for place, (pointer, offset) in _at_row(b, layout, pointers, row).items()
         }
         sums = b.at("%sums", b.whole_number("mul", row, layout.blocks * count * lanes))
 
@@ -164,6 +161,20 @@ def emit_row_equations(
             store(whole_blocks, layout.tail)
     b.end()
     module.add(b)
+
+
+def _at_row(
+    b: Builder, layout: Layout, pointers: Pointers, row: Value
+) -> dict[Place, tuple[Value, Value]]:
+    """Where a row is in each place, as an address and an offset."""
+    own = ""
+    found = {}
+    for place, pointer in pointers.items():
+        if place.buffer.outside and not own:
+            own = b.load_whole("%order", row)
+        index = own if place.buffer.outside else row
+        found[place] = (pointer, b.whole_number("mul", index, layout.stride(place.buffer)))
+    return found
 
 
 def _waves(phase: Phase) -> list[list[Node]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from elman.backends.llvm.ir import Builder, Module, Value
 from elman.backends.llvm.layout import Group, Layout
+from elman.backends.programs import Place
 
 Key = tuple[int, int, int]  # row, block, accumulator
 
@@ -25,14 +26,12 @@ def emit_product(
     group: Group,
     rows: int,
     columns: int,
-    strides: dict[str, int],
     row_stride: int,
     block_stride: int,
 ) -> None:
-    """``name(weights, sums, operand pointers ..., start pointers ...)``.
+    """``name(weights, sums, order, operand pointers ..., start pointers ...)``.
 
-    ``strides`` says how far a row of each operand or start is from the next, ``row_stride`` and
-    ``block_stride`` where the sums go.
+    ``row_stride`` and ``block_stride`` say where the sums go.
     """
     b = Builder(layout.scalar, layout.lanes)
     operands = [f"%x{k}" for k in range(len(group.segments))]
@@ -41,22 +40,26 @@ def emit_product(
         for a, total in enumerate(group.accumulators)
         if total.start is not None and total.start.operation != "vector"
     }
-    pointers = ["%w", "%sums", *operands, *starts.values()]
+    pointers = ["%w", "%sums", "%order", *operands, *starts.values()]
     b.begin(name, [f"ptr {pointer}" for pointer in pointers])
+    places = layout.program.loads
     lanes, block = layout.lanes, group.block
     sums: dict[Key, Value] = {}
     for column in range(columns):
         for a in range(group.count):
             if a in starts:
+                total = group.accumulators[a].start
+                assert total is not None
+                stride = layout.stride(places[total].buffer)
                 for row in range(rows):
-                    offset = row * strides[starts[a]] + column * lanes
-                    sums[row, column, a] = b.load(starts[a], offset)
+                    sums[row, column, a] = b.load(starts[a], row * stride + column * lanes)
             else:
                 first = b.load(b.at("%w", column * block + a * lanes))
                 for row in range(rows):
                     sums[row, column, a] = first
     weights = group.count * lanes
     for pointer, segment in zip(operands, group.segments, strict=True):
+        at_rows = _row_pointers(b, layout, places[segment.operand], pointer, rows)
         each = len(segment.fed) * lanes
         unroll = next(
             u
@@ -67,11 +70,11 @@ def emit_product(
         touched = {key: value for key, value in sums.items() if key[2] in fed}
         for k, changing in b.repeat(segment.size, unroll, touched):
             at_weights = b.at("%w", b.whole_number("mul", k, each))
-            at_operand = b.at(pointer, k)
+            at_operands = [b.at(at_row, k) for at_row in at_rows]
             for step in range(unroll):
                 _multiply(
                     b, layout, changing, fed, rows, columns, at_weights,
-                    weights + step * each, block, at_operand, step, strides[pointer],
+                    weights + step * each, block, at_operands, step,
                 )  # fmt: skip
         sums |= changing
         weights += segment.size * each
@@ -80,6 +83,17 @@ def emit_product(
         b.store(value, "%sums", offset)
     b.end()
     module.add(b)
+
+
+def _row_pointers(
+    b: Builder, layout: Layout, place: Place, pointer: Value, rows: int
+) -> list[Value]:
+    """Where each row of an operand begins."""
+    stride = layout.stride(place.buffer)
+    if not place.buffer.outside:
+        return [b.at(pointer, row * stride) for row in range(rows)]
+    order = [b.load_whole("%order", row) for row in range(rows)]
+    return [b.at(pointer, b.whole_number("mul", row, stride)) for row in order]
 
 
 def _multiply(
@@ -92,9 +106,8 @@ def _multiply(
     at_weights: Value,
     offset: int,
     block: int,
-    at_operand: Value,
+    at_operands: list[Value],
     step: int,
-    stride: int,
 ) -> None:
     """One k: every accumulator that the operand feeds, in every row and block."""
 
@@ -102,7 +115,7 @@ def _multiply(
         return b.load(at_weights, offset + column * block + position * layout.lanes)
 
     def number(row: int) -> Value:
-        return b.broadcast(at_operand, row * stride + step)
+        return b.broadcast(at_operands[row], step)
 
     shape = [(column, position) for column in range(columns) for position in range(len(fed))]
     if layout.target.registers >= 32:

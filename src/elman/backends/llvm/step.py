@@ -2,14 +2,16 @@
 
 ``run(table, first, last, begin, end)`` runs the sequences ``first`` to before ``last`` through
 the steps ``begin`` to before ``end``; callers share out sequences among threads, which never
-meet.  ``step(table)`` runs the first step for all sequences.  Sequences are in an order in which those that run at a step come first.  The table holds,
-as 64-bit words:
+meet.  ``step(table)`` runs the first step for all sequences.  Sequences are in an order in which
+those that run at a step come first.  The table holds, as 64-bit words:
 
     0 counts    how many sequences run at each step, with a zero before and after
     1 offsets   the row of each step's first sequence in buffers with a row for each step
     2           the number of sequences
     3 weights   packed, with the cell's vectors after them (``layout.py``)
-    4 ...       the program's buffers, in its order
+    4 order     which of the caller's sequences each is
+    5 times     the row of the caller's first sequence at each step
+    6 ...       the program's buffers, in its order
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ import itertools
 from collections.abc import Sequence
 
 from elman.backends.llvm.ir import Builder, Module, Value
-from elman.backends.llvm.layout import Group, Layout, Tiling
+from elman.backends.llvm.layout import Layout, Tiling
 from elman.backends.llvm.mode import flush_subnormals, restore_mode
 from elman.backends.llvm.pointwise import emit_equations, emit_row_equations
 from elman.backends.llvm.product import emit_product, product_name
 from elman.backends.phases import Phase
 from elman.backends.programs import Buffer, Place
 
-FIRST_BUFFER = 4
+FIRST_BUFFER = 6
 
 
 def emit_program(module: Module, layout: Layout) -> None:
@@ -34,7 +36,8 @@ def emit_program(module: Module, layout: Layout) -> None:
     for phase in phases:
         phase.emit()
     if layout.program.lasts:
-        _emit_copy(module, layout)
+        for outside in {place.buffer.outside for place, _ in layout.program.lasts}:
+            _emit_copy(module, layout, outside)
         _emit_step(module, layout)
     _emit_run(module, layout, phases)
 
@@ -124,30 +127,18 @@ class _Phase:
                             made.add(name)
                             emit_product(
                                 self.module, self.layout, name, group, rows, width,
-                                self._strides(group), self.row_stride,
-                                self.count * self.layout.lanes,
+                                self.row_stride, self.count * self.layout.lanes,
                             )  # fmt: skip
-
-    def _strides(self, group: Group) -> dict[str, int]:
-        found = {}
-        for k, segment in enumerate(group.segments):
-            place = self.layout.program.loads[segment.operand]
-            found[f"%x{k}"] = self.layout.stride(place.buffer)
-        for a, total in enumerate(group.accumulators):
-            if total.start is not None and total.start.operation != "vector":
-                place = self.layout.program.loads[total.start]
-                found[f"%s{a}"] = self.layout.stride(place.buffer)
-        return found
 
     def _call_product(
         self, b: Builder, rows: int, columns: int, block: Value | int, at: dict[Place, Value],
-        sums: Value,
+        sums: Value, order: Value,
     ) -> None:  # fmt: skip
         layout = self.layout
         for k, group in enumerate(self.groups):
             offset = b.whole_number("mul", block, group.block)
             weights = b.at(b.at("%w", group.offset), offset)
-            arguments = [weights, sums]
+            arguments = [weights, sums, order]
             for segment in group.segments:
                 place = layout.program.loads[segment.operand]
                 arguments.append(at[place])
@@ -163,11 +154,13 @@ class _Phase:
     def _emit_phase(self) -> None:
         b = Builder(self.layout.scalar, self.layout.lanes)
         pointers = [f"ptr {pointer}" for pointer in self.places.values()]
-        b.begin(self.name, ["i64 %n", "ptr %w", "ptr %vectors", "ptr %sums", *pointers])
+        heads = ["i64 %n", "ptr %w", "ptr %vectors", "ptr %sums", "ptr %order"]
+        b.begin(self.name, [*heads, *pointers])
         if not self.count:
             listed = [f"ptr {pointer}" for pointer in self.places.values()]
             b.call_function(
-                f"equations{self.index}", ["i64 %n", "ptr %sums", "ptr %vectors", *listed]
+                f"equations{self.index}",
+                ["i64 %n", "ptr %sums", "ptr %vectors", "ptr %order", *listed],
             )
         else:
             self._emit_tiles(b)
@@ -204,28 +197,30 @@ class _Phase:
 
     def _at_rows(
         self, b: Builder, part: Value, each: Value, larger: Value
-    ) -> tuple[Value, dict[Place, Value]]:
-        """How many rows a part has, and the pointers at its first."""
+    ) -> tuple[Value, Value, dict[Place, Value]]:
+        """How many rows a part has, the order of its rows, and the pointers at its first."""
         is_larger = b.whole_compare("slt", part, larger)
         size = b.whole_number("add", each, b.choose(is_larger, "i64", 1, 0))
         before = b.choose(is_larger, "i64", part, larger)
         row = b.whole_number("add", b.whole_number("mul", part, each), before)
         at = {
-            place: b.at(pointer, b.whole_number("mul", row, self.layout.stride(place.buffer)))
+            place: pointer
+            if place.buffer.outside
+            else b.at(pointer, b.whole_number("mul", row, self.layout.stride(place.buffer)))
             for place, pointer in self.places.items()
         }
-        return size, at
+        return size, b.at_word("%order", row), at
 
     def _dispatch(
         self, b: Builder, size: Value, sizes: Sequence[int], columns: int, block: Value | int,
-        at: dict[Place, Value], sums: Value,
+        at: dict[Place, Value], sums: Value, order: Value,
     ) -> None:  # fmt: skip
         joined = b.fresh_label("joined")
         cases = {rows: b.fresh_label("rows") for rows in sizes}
         b.switch(size, cases, joined)
         for rows, label in cases.items():
             b.label(label)
-            self._call_product(b, rows, columns, block, at, sums)
+            self._call_product(b, rows, columns, block, at, sums, order)
             b.emit(f"br label %{joined}")
         b.label(joined)
 
@@ -234,12 +229,13 @@ class _Phase:
         each: Value, larger: Value, is_last: bool,
     ) -> None:  # fmt: skip
         lanes = self.layout.lanes
-        size, at = self._at_rows(b, part, each, larger)
-        self._dispatch(b, size, sizes, columns, block, at, "%sums")
+        size, order, at = self._at_rows(b, part, each, larger)
+        self._dispatch(b, size, sizes, columns, block, at, "%sums", order)
         for column in range(columns):
             at_block = b.whole_number("mul", b.whole_number("add", block, column), lanes)
             active = self.layout.tail if is_last and column == columns - 1 else lanes
-            arguments = [b.at("%sums", column * self.count * lanes), b.at("%vectors", at_block)]
+            sums = b.at("%sums", column * self.count * lanes)
+            arguments = [sums, b.at("%vectors", at_block), order]
             arguments += [b.at(pointer, at_block) for pointer in at.values()]
             b.call_function(
                 self._equations(active), [f"i64 {size}", *[f"ptr {a}" for a in arguments]]
@@ -250,26 +246,30 @@ class _Phase:
         larger: Value,
     ) -> None:  # fmt: skip
         lanes = self.layout.lanes
-        size, at = self._at_rows(b, part, each, larger)
+        size, order, at = self._at_rows(b, part, each, larger)
         full, rest = self._groups_of_blocks(columns)
         with b.loop(0, full) as group:
             block = b.whole_number("mul", group, columns)
             sums = b.at("%sums", b.whole_number("mul", block, self.count * lanes))
-            self._dispatch(b, size, sizes, columns, block, at, sums)
+            self._dispatch(b, size, sizes, columns, block, at, sums, order)
         if rest:
             sums = b.at("%sums", full * columns * self.count * lanes)
-            self._dispatch(b, size, sizes, rest, full * columns, at, sums)
-        arguments = ["%sums", "%vectors", *at.values()]
+            self._dispatch(b, size, sizes, rest, full * columns, at, sums, order)
+        arguments = ["%sums", "%vectors", order, *at.values()]
         b.call_function(f"equations{self.index}", [f"i64 {size}", *[f"ptr {a}" for a in arguments]])
 
 
-def _emit_copy(module: Module, layout: Layout) -> None:
-    """``copy(rows, from, to)``: rows as torch lays them out."""
+def _emit_copy(module: Module, layout: Layout, outside: bool) -> None:
+    """``copy(rows, order, from, to)``: rows as torch has them, into the caller's order.
+
+    Rows that are ``outside`` are in that order already.
+    """
     b = Builder(layout.scalar, layout.lanes)
-    b.begin("copy", ["i64 %rows", "ptr %from", "ptr %to"])
+    b.begin(_copy_name(outside), ["i64 %rows", "ptr %order", "ptr %from", "ptr %to"])
     with b.loop(0, "%rows") as row:
-        offset = b.whole_number("mul", row, layout.width)
-        source, target = b.at("%from", offset), b.at("%to", offset)
+        own = b.whole_number("mul", b.load_whole("%order", row), layout.width)
+        source = b.at("%from", own if outside else b.whole_number("mul", row, layout.width))
+        target = b.at("%to", own)
         whole = layout.width // layout.lanes
         with b.loop(0, whole) as block:
             at = b.whole_number("mul", block, layout.lanes)
@@ -279,6 +279,10 @@ def _emit_copy(module: Module, layout: Layout) -> None:
             b.store(b.load(source, at, layout.tail), target, at, layout.tail)
     b.end()
     module.add(b)
+
+
+def _copy_name(outside: bool) -> str:
+    return "copy_outside" if outside else "copy"
 
 
 def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
@@ -295,6 +299,7 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
         return b.set(f"load {kind}, ptr {address}, align 8")
 
     counts, offsets, batch, weights = word(0, "ptr"), word(1, "ptr"), word(2, "i64"), word(3, "ptr")
+    order, times = word(4, "ptr"), word(5, "ptr")
     base = {buffer: word(FIRST_BUFFER + k, "ptr") for k, buffer in enumerate(program.buffers)}
     vectors = b.at(weights, layout.weights_size)
     shifts = sorted({p.shift for phase in phases for p in phase.places if p.shift})
@@ -327,13 +332,15 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
         bounds = ["%first", *edges, high]
 
         def pointer(place: Place, row: Value) -> Value:
-            at = _row(b, layout, place.buffer, base, place.shift, row, k, offsets, batch)
+            at = _row(b, layout, place.buffer, base, place.shift, row, k, offsets, times, batch)
             if place.buffer.segments:
                 at = b.at(at, place.segment * layout.padded(place.buffer))
             if place.first is None:
                 return at
             has = b.whole_compare("sgt", b.load_whole(counts, neighbour[place.shift]), row)
-            start = b.at(base[place.first], b.whole_number("mul", row, layout.width))
+            start = base[place.first]
+            if not place.first.outside:
+                start = b.at(start, b.whole_number("mul", row, layout.width))
             return b.choose(has, "ptr", at, start)
 
         for phase in phases:
@@ -345,7 +352,14 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
                 pointers = [f"ptr {pointer(place, low)}" for place in phase.places]
                 b.call_function(
                     phase.name,
-                    [f"i64 {rows}", f"ptr {weights}", f"ptr {vectors}", f"ptr {sums}", *pointers],
+                    [
+                        f"i64 {rows}",
+                        f"ptr {weights}",
+                        f"ptr {vectors}",
+                        f"ptr {sums}",
+                        f"ptr {b.at_word(order, low)}",
+                        *pointers,
+                    ],
                 )
                 b.emit(f"br label %{none}")
                 b.label(none)
@@ -356,9 +370,10 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
             b.branch(b.whole_compare("sgt", rows, 0), some, none)
             b.label(some)
             for place, last in program.lasts:
-                to = b.at(base[last], b.whole_number("mul", start, layout.width))
+                pieces = [b.at_word(order, start), pointer(place, start), base[last]]
                 b.call_function(
-                    "copy", [f"i64 {rows}", f"ptr {pointer(place, start)}", f"ptr {to}"]
+                    _copy_name(place.buffer.outside),
+                    [f"i64 {rows}", *[f"ptr {piece}" for piece in pieces]],
                 )
             b.emit(f"br label %{none}")
             b.label(none)
@@ -379,10 +394,17 @@ def _emit_step(module: Module, layout: Layout) -> None:
 
 def _row(
     b: Builder, layout: Layout, buffer: Buffer, base: dict[Buffer, Value], shift: int, row: Value,
-    k: Value, offsets: Value, batch: Value,
+    k: Value, offsets: Value, times: Value, batch: Value,
 ) -> Value:  # fmt: skip
-    """The address of a sequence's row at a step, or at the one before or after it."""
+    """The address of a sequence's row at a step, or at the one before or after it.
+
+    Outside it is that of the caller's first sequence, to which ``order`` leads on.
+    """
     step = b.whole_number("add", k, shift) if shift else k
+    if buffer.outside:
+        assert buffer.rows == "step", "a row for each sequence is read as the first of a place"
+        first = b.load_whole(times, step)
+        return b.at(base[buffer], b.whole_number("mul", first, layout.stride(buffer)))
     if buffer.rows == "step":
         row = b.whole_number("add", b.load_whole(offsets, step), row)
     elif buffer.rows == "pair":
