@@ -49,7 +49,12 @@ def measure(
         runs = [_one(task, configuration, seed, asked.out) for seed in asked.seeds]
         found[configuration.name] = runs
     rows = [
-        {"name": each.name, "target": each.target, "settings": _plain(each), "runs": found[each.name]}
+        {
+            "name": each.name,
+            "target": each.target,
+            "settings": _plain(each),
+            "runs": found[each.name],
+        }
         for each in configurations
     ]
     record = {

@@ -1,8 +1,5 @@
 """Every block of code in README and on the pages runs, and prints what stands beneath it."""
 
-import importlib.util
-import re
-import sys
 from pathlib import Path
 
 import pytest
