@@ -54,7 +54,9 @@ from elman.training.metrics import span_scores
 NAME = "ner"
 TITLE = "named entities: a text becomes the names in it"
 METRIC = "f1"
-TRAINING = LoopOptions(batch_size=32, epochs=40, learning_rate=2e-3, patience=8)
+TRAINING = LoopOptions(
+    batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99
+)
 SAMPLES = {"train.conll": NAMES_TRAIN, "valid.conll": NAMES_VALID}
 TRAIN_FILE, VALID_FILE = "train.conll", "valid.conll"
 POSTER = ("Yesterday, Harry Potter met Hermione Granger.",)
