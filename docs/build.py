@@ -33,7 +33,10 @@ def equations() -> str:
 def _section(cell: Cell) -> str:
     # MathML needs no script and no network; its converter knows align*, not aligned
     mathematics = convert(cell.latex().replace("{aligned}", "{align*}"), display="block")
-    shapes = ", ".join([f"`{p.key}` {_shape(p.columns)}" for p in cell.parameters])
+    keys: dict[str, list[str]] = {}
+    for parameter in cell.parameters:
+        keys.setdefault(_shape(parameter.columns), []).append(f"`{parameter.key}`")
+    shapes = "; ".join([f"{', '.join(names)} {shape}" for shape, names in keys.items()])
     return "\n".join(
         [
             f"## {cell.name} {{ #{cell.name} }}",
