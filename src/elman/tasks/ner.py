@@ -36,7 +36,7 @@ from elman.errors import DataError
 from elman.graph import Cell
 from elman.models import Tagger, WindowTagger, WordFeatures
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
-from elman.tasks.options import option
+from elman.tasks.options import help_of, option
 from elman.tasks.samples import NAMES_TRAIN, NAMES_VALID
 from elman.tasks.task import Learned
 from elman.tasks.word_model import (
@@ -69,6 +69,8 @@ LONGEST_WORD = 40
 class Options(TextOptions):
     """The options of named entities."""
 
+    dropout: float = option(0.6, help_of(TextOptions, "dropout"))
+    word_dropout: float = option(0.1, help_of(TextOptions, "word_dropout"))
     model: Literal["recurrent", "window"] = option(
         "recurrent", "recurrent, or the baseline that sees a fixed window of words: window"
     )
