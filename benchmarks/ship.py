@@ -37,6 +37,7 @@ class Shipment:
     data: dict[str, Path]
     metric: str
     sources: str
+    limits: str
 
 
 SHIPMENTS = (
@@ -48,6 +49,8 @@ SHIPMENTS = (
         "- sentence polarity (Pang and Lee 2005), CC BY 4.0: sentences from film reviews; lines "
         "whose number ends in 0 are the test, in 1 the validation, all others training\n"
         "- GloVe 6B, 50 numbers, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
+        "English sentences on films. On other subjects, and on whole reviews, it does less well, and "
+        "it is sure of itself also where it is wrong.",
     ),
     Shipment(
         "ner",
@@ -58,6 +61,8 @@ SHIPMENTS = (
         "e, g and h after its first 1,001 sentences are training, those 1,001 validation, f the "
         "test\n"
         "- GloVe 6B, 50 numbers, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
+        "English tweets of 2009 to 2014. People come out best; about half of the organisations are "
+        "missed.",
     ),
 )
 
@@ -106,7 +111,7 @@ def _card(
     lines = [
         f"# {shipment.job}: {elman.load(shipment.job).task.TITLE}",
         "",
-        f"A {options['cell']} of {options['hidden_size']} units in each direction; "
+        f"Cell `{options['cell']}`, {options['hidden_size']} units in each direction; "
         f"{chosen['parameters']:,} numbers, {size / 1e6:.1f} MB as float16. Every option is in "
         "`run.toml`.",
         "",
@@ -137,7 +142,7 @@ def _card(
         f"{job_figures.machine()['processor']}.",
         "",
         "## Limits",
-        "English of one kind only (see the data); other texts come out worse than these scores.",
+        shipment.limits,
         "",
     ]
     return "\n".join(lines)
