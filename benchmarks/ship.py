@@ -61,7 +61,7 @@ SHIPMENTS = (
         "e, g and h after its first 1,001 sentences are training, those 1,001 validation, f the "
         "test\n"
         "- GloVe 6B, 50 numbers, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
-        "English tweets of 2009 to 2014. People come out best; about half of the organisations are "
+        "English tweets of 2009 to 2014. People come out best; two thirds of the organisations are "
         "missed.",
     ),
 )
