@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import job_figures
-from real_data import broad_twitter, sentence_polarity
-
 import elman
+import job_figures
 from elman import shipped
 from elman.files import write_whole
 from elman.training import RunFolder
+from real_data import broad_twitter, sentence_polarity
 
 #: the most that the weights of a shipped model may weigh
 LARGEST = 4_000_000
@@ -49,8 +48,8 @@ SHIPMENTS = (
         "- sentence polarity (Pang and Lee 2005), CC BY 4.0: sentences from film reviews; lines "
         "whose number ends in 0 are the test, in 1 the validation, all others training\n"
         "- GloVe 6B, 50 numbers, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
-        "English sentences on films. On other subjects, and on whole reviews, it does less well, and "
-        "it is sure of itself also where it is wrong.",
+        "English sentences on films. On other subjects, and on whole reviews, it does less well, "
+        "and it is sure of itself also where it is wrong.",
     ),
     Shipment(
         "ner",

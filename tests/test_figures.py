@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 import tables
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

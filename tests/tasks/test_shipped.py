@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-import real_data
 import safetensors
 import torch
 
 import elman
+import real_data
 from elman import shipped
 from elman.tasks import TASKS
 
