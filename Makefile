@@ -43,7 +43,7 @@ format: .venv/dev
 
 docs: .venv/docs
 	$(BIN)/python docs/build.py
-	$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "site/index.html"
 
 bench: .venv/dev

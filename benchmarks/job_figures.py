@@ -48,11 +48,33 @@ def measure(
     for configuration in configurations:
         runs = [_one(task, configuration, seed, asked.out) for seed in asked.seeds]
         found[configuration.name] = runs
-    record = {"question": question, "metric": metric, "machine": machine(), "runs": found}
+    rows = [
+        {
+            "name": each.name,
+            "target": each.target,
+            "settings": _plain(each),
+            "runs": found[each.name],
+        }
+        for each in configurations
+    ]
+    record = {
+        "command": f"python benchmarks/{question}.py",
+        "metric": metric,
+        "machine": machine(),
+        "rows": rows,
+    }
     path = Path(__file__).parent / "results" / f"{question}.json"
     write_whole(path, json.dumps(record, indent=1) + "\n")
     _print(metric, configurations, found)
     return found
+
+
+def _plain(configuration: Configuration) -> dict[str, object]:
+    """The settings without the folder that a file of vectors is in on this machine."""
+    settings = dict(configuration.settings)
+    if "vectors" in settings:
+        settings["vectors"] = Path(str(settings["vectors"])).name
+    return settings
 
 
 def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> dict[str, Any]:
@@ -73,6 +95,7 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> dict
         "seed": seed,
         "minutes": round(minutes, 2),
         "epochs": outcome.epochs,
+        "seconds_an_epoch": round(outcome.seconds / outcome.epochs, 2),
         "threads": outcome.threads,
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "valid": elman.load(folder).evaluate(configuration.data["valid"]),

@@ -27,8 +27,8 @@ if __name__ == "__main__":
         [
             Configuration("BTC, recurrent", BTC, BTC_TITLE, VECTORS, "70"),
             Configuration("BTC, window", BTC, BTC_TITLE, {**VECTORS, "model": "window"}),
-            Configuration("BTC, recurrent, softmax", BTC, BTC_TITLE, {**VECTORS, "crf": False}),
             Configuration("WNUT-17, recurrent", WNUT, WNUT_TITLE, VECTORS, "30"),
             Configuration("WNUT-17, window", WNUT, WNUT_TITLE, {**VECTORS, "model": "window"}),
+            Configuration("BTC, recurrent, softmax", BTC, BTC_TITLE, {**VECTORS, "crf": False}),
         ],
     )

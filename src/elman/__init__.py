@@ -20,11 +20,15 @@ from elman.nn import Recurrent
 
 
 def __getattr__(name: str) -> Any:
-    """``load`` comes from the jobs' floor, which is imported only where it is used."""
+    """What is looked up only where it is used: ``load``, from the jobs' floor, and the version."""
     if name == "load":
         from elman.tasks import load
 
         return load
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("elman")
     raise AttributeError(f"module 'elman' has no attribute {name!r}")
 
 

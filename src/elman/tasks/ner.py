@@ -36,7 +36,7 @@ from elman.errors import DataError
 from elman.graph import Cell
 from elman.models import Tagger, WindowTagger, WordFeatures
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
-from elman.tasks.options import option
+from elman.tasks.options import help_of, option
 from elman.tasks.samples import NAMES_TRAIN, NAMES_VALID
 from elman.tasks.task import Learned
 from elman.tasks.word_model import (
@@ -54,7 +54,9 @@ from elman.training.metrics import span_scores
 NAME = "ner"
 TITLE = "named entities: a text becomes the names in it"
 METRIC = "f1"
-TRAINING = LoopOptions(batch_size=32, epochs=40, learning_rate=2e-3, patience=8)
+TRAINING = LoopOptions(
+    batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99
+)
 SAMPLES = {"train.conll": NAMES_TRAIN, "valid.conll": NAMES_VALID}
 TRAIN_FILE, VALID_FILE = "train.conll", "valid.conll"
 POSTER = ("Yesterday, Harry Potter met Hermione Granger.",)
@@ -67,6 +69,8 @@ LONGEST_WORD = 40
 class Options(TextOptions):
     """The options of named entities."""
 
+    dropout: float = option(0.6, help_of(TextOptions, "dropout"))
+    word_dropout: float = option(0.1, help_of(TextOptions, "word_dropout"))
     model: Literal["recurrent", "window"] = option(
         "recurrent", "recurrent, or the baseline that sees a fixed window of words: window"
     )

@@ -83,9 +83,10 @@ def load(run: str | Path) -> Trained:
 def find_run(run: str | Path) -> Path:
     """The folder of a run, or of the shipped model of that name."""
     path = Path(run)
-    if path.is_dir():
-        return path
     shipped = elman.shipped.models()
+    # `elman new ner ner` makes a folder called ner that is no run, and must not hide the model
+    if path.is_dir() and (str(run) not in shipped or (path / "symbols.json").exists()):
+        return path
     if str(run) in shipped:
         return shipped[str(run)]
     if path.exists():

@@ -1,0 +1,95 @@
+"""The tables of README and of the pages, from the figures in ``benchmarks/results/``.
+
+    python benchmarks/tables.py
+
+prints README's.  No figure is written by hand: a test holds README to these files.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+#: (file, its row, what README calls it); the row beneath each is the one-to-one baseline
+SUMMARY = (
+    ("sentiment", "recurrent", "sentence polarity, from scratch: accuracy"),
+    ("sentiment", "bag of words", "the same by a bag of words (one to one)"),
+    ("sentiment", "recurrent, GloVe", "sentence polarity, with word vectors: accuracy"),
+    ("sentiment", "bag of words, GloVe", "the same by a bag of words (one to one)"),
+    ("named_entities", "BTC, recurrent", "Broad Twitter Corpus, names: F1"),
+    ("named_entities", "BTC, window", "the same by a fixed window of words (one to one)"),
+    ("named_entities", "WNUT-17, recurrent", "WNUT-17, emerging names: F1"),
+    ("named_entities", "WNUT-17, window", "the same by a fixed window of words (one to one)"),
+)
+
+
+def read(question: str) -> dict[str, Any]:
+    """The figures of a script of this folder."""
+    record: dict[str, Any] = json.loads((RESULTS / f"{question}.json").read_text("utf-8"))
+    return record
+
+
+def points(runs: Sequence[Mapping[str, Any]], part: str, metric: str) -> list[float]:
+    """The metric of each run, in points of 100."""
+    return [100 * run[part][metric] for run in runs]
+
+
+def summary() -> str:
+    """README's table: the mean of the seeds, beside the baselines."""
+    lines = ["| test data, model | mean of seeds | each seed | minutes |", "|---|---:|---|---:|"]
+    for question, name, title in SUMMARY:
+        record = read(question)
+        [row] = [row for row in record["rows"] if row["name"] == name]
+        test = points(row["runs"], "test", record["metric"])
+        lines.append(
+            f"| {title} | {statistics.mean(test):.1f} | {_list(test)} | {_minutes(row['runs'])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def details(question: str) -> str:
+    """All rows of one script, with how they were measured."""
+    record = read(question)
+    metric = record["metric"]
+    lines = [
+        f"| model | validation {metric} | test {metric} | test, each seed | target | minutes "
+        "| s an epoch | numbers |",
+        "|---|---:|---:|---|---:|---:|---:|---:|",
+    ]
+    for row in record["rows"]:
+        runs = row["runs"]
+        valid, test = points(runs, "valid", metric), points(runs, "test", metric)
+        seconds = statistics.median([run["seconds_an_epoch"] for run in runs])
+        lines.append(
+            f"| {row['name']} | {statistics.mean(valid):.1f} | {statistics.mean(test):.1f} "
+            f"| {_list(test)} | {row['target']} | {_minutes(runs)} | {seconds:.1f} "
+            f"| {runs[0]['parameters']:,} |"
+        )
+    machine = record["machine"]
+    seeds = sorted({run["seed"] for row in record["rows"] for run in row["runs"]})
+    threads = sorted({run["threads"] for row in record["rows"] for run in row["runs"]})
+    lines += [
+        "",
+        f"`{record['command']}`, seeds {', '.join(map(str, seeds))}, threads "
+        f"{', '.join(map(str, threads))}; {machine['processor']}, {machine['cores']} cores; torch "
+        f"{machine['torch']}, Python {machine['python']}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _list(values: Sequence[float]) -> str:
+    return " ".join([f"{value:.1f}" for value in values])
+
+
+def _minutes(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The longest of the trainings."""
+    return f"{max([run['minutes'] for run in runs]):.1f}"
+
+
+if __name__ == "__main__":
+    print(summary())

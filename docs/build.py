@@ -1,0 +1,79 @@
+"""Write the pages that come from the code: the equations of every cell, and the tables of figures.
+
+    python docs/build.py
+
+``make docs`` runs it before mkdocs.  What it writes is in ``docs/generated/``, which git ignores;
+nothing there is to be edited.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from latex2mathml.converter import convert
+
+from elman import cells
+from elman.files import write_whole
+from elman.graph import Cell
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent / "benchmarks"))
+import tables  # noqa: E402
+
+GENERATED = DOCS / "generated"
+
+
+def equations() -> str:
+    """A section for each cell of the catalogue: mathematics, text, parameters, LaTeX."""
+    parts = [_section(cell) for cell in cells.CATALOGUE.values()]
+    return "\n".join(parts)
+
+
+def _section(cell: Cell) -> str:
+    # MathML needs no script and no network; its converter knows align*, not aligned
+    mathematics = convert(cell.latex().replace("{aligned}", "{align*}"), display="block")
+    keys: dict[str, list[str]] = {}
+    for parameter in cell.parameters:
+        keys.setdefault(_shape(parameter.columns), []).append(f"`{parameter.key}`")
+    shapes = "; ".join([f"{', '.join(names)} {shape}" for shape, names in keys.items()])
+    return "\n".join(
+        [
+            f"## {cell.name} {{ #{cell.name} }}",
+            "",
+            cell.doc,
+            "",
+            f'<div class="equations">{mathematics}</div>',
+            "",
+            f"`elman cells {cell.name}` prints the same as text:",
+            "",
+            "```text",
+            str(cell),
+            "```",
+            "",
+            f"States: {', '.join([f'`{state}`' for state in cell.states])}; the first is what a "
+            f"layer puts out.  Parameters: {shapes}.",
+            "",
+            '??? note "LaTeX"',
+            "    ```latex",
+            *[f"    {line}" for line in cell.latex().splitlines()],
+            "    ```",
+            "",
+        ]
+    )
+
+
+def _shape(columns: tuple[str, ...]) -> str:
+    """The shape of a parameter in words: (hidden,), or (hidden, hidden + input)."""
+    return f"(hidden, {' + '.join(columns)})" if columns else "(hidden,)"
+
+
+def main() -> None:
+    """Write every generated page."""
+    write_whole(GENERATED / "equations.md", equations())
+    for question in ("sentiment", "named_entities"):
+        write_whole(GENERATED / f"{question}.md", tables.details(question))
+
+
+if __name__ == "__main__":
+    main()

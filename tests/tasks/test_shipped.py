@@ -1,0 +1,98 @@
+"""The models that ship: small, documented, right on the poster, and as good as their cards say."""
+
+import re
+from pathlib import Path
+
+import pytest
+import safetensors
+import torch
+
+import elman
+import real_data
+from elman import shipped
+from elman.tasks import TASKS
+
+MODELS = shipped.models()
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+def test_every_job_has_a_model():
+    assert MODELS.keys() == TASKS.keys()
+
+
+@pytest.mark.parametrize("job", MODELS)
+def test_weights_are_half_precision_and_at_most_four_megabytes(job):
+    file = MODELS[job] / "model.safetensors"
+    assert file.stat().st_size <= 4_000_000
+    with safetensors.safe_open(file, framework="pt") as tensors:
+        assert {tensors.get_tensor(name).dtype for name in tensors.keys()} == {torch.float16}  # noqa: SIM118
+
+
+@pytest.mark.parametrize("job", MODELS)
+def test_the_card_names_data_licence_scores_seeds_and_time(job):
+    card = (MODELS[job] / "card.md").read_text(encoding="utf-8")
+    for word in ("## Data and licences", "CC BY 4.0", "PDDL", "| metric | validation | test |"):
+        assert word in card
+    assert re.search(r"by seed: 0: \d", card)
+    assert re.search(r"trained in \d+ s", card)
+
+
+@pytest.mark.parametrize("job", MODELS)
+def test_nothing_in_a_shipped_folder_says_where_it_was_made(job):
+    for file in MODELS[job].iterdir():
+        assert file.name in {
+            "model.safetensors",
+            "run.toml",
+            "cell.json",
+            "symbols.json",
+            "card.md",
+        }
+    settings = (MODELS[job] / "run.toml").read_text(encoding="utf-8")
+    assert "/" not in settings.partition("[versions]")[0]
+
+
+def test_the_posters_sentences_come_out_right():
+    [rating] = elman.load("sentiment")("There is nothing to like in this movie.")
+    assert rating.label == "negative"
+    [answer] = elman.load("ner")("Yesterday, Harry Potter met Hermione Granger.")
+    assert [(name.text, name.type) for name in answer.names] == [
+        ("Harry Potter", "PER"),
+        ("Hermione Granger", "PER"),
+    ]
+
+
+def test_the_demo_shows_both_and_is_quick(command):
+    status, out, _ = command("demo")
+    assert status == 0
+    assert "negative" in out
+    assert "Harry Potter (PER) met Hermione Granger (PER)." in out
+    seconds = [float(found) for found in re.findall(r"([\d.]+) s, model loaded", out)]
+    assert len(seconds) == 2
+    assert sum(seconds) < 5
+
+
+def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("new", "ner", "ner")[0] == 0
+    assert elman.load("ner").folder.path == MODELS["ner"]
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data of ../shared/data are not here")
+@pytest.mark.parametrize(
+    ("job", "metric", "files"),
+    [
+        ("sentiment", "accuracy", real_data.sentence_polarity),
+        ("ner", "f1", real_data.broad_twitter),
+    ],
+)
+def test_the_scores_are_those_of_the_card(job, metric, files, tmp_path, monkeypatch):
+    monkeypatch.setattr(real_data, "SOURCE", SHARED)
+    paths = files(tmp_path)
+    card = (MODELS[job] / "card.md").read_text(encoding="utf-8")
+    [claimed] = re.findall(rf"^\| {metric} \| ([\d.]+) \| ([\d.]+) \|$", card, re.MULTILINE)
+    model = elman.load(job)
+    for part, claim in zip(("valid", "test"), claimed, strict=True):
+        measured = 100 * model.evaluate(paths[part])[metric]
+        # the card's figures were measured before the weights became float16
+        assert measured == pytest.approx(float(claim), abs=0.15)

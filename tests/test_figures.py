@@ -1,0 +1,37 @@
+"""README's figures are those that were measured, and nobody wrote one by hand."""
+
+from pathlib import Path
+
+import pytest
+
+import tables
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_readme_has_the_figures_that_were_measured():
+    assert tables.summary() in README
+
+
+@pytest.mark.parametrize("question", ["sentiment", "named_entities"])
+def test_every_figure_names_its_command_machine_seeds_threads_and_time(question):
+    record = tables.read(question)
+    assert record["command"] == f"python benchmarks/{question}.py"
+    assert record["machine"]["processor"]
+    for row in record["rows"]:
+        for run in row["runs"]:
+            assert {"seed", "threads", "minutes", "valid", "test"} <= run.keys()
+
+
+def test_each_recurrent_model_stands_beside_its_baseline():
+    for question, baseline in (("sentiment", "bag_of_words"), ("named_entities", "window")):
+        models = [
+            row["settings"].get("model", "recurrent") for row in tables.read(question)["rows"]
+        ]
+        assert {"recurrent", baseline} <= set(models)
+
+
+def test_a_training_takes_less_than_ten_minutes():
+    for question in ("sentiment", "named_entities"):
+        for row in tables.read(question)["rows"]:
+            assert max([run["minutes"] for run in row["runs"]]) < 10
