@@ -320,7 +320,7 @@ def forward(
         names = [f"history {programs.cell.states[k]}" for k in programs.histories]
         tensors |= dict(zip(names, kept[1:], strict=True))
     _prepare(layer, schedule, parameters, tensors)
-    hoisted = _pays_to_hoist(layer, schedule)
+    hoisted = pays_to_hoist(layer, schedule)
     if hoisted:
         tensors["ahead"] = _segmented(schedule.total, len(programs.hoisted), sizes.hidden, x)
         _run_all(layer.ahead, layer, schedule, parameters, tensors)
@@ -433,7 +433,7 @@ def _run_all(
     compiled.run(rows, packed, {**tensors, **scratch})
 
 
-def _pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
+def pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
     """Whether the products with the input are quicker for all steps at once.
 
     With few rows a step reads all weights for little work; all steps at once read them once for

@@ -45,11 +45,11 @@ def expression(
     ``top`` writes out the node even if it has a name.
     """
     if names is None:
-        names = _labels(cell) if cell is not None else {}
+        names = labels(cell) if cell is not None else {}
     return _write(node, names, 0, top, in_latex, cell.input if cell is not None else "x")
 
 
-def _labels(cell: Cell) -> dict[Node, str]:
+def labels(cell: Cell) -> dict[Node, str]:
     """What each value is called; a value that is two states' next one has the first's name."""
     primed: dict[Node, str] = {}
     for state, node in zip(cell.states, cell.next_states, strict=True):
@@ -61,13 +61,13 @@ def _labels(cell: Cell) -> dict[Node, str]:
 
 def _lines(cell: Cell, *, in_latex: bool) -> list[tuple[str, str]]:
     """The two sides of each equation."""
-    labels = _labels(cell)
+    called = labels(cell)
 
     def right(node: Node, *, top: bool) -> str:
-        return _write(node, labels, 0, top, in_latex, cell.input)
+        return _write(node, called, 0, top, in_latex, cell.input)
 
-    lines = [(label, right(node, top=True)) for node, label in labels.items()]
-    written = set(labels.values())
+    lines = [(label, right(node, top=True)) for node, label in called.items()]
+    written = set(called.values())
     # a next state that is a state, a parameter, or another's next state too
     lines += [
         (f"{state}'", right(node, top=False))
