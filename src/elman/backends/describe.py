@@ -18,13 +18,15 @@ from elman.backends.llvm.target import WIDTH, Target, chosen_target
 from elman.backends.names import Names, names_ahead, names_of, sum_text
 from elman.backends.native import Layer, layer_of, pays_to_hoist
 from elman.backends.phases import Phase
-from elman.backends.programs import Buffer, Program
+from elman.backends.programs import Buffer, Program, Programs
 from elman.backends.schedule import STRETCH_BYTES, make_schedule
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression
 from elman.graph.sizes import Sizes
 from elman.passes import lower
+
+FLOATS = {"float": "float32", "double": "float64"}
 
 #: batches and steps for which the page says whether products with the input are taken ahead
 BATCHES, STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 100
@@ -47,47 +49,79 @@ def describe(
     lstm, input 128, hidden 256, float32: the plan of the native engine
     """
     sizes = Sizes(input_size, hidden_size)
-    layer = layer_of(cell.text, sizes, dtype, target or chosen_target())
-    return "\n".join(_Page(layer, dtype).lines()) + "\n"
+    return _page(layer_of(cell.text, sizes, dtype, target or chosen_target()))
 
 
-def graph_text(cell: Cell, program: Program, names: Names) -> str:
+def explain(programs: Programs, layout: Layout, *, outer: bool) -> dict[str, str]:
+    """What is dumped beside a kernel: ``graph``, its values, and ``plan``, the cell's page.
+
+    ``outer`` is for the kernel of the parameters' gradients, whose layout is the adjoint step's.
+    """
+    layer = Layer(programs, layout.sizes, layout.scalar, layout.target)
+    names = names_of(programs)
+    if outer:
+        graph = "\n".join([*_outer_products(programs, names), *_sums(programs, names)]) + "\n"
+    else:
+        is_ahead = layout.program.name == programs.ahead.name
+        called = names_ahead(programs, names) if is_ahead else names
+        graph = _graph(programs.cell, layout.program, called)
+    return {"graph": graph, "plan": _page(layer)}
+
+
+def _page(layer: Layer) -> str:
+    return "\n".join(_Page(layer).lines()) + "\n"
+
+
+def _graph(cell: Cell, program: Program, names: Names) -> str:
     """The values of a program, one a line: its number, its name, and what it is made from."""
-    nodes = ancestors([node for phase in program.phases for node in phase.stored])
+    computed = {value for phase in program.phases for value in phase.values}
+    given = {node: place for node, place in program.loads.items() if node not in computed}
+    nodes = ancestors([node for phase in program.phases for node in phase.stored], stop=given)
     number = {node: f"v{k}" for k, node in enumerate(nodes)}
     lines = []
     for node in nodes:
-        operands = ", ".join([number[operand] for operand in node.operands])
-        made = f"{node.operation}({operands})" if operands else _leaf(node, cell, names)
-        name = names.get(node, "") if operands else ""
+        name = names.get(node, "") if node.operands else expression(node, cell, names=names)
+        made = f"from `{given[node].buffer.name}`" if node in given else node.operation
+        if node.operands and node not in given:
+            made += f"({', '.join([number[operand] for operand in node.operands])})"
         lines.append(f"{number[node]:6}{name:12}{made}")
     return "\n".join(lines) + "\n"
 
 
-def _leaf(node: Node, cell: Cell, names: Names) -> str:
-    if node.operation == "matrix":
-        return ".".join(node.attribute)
-    return expression(node, cell, names=names)
+def _outer_products(programs: Programs, names: Names) -> list[str]:
+    found = []
+    for product in programs.outer:
+        gradient = expression(programs.adjoint[1][product.segment], programs.cell, names=names)
+        met = expression(product.operand, programs.cell, names=names)
+        met = met if product.operand in names or not product.operand.operands else f"({met})"
+        found.append(f"∂{'.'.join(product.matrix)} += {gradient} ⊗ {met}")
+    return found
+
+
+def _sums(programs: Programs, names: Names) -> list[str]:
+    return [
+        f"∂{'.'.join(key)} += {expression(programs.adjoint[1][k], programs.cell, names=names)}"
+        for key, k in programs.sums
+    ]
 
 
 class _Page:
     """The lines of ``describe``."""
 
-    def __init__(self, layer: Layer, dtype: torch.dtype) -> None:
+    def __init__(self, layer: Layer) -> None:
         self.layer, self.programs, self.cell = layer, layer.programs, layer.programs.cell
-        self.dtype = str(dtype).removeprefix("torch.")
         self.lanes = layer.target.lanes(layer.scalar)
         self.names = names_of(self.programs)
 
     def lines(self) -> Iterator[str]:
         target, sizes, cell = self.layer.target, self.layer.sizes, self.cell
         yield (
-            f"{cell.name}, input {sizes.input}, hidden {sizes.hidden}, {self.dtype}: "
-            "the plan of the native engine"
+            f"{cell.name}, input {sizes.input}, hidden {sizes.hidden}, "
+            f"{FLOATS[self.layer.scalar]}: the plan of the native engine"
         )
         yield (
-            f"for {target.cpu}: {target.registers} vector registers; each holds {self.lanes} numbers, "
-            "a block of units"
+            f"for {target.cpu}: {target.registers} vector registers, each for {self.lanes} "
+            "numbers, a block of units"
         )
         yield from _head("EQUATIONS")
         yield from [f"  {line}" for line in str(cell).splitlines()]
@@ -158,25 +192,15 @@ class _Page:
             yield from self._phases(self.programs.into_input, self.names, titled=False)
 
     def _parameters(self) -> Iterator[str]:
-        programs, left = self.programs, self.programs.adjoint[1]
+        programs = self.programs
         outer = OuterLayout(programs, self._layout(programs.backward))
         yield from _head("PARAMETERS: their gradients, after some steps for all their rows at once")
         yield from _paragraph(
             "A matrix gathers outer products (⊗) of a gradient with the operand that the matrix "
             "met; a vector gathers sums."
         )
-        for operand in outer.operands:
-            met = self._show(operand.node)
-            met = met if operand.node in self.names or not operand.node.operands else f"({met})"
-            yield from _wrapped(
-                [
-                    f"∂{'.'.join(product.matrix)} += {self._show(left[product.segment])} ⊗ {met}"
-                    for _, product in operand.outers
-                ]
-            )
-        yield from _wrapped(
-            [f"∂{'.'.join(key)} += {self._show(left[k])}" for key, k in programs.sums]
-        )
+        yield from _wrapped(_outer_products(programs, self.names))
+        yield from _wrapped(_sums(programs, self.names))
         widest = max([w for o in outer.operands for w in outer.panel_widths(o)], default=0)
         yield (
             f"  tile: {outer.rows} units of the gradient × {widest * self.lanes} numbers of the "
@@ -233,10 +257,11 @@ class _Page:
             yield from _column("sums", [_equation(v, text, names) for v, text in sums.items()])
             if sums:
                 tiling = layout.tiling(phase)
-                columns = _count(tiling.columns_of_many, "block")
+                tile = [f"{tiling.rows} rows", _count(tiling.columns_of_many, "block")]
+                tile.append(_count(tiling.accumulators, "sum"))
                 yield (
-                    f"    tile     {tiling.rows} rows × {columns} × {_count(tiling.accumulators, 'sum')} in "
-                    f"registers; for 1 row {_count(tiling.columns(1), 'block')}"
+                    f"    tile     {' × '.join(tile)} in registers; for 1 row "
+                    f"{_count(tiling.columns(1), 'block')}"
                 )
             values = [v for v in phase.values if v in names and v not in sums]
             texts = [expression(v, self.cell, names=names, top=True) for v in values]

@@ -43,6 +43,8 @@ def emit_product(
     }
     pointers = ["%w", "%sums", *operands, *starts.values()]
     b.begin(name, [f"ptr {pointer}" for pointer in pointers])
+    for total in group.accumulators:
+        b.comment(module.comments.get(total.value, ""))
     lanes, block = layout.lanes, group.block
     sums: dict[Key, Value] = {}
     for column in range(columns):
