@@ -176,6 +176,8 @@ def test_a_dump_speaks_in_the_names_of_the_equations(dump):
     text = code.read_text("utf-8")
     for equation in comments_of(programs_of(elman.cells.lstm.text)).values():
         assert (f"  ; {equation}\n" in text) == ("∂" not in equation)
+    (code,) = dump.glob("lstm_outer_*.ll")
+    assert "  ; ∂W.f += ∂Σf ⊗ h\n" in code.read_text("utf-8")
 
 
 def test_comments_do_not_change_the_code(dump):

@@ -15,7 +15,7 @@ import torch
 from elman.backends.llvm.layout import Layout
 from elman.backends.llvm.outer import OuterLayout
 from elman.backends.llvm.target import WIDTH, Target, chosen_target
-from elman.backends.names import Names, names_ahead, names_of, sum_text
+from elman.backends.names import Names, names_ahead, names_of, outer_texts, sum_text
 from elman.backends.native import Layer, layer_of, pays_to_hoist
 from elman.backends.phases import Phase
 from elman.backends.programs import Buffer, Program, Programs
@@ -60,7 +60,7 @@ def explain(programs: Programs, layout: Layout, *, outer: bool) -> dict[str, str
     layer = Layer(programs, layout.sizes, layout.scalar, layout.target)
     names = names_of(programs)
     if outer:
-        graph = "\n".join([*_outer_products(programs, names), *_sums(programs, names)]) + "\n"
+        graph = "\n".join(outer_texts(programs, names).values()) + "\n"
     else:
         is_ahead = layout.program.name == programs.ahead.name
         called = names_ahead(programs, names) if is_ahead else names
@@ -88,23 +88,6 @@ def _graph(cell: Cell, program: Program, names: Names) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _outer_products(programs: Programs, names: Names) -> list[str]:
-    found = []
-    for product in programs.outer:
-        gradient = expression(programs.adjoint[1][product.segment], programs.cell, names=names)
-        met = expression(product.operand, programs.cell, names=names)
-        met = met if product.operand in names or not product.operand.operands else f"({met})"
-        found.append(f"∂{'.'.join(product.matrix)} += {gradient} ⊗ {met}")
-    return found
-
-
-def _sums(programs: Programs, names: Names) -> list[str]:
-    return [
-        f"∂{'.'.join(key)} += {expression(programs.adjoint[1][k], programs.cell, names=names)}"
-        for key, k in programs.sums
-    ]
-
-
 class _Page:
     """The lines of ``describe``."""
 
@@ -129,8 +112,8 @@ class _Page:
         gate, state = gates[0], cell.states[0]
         yield from _paragraph(
             f"Σ{gate} is the sum of products with W.{gate} in it, ∂{state}' is dL/d{state}' for "
-            f"the loss L, later.{state} what the later steps hand back of it, and ∂y what the "
-            "output of this step brings."
+            f"the loss L; later.{state} and output.{state} are what ∂{state}' has from the later steps "
+            "and from the output of this step."
         )
         yield from self._forward()
         yield from self._ahead()
@@ -199,8 +182,7 @@ class _Page:
             "A matrix gathers outer products (⊗) of a gradient with the operand that the matrix "
             "met; a vector gathers sums."
         )
-        yield from _wrapped(_outer_products(programs, self.names))
-        yield from _wrapped(_sums(programs, self.names))
+        yield from _wrapped([*outer_texts(programs, self.names).values()])
         widest = max([w for o in outer.operands for w in outer.panel_widths(o)], default=0)
         yield (
             f"  tile: {outer.rows} units of the gradient × {widest * self.lanes} numbers of the "

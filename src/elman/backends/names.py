@@ -7,6 +7,7 @@ Beside these there are
     Σf       the sum of products that holds W.f, where the author gave it no name
     ∂f       dL/df, what the loss L gains for each unit of f
     later.h  the part of dL/dh' that the later steps hand back
+    output.h the part of it that the output of this step brings
     ahead.f  what of Σf needs only the input
 
 All other values have no name and are written out.
@@ -17,12 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from elman.backends.phases import Accumulator
-from elman.backends.programs import INPUT, OUTER, Programs
+from elman.backends.programs import INPUT, OUTER, Outer, Programs
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression, labels
 from elman.passes import hoist, lower, simplify
+from elman.passes.gradient import ParameterKey
 
 Names = dict[Node, str]
+Sum = tuple[ParameterKey, int]
 
 
 def names_of(programs: Programs) -> Names:
@@ -40,14 +43,28 @@ def names_ahead(programs: Programs, names: Names) -> Names:
     return found
 
 
-def comments_of(programs: Programs) -> dict[Node, str]:
-    """An equation for every value that has a name."""
+def comments_of(programs: Programs) -> dict[Node | Outer | Sum, str]:
+    """An equation for every value that has a name, and for the parameters' gradients."""
     names = names_of(programs)
-    return {
+    found: dict[Node | Outer | Sum, str] = {
         node: f"{name} = {expression(node, programs.cell, names=names, top=True)}"
         for node, name in names.items()
         if node.operands
     }
+    return found | outer_texts(programs, names)
+
+
+def outer_texts(programs: Programs, names: Names) -> dict[Outer | Sum, str]:
+    """What each outer product and each sum adds to the gradient of which parameter."""
+    left = [expression(node, programs.cell, names=names) for node in programs.adjoint[1]]
+    found: dict[Outer | Sum, str] = {}
+    for product in programs.outer:
+        met = expression(product.operand, programs.cell, names=names)
+        met = met if product.operand in names or not product.operand.operands else f"({met})"
+        found[product] = f"∂{'.'.join(product.matrix)} += {left[product.segment]} ⊗ {met}"
+    for key, segment in programs.sums:
+        found[key, segment] = f"∂{'.'.join(key)} += {left[segment]}"
+    return found
 
 
 def sum_text(total: Accumulator, names: Names) -> str:
@@ -79,7 +96,7 @@ def _forward_names(programs: Programs) -> Names:
 
 def _adjoint_names(programs: Programs, forward: Names) -> Names:
     gradient, cell = programs.plan.gradient, programs.cell
-    names: Names = {OUTER: "∂y"}
+    names: Names = {OUTER: f"output.{cell.states[0]}"}
     for seed, state in zip(gradient.seeds, cell.states, strict=True):
         names[seed] = f"later.{state}"
     named = dict(forward)

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,10 @@ UNINTERRUPTED = 4e9
 SMALL = 1e6
 
 
+def _comments(programs: Programs) -> Mapping[Any, str]:
+    return comments_of(programs) if dump_folder() else {}
+
+
 def _explain(programs: Programs, layout: Layout, *, outer: bool = False) -> dict[str, str]:
     from elman.backends.describe import explain  # it describes what is in this file
 
@@ -58,7 +63,7 @@ class CompiledProgram:
         """The functions ``run`` and ``pack``."""
 
         def write() -> str:
-            module = Module(comments_of(self.programs) if dump_folder() else {})
+            module = Module(_comments(self.programs))
             emit_program(module, self.layout)
             emit_pack(module, self.layout, self.programs.cell.parameters)
             return module.text
@@ -145,7 +150,7 @@ class CompiledOuter:
         """The function ``outer``."""
 
         def write() -> str:
-            module = Module()
+            module = Module(_comments(self.outer.programs))
             emit_outer(module, self.outer)
             return module.text
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from elman.graph.node import OPERATIONS, Node
+from elman.graph.node import OPERATIONS, Node, ancestors
 
 if TYPE_CHECKING:
     from elman.graph.cell import Cell
@@ -50,13 +50,20 @@ def expression(
 
 
 def labels(cell: Cell) -> dict[Node, str]:
-    """What each value is called; a value that is two states' next one has the first's name."""
+    """What each value is called, in the author's order, and each after those that it needs.
+
+    A value that is two states' next one has the first's name.
+    """
     primed: dict[Node, str] = {}
     for state, node in zip(cell.states, cell.next_states, strict=True):
         if node.operands:
             primed.setdefault(node, f"{state}'")
-    ordered = {node: primed[node] for node in cell.nodes if node in primed}
-    return {**cell.names, **ordered}
+    called = {**cell.names, **{node: primed[node] for node in cell.nodes if node in primed}}
+    ordered: dict[Node, str] = {}
+    for node in called:
+        needed = [value for value in ancestors([node], stop=ordered) if value in called]
+        ordered |= {value: called[value] for value in needed}
+    return ordered
 
 
 def _lines(cell: Cell, *, in_latex: bool) -> list[tuple[str, str]]:

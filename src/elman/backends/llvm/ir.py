@@ -23,7 +23,7 @@ Key = TypeVar("Key")
 class Module:
     """Functions and declarations, to be compiled together.
 
-    ``comments`` says what stands above the instructions of a value, for values that have a name.
+    ``comments`` says what stands above the instructions for a value, if anything.
     """
 
     comments: Mapping[Any, str] = field(default_factory=dict)
