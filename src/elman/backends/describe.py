@@ -112,8 +112,8 @@ class _Page:
         gate, state = gates[0], cell.states[0]
         yield from _paragraph(
             f"Σ{gate} is the sum of products with W.{gate} in it, ∂{state}' is dL/d{state}' for "
-            f"the loss L; later.{state} and output.{state} are what ∂{state}' has from the later steps "
-            "and from the output of this step."
+            f"the loss L; later.{state} and output.{state} are what ∂{state}' has from the later "
+            "steps and from the output of this step."
         )
         yield from self._forward()
         yield from self._ahead()

@@ -2,8 +2,8 @@
 
 ``run(table, first, last, begin, end)`` runs the sequences ``first`` to before ``last`` through
 the steps ``begin`` to before ``end``; callers share out sequences among threads, which never
-meet.  ``step(table)`` runs the first step for all sequences.  Sequences are in an order in which those that run at a step come first.  The table holds,
-as 64-bit words:
+meet.  ``step(table)`` runs the first step for all sequences.  Sequences are in an order in which
+those that run at a step come first.  The table holds, as 64-bit words:
 
     0 counts    how many sequences run at each step, with a zero before and after
     1 offsets   the row of each step's first sequence in buffers with a row for each step
