@@ -235,20 +235,32 @@ def _read_standard_input() -> list[str]:
     return lines
 
 
-@app.command(epilog="Example: elman cells lstm")
+@app.command(epilog="Example: elman cells lstm --plan --hidden-size 512")
 def cells(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what the native engine does on this machine.")
+    ] = False,
+    input_size: Annotated[int, typer.Option(min=1, help="Features of x, for --plan.")] = 128,
+    hidden_size: Annotated[int, typer.Option(min=1, help="Units, for --plan.")] = 256,
 ) -> None:
     """The catalogue of cells, or the equations of one."""
     catalogue = cell_catalogue.CATALOGUE
     if name is None:
+        if plan:
+            raise OptionError("--plan is for one cell; give its name: elman cells lstm --plan")
         for each in catalogue.values():
             print(f"{each.name:26}{each.doc.splitlines()[0]}")
         return
     if name not in catalogue:
         raise OptionError(f'there is no cell "{name}"; there are {", ".join(catalogue)}.')
-    print(catalogue[name].latex() if latex else catalogue[name])
+    if plan:
+        from elman.backends.describe import describe
+
+        print(describe(catalogue[name], input_size, hidden_size), end="")
+    else:
+        print(catalogue[name].latex() if latex else catalogue[name])
 
 
 @app.command(epilog="Example: elman benchmark --cell gru")

@@ -146,6 +146,15 @@ def test_a_state_that_takes_the_value_of_another_has_a_line_of_its_own():
     assert swapped.latex().splitlines()[1:3] == [r"h_{t} &= c_{t-1} \\", r"c_{t} &= h_{t-1}"]
 
 
+def test_a_next_state_stands_before_what_is_made_of_it():
+    @cell
+    def two(x, h, c):
+        new = -tanh(h)
+        return tanh(h), new
+
+    assert str(two).splitlines() == ["h' = tanh(h)", "c' = -h'"]
+
+
 def test_a_name_means_one_thing():
     @cell
     def renamed(x, h, c):

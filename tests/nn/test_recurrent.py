@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
 from elman.backends import ENGINES
+from elman.backends.llvm.target import chosen_target
 from elman.errors import OptionError, ShapeError
 from nn.independent_cells import run
 
@@ -389,7 +390,59 @@ def test_a_packed_sequence_brings_its_own_lengths():
         layer(packed, lengths=[5, 2])
 
 
-def test_the_report_says_which_engine_runs():
-    layer = elman.Recurrent(elman.cells.lstm, 3, 4, backend="reference")
-    assert layer.backend_report() == "Recurrent(lstm): reference engine (asked for)."
-    assert "engine" in elman.Recurrent(elman.cells.lstm, 3, 4).backend_report()
+def test_the_report_says_which_engine_runs_and_how():
+    report = layer_of(elman.cells.lstm).backend_report()
+    assert report.startswith("Recurrent(lstm): native engine (the fastest for these tensors)")
+    target = chosen_target()
+    assert f"float64, compiled for {target.cpu} with vectors of {target.lanes('double')}" in report
+    assert "second derivatives are taken by the reference engine" in report
+
+    report = layer_of(elman.cells.lstm, backend="reference").backend_report()
+    assert report.startswith("Recurrent(lstm): reference engine (asked for)")
+    assert "by torch's own operations" in report
+
+
+def test_the_report_is_of_the_last_run_where_there_was_one():
+    layer = layer_of(elman.cells.gru)
+    x, _ = example(layer)
+    assert "which will run" in layer.backend_report()
+    layer(x)
+    layer.to(torch.float32)
+    assert "which ran last" in layer.backend_report()
+    assert "float64" in layer.backend_report()
+    with torch.no_grad():
+        layer.step(x[0].float())
+    assert "float32" in layer.backend_report()
+
+
+def test_the_report_says_why_it_is_not_the_native_engine():
+    layer = layer_of(elman.cells.gru).to("meta")
+    report = layer.backend_report()
+    assert report.startswith(
+        "Recurrent(gru): reference engine (tensors are on meta, and the native"
+    )
+    asked = layer_of(elman.cells.gru, backend="native").to("meta")
+    assert (
+        'no engine can run: backend is "native", but tensors are on meta' in asked.backend_report()
+    )
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@each_cell
+def test_the_report_says_how_much_training_keeps(cell, dtype, backend):
+    options = {"num_layers": 2, "bidirectional": True, "backend": backend}
+    layer = layer_of(cell, dtype=dtype, **options)
+    x, state = example(layer, dtype=dtype)
+    saved = {}
+
+    def pack(tensor):
+        saved[tensor.data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        layer(x, state)
+    # what backward keeps has a row for each step of each sequence
+    kept = [t for t in saved.values() if t.shape[:1] == (TIME * BATCH,)]
+    each = sum(t.numel() * t.itemsize for t in kept) // (TIME * BATCH)
+    assert f"keeps {each:,} bytes for each row and step in its 4 layers" in layer.backend_report()

@@ -245,3 +245,14 @@ def test_benchmark_refuses_what_cannot_be(command, arguments, sentence):
     status, out, err = command("benchmark", *arguments)
     assert (status, out) == (1, "")
     assert sentence in err
+
+
+def test_the_plan_of_a_cell_is_a_page_for_the_sizes_asked_for(command):
+    status, out, _ = command("cells", "gru", "--plan", "--input-size", 5, "--hidden-size", 7)
+    assert status == 0
+    assert out.startswith("gru, input 5, hidden 7, float32: the plan of the native engine\n")
+    assert "phase 2 of 2" in out
+    assert command("cells", "gru", "--plan", "--hidden-size", 0)[0] == 2
+    status, out, err = command("cells", "--plan")
+    assert (status, out) == (1, "")
+    assert "--plan is for one cell" in err

@@ -1,7 +1,36 @@
-"""Engines: from a plan to numbers.
+"""Engines: from a cell's equations to numbers, and a tour of the code that does it.
 
-An engine is a module with ``forward``, ``backward`` and ``kept_like`` as in ``reference.py``.
-``plan.py`` says what to compute when; an engine only says how.
+An engine is a module with ``forward``, ``backward`` and ``kept_like``.  ``plan.py`` says what to
+compute when: ahead of the loop over time, in the step, in the adjoint step, after it.  An engine
+only says how.  ``reference.py`` does it with torch's operations, one after the other: slow,
+obvious, on every device, differentiable twice.  ``native.py`` does it with compiled kernels; it
+is best read beside a page that it made, such as that of ``elman cells gru --plan``, from the
+equations down:
+
+What is computed, in symbols
+    ``phases.py``    a step cut into sums of products and the equations that use them
+    ``programs.py``  the phases of forward, backward and the rest, and where each value lies
+    ``names.py``     what the values are called, ``describe.py`` the page with all of this
+
+In numbers, for one layer on one processor
+    ``llvm/target.py``     vectors and registers of the processor
+    ``llvm/layout.py``     strides, register tiles, the order of packed weights
+
+As code
+    ``llvm/ir.py``         the text of LLVM's language, ``llvm/math.py`` tanh and its kin in it
+    ``llvm/product.py``    a tile of sums of products, ``llvm/pointwise.py`` the equations after it
+    ``llvm/step.py``       tiles, phases and the loop over time: a program as one function
+    ``llvm/outer.py``      the parameters' gradients, ``llvm/pack.py`` the packing of weights
+    ``llvm/jit.py``        from text to functions in memory, by way of ``llvm/cache.py``
+
+At work
+    ``schedule.py``        which sequences run at which step, so that padding costs nothing
+    ``memory.py``          large blocks used again, ``llvm/team.py`` torch's own threads
+    ``native.py``          tensors in and out; ``stepping.py`` the same for one step at a time
+    ``report.py``          what ran, in sentences
+
+With ``ELMAN_DUMP=DIR`` in the environment, every kernel that is used leaves its values, one a
+line, the page of its cell and its LLVM text with the equations as comments in that folder.
 """
 
 from importlib import import_module

@@ -11,13 +11,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from elman.backends.llvm.ir import Module
-from elman.backends.llvm.jit import Kernel, load
+from elman.backends.llvm.jit import Kernel, dump_folder, load
 from elman.backends.llvm.layout import Layout, segmented_stride
 from elman.backends.llvm.outer import OuterLayout, emit_outer
 from elman.backends.llvm.pack import emit_pack
@@ -25,6 +26,7 @@ from elman.backends.llvm.step import emit_program
 from elman.backends.llvm.target import WIDTH, Target, chosen_target
 from elman.backends.llvm.team import find_team
 from elman.backends.memory import aligned, empty
+from elman.backends.names import comments_of
 from elman.backends.plan import Plan
 from elman.backends.programs import INPUT, Program, Programs, programs_of
 from elman.backends.schedule import Schedule, all_at_once, make_schedule
@@ -36,6 +38,16 @@ SCALARS = {torch.float32: "float", torch.float64: "double"}
 UNINTERRUPTED = 4e9
 #: products and sums below which one thread is quicker than two
 SMALL = 1e6
+
+
+def _comments(programs: Programs) -> Mapping[Any, str]:
+    return comments_of(programs) if dump_folder() else {}
+
+
+def _explain(programs: Programs, layout: Layout, *, outer: bool = False) -> dict[str, str]:
+    from elman.backends.describe import explain  # it describes what is in this file
+
+    return explain(programs, layout, outer=outer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +63,14 @@ class CompiledProgram:
         """The functions ``run`` and ``pack``."""
 
         def write() -> str:
-            module = Module()
+            module = Module(_comments(self.programs))
             emit_program(module, self.layout)
             emit_pack(module, self.layout, self.programs.cell.parameters)
             return module.text
 
-        return load(self.key, self.layout.target, write)
+        return load(
+            self.key, self.layout.target, write, lambda: _explain(self.programs, self.layout)
+        )
 
     @cached_property
     def addresses(self) -> tuple[int, int]:
@@ -138,11 +152,17 @@ class CompiledOuter:
         """The function ``outer``."""
 
         def write() -> str:
-            module = Module()
+            module = Module(_comments(self.outer.programs))
             emit_outer(module, self.outer)
             return module.text
 
-        return load(self.key, self.outer.layout.target, write)
+        layout = self.outer.layout
+        return load(
+            self.key,
+            layout.target,
+            write,
+            lambda: _explain(self.outer.programs, layout, outer=True),
+        )
 
     @cached_property
     def call(self) -> tuple[Callable[..., None], int]:
@@ -213,7 +233,7 @@ class Layer:
         return CompiledProgram(self.programs, layout, self._key(program.name))
 
     def _key(self, name: str) -> str:
-        sizes = f"{self.sizes.input} {self.sizes.hidden} {self.scalar}"
+        sizes = f"{self.sizes.input}x{self.sizes.hidden} {self.scalar}"
         title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
         return f"{title}\n{self.programs.cell.text}"
 
@@ -322,7 +342,7 @@ def forward(
         names = [f"history {programs.cell.states[k]}" for k in programs.histories]
         tensors |= dict(zip(names, kept[1:], strict=True))
     _prepare(layer, schedule, parameters, tensors)
-    hoisted = _pays_to_hoist(layer, schedule)
+    hoisted = pays_to_hoist(layer, schedule)
     if hoisted:
         tensors["ahead"] = _segmented(schedule.total, len(programs.hoisted), sizes.hidden, x)
         _run_all(layer.ahead, layer, schedule, parameters, tensors)
@@ -444,7 +464,7 @@ def _run_all(
     compiled.run(rows, packed, {**tensors, **scratch})
 
 
-def _pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
+def pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
     """Whether the products with the input are quicker for all steps at once.
 
     With few rows a step reads all weights for little work; all steps at once read them once for

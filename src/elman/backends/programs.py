@@ -191,10 +191,10 @@ class Programs:
         zero = as_node(0.0)
         states = [zero if node is None else node for node in gradient.states]
         left = [product.gradient for product in gradient.products] + [*gradient.vectors.values()]
-        lowered = self._left([*states, *dict.fromkeys(left)])
+        lowered = self.in_adjoint([*states, *dict.fromkeys(left)])
         return lowered[: len(states)], tuple(dict.fromkeys(lowered[len(states) :]))
 
-    def _left(self, gradients: Sequence[Node]) -> tuple[Node, ...]:
+    def in_adjoint(self, gradients: Sequence[Node]) -> tuple[Node, ...]:
         """Gradients of the plan as they are called in ``adjoint``."""
         seed = self.plan.gradient.seeds[0]
         return _replaced(lower(gradients), seed, intern("add", (seed, OUTER), None))
@@ -254,6 +254,11 @@ class Programs:
         """Where the adjoint step leaves what parameters and input need."""
         return Buffer("gradients", "step", len(self.adjoint[1]))
 
+    @property
+    def ahead_buffer(self) -> Buffer:
+        """Where ``ahead`` writes for the step."""
+        return Buffer("ahead", "step", len(self.hoisted))
+
     # the programs
 
     @cached_property
@@ -270,8 +275,7 @@ class Programs:
 
     @cached_property
     def _ahead_places(self) -> dict[Node, Place]:
-        buffer = Buffer("ahead", "step", len(self.hoisted))
-        return {node: Place(buffer, k) for k, node in enumerate(self.hoisted)}
+        return {node: Place(self.ahead_buffer, k) for k, node in enumerate(self.hoisted)}
 
     @cached_property
     def prepare(self) -> Program | None:
@@ -363,7 +367,7 @@ class Programs:
         """dL/dx."""
         if self.plan.gradient.input is None:
             return None
-        (root,) = self._left([self.plan.gradient.input])
+        (root,) = self.in_adjoint([self.plan.gradient.input])
         left = self.adjoint[1]
         phases, between = divide([root], frozenset(left))
         assert not between, "gradients of the input are made from gradients that were left"
@@ -377,7 +381,7 @@ class Programs:
         """The outer products that are the gradients of matrices."""
         segment = {node: k for k, node in enumerate(self.adjoint[1])}
         products = self.plan.gradient.products
-        nodes = self._left([product.gradient for product in products])
+        nodes = self.in_adjoint([product.gradient for product in products])
         operands = [
             p.operand if p.operand.size == "input" else lower([p.operand])[0] for p in products
         ]
@@ -393,7 +397,7 @@ class Programs:
         """The segments of ``gradients`` whose sums over rows are the gradients of vectors."""
         segment = {node: k for k, node in enumerate(self.adjoint[1])}
         vectors = self.plan.gradient.vectors
-        nodes = self._left([*vectors.values()])
+        nodes = self.in_adjoint([*vectors.values()])
         return tuple([(key, segment[node]) for key, node in zip(vectors, nodes, strict=True)])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from elman.graph.node import OPERATIONS, Node
+from elman.graph.node import OPERATIONS, Node, ancestors
 
 if TYPE_CHECKING:
     from elman.graph.cell import Cell
@@ -45,29 +45,36 @@ def expression(
     ``top`` writes out the node even if it has a name.
     """
     if names is None:
-        names = _labels(cell) if cell is not None else {}
+        names = labels(cell) if cell is not None else {}
     return _write(node, names, 0, top, in_latex, cell.input if cell is not None else "x")
 
 
-def _labels(cell: Cell) -> dict[Node, str]:
-    """What each value is called; a value that is two states' next one has the first's name."""
+def labels(cell: Cell) -> dict[Node, str]:
+    """What each value is called, in the author's order, and each after those that it needs.
+
+    A value that is two states' next one has the first's name.
+    """
     primed: dict[Node, str] = {}
     for state, node in zip(cell.states, cell.next_states, strict=True):
         if node.operands:
             primed.setdefault(node, f"{state}'")
-    ordered = {node: primed[node] for node in cell.nodes if node in primed}
-    return {**cell.names, **ordered}
+    called = {**cell.names, **{node: primed[node] for node in cell.nodes if node in primed}}
+    ordered: dict[Node, str] = {}
+    for node in called:
+        needed = [value for value in ancestors([node], stop=ordered) if value in called]
+        ordered |= {value: called[value] for value in needed}
+    return ordered
 
 
 def _lines(cell: Cell, *, in_latex: bool) -> list[tuple[str, str]]:
     """The two sides of each equation."""
-    labels = _labels(cell)
+    called = labels(cell)
 
     def right(node: Node, *, top: bool) -> str:
-        return _write(node, labels, 0, top, in_latex, cell.input)
+        return _write(node, called, 0, top, in_latex, cell.input)
 
-    lines = [(label, right(node, top=True)) for node, label in labels.items()]
-    written = set(labels.values())
+    lines = [(label, right(node, top=True)) for node, label in called.items()]
+    written = set(called.values())
     # a next state that is a state, a parameter, or another's next state too
     lines += [
         (f"{state}'", right(node, top=False))

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.backends import choose
-from elman.errors import OptionError
+from elman.backends.report import conditions, memory
+from elman.errors import BackendError, OptionError
 from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
@@ -97,6 +98,8 @@ class Recurrent(nn.Module):
             ]
         )
         self._stepper: Stepper | None = None
+        #: type and place of the tensors of the last run, for the report
+        self._ran: tuple[torch.dtype, torch.device] | None = None
         self.reset_parameters()
 
     @property
@@ -165,7 +168,11 @@ class Recurrent(nn.Module):
         zero and the state stays as it was.
         """
         parameters = [d.in_order(self.cell) for d in self._directions()]
-        return self.stack.run(parameters, x, state, lengths, self.training)
+        results = self.stack.run(parameters, x, state, lengths, self.training)
+        if not torch.compiler.is_compiling():
+            data = x if isinstance(x, Tensor) else x.data
+            self._ran = (data.dtype, data.device)
+        return results
 
     def step(
         self,
@@ -216,6 +223,7 @@ class Recurrent(nn.Module):
         sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
         made = Stepper(self.cell, sizes, parameters, x.shape, x.dtype, self.hidden_size)
         self._stepper = made
+        self._ran = (x.dtype, x.device)
         return made
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
@@ -232,10 +240,29 @@ class Recurrent(nn.Module):
         return {**self.__dict__, "_stepper": None}
 
     def backend_report(self) -> str:
-        """Which engine runs this layer, and why."""
+        """Which engine ran this layer last, or else will, and why; how, and what training keeps.
+
+        >>> import elman
+        >>> layer = elman.Recurrent(elman.cells.lstm, 10, 20)
+        >>> print(layer.backend_report().splitlines()[0])
+        Recurrent(lstm): native engine (the fastest for these tensors), which will run.
+        """
         (first, *_) = self.parameters()
-        chosen, why = choose(self.stack.backend, first.dtype, first.device)
-        return f"{self.stack.title}: {chosen} engine ({why})."
+        dtype, device = self._ran or (first.dtype, first.device)
+        try:
+            chosen, why = choose(self.stack.backend, dtype, device)
+        except BackendError as error:
+            return f"{self.stack.title}: no engine can run: {error}"
+        layers = [
+            self._sizes(k) for k in range(self.num_layers) for _ in range(self.stack.directions)
+        ]
+        when = "ran last" if self._ran else "will run"
+        lines = [
+            f"{self.stack.title}: {chosen} engine ({why}), which {when}.",
+            conditions(chosen, dtype, device),
+            memory(chosen, self.cell, layers, dtype),
+        ]
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         stack = self.stack

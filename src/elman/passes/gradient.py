@@ -34,7 +34,8 @@ class Gradient:
 
     ``seeds`` are the leaves that stand for dL/d(next states).  ``states`` and ``input`` are
     dL/d(previous states) and dL/dx, ``None`` where nothing depends on them.  ``vectors`` are the
-    terms of each vector's gradient, to be summed over steps and rows.
+    terms of each vector's gradient, to be summed over steps and rows.  ``adjoints`` has dL/dv for
+    every value v of the step, for who wants to name it.
     """
 
     seeds: tuple[Node, ...]
@@ -42,6 +43,7 @@ class Gradient:
     input: Node | None
     vectors: Mapping[ParameterKey, Node]
     products: tuple[OuterProduct, ...]
+    adjoints: Mapping[Node, Node]
 
     @property
     def roots(self) -> tuple[Node, ...]:
@@ -98,6 +100,7 @@ def differentiate(states: Sequence[str], next_states: Sequence[Node]) -> Gradien
                 )
             ]
         ),
+        adjoints=adjoints,
     )
 
 

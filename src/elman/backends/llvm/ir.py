@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from elman.backends.llvm.target import WIDTH
 
@@ -21,8 +21,12 @@ Key = TypeVar("Key")
 
 @dataclass
 class Module:
-    """Functions and declarations, to be compiled together."""
+    """Functions and declarations, to be compiled together.
 
+    ``comments`` says what stands above the instructions for a value, if anything.
+    """
+
+    comments: Mapping[Any, str] = field(default_factory=dict)
     functions: list[str] = field(default_factory=list)
     declared: set[str] = field(default_factory=set)
 
@@ -58,6 +62,11 @@ class Builder:
     def emit(self, line: str) -> None:
         """A line without a result."""
         self.lines.append("  " + line)
+
+    def comment(self, text: str) -> None:
+        """What the lines to come compute; an empty text is left out."""
+        if text:
+            self.lines.append(f"  ; {text}")
 
     def label(self, name: str) -> None:
         """Where a block of lines begins."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,34 @@ class Kernel:
         return _PROTOTYPE(self.address(name))
 
 
-def load(key: str, target: Target, write: Callable[[], str]) -> Kernel:
-    """The kernel with this key: from the cache, or compiled from the text that ``write`` gives."""
+def dump_folder() -> Path | None:
+    """Where kernels are explained, as the environment variable ``ELMAN_DUMP`` says."""
+    chosen = os.environ.get("ELMAN_DUMP")
+    return Path(chosen) if chosen else None
+
+
+def load(
+    key: str,
+    target: Target,
+    write: Callable[[], str],
+    explain: Callable[[], Mapping[str, str]] = dict,
+) -> Kernel:
+    """The kernel with this key: from the cache, or compiled from the text that ``write`` gives.
+
+    ``explain`` gives what is dumped beside the text, by the endings of the files.
+    """
     _initialise()
     digest = cache.digest(key, target)
-    dump = os.environ.get("ELMAN_DUMP")
-    object_code = None if dump else cache.read(digest)
+    folder = dump_folder()
+    object_code = None if folder else cache.read(digest)  # so that a dump is complete
     if object_code is not None:
         try:
             return Kernel(object_code, target)
         except RuntimeError:  # not this machine's, or not whole
             pass
     text = write()
-    if dump:
-        _dump(Path(dump), key, text)
+    if folder:
+        _dump(folder, key, {"ll": text, **explain()})
     object_code = compile_module(text, target)
     cache.write(digest, object_code)
     return Kernel(object_code, target)
@@ -80,8 +95,11 @@ def _initialise() -> None:
     llvm.initialize_all_asmprinters()
 
 
-def _dump(folder: Path, key: str, text: str) -> None:
+def _dump(folder: Path, key: str, texts: Mapping[str, str]) -> None:
+    """Files named by the key's first line; a few digits tell cells of one name apart."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = "".join([c if c.isalnum() else "_" for c in key.partition("\n")[0]])
-    (folder / f"{name}.ll").write_text(text, encoding="utf-8")
-    (folder / f"{name}.txt").write_text(key + "\n", encoding="utf-8")
+    title = "_".join(key.partition("\n")[0].split())
+    name = "".join([c if c.isalnum() or c in "-_" else "-" for c in title])
+    digits = hashlib.sha256(key.encode()).hexdigest()[:6]
+    for ending, text in texts.items():
+        (folder / f"{name}_{digits}.{ending}").write_text(text, encoding="utf-8")

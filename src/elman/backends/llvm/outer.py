@@ -140,7 +140,8 @@ class _Outer:
                 self._operand(
                     b, operand, pointers, first, rows, again, chunk, scratch, word, outputs
                 )
-            for k, (_, segment) in enumerate(outer.programs.sums):
+            for k, (key, segment) in enumerate(outer.programs.sums):
+                b.comment(self.module.comments.get((key, segment), ""))
                 self._sum(b, word(sums + k, "ptr"), segment, rows, again, chunk)
         restore_mode(b, self.layout.target, mode)
         b.end()
@@ -180,6 +181,7 @@ class _Outer:
                 to = b.at(b.at(target, b.whole_number("mul", unit, across)), column)
                 at = b.at(b.at(chunk, product.segment * self.padded), unit)
                 add = again if self._is_first(k) else "true"
+                b.comment(self.module.comments.get(product, ""))
                 for start, width in zip(starts, widths, strict=True):
                     vectors = b.at(scratch, start * lanes * CHUNK)
                     tail = operand.width - start * lanes

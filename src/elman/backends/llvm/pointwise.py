@@ -25,6 +25,7 @@ class Equations:
     def __init__(
         self,
         b: Builder,
+        comments: Mapping[Node, str],
         layout: Layout,
         phase: Phase,
         load: Mapping[Node, tuple[Value, Value]],
@@ -34,6 +35,7 @@ class Equations:
         active: int,
     ) -> None:
         self.b, self.layout, self.active = b, layout, active
+        self.comments = comments
         self.load, self.sums, self.vectors = load, sums, vectors
         self.mathematics = VectorMathematics(b)
         self.totals = {total.value: (a, total.rest) for a, total in enumerate(phase.accumulators)}
@@ -50,6 +52,7 @@ class Equations:
         b = self.b
         if node in self.totals:
             a, rest = self.totals[node]
+            b.comment(self.comments.get(node, ""))
             total = b.load(b.at(self.sums, a * self.layout.lanes))
             for term in rest:
                 total = self.mathematics.add(total, self.value(term))
@@ -63,7 +66,9 @@ class Equations:
         assert node.operation != REDUCTION, "a reduction waits for its row"
         rule = OPERATIONS[node.operation].evaluate
         assert rule is not None, f"{node.operation} is not computed unit by unit"
-        value: Value = rule(self.mathematics, *[self.value(o) for o in node.operands])
+        operands = [self.value(o) for o in node.operands]
+        b.comment(self.comments.get(node, ""))
+        value: Value = rule(self.mathematics, *operands)
         return value
 
 
@@ -89,7 +94,7 @@ def emit_equations(
         at = _at_row(b, layout, pointers, row)
         sums = b.at("%sums", b.whole_number("mul", row, row_stride))
         load = {node: at[place] for node, place in layout.program.loads.items() if place in at}
-        equations = Equations(b, layout, phase, load, sums, "%vectors", {}, active)
+        equations = Equations(b, module.comments, layout, phase, load, sums, "%vectors", {}, active)
         for node in phase.stored:
             value = equations.value(node)
             for place in layout.program.stores.get(node, ()):
@@ -126,7 +131,9 @@ def emit_row_equations(
             }
             at_sums = b.at(sums, b.whole_number("mul", block, lanes * count))
             vectors = b.at("%vectors", offset)
-            return Equations(b, layout, phase, load, at_sums, vectors, reduced, active)
+            return Equations(
+                b, module.comments, layout, phase, load, at_sums, vectors, reduced, active
+            )
 
         reduced: dict[Node, Value] = {}
         for wave in waves:

@@ -43,14 +43,16 @@ def emit_product(
     pointers = ["%w", "%sums", "%order", *operands, *starts.values()]
     b.begin(name, [f"ptr {pointer}" for pointer in pointers])
     places = layout.program.loads
+    for total in group.accumulators:
+        b.comment(module.comments.get(total.value, ""))
     lanes, block = layout.lanes, group.block
     sums: dict[Key, Value] = {}
     for column in range(columns):
         for a in range(group.count):
             if a in starts:
-                total = group.accumulators[a].start
-                assert total is not None
-                stride = layout.stride(places[total].buffer)
+                start = group.accumulators[a].start
+                assert start is not None
+                stride = layout.stride(places[start].buffer)
                 for row in range(rows):
                     sums[row, column, a] = b.load(starts[a], row * stride + column * lanes)
             else:

@@ -1,0 +1,123 @@
+"""What the values of a cell's programs are called, for whoever reads a plan or a kernel.
+
+Passes rewrite a cell's equations, so a program's values are not the author's; here each is
+traced back.  A value keeps the author's name, with a prime where it is a state's next value.
+Beside these there are
+
+    Σf       the sum of products that holds W.f, where the author gave it no name
+    ∂f       dL/df, what the loss L gains for each unit of f
+    later.h  the part of dL/dh' that the later steps hand back
+    output.h the part of it that the output of this step brings
+    ahead.f  what of Σf needs only the input
+
+All other values have no name and are written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from elman.backends.phases import Accumulator
+from elman.backends.programs import INPUT, OUTER, Outer, Programs
+from elman.graph.node import Node, ancestors
+from elman.graph.show import expression, labels
+from elman.passes import hoist, lower, simplify
+from elman.passes.gradient import ParameterKey
+
+Names = dict[Node, str]
+Sum = tuple[ParameterKey, int]
+
+
+def names_of(programs: Programs) -> Names:
+    """The names of the values of all programs but ``ahead``."""
+    names = _forward_names(programs)
+    names.update(_adjoint_names(programs, names))
+    return names
+
+
+def names_ahead(programs: Programs, names: Names) -> Names:
+    """The names with those of what ``ahead`` computes."""
+    found = dict(names)
+    for node in programs.hoisted:
+        _name_once(found, node, "ahead.", _gates(ancestors([node])))
+    return found
+
+
+def comments_of(programs: Programs) -> dict[Node | Outer | Sum, str]:
+    """An equation for every value that has a name, and for the parameters' gradients."""
+    names = names_of(programs)
+    found: dict[Node | Outer | Sum, str] = {
+        node: f"{name} = {expression(node, programs.cell, names=names, top=True)}"
+        for node, name in names.items()
+        if node.operands
+    }
+    return found | outer_texts(programs, names)
+
+
+def outer_texts(programs: Programs, names: Names) -> dict[Outer | Sum, str]:
+    """What each outer product and each sum adds to the gradient of which parameter."""
+    left = [expression(node, programs.cell, names=names) for node in programs.adjoint[1]]
+    found: dict[Outer | Sum, str] = {}
+    for product in programs.outer:
+        met = expression(product.operand, programs.cell, names=names)
+        met = met if product.operand in names or not product.operand.operands else f"({met})"
+        found[product] = f"∂{'.'.join(product.matrix)} += {left[product.segment]} ⊗ {met}"
+    for key, segment in programs.sums:
+        found[key, segment] = f"∂{'.'.join(key)} += {left[segment]}"
+    return found
+
+
+def sum_text(total: Accumulator, names: Names) -> str:
+    """The right side of a sum of products, in the order in which it is summed."""
+    parts = [] if total.start is None else [expression(total.start, names=names)]
+    for term in total.terms:
+        operand = expression(term.operand, names=names)
+        if term.operand not in names and term.operand.operands:
+            operand = f"({operand})"
+        sign = "ᵀ" if term.transposed else ""
+        parts.append(f"{'.'.join(term.matrix.attribute)}{sign} · {operand}")
+    parts += [expression(term, names=names) for term in total.rest]
+    return " + ".join(parts)
+
+
+def _forward_names(programs: Programs) -> Names:
+    cell = programs.cell
+    names: Names = {INPUT: cell.input}
+    for node, name in labels(cell).items():
+        # a pass of its own for each, since a root more would change how sums are ordered
+        *_, found = hoist(simplify([*cell.next_states, node])).roots
+        if found.operands:
+            names.setdefault(lower([found])[0], name)
+    for phase in programs.forward(keep=True, hoisted=False).phases:
+        for total in phase.accumulators:
+            _name_once(names, total.value, "Σ", _gates([term.matrix for term in total.terms]))
+    return names
+
+
+def _adjoint_names(programs: Programs, forward: Names) -> Names:
+    gradient, cell = programs.plan.gradient, programs.cell
+    names: Names = {OUTER: f"output.{cell.states[0]}"}
+    for seed, state in zip(gradient.seeds, cell.states, strict=True):
+        names[seed] = f"later.{state}"
+    named = dict(forward)
+    named |= dict(zip(programs.states, cell.states, strict=True))
+    adjoints = {lower([node])[0]: g for node, g in gradient.adjoints.items()}
+    operands = lower([product.operand for product in gradient.products])
+    for node in dict.fromkeys([*named, *operands]):
+        if node not in adjoints:
+            continue
+        (found,) = programs.in_adjoint([adjoints[node]])
+        if found.operands:
+            name = named.get(node) or f"({expression(node, cell, names=forward)})"
+            names.setdefault(found, f"∂{name}")
+    return names
+
+
+def _gates(nodes: Iterable[Node]) -> list[str]:
+    return [node.attribute[1] for node in nodes if node.operation == "matrix"]
+
+
+def _name_once(names: Names, node: Node, mark: str, gates: list[str]) -> None:
+    """Name a value by its first gate, unless it has a name or another value has that one."""
+    if node not in names and gates and f"{mark}{gates[0]}" not in names.values():
+        names[node] = f"{mark}{gates[0]}"
