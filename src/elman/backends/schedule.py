@@ -126,7 +126,9 @@ class Schedule:
         ends = np.cumsum(self.counts[1:-1])
         while begin < self.time:
             done = int(ends[begin - 1]) if begin else 0
-            end = max(begin + 1, int(np.searchsorted(ends, done + rows, "right")))
+            # one step at least, and those after it that have no rows: a stretch has some
+            most = max(done + rows, int(ends[begin]))
+            end = int(np.searchsorted(ends, most, "right"))
             first = self.offsets[[begin + 1, end]]  # rows of a reversed batch run backwards
             start = int(first.min())
             found.append((begin, end, start, start + int(ends[end - 1]) - done))

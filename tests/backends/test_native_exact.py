@@ -1,0 +1,237 @@
+"""The native engine's float32 is near float64, and what depends on nothing else is bit for bit so.
+
+``test_gradients.py`` holds the engine to its equations, in float64 and small sizes; here are the
+sizes at which blocks, tails, threads and stretches come into play.
+"""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from backends.precision import assert_near, assert_same, draw, outer_gradients, results, truth
+from cells.variants import VARIANTS
+from elman.backends import native, schedule
+from elman.backends.llvm import team
+from elman.backends.plan import make_plan
+from elman.cells import CATALOGUE
+
+CELLS = {**CATALOGUE, **{name: VARIANTS[name] for name in ("layer_norm_lstm", "gated_decay")}}
+#: lengths for 5 rows of 6 steps; in ``SHORTER`` nobody reaches the last two steps
+RAGGED, SHORTER = (6, 0, 3, 6, 1), (4, 0, 3, 2, 1)
+
+each_cell = pytest.mark.parametrize("name", CELLS)
+each_way = pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
+
+
+@pytest.fixture
+def hoist(monkeypatch):
+    """Whether products with the input are computed ahead, decided by the test."""
+
+    def decide(hoisted):
+        def pays(layer, schedule):
+            return hoisted and bool(layer.programs.hoisted)
+
+        monkeypatch.setattr(native, "_pays_to_hoist", pays)
+
+    return decide
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Sets a number of threads that is used even for little work."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr(native, "SMALL", 0)
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def in_all_orders(numbers):
+    for lengths, reverse in itertools.product([None, RAGGED], [False, True]):
+        given = None if lengths is None else torch.tensor(lengths)
+        yield replace(numbers, lengths=given, reverse=reverse)
+
+
+@each_way
+@each_cell
+def test_float32_is_within_1e_5_of_float64(name, hoisted, hoist):
+    hoist(hoisted)
+    for numbers in in_all_orders(draw(CELLS[name], 7, 19)):
+        assert_near(results(CELLS[name], numbers), truth(CELLS[name], numbers), 1e-5)
+
+
+@pytest.mark.parametrize(("input_size", "hidden_size"), [(1, 17), (33, 1), (1, 1), (16, 32)])
+@pytest.mark.parametrize("name", ["lstm", "gru", "peephole_lstm"])
+def test_any_size_will_do(name, input_size, hidden_size):
+    numbers = draw(CATALOGUE[name], input_size, hidden_size)
+    numbers = replace(numbers, lengths=torch.tensor(RAGGED))
+    assert_near(results(CATALOGUE[name], numbers), truth(CATALOGUE[name], numbers), 1e-5)
+
+
+def test_more_units_than_a_tile_and_more_rows_than_a_chunk():
+    cell = CATALOGUE["lstm"]
+    numbers = draw(cell, 9, 521, time=5, batch=43)
+    assert_near(results(cell, numbers), truth(cell, numbers), 1e-5)
+
+
+def some_rows(numbers, outer, rows):
+    tensors = [numbers.x[:, rows], *[s[rows] for s in numbers.states], *numbers.parameters]
+    part = replace(numbers.with_tensors(tensors), lengths=numbers.lengths[rows])
+    return part, [outer[0][:, rows], *[g[rows] for g in outer[1:]]]
+
+
+@each_way
+@each_cell
+def test_a_row_is_the_same_bit_for_bit_in_any_batch(name, hoisted, hoist, threads):
+    hoist(hoisted)
+    cell = CELLS[name]
+    numbers = replace(draw(cell, 7, 19, batch=40), lengths=torch.arange(40) % 6 + 1)
+    outer = outer_gradients(cell, numbers)
+    whole = results(cell, numbers, outer=outer)
+    own = ["y", "dx", *[f"{what}{state}" for state in cell.states for what in ("last ", "d")]]
+    batches = [[5], [11], [5, 0], [39, 11, 5], [5, 11, 2, 8, 14, 17, 23], list(range(39, -1, -1))]
+    for rows, count in zip(batches, itertools.cycle([1, 2, 4]), strict=False):
+        threads(count)
+        given, given_outer = some_rows(numbers, outer, rows)
+        part = results(cell, given, outer=given_outer)
+        for key in own:
+            there = whole[key][:, rows] if whole[key].dim() == 3 else whole[key][rows]
+            assert torch.equal(part[key], there), f"{key} of rows {rows}"
+
+
+@each_cell
+def test_any_number_of_threads_gives_the_same_bits(name, threads, monkeypatch):
+    used = []
+    monkeypatch.setattr(native, "_call", spy(native._call, used))
+    cell = CELLS[name]
+    for numbers in in_all_orders(draw(cell, 7, 19, batch=5)):
+        threads(1)
+        alone = results(cell, numbers)
+        for count in (2, 4):
+            threads(count)
+            assert_same(results(cell, numbers), alone)
+    assert set(used) >= ({1, 2, 4} if team.find_team() else {1})
+
+
+def spy(call, used):
+    def spied(function, address, table, bounds, begin, end):
+        used.append(len(bounds) - 1)
+        call(function, address, table, bounds, begin, end)
+
+    return spied
+
+
+@pytest.mark.parametrize("lengths", [RAGGED, SHORTER], ids=["ragged", "shorter"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@each_cell
+def test_padding_is_never_touched(name, reverse, lengths):
+    cell = CELLS[name]
+    numbers = replace(draw(cell, 7, 19), lengths=torch.tensor(lengths), reverse=reverse)
+    outer = outer_gradients(cell, numbers)
+    clean = results(cell, numbers, outer=outer)
+    padding = torch.arange(6)[:, None] >= numbers.lengths
+    x, dy = numbers.x.clone(), outer[0].clone()
+    x[padding], dy[padding] = torch.nan, torch.nan
+    spoilt = numbers.with_tensors([x, *numbers.tensors[1:]])
+    assert_same(results(cell, spoilt, outer=[dy, *outer[1:]]), clean)
+    assert (clean["y"][padding] == 0).all()
+    assert (clean["dx"][padding] == 0).all()
+
+
+@pytest.mark.parametrize("lengths", [None, RAGGED, SHORTER], ids=["whole", "ragged", "shorter"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@each_cell
+def test_stretches_of_steps_give_the_same_gradients(name, reverse, lengths, monkeypatch):
+    cell = CELLS[name]
+    given = None if lengths is None else torch.tensor(lengths)
+    numbers = replace(draw(cell, 7, 19), lengths=given, reverse=reverse)
+    expected = results(cell, numbers)
+    for size in (1, 5000):
+        monkeypatch.setattr(schedule, "STRETCH_BYTES", size)
+        found = results(cell, numbers)
+        assert_near(found, expected, 2e-6)  # sums over rows are taken in other parts
+        for state in cell.states:
+            assert torch.equal(found[f"d{state}"], expected[f"d{state}"])
+        assert torch.equal(found["dx"], expected["dx"])
+
+
+def test_there_are_as_many_stretches_as_the_bytes_ask_for(monkeypatch):
+    for lengths in (None, torch.tensor(RAGGED)):
+        for reverse in (False, True):
+            made = schedule.make_schedule(6, 5, lengths, reverse)
+            monkeypatch.setattr(schedule, "STRETCH_BYTES", 1)
+            assert len(made.stretches(100, 4)) == 6
+            monkeypatch.setattr(schedule, "STRETCH_BYTES", 1 << 24)
+            assert made.stretches(100, 4) == [(0, 6, 0, made.total)]
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "peephole_lstm", "layer_norm_lstm"])
+def test_interruptions_change_no_bit(name, monkeypatch, threads):
+    cell = CELLS[name]
+    for numbers in in_all_orders(draw(cell, 7, 19)):
+        monkeypatch.setattr(native, "UNINTERRUPTED", 1e18)
+        expected = results(cell, numbers)
+        calls = []
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "UNINTERRUPTED", 1.0)
+            patch.setattr(native, "_call", spy(native._call, calls))
+            for count in (1, 2):
+                threads(count)
+                assert_same(results(cell, numbers), expected)
+        assert len(calls) > 2 * 6 * 2  # each step of forward and backward is a call
+
+
+@pytest.mark.parametrize(("time", "batch"), [(0, 0), (0, 3), (4, 0), (4, 3)])
+@each_cell
+def test_without_a_step_states_stay_and_parameters_get_nothing(name, time, batch):
+    cell = CELLS[name]
+    numbers = draw(cell, 7, 19, time=time, batch=batch)
+    for lengths in [torch.zeros(batch, dtype=torch.int64)] + [None] * (time * batch == 0):
+        given = replace(numbers, lengths=lengths)
+        outer = outer_gradients(cell, given)
+        found = results(cell, given, outer=outer)
+        for state, first, grad in zip(cell.states, given.states, outer[1:], strict=True):
+            assert torch.equal(found[f"last {state}"], first)
+            assert torch.equal(found[f"d{state}"], grad)
+        for key in ("y", "dx", *[f"d{p.key}" for p in cell.parameters]):
+            assert not found[key].any(), key
+
+
+def test_a_hundred_thousand_steps_are_quick_and_exact():
+    """By the clock of the process, which other processes do not disturb; 0.3 s at most here."""
+    import time
+
+    cell = CATALOGUE["lstm"]
+    results(cell, draw(cell, 4, 4, time=5, batch=1))  # compile
+    numbers = draw(cell, 4, 4, time=100_000, batch=1)
+    begun = time.process_time()
+    found = results(cell, numbers)
+    assert time.process_time() - begun < 5
+    last = numbers.with_tensors([numbers.x[-300:], *numbers.tensors[1:]])
+    exact = truth(cell, last)  # what was 300 steps ago is forgotten
+    for key in ("last h", "last c"):
+        assert_near({key: found[key]}, {key: exact[key]}, 1e-5)
+
+
+def test_what_is_not_needed_is_not_computed_and_the_rest_is_the_same():
+    cell = CATALOGUE["gru"]
+    numbers = draw(cell, 7, 19)
+    outer = outer_gradients(cell, numbers)
+    plan, given = make_plan(cell), (numbers.x, numbers.states, numbers.parameters, None)
+    y, last, kept = native.forward(plan, *given, False)
+    bare = native.forward(plan, *given, False, keep=False)
+    assert bare[2] == []
+    assert torch.equal(bare[0], y)
+    assert torch.equal(bare[1][0], last[0])
+    every = native.backward(plan, outer[0], outer[1:], *given, y, kept, False)
+    for left_out in ("need_input", "need_parameters"):
+        found = native.backward(
+            plan, outer[0], outer[1:], *given, y, kept, False, **{left_out: False}
+        )
+        assert torch.equal(found[1][0], every[1][0])
+        if left_out == "need_input":
+            assert found[0].numel() == 0
+            assert all([torch.equal(a, b) for a, b in zip(found[2], every[2], strict=True)])
+        else:
+            assert torch.equal(found[0], every[0])
