@@ -111,12 +111,13 @@ def test_any_number_of_threads_gives_the_same_bits(name, threads, monkeypatch):
         for count in (2, 4):
             threads(count)
             assert_same(results(cell, numbers), alone)
-    assert set(used) >= ({1, 2, 4} if team.find_team() else {1})
+    shares = {len(bounds) - 1 for bounds, _, _ in used}
+    assert shares >= ({1, 2, 4} if team.find_team() else {1})
 
 
 def spy(call, used):
     def spied(function, address, table, bounds, begin, end):
-        used.append(len(bounds) - 1)
+        used.append((list(bounds), begin, end))
         call(function, address, table, bounds, begin, end)
 
     return spied
@@ -166,20 +167,27 @@ def test_there_are_as_many_stretches_as_the_bytes_ask_for(monkeypatch):
             assert made.stretches(100, 4) == [(0, 6, 0, made.total)]
 
 
+@each_way
 @pytest.mark.parametrize("name", ["lstm", "gru", "peephole_lstm", "layer_norm_lstm"])
-def test_interruptions_change_no_bit(name, monkeypatch, threads):
+def test_interruptions_change_no_bit(name, hoisted, hoist, monkeypatch, threads):
+    hoist(hoisted)
     cell = CELLS[name]
-    for numbers in in_all_orders(draw(cell, 7, 19)):
+    whole, *_, ragged = in_all_orders(draw(cell, 7, 19))
+    for numbers in (whole, ragged):
         monkeypatch.setattr(native, "UNINTERRUPTED", 1e18)
         expected = results(cell, numbers)
-        calls = []
-        with monkeypatch.context() as patch:
-            patch.setattr(native, "UNINTERRUPTED", 1.0)
-            patch.setattr(native, "_call", spy(native._call, calls))
-            for count in (1, 2):
+        for count in (1, 2):
+            used = []
+            with monkeypatch.context() as patch:
+                patch.setattr(native, "UNINTERRUPTED", 1.0)
+                patch.setattr(native, "_call", spy(native._call, used))
                 threads(count)
                 assert_same(results(cell, numbers), expected)
-        assert len(calls) > 2 * 6 * 2  # each step of forward and backward is a call
+            for bounds, begin, end in used:
+                if end != 0:  # which only sums over all rows have
+                    assert end - begin == 1
+                    rows = bounds[-1] - bounds[0]
+                    assert rows <= 2 * count or numbers is ragged  # which are shared by length
 
 
 @pytest.mark.parametrize(("time", "batch"), [(0, 0), (0, 3), (4, 0), (4, 3)])

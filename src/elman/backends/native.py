@@ -8,6 +8,7 @@ among torch's threads.  Long runs go through Python now and then, so that Ctrl-C
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -132,12 +133,16 @@ class CompiledProgram:
         )
         each = self.work * schedule.total / schedule.time
         threads = _threads(each * (last_step - first_step), schedule.batch)
-        bounds = schedule.shares(threads)
         stretch = max(1, int(UNINTERRUPTED * threads / each))
+        # one step of many rows may be long too, as where there is no time
+        parts = min(-(-schedule.batch // threads), math.ceil(each / UNINTERRUPTED / threads))
+        bounds = schedule.shares(threads * parts)
         edges = [*range(first_step, last_step, stretch), last_step]
         turns = list(itertools.pairwise(edges))
         for begin, end in turns if self.layout.program.direction == 1 else turns[::-1]:
-            _call(self.functions[0], self.addresses[0], table, bounds, begin, end)
+            for k in range(0, threads * parts, threads):
+                shares = bounds[k : k + threads + 1]
+                _call(self.functions[0], self.addresses[0], table, shares, begin, end)
 
 
 @dataclass(frozen=True, eq=False)

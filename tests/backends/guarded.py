@@ -1,0 +1,178 @@
+"""Kernels between guard pages: whoever reads or writes a byte beyond a buffer is killed.
+
+A program for a process of its own.  ``python guarded.py examples COUNT`` runs random cells and
+sizes with every buffer, table and weight in pages of its own, whose neighbours nobody may touch;
+each buffer first ends, then begins exactly where a forbidden page does.  ``python guarded.py
+overrun BUFFER end|start`` runs one cell with that buffer moved a byte into the forbidden page.
+What is computed is printed first, so that the last lines of a killed process are the example to
+look at.
+"""
+
+import ctypes
+import faulthandler
+import mmap
+import sys
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from backends.precision import draw, results
+from cells.variants import EDGES, VARIANTS
+from elman.backends import native
+from elman.backends.plan import make_plan
+from elman.cells import CATALOGUE
+from elman.graph import Cell
+from graph.plain import Numbers
+from graph.random_cells import random_cells
+
+_PAGE = mmap.PAGESIZE
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+at_end = True
+
+
+def guarded(size: int, shift: int = 0) -> np.ndarray:
+    """That many bytes, right before a forbidden page or right after one; or ``shift`` beyond."""
+    whole = -(-size // _PAGE) * _PAGE
+    block = mmap.mmap(-1, whole + 2 * _PAGE)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(block))
+    for page in (address, address + _PAGE + whole):
+        assert _LIBC.mprotect(page, _PAGE, 0) == 0
+    first = _PAGE + (whole - size + shift if at_end else -shift)
+    return np.frombuffer(block, np.uint8, size, first)
+
+
+def like(array: np.ndarray, shift: int = 0) -> np.ndarray:
+    """A guarded copy, but for what is in the forbidden page."""
+    given = np.ascontiguousarray(array)
+    found = guarded(given.nbytes, shift)
+    inside = slice(0, given.nbytes - shift) if at_end else slice(shift, None)
+    found[inside] = given.reshape(-1).view(np.uint8)[inside]
+    return found.view(given.dtype).reshape(given.shape)
+
+
+def tensor_like(tensor: Tensor, shift: int = 0) -> Tensor:
+    """A guarded copy."""
+    return torch.from_numpy(like(tensor.detach().numpy(), shift))
+
+
+def aligned(count: int, dtype: torch.dtype) -> Tensor:
+    """In place of ``memory.aligned``."""
+    return torch.from_numpy(guarded(count * dtype.itemsize)).view(dtype)
+
+
+def guard_the_engine(shifted: str = "") -> None:
+    """Whatever a kernel is given lies between guard pages from here on.
+
+    ``shifted`` is the name of the buffer that is a byte too far.
+    """
+    pack, run = native.CompiledProgram.pack, native.CompiledProgram.run
+    outer, call = native.CompiledOuter.run, native._call
+    native.aligned = aligned
+
+    def guarded_pack(self, parameters, dtype):
+        return pack(self, [tensor_like(p) for p in parameters], dtype)
+
+    def guarded_schedule(schedule):
+        made = replace(schedule, counts=like(schedule.counts), offsets=like(schedule.offsets))
+        made.__dict__["previous"] = like(schedule.previous)
+        return made
+
+    def guarded_run(self, schedule, packed, tensors, *rest):
+        names = [buffer.name for buffer in self.layout.program.buffers]
+        copies = {name: tensor_like(tensors[name], name == shifted) for name in names}
+        run(self, guarded_schedule(schedule), packed, copies, *rest)
+        for name, copy in copies.items():
+            tensors[name].copy_(copy)
+
+    def guarded_outer(self, schedule, tensors, gradients, *rest, **options):
+        copies = {name: tensor_like(tensor) for name, tensor in tensors.items()}
+        made = [tensor_like(gradient) for gradient in gradients]
+        outer(self, guarded_schedule(schedule), copies, made, *rest, **options)
+        for gradient, copy in zip(gradients, made, strict=True):
+            gradient.copy_(copy)
+
+    def guarded_call(function, address, table, *rest):
+        table = like(table)
+        print("a kernel runs", flush=True)
+        call(function, address, table, *rest)
+        print("it is back", flush=True)
+
+    native.CompiledProgram.pack = guarded_pack
+    native.CompiledProgram.run = guarded_run
+    native.CompiledOuter.run = guarded_outer
+    native._call = guarded_call
+
+
+NAMED = {**CATALOGUE, **VARIANTS, **EDGES}
+
+
+@st.composite
+def examples(draw_from):
+    cell = draw_from(st.sampled_from(list(NAMED.values())) | random_cells(most_lines=4))
+    sizes = st.sampled_from([1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 40])
+    time, batch = draw_from(st.integers(1, 5)), draw_from(st.integers(1, 11))
+    numbers = draw(cell, draw_from(sizes), draw_from(sizes), time=time, batch=batch)
+    lengths = draw_from(st.none() | st.lists(st.integers(0, time), min_size=batch, max_size=batch))
+    given_lengths = None if lengths is None else torch.tensor(lengths)
+    return cell, replace(numbers, lengths=given_lengths, reverse=draw_from(st.booleans()))
+
+
+def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
+    """Forward, with and without keeping, and backward, as without guards."""
+    native._pays_to_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
+    rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
+    y, *_ = native.forward(make_plan(cell), *rest, keep=False)
+    assert torch.equal(y, results(cell, numbers)["y"])
+
+
+def run_examples(count: int) -> None:
+    """Random examples, always the same ones."""
+
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(examples(), st.booleans(), st.booleans())
+    def each(example, hoisted, doubled):
+        global at_end
+        cell, numbers = example
+        if doubled:
+            numbers = numbers.with_tensors([tensor.double() for tensor in numbers.tensors])
+        hidden = numbers.states[0].shape[-1]
+        for at_end in (True, False):
+            print(cell.text, f"x {tuple(numbers.x.shape)}, hidden {hidden}, {numbers.x.dtype}")
+            print(f"lengths {numbers.lengths}, reverse {numbers.reverse}, hoisted {hoisted}")
+            print(f"guarded at the {'end' if at_end else 'start'}", flush=True)
+            check(cell, numbers, hoisted)
+
+    each()
+
+
+def overrun() -> None:
+    """A cell that has a buffer a byte too far."""
+    cell = CATALOGUE["lstm"]
+    results(cell, draw(cell, 8, 16))
+
+
+if __name__ == "__main__":
+    faulthandler.enable()
+    torch.set_num_threads(2)
+    native.SMALL = 0
+    what, argument, *more = sys.argv[1:]
+    at_end = more != ["start"]
+    guard_the_engine(argument if what == "overrun" else "")
+    if what == "overrun":
+        overrun()
+    else:
+        run_examples(int(argument))
+    print("done")

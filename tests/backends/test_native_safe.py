@@ -1,0 +1,250 @@
+"""Kernels touch their own buffers only, and leave the process as they found it.
+
+What would kill the process, or needs a signal, runs in one of its own; ``guarded.py`` is the
+program between guard pages.
+"""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from ctypes import addressof, c_uint32
+from pathlib import Path
+
+import pytest
+import torch
+
+import elman
+from backends.precision import assert_same, draw, results
+from elman.backends import native
+from elman.backends.llvm.jit import Kernel, compile_module
+from elman.backends.llvm.target import find_target
+from elman.cells import CATALOGUE
+
+on_x86 = pytest.mark.skipif(
+    platform.machine() not in {"x86_64", "AMD64"}, reason="the mode is in a register of x86"
+)
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect, fork")
+TARGETS = ["host", "avx2"] if platform.machine() in {"x86_64", "AMD64"} else ["host"]
+GUARDED = Path(__file__).with_name("guarded.py")
+
+
+def start(arguments, **environment):
+    """A process of Python that finds what the tests find."""
+    path = os.pathsep.join([*sys.path, os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+# buffers
+
+
+@on_linux
+def test_a_byte_too_far_is_caught_by_the_guard():
+    cases = [("y", "end"), ("x", "start"), ("kept", "end")]
+    processes = [start([GUARDED, "overrun", *case]) for case in cases]
+    for case, process in zip(cases, processes, strict=True):
+        code, output = finish(process)
+        lines = output.splitlines()
+        assert code == -signal.SIGSEGV, (case, output)
+        fault = lines.index("Fatal Python error: Segmentation fault")
+        assert lines[fault - 1].strip() in {"", "a kernel runs"}, (case, output)
+        assert lines.count("a kernel runs") == lines.count("it is back") + 1, (case, output)
+
+
+@on_linux
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_kernel_touches_a_byte_outside_its_buffers(target):
+    code, output = finish(start([GUARDED, "examples", 25], ELMAN_TARGET=target))
+    assert code == 0, "\n".join(output.splitlines()[-40:])
+    assert output.endswith("done\n")
+    assert output.count("guarded at the end") == output.count("guarded at the start") == 25
+
+
+# the floating point mode
+
+FLUSH, TOWARD_ZERO, DEFAULT = 0x9FC0, 0x7F80, 0x1F80
+CONTROL = 0xFFC0  # the bits below say what has happened so far
+
+
+@pytest.fixture(scope="module")
+def register():
+    arguments = "ptr %at, i64 %a, i64 %b, i64 %c, i64 %d"
+    text = "\n".join(
+        [
+            f"declare void @llvm.x86.sse.{function}(ptr)\n"
+            f"define void @{function}({arguments}) {{\n"
+            f"  call void @llvm.x86.sse.{function}(ptr %at)\n  ret void\n}}"
+            for function in ("stmxcsr", "ldmxcsr")
+        ]
+    )
+    target = find_target("host")
+    kernel = Kernel(compile_module(text, target), target)
+    return {name: kernel.function(name) for name in ("stmxcsr", "ldmxcsr")}, kernel
+
+
+@on_x86
+@pytest.mark.parametrize("mode", [DEFAULT, FLUSH, TOWARD_ZERO])
+def test_the_callers_floating_point_mode_is_as_it_was(mode, register):
+    functions, _ = register
+    cell, word = CATALOGUE["lstm"], c_uint32(mode)
+    numbers = draw(cell, 7, 19)
+    before = c_uint32()
+    functions["stmxcsr"](addressof(before), 0, 0, 0, 0)
+    try:
+        functions["ldmxcsr"](addressof(word), 0, 0, 0, 0)
+        results(cell, numbers)
+        functions["stmxcsr"](addressof(word), 0, 0, 0, 0)
+    finally:
+        functions["ldmxcsr"](addressof(before), 0, 0, 0, 0)
+    assert word.value & CONTROL == mode
+
+
+@elman.cell
+def halves(x, h, *, W):
+    return 0.5 * h + W.a @ x
+
+
+def test_subnormal_numbers_are_zero_inside_and_numbers_outside(monkeypatch):
+    monkeypatch.setattr(native, "SMALL", 0)
+    threads = torch.get_num_threads()
+    tiny = torch.finfo(torch.float32).tiny
+    layer = elman.Recurrent(halves, 1, 1)
+    torch.set_num_threads(2)
+    try:
+        with torch.no_grad():
+            x, first = torch.zeros(3, 4, 1), torch.full((1, 4, 1), 2 * tiny)
+            y, _ = layer(x, (first,))
+        assert y[:, :, 0].tolist() == [[tiny] * 4, [0.0] * 4, [0.0] * 4]
+        # large enough for torch to share it among the threads that the kernel ran on
+        assert (torch.full((1 << 20,), tiny) * 0.5 == tiny / 2).all()
+        assert tiny / 2 > 0
+    finally:
+        torch.set_num_threads(threads)
+
+
+# signals, processes and threads
+
+FORWARD = """
+layer = elman.Recurrent(elman.cells.lstm, 4, 512)
+with torch.no_grad():
+    layer(torch.zeros(2, 1, 4))
+    interrupt_soon()
+    layer(torch.zeros(60_000, 1, 4))
+"""
+# nothing but zeros, which take no memory until they are read
+BACKWARD = """
+from elman.backends import native
+from elman.backends.plan import make_plan
+cell = elman.cells.lstm
+layer = elman.Recurrent(cell, 4, 512)
+parameters = [p.detach() for p in layer.parameters()]
+def backward(time):
+    x, y, states = torch.zeros(time, 1, 4), torch.zeros(time, 1, 512), [torch.zeros(1, 512)] * 2
+    plan = make_plan(cell)
+    kept = [torch.zeros(like.shape) for like in native.kept_like(plan, x, states)]
+    native.backward(plan, y, states, x, states, parameters, None, y, kept, False)
+backward(2)
+interrupt_soon()
+backward(100_000)
+"""
+INTERRUPTED = """
+import os, signal, threading, time
+import torch, elman
+sent = []
+def send():
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+def interrupt_soon():
+    threading.Timer(0.5, send).start()
+try:
+{program}
+except KeyboardInterrupt:
+    late = time.monotonic() - sent[0]
+    print("interrupted", "soon" if late < 1.5 else f"after {{late}} s")
+else:
+    print("never")
+"""
+
+
+@on_linux
+@pytest.mark.parametrize("program", [FORWARD, BACKWARD], ids=["forward", "backward"])
+def test_a_long_sequence_can_be_interrupted(program):
+    indented = "".join([f"    {line}\n" for line in program.splitlines()])
+    code, output = finish(start(["-c", INTERRUPTED.format(program=indented)]))
+    assert (code, output) == (0, "interrupted soon\n")
+
+
+def test_an_interruption_passes_through_torchs_backward(monkeypatch):
+    layer = elman.Recurrent(elman.cells.lstm, 3, 4)
+    y, _ = layer(torch.randn(5, 2, 3))
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(native, "backward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        y.sum().backward()
+
+
+FORKED = """
+import os, sys
+import torch, elman
+from elman.backends import native
+native.SMALL = 0
+layer, x = elman.Recurrent(elman.cells.lstm, 5, 40), torch.randn(6, 8, 5)
+def run(threads):
+    torch.set_num_threads(threads)
+    y, _ = layer(x)
+    return torch.autograd.grad(y.sum(), [*layer.parameters()]) + (y,)
+before = run({parent})
+child = os.fork()
+if child == 0:
+    same = all([torch.equal(a, b) for a, b in zip(run({child}), before)])
+    os._exit(0 if same else 1)
+_, status = os.waitpid(child, 0)
+run({parent})
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@on_linux
+@pytest.mark.parametrize(("parent", "child"), [(1, 1), (2, 1), (1, 2)])
+def test_a_forked_process_computes_the_same(parent, child):
+    """With several threads in both, GNU's OpenMP waits for threads that the fork did not copy.
+
+    So does torch's own matrix product; torch's data loader uses one thread in its workers.
+    """
+    program = FORKED.format(parent=parent, child=child)
+    process = start(["-W", "ignore::DeprecationWarning", "-c", program])
+    assert finish(process) == (0, "")
+
+
+@elman.cell(gates="f g")
+def seen_by_all_at_once(x, h, *, W, b):
+    f = elman.sigmoid(W.f @ [h, x] + b.f)
+    return f * h + (1 - f) * elman.tanh(W.g @ [f * h, x])
+
+
+def test_threads_may_share_a_layer_from_its_first_call(monkeypatch, tmp_path):
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(native, "SMALL", 0)
+    batches = [draw(seen_by_all_at_once, 7, 19, seed=seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: results(seen_by_all_at_once, n), batches * 4))
+    native.layer_of.cache_clear()
+    expected = [results(seen_by_all_at_once, numbers) for numbers in batches]
+    for k, one in enumerate(found):
+        assert_same(one, expected[k % len(batches)])
