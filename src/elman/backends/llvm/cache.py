@@ -1,8 +1,8 @@
 """Object code on disk, so that a kernel is compiled once for a machine and not once a process.
 
 A file's name is the digest of all that its code depends on; its first bytes are the digest of
-the rest.  Whatever is not whole, or not ours, is compiled anew.  The folder is the platform's own
-for caches, or ``ELMAN_CACHE_DIR``; where it cannot be written, nothing is kept.
+that name and the rest.  Whatever is not whole, or not ours, is compiled anew.  The folder is the
+platform's own for caches, or ``ELMAN_CACHE_DIR``; where it cannot be written, nothing is kept.
 """
 
 from __future__ import annotations
@@ -58,14 +58,18 @@ def read(name: str) -> bytes | None:
     """The object code, or ``None`` where there is none, or none that is whole."""
     try:
         content = (folder() / f"{name}.o").read_bytes()
-    except OSError:
+    except (OSError, RuntimeError):  # the latter: nobody's home is known
         return None
-    head, object_code = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return object_code if hashlib.sha256(object_code).digest() == head else None
+    object_code = content[_DIGEST_BYTES:]
+    return object_code if content == sealed(name, object_code) else None
 
 
 def write(name: str, object_code: bytes) -> None:
     """Keep the object code; whole or not at all, whoever else writes."""
-    head = hashlib.sha256(object_code).digest()
-    with contextlib.suppress(RunError):
-        write_whole(folder() / f"{name}.o", head + object_code)
+    with contextlib.suppress(RunError, RuntimeError):
+        write_whole(folder() / f"{name}.o", sealed(name, object_code))
+
+
+def sealed(name: str, object_code: bytes) -> bytes:
+    """What a file holds: a digest of its own name and the object code, then the latter."""
+    return hashlib.sha256(name.encode() + object_code).digest() + object_code
