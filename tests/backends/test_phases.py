@@ -1,0 +1,147 @@
+"""A step is cut where its equations ask for it, whoever's cell it is."""
+
+import ast
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import elman
+from backends.precision import assert_near, draw, results, truth
+from cells.variants import EDGES, VARIANTS
+from elman import tanh
+from elman.backends import native
+from elman.backends.programs import programs_of
+from elman.cells import CATALOGUE
+
+
+@elman.cell(gates="a b c")
+def three_in_a_row(x, h, *, W, b):
+    """Each product waits for all units of the one before."""
+    a = tanh(W.a @ [h, x] + b.a)
+    c = tanh(W.b @ [a * h, x] + b.b)
+    return tanh(W.c @ [c, a] + b.c)
+
+
+@elman.cell
+def four_states_in_one(x, h, c, n, m, *, W):
+    """All products see values of the step before."""
+    return tanh(W.a @ [h, x]), tanh(W.b @ [h, c, x]), tanh(W.c @ [c, n]), tanh(W.d @ [h, c, n, m])
+
+
+FORWARD = {
+    "rnn": 1,
+    "lstm": 1,
+    "coupled_lstm": 1,
+    "diagonal_peephole_lstm": 1,
+    "gru_reset_after": 1,
+    "gru": 2,
+    "peephole_lstm": 2,
+    "coupled_peephole_lstm": 2,
+    "minimal_gated_unit": 2,
+    "three_in_a_row": 3,
+    "four_states_in_one": 1,
+}
+OWN = {cell.name: cell for cell in (three_in_a_row, four_states_in_one)}
+CELLS = {**CATALOGUE, **VARIANTS, **EDGES, **OWN}
+
+
+@pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
+@pytest.mark.parametrize("keep", [False, True], ids=["inference", "keeping"])
+@pytest.mark.parametrize("name", FORWARD)
+def test_a_step_has_as_many_phases_as_products_wait_for_each_other(name, keep, hoisted):
+    program = programs_of(CELLS[name].text).forward(keep=keep, hoisted=hoisted)
+    assert len(program.phases) == FORWARD[name]
+
+
+def test_the_products_of_a_phase_are_taken_together():
+    sums = {}
+    for name in ("lstm", "gru", "peephole_lstm", "three_in_a_row", "gru_reset_after"):
+        program = programs_of(CELLS[name].text).forward(keep=False, hoisted=False)
+        sums[name] = [len(phase.accumulators) for phase in program.phases]
+    assert sums["lstm"] == [4]
+    assert sums["gru"] == [1, 2]  # the update gate is not needed before the candidate
+    assert sums["peephole_lstm"] == [3, 1]
+    assert sums["three_in_a_row"] == [1, 1, 1]
+    assert sums["gru_reset_after"] == [4]  # the product with the input is outside of r * (...)
+
+
+@pytest.mark.parametrize("name", [*OWN, "layer_norm_lstm", "exponential_gates", "shared_matrix"])
+@pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
+def test_cells_of_users_run_natively_in_values_and_gradients(name, hoisted, monkeypatch):
+    def pays(layer, schedule):
+        return hoisted and bool(layer.programs.hoisted)
+
+    monkeypatch.setattr(native, "_pays_to_hoist", pays)
+    for reverse in (False, True):
+        numbers = replace(
+            draw(CELLS[name], 7, 19), reverse=reverse, lengths=torch.tensor((6, 0, 3, 6, 1))
+        )
+        assert_near(results(CELLS[name], numbers), truth(CELLS[name], numbers), 1e-5)
+    assert elman.backends.choose("auto", torch.float32, torch.device("cpu"))[0] == "native"
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_all_that_a_phase_reads_is_in_memory_by_then(name):
+    """A value comes from a buffer, from its own phase, or from one that has stored it."""
+    programs = programs_of(CELLS[name].text)
+    kinds = [(keep, hoisted) for keep in (False, True) for hoisted in (False, True)]
+    all_programs = [
+        programs.forward(keep=k, hoisted=h) for k, h in kinds if programs.hoisted or not h
+    ]
+    all_programs += [programs.ahead, programs.backward]
+    all_programs += [p for p in (programs.prepare, programs.into_input) if p is not None]
+    for program in all_programs:
+        written = {place.buffer for places in program.stores.values() for place in places}
+        done = set()
+        for phase in program.phases:
+            here = set(phase.values)
+            reads = {o for total in phase.accumulators for o in total.rest}
+            reads |= {t.operand for total in phase.accumulators for t in total.terms}
+            sums = {total.value for total in phase.accumulators}
+            reads |= {o for v in phase.values if v not in sums for o in v.operands}
+            for node in reads - here:
+                if node.operation in {"vector", "constant", "matrix"}:
+                    continue
+                assert node in program.loads, f"{program.name} has no place for {node.operation}"
+                place = program.loads[node]
+                if place.buffer.name == "between" or (place.buffer in written and not place.shift):
+                    assert node in done, f"{program.name} reads {node.operation} before it is there"
+            done |= set(phase.stored)
+        roots = [*program.stores]
+        assert set(roots) <= done
+
+
+def words(path):
+    """The names and texts of a module without its docstrings and comments."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
+            yield node.value
+        for name in ("id", "attr", "name", "arg"):
+            if isinstance(getattr(node, name, None), str):
+                yield getattr(node, name)
+
+
+def test_no_engine_and_no_pass_knows_a_cell():
+    package = Path(elman.__file__).parent
+    paths = [*(package / "backends").rglob("*.py"), *(package / "passes").rglob("*.py")]
+    assert len(paths) > 15
+    known = re.compile("|".join([rf"\b{name}\b" for name in CATALOGUE]) + "|lstm|gru")
+    for path in paths:
+        for word in words(path):
+            assert not known.search(word.lower()), f"{path}: {word}"
+    (cells,) = (package / "cells").glob("gated_recurrent_unit.py")
+    assert any([known.search(word) for word in words(cells)])
