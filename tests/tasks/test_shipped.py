@@ -1,6 +1,7 @@
 """The models that ship: small, documented, right on the poster, and as good as their cards say."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -62,13 +63,13 @@ def test_the_posters_sentences_come_out_right():
 
 
 def test_the_demo_shows_both_and_is_quick(command):
+    begun = time.process_time()  # not the clock: other work on the machine is not the demo's
     status, out, _ = command("demo")
+    assert time.process_time() - begun < 5
     assert status == 0
     assert "negative" in out
     assert "Harry Potter (PER) met Hermione Granger (PER)." in out
-    seconds = [float(found) for found in re.findall(r"([\d.]+) s, model loaded", out)]
-    assert len(seconds) == 2
-    assert sum(seconds) < 5
+    assert len(re.findall(r"[\d.]+ s, model loaded", out)) == 2
 
 
 def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_path, monkeypatch):
