@@ -46,8 +46,11 @@ def measure(
     asked = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for configuration in configurations:
-        runs = [_one(task, configuration, seed, asked.out) for seed in asked.seeds]
-        found[configuration.name] = runs
+        for seed in asked.seeds:
+            _one(task, configuration, seed, asked.out)
+        # seeds that were measured before are shown too: none is left out for what it came to
+        saved = sorted(asked.out.glob(f"{_slug(configuration)}-[0-9]*/figures.json"))
+        found[configuration.name] = [json.loads(path.read_text()) for path in saved]
     rows = [
         {
             "name": each.name,
@@ -77,12 +80,16 @@ def _plain(configuration: Configuration) -> dict[str, object]:
     return settings
 
 
-def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> dict[str, Any]:
-    folder = out / f"{configuration.name.replace(' ', '-')}-{seed}"
+def _slug(configuration: Configuration) -> str:
+    return configuration.name.replace(" ", "-")
+
+
+def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None:
+    """Train and evaluate with one seed; ``figures.json`` in the run folder keeps what came out."""
+    folder = out / f"{_slug(configuration)}-{seed}"
     saved = folder / "figures.json"
     if saved.exists():
-        known: dict[str, Any] = json.loads(saved.read_text())
-        return known
+        return
     settings = {"threads": 1, "max_minutes": 10, **configuration.settings, "seed": seed}
     data = Data(
         configuration.data["train"], configuration.data["valid"], configuration.title, "CC BY 4.0"
@@ -102,7 +109,6 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> dict
         "test": elman.load(folder).evaluate(configuration.data["test"]),
     }
     write_whole(saved, json.dumps(figures))
-    return figures
 
 
 def _print(
