@@ -96,7 +96,8 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None
     )
     started = time.perf_counter()
     trained, outcome = train(task, data, folder, settings, resume=True)
-    minutes = (time.perf_counter() - started) / 60
+    # a run that was gone on with has trained for longer than this process
+    minutes = max(time.perf_counter() - started, outcome.seconds) / 60
     # read back from disk: what a user would get
     figures = {
         "seed": seed,
