@@ -58,8 +58,8 @@ def details(question: str) -> str:
     metric = record["metric"]
     lines = [
         f"| model | validation {metric} | test {metric} | test, each seed | target | minutes "
-        "| s an epoch | numbers |",
-        "|---|---:|---:|---|---:|---:|---:|---:|",
+        "| s an epoch |",
+        "|---|---:|---:|---|---:|---:|---:|",
     ]
     for row in record["rows"]:
         runs = row["runs"]
@@ -67,8 +67,7 @@ def details(question: str) -> str:
         seconds = statistics.median([run["seconds_an_epoch"] for run in runs])
         lines.append(
             f"| {row['name']} | {statistics.mean(valid):.1f} | {statistics.mean(test):.1f} "
-            f"| {_list(test)} | {row['target']} | {_minutes(runs)} | {seconds:.1f} "
-            f"| {runs[0]['parameters']:,} |"
+            f"| {_list(test)} | {row['target']} | {_minutes(runs)} | {seconds:.1f} |"
         )
     machine = record["machine"]
     seeds = sorted({run["seed"] for row in record["rows"] for run in row["runs"]})
