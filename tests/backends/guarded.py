@@ -13,6 +13,7 @@ import faulthandler
 import mmap
 import sys
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from backends.precision import draw, results
 from cells.variants import EDGES, VARIANTS
-from elman.backends import native
+from elman.backends import native, stepping
 from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
 from elman.graph import Cell
@@ -79,8 +80,10 @@ def guard_the_engine(shifted: str = "") -> None:
         return pack(self, [tensor_like(p) for p in parameters], dtype)
 
     def guarded_schedule(schedule):
-        made = replace(schedule, counts=like(schedule.counts), offsets=like(schedule.offsets))
-        made.__dict__["previous"] = like(schedule.previous)
+        fields = ("counts", "offsets", "times", "order")
+        made = replace(schedule, **{name: like(getattr(schedule, name)) for name in fields})
+        for name in ("places", "previous", "previous_places"):  # which it would compute again
+            made.__dict__[name] = like(getattr(schedule, name))
         return made
 
     def guarded_run(self, schedule, packed, tensors, *rest):
@@ -124,11 +127,35 @@ def examples(draw_from):
 
 
 def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
-    """Forward, with and without keeping, and backward, as without guards."""
-    native._pays_to_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
+    """Forward, with and without keeping, backward, and the first step alone."""
+    native.pays_to_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
     rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
     y, *_ = native.forward(make_plan(cell), *rest, keep=False)
     assert torch.equal(y, results(cell, numbers)["y"])
+    if native.programs_of(cell.text).prepare is not None:
+        return  # not for stepping
+    x, *others = numbers.x[:1], numbers.states, numbers.parameters
+    y, *_ = native.forward(make_plan(cell), x, *others, None, False, keep=False)
+    assert torch.equal(y[0], step(cell, numbers))
+
+
+def step(cell: Cell, numbers: Numbers) -> Tensor:
+    """The output of the first step by way of ``stepping.py``."""
+    stepping.BLOCK = 1
+    x, states = tensor_like(numbers.x[0]), [tensor_like(s[None]) for s in numbers.states]
+    own, empty = [numbers.parameters], torch.empty
+
+    def guarded_empty(*sizes, dtype):
+        shape = sizes[0] if isinstance(sizes[0], tuple) else sizes
+        return aligned(prod(shape), dtype).view(shape)
+
+    torch.empty = guarded_empty
+    try:
+        hidden = numbers.states[0].shape[-1]
+        made = stepping.Stepper(cell, [x.shape[-1]], own, x.shape, x.dtype, hidden)
+        return made.step(x, tuple(states))[0]
+    finally:
+        torch.empty = empty
 
 
 def run_examples(count: int) -> None:

@@ -3,12 +3,14 @@
 ``draw`` is for sizes at which ``graph/plain.py``'s numbers would drive cells into saturation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from backends.gradient_check import forward, gradients
+from elman.backends.native import Layer
+from elman.backends.schedule import Schedule
 from elman.graph import Cell
 from graph.plain import Numbers, draw_numbers
 
@@ -72,3 +74,12 @@ def assert_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
     assert found.keys() == expected.keys()
     for name, ours in found.items():
         assert torch.equal(ours, expected[name]), f"{name} is another"
+
+
+def hoists(hoisted: bool) -> Callable[..., bool]:
+    """In place of ``native.pays_to_hoist``: always, where there is something to, or never."""
+
+    def decide(layer: Layer, _: Schedule) -> bool:
+        return hoisted and bool(layer.programs.hoisted)
+
+    return decide

@@ -10,7 +10,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from backends.precision import assert_near, assert_same, draw, outer_gradients, results, truth
+from backends.precision import (
+    assert_near,
+    assert_same,
+    draw,
+    hoists,
+    outer_gradients,
+    results,
+    truth,
+)
 from cells.variants import VARIANTS
 from elman.backends import native, schedule
 from elman.backends.llvm import team
@@ -29,13 +37,7 @@ each_way = pytest.mark.parametrize("hoisted", [False, True], ids=["in the step",
 def hoist(monkeypatch):
     """Whether products with the input are computed ahead, decided by the test."""
 
-    def decide(hoisted):
-        def pays(layer, schedule):
-            return hoisted and bool(layer.programs.hoisted)
-
-        monkeypatch.setattr(native, "_pays_to_hoist", pays)
-
-    return decide
+    return lambda hoisted: monkeypatch.setattr(native, "pays_to_hoist", hoists(hoisted))
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def modules(name, target, scalar, monkeypatch):
     class Unused:
         pass
 
-    def keep(key, target, write):
+    def keep(key, target, write, explain):
         texts.append(write())
         return Unused()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import elman
-from backends.precision import assert_near, draw, results, truth
+from backends.precision import assert_near, draw, hoists, results, truth
 from cells.variants import EDGES, VARIANTS
 from elman import tanh
 from elman.backends import native
@@ -71,14 +71,9 @@ def test_the_products_of_a_phase_are_taken_together():
 @pytest.mark.parametrize("name", [*OWN, "layer_norm_lstm", "exponential_gates", "shared_matrix"])
 @pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
 def test_cells_of_users_run_natively_in_values_and_gradients(name, hoisted, monkeypatch):
-    def pays(layer, schedule):
-        return hoisted and bool(layer.programs.hoisted)
-
-    monkeypatch.setattr(native, "_pays_to_hoist", pays)
-    for reverse in (False, True):
-        numbers = replace(
-            draw(CELLS[name], 7, 19), reverse=reverse, lengths=torch.tensor((6, 0, 3, 6, 1))
-        )
+    monkeypatch.setattr(native, "pays_to_hoist", hoists(hoisted))
+    ragged = replace(draw(CELLS[name], 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
+    for numbers in (ragged, replace(ragged, reverse=True)):
         assert_near(results(CELLS[name], numbers), truth(CELLS[name], numbers), 1e-5)
     assert elman.backends.choose("auto", torch.float32, torch.device("cpu"))[0] == "native"
 

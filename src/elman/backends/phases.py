@@ -92,7 +92,9 @@ class _Division:
                 term.operand
                 for total in self.sums.values()
                 for term in total.terms
+                # a vector of the cell is not among the rows that products read until it is stored
                 if not self.in_memory(term.operand)
+                or (term.operand.operation == "vector" and term.operand not in given)
             ]
         )
         self.level = self._find_levels()

@@ -176,7 +176,9 @@ class Programs:
         direct.update(dict.fromkeys(operands))
         kept: list[Node] = []
         for node in [node for node in ancestors(direct) if node in direct]:
-            if node.size in {"input", "matrix"} or not node.operands or node in at_hand:
+            if node.size in {"input", "matrix"} or node in at_hand:
+                continue
+            if not node.operands and node not in operands:
                 continue
             free = all([not o.operands or o in at_hand for o in node.operands])
             if node in operands or not free or node.operation in {"block_product", "layer_norm"}:

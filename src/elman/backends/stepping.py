@@ -29,7 +29,7 @@ State = tuple[Tensor, ...]
 BLOCK, BLOCK_BYTES = 64, 1 << 17
 
 _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_version = attrgetter("_version")
+_version, _address = attrgetter("_version"), Tensor.data_ptr
 _WORD = np.dtype(np.int64).itemsize
 
 
@@ -54,6 +54,7 @@ class Stepper:
         self._parameters = [list(own) for own in parameters]
         self._flat = [p for own in self._parameters for p in own]
         self._versions: tuple[int, ...] | None = None
+        self._addresses: tuple[int, ...] | None = None
         self._layers = [
             _StepLayer(layer_of(cell.text, Sizes(size, hidden), dtype, chosen_target()), shape[0])
             for size in input_sizes
@@ -69,7 +70,11 @@ class Stepper:
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The output and the next state of contiguous tensors that fit; ``None`` is zeros."""
         with self._lock:
-            if tuple(map(_version, self._flat)) != self._versions:
+            # changed in place, or given other data, which leaves the version as it was
+            if (
+                tuple(map(_version, self._flat)) != self._versions
+                or tuple(map(_address, self._flat)) != self._addresses
+            ):
                 self._pack()
             k = self._next
             if k == self._block:
@@ -88,6 +93,7 @@ class Stepper:
         for layer, own in zip(self._layers, self._parameters, strict=True):
             layer.pack([p.detach().contiguous() for p in own], self.dtype)
         self._versions = tuple(map(_version, self._flat))
+        self._addresses = tuple(map(_address, self._flat))
         self._next = self._block  # the tables hold the old weights' addresses
 
     def _begin_block(self) -> None:

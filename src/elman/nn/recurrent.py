@@ -214,8 +214,11 @@ class Recurrent(nn.Module):
             or choose(self.stack.backend, x.dtype, x.device)[0] != "native"
         ):
             return None
+        from elman.backends.programs import programs_of
         from elman.backends.stepping import Stepper
 
+        if programs_of(self.cell.text).prepare is not None:
+            return None  # the step reads what another program has made from the input
         parameters = [d.in_order(self.cell) for d in self._directions()]
         self.stack.check_input(x.unsqueeze(0), parameters)
         if any([p.is_inference() for own in parameters for p in own]):
@@ -230,6 +233,10 @@ class Recurrent(nn.Module):
         self._stepper = None  # the tensors behind the parameters change
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._stepper = None  # with assign=True, parameters are replaced
+        super()._load_from_state_dict(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
         """As in torch; weights that ``step`` has at hand are read anew."""

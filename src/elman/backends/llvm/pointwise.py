@@ -57,12 +57,12 @@ class Equations:
             for term in rest:
                 total = self.mathematics.add(total, self.value(term))
             return total
-        if node in self.load and node not in self.computed:
-            return b.load(*self.load[node], active=self.active)
         if node.operation == "constant":
             return b.constant(node.attribute)
-        if node.operation == "vector":
+        if node.operation == "vector":  # even where rows of it are stored, perhaps by this phase
             return b.load(self.vectors, self.layout.vectors[node])
+        if node in self.load and node not in self.computed:
+            return b.load(*self.load[node], active=self.active)
         assert node.operation != REDUCTION, "a reduction waits for its row"
         rule = OPERATIONS[node.operation].evaluate
         assert rule is not None, f"{node.operation} is not computed unit by unit"
