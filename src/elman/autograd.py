@@ -33,7 +33,8 @@ def recurrent(
     """Run a cell over x (time, batch, input): [y, last states ..., what backward keeps ...].
 
     ``states`` are (batch, hidden), ``parameters`` in the order of the cell, ``lengths`` (batch,)
-    or ``None``; ``reverse`` runs from each row's last step to its first.
+    or ``None``; ``reverse`` runs from each row's last step to its first.  x and the states are of
+    one type; parameters may be of a wider one, and their gradients are of theirs.
     """
     plan = plan_of(cell)
     if lengths is not None and lengths.numel() and not _within(lengths, x.shape[0]):
@@ -41,9 +42,10 @@ def recurrent(
             f"Recurrent({plan.cell.name}): lengths go from {int(lengths.min())} to "
             f"{int(lengths.max())}, but x has {x.shape[0]} steps; give each row's true length."
         )
-    y, last, kept = engine(backend).forward(
-        plan, x, states, parameters, lengths, reverse, keep=keep
-    )
+    with torch.autocast(x.device.type, enabled=False):  # torch's own, for the reference engine
+        y, last, kept = engine(backend).forward(
+            plan, x, states, parameters, lengths, reverse, keep=keep
+        )
     return [y, *last, *kept]
 
 
@@ -89,10 +91,11 @@ def recurrent_backward(
 
     Those of x and of the parameters are undefined where they are not needed.
     """
-    dx, dstates, dparameters = engine(backend).backward(
-        plan_of(cell), grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
-        need_input=need_input, need_parameters=need_parameters,
-    )  # fmt: skip
+    with torch.autocast(x.device.type, enabled=False):
+        dx, dstates, dparameters = engine(backend).backward(
+            plan_of(cell), grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
+            need_input=need_input, need_parameters=need_parameters,
+        )  # fmt: skip
     return [dx, *dstates, *dparameters]
 
 
@@ -163,14 +166,17 @@ def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Te
 
 
 def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
-    """Second derivatives: the reference engine, forward and backward, by torch's autograd."""
+    """Second derivatives: the reference engine, forward and backward, by torch's autograd.
+
+    In float32 at least: what is rounded to bfloat16 at each step is too coarse to differentiate.
+    """
     num_states, num_kept = ctx.counts
     *tensors, lengths = ctx.saved_tensors
     cell, reverse = ctx.options
     plan = plan_of(cell)
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.autocast(tensors[0].device.type, enabled=False):
         inputs = [tensor.detach().requires_grad_() for tensor in tensors]
-        grad_y, *rest = inputs
+        grad_y, *rest = [t.to(torch.promote_types(t.dtype, torch.float32)) for t in inputs]
         grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
         states, parameters = rest[:num_states], rest[num_states:]
         y, _, kept = reference.forward(plan, x, states, parameters, lengths, reverse)
@@ -180,7 +186,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         outputs = [(o, g) for o, g in zip([dx, *dstates, *dparameters], grads, strict=True)]
         outputs = [(o, g) for o, g in outputs if g is not None and o.requires_grad]
         found = torch.autograd.grad(
-            [o for o, _ in outputs], inputs, [g for _, g in outputs],
+            [o for o, _ in outputs], inputs, [g.to(o.dtype) for o, g in outputs],
             allow_unused=True, materialize_grads=True,
         )  # fmt: skip
     dgrad_y, *others = found

@@ -43,8 +43,8 @@ from elman.errors import BackendError, OptionError
 ENGINES = ("native", "reference")
 
 
-#: the types of number that the native engine computes with
-NATIVE = frozenset({torch.float32, torch.float64})
+#: the types of number that the native engine takes
+NATIVE = frozenset({torch.float32, torch.float64, torch.bfloat16})
 
 
 def engine(name: str) -> Any:
@@ -57,7 +57,7 @@ def obstacle(dtype: torch.dtype, device: torch.device) -> str:
     if device.type != "cpu":
         return f"tensors are on {device}, and the native engine is for the CPU"
     if dtype not in NATIVE:
-        return f"tensors are {dtype}, and the native engine takes float32 and float64"
+        return f"tensors are {dtype}, and the native engine takes float32, float64 and bfloat16"
     return ""
 
 

@@ -35,6 +35,9 @@ from elman.graph.sizes import Block, Sizes
 
 SCALARS = {torch.float32: "float", torch.float64: "double"}
 
+#: the type that kernels compute in, for each type of tensor
+INSIDE = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}
+
 #: products and sums after which a kernel comes back to Python, about 0.1 s
 UNINTERRUPTED = 4e9
 #: products and sums below which one thread is quicker than two
@@ -299,8 +302,9 @@ def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> Lay
 
 def kept_like(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
     """Tensors like those that ``forward`` keeps, without values."""
-    widths = _kept_widths(plan, states[0].shape[-1], x.dtype)
-    return [x.new_empty(x.shape[0] * x.shape[1], width) for width in widths]
+    dtype = INSIDE[x.dtype]
+    widths = _kept_widths(plan, states[0].shape[-1], dtype)
+    return [x.new_empty(x.shape[0] * x.shape[1], width, dtype=dtype) for width in widths]
 
 
 def _kept_widths(plan: Plan, hidden: int, dtype: torch.dtype) -> list[int]:
@@ -329,11 +333,13 @@ def forward(
 
     Shapes are those of ``reference.forward``; what is kept is this engine's own.
     """
+    given = x.dtype
+    x, *states = _inside([x, *states])
     layer = _layer(plan, x, states)
     programs, sizes = layer.programs, layer.sizes
     time, batch, _ = x.shape
     schedule = make_schedule(time, batch, lengths, reverse)
-    parameters = [p.contiguous() for p in parameters]
+    parameters = [p.to(x.dtype).contiguous() for p in parameters]
     last = [state.clone(memory_format=torch.contiguous_format) for state in states]
     y = empty((time * batch, sizes.hidden), x.dtype)
     widths = _kept_widths(plan, sizes.hidden, x.dtype) if keep else []
@@ -356,7 +362,7 @@ def forward(
     compiled.run(schedule, compiled.pack(parameters, x.dtype), tensors)
     if not schedule.is_whole:
         y.index_fill_(0, schedule.idle, 0)
-    return y.view(time, batch, sizes.hidden), last, kept
+    return y.view(time, batch, sizes.hidden).to(given), [s.to(given) for s in last], kept
 
 
 def backward(
@@ -375,11 +381,15 @@ def backward(
     need_parameters: bool = True,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Backpropagation through time: the gradients of x, the first states and the parameters."""
+    given = x.dtype
+    x, y, grad_y, *states = _inside([x, y, grad_y, *states])
+    grad_states = _inside(grad_states)
     layer = _layer(plan, x, states)
     programs = layer.programs
     time, batch, _ = x.shape
     schedule = make_schedule(time, batch, lengths, reverse)
-    parameters = [p.contiguous() for p in parameters]
+    dtypes = [p.dtype for p in parameters]
+    parameters = [p.to(x.dtype).contiguous() for p in parameters]
     dlast = [schedule.sort(g) for g in grad_states]
     dfirst = [g.clone(memory_format=torch.contiguous_format) for g in grad_states]
     total = schedule.total
@@ -420,7 +430,13 @@ def backward(
         dx.zero_()
     elif need_input and not schedule.is_whole:
         dx.view(time * batch, x.shape[-1]).index_fill_(0, schedule.idle, 0)
-    return dx, dfirst, gradients
+    gradients = [g.to(dtype) for g, dtype in zip(gradients, dtypes, strict=True)]
+    return dx.to(given), [d.to(given) for d in dfirst], gradients
+
+
+def _inside(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors in the type that kernels compute in."""
+    return [tensor.to(INSIDE[tensor.dtype]) for tensor in tensors]
 
 
 def _first(programs: Programs, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:

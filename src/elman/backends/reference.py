@@ -121,7 +121,7 @@ class _Interpreter:
     ) -> None:
         self.plan, self.sizes, self.like = plan, sizes, like
         self.parameters: Values = {
-            intern(p.kind, (), (p.family, p.gate)): tensor
+            intern(p.kind, (), (p.family, p.gate)): tensor.to(like.dtype)
             for p, tensor in zip(plan.cell.parameters, parameters, strict=True)
         }
 
@@ -329,7 +329,8 @@ def backward(
     dx = torch.zeros_like(x) if gradient.input is None else rows.unflatten(whole[gradient.input])
     # torch forbids an operator to return what it was given, as no step at all would
     dstates = [rows.unsort(state).clone() for state in current]
-    return dx, dstates, _parameter_gradients(engine, whole)
+    found = _parameter_gradients(engine, whole)
+    return dx, dstates, [g.to(p.dtype) for g, p in zip(found, parameters, strict=True)]
 
 
 def _parameter_gradients(engine: _Interpreter, whole: Values) -> list[Tensor]:

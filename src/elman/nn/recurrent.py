@@ -22,7 +22,7 @@ from elman.errors import BackendError, OptionError
 from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
-from elman.nn.stack import Lengths, Stack, State
+from elman.nn.stack import Lengths, Stack, State, autocast
 
 if TYPE_CHECKING:
     from elman.backends.stepping import Stepper
@@ -194,6 +194,7 @@ class Recurrent(nn.Module):
                 f"{self.stack.title}: a bidirectional layer cannot run step by step, since its "
                 "output depends on later steps."
             )
+        x = autocast(x)
         if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
             stepper = self._stepper
             if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
@@ -211,6 +212,7 @@ class Recurrent(nn.Module):
         if (
             x.dim() != 2
             or 0 in x.shape
+            or x.dtype is torch.bfloat16
             or choose(self.stack.backend, x.dtype, x.device)[0] != "native"
         ):
             return None
@@ -332,7 +334,9 @@ class _Direction(nn.Module):
                     if size == "input":
                         nn.init.xavier_uniform_(block)
                     else:
-                        nn.init.orthogonal_(block)
+                        # torch's QR decomposition does not take numbers of two bytes
+                        wide = torch.promote_types(block.dtype, torch.float32)
+                        block.copy_(nn.init.orthogonal_(torch.empty_like(block, dtype=wide)))
             elif p.family == "b":
                 tensor.zero_()
             else:

@@ -23,6 +23,25 @@ State = tuple[Tensor, ...]
 Lengths = Tensor | Sequence[int]
 
 
+def autocast_type(tensor: Tensor) -> torch.dtype:
+    """The type that an operator of torch would compute in: that of ``torch.autocast``, if on.
+
+    As there, float64 stays.
+    """
+    kind = tensor.device.type
+    if tensor.dtype is torch.float64 or not torch.is_autocast_enabled(kind):
+        return tensor.dtype
+    return torch.get_autocast_dtype(kind)
+
+
+def autocast(tensor: Tensor) -> Tensor:
+    """The tensor in that type.  Inputs and states are rounded so, and outputs come so.
+
+    Parameters are left as they are: engines round them if need be, and give gradients in full.
+    """
+    return tensor.to(autocast_type(tensor))
+
+
 @dataclass(frozen=True)
 class Stack:
     """How the layers of a recurrent module stand on each other."""
@@ -79,6 +98,7 @@ class Stack:
         """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ..."""
         if isinstance(x, PackedSequence):
             return self._run_packed(parameters, x, state, lengths, training)
+        x = autocast(x)
         self.check_input(x, parameters)
         unbatched = x.dim() == 2
         if unbatched:
@@ -107,6 +127,7 @@ class Stack:
                 f"{self.title}: a PackedSequence brings its own lengths; leave out lengths=."
             )
         padded, row_lengths = pad_packed_sequence(x)
+        padded = autocast(padded)
         self.check_input(padded, parameters)
         first = self._starting_state(state, padded, padded.shape[1])
         y, last = self._run_layers(parameters, padded, first, row_lengths, training)
@@ -193,7 +214,7 @@ class Stack:
                 f"{self.input_size}."
             )
         for tensor in (t for group in parameters for t in group):
-            if x.dtype != tensor.dtype or x.device != tensor.device:
+            if x.dtype != autocast_type(tensor) or x.device != tensor.device:
                 raise ShapeError(
                     f"{self.title}: x is {x.dtype} on {x.device}, but the parameters are "
                     f"{tensor.dtype} on {tensor.device}; convert one with .to(...)."
@@ -232,6 +253,7 @@ class Stack:
                 f"{self.title}: state is {came}; it must be a tuple with "
                 f"{len(names)} ({', '.join(names)})."
             )
+        state = tuple([autocast(tensor) for tensor in state])
         for name, tensor in zip(names, state, strict=True):
             if tuple(tensor.shape) != shape:
                 raise ShapeError(
