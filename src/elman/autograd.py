@@ -1,4 +1,8 @@
-"""The one bridge to torch: a recurrent layer in one direction as one opaque operator.
+"""The one bridge to torch: a recurrent layer in one direction as one opaque operation.
+
+``run`` is what layers call.  Where torch traces, compiles, exports or transforms, it is the
+operator ``elman::recurrent``, one node of a graph; else an ``autograd.Function`` that does the
+same without the operator's way through torch, which takes longer than a short sequence.
 
 ``elman::recurrent`` has a backward (itself an operator, so that compilers see one node and not
 a loop over time), fake kernels that give shapes without computing, and second derivatives, which
@@ -9,13 +13,14 @@ program is whole by itself.  Layers are in ``nn/``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from elman.backends import engine, reference
-from elman.backends.plan import plan_of
+from elman.backends.plan import Plan, plan_of
 from elman.errors import ShapeError
 
 
@@ -37,20 +42,29 @@ def recurrent(
     one type; parameters may be of a wider one, and their gradients are of theirs.
     """
     plan = plan_of(cell)
-    if lengths is not None and lengths.numel() and not _within(lengths, x.shape[0]):
-        raise ShapeError(
-            f"Recurrent({plan.cell.name}): lengths go from {int(lengths.min())} to "
-            f"{int(lengths.max())}, but x has {x.shape[0]} steps; give each row's true length."
-        )
-    with torch.autocast(x.device.type, enabled=False):  # torch's own, for the reference engine
+    _check_lengths(plan, x, lengths)
+    with _own_types(x):
         y, last, kept = engine(backend).forward(
             plan, x, states, parameters, lengths, reverse, keep=keep
         )
     return [y, *last, *kept]
 
 
-def _within(lengths: Tensor, time: int) -> bool:
-    return bool(((lengths >= 0) & (lengths <= time)).all())
+def _own_types(x: Tensor) -> AbstractContextManager[object]:
+    """Types are chosen already: torch.autocast would choose again inside the reference engine."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+
+
+def _check_lengths(plan: Plan, x: Tensor, lengths: Tensor | None) -> None:
+    if lengths is None or not lengths.numel():
+        return
+    shortest, longest = [int(end) for end in torch.aminmax(lengths)]
+    if shortest < 0 or longest > x.shape[0]:
+        raise ShapeError(
+            f"Recurrent({plan.cell.name}): lengths go from {shortest} to {longest}, but x has "
+            f"{x.shape[0]} steps; give each row's true length."
+        )
 
 
 @recurrent.register_fake
@@ -91,7 +105,7 @@ def recurrent_backward(
 
     Those of x and of the parameters are undefined where they are not needed.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with _own_types(x):
         dx, dstates, dparameters = engine(backend).backward(
             plan_of(cell), grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
             need_input=need_input, need_parameters=need_parameters,
@@ -131,7 +145,7 @@ def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) 
     ctx.needed = (x.requires_grad, any([p.requires_grad for p in parameters]))
 
 
-def _backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
+def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     x, *rest = ctx.saved_tensors
     num_states, num_parameters = ctx.counts
     states, rest = rest[:num_states], rest[num_states:]
@@ -143,14 +157,23 @@ def _backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         torch.zeros_like(state) if grad is None else grad
         for state, grad in zip(states, grads[1 : 1 + num_states], strict=True)
     ]
-    dx, *others = recurrent_backward(
-        grad_y, grad_states, x, states, parameters, lengths, y, kept,
-        cell, reverse, *ctx.needed, backend,
-    )  # fmt: skip
     need_input, need_parameters = ctx.needed
-    dparameters = others[num_states:] if need_parameters else [None] * num_parameters
+    if torch.is_grad_enabled() or _is_seen_by_torch():  # to be differentiated again, or traced
+        dx, *others = recurrent_backward(
+            grad_y, grad_states, x, states, parameters, lengths, y, kept,
+            cell, reverse, need_input, need_parameters, backend,
+        )  # fmt: skip
+        dstates, dparameters = others[:num_states], others[num_states:]
+    else:
+        with _own_types(x):
+            dx, dstates, dparameters = engine(backend).backward(
+                plan_of(cell), grad_y, grad_states, x, states, parameters, lengths, y, kept,
+                reverse, need_input=need_input, need_parameters=need_parameters,
+            )  # fmt: skip
     return (
-        dx if need_input else None, others[:num_states], dparameters,
+        dx if need_input else None,
+        dstates,
+        dparameters if need_parameters else [None] * num_parameters,
         None, None, None, None, None,
     )  # fmt: skip
 
@@ -198,3 +221,72 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
 
 
 recurrent_backward.register_autograd(_second_backward, setup_context=_save_for_second_backward)
+
+
+class _Eager(torch.autograd.Function):
+    """The operator and its backward, called directly."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        lengths: Tensor | None,
+        options: tuple[int, str, bool, str],
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        num_states, cell, reverse, backend = options
+        states, parameters = tensors[:num_states], tensors[num_states:]
+        plan = plan_of(cell)
+        _check_lengths(plan, x, lengths)
+        with _own_types(x):
+            y, last, kept = engine(backend).forward(
+                plan, x, states, parameters, lengths, reverse, keep=True
+            )
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, *tensors, lengths, y, *kept)
+        ctx.counts, ctx.options = (num_states, len(parameters)), (cell, reverse, True, backend)
+        needed = ctx.needs_input_grad
+        ctx.needed = (needed[0], any(needed[3 + num_states :]))
+        return (y, *last)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        dx, dstates, dparameters, *_ = _backward(ctx, grads)
+        return dx, None, None, *dstates, *dparameters
+
+
+def run(
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    cell: str,
+    reverse: bool,
+    keep: bool,
+    backend: str,
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """The outputs and the last states; arguments as for ``recurrent``."""
+    if _is_seen_by_torch():
+        results = recurrent(x, states, parameters, lengths, cell, reverse, keep, backend)
+        return results[0], results[1 : 1 + len(states)]
+    if keep:
+        options = (len(states), cell, reverse, backend)
+        apply = _Eager.apply
+        y, *last = apply(x, lengths, options, *states, *parameters)  # type: ignore[no-untyped-call]
+        return y, last
+    plan = plan_of(cell)
+    _check_lengths(plan, x, lengths)
+    with _own_types(x):
+        y, last, _ = engine(backend).forward(
+            plan, x, states, parameters, lengths, reverse, keep=False
+        )
+    return y, last
+
+
+def _is_seen_by_torch() -> bool:
+    """Whether torch compiles, exports, traces or transforms what runs now."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )

@@ -33,6 +33,7 @@ With ``ELMAN_DUMP=DIR`` in the environment, every kernel that is used leaves its
 line, the page of its cell and its LLVM text with the equations as comments in that folder.
 """
 
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -47,6 +48,7 @@ ENGINES = ("native", "reference")
 NATIVE = frozenset({torch.float32, torch.float64, torch.bfloat16})
 
 
+@lru_cache(maxsize=2)
 def engine(name: str) -> Any:
     """The engine's module, imported when it is first used."""
     return import_module(f"elman.backends.{name}")

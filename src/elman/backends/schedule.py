@@ -44,6 +44,15 @@ class Schedule:
         return len(self.counts) - 2
 
     @cached_property
+    def addresses(self) -> tuple[int, int, int, int]:
+        """Where counts, offsets, order and times are, the first step's in each."""
+        word = self.counts.itemsize
+        counts, offsets, times = [
+            table.ctypes.data + word for table in (self.counts, self.offsets, self.times)
+        ]
+        return counts, offsets, self.order.ctypes.data, times
+
+    @cached_property
     def total(self) -> int:
         """The number of rows of all steps."""
         return int(self.counts.sum())

@@ -344,7 +344,10 @@ class _Direction(nn.Module):
                 tensor.uniform_(-bound, bound)
 
     def _tensor(self, p: Parameter) -> Tensor:
-        family = self.get_submodule(p.family)
-        assert isinstance(family, nn.ParameterDict)
-        tensor: Tensor = family[p.gate]
+        # straight from torch's own tables: for each parameter and call, a look-up by name costs
+        # as much as some hundred products
+        family = self._modules[p.family]
+        assert family is not None
+        tensor = family._parameters[p.gate]
+        assert tensor is not None
         return tensor

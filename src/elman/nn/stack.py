@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from elman.autograd import recurrent
+from elman.autograd import run
 from elman.backends import check, choose
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
@@ -39,7 +39,8 @@ def autocast(tensor: Tensor) -> Tensor:
 
     Parameters are left as they are: engines round them if need be, and give gradients in full.
     """
-    return tensor.to(autocast_type(tensor))
+    wanted = autocast_type(tensor)
+    return tensor if tensor.dtype is wanted else tensor.to(wanted)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Stack:
         lengths: Tensor | None,
         training: bool,
     ) -> tuple[Tensor, State]:
-        last: list[list[Tensor]] = []
+        last: list[Sequence[Tensor]] = []
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(self.directions):
@@ -161,16 +162,18 @@ class Stack:
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             if self.dropout and training and layer < self.num_layers - 1:
                 x = torch.nn.functional.dropout(x, self.dropout)
+        if len(last) == 1:
+            return x, tuple([state.unsqueeze(0) for state in last[0]])
         return x, tuple([torch.stack(states) for states in zip(*last, strict=True)])
 
     def _run_direction(
         self,
         parameters: Sequence[Tensor],
         x: Tensor,  # time batch input
-        states: list[Tensor],  # batch hidden
+        states: Sequence[Tensor],  # batch hidden
         lengths: Tensor | None,
         reverse: bool,
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
@@ -191,14 +194,13 @@ class Stack:
         self,
         parameters: Sequence[Tensor],
         x: Tensor,
-        states: list[Tensor],
+        states: Sequence[Tensor],
         lengths: Tensor | None,
         reverse: bool,
         keep: bool,
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         backend, _ = choose(self.backend, x.dtype, x.device)
-        results = recurrent(x, states, parameters, lengths, self.cell.text, reverse, keep, backend)
-        return results[0], results[1 : 1 + len(states)]
+        return run(x, states, parameters, lengths, self.cell.text, reverse, keep, backend)
 
     def check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:
         """Raise ``ShapeError`` if x does not fit the module or its parameters."""
@@ -213,8 +215,11 @@ class Stack:
                 f"{self.title}: x ends in {x.shape[-1]} features, but input_size is "
                 f"{self.input_size}."
             )
+        dtype, device = x.dtype, x.device
+        by_torch = torch.is_autocast_enabled(device.type)
         for tensor in (t for group in parameters for t in group):
-            if x.dtype != autocast_type(tensor) or x.device != tensor.device:
+            own = autocast_type(tensor) if by_torch else tensor.dtype
+            if dtype is not own or device != tensor.device:
                 raise ShapeError(
                     f"{self.title}: x is {x.dtype} on {x.device}, but the parameters are "
                     f"{tensor.dtype} on {tensor.device}; convert one with .to(...)."
