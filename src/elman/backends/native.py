@@ -489,11 +489,12 @@ def pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
     """Whether the products with the input are quicker for all steps at once.
 
     With few rows a step reads all weights for little work; all steps at once read them once for
-    many rows.  With many rows the products with the input are as quick in the step.
+    many rows.  That pays the longer, the slower the memory is that the weights lie in.
     """
     if not layer.programs.hoisted or schedule.total < 4 * schedule.batch:
         return False
-    return schedule.batch <= 2
+    size = layer.forward(keep=False, hoisted=False).layout.packed_size * WIDTH[layer.scalar]
+    return schedule.batch <= (4 if size > 1 << 20 else 2 if size > 1 << 19 else 1)
 
 
 def _threads(work: float, pieces: int) -> int:
