@@ -257,6 +257,13 @@ class Layer:
         return {}
 
     @cached_property
+    def bytes(self) -> int:
+        """What the packed weights of a step take."""
+        program = self.programs.forward(keep=False, hoisted=False)
+        layout = Layout(program, self.sizes, self.scalar, self.target)
+        return layout.packed_size * WIDTH[self.scalar]
+
+    @cached_property
     def ahead(self) -> CompiledProgram:
         """What needs only the input."""
         return self._compiled(self.programs.ahead)
@@ -493,8 +500,7 @@ def pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
     """
     if not layer.programs.hoisted or schedule.total < 4 * schedule.batch:
         return False
-    size = layer.forward(keep=False, hoisted=False).layout.packed_size * WIDTH[layer.scalar]
-    return schedule.batch <= (4 if size > 1 << 20 else 2 if size > 1 << 19 else 1)
+    return schedule.batch <= (4 if layer.bytes > 1 << 20 else 2 if layer.bytes > 1 << 19 else 1)
 
 
 def _threads(work: float, pieces: int) -> int:
