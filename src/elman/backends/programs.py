@@ -10,14 +10,19 @@ backward    the adjoint step; it leaves ``gradients``, one for each row of each 
 into_input  dL/dx from those gradients, for all steps at once
 outer       the outer products and sums that are the parameters' gradients
 
+With ``half``, operands of products lie in memory as bfloat16, as do the caller's tensors; states,
+sums and the equations stay in numbers of the kernel's own type.  A value that is an operand and
+more than that lies there twice.
+
 Sizes are still symbols: the numbers come with the compiler (``llvm/``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Literal
 
 from elman.backends.phases import Phase, divide
@@ -41,7 +46,8 @@ class Buffer:
     ``rows``: a row for each ``step`` of each sequence, for each sequence of the ``batch``, or a
     ``pair`` of the latter, written in turn.  With ``segments`` a row holds that many values, each
     padded to whole vectors; without, one value, as torch lays it out.  A buffer of the caller's is
-    ``outside``: its rows are in the caller's order, those of others in the engine's.
+    ``outside``: its rows are in the caller's order, those of others in the engine's.  Numbers of
+    one that is ``half`` are bfloat16.
     """
 
     name: str
@@ -49,6 +55,12 @@ class Buffer:
     segments: int = 0
     size: Literal["hidden", "input"] = "hidden"
     outside: bool = False
+    half: bool = False
+
+    @property
+    def in_half(self) -> Buffer:
+        """The same as bfloat16."""
+        return replace(self, name=f"{self.name} half", half=True)
 
 
 @dataclass(frozen=True)
@@ -65,16 +77,11 @@ class Place:
     first: Buffer | None = None
 
 
-X = Buffer("x", "step", size="input", outside=True)
-DX = Buffer("dx", "step", size="input", outside=True)
-Y = Buffer("y", "step", outside=True)
-DY = Buffer("dy", "step", outside=True)
-
-
 @dataclass(frozen=True, eq=False)
 class Program:
     """Phases with the places that they read and write.
 
+    ``operands`` are the places that products read, ``loads`` those that equations read.
     ``direction`` is 1 from the first step on, -1 from the last.  ``lasts``: when a sequence has
     had its last step, its row is copied from the place to the buffer.  ``width`` is the size of
     all values, ``hidden`` or ``input``.
@@ -83,10 +90,12 @@ class Program:
     name: str
     phases: tuple[Phase, ...]
     loads: Mapping[Node, Place]
+    operands: Mapping[Node, Place]
     stores: Mapping[Node, tuple[Place, ...]]
     lasts: tuple[tuple[Place, Buffer], ...] = ()
     direction: Literal[1, -1] = 1
     width: Literal["hidden", "input"] = "hidden"
+    half: bool = False
 
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
@@ -99,6 +108,7 @@ class Program:
 
     def _places(self) -> Iterable[Place]:
         yield from self.loads.values()
+        yield from self.operands.values()
         for places in self.stores.values():
             yield from places
         yield from [place for place, _ in self.lasts]
@@ -119,6 +129,7 @@ class Programs:
     """All programs of one cell; see the first paragraph of this file."""
 
     plan: Plan
+    half: bool = False
 
     @property
     def cell(self) -> Cell:
@@ -153,9 +164,17 @@ class Programs:
     def prepared(self) -> dict[Node, Place]:
         """Where the inputs lie."""
         return {
-            node: Place(X if node is INPUT else Buffer(f"x {k}", "step", size="input"))
+            node: Place(
+                self.outside("x", "input")
+                if node is INPUT
+                else Buffer(f"x {k}", "step", size="input", half=self.half)
+            )
             for k, node in enumerate(self.inputs)
         }
+
+    def outside(self, name: str, size: Literal["hidden", "input"] = "hidden") -> Buffer:
+        """A tensor of the caller's: x, y and their gradients."""
+        return Buffer(name, "step", size=size, outside=True, half=self.half)
 
     @cached_property
     def kept(self) -> tuple[Node, ...]:
@@ -225,14 +244,15 @@ class Programs:
     def state_place(self, k: int, *, keep: bool) -> Buffer:
         """Where a state's next value is written."""
         if k == 0:
-            return Y
+            return self.outside("y")
         if keep and k in self.histories:
             return Buffer(f"history {self.cell.states[k]}", "step")
         return Buffer(f"pair {self.cell.states[k]}", "pair")
 
     def first(self, k: int) -> Buffer:
         """The starting values of a state, in the order of what is written after them."""
-        return Buffer(f"first {self.cell.states[k]}", "batch", outside=k == 0)
+        found = Buffer(f"first {self.cell.states[k]}", "batch", outside=k == 0)
+        return found.in_half if k == 0 and self.half else found
 
     def operand_place(self, node: Node) -> Place:
         """Where an operand of a product lies when backward has run."""
@@ -254,7 +274,7 @@ class Programs:
     @property
     def gradients_buffer(self) -> Buffer:
         """Where the adjoint step leaves what parameters and input need."""
-        return Buffer("gradients", "step", len(self.adjoint[1]))
+        return Buffer("gradients", "step", len(self.adjoint[1]), half=self.half)
 
     @property
     def ahead_buffer(self) -> Buffer:
@@ -275,6 +295,13 @@ class Programs:
         used.update(dict.fromkeys([n for n in self.next_states if n in before]))
         return tuple([node for node in used if node.size == "hidden"])
 
+    @property
+    def can_hoist(self) -> bool:
+        """Whether there is anything, and no operand, which a later program has not in half."""
+        nodes = [node for node in ancestors(self.next_states) if node.operation == "block_product"]
+        factors = {operand for node in nodes for operand in node.operands[1:]}
+        return bool(self.hoisted) and not (self.half and factors & set(self.hoisted))
+
     @cached_property
     def _ahead_places(self) -> dict[Node, Place]:
         return {node: Place(self.ahead_buffer, k) for k, node in enumerate(self.hoisted)}
@@ -288,7 +315,8 @@ class Programs:
         roots = lower(made)
         phases, _ = divide(roots, ())
         stores = _gathered([(r, self.prepared[n]) for r, n in zip(roots, made, strict=True)])
-        return Program("prepare", phases, {INPUT: self.prepared[INPUT]}, stores, width="input")
+        loads = {INPUT: self.prepared[INPUT]}
+        return self._program("prepare", phases, loads, stores, width="input")
 
     @cached_property
     def ahead(self) -> Program:
@@ -296,7 +324,7 @@ class Programs:
         phases, between = divide(self.hoisted, frozenset(self.inputs))
         scratch = _between(between)
         stores = _gathered([*self._ahead_places.items(), *scratch.items()])
-        return _read_only_used("ahead", phases, self.prepared | scratch, stores)
+        return self._program("ahead", phases, self.prepared | scratch, stores)
 
     def forward(self, *, keep: bool, hoisted: bool) -> Program:
         """The step; ``keep`` for a backward to come, ``hoisted`` after ``ahead``."""
@@ -307,15 +335,23 @@ class Programs:
         phases, between = divide(roots, given, starts=frozenset(ahead))
         loads = {**self.prepared, **ahead}
         stores: list[tuple[Node, Place]] = []
+        multiplied: dict[Node, Place] = {}
         lasts = []
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
             name = self.cell.states[k]
             buffer = self.state_place(k, keep=keep)
-            loads[leaf] = Place(buffer, 0, -1, self.first(k))
+            last = Buffer(f"last {name}", "batch", outside=True, half=buffer.half)
+            lasts.append((Place(buffer), last))
             stores.append((node, Place(buffer)))
-            lasts.append((Place(buffer), Buffer(f"last {name}", "batch", outside=True)))
+            before, now = Place(buffer, 0, -1, self.first(k)), Place(buffer)
+            if buffer.half:  # the output: the state itself lies there in full
+                multiplied |= {leaf: before, node: now}
+                pair = Buffer(f"pair {name}", "pair")
+                before, now = Place(pair, 0, -1, Buffer(f"first {name}", "batch")), Place(pair)
+                stores.append((node, now))
+            loads[leaf] = before
             if node.operands:
-                loads.setdefault(node, Place(buffer))
+                loads.setdefault(node, now)
         for k, (node, _) in enumerate(kept):
             place = Place(self.kept_buffer, k)
             stores.append((node, place))
@@ -323,12 +359,13 @@ class Programs:
                 loads[node] = place
         scratch = _between([node for node in between if node not in loads])
         stores += scratch.items()
-        return _read_only_used(
+        return self._program(
             "forward" + (" keeping" if keep else "") + (" hoisted" if hoisted else ""),
             phases,
             loads | scratch,
             _gathered(stores),
             tuple(lasts),
+            multiplied=multiplied,
         )
 
     @cached_property
@@ -356,11 +393,11 @@ class Programs:
             loads[self.plan.gradient.seeds[k]] = carry
             stores.append((dstates[k], Place(pair)))
             lasts.append((Place(pair), Buffer(f"d first {name}", "batch", outside=True)))
-        loads[OUTER] = Place(DY)
+        loads[OUTER] = Place(self.outside("dy"))
         scratch = _between([node for node in between if node not in loads])
         loads |= scratch
         stores += scratch.items()
-        return _read_only_used(
+        return self._program(
             "backward", phases, loads, _gathered(stores), tuple(lasts), direction=-1
         )
 
@@ -375,8 +412,36 @@ class Programs:
         assert not between, "gradients of the input are made from gradients that were left"
         loads = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
         loads |= {INPUT: self.prepared[INPUT]}
-        stores = {root: (Place(DX),)}
-        return _read_only_used("input gradient", phases, loads, stores, width="input")
+        stores = {root: (Place(self.outside("dx", "input")),)}
+        return self._program("input gradient", phases, loads, stores, width="input")
+
+    def _program(
+        self,
+        name: str,
+        phases: tuple[Phase, ...],
+        loads: Mapping[Node, Place],
+        stores: Mapping[Node, tuple[Place, ...]],
+        lasts: tuple[tuple[Place, Buffer], ...] = (),
+        direction: Literal[1, -1] = 1,
+        width: Literal["hidden", "input"] = "hidden",
+        multiplied: Mapping[Node, Place] = MappingProxyType({}),
+    ) -> Program:
+        """A program without the places that nobody reads.
+
+        ``multiplied`` says where products read what equations read elsewhere.
+        """
+        read, factors = _used(phases)
+        operands = {n: place for n, place in {**loads, **multiplied}.items() if n in factors}
+        loads = {n: place for n, place in loads.items() if n in read}
+        if self.half:
+            operands, stores = _in_half(operands, stores)
+        places = [*loads.values(), *operands.values(), *[place for place, _ in lasts]]
+        used = {place.buffer for place in places}
+        stores = {
+            node: tuple([p for p in places if p.buffer.rows == "step" or p.buffer in used])
+            for node, places in stores.items()
+        }
+        return Program(name, phases, loads, operands, stores, lasts, direction, width, self.half)
 
     @cached_property
     def outer(self) -> tuple[Outer, ...]:
@@ -404,9 +469,9 @@ class Programs:
 
 
 @lru_cache(maxsize=256)
-def programs_of(text: str) -> Programs:
+def programs_of(text: str, *, half: bool = False) -> Programs:
     """The programs of the cell with this text (``Cell.text``)."""
-    return Programs(plan_of(text))
+    return Programs(plan_of(text), half)
 
 
 def _numbers(nodes: Iterable[Node]) -> Iterable[Node]:
@@ -441,25 +506,40 @@ def _replaced(roots: Sequence[Node], old: Node, new: Node) -> tuple[Node, ...]:
     return tuple([rebuilt[root] for root in roots])
 
 
-def _read_only_used(
-    name: str,
-    phases: tuple[Phase, ...],
-    loads: Mapping[Node, Place],
-    stores: Mapping[Node, tuple[Place, ...]],
-    lasts: tuple[tuple[Place, Buffer], ...] = (),
-    direction: Literal[1, -1] = 1,
-    width: Literal["hidden", "input"] = "hidden",
-) -> Program:
-    """A program without the places that no phase reads."""
-    used: set[Node | None] = set()
+def _used(phases: Sequence[Phase]) -> tuple[set[Node | None], set[Node]]:
+    """What equations read, and what products read."""
+    read: set[Node | None] = set()
+    factors: set[Node] = set()
     for phase in phases:
         computed_here = set(phase.values)
         for total in phase.accumulators:
-            used |= {total.start, *[term.operand for term in total.terms], *total.rest}
+            factors |= {term.operand for term in total.terms}
+            read |= {total.start, *total.rest}
         summed = {total.value for total in phase.accumulators}
         for value in phase.values:
             if value not in summed:
-                used |= {o for o in value.operands if o not in computed_here}
-        used |= {value for value in phase.stored if value not in computed_here}
-    kept = {node: place for node, place in loads.items() if node in used}
-    return Program(name, phases, kept, stores, lasts, direction, width)
+                read |= {o for o in value.operands if o not in computed_here}
+        read |= {value for value in phase.stored if value not in computed_here}
+    return read, factors
+
+
+def _in_half(
+    operands: Mapping[Node, Place], stores: Mapping[Node, tuple[Place, ...]]
+) -> tuple[dict[Node, Place], dict[Node, tuple[Place, ...]]]:
+    """The same with a second place, as bfloat16, for operands that have none."""
+    own = [n for n, place in operands.items() if not (place.buffer.half or place.shift)]
+    buffer = Buffer("operands", "batch", len(own), half=True)
+    assert all([n in stores for n in own]), "an operand of another program's is not in half"
+    found, more = dict(operands), [(n, Place(buffer, k)) for k, n in enumerate(own)]
+    found |= dict(more)
+    for node, place in operands.items():
+        if place.shift and not place.buffer.half:
+            assert place.first is not None
+            twin = Buffer(place.buffer.name, "pair").in_half
+            found[node] = Place(twin, 0, place.shift, place.first.in_half)
+            more += [
+                (written, Place(twin))
+                for written, places in stores.items()
+                if Place(place.buffer) in places
+            ]
+    return found, _gathered([*[(n, p) for n, places in stores.items() for p in places], *more])

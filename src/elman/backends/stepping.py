@@ -157,8 +157,7 @@ class _StepLayer:
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> None:
         """Take over new weights."""
         self._packed = self._compiled.pack(parameters, dtype)
-        like = torch.empty(0, dtype=dtype)
-        self._scratch = self._layer.scratch(self._compiled.layout.program, self._batch, like)
+        self._scratch = self._layer.scratch(self._compiled.layout, self._batch)
 
     def tables(
         self,

@@ -46,7 +46,7 @@ class Builder:
 
     def __init__(self, scalar: str, lanes: int) -> None:
         self.scalar, self.lanes = scalar, lanes
-        self.width = WIDTH[scalar]
+        self.width = self.alignment = WIDTH[scalar]
         self.vector = f"<{lanes} x {scalar}>"
         self.mask = f"<{lanes} x i1>"
         self.bits = f"i{8 * self.width}"
@@ -296,37 +296,58 @@ class Builder:
         """The numbers with these bits."""
         return self.set(f"bitcast {self.integers} {a} to {self.vector}")
 
-    # memory; offsets count numbers, not bytes
+    # memory; offsets count numbers, not bytes, and those in memory that is ``half`` are bfloat16
 
-    def at(self, pointer: Value, offset: Value | int) -> Value:
+    def at(self, pointer: Value, offset: Value | int, *, half: bool = False) -> Value:
         """The address ``offset`` numbers further on."""
         if offset == 0:
             return pointer
-        return self.set(f"getelementptr inbounds {self.scalar}, ptr {pointer}, i64 {offset}")
+        kind = "bfloat" if half else self.scalar
+        return self.set(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {offset}")
 
-    def load(self, pointer: Value, offset: Value | int = 0, active: int | None = None) -> Value:
+    def load(
+        self,
+        pointer: Value,
+        offset: Value | int = 0,
+        active: int | None = None,
+        *,
+        half: bool = False,
+    ) -> Value:
         """A vector; only the first ``active`` lanes are touched, the others are 0."""
+        if half:
+            bits = self.load_half(self.at(pointer, offset, half=True), active)
+            wide = self.set(f"zext <{self.lanes} x i16> {bits} to {self.integers}")
+            return self.as_numbers(self.integer("shl", wide, self.whole(16)))
         address = self.at(pointer, offset)
         if active is None or active == self.lanes:
-            return self.set(f"load {self.vector}, ptr {address}, align {self.width}")
+            return self.set(f"load {self.vector}, ptr {address}, align {self.alignment}")
         v = self.vector
-        align = f"ptr align {self.width} {address}"
+        align = f"ptr align {self.alignment} {address}"
         return self.call_declared(
             v, f"llvm.masked.load.{self.suffix}.p0", f"ptr, {self.mask}, {v}",
             f"{align}, {self.mask} {self._first(active)}, {v} zeroinitializer",
         )  # fmt: skip
 
     def store(
-        self, value: Value, pointer: Value, offset: Value | int = 0, active: int | None = None
+        self,
+        value: Value,
+        pointer: Value,
+        offset: Value | int = 0,
+        active: int | None = None,
+        *,
+        half: bool = False,
     ) -> None:
-        """Write a vector, or only its first ``active`` lanes."""
-        address, v = self.at(pointer, offset), self.vector
+        """Write a vector, or only its first ``active`` lanes; ``half`` rounds to nearest even."""
+        address, v = self.at(pointer, offset, half=half), self.vector
+        if half:
+            self._store_half(value, address, active)
+            return
         if active is None or active == self.lanes:
-            self.emit(f"store {v} {value}, ptr {address}, align {self.width}")
+            self.emit(f"store {v} {value}, ptr {address}, align {self.alignment}")
             return
         self.call_declared(
             "void", f"llvm.masked.store.{self.suffix}.p0", f"{v}, ptr, {self.mask}",
-            f"{v} {value}, ptr align {self.width} {address}, {self.mask} {self._first(active)}",
+            f"{v} {value}, ptr align {self.alignment} {address}, {self.mask} {self._first(active)}",
         )  # fmt: skip
 
     def load_aligned(self, pointer: Value, offset: int) -> Value:
@@ -336,11 +357,67 @@ class Builder:
 
     def broadcast(self, pointer: Value, offset: Value | int) -> Value:
         """One number from memory in every lane."""
-        number = self.set(f"load {self.scalar}, ptr {self.at(pointer, offset)}, align {self.width}")
+        address = self.at(pointer, offset)
+        return self.spread(self.set(f"load {self.scalar}, ptr {address}, align {self.alignment}"))
+
+    def spread(self, number: Value) -> Value:
+        """One number in every lane."""
         one = self.set(f"insertelement {self.vector} poison, {self.scalar} {number}, i64 0")
         v = self.vector
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         return self.set(f"shufflevector {v} {one}, {v} poison, {zeros}")
+
+    # bfloat16
+
+    def load_half(self, address: Value, active: int | None = None) -> Value:
+        """The bits of a vector of bfloat16."""
+        v = f"<{self.lanes} x i16>"
+        if active is None or active == self.lanes:
+            return self.set(f"load {v}, ptr {address}, align 2")
+        return self.call_declared(
+            v, f"llvm.masked.load.v{self.lanes}i16.p0", f"ptr, {self.mask}, {v}",
+            f"ptr align 2 {address}, {self.mask} {self._first(active)}, {v} zeroinitializer",
+        )  # fmt: skip
+
+    def rounded(self, value: Value) -> Value:
+        """The bits of a vector's numbers as bfloat16."""
+        short = f"<{self.lanes} x bfloat>"
+        value = self.set(f"fptrunc {self.vector} {value} to {short}")
+        return self.set(f"bitcast {short} {value} to <{self.lanes} x i16>")
+
+    def _store_half(self, value: Value, address: Value, active: int | None) -> None:
+        bits, v = self.rounded(value), f"<{self.lanes} x i16>"
+        if active is None or active == self.lanes:
+            self.emit(f"store {v} {bits}, ptr {address}, align 2")
+            return
+        self.call_declared(
+            "void", f"llvm.masked.store.v{self.lanes}i16.p0", f"{v}, ptr, {self.mask}",
+            f"{v} {bits}, ptr align 2 {address}, {self.mask} {self._first(active)}",
+        )  # fmt: skip
+
+    def pairs(self, first: Value, second: Value) -> Value:
+        """From the bits of two vectors of bfloat16 a vector of pairs, one number of each."""
+        low, high = [
+            self.set(f"zext <{self.lanes} x i16> {bits} to {self.integers}")
+            for bits in (first, second)
+        ]
+        joined = self.integer("or", low, self.integer("shl", high, self.whole(16)))
+        return self.as_numbers(joined)
+
+    def single(self, pointer: Value, offset: Value | int) -> Value:
+        """One number of bfloat16, behind ``offset`` pairs, and a zero, as a pair."""
+        bits = self.set(f"load i16, ptr {self.at(pointer, offset)}, align 2")
+        wide = self.set(f"zext i16 {bits} to {self.bits}")
+        return self.set(f"bitcast {self.bits} {wide} to {self.scalar}")
+
+    def dot(self, a: Value, b: Value, c: Value) -> Value:
+        """c and the products of the pairs in ``a`` and ``b``, lane by lane."""
+        v, short = self.vector, f"<{2 * self.lanes} x bfloat>"
+        a, b = [self.set(f"bitcast {v} {pairs} to {short}") for pairs in (a, b)]
+        return self.call_declared(
+            v, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}", f"{v}, {short}, {short}",
+            f"{v} {c}, {short} {a}, {short} {b}",
+        )  # fmt: skip
 
     def _first(self, active: int) -> str:
         lanes = ", ".join([f"i1 {int(lane < active)}" for lane in range(self.lanes)])

@@ -7,7 +7,9 @@ lanes:
     start     [accumulator][lane]
     operand   [k][accumulator][lane]      for each operand of the group's products
 
-so that one block is one stream from memory.  ``pack.py`` writes this, ``product.py`` reads it.
+so that one block is one stream from memory.  In a program that is ``half``, pairs of weights in
+bfloat16 stand in the place of numbers, and k counts pairs; behind an odd last one is a zero.
+``pack.py`` writes this, ``product.py`` reads it.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ class Segment:
     operand: Node
     size: int
     fed: tuple[tuple[int, Term], ...]
+    half: bool
+
+    @property
+    def steps(self) -> int:
+        """What k runs to: numbers of the operand, or pairs of them."""
+        return -(-self.size // 2) if self.half else self.size
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Group:
     @property
     def block(self) -> int:
         """How many numbers the weights of one block of units are."""
-        fed = sum([segment.size * len(segment.fed) for segment in self.segments])
+        fed = sum([segment.steps * len(segment.fed) for segment in self.segments])
         return (self.count + fed) * self.lanes
 
 
@@ -161,7 +169,8 @@ class Layout:
             for term in total.terms:
                 fed.setdefault(term.operand, []).append((position, term))
         for operand, terms in fed.items():
-            yield Segment(operand, self.sizes.width((operand.size,)), tuple(terms))
+            size = self.sizes.width((operand.size,))
+            yield Segment(operand, size, tuple(terms), self.program.half)
 
     @property
     def weights_size(self) -> int:
@@ -199,8 +208,9 @@ class Layout:
         """Numbers from a row of a buffer to the next."""
         if not buffer.segments:
             return self.sizes.width((buffer.size,))
+        width = 2 if buffer.half else WIDTH[self.scalar]
         return segmented_stride(
-            buffer.segments, self.sizes.width((buffer.size,)), self.lanes, WIDTH[self.scalar]
+            buffer.segments, self.sizes.width((buffer.size,)), self.lanes, width
         )
 
     def columns(self, block: Block) -> range:

@@ -3,7 +3,9 @@
 ``outer(table, share, share + 1, shares, 0)`` computes one of ``shares`` equal parts, for one
 thread.  Rows are taken a chunk at a time; a chunk of an operand is packed into panels of a few
 vectors, and tiles of a gradient's units × a panel stay in registers over the chunk.  Sums over a
-chunk are added to what earlier chunks gave, which is also the more exact order.  The table holds:
+chunk are added to what earlier chunks gave, which is also the more exact order.  In bfloat16 two
+rows are taken at a time: of panels and of gradients, copies have their numbers in pairs, with zeros
+beside those of an odd last row.  The table holds:
 
     0 gradients   1, 2 the first row and the one after the last   3 whether to add to what is there
     4 scratch, a part for each share
@@ -14,13 +16,14 @@ chunk are added to what earlier chunks gave, which is also the more exact order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from elman.backends.llvm.ir import Builder, Module, Value
-from elman.backends.llvm.layout import Layout
+from elman.backends.llvm.layout import Layout, segmented_stride
 from elman.backends.llvm.mode import flush_subnormals, restore_mode
+from elman.backends.llvm.target import WIDTH
 from elman.backends.programs import Outer, Place, Programs
 from elman.graph.node import Node
 from elman.graph.sizes import Sizes
@@ -77,9 +80,28 @@ class OuterLayout:
 
     @property
     def scratch(self) -> int:
-        """Numbers of scratch for one share."""
+        """Numbers of scratch for one share: panels, then the pairs of gradients."""
+        return self.panels + (self.steps * self.pairs_stride if self.programs.half else 0)
+
+    @property
+    def panels(self) -> int:
+        """Numbers that the panels of an operand take at most."""
         widest = max([sum(self.panel_widths(o)) for o in self.operands], default=0)
-        return CHUNK * widest * self.layout.lanes
+        return self.steps * widest * self.layout.lanes
+
+    @property
+    def steps(self) -> int:
+        """Rows of a chunk, or pairs of them."""
+        return CHUNK // 2 if self.programs.half else CHUNK
+
+    @property
+    def pairs_stride(self) -> int:
+        """Pairs of gradients from one step to the next."""
+        buffer = self.programs.gradients_buffer
+        width = self.layout.sizes.width((buffer.size,))
+        return segmented_stride(
+            buffer.segments, width, self.layout.lanes, WIDTH[self.layout.scalar]
+        )
 
     @property
     def rows(self) -> int:
@@ -102,6 +124,7 @@ class _Outer:
         self.module, self.outer, self.layout = module, outer, outer.layout
         self.made: set[str] = set()
         programs = outer.programs
+        self.half = programs.half
         self.stride = self.layout.stride(programs.gradients_buffer)
         self.padded = self.layout.padded(programs.gradients_buffer)
         self.across = {
@@ -135,10 +158,15 @@ class _Outer:
             rows = b.choose(b.whole_compare("slt", left, CHUNK), "i64", left, CHUNK)
             done = b.whole_number("sub", first, start)
             again = b.whole_compare("sgt", b.whole_number("add", done, further), 0)
-            chunk = b.at(gradients, b.whole_number("mul", done, self.stride))
+            chunk = b.at(gradients, b.whole_number("mul", done, self.stride), half=self.half)
+            factors, steps = chunk, rows
+            if self.half:
+                factors = b.at(scratch, outer.panels)
+                steps = b.whole_number("udiv", b.whole_number("add", rows, 1), 2)
+                self._pair_gradients(b, chunk, factors, rows)
             for operand, pointers in zip(outer.operands, operands, strict=True):
                 self._operand(
-                    b, operand, pointers, first, rows, again, chunk, scratch, word, outputs
+                    b, operand, pointers, first, rows, steps, again, factors, scratch, word, outputs
                 )
             for k, (key, segment) in enumerate(outer.programs.sums):
                 b.comment(self.module.comments.get((key, segment), ""))
@@ -156,34 +184,32 @@ class _Outer:
 
     def _operand(
         self, b: Builder, operand: Operand, pointers: Sequence[Value], first: Value, rows: Value,
-        again: Value, chunk: Value, scratch: Value, word: object, outputs: int,
+        steps: Value, again: Value, factors: Value, scratch: Value, word: object, outputs: int,
     ) -> None:  # fmt: skip
         lanes, outer = self.layout.lanes, self.outer
         widths = outer.panel_widths(operand)
         starts = [sum(widths[:k]) for k in range(len(widths))]
         for start, width in zip(starts, widths, strict=True):
             name = self._emit_panel(operand, start, width)
-            to = b.at(scratch, start * lanes * CHUNK)
+            to = b.at(scratch, start * lanes * outer.steps)
             arguments = [f"ptr {pointer}" for pointer in [*pointers, to]]
             b.call_function(name, [*arguments, f"i64 {first}", f"i64 {rows}"])
         tiles, hidden, most = outer.tiles, outer.sizes.hidden, outer.rows
-        larger = hidden - (hidden // tiles) * tiles
-        each = hidden // tiles
+        each, larger = divmod(hidden, tiles)
         targets = [word(outputs + k, "ptr") for k, _ in operand.outers]  # type: ignore[operator]
         low, high = self._share(b, tiles)
         with b.loop(low, high) as tile:
             is_larger = b.whole_compare("slt", tile, larger)
-            extra = b.choose(is_larger, "i64", tile, larger)
-            unit = b.whole_number("add", b.whole_number("mul", tile, each), extra)
+            unit = self._first_unit(b, tile)
             for target, (k, product) in zip(targets, operand.outers, strict=True):
                 across = self.across[product.matrix]
                 column = self.layout.columns(product.block).start
                 to = b.at(b.at(target, b.whole_number("mul", unit, across)), column)
-                at = b.at(b.at(chunk, product.segment * self.padded), unit)
+                at = b.at(b.at(factors, product.segment * self.padded), unit)
                 add = again if self._is_first(k) else "true"
                 b.comment(self.module.comments.get(product, ""))
                 for start, width in zip(starts, widths, strict=True):
-                    vectors = b.at(scratch, start * lanes * CHUNK)
+                    vectors = b.at(scratch, start * lanes * outer.steps)
                     tail = operand.width - start * lanes
                     active = min(lanes, tail - (width - 1) * lanes)
                     done = b.fresh_label("done")
@@ -200,7 +226,7 @@ class _Outer:
                             b.branch(is_larger, other, this)
                         b.label(this)
                         pieces = [f"ptr {p}" for p in (at, vectors, b.at(to, start * lanes))]
-                        b.call_function(name, [*pieces, f"i64 {rows}", f"i1 {add}"])
+                        b.call_function(name, [*pieces, f"i64 {steps}", f"i1 {add}"])
                         b.emit(f"br label %{done}")
                         if larger:
                             b.label(other)
@@ -208,6 +234,55 @@ class _Outer:
                         b.emit(f"br label %{done}")
                     b.label(done)
         assert most >= each
+
+    def _first_unit(self, b: Builder, tile: Value) -> Value:
+        """Where a tile of a gradient's units begins."""
+        each, larger = divmod(self.outer.sizes.hidden, self.outer.tiles)
+        extra = b.choose(b.whole_compare("slt", tile, larger), "i64", tile, larger)
+        return b.whole_number("add", b.whole_number("mul", tile, each), extra)
+
+    def _pair_gradients(self, b: Builder, chunk: Value, to: Value, rows: Value) -> None:
+        """Pairs of this share's units, from the gradients of two rows at a time."""
+        low, high = [self._first_unit(b, tile) for tile in self._share(b, self.outer.tiles)]
+        lanes = self.layout.lanes
+        first = b.whole_number("udiv", low, lanes)
+        after = b.whole_number("udiv", b.whole_number("add", high, lanes - 1), lanes)
+        pieces = [f"ptr {chunk}", f"ptr {to}", *[f"i64 {n}" for n in (rows, first, after)]]
+        b.call_function("pair_gradients", pieces)
+        self._emit_pair_gradients()
+
+    def _emit_pair_gradients(self) -> None:
+        b, lanes = self.builder(), self.layout.lanes
+        numbers = [f"i64 %{name}" for name in ("rows", "low", "high")]
+        b.begin("pair_gradients", ["ptr %from", "ptr %to", *numbers])
+        segments = self.outer.programs.gradients_buffer.segments
+
+        def write(step: Value, row: Value, both: bool) -> None:
+            source = b.at("%from", b.whole_number("mul", row, self.stride), half=True)
+            to = b.at("%to", b.whole_number("mul", step, self.outer.pairs_stride))
+            with b.loop("%low", "%high") as block:
+                for segment in range(segments):
+                    unit = b.whole_number("mul", block, lanes)
+                    unit = b.whole_number("add", unit, segment * self.padded)
+                    one = b.load_half(b.at(source, unit, half=True))
+                    beside = b.at(b.at(source, self.stride, half=True), unit, half=True)
+                    other = b.load_half(beside) if both else "zeroinitializer"
+                    b.store(b.pairs(one, other), to, unit)
+
+        self._by_pairs(b, "%rows", write)
+        b.end()
+        self.module.add(b)
+
+    def _by_pairs(
+        self, b: Builder, rows: Value, write: Callable[[Value, Value, bool], None]
+    ) -> None:
+        """``write(step, first row, whether there is a second)`` for all rows."""
+        whole = b.whole_number("udiv", rows, 2)
+        with b.loop(0, whole) as step:
+            write(step, b.whole_number("mul", step, 2), True)
+        last = b.whole_number("mul", whole, 2)
+        with b.loop(last, rows) as row:
+            write(whole, row, False)
 
     def _is_first(self, k: int) -> bool:
         """Whether no earlier product writes to the same columns."""
@@ -228,8 +303,10 @@ class _Outer:
         pointers = ["ptr %rows", "ptr %firsts", "ptr %index", "ptr %to"]
         b.begin(name, [*pointers, "i64 %first", "i64 %count"])
         offset = place.segment * self.layout.padded(place.buffer) + start * lanes
-        stride = self.layout.stride(place.buffer)
-        with b.loop(0, "%count") as k:
+        stride, half = self.layout.stride(place.buffer), place.buffer.half
+        own = [min(lanes, operand.width - (start + v) * lanes) for v in range(width)]
+
+        def source_of(k: Value) -> Value:
             row = b.whole_number("add", "%first", k)
             if place.buffer.outside and not place.shift:
                 base, row = "%rows", b.load_whole("%index", row)
@@ -241,11 +318,30 @@ class _Outer:
                 row = b.choose(is_first, "i64", other, row)
             else:
                 base = "%rows"
-            source = b.at(b.at(base, b.whole_number("mul", row, stride)), offset)
-            to = b.at("%to", b.whole_number("mul", k, width * lanes))
+            at = b.at(base, b.whole_number("mul", row, stride), half=half)
+            return b.at(at, offset, half=half)
+
+        def bits(source: Value, v: int) -> Value:
+            if half:
+                return b.load_half(b.at(source, v * lanes, half=True), own[v])
+            return b.rounded(b.load(source, v * lanes, own[v]))
+
+        def write_pairs(step: Value, row: Value, both: bool) -> None:
+            to = b.at("%to", b.whole_number("mul", step, width * lanes))
+            source = source_of(row)
+            other = source_of(b.whole_number("add", row, 1)) if both else ""
             for v in range(width):
-                active = min(lanes, operand.width - (start + v) * lanes)
-                b.store(b.load(source, v * lanes, active), to, v * lanes)
+                beside = bits(other, v) if both else "zeroinitializer"
+                b.store(b.pairs(bits(source, v), beside), to, v * lanes)
+
+        if self.half:
+            self._by_pairs(b, "%count", write_pairs)
+        else:
+            with b.loop(0, "%count") as k:
+                source = source_of(k)
+                to = b.at("%to", b.whole_number("mul", k, width * lanes))
+                for v in range(width):
+                    b.store(b.load(source, v * lanes, own[v]), to, v * lanes)
         b.end()
         self.module.add(b)
         return name
@@ -260,21 +356,23 @@ class _Outer:
         b.begin(name, ["ptr %g", "ptr %panel", "ptr %to", "i64 %rows", "i1 %add"])
         zeros = {(m, v): b.constant(0.0) for m in range(rows) for v in range(width)}
         few = self.layout.target.registers < 32
+        stride = self.outer.pairs_stride if self.half else self.stride
+        add_product = b.dot if self.half else b.fma
         for k, sums in b.repeat("%rows", 1, zeros):
-            g = b.at("%g", b.whole_number("mul", k, self.stride))
+            g = b.at("%g", b.whole_number("mul", k, stride))
             panel = b.at("%panel", b.whole_number("mul", k, width * lanes))
             if few:
                 numbers = [b.broadcast(g, m) for m in range(rows)]
                 for v in range(width):
                     vector = b.load(panel, v * lanes)
                     for m in range(rows):
-                        sums[m, v] = b.fma(numbers[m], vector, sums[m, v])
+                        sums[m, v] = add_product(numbers[m], vector, sums[m, v])
             else:
                 vectors = [b.load(panel, v * lanes) for v in range(width)]
                 for m in range(rows):
                     number = b.broadcast(g, m)
                     for v in range(width):
-                        sums[m, v] = b.fma(number, vectors[v], sums[m, v])
+                        sums[m, v] = add_product(number, vectors[v], sums[m, v])
         fresh, added, leave = [b.fresh_label(stem) for stem in ("fresh", "added", "leave")]
         b.branch("%add", added, fresh)
         for label in (fresh, added):
@@ -301,7 +399,8 @@ class _Outer:
         low, high = self._share(b, blocks)
         with b.loop(low, high) as block:
             unit = b.whole_number("mul", block, lanes)
-            at = b.at(b.at(chunk, segment * self.padded), unit)
+            at = b.whole_number("add", unit, segment * self.padded)
+            at = b.at(chunk, at, half=self.half)
             to = b.at(target, unit)
             done = b.fresh_label("done")
             last = b.whole_compare("eq", block, blocks - 1)
@@ -323,7 +422,7 @@ class _Outer:
         b = self.builder()
         b.begin(name, ["ptr %g", "ptr %to", "i64 %rows", "i1 %add"])
         for k, sums in b.repeat("%rows", 1, {0: b.constant(0.0)}):
-            value = b.load("%g", b.whole_number("mul", k, self.stride))
+            value = b.load("%g", b.whole_number("mul", k, self.stride), half=self.half)
             sums[0] = b.binary("fadd", sums[0], value)
         before = b.load("%to", 0, active)
         before = b.choose("%add", b.vector, before, b.constant(0.0))

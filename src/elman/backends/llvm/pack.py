@@ -1,7 +1,7 @@
 """Weights from the layout of torch into that of the products (``layout.py``).
 
 ``pack(table, 0, 1, 0, 1)``; the table holds where the packed weights go, then the cell's
-parameters in its order.
+parameters in its order.  For a program that is ``half`` its matrices come as bfloat16.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _Pack:
             for position, (_, term) in enumerate(segment.fed):
                 to = b.at(base, offset + position * lanes)
                 self._weights(b, segment, term, to, len(segment.fed) * lanes, unit, active)
-            offset += segment.size * len(segment.fed) * lanes
+            offset += segment.steps * len(segment.fed) * lanes
 
     def _weights(
         self, b: Builder, segment: Segment, term: Term, to: Value, each: int, unit: Value,
@@ -76,14 +76,15 @@ class _Pack:
     ) -> None:  # fmt: skip
         key = term.matrix.attribute
         across, first = self.columns[key], self.layout.columns(term.block).start
-        source = b.at(self.pointers[key], first)
+        half = segment.half
+        source = b.at(self.pointers[key], first, half=half)
         if term.transposed:
             name = f"copy_{segment.size}_{active}"
-            source = b.at(source, unit)
-            emit = self._emit_copy
+            source = b.at(source, unit, half=half)
+            emit = self._emit_copy_of_pairs if half else self._emit_copy
         else:
             name = f"transpose_{segment.size}_{active}"
-            source = b.at(source, b.whole_number("mul", unit, across))
+            source = b.at(source, b.whole_number("mul", unit, across), half=half)
             emit = self._emit_transpose
         if name not in self.made:
             self.made.add(name)
@@ -100,26 +101,55 @@ class _Pack:
         b.end()
         self.module.add(b)
 
+    def _emit_copy_of_pairs(self, name: str, size: int, active: int) -> None:
+        """Two rows of the matrix at a time, number beside number."""
+        b = Builder(self.layout.scalar, self.layout.lanes)
+        b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
+
+        def row(k: Value | int) -> Value:
+            offset = b.whole_number("mul", k, "%across")
+            return b.load_half(b.at("%from", offset, half=True), active)
+
+        with b.loop(0, size // 2) as pair:
+            k = b.whole_number("mul", pair, 2)
+            vector = b.pairs(row(k), row(b.whole_number("add", k, 1)))
+            b.store(vector, "%to", b.whole_number("mul", pair, "%each"))
+        if size % 2:
+            vector = b.pairs(row(size - 1), "zeroinitializer")
+            b.store(vector, "%to", b.whole_number("mul", size // 2, "%each"))
+        b.end()
+        self.module.add(b)
+
     def _emit_transpose(self, name: str, size: int, active: int) -> None:
-        """Squares of the matrix, turned about in registers."""
-        lanes = self.layout.lanes
+        """Squares of the matrix, turned about in registers; a pair counts as a number."""
+        lanes, half = self.layout.lanes, self.layout.program.half
         b = Builder(self.layout.scalar, lanes)
         b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
+        if half:
+            b.alignment = 2  # pairs begin at any number
+
+        def start(row: int) -> Value:
+            return b.at("%from", b.whole_number("mul", row, "%across"), half=half)
 
         def square(first: Value | int, columns: int) -> None:
             rows = [
-                b.load(b.at("%from", b.whole_number("mul", row, "%across")), first, columns)
-                if row < active
-                else b.constant(0.0)
+                b.load(start(row), first, columns) if row < active else b.constant(0.0)
                 for row in range(lanes)
             ]
             for k, column in enumerate(b.transposed(rows)[:columns]):
                 at = b.whole_number("add", first, k)
                 b.store(column, "%to", b.whole_number("mul", at, "%each"))
 
-        with b.loop(0, size // lanes * lanes, lanes) as k:
+        whole = size // 2 if half else size
+        with b.loop(0, whole // lanes * lanes, lanes) as k:
             square(k, lanes)
-        if size % lanes:
-            square(str(size // lanes * lanes), size % lanes)
+        if whole % lanes:
+            square(str(whole // lanes * lanes), whole % lanes)
+        if half and size % 2:
+            vector = b.constant(0.0)
+            for row in range(active):
+                single = b.single(start(row), whole)
+                vector = b.set(f"insertelement {b.vector} {vector}, {b.scalar} {single}, i64 {row}")
+            b.store(vector, "%to", b.whole_number("mul", whole, "%each"))
         b.end()
         self.module.add(b)

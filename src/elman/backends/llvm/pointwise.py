@@ -28,7 +28,7 @@ class Equations:
         comments: Mapping[Node, str],
         layout: Layout,
         phase: Phase,
-        load: Mapping[Node, tuple[Value, Value]],
+        load: Mapping[Node, tuple[Value, Value, bool]],
         sums: Value,
         vectors: Value,
         reduced: Mapping[Node, Value],
@@ -62,7 +62,8 @@ class Equations:
         if node.operation == "vector":  # even where rows of it are stored, perhaps by this phase
             return b.load(self.vectors, self.layout.vectors[node])
         if node in self.load and node not in self.computed:
-            return b.load(*self.load[node], active=self.active)
+            pointer, offset, half = self.load[node]
+            return b.load(pointer, offset, self.active, half=half)
         assert node.operation != REDUCTION, "a reduction waits for its row"
         rule = OPERATIONS[node.operation].evaluate
         assert rule is not None, f"{node.operation} is not computed unit by unit"
@@ -93,13 +94,17 @@ def emit_equations(
     with b.loop(0, "%rows") as row:
         at = _at_row(b, layout, pointers, row)
         sums = b.at("%sums", b.whole_number("mul", row, row_stride))
-        load = {node: at[place] for node, place in layout.program.loads.items() if place in at}
+        load = {
+            node: (*at[place], place.buffer.half)
+            for node, place in layout.program.loads.items()
+            if place in at
+        }
         equations = Equations(b, module.comments, layout, phase, load, sums, "%vectors", {}, active)
         for node in phase.stored:
             value = equations.value(node)
             for place in layout.program.stores.get(node, ()):
                 whole = active if not place.buffer.segments else layout.lanes
-                b.store(value, *at[place], active=whole)
+                b.store(value, *at[place], active=whole, half=place.buffer.half)
     b.end()
     module.add(b)
 
@@ -117,7 +122,7 @@ def emit_row_equations(
     waves = _waves(phase)
     with b.loop(0, "%rows") as row:
         first = {
-            place: b.at(pointer, offset)
+            place: b.at(pointer, offset, half=place.buffer.half)
             for place, (pointer, offset) in _at_row(b, layout, pointers, row).items()
         }
         sums = b.at("%sums", b.whole_number("mul", row, layout.blocks * count * lanes))
@@ -125,7 +130,7 @@ def emit_row_equations(
         def equations(block: Value | int, reduced: Mapping[Node, Value], active: int) -> Equations:
             offset = b.whole_number("mul", block, lanes)
             load = {
-                node: (first[place], offset)
+                node: (first[place], offset, place.buffer.half)
                 for node, place in layout.program.loads.items()
                 if place in first
             }
@@ -160,7 +165,7 @@ def emit_row_equations(
                 value = found.value(node)
                 for place in layout.program.stores.get(node, ()):
                     whole = active if not place.buffer.segments else lanes
-                    b.store(value, first[place], offset, active=whole)
+                    b.store(value, first[place], offset, whole, half=place.buffer.half)
 
         with b.loop(0, whole_blocks) as block:
             store(block, lanes)

@@ -2,10 +2,14 @@
 
 One function for each shape.  It starts from the vectors that the sums begin with, runs over the
 operands of the group, and leaves the sums where ``pointwise.py`` reads them.  Each sum is taken
-over k in order, whatever the shape, so a row's numbers do not depend on its neighbours.
+over k in order, whatever the shape, so a row's numbers do not depend on its neighbours.  In
+bfloat16 operands and weights come as pairs, of which one instruction multiplies two and adds both.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 from elman.backends.llvm.ir import Builder, Module, Value
 from elman.backends.llvm.layout import Group, Layout
@@ -42,7 +46,9 @@ def emit_product(
     }
     pointers = ["%w", "%sums", "%order", *operands, *starts.values()]
     b.begin(name, [f"ptr {pointer}" for pointer in pointers])
-    places = layout.program.loads
+    if layout.program.half:
+        b.alignment = 2  # pairs begin at any number
+    starting, places = layout.program.loads, layout.program.operands
     for total in group.accumulators:
         b.comment(module.comments.get(total.value, ""))
     lanes, block = layout.lanes, group.block
@@ -52,7 +58,7 @@ def emit_product(
             if a in starts:
                 start = group.accumulators[a].start
                 assert start is not None
-                stride = layout.stride(places[start].buffer)
+                stride = layout.stride(starting[start].buffer)
                 for row in range(rows):
                     sums[row, column, a] = b.load(starts[a], row * stride + column * lanes)
             else:
@@ -60,26 +66,42 @@ def emit_product(
                 for row in range(rows):
                     sums[row, column, a] = first
     weights = group.count * lanes
+
+    def multiplier(at: list[Value], step: int, row: int) -> Value:
+        return b.broadcast(at[row], step)
+
+    def last_multiplier(at: list[Value], step: int, row: int) -> Value:
+        """What is beside the last number of a row may be anything."""
+        return b.spread(b.single(at[row], step))
+
     for pointer, segment in zip(operands, group.segments, strict=True):
         at_rows = _row_pointers(b, layout, places[segment.operand], pointer, rows)
         each = len(segment.fed) * lanes
+        whole = segment.size // 2 if segment.half else segment.size
         unroll = next(
             u
             for u in (4, 2, 1)
-            if segment.size % u == 0 and (u == 1 or u * rows * columns * len(segment.fed) <= 32)
+            if whole % u == 0 and (u == 1 or u * rows * columns * len(segment.fed) <= 32)
         )
         fed = [a for a, _ in segment.fed]
         touched = {key: value for key, value in sums.items() if key[2] in fed}
-        for k, changing in b.repeat(segment.size, unroll, touched):
-            at_weights = b.at("%w", b.whole_number("mul", k, each))
-            at_operands = [b.at(at_row, k) for at_row in at_rows]
-            for step in range(unroll):
-                _multiply(
-                    b, layout, changing, fed, rows, columns, at_weights,
-                    weights + step * each, block, at_operands, step,
-                )  # fmt: skip
-        sums |= changing
-        weights += segment.size * each
+        if whole:
+            for k, changing in b.repeat(whole, unroll, touched):
+                at_weights = b.at("%w", b.whole_number("mul", k, each))
+                at_operands = [b.at(at_row, k) for at_row in at_rows]
+                for step in range(unroll):
+                    _multiply(
+                        b, layout, changing, fed, rows, columns, at_weights,
+                        weights + step * each, block, partial(multiplier, at_operands, step),
+                    )  # fmt: skip
+            touched = changing
+        if whole < segment.steps:
+            _multiply(
+                b, layout, touched, fed, rows, columns, "%w",
+                weights + whole * each, block, partial(last_multiplier, at_rows, whole),
+            )  # fmt: skip
+        sums |= touched
+        weights += segment.steps * each
     for (row, column, a), value in sums.items():
         offset = row * row_stride + column * block_stride + (group.first + a) * lanes
         b.store(value, "%sums", offset)
@@ -93,9 +115,11 @@ def _row_pointers(
     """Where each row of an operand begins."""
     stride = layout.stride(place.buffer)
     if not place.buffer.outside:
-        return [b.at(pointer, row * stride) for row in range(rows)]
+        return [b.at(pointer, row * stride, half=place.buffer.half) for row in range(rows)]
     order = [b.load_whole("%order", row) for row in range(rows)]
-    return [b.at(pointer, b.whole_number("mul", row, stride)) for row in order]
+    return [
+        b.at(pointer, b.whole_number("mul", row, stride), half=place.buffer.half) for row in order
+    ]
 
 
 def _multiply(
@@ -108,17 +132,14 @@ def _multiply(
     at_weights: Value,
     offset: int,
     block: int,
-    at_operands: list[Value],
-    step: int,
+    number: Callable[[int], Value],
 ) -> None:
     """One k: every accumulator that the operand feeds, in every row and block."""
 
     def weight(column: int, position: int) -> Value:
         return b.load(at_weights, offset + column * block + position * layout.lanes)
 
-    def number(row: int) -> Value:
-        return b.broadcast(at_operands[row], step)
-
+    add_product = b.dot if layout.program.half else b.fma
     shape = [(column, position) for column in range(columns) for position in range(len(fed))]
     if layout.target.registers >= 32:
         # the weights stay in registers, the numbers come straight from memory
@@ -127,7 +148,7 @@ def _multiply(
             spread = number(row)
             for column, position in shape:
                 key = (row, column, fed[position])
-                sums[key] = b.fma(spread, vectors[column, position], sums[key])
+                sums[key] = add_product(spread, vectors[column, position], sums[key])
     else:
         # with few registers: the numbers stay, one vector of weights at a time
         numbers = [number(row) for row in range(rows)]
@@ -135,4 +156,4 @@ def _multiply(
             vector = weight(column, position)
             for row in range(rows):
                 key = (row, column, fed[position])
-                sums[key] = b.fma(numbers[row], vector, sums[key])
+                sums[key] = add_product(numbers[row], vector, sums[key])

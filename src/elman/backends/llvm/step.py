@@ -36,8 +36,8 @@ def emit_program(module: Module, layout: Layout) -> None:
     for phase in phases:
         phase.emit()
     if layout.program.lasts:
-        for outside in {place.buffer.outside for place, _ in layout.program.lasts}:
-            _emit_copy(module, layout, outside)
+        for name, place in {_copy_name(p.buffer): p for p, _ in layout.program.lasts}.items():
+            _emit_copy(module, layout, name, place.buffer)
         _emit_step(module, layout)
     _emit_run(module, layout, phases)
 
@@ -55,11 +55,12 @@ class _Phase:
         self.places: dict[Place, Value] = {}
         reads = [o for value in needed for o in value.operands]
         reads += [o for total in phase.accumulators for o in total.rest]
-        reads += [t.operand for total in phase.accumulators for t in total.terms]
         reads += [total.start for total in phase.accumulators if total.start is not None]
         reads += list(phase.stored)
         inside = set(phase.values)
         found = [program.loads[n] for n in reads if n not in inside and n in program.loads]
+        terms = [term for total in phase.accumulators for term in total.terms]
+        found += [program.operands[term.operand] for term in terms]
         found += [p for n in phase.stored for p in program.stores.get(n, ())]
         self.places = {place: f"%q{k}" for k, place in enumerate(dict.fromkeys(found))}
 
@@ -140,7 +141,7 @@ class _Phase:
             weights = b.at(b.at("%w", group.offset), offset)
             arguments = [weights, sums, order]
             for segment in group.segments:
-                place = layout.program.loads[segment.operand]
+                place = layout.program.operands[segment.operand]
                 arguments.append(at[place])
             for total in group.accumulators:
                 if total.start is not None and total.start.operation != "vector":
@@ -206,7 +207,11 @@ class _Phase:
         at = {
             place: pointer
             if place.buffer.outside
-            else b.at(pointer, b.whole_number("mul", row, self.layout.stride(place.buffer)))
+            else b.at(
+                pointer,
+                b.whole_number("mul", row, self.layout.stride(place.buffer)),
+                half=place.buffer.half,
+            )
             for place, pointer in self.places.items()
         }
         return size, b.at_word("%order", row), at
@@ -236,7 +241,9 @@ class _Phase:
             active = self.layout.tail if is_last and column == columns - 1 else lanes
             sums = b.at("%sums", column * self.count * lanes)
             arguments = [sums, b.at("%vectors", at_block), order]
-            arguments += [b.at(pointer, at_block) for pointer in at.values()]
+            arguments += [
+                b.at(pointer, at_block, half=place.buffer.half) for place, pointer in at.items()
+            ]
             b.call_function(
                 self._equations(active), [f"i64 {size}", *[f"ptr {a}" for a in arguments]]
             )
@@ -259,30 +266,31 @@ class _Phase:
         b.call_function(f"equations{self.index}", [f"i64 {size}", *[f"ptr {a}" for a in arguments]])
 
 
-def _emit_copy(module: Module, layout: Layout, outside: bool) -> None:
+def _emit_copy(module: Module, layout: Layout, name: str, buffer: Buffer) -> None:
     """``copy(rows, order, from, to)``: rows as torch has them, into the caller's order.
 
-    Rows that are ``outside`` are in that order already.
+    Rows of a buffer that is outside are in that order already.
     """
-    b = Builder(layout.scalar, layout.lanes)
-    b.begin(_copy_name(outside), ["i64 %rows", "ptr %order", "ptr %from", "ptr %to"])
+    b, half = Builder(layout.scalar, layout.lanes), buffer.half
+    b.begin(name, ["i64 %rows", "ptr %order", "ptr %from", "ptr %to"])
     with b.loop(0, "%rows") as row:
         own = b.whole_number("mul", b.load_whole("%order", row), layout.width)
-        source = b.at("%from", own if outside else b.whole_number("mul", row, layout.width))
-        target = b.at("%to", own)
+        from_row = own if buffer.outside else b.whole_number("mul", row, layout.width)
+        source, target = b.at("%from", from_row, half=half), b.at("%to", own, half=half)
         whole = layout.width // layout.lanes
         with b.loop(0, whole) as block:
             at = b.whole_number("mul", block, layout.lanes)
-            b.store(b.load(source, at), target, at)
+            b.store(b.load(source, at, half=half), target, at, half=half)
         if whole < layout.blocks:
             at = str(whole * layout.lanes)
-            b.store(b.load(source, at, layout.tail), target, at, layout.tail)
+            value = b.load(source, at, layout.tail, half=half)
+            b.store(value, target, at, layout.tail, half=half)
     b.end()
     module.add(b)
 
 
-def _copy_name(outside: bool) -> str:
-    return "copy_outside" if outside else "copy"
+def _copy_name(buffer: Buffer) -> str:
+    return "copy" + "_outside" * buffer.outside + "_half" * buffer.half
 
 
 def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
@@ -334,13 +342,15 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
         def pointer(place: Place, row: Value) -> Value:
             at = _row(b, layout, place.buffer, base, place.shift, row, k, offsets, times, batch)
             if place.buffer.segments:
-                at = b.at(at, place.segment * layout.padded(place.buffer))
+                offset = place.segment * layout.padded(place.buffer)
+                at = b.at(at, offset, half=place.buffer.half)
             if place.first is None:
                 return at
             has = b.whole_compare("sgt", b.load_whole(counts, neighbour[place.shift]), row)
             start = base[place.first]
             if not place.first.outside:
-                start = b.at(start, b.whole_number("mul", row, layout.width))
+                before = b.whole_number("mul", row, layout.width)
+                start = b.at(start, before, half=place.first.half)
             return b.choose(has, "ptr", at, start)
 
         for phase in phases:
@@ -372,7 +382,7 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
             for place, last in program.lasts:
                 pieces = [b.at_word(order, start), pointer(place, start), base[last]]
                 b.call_function(
-                    _copy_name(place.buffer.outside),
+                    _copy_name(place.buffer),
                     [f"i64 {rows}", *[f"ptr {piece}" for piece in pieces]],
                 )
             b.emit(f"br label %{none}")
@@ -404,10 +414,12 @@ def _row(
     if buffer.outside:
         assert buffer.rows == "step", "a row for each sequence is read as the first of a place"
         first = b.load_whole(times, step)
-        return b.at(base[buffer], b.whole_number("mul", first, layout.stride(buffer)))
+        offset = b.whole_number("mul", first, layout.stride(buffer))
+        return b.at(base[buffer], offset, half=buffer.half)
     if buffer.rows == "step":
         row = b.whole_number("add", b.load_whole(offsets, step), row)
     elif buffer.rows == "pair":
         turn = b.whole_number("mul", b.whole_number("and", step, 1), batch)
         row = b.whole_number("add", turn, row)
-    return b.at(base[buffer], b.whole_number("mul", row, layout.stride(buffer)))
+    offset = b.whole_number("mul", row, layout.stride(buffer))
+    return b.at(base[buffer], offset, half=buffer.half)

@@ -30,6 +30,11 @@ class Target:
         return self.vector_bytes // WIDTH[scalar]
 
     @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether it has an instruction for sums of two products of bfloat16."""
+        return self.vector_bytes == 64 and "+avx512bf16" in self.features.split(",")
+
+    @property
     def is_x86(self) -> bool:
         """Whether the flush-to-zero mode is in the MXCSR register."""
         return self.triple.startswith(("x86_64", "i686"))
