@@ -88,6 +88,7 @@ SUMS = [
     "W.a @ h + sigmoid(W.b @ x) * tanh(W.c @ x)",
     "W.a @ h + W.b @ h + (W.c @ x + W.d @ x + b.a)",
     "W.b @ x - W.a @ h + b.a",
+    "(W.a @ h + W.c @ x) * (W.b @ h + W.c @ x)",
 ]
 
 
