@@ -61,6 +61,8 @@ def test_tensors_in_use_never_share_a_byte():
         spans = sorted([(t.data_ptr(), t.data_ptr() + 4 * t.numel()) for t in held])
         assert all([end <= start for (_, end), (start, _) in itertools.pairwise(spans)])
     assert all([(tensor == tensor[0]).all() for tensor in held])
+    held.clear()
+    assert idle_bytes(pool) == pool._idle_bytes
 
 
 def test_a_block_fits_its_tensor_to_the_last_number():
@@ -74,7 +76,7 @@ def test_a_block_fits_its_tensor_to_the_last_number():
 
 
 def idle_bytes(pool):
-    return sum([size for size, _ in pool._idle.values()])
+    return sum([len(block) for _, block in pool._idle.values()])
 
 
 def test_no_more_than_the_limit_lies_idle_and_the_oldest_goes_first(monkeypatch):

@@ -180,7 +180,7 @@ def test_a_key_tells_apart_whatever_the_code_depends_on():
     layers = [
         native.layer_of(text, size, dtype, target)
         for text in (CELL.text, CATALOGUE["lstm"].text)
-        for size in (sizes, Sizes(5, 3), Sizes(3, 6))
+        for size in (sizes, Sizes(5, 3), Sizes(3, 6), Sizes(4, 5))
         for dtype in (torch.float32, torch.float64)
         for target in (host, find_target("x86-64"), find_target("aarch64"))
     ]

@@ -59,8 +59,15 @@ def in_all_orders(numbers):
 @each_cell
 def test_float32_is_within_1e_5_of_float64(name, hoisted, hoist):
     hoist(hoisted)
-    for numbers in in_all_orders(draw(CELLS[name], 7, 19)):
-        assert_near(results(CELLS[name], numbers), truth(CELLS[name], numbers), 1e-5)
+    cell = CELLS[name]
+    for numbers in in_all_orders(draw(cell, 7, 19)):
+        found = results(cell, numbers)
+        assert_near(found, truth(cell, numbers), 1e-5)
+        rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
+        y, last, _ = native.forward(make_plan(cell), *rest, keep=False)
+        assert torch.equal(y, found["y"])
+        for state, tensor in zip(cell.states, last, strict=True):
+            assert torch.equal(tensor, found[f"last {state}"])
 
 
 @pytest.mark.parametrize(("input_size", "hidden_size"), [(1, 17), (33, 1), (1, 1), (16, 32)])

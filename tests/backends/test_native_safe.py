@@ -67,10 +67,10 @@ def test_a_byte_too_far_is_caught_by_the_guard():
 @on_linux
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_kernel_touches_a_byte_outside_its_buffers(target):
-    code, output = finish(start([GUARDED, "examples", 25], ELMAN_TARGET=target))
+    code, output = finish(start([GUARDED, "examples", 16], ELMAN_TARGET=target))
     assert code == 0, "\n".join(output.splitlines()[-40:])
     assert output.endswith("done\n")
-    assert output.count("guarded at the end") == output.count("guarded at the start") == 25
+    assert output.count("guarded at the end") == output.count("guarded at the start") == 16
 
 
 # the floating point mode
@@ -138,11 +138,11 @@ def test_subnormal_numbers_are_zero_inside_and_numbers_outside(monkeypatch):
 # signals, processes and threads
 
 FORWARD = """
-layer = elman.Recurrent(elman.cells.lstm, 4, 512)
+layer = elman.Recurrent(elman.cells.lstm, 4, 768)
 with torch.no_grad():
     layer(torch.zeros(2, 1, 4))
     interrupt_soon()
-    layer(torch.zeros(60_000, 1, 4))
+    layer(torch.zeros(50_000, 1, 4))
 """
 # nothing but zeros, which take no memory until they are read
 BACKWARD = """
@@ -173,7 +173,7 @@ try:
 {program}
 except KeyboardInterrupt:
     late = time.process_time() - sent[0]
-    print("interrupted", "soon" if late < 1.5 else f"after {{late}} s")
+    print("interrupted", "soon" if late < 1 else f"after {{late}} s")
 else:
     print("never")
 """
@@ -222,7 +222,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 @on_linux
-@pytest.mark.parametrize(("parent", "child"), [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize(("parent", "child"), [(2, 1), (1, 2)])
 def test_a_forked_process_computes_the_same(parent, child):
     """With several threads in both, GNU's OpenMP waits for threads that the fork did not copy.
 

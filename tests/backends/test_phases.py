@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import elman
-from backends.precision import assert_near, draw, hoists, results, truth
+from backends.precision import assert_near, assert_same, draw, hoists, results, truth
 from cells.variants import EDGES, VARIANTS
 from elman import tanh
 from elman.backends import native
 from elman.backends.programs import programs_of
 from elman.cells import CATALOGUE
+from graph.random_cells import cell_from_source
 
 
 @elman.cell(gates="a b c")
@@ -68,7 +69,10 @@ def test_the_products_of_a_phase_are_taken_together():
     assert sums["gru_reset_after"] == [4]  # the product with the input is outside of r * (...)
 
 
-@pytest.mark.parametrize("name", [*OWN, "layer_norm_lstm", "exponential_gates", "shared_matrix"])
+USERS = [*OWN, "layer_norm_lstm", "exponential_gates", "shared_matrix", "product_of_a_parameter"]
+
+
+@pytest.mark.parametrize("name", USERS)
 @pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
 def test_cells_of_users_run_natively_in_values_and_gradients(name, hoisted, monkeypatch):
     monkeypatch.setattr(native, "pays_to_hoist", hoists(hoisted))
@@ -76,6 +80,27 @@ def test_cells_of_users_run_natively_in_values_and_gradients(name, hoisted, monk
     for numbers in (ragged, replace(ragged, reverse=True)):
         assert_near(results(CELLS[name], numbers), truth(CELLS[name], numbers), 1e-5)
     assert elman.backends.choose("auto", torch.float32, torch.device("cpu"))[0] == "native"
+
+
+SUMS = [
+    "W.a @ [h, x] + b.a",
+    "W.a @ h + tanh(W.b @ x)",
+    "W.a @ h + sigmoid(W.b @ x) * tanh(W.c @ x)",
+    "W.a @ h + W.b @ h + (W.c @ x + W.d @ x + b.a)",
+    "W.b @ x - W.a @ h + b.a",
+    "(W.a @ h + W.c @ x) * (W.b @ h + W.c @ x)",
+]
+
+
+@pytest.mark.parametrize("line", SUMS)
+def test_what_is_computed_ahead_changes_no_bit(line, monkeypatch):
+    summed = cell_from_source(f"def random_cell(x, h, *, W, b, p):\n    return tanh({line})")
+    numbers = draw(summed, 7, 19)
+    found = []
+    for hoisted in (False, True):
+        monkeypatch.setattr(native, "pays_to_hoist", hoists(hoisted))
+        found.append(results(summed, numbers))
+    assert_same(*found)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -94,11 +119,14 @@ def test_all_that_a_phase_reads_is_in_memory_by_then(name):
         for phase in program.phases:
             here = set(phase.values)
             reads = {o for total in phase.accumulators for o in total.rest}
-            reads |= {t.operand for total in phase.accumulators for t in total.terms}
+            operands = {t.operand for total in phase.accumulators for t in total.terms}
+            reads |= operands
             sums = {total.value for total in phase.accumulators}
             reads |= {o for v in phase.values if v not in sums for o in v.operands}
             for node in reads - here:
-                if node.operation in {"vector", "constant", "matrix"}:
+                if node.operation in {"constant", "matrix"}:
+                    continue
+                if node.operation == "vector" and node not in operands:
                     continue
                 assert node in program.loads, f"{program.name} has no place for {node.operation}"
                 place = program.loads[node]

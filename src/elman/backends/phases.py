@@ -177,6 +177,17 @@ class _Division:
                 else:
                     yield operand
 
+        def may_start(term: Node) -> bool:
+            """Whether the sum would begin with it, too, if it were not computed ahead.
+
+            So a row's numbers are the same whether or not that is done.
+            """
+            if term not in self.starts or uses[term] > 1:
+                return False
+            parts = _parts(term)
+            others = [part for part in parts if part.operation not in PRODUCTS]
+            return len(others) < len(parts) and all([o.operation == "vector" for o in others])
+
         for node in reversed(inside):
             if node in absorbed:
                 continue
@@ -193,7 +204,7 @@ class _Division:
                     continue
                 absorbed.update(products)
                 rest = [t for t in terms if t not in products]
-                start = next((t for t in rest if t.operation == "vector" or t in self.starts), None)
+                start = next((t for t in rest if t.operation == "vector" or may_start(t)), None)
                 if start is not None:
                     rest.remove(start)
                 joined = tuple([part for product in products for part in _terms(product)])
@@ -216,6 +227,13 @@ class _Division:
                 after = [level[term.operand] + 1 for term in self.sums[node].terms]
                 level[node] = max(level[node], *after)
         return level
+
+
+def _parts(total: Node) -> list[Node]:
+    """The terms of a sum of sums."""
+    if total.operation != "add":
+        return [total]
+    return [part for operand in total.operands for part in _parts(operand)]
 
 
 def _terms(product: Node) -> tuple[Term, ...]:
