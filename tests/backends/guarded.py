@@ -23,7 +23,7 @@ from torch import Tensor
 
 from backends.precision import draw, results
 from cells.variants import EDGES, VARIANTS
-from elman.backends import native, stepping
+from elman.backends import kernels, native, stepping
 from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
 from elman.graph import Cell
@@ -72,9 +72,9 @@ def guard_the_engine(shifted: str = "") -> None:
 
     ``shifted`` is the name of the buffer that is a byte too far.
     """
-    pack, run = native.CompiledProgram.pack, native.CompiledProgram.run
-    outer, call = native.CompiledOuter.run, native._call
-    native.aligned = aligned
+    pack, run = kernels.CompiledProgram.pack, kernels.CompiledProgram.run
+    outer, call = kernels.CompiledOuter.run, kernels._call
+    kernels.aligned = aligned
 
     def guarded_pack(self, parameters, dtype):
         return pack(self, [tensor_like(p) for p in parameters], dtype)
@@ -106,10 +106,10 @@ def guard_the_engine(shifted: str = "") -> None:
         call(function, address, table, *rest)
         print("it is back", flush=True)
 
-    native.CompiledProgram.pack = guarded_pack
-    native.CompiledProgram.run = guarded_run
-    native.CompiledOuter.run = guarded_outer
-    native._call = guarded_call
+    kernels.CompiledProgram.pack = guarded_pack
+    kernels.CompiledProgram.run = guarded_run
+    kernels.CompiledOuter.run = guarded_outer
+    kernels._call = guarded_call
 
 
 NAMED = {**CATALOGUE, **VARIANTS, **EDGES}
@@ -132,7 +132,7 @@ def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
     rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
     y, *_ = native.forward(make_plan(cell), *rest, keep=False)
     assert torch.equal(y, results(cell, numbers)["y"])
-    if native.programs_of(cell.text).prepare is not None:
+    if kernels.programs_of(cell.text).prepare is not None:
         return  # not for stepping
     x, *others = numbers.x[:1], numbers.states, numbers.parameters
     y, *_ = native.forward(make_plan(cell), x, *others, None, False, keep=False)
@@ -194,7 +194,7 @@ def overrun() -> None:
 if __name__ == "__main__":
     faulthandler.enable()
     torch.set_num_threads(2)
-    native.SMALL = 0
+    kernels.SMALL = 0
     what, argument, *more = sys.argv[1:]
     at_end = more != ["start"]
     guard_the_engine(argument if what == "overrun" else "")

@@ -9,10 +9,10 @@ from hypothesis import given
 
 import elman
 from elman.backends.describe import BATCHES, STEPS, describe
+from elman.backends.kernels import Layer, layer_of
 from elman.backends.llvm.jit import compile_module
 from elman.backends.llvm.target import chosen_target, find_target
 from elman.backends.names import comments_of, names_ahead, names_of
-from elman.backends.native import Layer, layer_of
 from elman.backends.programs import programs_of
 from elman.graph.show import labels
 from graph.random_cells import quick, random_cells

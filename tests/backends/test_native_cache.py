@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from backends.precision import assert_same, draw, results
-from elman.backends import native
+from elman.backends import kernels
 from elman.backends.llvm import cache, jit
 from elman.backends.llvm.target import find_target
 from elman.cells import CATALOGUE
@@ -26,9 +26,9 @@ def folder(monkeypatch, tmp_path):
     """A folder of its own, and an engine that remembers no kernel."""
     monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path / "kernels"))
     monkeypatch.delenv("ELMAN_DUMP", raising=False)
-    native.layer_of.cache_clear()
+    kernels.layer_of.cache_clear()
     yield tmp_path / "kernels"
-    native.layer_of.cache_clear()
+    kernels.layer_of.cache_clear()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def compiled(monkeypatch):
 
 def compute():
     """As a new process would; the work is too little for several threads and their kernel."""
-    native.layer_of.cache_clear()
+    kernels.layer_of.cache_clear()
     return results(CELL, draw(CELL, 3, 5))
 
 
@@ -178,7 +178,7 @@ def test_a_key_tells_apart_whatever_the_code_depends_on():
     host = find_target("host")
     sizes = Sizes(3, 5)
     layers = [
-        native.layer_of(text, size, dtype, target)
+        kernels.layer_of(text, size, dtype, target)
         for text in (CELL.text, CATALOGUE["lstm"].text)
         for size in (sizes, Sizes(5, 3), Sizes(3, 6), Sizes(4, 5))
         for dtype in (torch.float32, torch.float64)

@@ -20,7 +20,7 @@ from backends.precision import (
     truth,
 )
 from cells.variants import VARIANTS
-from elman.backends import native, schedule
+from elman.backends import kernels, native, schedule
 from elman.backends.llvm import team
 from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
@@ -44,7 +44,7 @@ def hoist(monkeypatch):
 def threads(monkeypatch):
     """Sets a number of threads that is used even for little work."""
     before = torch.get_num_threads()
-    monkeypatch.setattr(native, "SMALL", 0)
+    monkeypatch.setattr(kernels, "SMALL", 0)
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
@@ -112,7 +112,7 @@ def test_a_row_is_the_same_bit_for_bit_in_any_batch(name, hoisted, hoist, thread
 @each_cell
 def test_any_number_of_threads_gives_the_same_bits(name, threads, monkeypatch):
     used = []
-    monkeypatch.setattr(native, "_call", spy(native._call, used))
+    monkeypatch.setattr(kernels, "_call", spy(kernels._call, used))
     cell = CELLS[name]
     for numbers in in_all_orders(draw(cell, 7, 19, batch=5)):
         threads(1)
@@ -183,13 +183,13 @@ def test_interruptions_change_no_bit(name, hoisted, hoist, monkeypatch, threads)
     cell = CELLS[name]
     whole, *_, ragged = in_all_orders(draw(cell, 7, 19))
     for numbers in (whole, ragged):
-        monkeypatch.setattr(native, "UNINTERRUPTED", 1e18)
+        monkeypatch.setattr(kernels, "UNINTERRUPTED", 1e18)
         expected = results(cell, numbers)
         for count in (1, 2):
             used = []
             with monkeypatch.context() as patch:
-                patch.setattr(native, "UNINTERRUPTED", 1.0)
-                patch.setattr(native, "_call", spy(native._call, used))
+                patch.setattr(kernels, "UNINTERRUPTED", 1.0)
+                patch.setattr(kernels, "_call", spy(kernels._call, used))
                 threads(count)
                 assert_same(results(cell, numbers), expected)
             for bounds, begin, end in used:

@@ -11,7 +11,7 @@ import torch
 import elman
 from backends.precision import assert_near, assert_same, draw, results, truth
 from cells.variants import VARIANTS
-from elman.backends import native
+from elman.backends import kernels
 from elman.backends.llvm import jit
 from elman.backends.llvm.target import find_target
 from elman.cells import CATALOGUE
@@ -60,9 +60,9 @@ def modules(name, target, scalar, monkeypatch):
         texts.append(write())
         return Unused()
 
-    monkeypatch.setattr(native, "load", keep)
-    programs = native.programs_of(CELLS[name].text)
-    layer = native.Layer(programs, Sizes(5, 11), scalar, target)
+    monkeypatch.setattr(kernels, "load", keep)
+    programs = kernels.programs_of(CELLS[name].text)
+    layer = kernels.Layer(programs, Sizes(5, 11), scalar, target)
     found = [layer.forward(keep=k, hoisted=h) for k in (False, True) for h in (False, True)]
     found += [layer.ahead, layer.prepare, layer.backward, layer.into_input, layer.outer]
     for program in found:
@@ -116,13 +116,13 @@ def test_a_call_of_a_library_would_be_seen():
 
 @each_cell
 def test_without_the_team_of_torch_all_is_the_same(name, monkeypatch):
-    monkeypatch.setattr(native, "SMALL", 0)
+    monkeypatch.setattr(kernels, "SMALL", 0)
     numbers = replace(draw(CELLS[name], 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         together = results(CELLS[name], numbers)
-        monkeypatch.setattr(native, "find_team", lambda: None)
+        monkeypatch.setattr(kernels, "find_team", lambda: None)
         assert_same(results(CELLS[name], numbers), together)
     finally:
         torch.set_num_threads(before)
@@ -130,10 +130,10 @@ def test_without_the_team_of_torch_all_is_the_same(name, monkeypatch):
 
 def test_shares_may_be_computed_in_turn(monkeypatch):
     """Where the team is lost after the work was shared out."""
-    monkeypatch.setattr(native, "_threads", lambda work, pieces: max(1, min(3, pieces)))
+    monkeypatch.setattr(kernels, "_threads", lambda work, pieces: max(1, min(3, pieces)))
     cell = CATALOGUE["gru"]
     numbers = replace(draw(cell, 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
-    monkeypatch.setattr(native, "find_team", lambda: None)
+    monkeypatch.setattr(kernels, "find_team", lambda: None)
     in_turn = results(cell, numbers)
     monkeypatch.undo()
     assert_same(in_turn, results(cell, numbers))

@@ -26,6 +26,7 @@ As code
 At work
     ``schedule.py``        which sequences run at which step, so that padding costs nothing
     ``memory.py``          large blocks used again, ``llvm/team.py`` torch's own threads
+    ``kernels.py``         a layer's programs compiled, and called with tables of addresses
     ``native.py``          tensors in and out; ``stepping.py`` the same for one step at a time
     ``report.py``          what ran, in sentences
 

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from elman.backends.kernels import Layer, layer_of
 from elman.backends.llvm.layout import Layout
 from elman.backends.llvm.outer import OuterLayout
 from elman.backends.llvm.target import WIDTH, Target, chosen_target
 from elman.backends.names import Names, names_ahead, names_of, outer_texts, sum_text
-from elman.backends.native import Layer, layer_of, pays_to_hoist
+from elman.backends.native import pays_to_hoist
 from elman.backends.phases import Phase
 from elman.backends.programs import Buffer, Program, Programs
 from elman.backends.schedule import STRETCH_BYTES, make_schedule
@@ -75,7 +76,8 @@ def _page(layer: Layer) -> str:
 def _graph(cell: Cell, program: Program, names: Names) -> str:
     """The values of a program, one a line: its number, its name, and what it is made from."""
     computed = {value for phase in program.phases for value in phase.values}
-    given = {node: place for node, place in program.loads.items() if node not in computed}
+    places = {**program.operands, **program.loads}
+    given = {node: place for node, place in places.items() if node not in computed}
     nodes = ancestors([node for phase in program.phases for node in phase.stored], stop=given)
     number = {node: f"v{k}" for k, node in enumerate(nodes)}
     lines = []

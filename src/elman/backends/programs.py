@@ -266,17 +266,17 @@ class Programs:
             return Place(self.kept_buffer, kept.index(node))
         return Place(self.state_place(self.next_states.index(node), keep=True))
 
-    @property
+    @cached_property
     def kept_buffer(self) -> Buffer:
         """Where forward writes for backward."""
         return Buffer("kept", "step", len(self.kept))
 
-    @property
+    @cached_property
     def gradients_buffer(self) -> Buffer:
         """Where the adjoint step leaves what parameters and input need."""
         return Buffer("gradients", "step", len(self.adjoint[1]), half=self.half)
 
-    @property
+    @cached_property
     def ahead_buffer(self) -> Buffer:
         """Where ``ahead`` writes for the step."""
         return Buffer("ahead", "step", len(self.hoisted))
@@ -295,7 +295,7 @@ class Programs:
         used.update(dict.fromkeys([n for n in self.next_states if n in before]))
         return tuple([node for node in used if node.size == "hidden"])
 
-    @property
+    @cached_property
     def can_hoist(self) -> bool:
         """Whether there is anything, and no operand, which a later program has not in half."""
         nodes = [node for node in ancestors(self.next_states) if node.operation == "block_product"]

@@ -21,9 +21,9 @@ def conditions(name: str, dtype: torch.dtype, device: torch.device) -> str:
     threads = torch.get_num_threads()
     several = f"up to {threads} of torch's threads" if threads > 1 else "one thread"
     if name == "native":
+        from elman.backends.kernels import SCALARS
         from elman.backends.llvm.target import WIDTH, chosen_target
         from elman.backends.llvm.team import find_team
-        from elman.backends.native import SCALARS
 
         target, scalar = chosen_target(), SCALARS[dtype]
         if find_team() is None:

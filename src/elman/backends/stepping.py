@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.backends.kernels import Layer, layer_of
 from elman.backends.llvm.step import FIRST_BUFFER
 from elman.backends.llvm.target import chosen_target
-from elman.backends.native import Layer, layer_of
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
 

@@ -123,22 +123,22 @@ class Layout:
     scalar: str
     target: Target
 
-    @property
+    @cached_property
     def lanes(self) -> int:
         """Numbers of a vector."""
         return self.target.lanes(self.scalar)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Units of a value of this program."""
         return self.sizes.width((self.program.width,))
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """Vectors that a value of this program takes."""
         return -(-self.width // self.lanes)
 
-    @property
+    @cached_property
     def tail(self) -> int:
         """Units in the last block."""
         return self.width - (self.blocks - 1) * self.lanes
@@ -172,12 +172,12 @@ class Layout:
             size = self.sizes.width((operand.size,))
             yield Segment(operand, size, tuple(terms), self.program.half)
 
-    @property
+    @cached_property
     def weights_size(self) -> int:
         """How many numbers the packed weights are; the vectors of the cell come after them."""
         return sum([group.block * self.blocks for phase in self.groups for group in phase])
 
-    @property
+    @cached_property
     def packed_size(self) -> int:
         """How many numbers the packed weights and vectors are."""
         return self.weights_size + len(self.vectors) * self.blocks * self.lanes

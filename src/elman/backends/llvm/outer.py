@@ -78,7 +78,7 @@ class OuterLayout:
         panels = -(-vectors // 4)
         return [vectors // panels + (k < vectors % panels) for k in range(panels)]
 
-    @property
+    @cached_property
     def scratch(self) -> int:
         """Numbers of scratch for one share: panels, then the pairs of gradients."""
         return self.panels + (self.steps * self.pairs_stride if self.programs.half else 0)
@@ -103,12 +103,12 @@ class OuterLayout:
             buffer.segments, width, self.layout.lanes, WIDTH[self.layout.scalar]
         )
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Units of a gradient that a tile takes."""
         return 6 if self.layout.target.registers >= 32 else 3
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         """Tiles of a gradient's units."""
         return -(-self.sizes.hidden // self.rows)

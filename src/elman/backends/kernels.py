@@ -1,0 +1,372 @@
+"""A cell's programs as compiled kernels, for one size, type of number and processor.
+
+``programs.py`` says what is computed and where values lie, ``llvm/`` compiles it; here tensors
+become tables of addresses, and the work is shared out among torch's threads.  Long runs go
+through Python now and then, so that Ctrl-C is heard.  ``native.py`` says what runs when.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.backends.llvm.ir import Module
+from elman.backends.llvm.jit import Kernel, dump_folder, load
+from elman.backends.llvm.layout import Layout
+from elman.backends.llvm.outer import OuterLayout, emit_outer
+from elman.backends.llvm.pack import emit_pack
+from elman.backends.llvm.sample import sample
+from elman.backends.llvm.step import emit_program
+from elman.backends.llvm.target import WIDTH, Target
+from elman.backends.llvm.team import find_team
+from elman.backends.memory import aligned, empty
+from elman.backends.names import comments_of
+from elman.backends.programs import Buffer, Program, Programs, programs_of
+from elman.backends.schedule import Schedule
+from elman.graph.sizes import Block, Sizes
+
+SCALARS = {torch.float32: "float", torch.float64: "double"}
+
+#: the type that equations are computed in, for each type of tensor
+INSIDE = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}
+
+#: products and sums after which a kernel comes back to Python, about 0.1 s
+UNINTERRUPTED = 4e9
+#: products and sums below which one thread is quicker than two
+SMALL = 1e6
+
+
+def _comments(programs: Programs) -> Mapping[Any, str]:
+    return comments_of(programs) if dump_folder() else {}
+
+
+def _explain(programs: Programs, layout: Layout, *, outer: bool = False) -> dict[str, str]:
+    from elman.backends.describe import explain  # it describes what is in this file
+
+    return explain(programs, layout, outer=outer)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledProgram:
+    """A program with its kernel."""
+
+    programs: Programs
+    layout: Layout
+    key: str
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The functions ``run`` and ``pack``."""
+
+        def write() -> str:
+            module = Module(_comments(self.programs))
+            emit_program(module, self.layout)
+            emit_pack(module, self.layout, self.programs.cell.parameters)
+            return module.text
+
+        return load(
+            self.key, self.layout.target, write, lambda: _explain(self.programs, self.layout)
+        )
+
+    @cached_property
+    def addresses(self) -> tuple[int, int]:
+        """Where ``run`` and ``pack`` are."""
+        return self.kernel.address("run"), self.kernel.address("pack")
+
+    @cached_property
+    def functions(self) -> tuple[Callable[..., None], Callable[..., None]]:
+        """``run`` and ``pack`` as functions of Python."""
+        return self.kernel.function("run"), self.kernel.function("pack")
+
+    @cached_property
+    def work(self) -> float:
+        """Products and sums for each row."""
+        weights = [g.block * self.layout.blocks for phase in self.layout.groups for g in phase]
+        return 2.0 * sum(weights) + 100 * self.layout.width
+
+    def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+        """The weights in the kernel's order; vectors come in the type that it computes in."""
+        packed = aligned(self.layout.packed_size, dtype)
+        table = array("q", [packed.data_ptr(), *[p.data_ptr() for p in parameters]])
+        self.functions[1](table.buffer_info()[0], 0, 1, 0, 1)
+        return packed
+
+    def packed(self, layer: Layer, given: Sequence[Tensor]) -> Tensor:
+        """The same from the cell's parameters as the caller has them, once for all inferences.
+
+        They are packed anew when one is another tensor, has another version, lies elsewhere or
+        has other numbers (``llvm/sample.py``).
+        """
+        if any([p.is_inference() or not p.is_contiguous() for p in given]):
+            return self.pack(layer.parameters(given), layer.dtype)
+        marks = (*[(p.data_ptr(), p._version) for p in given], sample(given))
+        known = self._known.get("last")
+        if known is not None and known[1] == marks:
+            same = [ref() is p for ref, p in zip(known[0], given, strict=True)]
+            if all(same):
+                return known[2]
+        found = self.pack(layer.parameters(given), layer.dtype)
+        self._known["last"] = ([weakref.ref(p) for p in given], marks, found)
+        return found
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[list[weakref.ref[Tensor]], tuple[object, ...], Tensor]]:
+        return {}
+
+    @cached_property
+    def _buffers(self) -> list[tuple[str, int]]:
+        """Each buffer's name, and how far its rows are apart if they may begin with a later one."""
+        gradients = self.programs.gradients_buffer
+        apart = self.layout.stride(gradients) * (2 if gradients.half else WIDTH[self.layout.scalar])
+        buffers = self.layout.program.buffers
+        return [(buffer.name, apart if buffer == gradients else 0) for buffer in buffers]
+
+    def run(
+        self,
+        schedule: Schedule,
+        packed: Tensor,
+        tensors: Mapping[str, Tensor],
+        first_step: int = 0,
+        last_step: int | None = None,
+        gradients_from: int = 0,
+    ) -> None:
+        """Run the steps from the first to before the last; ``tensors`` are the buffers by name.
+
+        ``gradients`` begins with the row ``gradients_from``.
+        """
+        if schedule.total == 0:
+            return
+        last_step = schedule.time if last_step is None else last_step
+        counts, offsets, order, times = schedule.addresses
+        table = array("q", [counts, offsets, schedule.batch, packed.data_ptr(), order, times])
+        for name, apart in self._buffers:
+            table.append(tensors[name].data_ptr() - gradients_from * apart)
+        each = self.work * schedule.total / schedule.time
+        threads = _threads(each * (last_step - first_step), schedule.batch)
+        stretch = max(1, int(UNINTERRUPTED * threads / each))
+        # one step of many rows may be long too, as where there is no time
+        parts = min(-(-schedule.batch // threads), math.ceil(each / UNINTERRUPTED / threads))
+        bounds = schedule.shares(threads * parts)
+        edges = [*range(first_step, last_step, stretch), last_step]
+        turns = list(itertools.pairwise(edges))
+        for begin, end in turns if self.layout.program.direction == 1 else turns[::-1]:
+            for k in range(0, threads * parts, threads):
+                shares = bounds[k : k + threads + 1]
+                _call(self.functions[0], self.addresses[0], table, shares, begin, end)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledOuter:
+    """The parameters' gradients with their kernel."""
+
+    outer: OuterLayout
+    key: str
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The function ``outer``."""
+
+        def write() -> str:
+            module = Module(_comments(self.outer.programs))
+            emit_outer(module, self.outer)
+            return module.text
+
+        layout = self.outer.layout
+        return load(
+            self.key,
+            layout.target,
+            write,
+            lambda: _explain(self.outer.programs, layout, outer=True),
+        )
+
+    @cached_property
+    def call(self) -> tuple[Callable[..., None], int]:
+        """``outer`` as a function of Python, and its address."""
+        return self.kernel.function("outer"), self.kernel.address("outer")
+
+    @cached_property
+    def covers(self) -> bool:
+        """Whether every number of every parameter's gradient is written."""
+        programs = self.outer.programs
+        written = {(o.matrix, o.block) for o in programs.outer}
+        wanted = {
+            ((p.family, p.gate), Block(p.columns[:k], p.columns[k]))
+            for p in programs.cell.parameters
+            for k in range(len(p.columns))
+        }
+        vectors = {(p.family, p.gate) for p in programs.cell.parameters if p.kind == "vector"}
+        return wanted <= written and vectors <= {key for key, _ in programs.sums}
+
+    def run(
+        self,
+        schedule: Schedule,
+        tensors: Mapping[str, Tensor],
+        gradients: Sequence[Tensor],
+        start: int,
+        stop: int,
+        *,
+        again: bool,
+    ) -> None:
+        """Add the part of rows ``start`` to before ``stop`` to the parameters' gradients.
+
+        ``tensors["gradients"]`` begins with row ``start``.  The first part, which is not
+        ``again``, is written over whatever was there.
+        """
+        programs = self.outer.programs
+        index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
+        width = self.outer.layout.width
+        work = 2.0 * (stop - start) * width * sum([o.width for o in self.outer.operands])
+        threads = _threads(work, self.outer.tiles)
+        scratch = aligned(self.outer.scratch * threads, INSIDE[tensors["gradients"].dtype])
+        table = [tensors["gradients"].data_ptr(), start, stop, again, scratch.data_ptr()]
+        for operand in self.outer.operands:
+            place, first = operand.place, 0
+            if place.shift:
+                assert place.first is not None
+                outside = place.buffer.outside
+                rows = schedule.previous_places if outside else schedule.previous
+                first = tensors[place.first.name].data_ptr()
+            else:
+                rows = schedule.places
+            table += [tensors[place.buffer.name].data_ptr(), first, rows.ctypes.data]
+        table += [gradients[index[product.matrix]].data_ptr() for product in programs.outer]
+        table += [gradients[index[key]].data_ptr() for key, _ in programs.sums]
+        _call(*self.call, array("q", table), range(threads + 1), threads, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A cell's kernels for one size, type of number and processor, compiled when first used."""
+
+    programs: Programs
+    sizes: Sizes
+    scalar: str
+    target: Target
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that equations are computed in."""
+        return torch.float64 if self.scalar == "double" else torch.float32
+
+    @property
+    def outside(self) -> torch.dtype:
+        """The type of the caller's tensors that kernels read and write, and of matrices."""
+        return torch.bfloat16 if self.programs.half else self.dtype
+
+    def parameters(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """The cell's parameters as ``pack`` takes them."""
+        kinds = [p.kind for p in self.programs.cell.parameters]
+        types = [self.outside if kind == "matrix" else self.dtype for kind in kinds]
+        return [
+            p if p.dtype is dtype and p.is_contiguous() else p.to(dtype).contiguous()
+            for p, dtype in zip(given, types, strict=True)
+        ]
+
+    def memory(self, layout: Layout, buffer: Buffer, rows: int) -> Tensor:
+        """Rows of a buffer that nobody has written yet."""
+        dtype = torch.bfloat16 if buffer.half else self.dtype
+        return empty((rows, layout.stride(buffer)), dtype)
+
+    def _compiled(self, program: Program) -> CompiledProgram:
+        layout = Layout(program, self.sizes, self.scalar, self.target)
+        return CompiledProgram(self.programs, layout, self._key(program.name))
+
+    def _key(self, name: str) -> str:
+        numbers = "bfloat16" if self.programs.half else self.scalar
+        sizes = f"{self.sizes.input}x{self.sizes.hidden} {numbers}"
+        title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
+        return f"{title}\n{self.programs.cell.text}"
+
+    def forward(self, *, keep: bool, hoisted: bool) -> CompiledProgram:
+        """The step."""
+        if (keep, hoisted) not in self._steps:
+            program = self.programs.forward(keep=keep, hoisted=hoisted)
+            self._steps[keep, hoisted] = self._compiled(program)
+        return self._steps[keep, hoisted]
+
+    @cached_property
+    def _steps(self) -> dict[tuple[bool, bool], CompiledProgram]:
+        return {}
+
+    @cached_property
+    def bytes(self) -> int:
+        """What the packed weights of a step take."""
+        program = self.programs.forward(keep=False, hoisted=False)
+        layout = Layout(program, self.sizes, self.scalar, self.target)
+        return layout.packed_size * WIDTH[self.scalar]
+
+    @cached_property
+    def ahead(self) -> CompiledProgram:
+        """What needs only the input."""
+        return self._compiled(self.programs.ahead)
+
+    @cached_property
+    def prepare(self) -> CompiledProgram | None:
+        """Operands that are made from the input."""
+        program = self.programs.prepare
+        return None if program is None else self._compiled(program)
+
+    @cached_property
+    def backward(self) -> CompiledProgram:
+        """The adjoint step."""
+        return self._compiled(self.programs.backward)
+
+    @cached_property
+    def into_input(self) -> CompiledProgram | None:
+        """dL/dx."""
+        program = self.programs.into_input
+        return None if program is None else self._compiled(program)
+
+    @cached_property
+    def outer(self) -> CompiledOuter:
+        """The parameters' gradients."""
+        return CompiledOuter(OuterLayout(self.programs, self.backward.layout), self._key("outer"))
+
+    def scratch(self, layout: Layout, batch: int) -> dict[str, Tensor]:
+        """Buffers that nobody else needs: what a program leaves between phases and steps."""
+        found = {}
+        for buffer in layout.program.buffers:
+            if buffer.rows == "pair":
+                found[buffer.name] = self.memory(layout, buffer, 2 * batch)
+            elif buffer.name in ("between", "operands"):
+                found[buffer.name] = self.memory(layout, buffer, batch)
+        return found
+
+
+@lru_cache(maxsize=512)
+def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> Layer:
+    """The kernels of a cell (by its text) for these sizes and tensors of this type."""
+    half = dtype is torch.bfloat16 and target.multiplies_bfloat16
+    return Layer(programs_of(text, half=half), sizes, SCALARS[INSIDE[dtype]], target)
+
+
+def _threads(work: float, pieces: int) -> int:
+    """How many threads are worth their while."""
+    if work < SMALL or find_team() is None:
+        return 1
+    return max(1, min(torch.get_num_threads(), pieces))
+
+
+def _call(
+    function: Callable[..., None],
+    address: int,
+    table: array[int],
+    bounds: Sequence[int],
+    begin: int,
+    end: int,
+) -> None:
+    team = find_team() if len(bounds) > 2 else None
+    if team is None:
+        for low, high in itertools.pairwise(bounds):
+            function(table.buffer_info()[0], low, high, begin, end)
+    else:
+        team.run(address, table.buffer_info()[0], bounds, begin, end)
