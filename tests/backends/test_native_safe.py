@@ -137,12 +137,13 @@ def test_subnormal_numbers_are_zero_inside_and_numbers_outside(monkeypatch):
 
 # signals, processes and threads
 
+# three rows, so that there is nothing to do ahead of the steps
 FORWARD = """
-layer = elman.Recurrent(elman.cells.lstm, 4, 768)
+layer = elman.Recurrent(elman.cells.lstm, 4, 512)
 with torch.no_grad():
-    layer(torch.zeros(2, 1, 4))
+    layer(torch.zeros(2, 3, 4))
     interrupt_soon()
-    layer(torch.zeros(50_000, 1, 4))
+    layer(torch.zeros(50_000, 3, 4))
 """
 # nothing but zeros, which take no memory until they are read
 BACKWARD = """

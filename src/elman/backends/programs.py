@@ -392,6 +392,8 @@ class Programs:
             carry = Place(pair, 0, 1, Buffer(f"d last {name}", "batch"))
             loads[self.plan.gradient.seeds[k]] = carry
             stores.append((dstates[k], Place(pair)))
+            if dstates[k].operands:  # a later phase may read what an earlier one has stored
+                loads.setdefault(dstates[k], Place(pair))
             lasts.append((Place(pair), Buffer(f"d first {name}", "batch", outside=True)))
         loads[OUTER] = Place(self.outside("dy"))
         scratch = _between([node for node in between if node not in loads])
