@@ -29,7 +29,7 @@ from elman.backends.llvm.team import find_team
 from elman.backends.memory import aligned, empty
 from elman.backends.names import comments_of
 from elman.backends.plan import Plan
-from elman.backends.programs import INPUT, Buffer, Program, Programs, programs_of
+from elman.backends.programs import INPUT, SCRATCH, Buffer, Program, Programs, programs_of
 from elman.backends.schedule import Schedule, all_at_once, make_schedule
 from elman.graph.sizes import Block, Sizes
 
@@ -262,7 +262,8 @@ class Layer:
         return CompiledProgram(self.programs, layout, self._key(program.name))
 
     def _key(self, name: str) -> str:
-        sizes = f"{self.sizes.input}x{self.sizes.hidden} {self.outside}"
+        number = "bfloat16" if self.programs.half else self.scalar
+        sizes = f"{self.sizes.input}x{self.sizes.hidden} {number}"
         title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
         return f"{title}\n{self.programs.cell.text}"
 
@@ -317,7 +318,7 @@ class Layer:
         for buffer in layout.program.buffers:
             if buffer.rows == "pair":
                 found[buffer.name] = self.memory(layout, buffer, 2 * batch)
-            elif buffer.name in ("between", "operands"):
+            elif buffer.name in SCRATCH:
                 found[buffer.name] = self.memory(layout, buffer, batch)
         return found
 
@@ -451,7 +452,7 @@ def backward(
     into_input = layer.into_input if need_input else None
     packed_input = None if into_input is None else into_input.pack(parameters, layer.dtype)
     buffer, layout = programs.gradients_buffer, compiled.layout
-    stretches = schedule.stretches(layout.stride(buffer), layer.outside.itemsize)
+    stretches = schedule.stretches(layout.stride(buffer), layout.number_bytes(buffer))
     longest = max([stop - start for _, _, start, stop in stretches], default=0)
     room = layer.memory(layout, buffer, longest)
     for begin, end, start, stop in reversed(stretches):

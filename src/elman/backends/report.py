@@ -23,9 +23,11 @@ def conditions(name: str, dtype: torch.dtype, device: torch.device) -> str:
     if name == "native":
         from elman.backends.llvm.target import WIDTH, chosen_target
         from elman.backends.llvm.team import find_team
-        from elman.backends.native import SCALARS
+        from elman.backends.native import INSIDE, SCALARS
 
-        target, scalar = chosen_target(), SCALARS[dtype]
+        target, scalar = chosen_target(), SCALARS[INSIDE[dtype]]
+        if dtype is torch.bfloat16:
+            number += f" ({'sums and states' if target.multiplies_bfloat16 else 'all'} in float32)"
         if find_team() is None:
             several = "one thread, since torch's team of OpenMP threads was not found"
         return (
