@@ -248,9 +248,16 @@ class Layer:
 
     def parameters(self, given: Sequence[Tensor]) -> list[Tensor]:
         """The cell's parameters as ``pack`` takes them."""
+        types = self._parameter_types
+        return [
+            (p if p.dtype is dtype else p.to(dtype)).contiguous()
+            for p, dtype in zip(given, types, strict=True)
+        ]
+
+    @cached_property
+    def _parameter_types(self) -> list[torch.dtype]:
         kinds = [p.kind for p in self.programs.cell.parameters]
-        types = [self.outside if kind == "matrix" else self.dtype for kind in kinds]
-        return [p.to(dtype).contiguous() for p, dtype in zip(given, types, strict=True)]
+        return [self.outside if kind == "matrix" else self.dtype for kind in kinds]
 
     def memory(self, layout: Layout, buffer: Buffer, rows: int) -> Tensor:
         """Rows of a buffer that nobody has written yet."""
@@ -485,13 +492,11 @@ def _first(layer: Layer, schedule: Schedule, states: Sequence[Tensor]) -> dict[s
 
 def _in_half(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What products read of the states that a program starts from."""
-    wanted = [b.name for b in program.buffers if b.half and b.rows == "batch"]
-    wanted = [name for name in wanted if name.removesuffix(" half") in tensors]
-    return {
-        name: tensors[name.removesuffix(" half")].to(torch.bfloat16)
-        for name in wanted
-        if name not in tensors
-    }
+    if not program.half:
+        return {}
+    names = [b.name for b in program.buffers if b.rows == "batch" and b.name not in tensors]
+    wanted = [(name, tensors[name.removesuffix(" half")]) for name in names]
+    return {name: full.to(torch.bfloat16) for name, full in wanted}
 
 
 def _layer(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> Layer:
