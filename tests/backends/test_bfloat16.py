@@ -103,11 +103,27 @@ def test_a_step_is_a_sequence_of_one():
     expected, last = layer(x[:1])
     with torch.no_grad():
         y, state = layer.step(x[0])
-        assert torch.equal(y, expected[0])
-        assert all(torch.equal(ours, theirs) for ours, theirs in zip(state, last, strict=True))
+        assert_like([y, *state], [expected[0], *last], 0.015)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        y, _ = layers("lstm", 5, 19)[0].step(x[0].float())
-    assert torch.equal(y, expected[0])
+        again, _ = layers("lstm", 5, 19)[0].step(x[0].float())
+    assert torch.equal(again, y)
+
+
+def test_steps_go_on_from_each_other_or_from_any_state():
+    full, layer = layers("gru", 5, 19, num_layers=2)
+    x = torch.randn(100, 2, 5).bfloat16()
+    expected, last = full(x.float())
+    state, found = None, []
+    with torch.no_grad():
+        for row in x:
+            before = state
+            y, state = layer.step(row, state)
+            assert {y.dtype, *[s.dtype for s in state]} == {torch.bfloat16}
+            found.append(y)
+        assert_like([torch.stack(found), *state], [expected, *last], 0.015)
+        assert torch.equal(layer.step(x[-1], before)[0], found[-1])
+        state[0].zero_()  # such as a user does where a stream ends
+        assert torch.equal(layer.step(x[0], state)[0], found[0])
 
 
 def test_nothing_comes_from_beside_a_row():

@@ -19,15 +19,13 @@ from elman.backends.llvm.target import WIDTH, Target, chosen_target
 from elman.backends.names import Names, names_ahead, names_of, outer_texts, sum_text
 from elman.backends.native import pays_to_hoist
 from elman.backends.phases import Phase
-from elman.backends.programs import Buffer, Program, Programs
+from elman.backends.programs import SCRATCH, Buffer, Program, Programs
 from elman.backends.schedule import STRETCH_BYTES, make_schedule
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression
 from elman.graph.sizes import Sizes
 from elman.passes import lower
-
-FLOATS = {"float": "float32", "double": "float64"}
 
 #: batches and steps for which the page says whether products with the input are taken ahead
 BATCHES, STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 100
@@ -43,7 +41,8 @@ def describe(
 ) -> str:
     """What the native engine does for a layer of these sizes, as a page of plain text.
 
-    ``dtype`` is float32 or float64, ``target`` the processor, which is else the one at hand.
+    ``dtype`` is float32, float64 or bfloat16, ``target`` the processor, which is else the one at
+    hand.
 
     >>> from elman.cells import lstm
     >>> print(describe(lstm, 128, 256).splitlines()[0])
@@ -102,7 +101,7 @@ class _Page:
         target, sizes, cell = self.layer.target, self.layer.sizes, self.cell
         yield (
             f"{cell.name}, input {sizes.input}, hidden {sizes.hidden}, "
-            f"{FLOATS[self.layer.scalar]}: the plan of the native engine"
+            f"{str(self.layer.outside).removeprefix('torch.')}: the plan of the native engine"
         )
         yield (
             f"for {target.cpu}: {target.registers} vector registers, each for {self.lanes} "
@@ -193,9 +192,9 @@ class _Page:
 
     def _memory(self) -> Iterator[str]:
         programs, width = self.programs, WIDTH[self.layer.scalar]
-        stride = self._layout(programs.backward).stride
+        row_bytes = self._layout(programs.backward).row_bytes
         yield from _head("MEMORY: bytes for each row of the batch and each step")
-        kept = stride(programs.kept_buffer) * width if programs.kept else 0
+        kept = row_bytes(programs.kept_buffer) if programs.kept else 0
         histories = self.layer.sizes.hidden * width * len(programs.histories)
         yield _amount("kept for backward", kept + histories, "beside x and y")
         if kept:
@@ -206,11 +205,11 @@ class _Page:
             yield _amount("  histories", histories, ", ".join(states))
         yield _amount(
             "temporary `gradients`",
-            stride(programs.gradients_buffer) * width,
+            row_bytes(programs.gradients_buffer),
             f"of about {STRETCH_BYTES >> 20} MB at a time, then written over",
         )
         if programs.hoisted:
-            ahead = stride(programs.ahead_buffer) * width
+            ahead = row_bytes(programs.ahead_buffer)
             yield _amount("temporary `ahead`", ahead, "where it is computed ahead of the loop")
         each = {
             "inference": programs.forward(keep=False, hoisted=False),
@@ -220,11 +219,11 @@ class _Page:
         found = []
         for title, program in each.items():
             row = [
-                stride(buffer) * (2 if buffer.rows == "pair" else 1)
+                row_bytes(buffer) * (2 if buffer.rows == "pair" else 1)
                 for buffer in program.buffers
-                if buffer.rows == "pair" or buffer.name == "between"
+                if buffer.rows == "pair" or buffer.name in SCRATCH
             ]
-            found.append(f"{title} {sum(row) * width:,}")
+            found.append(f"{title} {sum(row):,}")
         yield f"  and for each row, whatever the number of steps: {', '.join(found)}"
 
     # what they are made of

@@ -30,7 +30,7 @@ from elman.backends.llvm.target import WIDTH, Target
 from elman.backends.llvm.team import find_team
 from elman.backends.memory import aligned, empty
 from elman.backends.names import comments_of
-from elman.backends.programs import Buffer, Program, Programs, programs_of
+from elman.backends.programs import SCRATCH, Buffer, Program, Programs, programs_of
 from elman.backends.schedule import Schedule
 from elman.graph.sizes import Block, Sizes
 
@@ -126,7 +126,7 @@ class CompiledProgram:
     def _buffers(self) -> list[tuple[str, int]]:
         """Each buffer's name, and how far its rows are apart if they may begin with a later one."""
         gradients = self.programs.gradients_buffer
-        apart = self.layout.stride(gradients) * (2 if gradients.half else WIDTH[self.layout.scalar])
+        apart = self.layout.stride(gradients) * self.layout.number_bytes(gradients)
         buffers = self.layout.program.buffers
         return [(buffer.name, apart if buffer == gradients else 0) for buffer in buffers]
 
@@ -264,12 +264,15 @@ class Layer:
 
     def parameters(self, given: Sequence[Tensor]) -> list[Tensor]:
         """The cell's parameters as ``pack`` takes them."""
-        kinds = [p.kind for p in self.programs.cell.parameters]
-        types = [self.outside if kind == "matrix" else self.dtype for kind in kinds]
         return [
             p if p.dtype is dtype and p.is_contiguous() else p.to(dtype).contiguous()
-            for p, dtype in zip(given, types, strict=True)
+            for p, dtype in zip(given, self._parameter_types, strict=True)
         ]
+
+    @cached_property
+    def _parameter_types(self) -> list[torch.dtype]:
+        kinds = [p.kind for p in self.programs.cell.parameters]
+        return [self.outside if kind == "matrix" else self.dtype for kind in kinds]
 
     def memory(self, layout: Layout, buffer: Buffer, rows: int) -> Tensor:
         """Rows of a buffer that nobody has written yet."""
@@ -281,8 +284,8 @@ class Layer:
         return CompiledProgram(self.programs, layout, self._key(program.name))
 
     def _key(self, name: str) -> str:
-        numbers = "bfloat16" if self.programs.half else self.scalar
-        sizes = f"{self.sizes.input}x{self.sizes.hidden} {numbers}"
+        number = "bfloat16" if self.programs.half else self.scalar
+        sizes = f"{self.sizes.input}x{self.sizes.hidden} {number}"
         title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
         return f"{title}\n{self.programs.cell.text}"
 
@@ -337,7 +340,7 @@ class Layer:
         for buffer in layout.program.buffers:
             if buffer.rows == "pair":
                 found[buffer.name] = self.memory(layout, buffer, 2 * batch)
-            elif buffer.name in ("between", "operands"):
+            elif buffer.name in SCRATCH:
                 found[buffer.name] = self.memory(layout, buffer, batch)
         return found
 

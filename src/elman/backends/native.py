@@ -94,7 +94,7 @@ def forward(
         _run_all(layer.ahead, layer, schedule, weights, tensors)
     compiled = layer.forward(keep=keep, hoisted=hoisted)
     tensors |= layer.scratch(compiled.layout, batch)
-    tensors |= _in_half(layer, compiled.layout.program, tensors)
+    tensors |= _in_half(compiled.layout.program, tensors)
     compiled.run(schedule, weights(compiled), tensors)
     if not schedule.is_whole:
         y.index_fill_(0, schedule.idle, 0)
@@ -149,12 +149,12 @@ def backward(
     _prepare(layer, schedule, weights, tensors)
     compiled = layer.backward
     tensors |= layer.scratch(compiled.layout, batch)
-    tensors |= _in_half(layer, compiled.layout.program, tensors)
+    tensors |= _in_half(compiled.layout.program, tensors)
     packed = weights(compiled)
     into_input = layer.into_input if need_input else None
     packed_input = None if into_input is None else weights(into_input)
     buffer, layout = programs.gradients_buffer, compiled.layout
-    stretches = schedule.stretches(layout.stride(buffer), layer.outside.itemsize)
+    stretches = schedule.stretches(layout.stride(buffer), layout.number_bytes(buffer))
     longest = max([stop - start for _, _, start, stop in stretches], default=0)
     room = layer.memory(layout, buffer, longest)
     for begin, end, start, stop in reversed(stretches):
@@ -190,17 +190,13 @@ def _first(layer: Layer, schedule: Schedule, states: Sequence[Tensor]) -> dict[s
     return found
 
 
-def _in_half(layer: Layer, program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _in_half(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What products read of the states that a program starts from."""
-    if not layer.programs.half:
+    if not program.half:
         return {}
-    wanted = [b.name for b in program.buffers if b.half and b.rows == "batch"]
-    wanted = [name for name in wanted if name.removesuffix(" half") in tensors]
-    return {
-        name: tensors[name.removesuffix(" half")].to(torch.bfloat16)
-        for name in wanted
-        if name not in tensors
-    }
+    names = [b.name for b in program.buffers if b.rows == "batch" and b.name not in tensors]
+    wanted = [(name, tensors[name.removesuffix(" half")]) for name in names]
+    return {name: full.to(torch.bfloat16) for name, full in wanted}
 
 
 def _layer(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> Layer:

@@ -39,6 +39,10 @@ INPUT = intern("input", (), None)
 OUTER = intern("adjoint", (), ("y of this step", "hidden"))
 
 
+#: buffers for what one phase stores for a later one, and for operands that a phase computes
+SCRATCH = ("between", "operands")
+
+
 @dataclass(frozen=True)
 class Buffer:
     """Memory with rows of one width.

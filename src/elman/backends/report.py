@@ -21,11 +21,13 @@ def conditions(name: str, dtype: torch.dtype, device: torch.device) -> str:
     threads = torch.get_num_threads()
     several = f"up to {threads} of torch's threads" if threads > 1 else "one thread"
     if name == "native":
-        from elman.backends.kernels import SCALARS
+        from elman.backends.kernels import INSIDE, SCALARS
         from elman.backends.llvm.target import WIDTH, chosen_target
         from elman.backends.llvm.team import find_team
 
-        target, scalar = chosen_target(), SCALARS[dtype]
+        target, scalar = chosen_target(), SCALARS[INSIDE[dtype]]
+        if dtype is torch.bfloat16:
+            number += f" ({'sums and states' if target.multiplies_bfloat16 else 'all'} in float32)"
         if find_team() is None:
             several = "one thread, since torch's team of OpenMP threads was not found"
         return (

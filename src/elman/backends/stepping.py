@@ -4,6 +4,8 @@ For streaming: one call a step, no gradients, the state handed from call to call
 packed once, and again when a parameter changes.  Results are cut, a block of steps at a time,
 from a few pieces of memory, and the tables of addresses for a block are written beforehand, so
 that a step that goes on from the last one only fills in where its input lies.
+
+Steps in bfloat16 are computed in float32, and the states between them are rounded.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elman.backends.kernels import Layer, layer_of
+from elman.backends.kernels import INSIDE, Layer, layer_of
 from elman.backends.llvm.step import FIRST_BUFFER
 from elman.backends.llvm.target import chosen_target
 from elman.graph import Cell
@@ -49,6 +51,7 @@ class Stepper:
         hidden: int,
     ) -> None:
         self.shape, self.dtype = shape, dtype
+        self._inside = inside = INSIDE[dtype]
         #: the state that the next step goes on from without a check
         self.last: State | None = None
         self._parameters = [list(own) for own in parameters]
@@ -56,13 +59,13 @@ class Stepper:
         self._versions: tuple[int, ...] | None = None
         self._addresses: tuple[int, ...] | None = None
         self._layers = [
-            _StepLayer(layer_of(cell.text, Sizes(size, hidden), dtype, chosen_target()), shape[0])
+            _StepLayer(layer_of(cell.text, Sizes(size, hidden), inside, chosen_target()), shape[0])
             for size in input_sizes
         ]
         self._state_shape = (len(self._layers), shape[0], hidden)
-        each = shape[0] * hidden * dtype.itemsize
-        self._between = [torch.empty(shape[0], hidden, dtype=dtype) for _ in self._layers]
-        self._zeros = tuple([torch.zeros(self._state_shape, dtype=dtype) for _ in cell.states])
+        each = shape[0] * hidden * inside.itemsize
+        self._between = [torch.empty(shape[0], hidden, dtype=inside) for _ in self._layers]
+        self._zeros = tuple([torch.zeros(self._state_shape, dtype=inside) for _ in cell.states])
         self._block = max(1, min(BLOCK, BLOCK_BYTES // (each * len(self._layers))))
         self._next = self._block
         self._lock = Lock()
@@ -70,28 +73,37 @@ class Stepper:
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The output and the next state of contiguous tensors that fit; ``None`` is zeros."""
         with self._lock:
-            # changed in place, or given other data, which leaves the version as it was
-            if (
-                tuple(map(_version, self._flat)) != self._versions
-                or tuple(map(_address, self._flat)) != self._addresses
-            ):
-                self._pack()
-            k = self._next
-            if k == self._block:
-                self._begin_block()
-                k = 0
-            if k == 0 or state is not self.last:
-                self._go_on_from(k, state)
-            self._inputs[k * self._width + self._slot] = x.data_ptr()
-            for call, address in self._calls[k]:
-                call(address)
-            self._next = k + 1
-            self.last = self._states[k]
-            return self._outputs[k], self.last
+            if self.dtype is self._inside:
+                y, self.last = self._step(x, state)
+                return y, self.last
+            if state is not None:
+                state = tuple([s.to(self._inside) for s in state])
+            y, state = self._step(x.to(self._inside), state)
+            self.last = tuple([s.to(self.dtype) for s in state])
+            return y.to(self.dtype), self.last
+
+    def _step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        # changed in place, or given other data, which leaves the version as it was
+        if (
+            tuple(map(_version, self._flat)) != self._versions
+            or tuple(map(_address, self._flat)) != self._addresses
+        ):
+            self._pack()
+        k = self._next
+        if k == self._block:
+            self._begin_block()
+            k = 0
+        if k == 0 or state is not self.last:
+            self._go_on_from(k, state)
+        self._inputs[k * self._width + self._slot] = x.data_ptr()
+        for call, address in self._calls[k]:
+            call(address)
+        self._next = k + 1
+        return self._outputs[k], self._states[k]
 
     def _pack(self) -> None:
         for layer, own in zip(self._layers, self._parameters, strict=True):
-            layer.pack([p.detach().contiguous() for p in own], self.dtype)
+            layer.pack([p.detach().to(self._inside).contiguous() for p in own], self._inside)
         self._versions = tuple(map(_version, self._flat))
         self._addresses = tuple(map(_address, self._flat))
         self._next = self._block  # the tables hold the old weights' addresses
@@ -101,8 +113,8 @@ class Stepper:
         steps, (depth, batch, hidden) = self._block, self._state_shape
         # results are ordinary tensors, even where the caller is in inference mode
         with torch.inference_mode(False):
-            outputs = torch.empty(steps, batch, hidden, dtype=self.dtype)
-            states = [torch.empty(steps, *self._state_shape, dtype=self.dtype) for _ in self._zeros]
+            outputs = torch.empty(steps, batch, hidden, dtype=self._inside)
+            states = [z.new_empty(steps, *self._state_shape) for z in self._zeros]
             self._outputs = outputs.unbind(0)
             self._states = list(zip(*[s.unbind(0) for s in states], strict=True))
         each = batch * hidden * outputs.itemsize

@@ -212,7 +212,6 @@ class Recurrent(nn.Module):
         if (
             x.dim() != 2
             or 0 in x.shape
-            or x.dtype is torch.bfloat16
             or choose(self.stack.backend, x.dtype, x.device)[0] != "native"
         ):
             return None

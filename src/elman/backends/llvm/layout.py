@@ -208,10 +208,16 @@ class Layout:
         """Numbers from a row of a buffer to the next."""
         if not buffer.segments:
             return self.sizes.width((buffer.size,))
-        width = 2 if buffer.half else WIDTH[self.scalar]
-        return segmented_stride(
-            buffer.segments, self.sizes.width((buffer.size,)), self.lanes, width
-        )
+        width = self.sizes.width((buffer.size,))
+        return segmented_stride(buffer.segments, width, self.lanes, self.number_bytes(buffer))
+
+    def number_bytes(self, buffer: Buffer) -> int:
+        """Bytes of a number in a buffer."""
+        return 2 if buffer.half else WIDTH[self.scalar]
+
+    def row_bytes(self, buffer: Buffer) -> int:
+        """Bytes from a row of a buffer to the next."""
+        return self.stride(buffer) * self.number_bytes(buffer)
 
     def columns(self, block: Block) -> range:
         """The columns of a matrix that a block stands for."""
