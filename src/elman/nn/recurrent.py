@@ -194,8 +194,9 @@ class Recurrent(nn.Module):
                 f"{self.stack.title}: a bidirectional layer cannot run step by step, since its "
                 "output depends on later steps."
             )
-        x = autocast(x)
         if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+            if torch.is_autocast_enabled("cpu"):
+                x = autocast(x)
             stepper = self._stepper
             if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
                 stepper = self._make_stepper(x)
