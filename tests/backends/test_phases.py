@@ -124,18 +124,16 @@ def test_all_that_a_phase_reads_is_in_memory_by_then(name):
         done = set()
         for phase in program.phases:
             here = set(phase.values)
-            reads = {o for total in phase.accumulators for o in total.rest}
-            operands = {t.operand for total in phase.accumulators for t in total.terms}
-            reads |= operands
-            sums = {total.value for total in phase.accumulators}
-            reads |= {o for v in phase.values if v not in sums for o in v.operands}
-            for node in reads - here:
-                if node.operation in {"constant", "matrix"}:
-                    continue
-                if node.operation == "vector" and node not in operands:
-                    continue
-                assert node in program.loads, f"{program.name} has no place for {node.operation}"
-                place = program.loads[node]
+            totals = phase.accumulators
+            sums = {total.value for total in totals}
+            reads = {o for total in totals for o in total.rest} - here
+            reads |= {o for v in phase.values if v not in sums for o in v.operands} - here
+            leaves = {"vector", "constant", "matrix"}  # which are not in rows
+            equations = {n: program.loads.get(n) for n in reads if n.operation not in leaves}
+            fed = {term.operand for total in totals for term in total.terms}
+            products = {node: program.operands.get(node) for node in fed}
+            for node, place in [*equations.items(), *products.items()]:
+                assert place is not None, f"{program.name} has no place for {node.operation}"
                 if place.buffer.name == "between" or (place.buffer in written and not place.shift):
                     assert node in done, f"{program.name} reads {node.operation} before it is there"
             done |= set(phase.stored)
