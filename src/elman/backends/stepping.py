@@ -114,7 +114,8 @@ class Stepper:
         # results are ordinary tensors, even where the caller is in inference mode
         with torch.inference_mode(False):
             outputs = torch.empty(steps, batch, hidden, dtype=self._inside)
-            states = [z.new_empty(steps, *self._state_shape) for z in self._zeros]
+            shape = (steps, *self._state_shape)
+            states = [torch.empty(shape, dtype=self._inside) for _ in self._zeros]
             self._outputs = outputs.unbind(0)
             self._states = list(zip(*[s.unbind(0) for s in states], strict=True))
         each = batch * hidden * outputs.itemsize
