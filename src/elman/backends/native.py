@@ -236,6 +236,6 @@ def pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
     With few rows a step reads all weights for little work; all steps at once read them once for
     many rows.  That pays the longer, the slower the memory is that the weights lie in.
     """
-    if not layer.programs.can_hoist or schedule.total < 4 * schedule.batch:
+    if not layer.programs.hoisted or schedule.total < 4 * schedule.batch:
         return False
     return schedule.batch <= (4 if layer.bytes > 1 << 20 else 2 if layer.bytes > 1 << 19 else 1)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from elman.graph.node import Node, ancestors
+from elman.graph.node import Node, ancestors, intern
 from elman.graph.sizes import Block
 from elman.graph.verify import CONDITIONS
 
@@ -35,13 +35,30 @@ class Term:
 class Accumulator:
     """``value`` = start + Σ terms + Σ rest: the terms in one go, the rest afterwards.
 
-    ``start`` is a vector of the cell, or a value in memory that was computed ahead of the loop.
+    ``start`` is a vector of the cell, or a beginning that was computed ahead of the loop.
     """
 
     value: Node
     start: Node | None
     terms: tuple[Term, ...]
     rest: tuple[Node, ...]
+
+    @property
+    def beginning(self) -> Node | None:
+        """The start and the products with the input, which come first; ``None`` without such."""
+        ahead = [t for t in self.terms if t.operand.size == "input"]
+        if not ahead or any([t.transposed for t in ahead]):
+            return None
+        total = self.start
+        for term in ahead:
+            product = intern("block_product", (term.matrix, term.operand), term.block)
+            total = product if total is None else intern("add", (total, product), None)
+        return total
+
+    def begun(self) -> Accumulator:
+        """The same sum, where its beginning is in memory."""
+        left = tuple([t for t in self.terms if t.operand.size != "input"])
+        return self if self.beginning is None else replace(self, start=self.beginning, terms=left)
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,10 @@ class Phase:
     values: tuple[Node, ...]
     stored: tuple[Node, ...]
 
+    def begun(self) -> Phase:
+        """The same phase, where the beginnings of its sums are in memory."""
+        return replace(self, accumulators=tuple([total.begun() for total in self.accumulators]))
+
     @property
     def reduces(self) -> bool:
         """Whether a value depends on all units of its row, as a mean does."""
@@ -59,12 +80,11 @@ class Phase:
 
 
 def divide(
-    roots: Sequence[Node], given: Container[Node], starts: Container[Node] = ()
+    roots: Sequence[Node], given: Container[Node]
 ) -> tuple[tuple[Phase, ...], tuple[Node, ...]]:
     """The phases that compute and store ``roots`` from what is ``given`` in memory.
 
-    Leaves are given too; a value in ``starts`` is one that an accumulator may begin from.  Also
-    returned: values that one phase stores for a later one, operands
+    Leaves are given too.  Also returned: values that one phase stores for a later one, operands
     of products among them, in the order in which they are stored.
 
     >>> from elman.cells import gru, lstm
@@ -75,15 +95,12 @@ def divide(
     >>> [len(phase.accumulators) for phase in phases], len(between)
     ([1, 2], 1)
     """
-    return _Division(roots, given, starts).run()
+    return _Division(roots, given).run()
 
 
 class _Division:
-    def __init__(
-        self, roots: Sequence[Node], given: Container[Node], starts: Container[Node]
-    ) -> None:
+    def __init__(self, roots: Sequence[Node], given: Container[Node]) -> None:
         self.given = given
-        self.starts = starts
         self.roots = tuple(dict.fromkeys(roots))
         self.nodes = ancestors(self.roots, stop=given)
         self.sums = self._find_sums()
@@ -177,17 +194,6 @@ class _Division:
                 else:
                     yield operand
 
-        def may_start(term: Node) -> bool:
-            """Whether the sum would begin with it, too, if it were not computed ahead.
-
-            So a row's numbers are the same whether or not that is done.
-            """
-            if term not in self.starts or uses[term] > 1:
-                return False
-            parts = _parts(term)
-            others = [part for part in parts if part.operation not in PRODUCTS]
-            return len(others) < len(parts) and all([o.operation == "vector" for o in others])
-
         for node in reversed(inside):
             if node in absorbed:
                 continue
@@ -204,7 +210,7 @@ class _Division:
                     continue
                 absorbed.update(products)
                 rest = [t for t in terms if t not in products]
-                start = next((t for t in rest if t.operation == "vector" or may_start(t)), None)
+                start = next((t for t in rest if t.operation == "vector"), None)
                 if start is not None:
                     rest.remove(start)
                 joined = tuple([part for product in products for part in _terms(product)])
@@ -227,13 +233,6 @@ class _Division:
                 after = [level[term.operand] + 1 for term in self.sums[node].terms]
                 level[node] = max(level[node], *after)
         return level
-
-
-def _parts(total: Node) -> list[Node]:
-    """The terms of a sum of sums."""
-    if total.operation != "add":
-        return [total]
-    return [part for operand in total.operands for part in _parts(operand)]
 
 
 def _terms(product: Node) -> tuple[Term, ...]:

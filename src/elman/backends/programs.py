@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from elman.backends.phases import Phase, divide
-from elman.backends.plan import Plan, computed, plan_of
+from elman.backends.plan import Plan, plan_of
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors, as_node, intern
 from elman.graph.sizes import Block
@@ -289,22 +289,13 @@ class Programs:
 
     @cached_property
     def hoisted(self) -> tuple[Node, ...]:
-        """What ``ahead`` computes: all that needs only the input and that others use."""
-        before = set(lower([*computed(self.plan.before)]))
-        before |= {n for n in ancestors(before) if n.operands and n.size == "hidden"}
-        used: dict[Node, None] = {}
-        for node in ancestors(self.next_states):
-            if node not in before:
-                used.update(dict.fromkeys([o for o in _numbers(node.operands) if o in before]))
-        used.update(dict.fromkeys([n for n in self.next_states if n in before]))
-        return tuple([node for node in used if node.size == "hidden"])
+        """What ``ahead`` computes: the beginnings of the step's sums, which need only the input.
 
-    @cached_property
-    def can_hoist(self) -> bool:
-        """Whether there is anything, and no operand, which a later program has not in half."""
-        nodes = [node for node in ancestors(self.next_states) if node.operation == "block_product"]
-        factors = {operand for node in nodes for operand in node.operands[1:]}
-        return bool(self.hoisted) and not (self.half and factors & set(self.hoisted))
+        A sum is the same to the last bit whether or not it is begun ahead.
+        """
+        programs = [self.forward(keep=keep, hoisted=False) for keep in (False, True)]
+        totals = [t for p in programs for phase in p.phases for t in phase.accumulators]
+        return tuple(dict.fromkeys([t.beginning for t in totals if t.beginning is not None]))
 
     @cached_property
     def _ahead_places(self) -> dict[Node, Place]:
@@ -333,11 +324,12 @@ class Programs:
     def forward(self, *, keep: bool, hoisted: bool) -> Program:
         """The step; ``keep`` for a backward to come, ``hoisted`` after ``ahead``."""
         kept = tuple(zip(lower(self.kept), self.kept, strict=True)) if keep else ()
-        ahead = self._ahead_places if hoisted else {}
-        given = frozenset([*self.inputs, *ahead])
         roots = [*self.next_states, *[node for node, _ in kept]]
-        phases, between = divide(roots, given, starts=frozenset(ahead))
-        loads = {**self.prepared, **ahead}
+        phases, between = divide(roots, frozenset(self.inputs))
+        loads = {**self.prepared}
+        if hoisted:
+            phases = tuple([phase.begun() for phase in phases])
+            loads |= self._ahead_places
         stores: list[tuple[Node, Place]] = []
         multiplied: dict[Node, Place] = {}
         lasts = []
@@ -359,8 +351,7 @@ class Programs:
         for k, (node, _) in enumerate(kept):
             place = Place(self.kept_buffer, k)
             stores.append((node, place))
-            if node not in given:
-                loads[node] = place
+            loads.setdefault(node, place)
         scratch = _between([node for node in between if node not in loads])
         stores += scratch.items()
         return self._program(

@@ -168,7 +168,10 @@ class Layout:
         for position, total in enumerate(members):
             for term in total.terms:
                 fed.setdefault(term.operand, []).append((position, term))
-        for operand, terms in fed.items():
+        # products with the input first, in an order of their own: they may be taken ahead
+        first = sorted([o for o in fed if o.size == "input"], key=repr)
+        for operand in [*first, *[o for o in fed if o.size != "input"]]:
+            terms = fed[operand]
             size = self.sizes.width((operand.size,))
             yield Segment(operand, size, tuple(terms), self.program.half)
 

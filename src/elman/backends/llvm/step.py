@@ -55,12 +55,13 @@ class _Phase:
         self.places: dict[Place, Value] = {}
         reads = [o for value in needed for o in value.operands]
         reads += [o for total in phase.accumulators for o in total.rest]
-        reads += [total.start for total in phase.accumulators if total.start is not None]
         reads += list(phase.stored)
         inside = set(phase.values)
         found = [program.loads[n] for n in reads if n not in inside and n in program.loads]
         terms = [term for total in phase.accumulators for term in total.terms]
         found += [program.operands[term.operand] for term in terms]
+        starts = [total.start for total in phase.accumulators if total.start is not None]
+        found += [program.loads[n] for n in starts if n in program.loads]
         found += [p for n in phase.stored for p in program.stores.get(n, ())]
         self.places = {place: f"%q{k}" for k, place in enumerate(dict.fromkeys(found))}
 
