@@ -43,6 +43,8 @@ INSIDE = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bflo
 UNINTERRUPTED = 4e9
 #: products and sums below which one thread is quicker than two
 SMALL = 1e6
+#: products and sums that packing one number of the weights is worth
+PACKING = 20
 
 
 def _comments(programs: Programs) -> Mapping[Any, str]:
@@ -97,7 +99,8 @@ class CompiledProgram:
         """The weights in the kernel's order; vectors come in the type that it computes in."""
         packed = aligned(self.layout.packed_size, dtype)
         table = array("q", [packed.data_ptr(), *[p.data_ptr() for p in parameters]])
-        self.functions[1](table.buffer_info()[0], 0, 1, 0, 1)
+        threads = _threads(PACKING * self.layout.packed_size, self.layout.blocks)
+        _call(self.functions[1], self.addresses[1], table, range(threads + 1), threads, 0)
         return packed
 
     def packed(self, layer: Layer, given: Sequence[Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 #: smaller tensors are torch's own affair
-SMALLEST = 1 << 18
+SMALLEST = 1 << 16
 #: unused bytes that are kept mapped at most
 LARGEST_IDLE = 1 << 29
 _LINE = 64

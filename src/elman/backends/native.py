@@ -130,8 +130,10 @@ def backward(
     dlast = [schedule.sort(g) for g in grad_states]
     dfirst = [g.clone(memory_format=torch.contiguous_format) for g in grad_states]
     total = schedule.total
-    new = torch.empty_like if layer.outer.covers and total else torch.zeros_like
-    gradients = [new(p, dtype=layer.dtype) for p in parameters]
+    gradients = [empty(tuple(p.shape), layer.dtype) for p in parameters]
+    if not (layer.outer.covers and total):
+        for gradient in gradients:
+            gradient.zero_()
     dx = empty(tuple(x.shape), x.dtype) if need_input else x.new_empty(0)
     tensors = {
         "x": x.contiguous(),

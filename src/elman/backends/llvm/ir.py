@@ -180,6 +180,12 @@ class Builder:
         """``add``, ``sub``, ``mul``, ``udiv``, ``urem`` or ``and`` of two."""
         return self.set(f"{instruction} i64 {a}, {b}")
 
+    def share(self, index: Value, shares: Value, count: int) -> tuple[Value, Value]:
+        """The part of a whole number of pieces that one of several equal shares has."""
+        low = self.whole_number("udiv", self.whole_number("mul", index, count), shares)
+        after = self.whole_number("add", index, 1)
+        return low, self.whole_number("udiv", self.whole_number("mul", after, count), shares)
+
     def whole_compare(self, how: str, a: Value | int, b: Value | int) -> Value:
         """A truth value; ``how`` as in ``icmp``: slt, sge, eq ..."""
         return self.set(f"icmp {how} i64 {a}, {b}")

@@ -175,13 +175,6 @@ class _Outer:
         b.end()
         self.module.add(b)
 
-    def _share(self, b: Builder, count: int) -> tuple[Value, Value]:
-        """The part of a whole number of pieces that this share takes."""
-        low = b.whole_number("udiv", b.whole_number("mul", "%share", count), "%shares")
-        after = b.whole_number("add", "%share", 1)
-        high = b.whole_number("udiv", b.whole_number("mul", after, count), "%shares")
-        return low, high
-
     def _operand(
         self, b: Builder, operand: Operand, pointers: Sequence[Value], first: Value, rows: Value,
         steps: Value, again: Value, factors: Value, scratch: Value, word: object, outputs: int,
@@ -197,7 +190,7 @@ class _Outer:
         tiles, hidden, most = outer.tiles, outer.sizes.hidden, outer.rows
         each, larger = divmod(hidden, tiles)
         targets = [word(outputs + k, "ptr") for k, _ in operand.outers]  # type: ignore[operator]
-        low, high = self._share(b, tiles)
+        low, high = b.share("%share", "%shares", tiles)
         with b.loop(low, high) as tile:
             is_larger = b.whole_compare("slt", tile, larger)
             unit = self._first_unit(b, tile)
@@ -243,7 +236,8 @@ class _Outer:
 
     def _pair_gradients(self, b: Builder, chunk: Value, to: Value, rows: Value) -> None:
         """Pairs of this share's units, from the gradients of two rows at a time."""
-        low, high = [self._first_unit(b, tile) for tile in self._share(b, self.outer.tiles)]
+        tiles = b.share("%share", "%shares", self.outer.tiles)
+        low, high = [self._first_unit(b, tile) for tile in tiles]
         lanes = self.layout.lanes
         first = b.whole_number("udiv", low, lanes)
         after = b.whole_number("udiv", b.whole_number("add", high, lanes - 1), lanes)
@@ -396,7 +390,7 @@ class _Outer:
         hidden, lanes = self.outer.sizes.hidden, self.layout.lanes
         blocks = -(-hidden // lanes)
         tail = hidden - (blocks - 1) * lanes
-        low, high = self._share(b, blocks)
+        low, high = b.share("%share", "%shares", blocks)
         with b.loop(low, high) as block:
             unit = b.whole_number("mul", block, lanes)
             at = b.whole_number("add", unit, segment * self.padded)

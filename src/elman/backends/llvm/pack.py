@@ -1,7 +1,8 @@
 """Weights from the layout of torch into that of the products (``layout.py``).
 
-``pack(table, 0, 1, 0, 1)``; the table holds where the packed weights go, then the cell's
-parameters in its order.  For a program that is ``half`` its matrices come as bfloat16.
+``pack(table, share, share + 1, shares, 0)`` packs one of ``shares`` equal parts, for one thread.
+The table holds where the packed weights go, then the cell's parameters in its order.  For a
+program that is ``half`` its matrices come as bfloat16.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class _Pack:
 
     def emit(self) -> None:
         layout, b = self.layout, Builder(self.layout.scalar, self.layout.lanes)
-        arguments = ["ptr %table", *[f"i64 %{name}" for name in ("a", "b", "c", "d")]]
+        arguments = ["ptr %table", "i64 %share", "i64 %a", "i64 %shares", "i64 %b"]
         b.begin("pack", arguments, exported=True)
         self.pointers = {
             key: b.set(f"load ptr, ptr {self._slot(b, slot)}, align 8")
@@ -34,11 +35,18 @@ class _Pack:
         }
         out = b.set(f"load ptr, ptr {self._slot(b, 0)}, align 8")
         whole = layout.blocks if layout.tail == layout.lanes else layout.blocks - 1
+        low, high = b.share("%share", "%shares", whole)
+        mine, others = b.fresh_label("last"), b.fresh_label("others")
         for phase in layout.groups:
             for group in phase:
-                with b.loop(0, whole) as block:
+                with b.loop(low, high) as block:
                     self._block(b, out, group, block, layout.lanes)
-                if whole < layout.blocks:
+        # the first share has the partial blocks, and the vectors
+        b.branch(b.whole_compare("eq", "%share", 0), mine, others)
+        b.label(mine)
+        if whole < layout.blocks:
+            for phase in layout.groups:
+                for group in phase:
                     self._block(b, out, group, whole, layout.tail)
         for node, offset in layout.vectors.items():
             at, source = b.at(out, layout.weights_size + offset), self.pointers[node.attribute]
@@ -48,6 +56,8 @@ class _Pack:
             if whole < layout.blocks:
                 position = str(whole * layout.lanes)
                 b.store(b.load(source, position, layout.tail), at, position)
+        b.emit(f"br label %{others}")
+        b.label(others)
         b.end()
         self.module.add(b)
 
