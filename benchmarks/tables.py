@@ -81,6 +81,36 @@ def details(question: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def engine() -> str:
+    """Each target of the engine with what was measured, the worst shape and the mean of all."""
+    record = read("engine")
+    machine = record["machine"]
+    lines = [
+        "| Elman beside | threads | shapes | worst | geometric mean | required | |",
+        "|---|---:|---:|---:|---:|---|---|",
+    ]
+    for row in record["targets"]:
+        target = row["target"]
+        unit = target["unit"] if target["unit"] != "×" else ""
+        sign = "≤" if target["at_most"] else "≥"
+        asked = [
+            f"{word}{sign} {bound['required']:g} {unit}".strip()
+            for word, bound in (("", target["each"]), ("mean ", target["mean"]))
+            if bound["required"] is not None
+        ]
+        lines.append(
+            f"| {target['title']} | {row['threads']} | {row['values']} | {row['worst']:.2f} {unit} "
+            f"| {row['mean']:.2f} {unit} | {', '.join(asked)} | {row['verdict']} |"
+        )
+    lines += [
+        "",
+        f"Ratios of the rival's time to Elman's, medians, interleaved in one process; "
+        f"`python benchmarks/engine.py` on {machine['processor']}, {machine['cores']} cores, torch "
+        f"{machine['torch']}, Python {machine['python']}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _list(values: Sequence[float]) -> str:
     return " ".join([f"{value:.1f}" for value in values])
 

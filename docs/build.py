@@ -73,6 +73,7 @@ def main() -> None:
     write_whole(GENERATED / "equations.md", equations())
     for question in ("sentiment", "named_entities"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
+    write_whole(GENERATED / "engine.md", tables.engine())
 
 
 if __name__ == "__main__":

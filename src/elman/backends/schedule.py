@@ -19,6 +19,9 @@ from torch import Tensor
 #: gradients of about so many bytes are made and used before the next
 STRETCH_BYTES = 1 << 24
 
+#: reading the weights at a step takes about as long as the sums of so many rows
+STEP_ROWS = 3
+
 Whole = NDArray[np.int64]
 
 
@@ -112,15 +115,33 @@ class Schedule:
         runs[self.places] = True
         return torch.from_numpy(np.flatnonzero(~runs))
 
-    def shares(self, threads: int) -> list[int]:
-        """Bounds of parts of the batch that have about the same number of rows each."""
-        if self.is_whole or threads == 1:
-            return [self.batch * k // threads for k in range(threads + 1)]
-        lengths = (self.counts[None, 1:-1] > np.arange(self.batch)[:, None]).sum(1)
-        reached = np.concatenate([[0], np.cumsum(lengths)])
-        wanted = [self.total * k / threads for k in range(1, threads)]
-        inner = [int(np.argmin(np.abs(reached - w))) for w in wanted]
-        return [0, *sorted(inner), self.batch]
+    def shares(self, parts: int) -> list[int]:
+        """Bounds of parts of the batch that take about the same time each."""
+        if self.is_whole or parts == 1:
+            return [self.batch * k // parts for k in range(parts + 1)]
+        if parts not in self._shares:
+            bounds = [0]
+            for left in range(parts, 1, -1):
+                low = bounds[-1]
+                spent = self._time_of(low, np.arange(low, self.batch + 1))
+                near = np.abs(spent - spent[-1] / left)
+                bounds.append(low + int(np.argmin(near)))
+            self._shares[parts] = [*bounds, self.batch]
+        return self._shares[parts]
+
+    @cached_property
+    def _shares(self) -> dict[int, list[int]]:
+        return {}
+
+    def _time_of(self, low: int, high: Whole) -> Whole:
+        """What the sequences from ``low`` to before each of ``high`` take, in rows.
+
+        A step reads all weights, however few its rows are; that takes as long as some rows do.
+        """
+        counts = self.counts[1:-1]
+        rows = np.clip(counts[None, :], low, high[:, None]) - low
+        found: Whole = (rows + STEP_ROWS * (rows > 0)).sum(1)
+        return found
 
     def stretches(self, width: int, bytes_each: int) -> list[tuple[int, int, int, int]]:
         """The steps cut into stretches, of whose rows a buffer that wide fits a cache.

@@ -68,7 +68,23 @@ class Stepper:
         self._zeros = tuple([torch.zeros(self._state_shape, dtype=inside) for _ in cell.states])
         self._block = max(1, min(BLOCK, BLOCK_BYTES // (each * len(self._layers))))
         self._next = self._block
+        self._apart = each
         self._lock = Lock()
+
+    def fits(self, state: State) -> bool:
+        """Whether ``step`` may have this state as it is; a slower look says what is wrong."""
+        if type(state) is not tuple or len(state) != len(self._zeros):
+            return False
+        for tensor in state:
+            if (
+                type(tensor) is not Tensor
+                or tensor.shape != self._state_shape
+                or tensor.dtype is not self.dtype
+                or not tensor.is_cpu
+                or not tensor.is_contiguous()
+            ):
+                return False
+        return True
 
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The output and the next state of contiguous tensors that fit; ``None`` is zeros."""
@@ -128,24 +144,22 @@ class Stepper:
             ends = [s.data_ptr() + (turns * depth + position) * each for s in states]
             tables.append(layer.tables(below, y, ends, depth * each, steps))
         self._tables = tables
-        bottom = tables[0]
-        self._width, self._slot = bottom.shape[1], self._layers[0].slot("x")
-        self._inputs = bottom.reshape(-1).data
-        self._calls = [
-            [
-                (layer.call, table.ctypes.data + k * table.shape[1] * _WORD)
-                for layer, table in zip(self._layers, tables, strict=True)
-            ]
-            for k in range(steps)
+        self._words = [table.reshape(-1).data for table in tables]
+        self._inputs, self._width = self._words[0], tables[0].shape[1]
+        self._slot = self._layers[0].slot("x")
+        starts = [
+            (layer.call, t.ctypes.data) for layer, t in zip(self._layers, tables, strict=True)
         ]
+        apart = self._width * _WORD
+        self._calls = [[(call, start + k * apart) for call, start in starts] for k in range(steps)]
 
     def _go_on_from(self, k: int, state: State | None) -> None:
         """Make step ``k`` of the block read this state."""
         self._held = self._zeros if state is None else state
-        for position, (layer, table) in enumerate(zip(self._layers, self._tables, strict=True)):
-            for slot, tensor in zip(layer.firsts, self._held, strict=True):
-                offset = position * tensor.stride(0) * tensor.itemsize
-                table[k, slot] = tensor.data_ptr() + offset
+        row, starts = k * self._width, [tensor.data_ptr() for tensor in self._held]
+        for position, (layer, words) in enumerate(zip(self._layers, self._words, strict=True)):
+            for slot, start in zip(layer.firsts, starts, strict=True):
+                words[row + slot] = start + position * self._apart
 
 
 class _StepLayer:

@@ -17,8 +17,9 @@ from elman.nn import Recurrent
 Work = Literal["training", "inference"]
 
 #: Two float32 computations of one value, after a thousand steps and products over them, differ
-#: by rounding; a wrong gate or gradient is off by parts of the whole.
-TOLERANCE = 1e-3
+#: by rounding, and at a rectifier's kink a rounded zero lets a gradient through or not; a wrong
+#: gate or gradient is off by parts of the whole.
+TOLERANCE = 5e-3
 
 
 class Shape(NamedTuple):
@@ -42,7 +43,7 @@ class Shape(NamedTuple):
 class Result:
     """Elman's layer beside one rival.
 
-    ``difference`` is the largest between any of their values, relative to the largest value;
+    ``difference`` is the largest of their tensors', as ``difference`` below says;
     where it is more than rounding, there are no times.
     """
 
@@ -125,15 +126,15 @@ def contest(
 
 
 def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> float:
-    """The largest difference of any tensor, relative to the largest value in it.
+    """The largest difference of any tensor, as a vector's length relative to its own.
 
-    >>> difference({"y": torch.tensor([1.0, 4.0])}, {"y": torch.tensor([1.0, 5.0])})
-    0.25
+    >>> difference({"y": torch.tensor([3.0, 4.0])}, {"y": torch.tensor([3.0, 5.0])})
+    0.2
     """
     differences = [0.0]
     for name, tensor in expected.items():
-        scale = float(tensor.abs().max())
-        apart = float((found[name] - tensor).abs().max())
+        scale = float(tensor.norm())
+        apart = float((found[name] - tensor).norm())
         # a difference from zeros, or one that is not a number, is as large as can be
         differences.append(apart / scale if scale else (0.0 if apart == 0 else float("inf")))
     return max([d if d == d else float("inf") for d in differences])

@@ -201,7 +201,7 @@ class Recurrent(nn.Module):
             if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
                 stepper = self._make_stepper(x)
             if stepper is not None and x.is_contiguous():
-                if state is not None and state is not stepper.last:
+                if state is not None and state is not stepper.last and not stepper.fits(state):
                     state = self.stack.checked_state(state, x, x.shape[0])
                 return stepper.step(x, state)
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
