@@ -81,6 +81,21 @@ def details(question: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def speed() -> str:
+    """README's table of the engine: the mean of a target's shapes, and the worst of them."""
+    record = read("engine")
+    found: dict[str, dict[int, str]] = {}
+    for row in record["targets"]:
+        if row["target"]["unit"] == "×" and not row["target"]["at_most"]:
+            value = f"{row['mean']:.2f}" if row["values"] == 1 else (
+                f"{row['mean']:.2f} ({row['worst']:.2f})"
+            )  # fmt: skip
+            found.setdefault(row["target"]["title"], {})[row["threads"]] = value
+    lines = ["| how many times as long the rival takes | 1 thread | 2 threads |", "|---|---:|---:|"]
+    lines += [f"| {title} | {each[1]} | {each[2]} |" for title, each in found.items()]
+    return "\n".join(lines) + "\n"
+
+
 def engine() -> str:
     """Each target of the engine with what was measured, the worst shape and the mean of all."""
     record = read("engine")
@@ -111,6 +126,30 @@ def engine() -> str:
     return "\n".join(lines) + "\n"
 
 
+def jobs_beside_torch() -> str:
+    """Seconds an epoch of the jobs, beside the same models on torch.nn."""
+    record = read("jobs_beside_torch")
+    machine = record["machine"]
+    lines = [
+        "| job | threads | Elman, s an epoch | torch.nn, s an epoch | ratio | validation, Elman "
+        "| validation, torch.nn |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["rows"]:
+        seconds = [row[engine]["seconds_an_epoch"] for engine in ("elman", "torch")]
+        scores = [
+            next(100 * value for key, value in row[engine].items() if key.startswith("valid_"))
+            for engine in ("elman", "torch")
+        ]
+        lines.append(
+            f"| {row['job']}, {row['epochs']} epochs | {row['threads']} | {seconds[0]:.2f} "
+            f"| {seconds[1]:.2f} | {seconds[1] / seconds[0]:.2f} | {scores[0]:.1f} "
+            f"| {scores[1]:.1f} |"
+        )
+    lines += ["", f"`{record['command']}`, seed 0; {machine['processor']}, torch {machine['torch']}."]
+    return "\n".join(lines) + "\n"
+
+
 def _list(values: Sequence[float]) -> str:
     return " ".join([f"{value:.1f}" for value in values])
 
@@ -122,3 +161,4 @@ def _minutes(runs: Sequence[Mapping[str, Any]]) -> str:
 
 if __name__ == "__main__":
     print(summary())
+    print(speed())

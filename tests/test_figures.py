@@ -11,6 +11,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 def test_readme_has_the_figures_that_were_measured():
     assert tables.summary() in README
+    assert tables.speed() in README
 
 
 @pytest.mark.parametrize("question", ["sentiment", "named_entities"])

@@ -17,6 +17,8 @@ from elman.backends.programs import Place
 from elman.graph.node import OPERATIONS, Node
 
 Pointers = Mapping[Place, Value]
+#: where each place is, as an address and an offset
+At = dict[Place, tuple[Value, Value]]
 
 
 class Equations:
@@ -94,17 +96,9 @@ def emit_equations(
     with b.loop(0, "%rows") as row:
         at = _at_row(b, layout, pointers, row)
         sums = b.at("%sums", b.whole_number("mul", row, row_stride))
-        load = {
-            node: (*at[place], place.buffer.half)
-            for node, place in layout.program.loads.items()
-            if place in at
-        }
-        equations = Equations(b, module.comments, layout, phase, load, sums, "%vectors", {}, active)
-        for node in phase.stored:
-            value = equations.value(node)
-            for place in layout.program.stores.get(node, ()):
-                whole = active if not place.buffer.segments else layout.lanes
-                b.store(value, *at[place], active=whole, half=place.buffer.half)
+        load = _loads(layout, at)
+        found = Equations(b, module.comments, layout, phase, load, sums, "%vectors", {}, active)
+        _store(b, layout, phase, found, at, active)
     b.end()
     module.add(b)
 
@@ -127,13 +121,13 @@ def emit_row_equations(
         }
         sums = b.at("%sums", b.whole_number("mul", row, layout.blocks * count * lanes))
 
+        def at_block(block: Value | int) -> At:
+            offset = b.whole_number("mul", block, lanes)
+            return {place: (pointer, offset) for place, pointer in first.items()}
+
         def equations(block: Value | int, reduced: Mapping[Node, Value], active: int) -> Equations:
             offset = b.whole_number("mul", block, lanes)
-            load = {
-                node: (first[place], offset, place.buffer.half)
-                for node, place in layout.program.loads.items()
-                if place in first
-            }
+            load = _loads(layout, at_block(block))
             at_sums = b.at(sums, b.whole_number("mul", block, lanes * count))
             vectors = b.at("%vectors", offset)
             return Equations(
@@ -160,12 +154,7 @@ def emit_row_equations(
 
         def store(block: Value | int, active: int) -> None:
             found = equations(block, reduced, active)
-            offset = b.whole_number("mul", block, lanes)
-            for node in phase.stored:
-                value = found.value(node)
-                for place in layout.program.stores.get(node, ()):
-                    whole = active if not place.buffer.segments else lanes
-                    b.store(value, first[place], offset, whole, half=place.buffer.half)
+            _store(b, layout, phase, found, at_block(block), active)
 
         with b.loop(0, whole_blocks) as block:
             store(block, lanes)
@@ -175,12 +164,30 @@ def emit_row_equations(
     module.add(b)
 
 
-def _at_row(
-    b: Builder, layout: Layout, pointers: Pointers, row: Value
-) -> dict[Place, tuple[Value, Value]]:
+def _loads(layout: Layout, at: At) -> dict[Node, tuple[Value, Value, bool]]:
+    """Where each value is read, and whether it lies there in half."""
+    return {
+        node: (*at[place], place.buffer.half)
+        for node, place in layout.program.loads.items()
+        if place in at
+    }
+
+
+def _store(
+    b: Builder, layout: Layout, phase: Phase, equations: Equations, at: At, active: int
+) -> None:
+    """Write what the phase stores; padded rows take whole vectors."""
+    for node in phase.stored:
+        value = equations.value(node)
+        for place in layout.program.stores.get(node, ()):
+            whole = layout.lanes if place.buffer.segments else active
+            b.store(value, *at[place], active=whole, half=place.buffer.half)
+
+
+def _at_row(b: Builder, layout: Layout, pointers: Pointers, row: Value) -> At:
     """Where a row is in each place, as an address and an offset."""
     own = ""
-    found = {}
+    found: At = {}
     for place, pointer in pointers.items():
         if place.buffer.outside and not own:
             own = b.load_whole("%order", row)
