@@ -9,6 +9,7 @@ another size runs before, so that libraries are loaded and nothing else is cold.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -41,6 +42,7 @@ def seconds_of(run: Callable[[], object]) -> float:
 
 def measure(name: str, sizes: Sequence[int], work: str) -> dict[str, object]:
     run, report = run_of(elman.cells.CATALOGUE[name], Shape(*sizes), work)
+    gc.collect()  # Python's own cleaning takes 0.1 s, and would fall on one of the calls
     first = seconds_of(run)
     later = sorted([seconds_of(run) for _ in range(5)])[2]
     return {"first": 1000 * first, "later": 1000 * later, "report": report()}

@@ -146,7 +146,10 @@ def jobs_beside_torch() -> str:
             f"| {seconds[1]:.2f} | {seconds[1] / seconds[0]:.2f} | {scores[0]:.1f} "
             f"| {scores[1]:.1f} |"
         )
-    lines += ["", f"`{record['command']}`, seed 0; {machine['processor']}, torch {machine['torch']}."]
+    lines += [
+        "",
+        f"`{record['command']}`, seed 0; {machine['processor']}, torch {machine['torch']}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
