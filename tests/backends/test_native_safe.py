@@ -230,7 +230,7 @@ def test_a_forked_process_computes_the_same(parent, child):
     So does torch's own matrix product; torch's data loader uses one thread in its workers.
     """
     program = FORKED.format(parent=parent, child=child)
-    process = start(["-W", "ignore::DeprecationWarning", "-c", program])
+    process = start(["-W", "ignore::DeprecationWarning", "-c", program], OMP_NUM_THREADS="1")
     assert finish(process) == (0, "")
 
 

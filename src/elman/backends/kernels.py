@@ -43,6 +43,9 @@ INSIDE = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bflo
 UNINTERRUPTED = 4e9
 #: products and sums below which one thread is quicker than two
 SMALL = 1e6
+#: products and sums that the equations of one unit are worth, and a number written to memory that
+#: nobody has touched
+EQUATIONS, STORED = 100, 40
 #: products and sums that packing one number of the weights is worth
 PACKING = 20
 
@@ -91,9 +94,10 @@ class CompiledProgram:
 
     @cached_property
     def work(self) -> float:
-        """Products and sums for each row."""
+        """Products and sums for each row, and what takes as long as they do."""
         weights = [g.block * self.layout.blocks for phase in self.layout.groups for g in phase]
-        return 2.0 * sum(weights) + 100 * self.layout.width
+        stored = sum([len(places) for places in self.layout.program.stores.values()])
+        return 2.0 * sum(weights) + (EQUATIONS + STORED * stored) * self.layout.width
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
         """The weights in the kernel's order; vectors come in the type that it computes in."""
