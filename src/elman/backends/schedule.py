@@ -69,7 +69,7 @@ class Schedule:
     @cached_property
     def _sequence(self) -> Whole:
         """Which of the running sequences each row of the engine's buffers is, step by step."""
-        starts = np.cumsum(self.counts[:-2]) - 0
+        starts = np.cumsum(self.counts[:-2])
         return np.arange(self.total) - np.repeat(starts, self.counts[1:-1])
 
     def _in_buffers(self, values: Whole) -> Whole:

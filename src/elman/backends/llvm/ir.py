@@ -356,11 +356,6 @@ class Builder:
             f"{v} {value}, ptr align {self.alignment} {address}, {self.mask} {self._first(active)}",
         )  # fmt: skip
 
-    def load_aligned(self, pointer: Value, offset: int) -> Value:
-        """A vector that begins where a whole vector may."""
-        size = self.lanes * self.width
-        return self.set(f"load {self.vector}, ptr {self.at(pointer, offset)}, align {size}")
-
     def broadcast(self, pointer: Value, offset: Value | int) -> Value:
         """One number from memory in every lane."""
         address = self.at(pointer, offset)
