@@ -34,10 +34,16 @@ class Configuration:
     title: str
     settings: Mapping[str, object]
     target: str = ""
+    licence: str = "CC BY 4.0"
 
 
 def measure(
-    question: str, task: Task, metric: str, configurations: Sequence[Configuration]
+    question: str,
+    task: Task,
+    metric: str,
+    configurations: Sequence[Configuration],
+    *,
+    scale: float = 100,
 ) -> dict[str, list[dict[str, Any]]]:
     """Train and evaluate; print the table and write ``benchmarks/results/QUESTION.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -68,7 +74,7 @@ def measure(
     }
     path = Path(__file__).parent / "results" / f"{question}.json"
     write_whole(path, json.dumps(record, indent=1) + "\n")
-    _print(metric, configurations, found)
+    _print(metric, configurations, found, scale)
     return found
 
 
@@ -92,7 +98,10 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None
         return
     settings = {"threads": 1, "max_minutes": 10, **configuration.settings, "seed": seed}
     data = Data(
-        configuration.data["train"], configuration.data["valid"], configuration.title, "CC BY 4.0"
+        configuration.data["train"],
+        configuration.data["valid"],
+        configuration.title,
+        configuration.licence,
     )
     started = time.perf_counter()
     trained, outcome = train(task, data, folder, settings, resume=True)
@@ -116,6 +125,7 @@ def _print(
     metric: str,
     configurations: Sequence[Configuration],
     found: Mapping[str, Sequence[Mapping[str, Any]]],
+    scale: float,
 ) -> None:
     table = Table(box=None)
     for column in ("model", f"valid {metric}", f"test {metric}", "test, each seed", "target"):
@@ -123,12 +133,12 @@ def _print(
     table.add_column("minutes", justify="right")
     for configuration in configurations:
         runs = found[configuration.name]
-        valid, test = [[run[part][metric] * 100 for run in runs] for part in ("valid", "test")]
+        valid, test = [[run[part][metric] * scale for run in runs] for part in ("valid", "test")]
         table.add_row(
             configuration.name,
-            f"{statistics.mean(valid):.1f}",
-            f"{statistics.mean(test):.1f}",
-            " ".join([f"{value:.1f}" for value in test]),
+            f"{statistics.mean(valid):.2f}",
+            f"{statistics.mean(test):.2f}",
+            " ".join([f"{value:.2f}" for value in test]),
             configuration.target,
             f"{max(run['minutes'] for run in runs):.1f}",
         )

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,22 +56,31 @@ def main() -> None:
 @app.command(epilog="Example: elman demo ner")
 def demo(
     jobs: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...")] = None,
+    out: Annotated[Path, typer.Option(help="The folder for its pictures, tune and sound.")] = Path(
+        "elman-demo"
+    ),
 ) -> None:
     """The poster, live: shipped models on the poster's inputs."""
     from elman.tasks import TASKS, load
 
     console = _console()
+    written = False
     for name in jobs or TASKS:
         task = _task(name)
         started = time.perf_counter()
         model = load(name)
-        answers = model(list(task.POSTER))
+        settings = task.poster_settings(out)
+        answers = model(list(task.POSTER.values()), **settings)
         seconds = time.perf_counter() - started
         console.print(f"[bold]{task.TITLE}[/]")
-        for text, answer in zip(task.POSTER, answers, strict=True):
-            console.print(f"  [dim]in [/] {text}", soft_wrap=True)
-            console.print(f"  [dim]out[/] {task.show(answer)}", soft_wrap=True)
+        for said, answer in zip(task.POSTER, answers, strict=True):
+            console.print(f"  [dim]in [/] {said}", soft_wrap=True)
+            shown = task.show(answer).replace("\n", "\n      ")
+            console.print(f"  [dim]out[/] {shown}", soft_wrap=True)
+        written = written or bool(settings)
         console.print(f"  [dim]{seconds:.1f} s, model loaded and asked[/]\n")
+    if written:
+        console.print(f"Pictures, tune and sound are in {out}.", soft_wrap=True)
 
 
 @app.command(epilog="Example: elman new ner d")
@@ -84,7 +93,7 @@ def new(
     from elman.tasks.run_file import run_file
 
     task = _task(job)
-    files = {**task.SAMPLES, "run.toml": run_file(task)}
+    files = {**task.samples(), "run.toml": run_file(task)}
     for name in files:
         if (folder / name).exists():
             raise OptionError(
@@ -146,16 +155,16 @@ def _show_report(report: Any) -> None:
         console.print("[green]ready to train[/]")
 
 
-@app.command(epilog="Example: elman evaluate runs/ner d/valid.conll --json")
 def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
     data: Annotated[Path, typer.Argument(metavar="DATA")],
     as_json: Json = False,
+    **wanted: Any,
 ) -> None:
     """The job's metrics on a data file."""
     from elman.tasks import load
 
-    scores = load(run).evaluate(data)
+    scores = load(run).evaluate(data, **_given(wanted))
     if as_json:
         print(json.dumps(scores, ensure_ascii=False))
     else:
@@ -176,7 +185,6 @@ def _show_scores(scores: dict[str, Any]) -> None:
         )
 
 
-@app.command(epilog='Example: elman predict sentiment "A warm and funny film."')
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
     inputs: Annotated[
@@ -184,26 +192,43 @@ def predict(
         typer.Argument(metavar="[INPUT]...", help="Texts, files or folders; else standard input."),
     ] = None,
     as_json: Json = False,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Answer while sound or film arrives on standard input."),
+    ] = False,
+    **wanted: Any,
 ) -> None:
     """A trained model's answers."""
     from elman.tasks import load
 
     model = load(run)
-    answers: list[Any] = []
+    settings = _given(wanted)
     console = _console()
-    for source in _sources(inputs or []):
-        found = model.predict_file(source) if isinstance(source, Path) else model([source])
-        answers += found
-        if not as_json:
-            for answer in found:
-                console.print(model.task.show(answer), soft_wrap=True, highlight=False)
+    if stream:
+        for line in model.stream(sys.stdin.buffer, **settings):
+            console.print(line, soft_wrap=True, highlight=False)
+        return
+    asked: list[Any] = []
+    for source in _sources(model.task.INPUT, inputs or []):
+        if isinstance(source, Path):
+            asked += model.task.read_inputs(source, model.options)
+        else:
+            asked.append(source)
+    answers = model(asked, **settings)
     if as_json:
         records = [model.task.record(answer) for answer in answers]
         print(json.dumps({"predictions": records}, ensure_ascii=False))
+    else:
+        for answer in answers:
+            console.print(model.task.show(answer), soft_wrap=True, highlight=False)
 
 
-def _sources(inputs: Sequence[str]) -> Sequence[str | Path]:
+def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
     """Paths where there are files of that name, texts elsewhere; the lines of standard input."""
+    if not inputs and kind == "nothing":
+        return [None]
+    if not inputs and kind == "file":
+        raise OptionError("an input is missing; name a file or a folder.")
     if not inputs:
         if sys.stdin.isatty():
             print("Type a text and press Enter; end with Ctrl-D.", file=sys.stderr)
@@ -214,13 +239,17 @@ def _sources(inputs: Sequence[str]) -> Sequence[str | Path]:
         path = Path(value)
         if len(value) < 1000 and path.exists():
             found.append(path)
-        elif path.suffix in (".csv", ".tsv", ".jsonl", ".txt", ".conll") and " " not in value:
+        elif kind != "text" or (path.suffix.lower() in _TEXT_FILES and " " not in value):
             raise OptionError(f"{value}: there is no such file; check its name and folder.")
         elif not value.strip():
             raise OptionError("an input is empty; give a text, a file or a folder.")
         else:
             found.append(value)
     return found
+
+
+#: a word that ends so was meant as the name of a file
+_TEXT_FILES = (".csv", ".tsv", ".jsonl", ".txt", ".conll", ".fa", ".fasta")
 
 
 def _read_standard_input() -> list[str]:
@@ -295,31 +324,64 @@ def benchmark(
         console.print(sentence(report.machine), soft_wrap=True)
 
 
+def _flags(
+    groups: Mapping[str, type[Any]], defaults: Mapping[str, object]
+) -> list[inspect.Parameter]:
+    """A flag for each field of the dataclasses, in a panel each; None where it is not given."""
+    from elman.tasks.options import known_options
+
+    made: dict[str, inspect.Parameter] = {}
+    for panel, kind in groups.items():
+        for name, each in known_options([kind]).items():
+            default = defaults.get(name, each.default)
+            shown = "" if default in ("", None) else f" [dim](default: {default})[/]"
+            flag = typer.Option(
+                help=f"{each.metadata.get('help', '')}{shown}",
+                rich_help_panel=panel,
+                metavar="VALUE",
+            )
+            made.setdefault(
+                name,
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[str | None, flag],
+                ),
+            )
+    return list(made.values())
+
+
+def _with_flags(
+    command: Callable[..., None], flags: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """The command with these flags in place of its last parameter, which takes any."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    command.__signature__ = signature.replace(parameters=own + list(flags))  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in [*own, *flags]}
+    return command
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _asking_flags() -> list[inspect.Parameter]:
+    """The flags of asking a trained model, which are those of all jobs."""
+    from elman.tasks import TASKS
+
+    return _flags({f"For {name}": task.PredictOptions for name, task in TASKS.items()}, {})
+
+
 def _train_command(job: str) -> Callable[..., None]:
     """``elman train JOB``: its flags are the options of the job and of training."""
-    from elman.tasks.options import known_options
     from elman.training.options import LoopOptions
 
     task = _task(job)
     groups = {f"Options of {job}": task.Options, "Options of training": LoopOptions}
-    defaults = {**vars(task.Options()), **vars(task.TRAINING)}
-    flags = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None,
-                typer.Option(
-                    help=f"{each.metadata.get('help', '')} [dim](default: {defaults[name]})[/]",
-                    rich_help_panel=panel,
-                    metavar="VALUE",
-                ),
-            ],
-        )
-        for panel, kind in groups.items()
-        for name, each in known_options([kind]).items()
-    ]
+    flags = _flags(groups, {**vars(task.Options()), **vars(task.TRAINING)})
 
     def command(
         *,
@@ -346,16 +408,12 @@ def _train_command(job: str) -> Callable[..., None]:
         wishes = Wishes(train, valid, out, {}, title, licence)
         if run_file is not None:
             wishes = read_wishes(run_file, job).updated(wishes)
-        given = {name: value for name, value in options.items() if value is not None}
-        wishes = wishes.updated(Wishes(settings={**_assignments(set_ or []), **given}))
+        settings = {**_assignments(set_ or []), **_given(options)}
+        wishes = wishes.updated(Wishes(settings=settings))
         _train(job, wishes, resume)
 
-    signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    command.__signature__ = signature.replace(parameters=own + flags)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in own + flags}
     command.__doc__ = f"Train {task.TITLE}."
-    return command
+    return _with_flags(command, flags)
 
 
 def _assignments(items: Sequence[str]) -> dict[str, str]:
@@ -385,8 +443,10 @@ def _train(job: str, wishes: Any, resume: bool) -> None:
     if is_main_process():
         console = Console(stderr=True, highlight=False)
         console.print(f"The model is in {folder}. Next:", soft_wrap=True)
-        example = f'"{trained.task.POSTER[0]}"'
-        console.print(f"  elman predict {folder} {example}", soft_wrap=True, markup=False)
+        task = trained.task
+        example = {"text": f'"{next(iter(task.POSTER))}"', "file": "FILE", "nothing": ""}
+        line = f"  elman predict {folder} {example[task.INPUT]}"
+        console.print(line.rstrip(), soft_wrap=True, markup=False)
 
 
 def _run_folder(job: str, resume: bool) -> Path:
@@ -398,6 +458,12 @@ def _run_folder(job: str, resume: bool) -> Path:
             raise OptionError("--resume: there is no run in runs; name its folder with --out.")
         return names[free - 1]
     return names[free]
+
+
+def _jobs() -> Iterable[str]:
+    from elman.tasks import TASKS
+
+    return TASKS
 
 
 def _task(name: str) -> Any:
@@ -413,7 +479,13 @@ def _console() -> Console:
     return Console(highlight=False, emoji=False)
 
 
-for _job in ("sentiment", "ner"):
+app.command(epilog="Example: elman evaluate runs/ner d/valid.conll --json")(
+    _with_flags(evaluate, _asking_flags())
+)
+app.command(epilog='Example: elman predict sentiment "A warm and funny film."')(
+    _with_flags(predict, _asking_flags())
+)
+for _job in _jobs():
     train_app.command(_job, epilog=f"Example: elman train {_job} --run-file d/run.toml")(
         _train_command(_job)
     )

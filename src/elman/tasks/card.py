@@ -21,7 +21,8 @@ def write_card(
     """Write the card of a run that has ended."""
     data = run.settings()["data"]
     parameters = sum([parameter.numel() for parameter in model.parameters()])
-    reader = options.model if options.model != "recurrent" else f"recurrent, cell {options.cell}"
+    kind = getattr(options, "model", "recurrent")
+    reader = f"recurrent, cell {options.cell}" if kind == "recurrent" else kind
     lines = [
         f"# {task.NAME}: {task.TITLE}",
         "",
@@ -29,7 +30,7 @@ def write_card(
         "",
         "## Data",
         f"- trained on: {data['title'] or data['train']}, {data['train_examples']} examples",
-        f"- chosen on: {data['valid'] or 'every tenth training example, held out'}, "
+        f"- chosen on: {data['valid'] or 'a tenth of the training examples, held out'}, "
         f"{data['valid_examples']} examples",
         f"- licence: {data['licence'] or 'not stated'}",
         "",

@@ -8,13 +8,13 @@ fixed window of words, is the option ``model = "window"``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.markup import escape
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from elman.data import (
     DataReport,
@@ -36,13 +36,13 @@ from elman.errors import DataError
 from elman.graph import Cell
 from elman.models import Tagger, WindowTagger, WordFeatures
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
+from elman.tasks.asking import ask
 from elman.tasks.options import help_of, option
-from elman.tasks.samples import NAMES_TRAIN, NAMES_VALID
-from elman.tasks.task import Learned
+from elman.tasks.samples.names import NAMES_TRAIN, NAMES_VALID
+from elman.tasks.task import Fitted, Learned, NoPredictOptions
 from elman.tasks.word_model import (
     TextOptions,
     TextSymbols,
-    ask,
     encoder,
     learn_text,
     read_lines,
@@ -54,12 +54,15 @@ from elman.training.metrics import span_scores
 NAME = "ner"
 TITLE = "named entities: a text becomes the names in it"
 METRIC = "f1"
+HIGHER_IS_BETTER = True
 TRAINING = LoopOptions(
     batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99
 )
-SAMPLES = {"train.conll": NAMES_TRAIN, "valid.conll": NAMES_VALID}
 TRAIN_FILE, VALID_FILE = "train.conll", "valid.conll"
-POSTER = ("Yesterday, Harry Potter met Hermione Granger.",)
+POSTER = {text: text for text in ("Yesterday, Harry Potter met Hermione Granger.",)}
+INPUT: Literal["text"] = "text"
+PredictOptions = NoPredictOptions
+stream = None
 
 #: characters of a word beyond these are not read
 LONGEST_WORD = 40
@@ -112,6 +115,11 @@ class Name:
     end: int
 
 
+def samples() -> Mapping[str, str | bytes]:
+    """A few sentences for ``elman new``."""
+    return {"train.conll": NAMES_TRAIN, "valid.conll": NAMES_VALID}
+
+
 def read(path: Path, options: Options) -> list[Row[Sentence]]:
     """The sentences of a file in CoNLL columns."""
     rows, _ = conll_rows(path, tagged=True)
@@ -144,6 +152,11 @@ def refuse_strangers(rows: Sequence[Row[Sentence]], symbols: TextSymbols) -> Non
                     f"model knows the types {', '.join(types)}. Correct it, or train a model "
                     "with it."
                 )
+
+
+def group(example: Sentence) -> Hashable:
+    """The same text twice stays on one side."""
+    return example.words
 
 
 def learn(examples: Sequence[Sentence], options: Options, seed: int) -> Learned:
@@ -231,7 +244,12 @@ def length(example: Sentence) -> int:
     return len(example.words)
 
 
-def collate(examples: Sequence[Sentence], symbols: TextSymbols) -> dict[str, Tensor]:
+def collate(
+    examples: Sequence[Sentence],
+    symbols: TextSymbols,
+    options: Options,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
     """Indices of words, tags and shapes (time, batch), and the batch's distinct words' letters."""
     words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
     shapes, _ = pad_sequences([[word_shape(w) for w in e.words] for e in examples])
@@ -255,17 +273,22 @@ def collate(examples: Sequence[Sentence], symbols: TextSymbols) -> dict[str, Ten
     return batch
 
 
-def score(model: nn.Module, examples: Sequence[Sentence], symbols: TextSymbols) -> dict[str, Any]:
+def validate(fitted: Fitted, examples: Sequence[Sentence]) -> dict[str, Any]:
+    """The job's metrics."""
+    return score(fitted, examples, PredictOptions())
+
+
+def score(fitted: Fitted, examples: Sequence[Sentence], wanted: NoPredictOptions) -> dict[str, Any]:
     """Precision, recall and F1 of exact spans, over all and for each type, and the mean loss."""
     spans: list[list[Span]] = []
     losses: list[float] = []
 
     def answer(batch: Sequence[Sentence]) -> list[tuple[list[Span], float]]:
-        tensors = collate(batch, symbols)
-        loss = float(model.loss(**tensors))  # type: ignore[operator]
-        return [(found, loss) for found in _spans(model, tensors, symbols)]
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        loss = float(fitted.model.loss(**tensors))  # type: ignore[operator]
+        return [(found, loss) for found in _spans(fitted, tensors)]
 
-    for found, loss in ask(model, examples, length, answer):
+    for found, loss in ask(fitted.model, examples, length, answer):
         spans.append(found)
         losses.append(loss)
     scores = span_scores([spans_of(example.tags or ()) for example in examples], spans)
@@ -282,8 +305,9 @@ def score(model: nn.Module, examples: Sequence[Sentence], symbols: TextSymbols) 
     }
 
 
-def _spans(model: nn.Module, tensors: dict[str, Tensor], symbols: TextSymbols) -> list[list[Span]]:
+def _spans(fitted: Fitted, tensors: dict[str, Tensor]) -> list[list[Span]]:
     """The best legal tags of each sentence, as spans."""
+    model, symbols = fitted.model, fitted.symbols
     inputs = {name: tensor for name, tensor in tensors.items() if name != "tags"}
     allowed, allowed_start = bio_constraints(symbols.labels)
     assert isinstance(model, Tagger | WindowTagger)
@@ -318,13 +342,13 @@ def as_input(value: str | Sequence[str] | Sentence) -> Sentence:
     return Sentence(words, None, value, places)
 
 
-def predict(model: nn.Module, inputs: Sequence[Sentence], symbols: TextSymbols) -> list[Names]:
+def predict(fitted: Fitted, inputs: Sequence[Sentence], wanted: NoPredictOptions) -> list[Names]:
     """The names in each text."""
 
     def answer(batch: Sequence[Sentence]) -> list[list[Span]]:
-        return _spans(model, collate(batch, symbols), symbols)
+        return _spans(fitted, collate(batch, fitted.symbols, fitted.options))
 
-    found = ask(model, inputs, length, answer)
+    found = ask(fitted.model, inputs, length, answer)
     return [_names(sentence, spans) for sentence, spans in zip(inputs, found, strict=True)]
 
 
@@ -337,6 +361,16 @@ def _names(sentence: Sentence, spans: Sequence[Span]) -> Names:
 
 
 _COLOURS = {"PER": "magenta", "LOC": "green", "ORG": "blue"}
+
+
+def save(predictions: Sequence[Names], wanted: NoPredictOptions) -> list[Path]:
+    """No files: the answers are text."""
+    return []
+
+
+def poster_settings(folder: Path) -> Mapping[str, object]:
+    """Nothing beyond the answers."""
+    return {}
 
 
 def show(prediction: Names) -> str:

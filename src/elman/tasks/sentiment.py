@@ -8,14 +8,14 @@ training data, in any number.  The one-to-one baseline of SPEC 4, a bag of words
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from rich.markup import escape
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from elman.data import (
     DataReport,
@@ -30,13 +30,13 @@ from elman.data.text import text_rows
 from elman.errors import DataError
 from elman.graph import Cell
 from elman.models import BagOfWords, Classifier
+from elman.tasks.asking import ask
 from elman.tasks.options import help_of, option
-from elman.tasks.samples import REVIEWS_TRAIN, REVIEWS_VALID
-from elman.tasks.task import Learned
+from elman.tasks.samples.reviews import REVIEWS_TRAIN, REVIEWS_VALID
+from elman.tasks.task import Fitted, Learned, NoPredictOptions
 from elman.tasks.word_model import (
     TextOptions,
     TextSymbols,
-    ask,
     encoder,
     learn_text,
     read_lines,
@@ -48,12 +48,15 @@ from elman.training.metrics import accuracy, macro_f1
 NAME = "sentiment"
 TITLE = "sentiment classification: a text becomes a rating"
 METRIC = "accuracy"
+HIGHER_IS_BETTER = True
 TRAINING = LoopOptions(
     batch_size=64, epochs=20, learning_rate=2e-3, patience=4, average_weights=0.99
 )
-SAMPLES = {"train.csv": REVIEWS_TRAIN, "valid.csv": REVIEWS_VALID}
 TRAIN_FILE, VALID_FILE = "train.csv", "valid.csv"
-POSTER = ("There is nothing to like in this movie.",)
+POSTER = {text: text for text in ("There is nothing to like in this movie.",)}
+INPUT: Literal["text"] = "text"
+PredictOptions = NoPredictOptions
+stream = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,11 @@ class Rating:
     probabilities: dict[str, float]
 
 
+def samples() -> Mapping[str, str | bytes]:
+    """A few reviews for ``elman new``."""
+    return {"train.csv": REVIEWS_TRAIN, "valid.csv": REVIEWS_VALID}
+
+
 def read(path: Path, options: Options) -> list[Row[Review]]:
     """The labelled texts of a CSV, TSV or JSONL file, or of a folder with a folder per label."""
     rows = list(
@@ -128,6 +136,11 @@ def refuse_strangers(rows: Sequence[Row[Review]], symbols: TextSymbols) -> None:
                 f'{row.place}: the label "{row.value.label}" is not one that the model knows: '
                 f"{', '.join(symbols.labels)}. Correct it, or train a model with it."
             )
+
+
+def group(example: Review) -> Hashable:
+    """The same text twice stays on one side."""
+    return example.text
 
 
 def learn(examples: Sequence[Review], options: Options, seed: int) -> Learned:
@@ -178,7 +191,12 @@ def length(example: Review) -> int:
     return len(example.words)
 
 
-def collate(examples: Sequence[Review], symbols: TextSymbols) -> dict[str, Tensor]:
+def collate(
+    examples: Sequence[Review],
+    symbols: TextSymbols,
+    options: Options,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
     """The words' indices (time, batch), their lengths, and the labels' indices."""
     words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
     batch = {"words": words, "lengths": lengths}
@@ -188,9 +206,15 @@ def collate(examples: Sequence[Review], symbols: TextSymbols) -> dict[str, Tenso
     return batch
 
 
-def score(model: nn.Module, examples: Sequence[Review], symbols: TextSymbols) -> dict[str, Any]:
+def validate(fitted: Fitted, examples: Sequence[Review]) -> dict[str, Any]:
+    """The job's metrics."""
+    return score(fitted, examples, PredictOptions())
+
+
+def score(fitted: Fitted, examples: Sequence[Review], wanted: NoPredictOptions) -> dict[str, Any]:
     """Accuracy, macro F1 and the mean loss."""
-    probabilities = _probabilities(model, examples, symbols)
+    symbols: TextSymbols = fitted.symbols
+    probabilities = _probabilities(fitted, examples)
     expected = [symbols.labels.index(str(example.label)) for example in examples]
     predicted = [int(row.argmax()) for row in probabilities]
     rows = zip(probabilities, expected, strict=True)
@@ -203,14 +227,12 @@ def score(model: nn.Module, examples: Sequence[Review], symbols: TextSymbols) ->
     }
 
 
-def _probabilities(
-    model: nn.Module, examples: Sequence[Review], symbols: TextSymbols
-) -> list[Tensor]:
+def _probabilities(fitted: Fitted, examples: Sequence[Review]) -> list[Tensor]:
     def answer(batch: Sequence[Review]) -> list[Tensor]:
-        tensors = collate(batch, symbols)
-        return list(model(tensors["words"], tensors["lengths"]).softmax(-1))
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        return list(fitted.model(tensors["words"], tensors["lengths"]).softmax(-1))
 
-    return ask(model, examples, length, answer)
+    return ask(fitted.model, examples, length, answer)
 
 
 def read_inputs(path: Path, options: Options) -> list[Review]:
@@ -226,14 +248,24 @@ def as_input(value: str | Review) -> Review:
     return value if isinstance(value, Review) else Review(value, tuple(split_words(value)))
 
 
-def predict(model: nn.Module, inputs: Sequence[Review], symbols: TextSymbols) -> list[Rating]:
+def predict(fitted: Fitted, inputs: Sequence[Review], wanted: NoPredictOptions) -> list[Rating]:
     """A rating for each text."""
     ratings = []
-    for example, row in zip(inputs, _probabilities(model, inputs, symbols), strict=True):
-        each = {label: float(p) for label, p in zip(symbols.labels, row, strict=True)}
+    for example, row in zip(inputs, _probabilities(fitted, inputs), strict=True):
+        each = {label: float(p) for label, p in zip(fitted.symbols.labels, row, strict=True)}
         label = max(each, key=lambda name: each[name])
         ratings.append(Rating(example.text, label, each[label], each))
     return ratings
+
+
+def save(predictions: Sequence[Rating], wanted: NoPredictOptions) -> list[Path]:
+    """No files: the answers are text."""
+    return []
+
+
+def poster_settings(folder: Path) -> Mapping[str, object]:
+    """Nothing beyond the answers."""
+    return {}
 
 
 def show(prediction: Rating) -> str:

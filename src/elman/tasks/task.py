@@ -6,12 +6,12 @@ A job is a module with these names, such as ``sentiment.py``; what is the same f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from elman.data import DataReport
 from elman.data.faults import Row
@@ -34,6 +34,24 @@ class Learned:
     vectors: Tensor | None
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A model, what its indices stand for, and the options that it was made with."""
+
+    model: nn.Module
+    symbols: Any
+    options: Any
+
+
+@dataclass(frozen=True)
+class NoPredictOptions:
+    """For a job whose models can be asked in one way only."""
+
+
+#: the answers to a sound or a film while it arrives: a line of rich's markup each
+Stream = Callable[[Fitted, BinaryIO, Any], Iterator[str]]
+
+
 class Task(Protocol):
     """The names that a job's module has.
 
@@ -43,20 +61,33 @@ class Task(Protocol):
 
     NAME: str
     TITLE: str
-    #: the validation metric by which the best weights are chosen; more is better
+    #: the validation metric by which the best weights are chosen, and whether more is better
     METRIC: str
+    HIGHER_IS_BETTER: bool
     #: how training goes unless told otherwise
     TRAINING: LoopOptions
-    #: small files for ``elman new``, by name, and which of them to train on and to validate with
-    SAMPLES: Mapping[str, str]
+    #: which of the ``samples`` to train on and to validate with
     TRAIN_FILE: str
     VALID_FILE: str
-    #: the inputs of ``elman demo``
-    POSTER: Sequence[str]
+    #: the inputs of ``elman demo`` by what they are called there
+    POSTER: Mapping[str, Any]
+    #: what an input is: a text, the name of a file, or nothing, where something is made up
+    INPUT: Literal["text", "file", "nothing"]
 
     @property
     def Options(self) -> type[Any]:  # noqa: N802 - it is a class
         """The frozen dataclass of the job's options."""
+
+    @property
+    def PredictOptions(self) -> type[Any]:  # noqa: N802 - it is a class
+        """The frozen dataclass of what can be asked of a trained model, and where to."""
+
+    @property
+    def stream(self) -> Stream | None:
+        """Answers while the input arrives, for a job and a model that can; else None."""
+
+    def samples(self) -> Mapping[str, str | bytes]:
+        """Small files for ``elman new``, by name."""
 
     def read(self, path: Path, options: Any) -> list[Row[Any]]:
         """The examples of a data file or folder, each with its place."""
@@ -66,6 +97,9 @@ class Task(Protocol):
 
     def refuse_strangers(self, rows: Sequence[Row[Any]], symbols: Any) -> None:
         """``DataError`` for the first example whose label the model does not know."""
+
+    def group(self, example: Any) -> Hashable:
+        """Examples with the same are never parted between training and validation."""
 
     def learn(self, examples: Sequence[Any], options: Any, seed: int) -> Learned:
         """Symbols and vectors from the training examples."""
@@ -82,10 +116,18 @@ class Task(Protocol):
     def length(self, example: Any) -> int:
         """How many time steps an example has."""
 
-    def collate(self, examples: Sequence[Any], symbols: Any) -> dict[str, Tensor]:
-        """The keyword arguments of the model's ``loss``."""
+    def collate(
+        self, examples: Sequence[Any], symbols: Any, options: Any, generator: Generator | None
+    ) -> dict[str, Tensor]:
+        """The keyword arguments of the model's ``loss``.
 
-    def score(self, model: nn.Module, examples: Sequence[Any], symbols: Any) -> dict[str, Any]:
+        With a ``generator`` they are for training, and augmentation draws from it alone.
+        """
+
+    def validate(self, fitted: Fitted, examples: Sequence[Any]) -> dict[str, Any]:
+        """The metrics after an epoch, ``METRIC`` among them; quicker than ``score`` may be."""
+
+    def score(self, fitted: Fitted, examples: Sequence[Any], wanted: Any) -> dict[str, Any]:
         """The job's metrics."""
 
     def read_inputs(self, path: Path, options: Any) -> list[Any]:
@@ -94,11 +136,17 @@ class Task(Protocol):
     def as_input(self, value: Any) -> Any:
         """An input from what a user gives: a string, or the job's own kind of value."""
 
-    def predict(self, model: nn.Module, inputs: Sequence[Any], symbols: Any) -> list[Any]:
-        """The model's answer to each input."""
+    def predict(self, fitted: Fitted, inputs: Sequence[Any], wanted: Any) -> list[Any]:
+        """The model's answer to each input; ``wanted`` are ``PredictOptions``."""
+
+    def save(self, predictions: Sequence[Any], wanted: Any) -> list[Path]:
+        """Write the files that ``wanted`` names; return them."""
+
+    def poster_settings(self, folder: Path) -> Mapping[str, object]:
+        """The ``PredictOptions`` of ``elman demo``, whose files go into ``folder``."""
 
     def show(self, prediction: Any) -> str:
-        """An answer as a line of rich's markup."""
+        """An answer as a line of rich's markup, or several."""
 
     def record(self, prediction: Any) -> dict[str, Any]:
         """An answer as a JSON object."""

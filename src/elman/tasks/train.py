@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ import torch
 
 from elman import cells
 from elman.data import bucketed_batches
+from elman.data.faults import Row
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.tasks.card import write_card
 from elman.tasks.options import refuse_unknown, with_settings
-from elman.tasks.task import Task
+from elman.tasks.task import Fitted, Task
 from elman.tasks.trained import Trained, read_options
 from elman.training import LoopOptions, Outcome, RunFolder, fit
 from elman.training.options import MAY_CHANGE
@@ -35,7 +36,7 @@ STEPS_IN_EPOCH = 10
 
 @dataclass(frozen=True)
 class Data:
-    """The files of a training; without ``valid`` every tenth training example is held out."""
+    """The files of a training; without ``valid`` a tenth of the training examples is held out."""
 
     train: Path
     valid: Path | None = None
@@ -72,7 +73,7 @@ def train(
     train_rows = task.read(data.train, options)
     valid_rows = task.read(data.valid, options) if data.valid is not None else []
     if data.valid is None:
-        valid_rows, train_rows = train_rows[::10], [r for k, r in enumerate(train_rows) if k % 10]
+        train_rows, valid_rows = _held_out(task, train_rows)
     if not train_rows:
         raise DataError(f"{data.train}: one example is too few to train on; give at least two.")
     examples = task.cut([row.value for row in train_rows], options.longest)
@@ -93,10 +94,11 @@ def train(
     torch.manual_seed(training.seed)
     model = task.build(options, cell, learned)
     symbols = learned.symbols
+    fitted = Fitted(model, symbols, options)
     lengths = [task.length(example) for example in examples]
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
-        scores = task.score(model, valid, symbols)
+        scores = task.validate(Fitted(model, symbols, options), valid)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
     outcome = fit(
@@ -104,9 +106,12 @@ def train(
         batches=lambda epoch, size: bucketed_batches(
             lengths, size, seed=training.seed, epoch=epoch
         ),
-        collate=lambda rows, generator: task.collate([examples[k] for k in rows], symbols),
+        collate=lambda rows, generator: task.collate(
+            [examples[k] for k in rows], symbols, options, generator
+        ),
         validate=validate,
         metric=task.METRIC,
+        higher_is_better=task.HIGHER_IS_BETTER,
         options=training,
         folder=run,
         resume=resume,
@@ -114,8 +119,19 @@ def train(
     )
     model.eval()
     if is_main_process() and outcome.stopped_because != "interrupted":
-        write_card(run, task, options, outcome, task.score(model, valid, symbols), model)
+        scores = task.score(fitted, valid, task.PredictOptions())
+        write_card(run, task, options, outcome, scores, model)
     return Trained(folder.name, task, options, training, cell, symbols, model, run), outcome
+
+
+def _held_out(task: Task, rows: Sequence[Row[Any]]) -> tuple[list[Row[Any]], list[Row[Any]]]:
+    """Training and validation rows: every tenth group of examples that belong together."""
+    number: dict[Hashable, int] = {}
+    parts: tuple[list[Row[Any]], list[Row[Any]]] = ([], [])
+    for row in rows:
+        k = number.setdefault(task.group(row.value), len(number))
+        parts[k % 10 == 0].append(row)
+    return parts
 
 
 def _batch_size(usual: int, examples: int) -> int:

@@ -6,19 +6,19 @@ and TOML, and runs no code.  ``train.py`` makes run folders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from torch import nn
 
 import elman.shipped
-from elman.errors import RunError
+from elman.errors import OptionError, RunError
 from elman.graph import Cell, read_cell
 from elman.tasks import ner, sentiment
 from elman.tasks.options import refuse_unknown, with_settings
-from elman.tasks.task import Learned, Task
+from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
 #: the jobs of this version by name
@@ -45,25 +45,55 @@ class Trained:
     model: nn.Module
     folder: RunFolder
 
-    def __call__(self, inputs: Sequence[Any] | str) -> list[Any]:
-        """The model's answer to each input; a single string is one input."""
-        given = [inputs] if isinstance(inputs, str) else inputs
+    def __call__(
+        self, inputs: Sequence[Any] | str | Path | None = None, **settings: object
+    ) -> list[Any]:
+        """The model's answer to each input; a single string or path is one input.
+
+        Without ``inputs`` a model that makes things up makes one up.  ``settings`` are the job's
+        ``PredictOptions``; the files that they name are written.
+        """
+        given = [inputs] if inputs is None or isinstance(inputs, str | Path) else inputs
         asked = [self.task.as_input(value) for value in given]
-        return self.task.predict(self.model, asked, self.symbols)
+        return self._answers(asked, self._wanted(settings))
 
-    def predict_file(self, path: Path) -> list[Any]:
+    def predict_file(self, path: Path, **settings: object) -> list[Any]:
         """The model's answer to each input in a file."""
-        inputs = self.task.read_inputs(path, self.options)
-        return self.task.predict(self.model, inputs, self.symbols)
+        wanted = self._wanted(settings)
+        return self._answers(self.task.read_inputs(path, self.options), wanted)
 
-    def evaluate(self, path: Path) -> dict[str, Any]:
+    def evaluate(self, path: Path, **settings: object) -> dict[str, Any]:
         """The job's metrics on a data file.
 
         Raises ``DataError`` for what is wrong with the file, such as a label that is not known.
         """
+        wanted = self._wanted(settings)
         rows = self.task.read(path, self.options)
         self.task.refuse_strangers(rows, self.symbols)
-        return self.task.score(self.model, [row.value for row in rows], self.symbols)
+        return self.task.score(self.fitted, [row.value for row in rows], wanted)
+
+    def stream(self, source: BinaryIO, **settings: object) -> Iterator[str]:
+        """Answers while the input arrives, a line of rich's markup each.
+
+        Raises ``OptionError`` for a job that needs the whole of its input.
+        """
+        if self.task.stream is None:
+            raise OptionError(f"{self.task.NAME}: this job needs the whole input; leave --stream.")
+        return self.task.stream(self.fitted, source, self._wanted(settings))
+
+    @property
+    def fitted(self) -> Fitted:
+        """The model with what its indices stand for."""
+        return Fitted(self.model, self.symbols, self.options)
+
+    def _answers(self, asked: Sequence[Any], wanted: Any) -> list[Any]:
+        answers = self.task.predict(self.fitted, asked, wanted)
+        self.task.save(answers, wanted)
+        return answers
+
+    def _wanted(self, settings: Mapping[str, object]) -> Any:
+        refuse_unknown(settings, [self.task.PredictOptions], self.task.NAME)
+        return with_settings(self.task.PredictOptions(), settings)
 
 
 def load(run: str | Path) -> Trained:

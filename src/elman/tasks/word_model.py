@@ -1,4 +1,4 @@
-"""What the jobs on text share: words as indices, their vectors, and how a model is asked.
+"""What the jobs on words share: words as indices, and their vectors.
 
 A job on text reads words, looks them up in a vocabulary, and trains a model over their vectors.
 The jobs themselves are ``sentiment.py`` and ``ner.py``.
@@ -7,13 +7,12 @@ The jobs themselves are ``sentiment.py`` and ``ner.py``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, train_vectors
 from elman.data.plain_text import read_plain_text
@@ -23,12 +22,6 @@ from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
 from elman.tasks.options import option
 from elman.tasks.task import Learned
-
-Example = TypeVar("Example")
-Answer = TypeVar("Answer")
-
-#: how many padded steps a batch has at most where a trained model is asked
-STEPS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
@@ -206,38 +199,3 @@ def encoder(options: TextOptions, cell: Cell, input_size: int) -> Recurrent:
         bidirectional=options.bidirectional,
         dropout=options.dropout if options.num_layers > 1 else 0.0,
     )
-
-
-def ask(
-    model: nn.Module,
-    examples: Sequence[Example],
-    length: Callable[[Example], int],
-    answer: Callable[[Sequence[Example]], Sequence[Answer]],
-) -> list[Answer]:
-    """``answer`` for all examples, in batches of like lengths, in the examples' order.
-
-    The model is in evaluation mode meanwhile, and no gradients are kept.
-    """
-    answers: dict[int, Answer] = {}
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for batch in _batches([length(example) for example in examples]):
-                found = answer([examples[k] for k in batch])
-                answers.update(zip(batch, found, strict=True))
-    finally:
-        model.train(was_training)
-    return [answers[k] for k in range(len(examples))]
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices by length, at most ``STEPS_AT_ONCE`` padded steps and 256 examples at once."""
-    batch: list[int] = []
-    for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
-        if batch and (len(batch) == 256 or lengths[k] * (len(batch) + 1) > STEPS_AT_ONCE):
-            yield batch
-            batch = []
-        batch.append(k)
-    if batch:
-        yield batch
