@@ -26,6 +26,7 @@ FLOORS = {
     "export": 8,
     "shipped": 8,
     "tasks": 9,
+    "selection": 9.5,
     "app": 10,
     "cli": 11,
 }

@@ -1,11 +1,9 @@
-"""Small trained runs and a way to call the command line as a user does."""
+"""Small trained runs."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from elman import cli
 from elman.files import write_whole
 from elman.tasks import TASKS, Data, train
 from elman.training.progress import Silence
@@ -41,27 +39,3 @@ def trained(tmp_path_factory):
         train(task, data, folder / "run", SMALL, progress=Silence())
         runs[job] = folder / "run"
     return runs
-
-
-class CommandLine:
-    """`command("predict", run, "text")` gives (exit status, standard output, standard error)."""
-
-    def __init__(self, capfd, monkeypatch):
-        self.capfd, self.monkeypatch = capfd, monkeypatch
-
-    def __call__(self, *arguments):
-        self.monkeypatch.setattr(sys, "argv", ["elman", *[str(each) for each in arguments]])
-        self.capfd.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = self.capfd.readouterr()
-        return status, out, err
-
-
-@pytest.fixture
-def command(capfd, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    return CommandLine(capfd, monkeypatch)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Hashable, Mapping, Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,18 @@ STEPS_IN_EPOCH = 10
 
 @dataclass(frozen=True)
 class Data:
-    """The files of a training; without ``valid`` a tenth of the training examples is held out."""
+    """The files of a training.
+
+    Without ``valid`` a part of the training examples is held out: of ``parts`` equal ones that
+    with the number ``held_out``, from 0.  Examples of one group (``Task.group``) stay together.
+    """
 
     train: Path
     valid: Path | None = None
     title: str = ""
     licence: str = ""
+    held_out: int = 0
+    parts: int = 10
 
 
 def train(
@@ -73,7 +80,7 @@ def train(
     train_rows = task.read(data.train, options)
     valid_rows = task.read(data.valid, options) if data.valid is not None else []
     if data.valid is None:
-        train_rows, valid_rows = _held_out(task, train_rows)
+        train_rows, valid_rows = _held_out(task, train_rows, data)
     if not train_rows:
         raise DataError(f"{data.train}: one example is too few to train on; give at least two.")
     examples = task.cut([row.value for row in train_rows], options.longest)
@@ -124,14 +131,20 @@ def train(
     return Trained(folder.name, task, options, training, cell, symbols, model, run), outcome
 
 
-def _held_out(task: Task, rows: Sequence[Row[Any]]) -> tuple[list[Row[Any]], list[Row[Any]]]:
-    """Training and validation rows: every tenth group of examples that belong together."""
-    number: dict[Hashable, int] = {}
-    parts: tuple[list[Row[Any]], list[Row[Any]]] = ([], [])
+def _held_out(
+    task: Task, rows: Sequence[Row[Any]], data: Data
+) -> tuple[list[Row[Any]], list[Row[Any]]]:
+    """Training and validation rows: groups of examples are dealt to the parts, shuffled.
+
+    In turn would not do: files whose labels take turns are common.
+    """
+    groups = list(dict.fromkeys(task.group(row.value) for row in rows))
+    random.Random(0).shuffle(groups)
+    held = set(groups[data.held_out :: data.parts])
+    split: tuple[list[Row[Any]], list[Row[Any]]] = ([], [])
     for row in rows:
-        k = number.setdefault(task.group(row.value), len(number))
-        parts[k % 10 == 0].append(row)
-    return parts
+        split[task.group(row.value) in held].append(row)
+    return split
 
 
 def _batch_size(usual: int, examples: int) -> int:
@@ -181,6 +194,7 @@ def _record(
             "valid_examples": valid,
             "train_sha256": _fingerprint(data.train),
             "valid_sha256": "" if data.valid is None else _fingerprint(data.valid),
+            "held_out": [data.held_out, data.parts] if data.valid is None else [],
         },
     }
 
@@ -194,6 +208,11 @@ def _refuse_other_data(run: RunFolder, record: dict[str, Any]) -> None:
                 f"({begun.get(part) or 'none'}); resume it with the same, or train anew in "
                 "another folder."
             )
+    if begun.get("held_out", record["data"]["held_out"]) != record["data"]["held_out"]:
+        raise RunError(
+            f"{run.path}: this run was begun with another part held out for validation; resume it "
+            "with the same, or train anew in another folder."
+        )
 
 
 def _resumed(task: Task, run: RunFolder, settings: Mapping[str, object]) -> tuple[Any, LoopOptions]:

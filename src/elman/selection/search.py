@@ -1,0 +1,337 @@
+"""The search: trials of options, each a normal training in a folder of its own.
+
+    search.json      what is searched, on what; workers that share the folder must agree on it
+    journal.log      optuna's record of all trials, which any number of processes write to
+    trials/0007/     the run of trial 7; with folds or seeds a run for each below it
+    best/            the best, a run like any other
+    trials.csv, search.png    see ``show.py``
+
+A search may be killed at any moment: the same command goes on with it, and a training that was
+cut off goes on from its checkpoint.  Options are sampled by a tree of Parzen estimators (Bergstra
+et al. 2011), and trainings that go worse than the median of the others are given up (Golovin et
+al. 2017), both by optuna.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from elman.errors import ElmanError, OptionError, RunError
+from elman.files import write_whole
+from elman.selection.space import Space
+from elman.selection.watch import GivenUp, TimeIsUp, Watch
+from elman.tasks import Data, train
+from elman.tasks.task import Task
+from elman.training.progress import Silence
+
+#: a worker on another machine that has given no sign for so long is taken for dead
+SILENT_SECONDS = 600.0
+#: trials before the sampler and the pruner begin to go by what was found
+STARTUP_TRIALS = 8
+#: where a run of a trial ends, it is compared with others' at steps beyond those of epochs
+RUN_STEP = 1_000_000
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to search: the data, options that are settled, what is tried, and how much of it.
+
+    ``trials`` counts those of all workers; ``hours`` are this worker's.  With ``folds`` each trial
+    is trained so many times, each time with another part of the training data held out, and with
+    ``seeds`` so many times from other random numbers; what counts is the mean.
+    """
+
+    data: Data
+    space: Space
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trials: int = 30
+    hours: float | None = None
+    folds: int = 1
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "folds", "seeds"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.hours is not None and not self.hours > 0:
+            raise OptionError(f"hours is {self.hours}; it must be greater than 0.")
+        if self.folds > 1 and self.data.valid is not None:
+            raise OptionError(
+                "folds are parts of the training data; leave out the validation data."
+            )
+
+    def record(self, task: Task) -> dict[str, Any]:
+        """What all workers and all days of a search must agree on, as JSON has it."""
+        parts = {name: asdict(part) for name, part in self.space.parts.items()}
+        found = {
+            "format": 1,
+            "job": task.NAME,
+            "metric": task.METRIC,
+            "train": str(self.data.train),
+            "valid": "" if self.data.valid is None else str(self.data.valid),
+            "folds": self.folds,
+            "seeds": self.seeds,
+            "settings": dict(self.settings),
+            "space": parts,
+        }
+        return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+class Search:
+    """A search in a folder, begun or gone on with.
+
+    Raises ``RunError`` when the folder holds a search for something else.
+    """
+
+    def __init__(self, task: Task, wish: Wish, folder: Path) -> None:
+        self.task, self.wish, self.folder = task, wish, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._agree()
+        self.study = _open_study(folder, task, wish)
+
+    @property
+    def trials_folder(self) -> Path:
+        return self.folder / "trials"
+
+    def finished(self) -> list[Any]:
+        """The trials that came to a value, in their order."""
+        return [trial for trial in self.study.trials if trial.state.name == "COMPLETE"]
+
+    def best(self) -> Any | None:
+        """The best trial so far."""
+        return self.study.best_trial if self.finished() else None
+
+    def run(self, after: Callable[[], None], status: Tell) -> None:
+        """Try until there are enough trials, or this worker's hours are over.
+
+        ``after`` is called after each trial, and ``status`` is told what happens now.
+        """
+        until = time.time() + 3600 * (self.wish.hours or float("inf"))
+        while time.time() < until and (trial := self._next()) is not None:
+            goes_on = self._try(trial, until, status)
+            after()
+            if not goes_on:
+                return
+
+    def _agree(self) -> None:
+        path, record = self.folder / "search.json", self.wish.record(self.task)
+        if not path.exists():
+            if any(self.folder.iterdir()):
+                raise RunError(f"{self.folder}: this folder holds something else; choose another.")
+            write_whole(path, json.dumps(record, indent=1) + "\n")
+            return
+        try:
+            begun = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: this cannot be read ({error}).") from error
+        for name, value in record.items():
+            if begun.get(name) != value:
+                raise RunError(
+                    f"{path}: this search was begun with {name} {begun.get(name)!r}, not "
+                    f"{value!r}; go on with the same, or choose another folder."
+                )
+
+    def _next(self) -> Any | None:
+        """The next trial, begun; None when there are enough."""
+        with _lock(self.folder):
+            for dead in self._dead():
+                self._leave(dead)
+            spent = [t for t in self.study.trials if is_spent(t)]
+            if len(spent) >= self.wish.trials:
+                return None
+            trial = self.study.ask()
+            trial.set_user_attr("host", socket.gethostname())
+            trial.set_user_attr("process", os.getpid())
+            folder = trial.user_attrs.get("folder") or f"{trial.number:04d}"
+            trial.set_user_attr("folder", folder)
+            self._alive(folder).parent.mkdir(parents=True, exist_ok=True)
+            self._alive(folder).touch()
+            return trial
+
+    def _alive(self, folder: str) -> Path:
+        return self.trials_folder / folder / "alive"
+
+    def _dead(self) -> list[Any]:
+        """Trials whose worker is gone: its process is not there, or it has been silent for long."""
+        dead = []
+        for trial in self.study.trials:
+            if trial.state.name != "RUNNING":
+                continue
+            notes = trial.user_attrs
+            sign = self._alive(str(notes.get("folder")))
+            silent = time.time() - sign.stat().st_mtime if sign.exists() else SILENT_SECONDS
+            here = notes.get("host") == socket.gethostname()
+            if silent >= SILENT_SECONDS or (here and not _is_running(notes.get("process"))):
+                dead.append(trial)
+        return dead
+
+    def _leave(self, trial: Any) -> None:
+        """End a trial that was cut off, and put its options first in the queue, in its folder."""
+        notes = {"folder": trial.user_attrs["folder"]} if "folder" in trial.user_attrs else None
+        self.study.enqueue_trial(trial.params, user_attrs=notes)
+        self._tell_study(trial.number, state="FAIL")
+
+    def _try(self, trial: Any, until: float, status: Tell) -> bool:
+        """Train all runs of a trial; False when time was up before its end."""
+        began = time.time()
+        options = self.wish.space.suggest(trial)
+        name = f"trial {trial.number + 1}"
+        values: list[float] = []
+        try:
+            for place, data, seed in self._runs(trial.user_attrs["folder"]):
+                count = len(values)
+
+                def judge(epoch: int, value: float, count: int = count) -> bool:
+                    if count:  # later runs count only as a whole
+                        return False
+                    trial.report(value, epoch)
+                    return bool(trial.should_prune())
+
+                watch = Watch(
+                    judge,
+                    alive=self._alive(trial.user_attrs["folder"]),
+                    until=until,
+                    tell=lambda text: status(f"{name}: {text}"),
+                )
+                settings = {"threads": 1, **self.wish.settings, **options, "seed": seed}
+                _, outcome = train(self.task, data, place, settings, resume=True, progress=watch)
+                if outcome.stopped_because == "interrupted":
+                    raise KeyboardInterrupt
+                values.append(outcome.best_metric)
+                trial.report(statistics.mean(values), RUN_STEP + count)
+                if count + 1 < self.wish.folds * self.wish.seeds and trial.should_prune():
+                    raise GivenUp
+        except (TimeIsUp, KeyboardInterrupt) as stop:
+            with _lock(self.folder):
+                self._leave(trial)
+            if isinstance(stop, KeyboardInterrupt):
+                raise
+            return False
+        except GivenUp:
+            self._note(trial, values, began)
+            self._tell_study(trial.number, state="PRUNED")
+            return True
+        except ElmanError as error:
+            self._note(trial, values, began)
+            trial.set_user_attr("error", str(error))
+            self._tell_study(trial.number, state="FAIL")
+            if not self.finished() and len([t for t in self.study.trials if is_spent(t)]) >= 3:
+                raise  # nothing has worked: the fault is not in what is tried
+            return True
+        self._note(trial, values, began)
+        self._tell_study(trial.number, value=statistics.mean(values))
+        return True
+
+    def _runs(self, folder: str) -> list[tuple[Path, Data, int]]:
+        """Where, on what and from which seed a trial is trained."""
+        wish, place = self.wish, self.trials_folder / folder
+        first = int(wish.settings.get("seed", 0))
+        if wish.folds * wish.seeds == 1:
+            return [(place, wish.data, first)]
+        return [
+            (place / f"fold-{fold}-seed-{seed}", data, seed)
+            for seed in range(first, first + wish.seeds)
+            for fold, data in enumerate(self._folds())
+        ]
+
+    def _folds(self) -> list[Data]:
+        folds, data = self.wish.folds, self.wish.data
+        if folds == 1:
+            return [data]
+        return [replace(data, held_out=k, parts=folds) for k in range(folds)]
+
+    def _note(self, trial: Any, values: Sequence[float], began: float) -> None:
+        trial.set_user_attr("values", list(values))
+        trial.set_user_attr("seconds", round(time.time() - began, 1))
+
+    def _tell_study(self, number: int, *, value: float | None = None, state: str = "") -> None:
+        from optuna.trial import TrialState
+
+        self.study.tell(number, value, state=TrialState[state] if state else None)
+
+    def keep_best(self, tell: Tell) -> Path:
+        """``best/``: the run of the best trial.
+
+        With folds none of its runs has seen all training data, so it is trained once more, with
+        the usual part held out.
+        """
+        best = self.best()
+        if best is None:
+            raise RunError(f"{self.folder}: no trial has come to its end, so there is no best.")
+        target = self.folder / "best"
+        marker = self.folder / "best.json"
+        chosen = {"trial": best.number, "value": best.value, "options": best.params}
+        if target.exists() and marker.exists() and json.loads(marker.read_text()) == chosen:
+            return target
+        shutil.rmtree(target, ignore_errors=True)
+        if self.wish.folds > 1:
+            tell("The best options are trained once more, on all folds together.")
+            first = int(self.wish.settings.get("seed", 0))
+            settings = {"threads": 1, **self.wish.settings, **best.params, "seed": first}
+            train(self.task, self.wish.data, target, settings, progress=Silence())
+        else:
+            runs = self._runs(best.user_attrs["folder"])
+            values = best.user_attrs["values"]
+            choose = max if self.task.HIGHER_IS_BETTER else min
+            run = runs[values.index(choose(values))][0]
+            shutil.copytree(run, target, ignore=shutil.ignore_patterns("alive", "resume"))
+        write_whole(marker, json.dumps(chosen))
+        return target
+
+
+def _open_study(folder: Path, task: Task, wish: Wish) -> Any:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    journal = str(folder / "journal.log")
+    backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
+    seed = int(wish.settings.get("seed", 0)) + (os.getpid() if (folder / "trials").exists() else 0)
+    return optuna.create_study(
+        study_name=task.NAME,
+        storage=JournalStorage(backend),
+        direction="maximize" if task.HIGHER_IS_BETTER else "minimize",
+        load_if_exists=True,
+        # workers that draw alike would try alike: only the first draws by the seed alone
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
+    )
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One worker at a time decides what is tried next."""
+    from optuna.storages.journal import JournalFileOpenLock
+
+    lock = JournalFileOpenLock(str(folder / "next"))
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_spent(trial: Any) -> bool:
+    """Whether a trial counts among those that were asked for."""
+    name = trial.state.name
+    return name in ("COMPLETE", "PRUNED", "RUNNING") or "error" in trial.user_attrs
+
+
+def _is_running(process: Any) -> bool:
+    with suppress(ProcessLookupError, PermissionError, TypeError):
+        os.kill(process, 0)
+        return True
+    return False

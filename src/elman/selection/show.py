@@ -1,0 +1,179 @@
+"""What a search found: a table, and a picture of its course and of what mattered."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from elman.files import write_whole
+from elman.selection.search import Search, is_spent
+
+#: fewer finished trials say nothing about what mattered
+ENOUGH = 8
+
+
+class News:
+    """When called, tells a line for each trial that ended since, whichever process tried it.
+
+    The table is written anew with it, so that a search can be followed from elsewhere.
+    """
+
+    def __init__(self, search: Search, tell: Callable[[str], None]) -> None:
+        self._search, self._tell = search, tell
+        self._told = {trial.number for trial in search.study.trials if trial.state.is_finished()}
+
+    def __call__(self) -> None:
+        search = self._search
+        write_whole(search.folder / "trials.csv", table(search))
+        trials = search.study.trials
+        ended = [t for t in trials if t.state.is_finished() and t.number not in self._told]
+        for trial in ended:
+            self._told.add(trial.number)
+            rest = f"; about {_left(search)} left" if trial is ended[-1] and is_spent(trial) else ""
+            self._tell(f"trial {trial.number + 1}: {sentence(search, trial)}{rest}")
+
+
+def sentence(search: Search, trial: Any) -> str:
+    """What a trial that has ended came to."""
+    notes, values = trial.user_attrs, trial.user_attrs.get("values", [])
+    options = ", ".join(
+        [f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.params.items()]
+    )
+    if trial.state.name == "PRUNED":
+        return f"given up, worse than most at the same epoch. {options}"
+    if trial.state.name == "FAIL":
+        cut_off = "cut off; its options are first in the queue"
+        return f"failed: {notes['error']}" if "error" in notes else cut_off
+    best = search.study.best_trial
+    mark = "the best so far" if best.number == trial.number else f"best {best.value:.4f}"
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{search.task.METRIC} {trial.value:.4f}{spread}, {mark}. {options}"
+
+
+def _left(search: Search) -> str:
+    """How long the trials that are left take this many processes, going by those so far."""
+    spent = [trial for trial in search.study.trials if is_spent(trial)]
+    ended = [trial for trial in spent if trial.state.is_finished()]
+    begun = min([trial.datetime_start for trial in ended])
+    last = max([trial.datetime_complete for trial in ended])
+    seconds = (last - begun).total_seconds() / len(ended) * (search.wish.trials - len(ended))
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{max(seconds, 0):.0f} s"
+
+
+def table(search: Search) -> str:
+    """All trials as CSV: state, mean, spread, each run, seconds, folder, options, error."""
+    names = list(search.wish.space.parts)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = ["trial", "state", search.task.METRIC, "spread", "runs", "seconds", "folder"]
+    writer.writerow([*head, *names, "error"])
+    for trial in search.study.trials:
+        notes = trial.user_attrs
+        values = notes.get("values", [])
+        spread = f"{statistics.stdev(values):.6f}" if len(values) > 1 else ""
+        value = f"{trial.value:.6f}" if trial.state.name == "COMPLETE" else ""
+        runs = " ".join([f"{each:.6f}" for each in values])
+        known = [trial.number + 1, trial.state.name.lower(), value, spread, runs]
+        known += [notes.get("seconds", ""), notes.get("folder", "")]
+        options = [trial.params.get(name, "") for name in names]
+        writer.writerow([*known, *options, notes.get("error", "")])
+    return out.getvalue()
+
+
+def importance(search: Search) -> dict[str, float]:
+    """How much of reaching the best tenth lies with each option (PED-ANOVA, Watanabe et al. 2023).
+
+    Empty when fewer than ``ENOUGH`` trials came to an end or their values are all the same.
+    """
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    finished = search.finished()
+    varied = [
+        name
+        for name in search.wish.space.parts
+        if len({trial.params.get(name) for trial in finished}) > 1
+    ]
+    if len(finished) < ENOUGH or len({trial.value for trial in finished}) < 2 or not varied:
+        return {}
+    found = get_param_importances(
+        search.study, evaluator=PedAnovaImportanceEvaluator(), params=varied
+    )
+    return {name: float(part) for name, part in found.items()}
+
+
+def picture(search: Search) -> bytes:
+    """A PNG: each trial's value and the best so far, what mattered, and each option by itself."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    finished = search.finished()
+    parts = importance(search)
+    names = sorted(search.wish.space.parts, key=lambda name: -parts.get(name, 0.0))
+    columns = 4
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(11, 3 + 2.6 * rows), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[3, 2.6 * rows])
+    course, mattered = above.subplots(1, 2)
+    _draw_course(course, search, finished)
+    _draw_importance(mattered, parts)
+    grid = list(below.subplots(rows, columns, squeeze=False, sharey=True).flat)
+    for name, axes in zip(names, grid, strict=False):
+        _draw_option(axes, search, finished, name)
+    for axes in grid[len(names) :]:
+        axes.set_axis_off()
+    out = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(out)  # type: ignore[no-untyped-call]
+    return out.getvalue()
+
+
+def _draw_course(axes: Any, search: Search, finished: Sequence[Any]) -> None:
+    better = max if search.task.HIGHER_IS_BETTER else min
+    numbers = [trial.number + 1 for trial in finished]
+    values = [trial.value for trial in finished]
+    so_far = [better(values[: k + 1]) for k in range(len(values))]
+    axes.plot(numbers, values, "o", color="0.45", label="a trial")
+    axes.step(numbers, so_far, where="post", color="black", label="best so far")
+    axes.set_xlabel("trial")
+    axes.set_ylabel(search.task.METRIC)
+    axes.legend(frameon=False)
+
+
+def _draw_importance(axes: Any, parts: dict[str, float]) -> None:
+    axes.set_title("what mattered")
+    if not parts:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, f"known from {ENOUGH} finished trials on", ha="center")
+        return
+    names = list(reversed(parts))
+    axes.barh(names, [parts[name] for name in names], color="0.45")
+    axes.set_xlim(0, 1)
+
+
+def _draw_option(axes: Any, search: Search, finished: Sequence[Any], name: str) -> None:
+    from elman.selection.space import Range
+
+    part = search.wish.space.parts[name]
+    known = [trial for trial in finished if name in trial.params]
+    values = [trial.value for trial in known]
+    if isinstance(part, Range):
+        axes.plot([trial.params[name] for trial in known], values, "o", color="0.45")
+        if part.log:
+            axes.set_xscale("log")
+            middle = (part.low * part.high) ** 0.5
+            axes.set_xticks([part.low, middle, part.high])
+            axes.xaxis.set_major_formatter("{x:.3g}")
+            axes.xaxis.set_minor_formatter("")
+    else:
+        places = [part.values.index(trial.params[name]) for trial in known]
+        axes.plot(places, values, "o", color="0.45")
+        axes.set_xticks(range(len(part.values)), [str(value) for value in part.values], rotation=20)
+        axes.set_xlim(-0.5, len(part.values) - 0.5)
+    axes.set_xlabel(name)
+    best = search.best()
+    if best is not None and name in best.params:
+        chosen = best.params[name]
+        place = chosen if isinstance(part, Range) else part.values.index(chosen)
+        axes.plot([place], [best.value], "o", color="black", markersize=9)

@@ -1,0 +1,137 @@
+"""What is tried: for each option a list of values, or a range.
+
+    cell = ["lstm", "gru"]
+    hidden_size = { low = 32, high = 256, log = true }
+    dropout = { low = 0.0, high = 0.6 }
+
+A default space for each job lies in ``spaces/``, a file of this form.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from elman.errors import ElmanError, OptionError
+from elman.tasks.options import parse, refuse_unknown
+from elman.tasks.task import Task
+from elman.tasks.train import find_cell
+from elman.training import LoopOptions
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of these values."""
+
+    values: tuple[Any, ...]
+
+    def suggest(self, trial: Any, name: str) -> Any:
+        """The value that optuna's sampler takes for this trial."""
+        return trial.suggest_categorical(name, list(self.values))
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number from ``low`` to ``high``, both possible; with ``log`` each octave is as likely."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def suggest(self, trial: Any, name: str) -> Any:
+        """The number that optuna's sampler takes for this trial."""
+        if self.whole:
+            return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is tried for each option, by the option's name.
+
+    >>> from elman.tasks import TASKS
+    >>> read_space(TASKS["ner"], 'cell = ["gru"]', "my.toml").parts
+    {'cell': Choice(values=('gru',))}
+    """
+
+    parts: Mapping[str, Choice | Range]
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        """A value for each option."""
+        return {name: part.suggest(trial, name) for name, part in self.parts.items()}
+
+    def without(self, names: Iterable[str]) -> Space:
+        """The same space but for options that are settled."""
+        settled = set(names)
+        return Space({name: part for name, part in self.parts.items() if name not in settled})
+
+
+def default_space(task: Task) -> Space:
+    """What a sensible person would try for this job."""
+    return read_space(task, default_text(task), f"the space of {task.NAME}")
+
+
+def default_text(task: Task) -> str:
+    """The file of ``default_space``, to begin one's own from."""
+    path = Path(__file__).parent / "spaces" / f"{task.NAME}.toml"
+    return path.read_text(encoding="utf-8")
+
+
+def read_space(task: Task, text: str, where: str) -> Space:
+    """The space that a TOML text describes; ``OptionError`` names what is wrong ``where``.
+
+    >>> from elman.tasks import TASKS
+    >>> read_space(TASKS["ner"], "dropout = { low = 0.5, high = 0.1 }", "my.toml")
+    Traceback (most recent call last):
+        ...
+    elman.errors.OptionError: my.toml: dropout goes from 0.5 to 0.1; low must be below high.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise OptionError(f"{where}: this is not TOML ({error}); correct it.") from error
+    refuse_unknown(table, [task.Options, LoopOptions], where)
+    hints = {**get_type_hints(LoopOptions), **get_type_hints(task.Options)}
+    if not table:
+        raise OptionError(f"{where}: there is nothing to try; give an option and its values.")
+    parts: dict[str, Choice | Range] = {}
+    for name, wish in table.items():
+        try:
+            parts[name] = _part(name, wish, hints[name])
+        except ElmanError as error:
+            raise OptionError(f"{where}: {error}") from error
+    return Space(parts)
+
+
+def _part(name: str, wish: Any, hint: Any) -> Choice | Range:
+    if isinstance(wish, list):
+        if not wish:
+            raise OptionError(f"{name} has no values; give at least one.")
+        values = tuple([parse(name, hint, value) for value in wish])
+        if name == "cell":
+            for value in values:
+                find_cell(value)
+        return Choice(values)
+    if not isinstance(wish, dict) or not {"low", "high"} <= wish.keys() <= {"low", "high", "log"}:
+        raise OptionError(
+            f"{name} is {wish!r}; give a list of values, or {{ low = ..., high = ... }}, with "
+            "log = true where each doubling counts as much."
+        )
+    low, high, log = (
+        parse(name, hint, wish["low"]),
+        parse(name, hint, wish["high"]),
+        wish.get("log"),
+    )
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+    if not numbers or not all(math.isfinite(end) for end in (low, high)):
+        raise OptionError(f"{name} goes from {low!r} to {high!r}; a range is of numbers.")
+    if not low < high:
+        raise OptionError(f"{name} goes from {low} to {high}; low must be below high.")
+    if log and low <= 0:
+        raise OptionError(f"{name} begins at {low}; with log it must be above 0.")
+    return Range(low, high, bool(log), whole=isinstance(low, int) and isinstance(high, int))
