@@ -115,7 +115,8 @@ def picture(search: Search) -> bytes:
     columns = 4
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(11, 3 + 2.6 * rows), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[3, 2.6 * rows])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[3, 2.6 * rows])
+    above, below = halves
     course, mattered = above.subplots(1, 2)
     _draw_course(course, search, finished)
     _draw_importance(mattered, parts)
