@@ -5,6 +5,15 @@ Time comes first in every tensor.  Models know nothing of data files or training
 
 from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords, WindowTagger
+from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
 
-__all__ = ["BagOfWords", "Classifier", "Tagger", "WindowTagger", "WordFeatures"]
+__all__ = [
+    "BagOfWords",
+    "Classifier",
+    "StandardClassifier",
+    "StandardTagger",
+    "Tagger",
+    "WindowTagger",
+    "WordFeatures",
+]

@@ -3,7 +3,7 @@
 "Yesterday, Harry Potter met Hermione Granger." has two names.  Each word gets a tag (BIO), from
 its vector, its characters and its shape, and a conditional random field weighs tags against
 their neighbours (Lample et al. 2016; Huang et al. 2015).  The one-to-one baseline of SPEC 4, a
-fixed window of words, is the option ``model = "window"``.
+fixed window of words, is the option ``model = "window"``, the standard network ``"standard"``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from elman.data.shapes import NUM_SHAPES, word_shape
 from elman.decode import bio_constraints, viterbi
 from elman.errors import DataError
 from elman.graph import Cell
-from elman.models import Tagger, WindowTagger, WordFeatures
+from elman.models import StandardTagger, Tagger, WindowTagger, WordFeatures
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
 from elman.tasks.asking import ask
 from elman.tasks.options import help_of, option
@@ -74,10 +74,13 @@ class Options(TextOptions):
 
     dropout: float = option(0.6, help_of(TextOptions, "dropout"))
     word_dropout: float = option(0.1, help_of(TextOptions, "word_dropout"))
-    model: Literal["recurrent", "window"] = option(
-        "recurrent", "recurrent, or the baseline that sees a fixed window of words: window"
+    model: Literal["recurrent", "window", "standard"] = option(
+        "recurrent",
+        "recurrent, or a network without recurrence (SPEC 4): window, which sees a few words at a "
+        "time, or standard, in which each position has weights of its own",
     )
-    window: int = option(2, "words on either side that the baseline sees")
+    window: int = option(2, "words on either side that the window sees")
+    positions: int = option(30, "words that the standard network sees")
     crf: bool = option(True, "weigh tags against their neighbours (a conditional random field)")
     characters: Literal["recurrence", "convolution", "none"] = option(
         "recurrence", "how the characters of a word are read"
@@ -177,7 +180,7 @@ def load_symbols(text: str) -> TextSymbols:
 
 
 def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
-    """A ``Tagger`` of the cell, or the window."""
+    """A ``Tagger`` of the cell, or a network without recurrence."""
     characters = _character_reader(options, cell, len(learned.symbols.characters))
     features = WordFeatures(
         word_embedding(options, learned),
@@ -191,6 +194,15 @@ def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
             features,
             num_tags,
             window=options.window,
+            hidden_size=options.hidden_size,
+            crf=options.crf,
+            dropout=options.dropout,
+        )
+    if options.model == "standard":
+        return StandardTagger(
+            features,
+            options.positions,
+            num_tags,
             hidden_size=options.hidden_size,
             crf=options.crf,
             dropout=options.dropout,
@@ -310,7 +322,7 @@ def _spans(fitted: Fitted, tensors: dict[str, Tensor]) -> list[list[Span]]:
     model, symbols = fitted.model, fitted.symbols
     inputs = {name: tensor for name, tensor in tensors.items() if name != "tags"}
     allowed, allowed_start = bio_constraints(symbols.labels)
-    assert isinstance(model, Tagger | WindowTagger)
+    assert isinstance(model, Tagger | WindowTagger | StandardTagger)
     crf = model.crf
     paths, _ = viterbi(
         model(**inputs),

@@ -29,7 +29,7 @@ from elman.data.faults import Fault, Row, values_or_error
 from elman.data.text import text_rows
 from elman.errors import DataError
 from elman.graph import Cell
-from elman.models import BagOfWords, Classifier
+from elman.models import BagOfWords, Classifier, StandardClassifier
 from elman.tasks.asking import ask
 from elman.tasks.options import help_of, option
 from elman.tasks.samples.reviews import REVIEWS_TRAIN, REVIEWS_VALID
@@ -68,9 +68,12 @@ class Options(TextOptions):
     hidden_size: int = option(64, help_of(TextOptions, "hidden_size"))
     embedding_size: int = option(50, help_of(TextOptions, "embedding_size"))
     word_dropout: float = option(0.3, help_of(TextOptions, "word_dropout"))
-    model: Literal["recurrent", "bag_of_words"] = option(
-        "recurrent", "recurrent, or the baseline without order: bag_of_words"
+    model: Literal["recurrent", "bag_of_words", "standard"] = option(
+        "recurrent",
+        "recurrent, or a network without recurrence (SPEC 4): bag_of_words, which sees no order, "
+        "or standard, in which each position has weights of its own",
     )
+    positions: int = option(30, "words that the standard network sees")
     pooling: Literal["last", "mean", "max", "attention"] = option(
         "attention", "how the outputs of all steps become one"
     )
@@ -167,6 +170,15 @@ def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
         return BagOfWords(
             embedding,
             embedding.size,
+            num_classes,
+            dropout=options.dropout,
+            label_smoothing=options.label_smoothing,
+        )
+    if options.model == "standard":
+        return StandardClassifier(
+            embedding,
+            options.positions,
+            options.hidden_size,
             num_classes,
             dropout=options.dropout,
             label_smoothing=options.label_smoothing,
