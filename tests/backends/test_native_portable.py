@@ -18,7 +18,7 @@ from elman.cells import CATALOGUE
 from elman.errors import OptionError
 from elman.graph.sizes import Sizes
 
-CELLS = {**CATALOGUE, **{name: VARIANTS[name] for name in ("layer_norm_lstm", "exponential_gates")}}
+CELLS = {**CATALOGUE, "exponential_gates": VARIANTS["exponential_gates"]}
 on_x86 = pytest.mark.skipif(
     platform.machine() not in {"x86_64", "AMD64"}, reason="these targets are x86"
 )

@@ -55,6 +55,19 @@ EQUATIONS = {
         m = W.m · h + b.m
         n = tanh(W.n · x + b.n + r * m)
         h' = (1 - z) * n + z * h""",
+    "layer_norm_lstm": """
+        f = σ(p.f * layer_norm(R.f · h) + q.f * layer_norm(W.f · x) + b.f)
+        i = σ(p.i * layer_norm(R.i · h) + q.i * layer_norm(W.i · x) + b.i)
+        g = tanh(p.g * layer_norm(R.g · h) + q.g * layer_norm(W.g · x) + b.g)
+        o = σ(p.o * layer_norm(R.o · h) + q.o * layer_norm(W.o · x) + b.o)
+        c' = f * c + i * g
+        h' = o * tanh(p.c * layer_norm(c') + b.c)""",
+    "layer_norm_gru": """
+        z = σ(p.z * layer_norm(R.z · h) + q.z * layer_norm(W.z · x) + b.z)
+        r = σ(p.r * layer_norm(R.r · h) + q.r * layer_norm(W.r · x) + b.r)
+        m = p.m * layer_norm(R.m · h) + b.m
+        n = tanh(q.n * layer_norm(W.n · x) + b.n + r * m)
+        h' = (1 - z) * h + z * n""",
 }
 
 
@@ -83,6 +96,8 @@ def test_equations_print_as_the_specification_has_them(name):
         ("coupled_peephole_lstm", "hc", "fgo"),
         ("gru", "h", "zrh"),
         ("gru_reset_after", "h", "rznm"),
+        ("layer_norm_lstm", "hc", "ifgoc"),
+        ("layer_norm_gru", "h", "zrnm"),
     ],
 )
 def test_states_and_gates(name, states, gates):
@@ -100,6 +115,9 @@ def test_parameters_and_their_shapes():
     def both(gates, columns):
         return {f"W.{g}": (3, columns) for g in gates} | {f"b.{g}": (3,) for g in gates}
 
+    def apart(recurrent, input):
+        return {f"R.{g}": (3, 3) for g in recurrent} | {f"W.{g}": (3, 5) for g in input}
+
     peepholes = {"p.i": (3,), "p.f": (3,), "p.o": (3,)}
     assert shapes("rnn") == shapes("relu_rnn") == both("a", 8)
     assert shapes("lstm") == both("ifgo", 8)
@@ -109,16 +127,24 @@ def test_parameters_and_their_shapes():
     assert shapes("coupled_peephole_lstm") == both("fgo", 11) | {"W.g": (3, 8)}
     assert shapes("gru") == both("zrh", 8)
     assert shapes("gru_reset_after") == both("rznm", 8) | {"W.m": (3, 3), "W.n": (3, 5)}
+    vectors = {f"{v}.{g}": (3,) for v in "bpq" for g in "ifgo"} | {"b.c": (3,), "p.c": (3,)}
+    assert shapes("layer_norm_lstm") == vectors | apart("ifgo", "ifgo")
+    vectors = {f"{v}.{g}": (3,) for v in "bpq" for g in "zrnm"}
+    del vectors["p.n"], vectors["q.m"]
+    assert shapes("layer_norm_gru") == vectors | apart("zrm", "zrn")
 
 
 def test_forget_gates_begin_open():
     for name, cell in CATALOGUE.items():
-        assert cell.start == ({"b.f": 1.0} if "lstm" in name else {})
+        gains = {p.key: 1.0 for p in cell.parameters if p.family in "pq" and "norm" in name}
+        assert cell.start == gains | ({"b.f": 1.0} if "lstm" in name else {})
 
 
 def test_every_cell_names_its_source():
     for cell in CATALOGUE.values():
-        assert any(year in cell.doc for year in ("1990", "1997", "2000", "2014", "2015", "torch"))
+        assert any(
+            year in cell.doc for year in ("1990", "1997", "2000", "2014", "2015", "2016", "torch")
+        )
 
 
 # one step, in numpy, from the text of SPEC 5
@@ -162,6 +188,31 @@ def gru_reset_after_step(P, x, h):
     return ((1 - z) * new + z * h,)
 
 
+def normalised(P, name, h, x):
+    """A gate's sum with what comes from the state and from the input normalised apart."""
+
+    def norm(a):
+        return (a - a.mean()) / np.sqrt(a.var() + 1e-5)
+
+    total = P[f"b.{name}"]
+    total = total + P[f"p.{name}"] * norm(P[f"R.{name}"] @ h if f"R.{name}" in P else h)
+    return total + P[f"q.{name}"] * norm(P[f"W.{name}"] @ x) if x is not None else total
+
+
+def layer_norm_lstm_step(P, x, h, c):
+    i, f, g, o = [normalised(P, name, h, x) for name in "ifgo"]
+    c = sigma(f) * c + sigma(i) * np.tanh(g)
+    return sigma(o) * np.tanh(normalised(P, "c", c, None)), c
+
+
+def layer_norm_gru_step(P, x, h):
+    z, r = [sigma(normalised(P, name, h, x)) for name in "zr"]
+    n = P["W.n"] @ x
+    n = P["q.n"] * (n - n.mean()) / np.sqrt(n.var() + 1e-5) + P["b.n"]
+    n = np.tanh(n + r * normalised(P, "m", h, None))
+    return ((1 - z) * h + z * n,)
+
+
 STEPS = {
     "rnn": rnn_step,
     "relu_rnn": relu_rnn_step,
@@ -172,6 +223,8 @@ STEPS = {
     "coupled_peephole_lstm": lambda *a: lstm_step(*a, full=True, coupled=True),
     "gru": gru_step,
     "gru_reset_after": gru_reset_after_step,
+    "layer_norm_lstm": layer_norm_lstm_step,
+    "layer_norm_gru": layer_norm_gru_step,
 }
 
 

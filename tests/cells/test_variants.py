@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from backends.gradient_check import check
-from cells.variants import VARIANTS, layer_norm_lstm, no_peepholes
-from elman.cells import lstm
+from cells.variants import VARIANTS, no_peepholes
+from elman.cells import layer_norm_lstm, lstm
 from elman.graph import read_cell
 from graph.plain import run
 from graph.random_cells import numbers_away_from_kinks
@@ -55,13 +55,13 @@ def test_the_layer_normalised_lstm_normalises_over_its_units():
 
     for x in numbers.x:
         total = {
-            k: P[f"s.{k}"] * normalise(h @ P[f"R.{k}"].T)
-            + P[f"t.{k}"] * normalise(x @ P[f"W.{k}"].T)
+            k: P[f"p.{k}"] * normalise(h @ P[f"R.{k}"].T)
+            + P[f"q.{k}"] * normalise(x @ P[f"W.{k}"].T)
             + P[f"b.{k}"]
             for k in "ifgo"
         }
         c = total["f"].sigmoid() * c + total["i"].sigmoid() * total["g"].tanh()
-        h = total["o"].sigmoid() * torch.tanh(P["p.o"] * normalise(c) + P["q.o"])
+        h = total["o"].sigmoid() * torch.tanh(P["p.c"] * normalise(c) + P["b.c"])
     _, last = run(layer_norm_lstm, numbers)
     torch.testing.assert_close(last, [h, c], rtol=1e-10, atol=1e-12)
 

@@ -9,7 +9,6 @@ from elman.graph import (
     Cell,
     cell,
     exp,
-    layer_norm,
     log,
     maximum,
     minimum,
@@ -115,18 +114,6 @@ def full_gate_recurrence(x, h, c, i, f, o, *, W, b, p):
     return h, c, new_i, new_f, new_o
 
 
-@cell(gates="i f g o")
-def layer_norm_lstm(x, h, c, *, R, W, s, t, b, p, q):
-    """Layer-normalised LSTM (Ba, Kiros and Hinton 2016): gains s, t, p and biases b, q."""
-    i = sigmoid(s.i * layer_norm(R.i @ h) + t.i * layer_norm(W.i @ x) + b.i)
-    f = sigmoid(s.f * layer_norm(R.f @ h) + t.f * layer_norm(W.f @ x) + b.f)
-    g = tanh(s.g * layer_norm(R.g @ h) + t.g * layer_norm(W.g @ x) + b.g)
-    o = sigmoid(s.o * layer_norm(R.o @ h) + t.o * layer_norm(W.o @ x) + b.o)
-    c = f * c + i * g
-    h = o * tanh(p.o * layer_norm(c) + q.o)
-    return h, c
-
-
 @cell(gates="f g", start={"b.f": 1.0})
 def minimal_gated_unit(x, h, *, W, b):
     """Zhou et al. 2016."""
@@ -194,7 +181,6 @@ VARIANTS: dict[str, Cell] = {
         no_peepholes,
         coupled_gates,
         full_gate_recurrence,
-        layer_norm_lstm,
         minimal_gated_unit,
         exponential_gates,
         three_clocks,

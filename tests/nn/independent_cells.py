@@ -1,7 +1,8 @@
 """Each cell of the catalogue once more, from the papers' equations, without Elman's graph.
 
 A step takes the module of functions (numpy or torch), one row's x and states as vectors, and the
-parameters by key with the columns of ``W`` already apart: ``W["f", "h"]`` meets h.
+parameters by key with the columns of ``W`` already apart: ``W["f", "h"]`` meets h.  A matrix of
+another family is called by its key, ``W["R.f", "h"]``; so are vectors, ``b`` being those of b.
 """
 
 import numpy as np
@@ -77,11 +78,40 @@ def gru_reset_after(m, x, s, W, b, p):
     return ((1 - z) * n + z * h,)
 
 
+def _normalised(m, a):
+    centred = a - a.mean()
+    return centred / m.sqrt((centred * centred).mean() + 1e-5)
+
+
+def _normalised_gates(m, x, h, W, b, p, names):
+    return [
+        p(g) * _normalised(m, W[f"R.{g}", "h"] @ h)
+        + p(g, "q") * _normalised(m, W[g, "x"] @ x)
+        + b(g)
+        for g in names
+    ]
+
+
+def layer_norm_lstm(m, x, s, W, b, p):
+    h, c = s
+    i, f, g, o = _normalised_gates(m, x, h, W, b, p, "ifgo")
+    c = sigmoid(m, f) * c + sigmoid(m, i) * m.tanh(g)
+    return sigmoid(m, o) * m.tanh(p("c") * _normalised(m, c) + b("c")), c
+
+
+def layer_norm_gru(m, x, s, W, b, p):
+    (h,) = s
+    z, r = (sigmoid(m, a) for a in _normalised_gates(m, x, h, W, b, p, "zr"))
+    inner = p("m") * _normalised(m, W["R.m", "h"] @ h) + b("m")
+    n = m.tanh(p("n", "q") * _normalised(m, W["n", "x"] @ x) + b("n") + r * inner)
+    return ((1 - z) * h + z * n,)
+
+
 STEPS = {
     step.__name__: step
     for step in (
         rnn, relu_rnn, lstm, coupled_lstm, peephole_lstm, diagonal_peephole_lstm,
-        coupled_peephole_lstm, gru, gru_reset_after,
+        coupled_peephole_lstm, gru, gru_reset_after, layer_norm_lstm, layer_norm_gru,
     )
 }  # fmt: skip
 
@@ -96,6 +126,8 @@ COLUMNS = {
     "coupled_peephole_lstm": {"f": "chx", "g": "hx", "o": "chx"},
     "gru": dict.fromkeys("zrh", "hx"),
     "gru_reset_after": {"r": "hx", "z": "hx", "n": "x", "m": "h"},
+    "layer_norm_lstm": {**dict.fromkeys("ifgo", "x"), **{f"R.{g}": "h" for g in "ifgo"}},
+    "layer_norm_gru": {**dict.fromkeys("zrn", "x"), **{f"R.{g}": "h" for g in "zrm"}},
 }
 
 
@@ -141,14 +173,18 @@ def _beside(m, parts):
 def _step(m, name, x, states, parameters, hidden):
     W = {}
     for gate, operands in COLUMNS[name].items():
+        key = gate if "." in gate else f"W.{gate}"
         start = 0
         for operand in operands:
             width = len(x) if operand == "x" else hidden
-            W[gate, operand] = parameters[f"W.{gate}"][:, start : start + width]
+            W[gate, operand] = parameters[key][:, start : start + width]
             start += width
-        assert start == parameters[f"W.{gate}"].shape[1]
+        assert start == parameters[key].shape[1]
 
     def b(gate):
         return parameters.get(f"b.{gate}", 0)
 
-    return STEPS[name](m, x, states, W, b, lambda gate: parameters[f"p.{gate}"])
+    def p(gate, family="p"):
+        return parameters[f"{family}.{gate}"]
+
+    return STEPS[name](m, x, states, W, b, p)

@@ -77,8 +77,12 @@ def forward(
     y = empty((time * batch, sizes.hidden), x.dtype)
     widths = _kept_widths(plan, sizes.hidden, layer.dtype) if keep else []
     kept = [empty((time * batch, width), layer.dtype) for width in widths]
+    # defined, though never read: torch compares runs of an operator
+    if keep:
+        padded = layer.backward.layout.padded(programs.kept_buffer)
+        kept[0][:, len(programs.kept) * padded :].zero_()
     if not schedule.is_whole:
-        for tensor in kept:  # defined, though never read: torch compares runs of an operator
+        for tensor in kept:
             tensor[schedule.total :].zero_()
     tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
     tensors |= {f"last {s}": last[k] for k, s in enumerate(programs.cell.states)}

@@ -5,6 +5,7 @@ by name.  Your own are as good: see ``elman.cell``.
 """
 
 from elman.cells.gated_recurrent_unit import gru, gru_reset_after
+from elman.cells.layer_normalised import layer_norm_gru, layer_norm_lstm
 from elman.cells.long_short_term_memory import coupled_lstm, lstm
 from elman.cells.peephole import coupled_peephole_lstm, diagonal_peephole_lstm, peephole_lstm
 from elman.cells.plain import relu_rnn, rnn
@@ -23,6 +24,8 @@ CATALOGUE: dict[str, Cell] = {
         coupled_peephole_lstm,
         gru,
         gru_reset_after,
+        layer_norm_lstm,
+        layer_norm_gru,
     )
 }
 
@@ -33,6 +36,8 @@ __all__ = [
     "diagonal_peephole_lstm",
     "gru",
     "gru_reset_after",
+    "layer_norm_gru",
+    "layer_norm_lstm",
     "lstm",
     "peephole_lstm",
     "relu_rnn",

@@ -1,0 +1,36 @@
+"""Cells whose sums are normalised over their units (Ba, Kiros and Hinton 2016).
+
+What comes from the state and what comes from the input are normalised each by itself, with gains
+``p`` and ``q`` that begin at 1.  Each gate is normalised alone, as most libraries do; the paper
+puts the gates side by side first.
+"""
+
+from elman.graph import cell, layer_norm, sigmoid, tanh
+
+
+def _gains(state: str, both: str) -> dict[str, float]:
+    """Gains of 1, of which some gates have one for the state only."""
+    return {f"p.{gate}": 1.0 for gate in state + both} | {f"q.{gate}": 1.0 for gate in both}
+
+
+@cell(gates="i f g o c", start={"b.f": 1.0, **_gains("c", "ifgo")})
+def layer_norm_lstm(x, h, c, *, R, W, b, p, q):
+    """LSTM with layer normalisation (Ba, Kiros and Hinton 2016)."""
+    f = sigmoid(p.f * layer_norm(R.f @ h) + q.f * layer_norm(W.f @ x) + b.f)
+    i = sigmoid(p.i * layer_norm(R.i @ h) + q.i * layer_norm(W.i @ x) + b.i)
+    g = tanh(p.g * layer_norm(R.g @ h) + q.g * layer_norm(W.g @ x) + b.g)
+    o = sigmoid(p.o * layer_norm(R.o @ h) + q.o * layer_norm(W.o @ x) + b.o)
+    c = f * c + i * g
+    h = o * tanh(p.c * layer_norm(c) + b.c)
+    return h, c
+
+
+@cell(gates="z r n m", start={**_gains("m", "zr"), "q.n": 1.0})
+def layer_norm_gru(x, h, *, R, W, b, p, q):
+    """GRU with layer normalisation (Ba, Kiros and Hinton 2016): reset after the product."""
+    z = sigmoid(p.z * layer_norm(R.z @ h) + q.z * layer_norm(W.z @ x) + b.z)
+    r = sigmoid(p.r * layer_norm(R.r @ h) + q.r * layer_norm(W.r @ x) + b.r)
+    m = p.m * layer_norm(R.m @ h) + b.m
+    n = tanh(q.n * layer_norm(W.n @ x) + b.n + r * m)
+    h = (1 - z) * h + z * n
+    return h
