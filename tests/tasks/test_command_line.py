@@ -257,3 +257,26 @@ def test_the_plan_of_a_cell_is_a_page_for_the_sizes_asked_for(command):
     status, out, err = command("cells", "--plan")
     assert (status, out) == (1, "")
     assert "--plan is for one cell" in err
+
+
+@pytest.mark.parametrize("model", ["recurrent", "bag_of_words"])
+def test_phrases_stand_beside_a_model_on_the_whole_way(model, command, tmp_path):
+    command("new", "sentiment", tmp_path / "d")
+    run = tmp_path / "run"
+    status, _, err = command(
+        "train", "sentiment", "--train", tmp_path / "d" / "train.csv", "--out", run,
+        "--valid", tmp_path / "d" / "valid.csv", "--epochs", 2, "--hidden-size", 4,
+        "--threads", 1, "--phrases", 2, "--model", model,
+    )  # fmt: skip
+    assert status == 0, err
+    trained = elman.load(run)
+    assert trained.model.bayes.counts.sum() > 0, "the counts are saved with the weights"
+    assert any(" " in phrase for phrase in trained.symbols.phrases.words)
+    [plain, capitals] = trained(["I hated it , a bore .", "I Hated it , A BORE ."])
+    assert plain.probabilities == capitals.probabilities
+    status, out, _ = command("evaluate", run, tmp_path / "d" / "valid.csv", "--json")
+    assert status == 0
+    assert json.loads(out)["accuracy"] > 0.5, "what was counted tells more than chance"
+    status, _, err = command("train", "sentiment", "--train", tmp_path / "d", "--phrases", -1)
+    assert status == 1
+    assert "phrases is -1; it must be at least 0." in err

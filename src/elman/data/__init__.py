@@ -7,6 +7,7 @@ here knows a model or trains one.  Begin with ``text.py`` or ``conll.py``.
 from elman.data.batching import bucketed_batches
 from elman.data.conll import TaggedSentence, read_conll
 from elman.data.padding import pad_sequences
+from elman.data.phrases import count_phrases, phrases_of
 from elman.data.report import DataReport, check_conll, check_labelled_texts
 from elman.data.tag_schemes import Scheme, Span, bio_tags, recognise_scheme, spans_of, to_bio
 from elman.data.text import LabelledText, read_labelled_texts
@@ -35,7 +36,9 @@ __all__ = [
     "bucketed_batches",
     "check_conll",
     "check_labelled_texts",
+    "count_phrases",
     "pad_sequences",
+    "phrases_of",
     "read_conll",
     "read_labelled_texts",
     "read_vectors",

@@ -5,6 +5,7 @@ Time comes first in every tensor.  Models know nothing of data files or training
 
 from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords, WindowTagger
+from elman.models.phrases import WithPhrases
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
 
@@ -15,5 +16,6 @@ __all__ = [
     "StandardTagger",
     "Tagger",
     "WindowTagger",
+    "WithPhrases",
     "WordFeatures",
 ]

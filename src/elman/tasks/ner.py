@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from rich.markup import escape
 from torch import Generator, Tensor, nn
 
 from elman.data import (
+    PADDING,
+    UNKNOWN,
     DataReport,
     Span,
     TaggedSentence,
@@ -32,7 +35,7 @@ from elman.data.conll import conll_rows
 from elman.data.faults import Fault, Row, values_or_error
 from elman.data.shapes import NUM_SHAPES, word_shape
 from elman.decode import bio_constraints, viterbi
-from elman.errors import DataError
+from elman.errors import DataError, OptionError
 from elman.graph import Cell
 from elman.models import StandardTagger, Tagger, WindowTagger, WordFeatures
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
@@ -87,7 +90,20 @@ class Options(TextOptions):
     )
     character_size: int = option(25, "numbers in a character's vector")
     character_units: int = option(25, "units that read characters, in each direction")
+    name_dropout: float = option(
+        0.0, "part of the words of names that training makes unknown, beside word_dropout"
+    )
+    outside_penalty: float = option(
+        0.0, "taken from the score of no name: above 0 more names are found, more of them wrongly"
+    )
     shape_size: int = option(8, "numbers for a word's shape (Capitalised, DIGITS ...); 0 for none")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.name_dropout < 1:
+            raise OptionError(
+                f"name_dropout is {self.name_dropout}; it must be at least 0 and less than 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -282,6 +298,11 @@ def collate(
     if all(example.tags is not None for example in examples):
         index = {label: k for k, label in enumerate(symbols.labels)}
         batch["tags"], _ = pad_sequences([[index[t] for t in e.tags or ()] for e in examples])
+        if generator is not None and options.name_dropout:
+            # new names are the rule: their neighbours and letters have to do
+            hidden = torch.rand(words.shape, generator=generator) < options.name_dropout
+            hidden &= (batch["tags"] != index["O"]) & (words != PADDING)
+            batch["words"] = torch.where(hidden, UNKNOWN, words)
     return batch
 
 
@@ -324,8 +345,10 @@ def _spans(fitted: Fitted, tensors: dict[str, Tensor]) -> list[list[Span]]:
     allowed, allowed_start = bio_constraints(symbols.labels)
     assert isinstance(model, Tagger | WindowTagger | StandardTagger)
     crf = model.crf
+    penalty = torch.zeros(len(symbols.labels))
+    penalty[symbols.labels.index("O")] = fitted.options.outside_penalty
     paths, _ = viterbi(
-        model(**inputs),
+        model(**inputs) - penalty,
         tensors["lengths"],
         transitions=None if crf is None else crf.transitions,
         start=None if crf is None else crf.start,

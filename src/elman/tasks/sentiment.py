@@ -2,14 +2,15 @@
 
 "There is nothing to like in this movie." gets the lowest rating.  The labels are those of the
 training data, in any number.  The one-to-one baseline of SPEC 4, a bag of words, is the option
-``model = "bag_of_words"``.
+``model = "bag_of_words"``.  With ``phrases`` a count of words and short groups of them, naive
+Bayes, stands beside any of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,15 +22,19 @@ from elman.data import (
     DataReport,
     LabelledText,
     check_labelled_texts,
+    count_phrases,
     pad_sequences,
+    phrases_of,
     read_labelled_texts,
     split_words,
 )
 from elman.data.faults import Fault, Row, values_or_error
 from elman.data.text import text_rows
-from elman.errors import DataError
+from elman.errors import DataError, OptionError
 from elman.graph import Cell
-from elman.models import BagOfWords, Classifier, StandardClassifier
+from elman.models import BagOfWords, Classifier, StandardClassifier, WithPhrases
+from elman.models.phrases import Reader
+from elman.nn.naive_bayes import NaiveBayes
 from elman.tasks.asking import ask
 from elman.tasks.options import help_of, option
 from elman.tasks.samples.reviews import REVIEWS_TRAIN, REVIEWS_VALID
@@ -58,6 +63,9 @@ INPUT: Literal["text"] = "text"
 PredictOptions = NoPredictOptions
 stream = None
 
+#: the weight of naive Bayes before training: its phrases overlap, so that it is too sure of itself
+FIRST_BELIEF = 0.2
+
 
 @dataclass(frozen=True)
 class Options(TextOptions):
@@ -78,8 +86,25 @@ class Options(TextOptions):
         "attention", "how the outputs of all steps become one"
     )
     label_smoothing: float = option(0.0, "part of the target that goes to the other labels")
+    phrases: int = option(
+        0, "longest phrase, in words, that naive Bayes counts beside the model; 0 for none"
+    )
+    phrase_min_count: int = option(1, "phrases that fewer training texts have are left out")
     text_column: str = option("text", "the column with the text")
     label_column: str = option("label", "the column with the label")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("phrases", 0), ("phrase_min_count", 1)):
+            if getattr(self, name) < least:
+                raise OptionError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+
+
+@dataclass(frozen=True)
+class LearnedTexts(Learned):
+    """Also how many training texts of each label have a phrase."""
+
+    phrase_counts: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -147,14 +172,25 @@ def group(example: Review) -> Hashable:
 
 
 def learn(examples: Sequence[Review], options: Options, seed: int) -> Learned:
-    """The vocabulary and the labels of the training texts."""
+    """The vocabulary, the labels and, where they are asked for, the phrases of training texts."""
     labels = Counter([str(example.label) for example in examples])
     if len(labels) < 2:
         raise DataError(
             f'every training text has the label "{next(iter(labels))}"; give texts with at least '
             "two labels."
         )
-    return learn_text([example.words for example in examples], sorted(labels), options, seed)
+    learned = learn_text([example.words for example in examples], sorted(labels), options, seed)
+    if not options.phrases:
+        return learned
+    symbols: TextSymbols = learned.symbols
+    phrases, counts = count_phrases(
+        [[symbols.fold(word) for word in example.words] for example in examples],
+        [symbols.labels.index(str(example.label)) for example in examples],
+        len(labels),
+        longest=options.phrases,
+        min_count=options.phrase_min_count,
+    )
+    return LearnedTexts(replace(symbols, phrases=phrases), learned.vectors, torch.tensor(counts))
 
 
 def load_symbols(text: str) -> TextSymbols:
@@ -163,7 +199,20 @@ def load_symbols(text: str) -> TextSymbols:
 
 
 def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
-    """A ``Classifier`` of the cell, or the bag of words."""
+    """A ``Classifier`` of the cell, or the bag of words; with naive Bayes beside it if asked."""
+    reader = _reader(options, cell, learned)
+    phrases = learned.symbols.phrases
+    if phrases is None:
+        return reader
+    if isinstance(learned, LearnedTexts):
+        counts = learned.phrase_counts
+    else:  # a trained model, whose counts are in its weights
+        counts = torch.zeros(len(phrases), len(learned.symbols.labels))
+    assert counts is not None
+    return WithPhrases(reader, NaiveBayes(counts, weight=FIRST_BELIEF))
+
+
+def _reader(options: Options, cell: Cell, learned: Learned) -> Reader:
     embedding = word_embedding(options, learned)
     num_classes = len(learned.symbols.labels)
     if options.model == "bag_of_words":
@@ -212,6 +261,10 @@ def collate(
     """The words' indices (time, batch), their lengths, and the labels' indices."""
     words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
     batch = {"words": words, "lengths": lengths}
+    if symbols.phrases is not None:
+        folded = [[symbols.fold(word) for word in example.words] for example in examples]
+        found = [symbols.phrases.encode(phrases_of(text, options.phrases)) for text in folded]
+        batch["phrases"], _ = pad_sequences(found)
     if all(example.label is not None for example in examples):
         places = [symbols.labels.index(str(example.label)) for example in examples]
         batch["labels"] = torch.tensor(places)
@@ -242,7 +295,8 @@ def score(fitted: Fitted, examples: Sequence[Review], wanted: NoPredictOptions) 
 def _probabilities(fitted: Fitted, examples: Sequence[Review]) -> list[Tensor]:
     def answer(batch: Sequence[Review]) -> list[Tensor]:
         tensors = collate(batch, fitted.symbols, fitted.options)
-        return list(fitted.model(tensors["words"], tensors["lengths"]).softmax(-1))
+        tensors.pop("labels", None)
+        return list(fitted.model(**tensors).softmax(-1))
 
     return ask(fitted.model, examples, length, answer)
 

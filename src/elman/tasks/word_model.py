@@ -70,7 +70,7 @@ def read_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class TextSymbols:
-    """The words, labels and characters that a model on text knows.
+    """The words, labels, characters and phrases that a model on text knows.
 
     ``vector_size`` is that of the words' vectors, which a file of vectors decides.
     """
@@ -80,6 +80,7 @@ class TextSymbols:
     lowercase: bool
     vector_size: int
     characters: Vocabulary | None = None
+    phrases: Vocabulary | None = None
 
     def encode(self, words: Sequence[str]) -> list[int]:
         """The index of each word."""
@@ -91,13 +92,13 @@ class TextSymbols:
 
     def to_json(self) -> str:
         """All of it as a JSON object."""
-        characters = None if self.characters is None else json.loads(self.characters.to_json())
         record = {
             "words": json.loads(self.words.to_json()),
             "labels": self.labels,
             "lowercase": self.lowercase,
             "vector_size": self.vector_size,
-            "characters": characters,
+            "characters": _record(self.characters),
+            "phrases": _record(self.phrases),
         }
         return json.dumps(record, ensure_ascii=False)
 
@@ -106,20 +107,27 @@ class TextSymbols:
         """What ``to_json`` wrote; ``RunError`` for anything else."""
         try:
             record = json.loads(text)
-            characters = record["characters"]
             return cls(
                 words=Vocabulary.from_json(json.dumps(record["words"])),
                 labels=tuple([str(label) for label in record["labels"]]),
                 lowercase=bool(record["lowercase"]),
                 vector_size=int(record["vector_size"]),
-                characters=None
-                if characters is None
-                else Vocabulary.from_json(json.dumps(characters)),
+                characters=_vocabulary(record["characters"]),
+                # models that were saved before there were phrases have none
+                phrases=_vocabulary(record.get("phrases")),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"symbols.json cannot be read ({error!r}); copy the run folder again."
             ) from error
+
+
+def _record(vocabulary: Vocabulary | None) -> object:
+    return None if vocabulary is None else json.loads(vocabulary.to_json())
+
+
+def _vocabulary(record: object) -> Vocabulary | None:
+    return None if record is None else Vocabulary.from_json(json.dumps(record))
 
 
 def learn_text(
