@@ -3,6 +3,7 @@
 from typing import Any
 
 from elman import cells, nn
+from elman.diagnose import diagnose
 from elman.graph import (
     cell,
     exp,
@@ -36,6 +37,7 @@ __all__ = [
     "Recurrent",
     "cell",
     "cells",
+    "diagnose",
     "exp",
     "layer_norm",
     "load",

@@ -1,6 +1,6 @@
 """The command line: one command for each verb, made from the jobs' options.
 
-    elman demo | new | check | train | evaluate | predict | cells | benchmark
+    elman demo | new | check | train | evaluate | predict | cells | benchmark | diagnose
 
 Answers go to standard output, everything else to standard error.  Whatever a user can put right
 ends with one sentence and the exit status 1; a mistake on the command line itself with 2.
@@ -392,6 +392,72 @@ def select(
     console.print(
         f"All trials: {folder / 'trials.csv'}; picture: {folder / 'search.png'}", soft_wrap=True
     )
+
+
+@app.command(
+    epilog="Example: elman diagnose --cell rnn --cell lstm --cell gru --plot gradients.png"
+)
+def diagnose(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run folder or a shipped model.")
+    ] = None,
+    data: Annotated[Path | None, typer.Argument(metavar="[DATA]")] = None,
+    cell: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A cell of the catalogue, or FILE.py:NAME, with new weights; may be given again."
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Length of the sequences, for --cell.")] = 100,
+    hidden_size: Annotated[int, typer.Option(min=1, help="Units, for --cell.")] = 64,
+    input_size: Annotated[int, typer.Option(min=1, help="Features of x, for --cell.")] = 32,
+    examples: Annotated[int, typer.Option(min=1, help="How many sequences to look at.")] = 8,
+    distance: Annotated[
+        int | None, typer.Option(min=1, help="How far back to look; else as far as there is.")
+    ] = None,
+    exact: Annotated[
+        int, typer.Option(min=0, help="Sequences whose Jacobians are computed exactly.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Where to write a picture (PNG).")] = None,
+    as_json: Json = False,
+) -> None:
+    """How far back gradients reach: in a trained model on data, or in cells with new weights."""
+    from elman.diagnose import diagnose
+    from elman.diagnose.table import tables
+    from elman.tasks import load
+    from elman.tasks.diagnosed import diagnose_run
+    from elman.tasks.train import find_cell
+
+    if run is not None and cell:
+        raise OptionError("RUN and --cell: give a trained model with its data, or cells.")
+    with Console(stderr=True).status("following gradients back ..."):
+        if run is not None:
+            if data is None:
+                raise OptionError(
+                    "DATA is missing; name data in the job's format for the model to read."
+                )
+            found = diagnose_run(
+                load(run), data, examples=examples, distance=distance, exact=exact, seed=seed
+            )
+        else:
+            found = diagnose(
+                *[find_cell(name) for name in cell or ("rnn", "lstm", "gru")],
+                steps=steps, batch=examples, input_size=input_size, hidden_size=hidden_size,
+                distance=distance, exact=exact, seed=seed,
+            )  # fmt: skip
+    if plot is not None:
+        found.plot(plot)
+    if as_json:
+        print(json.dumps(found.record(), ensure_ascii=False))
+        return
+    console = _console()
+    for table in tables(found):
+        console.print(table)
+    for sentence in found.words:
+        console.print(sentence, soft_wrap=True, markup=False)
+    if plot is not None:
+        console.print(f"The picture is in {plot}.", soft_wrap=True, markup=False)
 
 
 def _flags(

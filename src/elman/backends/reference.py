@@ -113,7 +113,7 @@ def rows_of(time: int, batch: int, lengths: Tensor | None, reverse: bool, like: 
     return Rows(counts, order.to(like.device), places[running].to(like.device), batch, time)
 
 
-class _Interpreter:
+class Interpreter:
     """A plan with its numbers: sizes, parameters, and the packed matrices made once a call."""
 
     def __init__(
@@ -226,7 +226,7 @@ def forward(
     (time * batch, size) with the rows that ran first.
     """
     time, batch, input_size = x.shape
-    engine = _Interpreter(plan, Sizes(input_size, states[0].shape[-1]), parameters, x)
+    engine = Interpreter(plan, Sizes(input_size, states[0].shape[-1]), parameters, x)
     rows = rows_of(time, batch, lengths, reverse, x)
     total, hidden = sum(rows.counts), states[0].shape[-1]
     whole = engine.leaves() | {INPUT: rows.flatten(x)}
@@ -287,7 +287,7 @@ def backward(
     """Backpropagation through time: the gradients of x, the first states and the parameters."""
     time, batch, input_size = x.shape
     hidden = grad_states[0].shape[-1]
-    engine = _Interpreter(plan, Sizes(input_size, hidden), parameters, x)
+    engine = Interpreter(plan, Sizes(input_size, hidden), parameters, x)
     rows = rows_of(time, batch, lengths, reverse, x)
     total = sum(rows.counts)
     gradient = plan.gradient
@@ -329,11 +329,11 @@ def backward(
     dx = torch.zeros_like(x) if gradient.input is None else rows.unflatten(whole[gradient.input])
     # torch forbids an operator to return what it was given, as no step at all would
     dstates = [rows.unsort(state).clone() for state in current]
-    found = _parameter_gradients(engine, whole)
+    found = parameter_gradients(engine, whole)
     return dx, dstates, [g.to(p.dtype) for g, p in zip(found, parameters, strict=True)]
 
 
-def _parameter_gradients(engine: _Interpreter, whole: Values) -> list[Tensor]:
+def parameter_gradients(engine: Interpreter, whole: Values) -> list[Tensor]:
     """A vector's is a sum over rows; a matrix's one product over all rows for each operand."""
     gradient, gathered = engine.plan.gradient, {}
     for key, node in gradient.vectors.items():
@@ -367,7 +367,7 @@ def _nodes(schedule: Schedule) -> list[Node]:
     ]
 
 
-def _fill(value: Tensor, rows: int, node: Node, engine: _Interpreter) -> Tensor:
+def _fill(value: Tensor, rows: int, node: Node, engine: Interpreter) -> Tensor:
     """A value that is made from parameters only, such as exp(p.f), repeated for each row."""
     if value.dim() == 2:
         return value

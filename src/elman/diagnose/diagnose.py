@@ -1,0 +1,293 @@
+"""``elman.diagnose``: from cells, layers or whole models to a ``Comparison``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elman.backends import reference
+from elman.backends.plan import plan_of
+from elman.diagnose.diagnosis import Comparison, Diagnosis
+from elman.diagnose.flow import follow_back, losses_of
+from elman.diagnose.gates import gates_of, units_of
+from elman.diagnose.inside import Visit, visits
+from elman.diagnose.jacobian import spectrum
+from elman.diagnose.trajectory import Trajectory, in_reverse, run_in_float64
+from elman.errors import OptionError, ShapeError
+from elman.graph import Cell
+from elman.nn import Recurrent
+
+
+def diagnose(
+    *models: Cell | nn.Module,
+    x: Tensor | None = None,
+    lengths: Tensor | Sequence[int] | None = None,
+    output_gradient: Tensor | None = None,
+    loss: Callable[[], Tensor] | None = None,
+    names: Sequence[str] = (),
+    steps: int = 100,
+    batch: int = 8,
+    input_size: int = 32,
+    hidden_size: int = 64,
+    distance: int | None = None,
+    losses: int | None = 16,
+    exact: int = 1,
+    seed: int = 0,
+) -> Comparison:
+    """How gradients flow back through time in cells, layers or models (SPEC 6.4, 7.1).
+
+    Each of ``models`` is a cell, of which a new layer with ``input_size`` and ``hidden_size`` is
+    made; a ``Recurrent``; or, with ``loss``, any module with one or more of them inside:
+    ``loss()`` runs the module and gives the loss, and what each ``Recurrent`` read then, and how
+    its outputs mattered to the loss, is what is looked at.  ``names`` are what they are called.
+
+    Cells and layers run on ``x`` (time, batch, input) with ``lengths``, normal noise of ``steps``
+    and ``batch`` where it is not given.  ``output_gradient`` (time, batch, hidden) is dL/dy; else
+    each step's loss is its output in a random direction of length 1.
+
+    At most ``losses`` steps of each sequence are followed back (``None``: all), at most
+    ``distance`` steps each.  ``exact`` sequences have the Jacobians of their steps computed
+    exactly, 0 for none.  All of it is float64.  A layer's ``truncate`` is not heeded: what it would
+    cut can be seen.
+
+    Raises ``OptionError`` for what cannot be diagnosed, ``ShapeError`` for tensors that do not fit.
+
+    >>> import elman
+    >>> found = elman.diagnose(elman.cells.rnn, elman.cells.lstm, steps=30, hidden_size=16)
+    >>> found["lstm"].gradient["c"].shape  # distances 0 to 30, 16 losses of each of 8 sequences
+    (31, 128)
+    >>> found["rnn"].horizon("a") < 30
+    True
+    """
+    if not models:
+        raise OptionError(
+            "diagnose: there is nothing to diagnose; give a cell, a layer or a model."
+        )
+    _check(steps=steps, batch=batch, input_size=input_size, hidden_size=hidden_size)
+    found: dict[str, Diagnosis] = {}
+    called: Mapping[int, str] = dict(enumerate(names))
+    for k, model in enumerate(models):
+        if loss is not None:
+            if isinstance(model, Cell):
+                raise OptionError(f"diagnose: {model.name} is a cell, and has no loss to run.")
+            looked_at = visits(model, loss)
+            if not looked_at:
+                raise OptionError(
+                    f"diagnose: no Recurrent ran in this {type(model).__name__} with a gradient; "
+                    "give a model that is made with elman.Recurrent."
+                )
+        else:
+            looked_at = {"": _visit(model, x, lengths, output_gradient, steps, batch,
+                                    input_size, hidden_size, seed)}  # fmt: skip
+        for inner, visit in looked_at.items():
+            name = called.get(k, "" if inner else visit.layer.cell.name)
+            name = f"{name}.{inner}" if name and inner else name or inner
+            for place, trajectory, gradient in _directions(visit):
+                full = _free(f"{name} {place}".strip(), found)
+                found[full] = _look(
+                    full, trajectory, gradient, distance=distance, most=losses, exact=exact,
+                    seed=seed,
+                )  # fmt: skip
+    return Comparison(found)
+
+
+def _check(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < 1:
+            raise OptionError(f"diagnose: {name} is {value}; it must be at least 1.")
+
+
+def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
+    """The name, with a number where it is taken."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name} {number}".strip(), number + 1
+    return free
+
+
+def _visit(
+    model: Cell | nn.Module,
+    x: Tensor | None,
+    lengths: Tensor | Sequence[int] | None,
+    output_gradient: Tensor | None,
+    steps: int,
+    batch: int,
+    input_size: int,
+    hidden_size: int,
+    seed: int,
+) -> Visit:
+    """A layer, new if it is a cell, with the sequences that it is to be looked at with."""
+    if isinstance(model, Cell):
+        size = input_size if x is None else x.shape[-1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = Recurrent(model, size, hidden_size)
+    if not isinstance(model, Recurrent):
+        raise OptionError(
+            f"diagnose: {type(model).__name__} is neither a cell nor a Recurrent; for a whole "
+            "model give loss=, a function that runs it and returns the loss."
+        )
+    if x is None:
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(steps, batch, model.input_size, generator=generator)
+    else:
+        model.stack.check_input(x, [])
+        x, output_gradient = (_time_first(each, model) for each in (x, output_gradient))
+        assert x is not None
+    rows = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths)
+    if rows.shape != x.shape[1:2] or (rows < 0).any() or (rows > len(x)).any():
+        raise ShapeError(
+            f"diagnose: lengths are {rows.tolist()}; there must be {x.shape[1]}, each from 0 to "
+            f"{len(x)}."
+        )
+    wanted = (*x.shape[:2], model.output_size)
+    if output_gradient is not None and output_gradient.shape != wanted:
+        raise ShapeError(
+            f"diagnose: output_gradient has the shape {tuple(output_gradient.shape)}, but that of "
+            f"the outputs is {wanted}."
+        )
+    return Visit(model, x, None, rows, output_gradient)
+
+
+def _time_first(tensor: Tensor | None, layer: Recurrent) -> Tensor | None:
+    """(time, batch, features) from what the layer takes."""
+    if tensor is None or tensor.dim() == 2:
+        return None if tensor is None else tensor.unsqueeze(1)
+    return tensor.transpose(0, 1) if layer.batch_first else tensor
+
+
+def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
+    """Each layer and direction: where it is, its run, and dL/dy in the order of its own time.
+
+    With a gradient at the top, the layers below get theirs through those above.
+    """
+    layer, lengths = visit.layer, visit.lengths
+    plan, directions = plan_of(layer.cell.text), 1 + layer.bidirectional
+    named = dict(layer.named_parameters())
+    x = visit.x.detach().double()
+    zeros = x.new_zeros(layer.num_layers * directions, x.shape[1], layer.hidden_size)
+    first = [s.double() for s in visit.state] if visit.state else [zeros for _ in layer.cell.states]
+    found: list[tuple[str, Trajectory, Tensor | None]] = []
+    runs = []
+    for k in range(layer.num_layers):
+        outputs = []
+        for d in range(directions):
+            place = [f"layer {k + 1}"] if layer.num_layers > 1 else []
+            place += [("forward", "reverse")[d]] if layer.bidirectional else []
+            keys = [f"layers.{k}.{d}.{p.key}" for p in layer.cell.parameters]
+            parameters = [named[key].detach().double() for key in keys]
+            start = [state[k * directions + d].contiguous() for state in first]
+            own = in_reverse(x, lengths) if d else x
+            trajectory = run_in_float64(layer.cell, parameters, own, start, lengths)
+            found.append((" ".join(place), trajectory, None))
+            y, _, kept = reference.forward(plan, x, start, parameters, lengths, d == 1)
+            outputs.append(y)
+            runs.append((x, start, parameters, y, kept))
+        x = torch.cat(outputs, -1)
+    above = visit.output_gradient
+    if above is None:
+        return found
+    for k in reversed(range(layer.num_layers)):
+        below = torch.zeros(())
+        for d, gradient in enumerate(above.detach().double().split(layer.hidden_size, -1)):
+            at = k * directions + d
+            own_order = in_reverse(gradient, lengths) if d else gradient
+            found[at] = (*found[at][:2], own_order)
+            x, start, parameters, y, kept = runs[at]
+            none = [torch.zeros_like(state) for state in start]
+            dx, _, _ = reference.backward(
+                plan, gradient, none, x, start, parameters, lengths, y, kept, d == 1
+            )
+            below = below + dx
+        above = below
+    return found
+
+
+def _look(
+    name: str,
+    trajectory: Trajectory,
+    output_gradient: Tensor | None,
+    *,
+    distance: int | None,
+    most: int | None,
+    exact: int,
+    seed: int,
+) -> Diagnosis:
+    starts = losses_of(trajectory, output_gradient, most, seed)
+    if not len(starts.steps):
+        raise OptionError(
+            f"diagnose: {name}: the loss does not depend on the layer's outputs; give sequences "
+            "with at least one step, and a loss that reads them."
+        )
+    reach = int(starts.steps[0]) + 1
+    reach = reach if distance is None else min(reach, distance)
+    lengths = starts.gradients.norm(dim=1)
+    states = trajectory.cell.states
+    norms = {s: np.full((reach + 1, len(lengths)), math.nan) for s in states}
+    terms = {p.key: np.zeros(reach) for p in trajectory.cell.parameters}
+    for arrival in follow_back(trajectory, starts, reach):
+        for state, adjoint in zip(states, arrival.states, strict=True):
+            count = len(adjoint)
+            norms[state][arrival.distance, :count] = (adjoint.norm(dim=1) / lengths[:count]).numpy()
+        if arrival.parameters is not None and arrival.distance < reach:
+            for key, term in zip(terms, arrival.parameters, strict=True):
+                terms[key][arrival.distance] = float(term.norm())
+    longest = torch.argsort(trajectory.lengths, descending=True, stable=True)[:exact].tolist()
+    return Diagnosis(
+        name=name,
+        cell=trajectory.cell,
+        gradient=norms,
+        steps=starts.steps.numpy(),
+        sequences=starts.sequences.numpy(),
+        terms=terms,
+        gates=gates_of(trajectory),
+        units=units_of(trajectory),
+        jacobians=spectrum(trajectory, longest, reach) if exact else None,
+    )
+
+
+def gradient_terms(
+    layer: Recurrent,
+    x: Tensor,
+    output_gradient: Tensor,
+    *,
+    lengths: Tensor | Sequence[int] | None = None,
+    distance: int | None = None,
+) -> dict[str, Tensor]:
+    """The terms of SPEC 6.2's sum: what each distance in time adds to each parameter's gradient.
+
+    ``x`` is (time, batch, input) and ``output_gradient`` dL/dy (time, batch, hidden), of a layer
+    with one layer in one direction.  Returns for each parameter, such as ``"W.f"``, a tensor
+    (distance, *its shape); summed over distances it is the gradient of backpropagation through
+    time, if ``distance`` does not cut it.
+
+    >>> import elman
+    >>> layer = elman.Recurrent(elman.cells.rnn, 2, 3)
+    >>> x = torch.randn(5, 1, 2)
+    >>> y, _ = layer(x)
+    >>> y.sum().backward()
+    >>> terms = gradient_terms(layer, x, torch.ones(5, 1, 3))
+    >>> terms["W.a"].shape  # distances 0 to 4
+    torch.Size([5, 3, 5])
+    >>> torch.allclose(terms["W.a"].sum(0).float(), layer.layers[0][0].W["a"].grad, atol=1e-6)
+    True
+    """
+    if layer.num_layers > 1 or layer.bidirectional:
+        raise OptionError(
+            "gradient_terms: the layer has several layers or directions; give one of a single "
+            "layer in one direction."
+        )
+    visit = _visit(layer, x, lengths, output_gradient, 1, 1, 1, 1, 0)
+    [(_, trajectory, gradient)] = _directions(visit)
+    starts = losses_of(trajectory, gradient, None, 0)
+    reach = trajectory.time if distance is None else min(distance + 1, trajectory.time)
+    found: dict[str, list[Tensor]] = {p.key: [] for p in layer.cell.parameters}
+    for arrival in follow_back(trajectory, starts, reach - 1):
+        if arrival.parameters is not None:
+            for key, term in zip(found, arrival.parameters, strict=True):
+                found[key].append(term)
+    return {key: torch.stack(terms) for key, terms in found.items()}

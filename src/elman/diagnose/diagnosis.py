@@ -1,0 +1,226 @@
+"""What is found out about one layer in one direction, as arrays; and about several, side by side.
+
+``Diagnosis`` has the numbers, and what follows from them alone: medians, the memory horizon, how
+fast the gradient fades.  ``Comparison`` holds one for each layer by name; it prints as a table
+with sentences, and draws.  ``diagnose.py`` makes both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.diagnose.gates import Gate, Units
+from elman.diagnose.jacobian import Jacobians
+from elman.files import write_whole
+from elman.graph import Cell
+
+Numbers = NDArray[np.float64]
+
+#: the memory horizon is where less than this part of the gradient is left
+TENTH = 0.1
+#: a step explodes if the gradient becomes longer by more than this factor in it
+EXPLODING = 2.0
+
+
+@dataclass(frozen=True)
+class Exploding:
+    """A step back in time that made a gradient ``factor`` times as long: which, counted from 0."""
+
+    sequence: int
+    step: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One layer in one direction on some sequences.
+
+    ``gradient`` has, for each state, the length of ∂L⟨t⟩/∂state⟨t-k⟩ as (distance, loss): the row
+    is the distance k from 0 on, the column one of the losses, at step ``steps`` of sequence
+    ``sequences``; NaN before a sequence's start.  Lengths are in units of ∂L⟨t⟩/∂y⟨t⟩.
+
+    ``terms`` has, for each parameter, the length of what each distance adds to its gradient: the
+    terms of SPEC 6.2's sum, over all losses, (distance,).  ``gates``, ``units`` and ``jacobians``
+    are as in ``Gate``, ``Units`` and ``Jacobians``; the last is ``None`` if not asked for.
+    """
+
+    name: str
+    cell: Cell
+    gradient: Mapping[str, Numbers]
+    steps: NDArray[np.int64]
+    sequences: NDArray[np.int64]
+    terms: Mapping[str, Numbers]
+    gates: tuple[Gate, ...]
+    units: Mapping[str, Units]
+    jacobians: Jacobians | None
+
+    @property
+    def distance(self) -> int:
+        """The largest distance there is."""
+        return len(next(iter(self.gradient.values()))) - 1
+
+    @cached_property
+    def whole(self) -> Numbers:
+        """The length of the gradient of all states as one vector, (distance, loss)."""
+        return np.sqrt(sum([np.square(values) for values in self.gradient.values()]))
+
+    def median(self, state: str | None = None) -> Numbers:
+        """The median over the losses at each distance; of all states as one without a name."""
+        return np.nanmedian(self.whole if state is None else self.gradient[state], axis=1)
+
+    def horizon(self, state: str | None = None) -> int:
+        """How far back the gradient stays above a tenth of where it begins.
+
+        It begins at distance 0 for the output; other states have a gradient from distance 1 on.
+        If it never falls so far, this is ``distance``.
+        """
+        values = self.median(state)
+        begun = np.flatnonzero(values > 0)
+        if not len(begun):
+            return 0
+        below = np.flatnonzero(values[begun[0] :] < TENTH * values[begun[0]])
+        return int(begun[0] + below[0] - 1) if len(below) else self.distance
+
+    @cached_property
+    def rate(self) -> float:
+        """By what factor the gradient changes in a step back, by least squares on its logarithm."""
+        values = self.median()
+        used = np.flatnonzero((values > 1e-200) & np.isfinite(values))
+        if len(used) < 2:
+            return 0.0
+        slope = np.polyfit(used, np.log(values[used]), 1)[0]
+        return float(np.exp(slope))
+
+    @property
+    def half_life(self) -> float:
+        """In how many steps the gradient halves; negative: doubles; infinite: neither."""
+        if self.rate in (0, 1):
+            return math.inf if self.rate else 0.0
+        return math.log(0.5) / math.log(self.rate)
+
+    def below(self, part: float) -> int | None:
+        """The distance from which on the gradient is shorter than ``part`` of its beginning."""
+        values = self.median()
+        above = np.flatnonzero(~(values < part * values[0]))
+        first = int(above[-1]) + 1 if len(above) else 0
+        return first if first <= self.distance else None
+
+    @cached_property
+    def exploding(self) -> tuple[Exploding, ...]:
+        """The steps in which a gradient more than doubles, each once, the worst first."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factors = self.whole[1:] / self.whole[:-1]
+        worst: dict[tuple[int, int], float] = {}
+        for k, loss in np.argwhere(np.isfinite(factors) & (factors > EXPLODING)):
+            place = int(self.sequences[loss]), int(self.steps[loss] - k)
+            worst[place] = max(worst.get(place, 0.0), float(factors[k, loss]))
+        ordered = sorted(worst.items(), key=lambda item: -item[1])
+        return tuple([Exploding(*place, factor) for place, factor in ordered])
+
+    def record(self) -> dict[str, Any]:
+        """The figures as a JSON object; arrays by distance are medians."""
+        jacobians = self.jacobians
+        found: dict[str, Any] = {
+            "cell": self.cell.name,
+            "states": {
+                state: {"gradient": _plain(self.median(state)), "horizon": self.horizon(state)}
+                for state in self.gradient
+            },
+            "gradient": _plain(self.median()),
+            "horizon": self.horizon(),
+            "rate": _plain(self.rate),
+            "half_life": _plain(self.half_life),
+            "terms": {key: _plain(values) for key, values in self.terms.items()},
+            "gates": {
+                gate.name: {
+                    "kind": gate.kind,
+                    "mean": _plain(gate.mean.mean()),
+                    "low": _plain(gate.low.mean()),
+                    "high": _plain(gate.high.mean()),
+                    "units": {
+                        "mean": _plain(gate.mean),
+                        "low": _plain(gate.low),
+                        "high": _plain(gate.high),
+                    },
+                }
+                for gate in self.gates
+            },
+            "dead": {state: units.dead.tolist() for state, units in self.units.items()},
+            "frozen": {state: units.frozen.tolist() for state, units in self.units.items()},
+            "exploding": [
+                {"sequence": each.sequence, "step": each.step, "factor": _plain(each.factor)}
+                for each in self.exploding[:20]
+            ],
+            "exploding_steps": len(self.exploding),
+        }
+        if jacobians is not None:
+            found["jacobians"] = {
+                "distances": jacobians.distances.tolist(),
+                "largest": _plain(np.nanmedian(jacobians.largest, 1)),
+                "smallest": _plain(np.nanmedian(jacobians.smallest, 1)),
+                "steps": jacobians.steps.tolist(),
+                "spectral_radius": _plain(np.nanmedian(jacobians.spectral_radius, 1)),
+            }
+        return found
+
+
+@dataclass(frozen=True)
+class Comparison(Mapping[str, Diagnosis]):
+    """A ``Diagnosis`` for each layer by name, in order; prints as a table and sentences."""
+
+    layers: Mapping[str, Diagnosis]
+
+    def __getitem__(self, name: str) -> Diagnosis:
+        return self.layers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the numbers show, a sentence each."""
+        from elman.diagnose.words import comparing_sentence, sentences
+
+        said = [sentence for each in self.values() for sentence in sentences(each)]
+        comparing = comparing_sentence(self.values())
+        return (*said, comparing) if comparing else tuple(said)
+
+    def plot(self, path: Path | str | None = None) -> bytes:
+        """A PNG of all of them side by side; also written to ``path`` if there is one."""
+        from elman.diagnose.plot import draw
+
+        picture = draw(self)
+        if path is not None:
+            write_whole(Path(path), picture)
+        return picture
+
+    def record(self) -> dict[str, Any]:
+        """The figures and the sentences as a JSON object."""
+        return {
+            "layers": {name: each.record() for name, each in self.items()},
+            "words": list(self.words),
+        }
+
+    def __str__(self) -> str:
+        from elman.diagnose.table import as_text
+
+        return as_text(self)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers for JSON, four digits that count; what is no number is null."""
+    if isinstance(value, np.ndarray):
+        return [_plain(each) for each in value.tolist()]
+    value = float(value)
+    return float(f"{value:.4g}") if math.isfinite(value) else None

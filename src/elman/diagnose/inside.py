@@ -1,0 +1,122 @@
+"""The recurrent layers inside a model, and what each of them reads while the model runs.
+
+It takes any ``torch.nn.Module``: nothing is known of it but that a ``Recurrent`` is inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from elman.nn import Recurrent
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A layer with what it read: x (time, batch, input), its starting state if any, and lengths.
+
+    ``output_gradient`` is dL/dy (time, batch, output), ``None`` where no loss is known.
+    """
+
+    layer: Recurrent
+    x: Tensor
+    state: tuple[Tensor, ...] | None
+    lengths: Tensor
+    output_gradient: Tensor | None
+
+
+@dataclass
+class _Call:
+    x: Tensor
+    state: tuple[Tensor, ...] | None
+    lengths: Tensor
+    gradient: Tensor
+
+
+def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
+    """Run ``loss()`` and its backward; what each ``Recurrent`` in ``model`` read, by its name.
+
+    A layer that is run step by step, as a decoder is, has its steps put together.  One whose
+    outputs do not matter to the loss is left out.  Parameters' ``grad`` stay as they were.
+    """
+    calls: dict[str, list[_Call]] = {}
+    handles = []
+    kept = {parameter: parameter.grad for parameter in model.parameters()}
+    for name, module in model.named_modules():
+        if isinstance(module, Recurrent):
+            hook = _recorder(calls.setdefault(name or "layer", []))
+            handles.append(module.register_forward_hook(hook, with_kwargs=True))
+    try:
+        with torch.enable_grad():
+            loss().backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+        for parameter, gradient in kept.items():
+            parameter.grad = gradient
+    modules = {name or "layer": m for name, m in model.named_modules() if isinstance(m, Recurrent)}
+    found = {name: _joined(modules[name], own) for name, own in calls.items() if own}
+    return {
+        name: visit
+        for name, visit in found.items()
+        if visit.output_gradient is not None and bool((visit.output_gradient != 0).any())
+    }
+
+
+def _recorder(calls: list[_Call]) -> Callable[..., None]:
+    def record(
+        layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], result: Any
+    ) -> None:
+        assert isinstance(layer, Recurrent)
+        given = dict(zip(("x", "state"), arguments, strict=False)) | named
+        x, y, lengths = given["x"], result[0], given.get("lengths")
+        if isinstance(x, PackedSequence):
+            (x, lengths), outputs = pad_packed_sequence(x), y.data
+        else:
+            outputs = y
+            x = x.transpose(0, 1) if layer.batch_first and x.dim() == 3 else x
+        state = given.get("state")
+        if x.dim() == 2:  # one sequence without a batch
+            x = x.unsqueeze(1)
+            state = None if state is None else tuple([each.unsqueeze(-2) for each in state])
+        rows = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths)
+        call = _Call(x.detach(), state, rows.cpu(), x.new_zeros(0))
+        if not outputs.requires_grad:
+            return
+
+        def arrived(gradient: Tensor) -> None:
+            if isinstance(y, PackedSequence):
+                gradient, _ = pad_packed_sequence(y._replace(data=gradient))
+            elif layer.batch_first and gradient.dim() == 3:
+                gradient = gradient.transpose(0, 1)
+            call.gradient = gradient.unsqueeze(1) if gradient.dim() == 2 else gradient.detach()
+
+        outputs.register_hook(arrived)
+        calls.append(call)
+
+    return record
+
+
+def _joined(layer: Recurrent, calls: list[_Call]) -> Visit:
+    """One visit of all calls: steps that follow each other, or else the call with most steps."""
+    for call in calls:
+        if not call.gradient.numel():  # the loss did not read it
+            call.gradient = call.x.new_zeros(*call.x.shape[:2], layer.output_size)
+    batches = {call.x.shape[1] for call in calls}
+    if len(calls) > 1 and len(batches) == 1 and all(len(call.x) == 1 for call in calls):
+        lengths = torch.full((batches.pop(),), len(calls))
+        x, gradient = (
+            torch.cat([getattr(call, name) for call in calls]) for name in ("x", "gradient")
+        )
+        return Visit(layer, x, _detached(calls[0].state), lengths, gradient)
+    longest = max(calls, key=lambda call: int(call.lengths.sum()))
+    return Visit(layer, longest.x, _detached(longest.state), longest.lengths, longest.gradient)
+
+
+def _detached(state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
+    return None if state is None else tuple([each.detach() for each in state])

@@ -1,0 +1,297 @@
+"""Cells side by side on the problems with long-term dependencies: who solves them, and how soon.
+
+Every cell has the same batches, the same number of steps and the same optimiser.  What is shown
+is the validation measure while they train; whether a problem is solved is decided on a test set
+that is drawn apart.  Trainings run in as many processes as there are cores, one thread each; each
+is written to a file when it is done, so that what was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from elman import cells
+from elman.diagnose.problems import PROBLEMS, Problem
+from elman.errors import OptionError
+from elman.files import write_whole
+from elman.graph import Cell, read_cell
+from elman.graph.sizes import Sizes
+from elman.nn import Recurrent
+
+#: sequences of the validation and of the test set, where they are drawn
+VALID, TEST = 256, 2048
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every cell is given; ``every`` so many steps it is validated.
+
+    Training ends early when the validation set is solved twice in a row.
+    """
+
+    steps: int = 2000
+    every: int = 50
+    batch: int = 32
+    hidden_size: int = 32
+    learning_rate: float = 0.01
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A cell, how it starts, and how it is trained.
+
+    ``start`` are first values of parameters beside the cell's own, such as ``{"b.f": 3.0}``;
+    ``states`` is how matrices begin where they meet a state; ``clip_norm`` is the longest
+    gradient.
+    """
+
+    cell: Cell
+    start: Mapping[str, float] = field(default_factory=dict)
+    states: Literal["orthogonal", "identity", "glorot"] = "orthogonal"
+    clip_norm: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The cell's name, and what is unusual.
+
+        >>> from elman.cells import lstm
+        >>> Contestant(lstm, {"b.f": 3.0}, clip_norm=math.inf).name
+        'lstm, b.f = 3, not clipped'
+        """
+        parts = [self.cell.name, *[f"{key} = {value:g}" for key, value in self.start.items()]]
+        parts += [self.states] if self.states != "orthogonal" else []
+        parts += ["not clipped"] if math.isinf(self.clip_norm) else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one training went: the validation measure after so many steps, and the test's at the end.
+
+    ``longest`` is the longest gradient before it was clipped; ``failed`` says that the loss was no
+    number any more.
+    """
+
+    problem: str
+    contestant: str
+    seed: int
+    steps: tuple[int, ...]
+    scores: tuple[float, ...]
+    test: float
+    solved: bool
+    failed: bool
+    longest: float
+    seconds: float
+
+
+def train(problem: Problem, contestant: Contestant, budget: Budget, seed: int = 0) -> Course:
+    """Train one cell on one problem.
+
+    >>> from elman.cells import gru
+    >>> from elman.diagnose.problems import temporal_order
+    >>> course = train(temporal_order(20), Contestant(gru), Budget(steps=3, every=2))
+    >>> course.steps, course.solved
+    ((0, 2, 3), False)
+    """
+    begun = time.perf_counter()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layer = Recurrent(contestant.cell, problem.input_size, budget.hidden_size)
+        _start(layer, contestant)
+        output = nn.Linear(budget.hidden_size, problem.output_size)
+    parameters = [*layer.parameters(), *output.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=budget.learning_rate)
+    batches, *held_out = [torch.Generator().manual_seed(3 * seed + k) for k in range(3)]
+    valid = problem.draw(VALID, held_out[0], "valid")
+    steps, scores, longest, failed = [], [], 0.0, False
+
+    def answers(x: Tensor) -> Tensor:
+        found: Tensor = output(layer(x)[0][-problem.answers :])
+        return found
+
+    for step in range(budget.steps + 1):
+        if step % budget.every == 0 or step == budget.steps:
+            with torch.no_grad():
+                steps.append(step)
+                scores.append(_measure(problem, answers(valid[0]), valid[1]))
+            if len(scores) > 1 and all(problem.is_solved(score) for score in scores[-2:]):
+                break
+            if step == budget.steps:
+                break
+        x, wanted = problem.draw(budget.batch, batches, "train")
+        loss = _loss(problem, answers(x), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        length = nn.utils.clip_grad_norm_(parameters, contestant.clip_norm).item()
+        if not math.isfinite(length):
+            failed = True
+            break
+        longest = max(longest, length)
+        optimizer.step()
+    test = problem.draw(TEST, held_out[1], "test")
+    with torch.no_grad():
+        score = _measure(problem, answers(test[0]), test[1])
+    return Course(
+        problem=problem.name,
+        contestant=contestant.name,
+        seed=seed,
+        steps=tuple(steps),
+        scores=tuple([float(f"{each:.4g}") for each in scores]),
+        test=float(f"{score:.4g}"),
+        solved=problem.is_solved(score),
+        failed=failed,
+        longest=float(f"{longest:.4g}"),
+        seconds=round(time.perf_counter() - begun, 2),
+    )
+
+
+@torch.no_grad()
+def _start(layer: Recurrent, contestant: Contestant) -> None:
+    """What is unusual; matrices are orthogonal already where they meet a state."""
+    sizes = Sizes(layer.input_size, layer.hidden_size)
+    for p in layer.cell.parameters:
+        parameter = layer.get_parameter(f"layers.0.0.{p.key}")
+        if p.key in contestant.start:
+            parameter.fill_(contestant.start[p.key])
+        elif p.kind == "matrix" and contestant.states != "orthogonal":
+            begin = nn.init.eye_ if contestant.states == "identity" else nn.init.xavier_uniform_
+            blocks = parameter.split([sizes.width((size,)) for size in p.columns], 1)
+            for size, block in zip(p.columns, blocks, strict=True):
+                if size == "hidden":
+                    begin(block)
+
+
+def _loss(problem: Problem, answers: Tensor, wanted: Tensor) -> Tensor:
+    if problem.measure == "squared error":
+        return nn.functional.mse_loss(answers.squeeze(-1), wanted)
+    return nn.functional.cross_entropy(answers.flatten(0, 1), wanted.flatten())
+
+
+def _measure(problem: Problem, answers: Tensor, wanted: Tensor) -> float:
+    if problem.measure == "squared error":
+        return float(_loss(problem, answers, wanted))
+    return float((answers.argmax(-1) == wanted).double().mean())
+
+
+#: the cells of the table, side by side on every problem
+CELLS = (cells.rnn, cells.lstm, cells.coupled_lstm, cells.peephole_lstm, cells.gru)
+
+
+def contests(names: Sequence[str] = ()) -> list[tuple[Problem, Contestant]]:
+    """Every training of ``elman diagnose --tasks``: the table's, then what is changed in turn."""
+    unknown = [name for name in names if name not in PROBLEMS]
+    if unknown:
+        raise OptionError(f'there is no problem "{unknown[0]}"; there are {", ".join(PROBLEMS)}.')
+    chosen = names or tuple(PROBLEMS)
+    found = [(PROBLEMS[name], each) for name in chosen for each in table_contestants()]
+    return found + [(PROBLEMS[n], each) for n in chosen if n in CHANGED for each in changes()]
+
+
+def table_contestants() -> list[Contestant]:
+    """The cells of the table."""
+    return [Contestant(cell) for cell in CELLS]
+
+
+#: the problems on which changes are tried
+CHANGED = ("adding-200", "copying-50", "digits")
+
+
+def changes() -> list[Contestant]:
+    """Other starts, and no clipping."""
+    return []
+
+
+def compete(
+    trainings: Sequence[tuple[Problem, Contestant]],
+    *,
+    budget: Budget = Budget(),
+    seeds: Sequence[int] = (0,),
+    out: Path | None = None,
+    workers: int | None = None,
+    tell: Callable[[int, int, Course, float], None] = lambda done, of, course, left: None,
+) -> list[Course]:
+    """Run all trainings, ``workers`` at a time (as many as cores), in the order given.
+
+    With ``out``, each is kept as a file there and not run again.  ``tell(done, of, course,
+    seconds left)`` hears of each when it is done.
+    """
+    wanted = [(p, c, seed) for seed in seeds for p, c in trainings]
+    found: dict[int, Course] = {}
+    for k, (problem, contestant, seed) in enumerate(wanted):
+        kept = _read(out, problem, contestant, budget, seed)
+        if kept is not None:
+            found[k] = kept
+    left = [k for k in range(len(wanted)) if k not in found]
+    begun, before = time.perf_counter(), len(found)
+
+    def done(k: int, course: Course) -> None:
+        found[k] = course
+        if out is not None:
+            record = {"budget": asdict(budget), **asdict(course)}
+            write_whole(_path(out, *wanted[k]), json.dumps(record))
+        each = (time.perf_counter() - begun) / (len(found) - before)
+        tell(len(found), len(wanted), course, each * (len(wanted) - len(found)))
+
+    count = min(workers or _cores(), max(1, len(left)))
+    if count == 1:
+        for k in left:
+            problem, contestant, seed = wanted[k]
+            done(k, train(problem, contestant, budget, seed))
+    else:
+        with ProcessPoolExecutor(
+            count, mp_context=get_context("spawn"), initializer=_alone
+        ) as pool:
+            running = {}
+            for k in left:
+                problem, contestant, seed = wanted[k]
+                arguments = (problem.name, _sent(contestant), budget, seed)
+                running[pool.submit(_train_elsewhere, *arguments)] = k
+            for future in as_completed(running):
+                done(running[future], future.result())
+    return [found[k] for k in range(len(wanted))]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _alone() -> None:
+    torch.set_num_threads(1)
+
+
+def _sent(contestant: Contestant) -> dict[str, Any]:
+    return {**vars(contestant), "cell": contestant.cell.text}
+
+
+def _train_elsewhere(problem: str, sent: dict[str, Any], budget: Budget, seed: int) -> Course:
+    contestant = Contestant(**{**sent, "cell": read_cell(sent["cell"])})
+    return train(PROBLEMS[problem], contestant, budget, seed)
+
+
+def _path(out: Path, problem: Problem, contestant: Contestant, seed: int) -> Path:
+    name = "".join([c if c.isalnum() or c in "._" else "-" for c in contestant.name])
+    return out / f"{problem.name}--{name}--{seed}.json"
+
+
+def _read(
+    out: Path | None, problem: Problem, contestant: Contestant, budget: Budget, seed: int
+) -> Course | None:
+    """A training that was done before, with the same budget."""
+    if out is None or not (path := _path(out, problem, contestant, seed)).exists():
+        return None
+    record = json.loads(path.read_text())
+    if record.pop("budget") != asdict(budget):
+        return None
+    return Course(**{**record, "steps": tuple(record["steps"]), "scores": tuple(record["scores"])})

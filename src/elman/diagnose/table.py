@@ -1,0 +1,93 @@
+"""A comparison as tables for the terminal."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from elman.diagnose.diagnosis import Comparison, Diagnosis
+
+
+def tables(found: Comparison) -> list[Table]:
+    """The gradients, a row for each state; then the gates."""
+    return [_gradients(found), _gates(found)]
+
+
+def as_text(found: Comparison) -> str:
+    """The tables and the sentences as plain text."""
+    page = io.StringIO()
+    console = Console(file=page, width=120, no_color=True, highlight=False)
+    for table in tables(found):
+        console.print(table)
+    for sentence in found.words:
+        console.print(sentence, soft_wrap=True, markup=False)
+    return page.getvalue().rstrip("\n")
+
+
+def _gradients(found: Comparison) -> Table:
+    table = Table(box=None, title="gradient, back through time", title_justify="left")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("state")
+    for name in ("halves every", "a tenth at", "left at 10", "left at end", "σ largest",
+                 "σ smallest", "radius", "dead", "frozen"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for each in found.values():
+        for state in each.gradient:
+            first = state == each.cell.states[0]
+            units = each.units[state]
+            table.add_row(
+                each.name if first else "",
+                state,
+                *[_half_life(each) if first else "", _horizon(each, state)],
+                *[_at(each, state, k) for k in (min(10, each.distance), each.distance)],
+                *(_spectrum(each) if first else ["", "", ""]),
+                *[str(len(units.dead)), str(len(units.frozen))],
+            )
+    return table
+
+
+def _half_life(found: Diagnosis) -> str:
+    life = found.half_life
+    if not math.isfinite(life) or abs(life) > 1000:
+        return "never"
+    return f"{life:.1f} steps" if life >= 0 else f"doubles: {-life:.1f}"
+
+
+def _horizon(found: Diagnosis, state: str) -> str:
+    steps = found.horizon(state)
+    return f"≥ {steps}" if steps >= found.distance else str(steps)
+
+
+def _at(found: Diagnosis, state: str, distance: int) -> str:
+    return f"{found.median(state)[distance]:.1e}"
+
+
+def _spectrum(found: Diagnosis) -> list[str]:
+    if found.jacobians is None:
+        return ["", "", ""]
+    one, k = found.jacobians, int(np.abs(found.jacobians.distances - 10).argmin())
+    ends = [float(np.nanmedian(values[k])) for values in (one.largest, one.smallest)]
+    return [*[f"{value:.1e}" for value in ends], f"{np.nanmedian(one.spectral_radius):.2f}"]
+
+
+def _gates(found: Comparison) -> Table:
+    table = Table(box=None, title="gates", title_justify="left")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("gate")
+    for name in ("mean", "at low end", "at high end", "units low", "units high"):
+        table.add_column(name, justify="right")
+    for each in found.values():
+        for k, gate in enumerate(each.gates):
+            table.add_row(
+                each.name if k == 0 else "",
+                gate.name,
+                f"{gate.mean.mean():.2f}",
+                *[f"{share.mean():.0%}" for share in (gate.low, gate.high)],
+                # units that are at this end more often than not
+                *[str(int((share > 0.5).sum())) for share in (gate.low, gate.high)],
+            )
+    return table

@@ -1,0 +1,50 @@
+"""`elman diagnose`: trained models of every job, and cells by name."""
+
+import json
+
+import pytest
+
+from elman.tasks import TASKS
+from tasks.test_bad_input import fails
+
+
+@pytest.mark.parametrize("job", ["sentiment", "ner"])
+def test_a_trained_model_is_diagnosed_on_data(job, trained, command, tmp_path):
+    run = trained[job]
+    data = run.parent / TASKS[job].VALID_FILE
+    status, out, _ = command("diagnose", run, data, "--plot", tmp_path / "p.png", "--examples", 4)
+    assert status == 0
+    assert "encoder forward" in out
+    assert "The gradient of encoder reverse" in out
+    assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+    status, out, _ = command("diagnose", run, data, "--json", "--exact", 0, "--distance", 5)
+    layers = json.loads(out)["layers"]
+    assert {"encoder forward", "encoder reverse"} <= set(layers)
+    assert len(layers["encoder forward"]["gradient"]) == 6
+    # the characters' layers of the tagger are found too
+    assert any("characters" in name for name in layers) == (job == "ner")
+
+
+def test_cells_are_diagnosed_by_name(command, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from elman import cell, tanh\n\n@cell(gates='a')\ndef mine(x, h, *, W):\n"
+        "    h = tanh(W.a @ [h, x])\n    return h\n"
+    )
+    status, out, _ = command(
+        "diagnose", "--cell", "gru", "--cell", f"{tmp_path}/own.py:mine", "--steps", 12,
+        "--hidden-size", 8, "--examples", 2,
+    )  # fmt: skip
+    assert status == 0
+    assert "The gradient of gru" in out
+    assert "The gradient of mine" in out
+
+
+def test_mistakes_are_sentences(trained, command, tmp_path):
+    run = trained["sentiment"]
+    assert "DATA is missing" in fails(command, "diagnose", run)
+    assert "no such run" in fails(command, "diagnose", "nowhere", "x.csv")
+    assert "not in the catalogue" in fails(command, "diagnose", "--cell", "lstn")
+    assert "give a trained model with its data, or cells" in fails(
+        command, "diagnose", run, "x.csv", "--cell", "gru"
+    )
+    assert "x.csv" in fails(command, "diagnose", run, tmp_path / "x.csv")
