@@ -29,7 +29,7 @@ from real_data import broad_twitter
 SHORT = 15
 MODELS = ("recurrent", "window", "standard")
 #: nothing is named here
-BEFORE = "by the way , and as we all said before this ,".split()
+BEFORE = ["by", "the", "way", ",", "and", "as", "we", "all", "said", "before", "this", ","]
 SHIFTS = (0, 1, 3, 6, 12)
 RUNS = Path("runs")
 
