@@ -420,9 +420,34 @@ def diagnose(
     ] = 1,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     plot: Annotated[Path | None, typer.Option(help="Where to write a picture (PNG).")] = None,
+    tasks: Annotated[
+        bool,
+        typer.Option("--tasks", help="Train cells on problems with long-term dependencies."),
+    ] = False,
+    problem: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as adding-100, for --tasks; may be given again. Else all."),
+    ] = None,
+    updates: Annotated[
+        int, typer.Option(min=1, help="Training steps for each, at most, for --tasks.")
+    ] = 3000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trainings at a time, for --tasks; else all cores.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Where trainings of --tasks are kept, to go on from.")
+    ] = Path("runs/long-term"),
     as_json: Json = False,
 ) -> None:
-    """How far back gradients reach: in a trained model on data, or in cells with new weights."""
+    """How far back gradients reach: in a trained model on data, or in cells with new weights.
+
+    With --tasks, cells are trained on the standard problems with long-term dependencies.
+    """
+    if tasks:
+        if run is not None or cell:
+            raise OptionError("--tasks has problems and cells of its own; leave RUN and --cell.")
+        _long_term(problem or [], updates, seed, workers, out, plot, as_json)
+        return
     from elman.diagnose import diagnose
     from elman.diagnose.table import tables
     from elman.tasks import load
@@ -451,13 +476,53 @@ def diagnose(
     if as_json:
         print(json.dumps(found.record(), ensure_ascii=False))
         return
-    console = _console()
-    for table in tables(found):
-        console.print(table)
-    for sentence in found.words:
-        console.print(sentence, soft_wrap=True, markup=False)
+    _show(tables(found), found.words, plot)
+
+
+def _long_term(
+    problems: Sequence[str],
+    updates: int,
+    seed: int,
+    workers: int | None,
+    out: Path,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Train cells side by side; each training is told of when it is done."""
+    from elman.diagnose.long_term import Budget, Course, compete, contests
+    from elman.diagnose.standings import draw, record, sentences, tables
+    from elman.files import write_whole
+    from elman.training.progress import duration
+
+    def tell(done: int, of: int, course: Course, left: float) -> None:
+        how = f"solved in {course.steps[-1]} steps" if course.solved else "not solved"
+        print(
+            f"{done} of {of}: {course.problem}, {course.contestant}: {how}, "
+            f"{course.seconds:.0f} s; about {duration(left)} left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    courses = compete(
+        contests(problems), budget=Budget(steps=updates), seeds=[seed], out=out, workers=workers,
+        tell=tell,
+    )  # fmt: skip
     if plot is not None:
-        console.print(f"The picture is in {plot}.", soft_wrap=True, markup=False)
+        write_whole(plot, draw(courses))
+    if as_json:
+        print(json.dumps(record(courses), ensure_ascii=False))
+    else:
+        _show(tables(courses), sentences(courses), plot)
+
+
+def _show(tables: Iterable[Any], sentences: Iterable[str], picture: Path | None) -> None:
+    console = _console()
+    for table in tables:
+        console.print(table)
+    for sentence in sentences:
+        console.print(sentence, soft_wrap=True, markup=False)
+    if picture is not None:
+        console.print(f"The picture is in {picture}.", soft_wrap=True, markup=False)
 
 
 def _flags(

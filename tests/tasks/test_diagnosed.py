@@ -48,3 +48,18 @@ def test_mistakes_are_sentences(trained, command, tmp_path):
         command, "diagnose", run, "x.csv", "--cell", "gru"
     )
     assert "x.csv" in fails(command, "diagnose", run, tmp_path / "x.csv")
+
+
+def test_cells_are_trained_side_by_side_on_a_problem(command, tmp_path):
+    arguments = ("diagnose", "--tasks", "--problem", "copying-20", "--updates", 2, "--workers", 1,
+                 "--out", tmp_path / "kept")  # fmt: skip
+    status, out, err = command(*arguments, "--plot", tmp_path / "p.png")
+    assert status == 0
+    assert "rnn: solves 0 of 1 problems." in out
+    assert "5 of 5: copying-20, gru, chrono: not solved" in err
+    assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+    status, out, err = command(*arguments, "--json")
+    assert err == ""  # nothing was trained again
+    assert len(json.loads(out)["trainings"]) == 5
+    assert "leave RUN and --cell" in fails(command, "diagnose", "--tasks", "--cell", "gru")
+    assert "there is no problem" in fails(command, "diagnose", "--tasks", "--problem", "x")

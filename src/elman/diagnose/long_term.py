@@ -48,17 +48,22 @@ class Budget:
     learning_rate: float = 0.01
 
 
+Memory = Literal["log T", "-log T"]
+
+
 @dataclass(frozen=True)
 class Contestant:
     """A cell, how it starts, and how it is trained.
 
-    ``start`` are first values of parameters beside the cell's own, such as ``{"b.f": 3.0}``;
+    ``start`` are first values of parameters in place of the cell's own, such as ``{"b.f": 3.0}``;
+    ``"log T"`` draws them so that the units' memories last from 1 step to the problem's T, the
+    chrono start of Tallec and Ollivier (2018): log(uniform(1, T - 1)), and ``"-log T"`` minus that.
     ``states`` is how matrices begin where they meet a state; ``clip_norm`` is the longest
     gradient.
     """
 
     cell: Cell
-    start: Mapping[str, float] = field(default_factory=dict)
+    start: Mapping[str, float | Memory] = field(default_factory=dict)
     states: Literal["orthogonal", "identity", "glorot"] = "orthogonal"
     clip_norm: float = 1.0
 
@@ -67,10 +72,14 @@ class Contestant:
         """The cell's name, and what is unusual.
 
         >>> from elman.cells import lstm
-        >>> Contestant(lstm, {"b.f": 3.0}, clip_norm=math.inf).name
+        >>> Contestant(lstm, {"b.f": 3}, clip_norm=math.inf).name
         'lstm, b.f = 3, not clipped'
+        >>> Contestant(lstm, {"b.f": "log T"}).name
+        'lstm, chrono'
         """
-        parts = [self.cell.name, *[f"{key} = {value:g}" for key, value in self.start.items()]]
+        numbers = {key: value for key, value in self.start.items() if not isinstance(value, str)}
+        parts = [self.cell.name, *[f"{key} = {value:g}" for key, value in numbers.items()]]
+        parts += ["chrono"] if len(numbers) < len(self.start) else []
         parts += [self.states] if self.states != "orthogonal" else []
         parts += ["not clipped"] if math.isinf(self.clip_norm) else []
         return ", ".join(parts)
@@ -109,7 +118,7 @@ def train(problem: Problem, contestant: Contestant, budget: Budget, seed: int = 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layer = Recurrent(contestant.cell, problem.input_size, budget.hidden_size)
-        _start(layer, contestant)
+        _start(layer, contestant, problem.time)
         output = nn.Linear(budget.hidden_size, problem.output_size)
     parameters = [*layer.parameters(), *output.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=budget.learning_rate)
@@ -158,13 +167,17 @@ def train(problem: Problem, contestant: Contestant, budget: Budget, seed: int = 
 
 
 @torch.no_grad()
-def _start(layer: Recurrent, contestant: Contestant) -> None:
+def _start(layer: Recurrent, contestant: Contestant, time: int) -> None:
     """What is unusual; matrices are orthogonal already where they meet a state."""
     sizes = Sizes(layer.input_size, layer.hidden_size)
     for p in layer.cell.parameters:
         parameter = layer.get_parameter(f"layers.0.0.{p.key}")
-        if p.key in contestant.start:
-            parameter.fill_(contestant.start[p.key])
+        value = contestant.start.get(p.key)
+        if isinstance(value, str):
+            lasting = parameter.uniform_(1, time - 1).log_()
+            lasting.mul_(-1 if value == "-log T" else 1)
+        elif value is not None:
+            parameter.fill_(value)
         elif p.kind == "matrix" and contestant.states != "orthogonal":
             begin = nn.init.eye_ if contestant.states == "identity" else nn.init.xavier_uniform_
             blocks = parameter.split([sizes.width((size,)) for size in p.columns], 1)
@@ -185,32 +198,49 @@ def _measure(problem: Problem, answers: Tensor, wanted: Tensor) -> float:
     return float((answers.argmax(-1) == wanted).double().mean())
 
 
-#: the cells of the table, side by side on every problem
-CELLS = (cells.rnn, cells.lstm, cells.coupled_lstm, cells.peephole_lstm, cells.gru)
+#: the cells of the table, side by side on every problem; those with gates begin with a memory as
+#: long as the problem
+TABLE = (
+    Contestant(cells.rnn),
+    Contestant(cells.lstm, {"b.f": "log T", "b.i": "-log T"}),
+    Contestant(cells.coupled_lstm, {"b.f": "log T"}),
+    Contestant(cells.peephole_lstm, {"b.f": "log T", "b.i": "-log T"}),
+    Contestant(cells.gru, {"b.z": "-log T"}),
+)
+
+#: the problems on which something else is changed in turn
+CHANGED = ("adding-200", "copying-50", "digits")
+CHANGES = (
+    # the bias of the gate that keeps
+    Contestant(cells.lstm, {"b.f": 0}),
+    Contestant(cells.lstm),
+    Contestant(cells.lstm, {"b.f": 3}),
+    Contestant(cells.gru),
+    # how the matrices begin where they meet the state
+    Contestant(cells.rnn, states="glorot"),
+    Contestant(cells.rnn, states="identity"),
+    Contestant(cells.relu_rnn, states="identity"),
+    Contestant(cells.lstm, {"b.f": "log T", "b.i": "-log T"}, states="glorot"),
+    # no clipping
+    Contestant(cells.rnn, clip_norm=math.inf),
+    Contestant(cells.relu_rnn, states="identity", clip_norm=math.inf),
+    Contestant(cells.lstm, {"b.f": "log T", "b.i": "-log T"}, clip_norm=math.inf),
+)
 
 
 def contests(names: Sequence[str] = ()) -> list[tuple[Problem, Contestant]]:
-    """Every training of ``elman diagnose --tasks``: the table's, then what is changed in turn."""
+    """Every training of ``elman diagnose --tasks``, of all problems or of those named.
+
+    >>> len(contests()), len(contests(["temporal-order"]))
+    (73, 5)
+    """
     unknown = [name for name in names if name not in PROBLEMS]
     if unknown:
         raise OptionError(f'there is no problem "{unknown[0]}"; there are {", ".join(PROBLEMS)}.')
     chosen = names or tuple(PROBLEMS)
-    found = [(PROBLEMS[name], each) for name in chosen for each in table_contestants()]
-    return found + [(PROBLEMS[n], each) for n in chosen if n in CHANGED for each in changes()]
-
-
-def table_contestants() -> list[Contestant]:
-    """The cells of the table."""
-    return [Contestant(cell) for cell in CELLS]
-
-
-#: the problems on which changes are tried
-CHANGED = ("adding-200", "copying-50", "digits")
-
-
-def changes() -> list[Contestant]:
-    """Other starts, and no clipping."""
-    return []
+    found = [(PROBLEMS[name], contestant) for name in chosen for contestant in TABLE]
+    changed = [name for name in chosen if name in CHANGED]
+    return found + [(PROBLEMS[name], each) for name in changed for each in CHANGES]
 
 
 def compete(

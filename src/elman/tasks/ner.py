@@ -53,6 +53,7 @@ from elman.tasks.word_model import (
 )
 from elman.training import LoopOptions
 from elman.training.metrics import span_scores
+from elman.training.watch import CHANCE
 
 NAME = "ner"
 TITLE = "named entities: a text becomes the names in it"
@@ -307,8 +308,8 @@ def collate(
 
 
 def validate(fitted: Fitted, examples: Sequence[Sentence]) -> dict[str, Any]:
-    """The job's metrics."""
-    return score(fitted, examples, PredictOptions())
+    """The job's metrics, and that a model which finds no name has an F1 of zero."""
+    return {**score(fitted, examples, PredictOptions()), CHANCE: 0.0}
 
 
 def score(fitted: Fitted, examples: Sequence[Sentence], wanted: NoPredictOptions) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from elman.tasks.word_model import (
 )
 from elman.training import LoopOptions
 from elman.training.metrics import accuracy, macro_f1
+from elman.training.watch import symptoms
 
 NAME = "sentiment"
 TITLE = "sentiment classification: a text becomes a rating"
@@ -272,23 +273,36 @@ def collate(
 
 
 def validate(fitted: Fitted, examples: Sequence[Review]) -> dict[str, Any]:
-    """The job's metrics."""
-    return score(fitted, examples, PredictOptions())
+    """The job's metrics, and what says that nothing was learned."""
+    expected, predicted, probabilities = _answers(fitted, examples)
+    return {**_scores(expected, predicted, probabilities), **symptoms(expected, predicted)}
 
 
 def score(fitted: Fitted, examples: Sequence[Review], wanted: NoPredictOptions) -> dict[str, Any]:
     """Accuracy, macro F1 and the mean loss."""
+    return _scores(*_answers(fitted, examples))
+
+
+def _answers(
+    fitted: Fitted, examples: Sequence[Review]
+) -> tuple[list[int], list[int], list[Tensor]]:
+    """The places of the labels that are expected and predicted, and all probabilities."""
     symbols: TextSymbols = fitted.symbols
     probabilities = _probabilities(fitted, examples)
     expected = [symbols.labels.index(str(example.label)) for example in examples]
-    predicted = [int(row.argmax()) for row in probabilities]
+    return expected, [int(row.argmax()) for row in probabilities], probabilities
+
+
+def _scores(
+    expected: Sequence[int], predicted: Sequence[int], probabilities: Sequence[Tensor]
+) -> dict[str, Any]:
     rows = zip(probabilities, expected, strict=True)
     losses = [-float(row[label].clamp_min(1e-30).log()) for row, label in rows]
     return {
         "accuracy": accuracy(expected, predicted),
         "f1": macro_f1(expected, predicted),
         "loss": sum(losses) / len(losses),
-        "examples": len(examples),
+        "examples": len(expected),
     }
 
 

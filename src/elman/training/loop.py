@@ -3,8 +3,8 @@
 It knows nothing of tasks, data or layers.  It gets a model with ``loss(**batch)`` and functions
 that give batches and scores, and leaves a run folder.  ``fit`` says what to pass; ``_Training``
 is the loop itself, to be read from ``run`` downwards.  Its parts are beside it: ``options.py``,
-``position.py`` (patience, stopping), ``schedule.py``, ``checkpoint.py``, ``processes.py`` (many
-at once) and ``signals.py`` (time, Ctrl-C).
+``position.py`` (patience, stopping), ``schedule.py``, ``watch.py`` (what goes wrong),
+``checkpoint.py``, ``processes.py`` (many at once) and ``signals.py`` (time, Ctrl-C).
 """
 
 import math
@@ -30,6 +30,7 @@ from elman.training.schedule import learning_rate
 from elman.training.seeding import seed_everything
 from elman.training.signals import Signals
 from elman.training.threads import choose_training_threads, number_of_threads
+from elman.training.watch import Watch
 
 Batches = Callable[[int, int], Sequence[Sequence[int]]]
 Collate = Callable[[Sequence[int], torch.Generator], dict[str, Tensor]]
@@ -161,6 +162,7 @@ class _Training:
         )
         self.position = Position()
         self.history: list[dict[str, Any]] = []
+        self.watch = Watch(self.options, self.metric, self.higher_is_better, self.progress.say)
 
     def run(self) -> Outcome:
         while (reason := self.reason_to_stop()) is None:
@@ -202,6 +204,7 @@ class _Training:
             nn.utils.clip_grad_value_(self.parameters, options.clip_value)
         length = nn.utils.clip_grad_norm_(self.parameters, options.clip_norm)
         self.check_finite("the length of the gradient", length.item())
+        self.watch.step(mean_loss, length.item())
         self.optimizer.step()
         self.average.update(position.step)
         position.count_batch(mean_loss, len(rows))
@@ -245,6 +248,7 @@ class _Training:
         if self.processes.is_main:
             self.folder.write_history(self.history)
             self.progress.validated(line)
+            self.watch.validated(scores, position.epochs_done)
         if position.batch == position.batches:
             position.next_epoch()
         self.signals.listen()
