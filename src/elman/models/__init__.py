@@ -7,6 +7,7 @@ from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords, WindowTagger
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
+from elman.models.translator import Translator
 
 __all__ = [
     "BagOfWords",
@@ -14,6 +15,7 @@ __all__ = [
     "StandardClassifier",
     "StandardTagger",
     "Tagger",
+    "Translator",
     "WindowTagger",
     "WordFeatures",
 ]
