@@ -81,7 +81,7 @@ class SubWords:
         return str(self._tokenizer.decode(list(indices), skip_special_tokens=True)).strip()
 
     def pieces(self, indices: Sequence[int]) -> list[str]:
-        """The text of each index by itself, for people to look at; ␣ is one that is only a space."""
+        """The text of each index by itself, to look at; ␣ is one that is only a space."""
         return [self.decode([index]) or "␣" for index in indices]
 
     def to_json(self) -> str:
