@@ -2,8 +2,8 @@
 
 Nothing of them is in the repository: sentence_polarity.zip (Pang and Lee 2005, CC BY 4.0), the
 Broad Twitter Corpus (Derczynski et al. 2016, CC BY 4.0), WNUT-17 (Derczynski et al. 2017,
-CC BY 4.0) and 50-number GloVe vectors (Pennington et al. 2014, PDDL) are found below one folder,
-``ELMAN_DATA``.
+CC BY 4.0), Tatoeba's French and English sentences (CC BY 2.0) and 50-number GloVe vectors
+(Pennington et al. 2014, PDDL) are found below one folder, ``ELMAN_DATA``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import zipfile
 from pathlib import Path
 
+from elman.data.parallel import SentencePair, groups
 from elman.files import write_whole
 
 SOURCE = Path(os.environ.get("ELMAN_DATA", "../shared/data"))
@@ -64,6 +65,27 @@ def wnut17(folder: Path) -> dict[str, Path]:
         part: _written(folder / f"wnut-{part}.conll", _sentences(place / name))
         for part, name in files.items()
     }
+
+
+def tatoeba(folder: Path) -> dict[str, Path]:
+    """French TAB English, in groups of pairs that share a sentence, of either language.
+
+    Sentences are the same whose letters and digits are.  Of every 46 groups the 23rd is the test,
+    the 46th the validation, the others are training: no sentence is in two parts.
+    """
+    lines: dict[str, list[str]] = {part: [] for part in PARTS}
+    with zipfile.ZipFile(SOURCE / "translation" / "fra-eng.zip") as archive:
+        text = archive.read("fra.txt").decode("utf-8")
+    columns = [line.split("\t") for line in text.split("\n") if line.strip()]
+    pairs = [SentencePair(french, english) for english, french in columns]
+    for pair, group in zip(pairs, groups(pairs), strict=True):
+        part = {22: "test", 45: "valid"}.get(group % 46, "train")
+        lines[part].append(f"{pair.source}\t{pair.target}\n")
+    paths = {}
+    for part in PARTS:
+        paths[part] = folder / f"tatoeba-{part}.tsv"
+        write_whole(paths[part], "".join(lines[part]))
+    return paths
 
 
 def _sentences(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ from elman.models.feed_forward import BagOfWords, WindowTagger
 from elman.models.phrases import WithPhrases
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
+from elman.models.translator import Translator
 
 __all__ = [
     "BagOfWords",
@@ -15,6 +16,7 @@ __all__ = [
     "StandardClassifier",
     "StandardTagger",
     "Tagger",
+    "Translator",
     "WindowTagger",
     "WithPhrases",
     "WordFeatures",

@@ -1,4 +1,8 @@
-"""Attention over a sequence: a weighted mean whose weights are learned."""
+"""Attention over a sequence: a weighted mean whose weights are learned.
+
+``AttentionPooling`` makes one vector of a row; the other two answer queries from a memory, as a
+decoder asks them of the sentence that it translates.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.nn.pooling import running
+
+Memory = Float[Tensor, "source batch features"]
 
 
 class AttentionPooling(nn.Module):
@@ -35,3 +41,88 @@ class AttentionPooling(nn.Module):
         # finite, so that a row without any step has weights at all; they then fall on zeros
         scores = torch.where(inside, scores, torch.finfo(y.dtype).min)
         return (scores.softmax(0) * y).sum(0)
+
+
+class MultiplicativeAttention(nn.Module):
+    """What of a memory each query is about: weights by the score q · W m (Luong et al. 2015).
+
+    ``prepare`` computes W m once for a memory; each call then takes any number of queries.
+
+    >>> import torch
+    >>> attend = MultiplicativeAttention(3, 4)
+    >>> memory, lengths = torch.randn(5, 2, 4), torch.tensor([5, 2])
+    >>> context, weights = attend(torch.randn(7, 2, 3), attend.prepare(memory), memory, lengths)
+    >>> context.shape, weights.shape, weights[:, 1, 2:].sum().item()
+    (torch.Size([7, 2, 4]), torch.Size([7, 2, 5]), 0.0)
+    """
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(memory_size, query_size, bias=False)
+        nn.init.xavier_uniform_(self.project.weight)
+
+    def prepare(self, memory: Memory) -> Float[Tensor, "source batch key"]:
+        """The keys of a memory."""
+        keys: Tensor = self.project(memory)
+        return keys
+
+    def forward(
+        self,
+        queries: Float[Tensor, "time batch query"],
+        keys: Float[Tensor, "source batch key"],
+        memory: Memory,
+        lengths: Int64[Tensor, " batch"],
+    ) -> tuple[Float[Tensor, "time batch features"], Float[Tensor, "time batch source"]]:
+        """The weighted mean of the memory for each query, and the weights."""
+        # batch time source
+        scores = torch.bmm(queries.transpose(0, 1), keys.permute(1, 2, 0))
+        return _weighted_mean(scores, memory, lengths)
+
+
+class AdditiveAttention(nn.Module):
+    """As above, by the score v · tanh(W q + U m) (Bahdanau et al. 2015).
+
+    >>> import torch
+    >>> attend = AdditiveAttention(3, 4, 6)
+    >>> memory, lengths = torch.randn(5, 2, 4), torch.tensor([5, 2])
+    >>> context, _ = attend(torch.randn(7, 2, 3), attend.prepare(memory), memory, lengths)
+    >>> context.shape
+    torch.Size([7, 2, 4])
+    """
+
+    def __init__(self, query_size: int, memory_size: int, size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, size, bias=False)
+        self.project = nn.Linear(memory_size, size)
+        self.score = nn.Linear(size, 1, bias=False)
+
+    def prepare(self, memory: Memory) -> Float[Tensor, "source batch key"]:
+        """The keys of a memory."""
+        keys: Tensor = self.project(memory)
+        return keys
+
+    def forward(
+        self,
+        queries: Float[Tensor, "time batch query"],
+        keys: Float[Tensor, "source batch key"],
+        memory: Memory,
+        lengths: Int64[Tensor, " batch"],
+    ) -> tuple[Float[Tensor, "time batch features"], Float[Tensor, "time batch source"]]:
+        """The weighted mean of the memory for each query, and the weights."""
+        # batch time source size
+        both = self.query(queries).transpose(0, 1)[:, :, None] + keys.transpose(0, 1)[:, None]
+        scores = self.score(torch.tanh(both)).squeeze(-1)
+        return _weighted_mean(scores, memory, lengths)
+
+
+def _weighted_mean(
+    scores: Float[Tensor, "batch time source"], memory: Memory, lengths: Int64[Tensor, " batch"]
+) -> tuple[Tensor, Tensor]:
+    inside = (
+        torch.arange(memory.shape[0], device=memory.device) < lengths.to(memory.device)[:, None]
+    )
+    # finite, so that a row without any step has weights at all; they then fall on zeros
+    scores = torch.where(inside[:, None], scores, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1)
+    values = torch.where(inside[:, :, None], memory.transpose(0, 1), 0.0)
+    return torch.bmm(weights, values).transpose(0, 1), weights.transpose(0, 1)

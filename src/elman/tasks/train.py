@@ -20,6 +20,7 @@ import torch
 from elman import cells
 from elman.data import bucketed_batches
 from elman.data.faults import Row
+from elman.data.parallel import data_files
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.tasks.card import write_card
@@ -231,9 +232,9 @@ def _resumed(task: Task, run: RunFolder, settings: Mapping[str, object]) -> tupl
 
 
 def _fingerprint(path: Path) -> str:
-    """A hash of a file, or of all files in a folder with their names."""
+    """A hash of a file, of two named with a comma, or of all files in a folder with their names."""
     digest = hashlib.sha256()
-    files: Sequence[Path] = [path]
+    files: Sequence[Path] = data_files(path)
     if path.is_dir():
         files = sorted([file for file in path.rglob("*") if file.is_file()])
     for file in files:

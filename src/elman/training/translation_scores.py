@@ -1,0 +1,59 @@
+"""BLEU and chrF of translations, by sacrebleu (Post 2018), against any number of references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elman.errors import DataError, OptionError, ShapeError
+
+
+@dataclass(frozen=True)
+class Bleu:
+    """BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 to 100, with sacrebleu's signatures.
+
+    A signature says all that another's figure must agree in to be compared.
+    """
+
+    bleu: float
+    chrf: float
+    bleu_signature: str
+    chrf_signature: str
+
+
+def translation_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu:
+    """The scores of ``texts`` as a corpus; ``references[k]`` are all translations of text k.
+
+    >>> scores = translation_scores(["Do you sing?"], [["Do you sing?", "Are you singing?"]])
+    >>> round(scores.bleu), round(scores.chrf)
+    (100, 100)
+    """
+    if len(texts) != len(references):
+        raise ShapeError(
+            f"translation_scores: {len(texts)} texts came with {len(references)} references; give "
+            "as many."
+        )
+    if not texts:
+        raise DataError("translation_scores: there is nothing to score; give at least one text.")
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError as error:
+        raise OptionError(
+            "translation_scores: sacrebleu, which scores translations, is not installed; "
+            "pip install 'elman[translation]'."
+        ) from error
+    most = max(len(each) for each in references)
+    # a stream for each place, None where a text has no reference for it
+    streams: list[Any] = [
+        [each[k] if k < len(each) else None for each in references] for k in range(most)
+    ]
+    bleu, chrf = BLEU(), CHRF()
+    found = (bleu.corpus_score(texts, streams), chrf.corpus_score(texts, streams))
+    return Bleu(
+        float(found[0].score),
+        float(found[1].score),
+        str(bleu.get_signature()),
+        str(chrf.get_signature()),
+    )
