@@ -5,7 +5,8 @@
 The same job, named entities of the Broad Twitter Corpus, by the recurrent model, by a window of
 five words, and by the standard network, whose 30 positions have weights of their own.  All train
 on sentences of at most ``SHORT`` words only.  Then, on validation data: the short sentences, the
-long ones, and the short ones with words put before them that have nothing to do with them.
+long ones, and the short ones moved to the right: with the first words of other tweets before them, of
+training tweets without a name.
 No word vectors from elsewhere; the other options are the job's defaults.
 """
 
@@ -44,14 +45,22 @@ def parted(paths: dict[str, Path], folder: Path) -> dict[str, Path]:
         "train": [block for block in train_blocks if block.count("\n") < SHORT],
         "long": [block for block in valid_blocks if block.count("\n") >= SHORT],
     }
+    nameless = [rows for rows in map(str.splitlines, train_blocks) if _no_name(rows)]
     for shift in SHIFTS:
-        before = "".join([f"{word}\tO\n" for word in BEFORE[:shift]])
-        sets[f"shift-{shift}"] = [before + block for block in short]
+        sets[f"shift-{shift}"] = [
+            "\n".join([*nameless[k % len(nameless)][:shift], block])
+            for k, block in enumerate(short)
+        ]
     files = {}
     for name, blocks in sets.items():
         files[name] = folder / f"btc-{name}.conll"
         write_whole(files[name], "\n\n".join(blocks) + "\n")
     return files
+
+
+def _no_name(rows: list[str]) -> bool:
+    """A tweet that is long enough to stand before another and names nobody."""
+    return len(rows) >= max(SHIFTS) and all(row.split()[-1] == "O" for row in rows)
 
 
 def main() -> None:

@@ -153,6 +153,23 @@ def jobs_beside_torch() -> str:
     return "\n".join(lines) + "\n"
 
 
+def one_to_one() -> str:
+    """F1 of the same job with and without recurrence, where the sentences differ from training."""
+    record = read("one_to_one")
+    shifts = [f"{shift} before" if shift else "short" for shift in record["shifts"]]
+    lines = [
+        f"| trained on at most {record['short']} words | {' | '.join(shifts)} | longer |",
+        f"|---|{'---:|' * (len(shifts) + 1)}",
+    ]
+    names = [*[f"shift-{shift}" for shift in record["shifts"]], "long"]
+    for row in record["rows"]:
+        means = [100 * statistics.mean([run["f1"][name] for run in row["runs"]]) for name in names]
+        lines.append(f"| {row['name']} | {' | '.join([f'{mean:.1f}' for mean in means])} |")
+    seeds = ", ".join([str(run["seed"]) for run in record["rows"][0]["runs"]])
+    lines += ["", f"`{record['command']}`, mean of the seeds {seeds}."]
+    return "\n".join(lines) + "\n"
+
+
 def _list(values: Sequence[float]) -> str:
     return " ".join([f"{value:.1f}" for value in values])
 

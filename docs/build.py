@@ -74,6 +74,7 @@ def main() -> None:
     for question in ("sentiment", "named_entities"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "engine.md", tables.engine())
+    write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
     write_whole(GENERATED / "jobs_beside_torch.md", tables.jobs_beside_torch())
 
 
