@@ -5,8 +5,8 @@
 The same job, named entities of the Broad Twitter Corpus, by the recurrent model, by a window of
 five words, and by the standard network, whose 30 positions have weights of their own.  All train
 on sentences of at most ``SHORT`` words only.  Then, on validation data: the short sentences, the
-long ones, and the short ones moved to the right: with the first words of other tweets before them, of
-training tweets without a name.
+long ones, and the short ones moved to the right: with the first words of other tweets, of
+training tweets without a name, before them.
 No word vectors from elsewhere; the other options are the job's defaults.
 """
 
