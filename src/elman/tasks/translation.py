@@ -39,12 +39,12 @@ TITLE = "translation: a sentence becomes one of another language"
 METRIC = "bleu"
 HIGHER_IS_BETTER = True
 TRAINING = LoopOptions(
-    batch_size=96,
+    batch_size=64,
     epochs=10,
-    learning_rate=2e-3,
+    learning_rate=3e-3,
     schedule="linear",
     warmup_steps=200,
-    average_weights=0.998,
+    average_weights=0.999,
     # the loss is summed over a sentence's tokens
     clip_norm=20.0,
 )
@@ -61,7 +61,7 @@ VALIDATED = 500
 class Options:
     """The options of translation."""
 
-    cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
+    cell: str = option("gru", "a cell of the catalogue, or FILE.py:NAME for one of your own")
     hidden_size: int = option(256, "units of each recurrent layer, in each direction")
     embedding_size: int = option(160, "numbers in a sub-word's vector")
     encoder_layers: int = option(1, "recurrent layers that read the source, in both directions")

@@ -1,0 +1,42 @@
+"""How well are French sentences translated, after ten minutes and after an hour?
+
+    python benchmarks/translation.py [--seeds 0]
+
+Tatoeba's pairs in the split of ``real_data.py``: groups of pairs that share a sentence, every 46th
+the test.  BLEU and chrF by sacrebleu against all translations that a test sentence has.
+"""
+
+from pathlib import Path
+
+from elman.tasks import translation
+from job_figures import Configuration, measure
+from real_data import tatoeba
+
+DATA = tatoeba(Path("runs") / "data")
+TITLE = "Tatoeba, French and English sentence pairs (manythings.org/anki)"
+LICENCE = "CC BY 2.0 FR"
+SHORT = Configuration(
+    "ten minutes",
+    DATA,
+    TITLE,
+    {
+        "batch_size": 48,
+        "epochs": 2,
+        "max_minutes": 9.2,
+        "learning_rate": 4e-3,
+        "average_weights": 0.998,
+    },
+    "35",
+    LICENCE,
+)
+LONG = Configuration(
+    "an hour",
+    DATA,
+    TITLE,
+    {"batch_size": 64, "epochs": 9, "max_minutes": 58},
+    "48",
+    LICENCE,
+)
+
+if __name__ == "__main__":
+    measure("translation", translation, "bleu", [SHORT, LONG], scale=1)
