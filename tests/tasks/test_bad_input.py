@@ -12,7 +12,7 @@ import torch
 
 import elman
 from elman.errors import DataError, RunError, TrainingError
-from elman.tasks import TASKS, Data, sentiment, train
+from elman.tasks import Data, sentiment, train
 from elman.training.progress import Silence
 from tasks.conftest import SMALL, samples
 
