@@ -20,7 +20,7 @@ from tasks.conftest import samples
 
 SMALL = {
     "hidden_size": 24, "choice_size": 24, "embedding_size": 8, "epochs": 15,
-    "learning_rate": 0.02, "threads": 1, "dropout": 0.0, "choice_dropout": 0.0,
+    "learning_rate": 0.02, "threads": 1, "dropout": 0.0, "choice_dropout": 0.0, "average_weights": 0.9, "weight_decay": 0.0,
 }  # fmt: skip
 KINDS = {
     "ordered": {"bar": 4, "ending": True, "transpose": 3},
@@ -207,9 +207,8 @@ def test_transposition_keeps_the_intervals_and_never_leaves_the_piano(kind):
             assert torch.equal(batch["y"].sum(-1), plain["y"].sum(-1))
             moved = int(batch["y"][0].argmax() - plain["y"][0].argmax())
             assert torch.equal(torch.roll(plain["y"], moved, -1), batch["y"])
-        assert torch.equal(batch["x"][1:, :, :88], batch["y"][:-1, :, :88].to(batch["x"])) or (
-            kind == "events" and torch.equal(batch["x"][1:], batch["y"][:-1])
-        )
+        known = batch["x"] if kind == "events" else batch["x"][..., :88]
+        assert torch.equal(known[1:], batch["y"][:-1]), "what came before has moved too"
         found.add(moved)
     assert found == {-1, 0, 1, 2}, "one below is free, and two above"
 
@@ -236,12 +235,14 @@ def test_windows_follow_each_other_and_see_the_step_before(runs):
 
 def test_a_sound_has_no_clicks_and_its_pitch():
     sound = render(Piece((Note(0.0, 69, 2.0),), 2.0), 8000)
-    steps = np.abs(np.diff(sound, axis=0)).max()
-    assert steps < 0.75, "at 440 hertz and its harmonics a sample is near the last"
-    assert abs(sound[0]).max() < 0.01
-    assert abs(sound[-1]).max() < 0.05
-    loudest = np.abs(np.fft.rfft(sound[:8000, 0])).argmax()
-    assert loudest == pytest.approx(440, abs=2)
+    louder = np.abs(sound).max(1)
+    assert louder[:8].max() < 0.02, "it begins softly, within a thousandth of a second"
+    assert louder[-80:].max() < 0.05, "and has died away at its end"
+    release = louder[int(1.3 * 8000) :]
+    assert release.max() < louder.max() / 2, "what is heard after the note is the room"
+    spectrum = np.abs(np.fft.rfft(sound[:8000, 0]))  # a number for each hertz
+    assert spectrum.argmax() in (439, 440, 441, 879, 880, 881), "its pitch or the octave's"
+    assert spectrum[440] > 20 * np.median(spectrum)
     silent = render(Piece((), 1.0), 8000)
     assert not silent.any()
     assert draw_roll(Piece((), 1.0)).startswith(b"\x89PNG")

@@ -23,7 +23,7 @@ Sound = NDArray[np.float32]
 #: how loud each harmonic is; the twelfth and the octaves of an organ's stops
 _HARMONICS = (1.0, 0.62, 0.26, 0.2, 0.07, 0.08, 0.03, 0.04)
 _ATTACK, _RELEASE = 0.035, 0.22  # seconds
-_ROOM, _REVERBERATION, _SHARE = 1.6, 0.55, 0.35  # seconds, seconds to 1/e, loudness
+_ROOM, _REVERBERATION, _SHARE = 1.6, 0.5, 0.22  # seconds, seconds to 1/e, loudness
 
 
 def render(piece: Piece, rate: int = RATE) -> Sound:
@@ -56,9 +56,10 @@ def _note(pitch: int, velocity: int, seconds: float, rate: int) -> NDArray[np.fl
     tone = np.zeros(len(time))
     for k, loudness in enumerate(_HARMONICS, 1):
         if k * frequency < rate / 2:
-            # two pipes that are a little out of tune with each other: the sound is not dead
-            for detune in (0.9993, 1.0007):
-                tone += loudness / 2 * np.sin(2 * np.pi * k * frequency * detune * time + k)
+            # a softer pipe a little out of tune beside it: the sound is not dead
+            for detune, part in ((1.0, 0.8), (1.0016, 0.2)):
+                angle = 2 * np.pi * k * frequency * detune * time + k
+                tone += loudness * part * np.sin(angle)
     # raised cosines: no corner, so no click
     attack = 0.5 - 0.5 * np.cos(np.pi * np.minimum(time / _ATTACK, 1))
     release = 0.5 + 0.5 * np.cos(np.pi * np.clip((time - seconds) / _RELEASE, 0, 1))
@@ -73,7 +74,8 @@ def _echo(dry: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     """Noise that dies away is the answer of a room; always the same room."""
     time = np.arange(int(_ROOM * rate)) / rate
     noise = np.random.default_rng(1685).standard_normal((len(time), 2))
-    answer = noise * np.exp(-time / _REVERBERATION)[:, None] * np.minimum(time / 0.02, 1)[:, None]
+    fall = np.exp(-time / _REVERBERATION) * (1 - time / _ROOM) * np.minimum(time / 0.02, 1)
+    answer = noise * fall[:, None]
     answer /= np.sqrt((answer**2).sum(0))
     size = 1 << (len(dry) + len(answer) - 1).bit_length()
     product = np.fft.rfft(dry, size, axis=0) * np.fft.rfft(answer, size, axis=0)
