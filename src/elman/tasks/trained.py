@@ -23,9 +23,7 @@ from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
 #: the jobs of this version by name
-TASKS: dict[str, Task] = {
-    task.NAME: task for task in (music, sentiment, translation, ner)
-}
+TASKS: dict[str, Task] = {task.NAME: task for task in (music, sentiment, translation, ner)}
 
 
 @dataclass(frozen=True)
