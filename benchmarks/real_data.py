@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import zipfile
 from pathlib import Path
+
+import numpy as np
 
 from elman.data.parallel import SentencePair, groups
 from elman.files import write_whole
@@ -85,6 +88,30 @@ def tatoeba(folder: Path) -> dict[str, Path]:
     for part in PARTS:
         paths[part] = folder / f"tatoeba-{part}.tsv"
         write_whole(paths[part], "".join(lines[part]))
+    return paths
+
+
+def chorales(folder: Path) -> dict[str, Path]:
+    """Bach's chorales, a step a quarter note, all in C (Boulanger-Lewandowski et al. 2012)."""
+    whole = json.loads((SOURCE / "music" / "jsb-chorales-quarter.json").read_text("utf-8"))
+    paths = {part: folder / f"chorales-{part}.json" for part in PARTS}
+    for part, path in paths.items():
+        write_whole(path, json.dumps({part: whole[part]}))
+    return paths
+
+
+def chorales_in_sixteenths(folder: Path) -> dict[str, Path]:
+    """The same chorales in their own keys, a step a sixteenth note, from four voices."""
+    paths = {part: folder / f"chorales-16-{part}.json" for part in PARTS}
+    # the archive's arrays of arrays are pickles: from our own data folder, never from a user's
+    file = SOURCE / "music" / "Jsb16thSeparated.npz"
+    with np.load(file, allow_pickle=True, encoding="latin1") as archive:
+        for part, path in paths.items():
+            pieces = [
+                [sorted({int(pitch) for pitch in step if pitch == pitch}) for step in piece]
+                for piece in archive[part].tolist()
+            ]
+            write_whole(path, json.dumps({part: pieces}))
     return paths
 
 

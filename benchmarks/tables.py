@@ -34,9 +34,11 @@ def read(question: str) -> dict[str, Any]:
     return record
 
 
-def points(runs: Sequence[Mapping[str, Any]], part: str, metric: str) -> list[float]:
-    """The metric of each run, in points of 100."""
-    return [100 * run[part][metric] for run in runs]
+def points(
+    runs: Sequence[Mapping[str, Any]], part: str, metric: str, scale: float = 100
+) -> list[float]:
+    """The metric of each run, in points of 100 unless ``scale`` says otherwise."""
+    return [scale * run[part][metric] for run in runs]
 
 
 def summary() -> str:
@@ -55,7 +57,8 @@ def summary() -> str:
 def details(question: str) -> str:
     """All rows of one script, with how they were measured."""
     record = read(question)
-    metric = record["metric"]
+    metric, scale = record["metric"], record.get("scale", 100)
+    digits = 1 if scale == 100 else 2
     lines = [
         f"| model | validation {metric} | test {metric} | test, each seed | target | minutes "
         "| s an epoch |",
@@ -63,11 +66,12 @@ def details(question: str) -> str:
     ]
     for row in record["rows"]:
         runs = row["runs"]
-        valid, test = points(runs, "valid", metric), points(runs, "test", metric)
+        valid, test = [points(runs, part, metric, scale) for part in ("valid", "test")]
         seconds = statistics.median([run["seconds_an_epoch"] for run in runs])
+        means = [f"{statistics.mean(values):.{digits}f}" for values in (valid, test)]
         lines.append(
-            f"| {row['name']} | {statistics.mean(valid):.1f} | {statistics.mean(test):.1f} "
-            f"| {_list(test)} | {row['target']} | {_minutes(runs)} | {seconds:.1f} |"
+            f"| {row['name']} | {means[0]} | {means[1]} | {_list(test, digits)} "
+            f"| {row['target']} | {_minutes(runs)} | {seconds:.1f} |"
         )
     machine = record["machine"]
     seeds = sorted({run["seed"] for row in record["rows"] for run in row["runs"]})
@@ -77,6 +81,22 @@ def details(question: str) -> str:
         f"`{record['command']}`, seeds {', '.join(map(str, seeds))}, threads "
         f"{', '.join(map(str, threads))}; {machine['processor']}, {machine['cores']} cores; torch "
         f"{machine['torch']}, Python {machine['python']}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def music_tunes() -> str:
+    """What is counted in tunes that were made up, beside real ones."""
+    record = read("music_tunes")
+    columns = record["columns"]
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    for name in next(iter(columns.values())):
+        values = [f"{column[name]:.1f}" for column in columns.values()]
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    lines += [
+        "",
+        f"`{record['command']}`: {record['tunes']} tunes of {record['seconds']:g} seconds each, "
+        "seeds from 0 on. In per cent, but for the pitches: how many at once, and as MIDI numbers.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -153,6 +173,7 @@ def jobs_beside_torch() -> str:
     return "\n".join(lines) + "\n"
 
 
+<<<<<<< HEAD
 def one_to_one() -> str:
     """F1 of the same job with and without recurrence, where the sentences differ from training."""
     record = read("one_to_one")
@@ -172,6 +193,10 @@ def one_to_one() -> str:
 
 def _list(values: Sequence[float]) -> str:
     return " ".join([f"{value:.1f}" for value in values])
+=======
+def _list(values: Sequence[float], digits: int = 1) -> str:
+    return " ".join([f"{value:.{digits}f}" for value in values])
+>>>>>>> origin/music
 
 
 def _minutes(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -6,6 +6,8 @@ here knows a model or trains one.  Begin with ``text.py`` or ``conll.py``.
 
 from elman.data.batching import bucketed_batches
 from elman.data.conll import TaggedSentence, read_conll
+from elman.data.music_report import check_music, music_rows
+from elman.data.notes import Note, Piece, frames_of, notes_of
 from elman.data.padding import pad_sequences
 from elman.data.phrases import count_phrases, phrases_of
 from elman.data.report import DataReport, check_conll, check_labelled_texts
@@ -27,6 +29,8 @@ __all__ = [
     "UNKNOWN",
     "DataReport",
     "LabelledText",
+    "Note",
+    "Piece",
     "Scheme",
     "Span",
     "TaggedSentence",
@@ -36,7 +40,11 @@ __all__ = [
     "bucketed_batches",
     "check_conll",
     "check_labelled_texts",
+    "check_music",
     "count_phrases",
+    "frames_of",
+    "music_rows",
+    "notes_of",
     "pad_sequences",
     "phrases_of",
     "read_conll",

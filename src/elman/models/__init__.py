@@ -5,6 +5,7 @@ Time comes first in every tensor.  Models know nothing of data files or training
 
 from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords, WindowTagger
+from elman.models.generator import Generator
 from elman.models.phrases import WithPhrases
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
@@ -13,6 +14,7 @@ from elman.models.translator import Translator
 __all__ = [
     "BagOfWords",
     "Classifier",
+    "Generator",
     "StandardClassifier",
     "StandardTagger",
     "Tagger",

@@ -67,6 +67,7 @@ POSTER = {text: text for text in ("Yesterday, Harry Potter met Hermione Granger.
 INPUT: Literal["text"] = "text"
 PredictOptions = NoPredictOptions
 stream = None
+part = None
 
 #: characters of a word beyond these are not read
 LONGEST_WORD = 40

@@ -63,6 +63,7 @@ POSTER = {text: text for text in ("There is nothing to like in this movie.",)}
 INPUT: Literal["text"] = "text"
 PredictOptions = NoPredictOptions
 stream = None
+part = None
 
 #: the weight of naive Bayes before training: its phrases overlap, so that it is too sure of itself
 FIRST_BELIEF = 0.2

@@ -86,6 +86,10 @@ class Task(Protocol):
     def stream(self) -> Stream | None:
         """Answers while the input arrives, for a job and a model that can; else None."""
 
+    @property
+    def part(self) -> Callable[[Any], str | None] | None:
+        """For data files that hold all of "train", "valid" and "test": which an example is for."""
+
     def samples(self) -> Mapping[str, str | bytes]:
         """Small files for ``elman new``, by name."""
 

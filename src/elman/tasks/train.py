@@ -26,7 +26,7 @@ from elman.graph import Cell
 from elman.tasks.card import write_card
 from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.task import Fitted, Task
-from elman.tasks.trained import Trained, read_options
+from elman.tasks.trained import Trained, read_options, rows_for
 from elman.training import LoopOptions, Outcome, RunFolder, fit
 from elman.training.options import MAY_CHANGE
 from elman.training.processes import is_main_process
@@ -40,8 +40,9 @@ STEPS_IN_EPOCH = 10
 class Data:
     """The files of a training.
 
-    Without ``valid`` a part of the training examples is held out: of ``parts`` equal ones that
-    with the number ``held_out``, from 0.  Examples of one group (``Task.group``) stay together.
+    Without ``valid`` the part of the training file that is for validation is taken, where it says
+    so.  Else a part of the training examples is held out: of ``parts`` equal ones that with the
+    number ``held_out``, from 0.  Examples of one group (``Task.group``) stay together.
     """
 
     train: Path
@@ -78,9 +79,13 @@ def train(
         options = with_settings(task.Options(), settings)
         training = with_settings(task.TRAINING, settings)
     cell = find_cell(options.cell)
-    train_rows = task.read(data.train, options)
-    valid_rows = task.read(data.valid, options) if data.valid is not None else []
-    if data.valid is None:
+    rows = task.read(data.train, options)
+    train_rows = rows_for("train", task, rows)
+    if data.valid is not None:
+        valid_rows = rows_for("valid", task, task.read(data.valid, options))
+    elif task.part is not None and any([task.part(row.value) == "valid" for row in rows]):
+        valid_rows = rows_for("valid", task, rows)
+    else:
         train_rows, valid_rows = _held_out(task, train_rows, data)
     if not train_rows:
         raise DataError(f"{data.train}: one example is too few to train on; give at least two.")

@@ -14,15 +14,16 @@ from typing import Any, BinaryIO
 from torch import nn
 
 import elman.shipped
+from elman.data.faults import Row
 from elman.errors import OptionError, RunError
 from elman.graph import Cell, read_cell
-from elman.tasks import ner, sentiment, translation
+from elman.tasks import music, ner, sentiment, translation
 from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
 #: the jobs of this version by name
-TASKS: dict[str, Task] = {task.NAME: task for task in (sentiment, ner, translation)}
+TASKS: dict[str, Task] = {task.NAME: task for task in (music, sentiment, translation, ner)}
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class Trained:
         return self._answers(self.task.read_inputs(path, self.options), wanted)
 
     def evaluate(self, path: Path, **settings: object) -> dict[str, Any]:
-        """The job's metrics on a data file.
+        """The job's metrics on a data file; on its test part, if it says which that is.
 
         Raises ``DataError`` for what is wrong with the file, such as a label that is not known.
         """
         wanted = self._wanted(settings)
-        rows = self.task.read(path, self.options)
+        rows = rows_for("test", self.task, self.task.read(path, self.options))
         self.task.refuse_strangers(rows, self.symbols)
         return self.task.score(self.fitted, [row.value for row in rows], wanted)
 
@@ -108,6 +109,12 @@ def load(run: str | Path) -> Trained:
     ['Harry Potter', 'Hermione Granger']
     """
     return open_run(RunFolder.open(find_run(run)))
+
+
+def rows_for(part: str, task: Task, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """The rows that a data file says are for ``part``; all of them where it has no such part."""
+    found = [row for row in rows if task.part is not None and task.part(row.value) == part]
+    return found or list(rows)
 
 
 def find_run(run: str | Path) -> Path:

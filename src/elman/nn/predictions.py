@@ -1,0 +1,167 @@
+"""What comes next: distributions over tokens and over sets of pitches, given features of the past.
+
+Each is a layer with two methods: ``log_prob`` of what did come, exact, and ``draw``, which makes
+something up.  How an index is drawn from logits is a function that ``draw`` is given
+(``decode/sampling.py`` has some).  The model around them is ``models/generator.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+#: an index for each row of logits (..., n), of which some may be -inf
+Choose = Callable[[Tensor], Tensor]
+
+Features = Float[Tensor, "*steps features"]
+Pitches = Float[Tensor, "*steps pitch"]
+LogProb = Float[Tensor, "*steps"]
+
+
+class NextToken(nn.Module):
+    """One of ``num_tokens``: a softmax.  Text, and events of music, are made of tokens.
+
+    >>> import torch
+    >>> head = NextToken(8, 5)
+    >>> features = torch.randn(3, 8)
+    >>> every = [head.log_prob(features, torch.full((3,), k)).exp() for k in range(5)]
+    >>> torch.allclose(sum(every), torch.ones(3))
+    True
+    """
+
+    def __init__(self, feature_size: int, num_tokens: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(feature_size, num_tokens)
+
+    def log_prob(self, features: Features, token: Int64[Tensor, "*steps"]) -> LogProb:
+        """log p(token | features)."""
+        logits: Tensor = self.output(features)
+        return logits.log_softmax(-1).gather(-1, token.unsqueeze(-1)).squeeze(-1)
+
+    def draw(self, features: Features, choose: Choose) -> Int64[Tensor, "*steps"]:
+        """A token for each row."""
+        return choose(self.output(features))
+
+
+class IndependentPitches(nn.Module):
+    """A set of pitches, each there or not whatever the others are: one sigmoid a pitch.
+
+    This is the output of the recurrent networks of Boulanger-Lewandowski et al. (2012).  Sets
+    are rows of zeros and ones.
+
+    >>> import torch
+    >>> head = IndependentPitches(8, 3)
+    >>> every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+    >>> features = torch.randn(1, 8).expand(8, 8)
+    >>> round(head.log_prob(features, every).exp().sum().item(), 5)
+    1.0
+    """
+
+    def __init__(self, feature_size: int, num_pitches: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(feature_size, num_pitches)
+
+    def log_prob(self, features: Features, pitches: Pitches) -> LogProb:
+        """log p(set | features): a sum over pitches."""
+        logits = self.output(features)
+        losses = nn.functional.binary_cross_entropy_with_logits(logits, pitches, reduction="none")
+        return -losses.sum(-1)
+
+    def draw(self, features: Features, choose: Choose) -> Pitches:
+        """A set for each row: for each pitch a choice between not and there."""
+        logits = self.output(features)
+        return choose(torch.stack([torch.zeros_like(logits), logits], -1)).to(features)
+
+
+class OrderedPitches(nn.Module):
+    """A set of pitches, one after another: each is chosen knowing those that were chosen before.
+
+    Pitches come in order, then the end; what would break the order has the probability zero.  So
+    every set is made in exactly one way, and the product of the choices' probabilities is that
+    of the set: exact, as in the RNN-NADE of Boulanger-Lewandowski et al. (2012), but with a step
+    for each pitch that is there in place of one for each pitch that could be.  The choices share
+    one hidden layer, which sees the features, the last pitch, and the sum of a vector for each
+    pitch so far.  ``descending`` begins with the highest pitch.
+
+    >>> import torch
+    >>> head = OrderedPitches(8, 3, 16)
+    >>> every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+    >>> features = torch.randn(1, 8).expand(8, 8)
+    >>> round(head.log_prob(features, every).exp().sum().item(), 5)
+    1.0
+    """
+
+    def __init__(
+        self,
+        feature_size: int,
+        num_pitches: int,
+        hidden_size: int,
+        *,
+        descending: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.num_pitches = num_pitches
+        self.descending = descending
+        self.context = nn.Linear(feature_size, hidden_size)
+        #: of the last pitch; the last row is for none yet
+        self.last = nn.Parameter(torch.randn(num_pitches + 1, hidden_size) / hidden_size**0.5)
+        #: of all pitches so far; the last row is for none, and stays zero
+        self.so_far = nn.Parameter(torch.randn(num_pitches, hidden_size) / hidden_size**0.5)
+        self.dropout = nn.Dropout(dropout)
+        #: a logit for each pitch, and for the end
+        self.output = nn.Linear(hidden_size, num_pitches + 1)
+
+    def log_prob(self, features: Features, pitches: Pitches) -> LogProb:
+        """log p(set | features): a sum over the choices, the end among them."""
+        steps = pitches.shape[:-1]
+        pitches = self._in_order(pitches.reshape(-1, self.num_pitches))
+        row, pitch = pitches.nonzero(as_tuple=True)
+        count = pitches.count_nonzero(-1)
+        place = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
+        longest = int(count.max()) if len(count) else 0
+        table = torch.full((len(pitches), longest + 1), self.num_pitches)  # the end, and after it
+        table[row, place] = pitch
+        before = torch.cat([torch.full((len(table), 1), self.num_pitches), table[:, :-1]], 1)
+        vectors = torch.cat([self.so_far, self.so_far.new_zeros(1, self.so_far.shape[1])])
+        context = self.context(features.reshape(len(table), -1))
+        so_far = nn.functional.embedding(before, vectors).cumsum(1)
+        # a row is over after its end: of the table's places only these are choices
+        made = torch.arange(longest + 1) <= count[:, None]
+        last = before[made]
+        hidden = (context[:, None] + so_far)[made]
+        chosen = self._choices(hidden, last).gather(-1, table[made].unsqueeze(-1)).squeeze(-1)
+        total = chosen.new_zeros(len(table))
+        return total.index_add(0, made.nonzero()[:, 0], chosen).reshape(steps)
+
+    def draw(self, features: Features, choose: Choose) -> Pitches:
+        """A set for each row, one pitch after another."""
+        steps = features.shape[:-1]
+        hidden = self.context(features.reshape(-1, features.shape[-1]))
+        pitches = hidden.new_zeros(len(hidden), self.num_pitches)
+        last = torch.full((len(hidden),), self.num_pitches)
+        row = torch.arange(len(hidden))  # those that have not come to their end
+        while len(row):
+            pitch = choose(self._choices(hidden[row], last[row]))
+            row, pitch = row[pitch < self.num_pitches], pitch[pitch < self.num_pitches]
+            pitches[row, pitch] = 1
+            last[row] = pitch
+            hidden[row] += self.so_far[pitch]
+        return self._in_order(pitches).reshape(*steps, self.num_pitches)
+
+    def _choices(
+        self, hidden: Float[Tensor, "choice hidden"], last: Int64[Tensor, " choice"]
+    ) -> Float[Tensor, "choice pitch_or_end"]:
+        """log p of each pitch and of the end; -inf where the order forbids it."""
+        hidden = nn.functional.relu(hidden + nn.functional.embedding(last, self.last))
+        logits = self.output(self.dropout(hidden))
+        lowest = torch.where(last == self.num_pitches, -1, last)
+        forbidden = torch.arange(self.num_pitches + 1) <= lowest[:, None]
+        log_prob: Tensor = logits.masked_fill(forbidden, -torch.inf).log_softmax(-1)
+        return log_prob
+
+    def _in_order(self, pitches: Tensor) -> Tensor:
+        return pitches.flip(-1) if self.descending else pitches
