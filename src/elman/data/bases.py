@@ -17,8 +17,17 @@ LETTERS = "ACGTRYSWKMBDHVN"
 #: the bases that a letter can stand for (IUPAC-IUB 1984)
 STANDS_FOR = {
     **{base: base for base in "ACGT"},
-    "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
-    "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
+    "R": "AG",
+    "Y": "CT",
+    "S": "CG",
+    "W": "AT",
+    "K": "GT",
+    "M": "AC",
+    "B": "CGT",
+    "D": "AGT",
+    "H": "ACT",
+    "V": "ACG",
+    "N": "ACGT",
 }
 #: the code of what is no base
 NO_BASE = 255

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
 import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -178,13 +180,14 @@ def open_fasta(path: Path, *, large: int = _LARGE) -> list[Bases]:
             f"{path}: so large a file is read with pyfaidx; pip install 'elman[dna]'."
         ) from error
     # the index goes elsewhere, because the folder of a genome is often not ours to write to
-    folder = tempfile.TemporaryDirectory(prefix="elman-fasta-")
+    folder = tempfile.mkdtemp(prefix="elman-fasta-")
     try:
-        file = pyfaidx.Fasta(str(path), indexname=str(Path(folder.name) / "index.fai"))
+        file = pyfaidx.Fasta(str(path), indexname=str(Path(folder) / "index.fai"))
     except (pyfaidx.FastaIndexingError, pyfaidx.IndexNotFoundError, ValueError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
         raise DataError(
             f"{path}: the file cannot be read piece by piece ({error}); all lines of a sequence "
             "must be equally long, and each name must be there once."
         ) from error
-    file.elman_index_folder = folder  # stays as long as the file does
+    weakref.finalize(file, shutil.rmtree, folder, ignore_errors=True)
     return [Region(file, name) for name in file.keys()]  # noqa: SIM118 - no dict

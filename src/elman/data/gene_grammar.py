@@ -33,13 +33,23 @@ STOPS = ("TAA", "TAG", "TGA")
 
 #: state: (class, bases that it should stand on, whether it can stand on no other)
 _CODING = {
-    "S1": ("S1", "A", True), "S2": ("S2", "T", True), "S3": ("S3", "G", True),
-    "E0T": ("E0", "T", True), "E0x": ("E0", "!T", True),
-    "E1TA": ("E1", "A", True), "E1TG": ("E1", "G", True), "E1Tx": ("E1", "!AG", True),
-    "E1x": ("E1", "", False), "E2x": ("E2", "", False),
-    "E2TA": ("E2", "CT", False), "E2TG": ("E2", "CGT", False),
-    "X1": ("X1", "T", True), "X2A": ("X2", "A", True), "X2G": ("X2", "G", True),
-    "X3A": ("X3", "AG", True), "X3G": ("X3", "A", True),
+    "S1": ("S1", "A", True),
+    "S2": ("S2", "T", True),
+    "S3": ("S3", "G", True),
+    "E0T": ("E0", "T", True),
+    "E0x": ("E0", "!T", True),
+    "E1TA": ("E1", "A", True),
+    "E1TG": ("E1", "G", True),
+    "E1Tx": ("E1", "!AG", True),
+    "E1x": ("E1", "", False),
+    "E2x": ("E2", "", False),
+    "E2TA": ("E2", "CT", False),
+    "E2TG": ("E2", "CGT", False),
+    "X1": ("X1", "T", True),
+    "X2A": ("X2", "A", True),
+    "X2G": ("X2", "G", True),
+    "X3A": ("X3", "AG", True),
+    "X3G": ("X3", "A", True),
 }
 #: an intron by what it interrupts: (the states before it, the states behind it)
 _INTRONS = {

@@ -1,7 +1,7 @@
 """Annotated sequences: FASTA and GFF3 files that belong together, and what is wrong with them.
 
-A pair is ``genome.fa`` with ``genome.gff3`` beside it; either name, or a folder of pairs, is what
-a user gives.  The formats are ``fasta.py``'s and ``gff3.py``'s.
+A pair is ``genome.fa`` with ``genome.gff3`` beside it; either name, both with a comma between them
+(``genome.fa,genes.gff3``), or a folder of pairs, is what a user gives.  The formats are ``fasta.py``'s and ``gff3.py``'s.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from elman.data.faults import Fault, Place, Row
 from elman.data.gene_grammar import gene_grammar, gene_path
 from elman.data.genes import CodingGene, coding_parts, label_bases
 from elman.data.gff3 import Choice, Note, gene_rows, gff3_rows, matched_names
+from elman.data.parallel import data_files
 from elman.data.report import DataReport
 
 _LISTED = 20  # problems or notes
@@ -73,8 +74,13 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]] | Fault:
                 f"there is no FASTA file in the folder; names end in {', '.join(FASTA_ENDINGS)}.",
             )
         return [(file, _beside(file, gff3.ENDINGS)) for file in files]
-    if not path.exists():
-        return Fault(Place(path), "there is no such file; check its name and folder.")
+    files = data_files(path)
+    for file in files:
+        if not file.exists():
+            return Fault(Place(file), "there is no such file; check its name and folder.")
+    if len(files) == 2:
+        fasta, annotation = sorted(files, key=is_fasta, reverse=True)
+        return [(fasta, annotation)]
     if not is_fasta(path) and path.name.removesuffix(".gz").endswith(gff3.ENDINGS):
         fasta = _beside(path, FASTA_ENDINGS)
         if fasta is None:

@@ -3,9 +3,8 @@
 ``crf.py`` weighs every tag against every tag.  Here states are many, edges between them few, most
 states share the scores of a class, and a state may be impossible on a symbol: so a grammar, such
 as that of genes, takes part in training.  Forward and backward run in probabilities with a scale
-at each step (Rabiner 1989), in float64, without a graph of torch's: for 1,200 steps of 16 rows
-over 85 states about a twentieth of what ``logsumexp`` in torch costs.  The best path is
-``decode/grammar_path.py``'s.
+at each step (Rabiner 1989), in float64 and without a graph of torch's, since a graph of thousands
+of small steps costs more than the steps.  The best path is ``decode/grammar_path.py``'s.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class GrammarCRF(nn.Module):
             ("edge_costs", edge_costs, torch.float64),
         ):
             # not saved with the weights: they are the grammar's
-            self.register_buffer(name, torch.as_tensor(value).to(kind), persistent=False)
+            self.register_buffer(name, torch.as_tensor(value, dtype=kind), persistent=False)
         num_states = self.state_classes.shape[0]
         self.num_classes = int(self.state_classes.max()) + 1
         self.weights = nn.Parameter(torch.zeros(int(self.edge_groups.max()) + 1))
@@ -216,8 +215,8 @@ class _Run:
     def backward(self, weights: Array | None = None) -> tuple[Array, Array]:
         """The probability of each state, (time, batch, state), and how often each edge is taken.
 
-        Rows are in their sorted order.  A row counts ``weights`` times among the edges.  The
-        forward values are overwritten.
+        Rows are in their sorted order.  A row counts ``weights`` times among the edges; without
+        them edges are not counted.
         """
         num_states = len(self.end)
         states = np.zeros((self.all_steps, len(self.inverse), num_states))
@@ -225,25 +224,22 @@ class _Run:
         if not self.time:
             return states, taken
         beta = np.zeros(self.own.shape[1:])
+        into = np.zeros_like(self.own)  # what a step into each state is worth
         back = np.ascontiguousarray(self.moves.T)
         for t in range(self.time - 1, -1, -1):
             n = self.counts[t]
             after = self.counts[t + 1] if t + 1 < self.time else 0
             if after:
-                np.matmul(self.own[t + 1, :after], back, out=beta[:after])
+                np.matmul(into[t + 1, :after], back, out=beta[:after])
             if n > after:
                 ended = self.alphas[t, after:n] @ self.end
                 beta[after:n] = self.end / ended[:, None]
             np.multiply(self.alphas[t, :n], beta[:n], out=states[t, :n])
-            # own becomes what a step into each state at t is worth
-            self.own[t, :n] *= beta[:n]
-            self.own[t, :n] /= self.scales[t, :n, None]
-            self.own[t, n:] = 0.0
-        if self.time > 1:
-            into = self.own[1:]
-            if weights is not None:
-                into = into * weights[np.argsort(self.inverse)][:, None]
-            flat = self.alphas[:-1].reshape(-1, num_states).T @ into.reshape(-1, num_states)
+            np.multiply(self.own[t, :n], beta[:n], out=into[t, :n])
+            into[t, :n] /= self.scales[t, :n, None]
+        if self.time > 1 and weights is not None:
+            into *= weights[np.argsort(self.inverse)][:, None]
+            flat = self.alphas[:-1].reshape(-1, num_states).T @ into[1:].reshape(-1, num_states)
             flat *= self.moves
             taken = flat[self.edges[:, 0], self.edges[:, 1]]
         return states, taken
