@@ -1,7 +1,8 @@
 """Annotated sequences: FASTA and GFF3 files that belong together, and what is wrong with them.
 
 A pair is ``genome.fa`` with ``genome.gff3`` beside it; either name, both with a comma between them
-(``genome.fa,genes.gff3``), or a folder of pairs, is what a user gives.  The formats are ``fasta.py``'s and ``gff3.py``'s.
+(``genome.fa,genes.gff3``), or a folder of pairs, is what a user gives.  The formats are
+``fasta.py``'s and ``gff3.py``'s.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]] | Fault:
         if not file.exists():
             return Fault(Place(file), "there is no such file; check its name and folder.")
     if len(files) == 2:
-        fasta, annotation = sorted(files, key=is_fasta, reverse=True)
-        return [(fasta, annotation)]
+        sequences, genes = sorted(files, key=is_fasta, reverse=True)
+        return [(sequences, genes)]
     if not is_fasta(path) and path.name.removesuffix(".gz").endswith(gff3.ENDINGS):
         fasta = _beside(path, FASTA_ENDINGS)
         if fasta is None:
