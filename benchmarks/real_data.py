@@ -2,8 +2,9 @@
 
 Nothing of them is in the repository: sentence_polarity.zip (Pang and Lee 2005, CC BY 4.0), the
 Broad Twitter Corpus (Derczynski et al. 2016, CC BY 4.0), WNUT-17 (Derczynski et al. 2017,
-CC BY 4.0), Tatoeba's French and English sentences (CC BY 2.0) and 50-number GloVe vectors
-(Pennington et al. 2014, PDDL) are found below one folder, ``ELMAN_DATA``.
+CC BY 4.0), Tatoeba's French and English sentences (CC BY 2.0), smallgenes (small genes of
+C. elegans with their annotation by WormBase, MIT) and 50-number GloVe vectors (Pennington et al.
+2014, PDDL) are found below one folder, ``ELMAN_DATA``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import csv
 import io
 import json
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -129,3 +131,20 @@ def _sentences(path: Path) -> list[str]:
 def _written(path: Path, sentences: list[str]) -> Path:
     write_whole(path, "\n\n".join(sentences) + "\n")
     return path
+
+
+def smallgenes(folder: Path) -> dict[str, Path]:
+    """Genes whose number ends in 0 are the test, in 1 the validation, others training."""
+    paths = {part: folder / f"smallgenes-{part}" for part in PARTS}
+    with tarfile.open(SOURCE / "dna" / "smallgenes.tar.gz") as archive:
+        for member in archive:
+            file = Path(member.name)
+            if file.suffix in (".fa", ".gff3"):
+                part = {"0": "test", "1": "valid"}.get(file.stem[-1], "train")
+                content = archive.extractfile(member)
+                assert content is not None
+                target = paths[part] / file.name
+                if not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content.read())
+    return paths
