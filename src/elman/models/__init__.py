@@ -8,6 +8,7 @@ from elman.models.feed_forward import BagOfWords, WindowTagger
 from elman.models.phrases import WithPhrases
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
+from elman.models.transcriber import Transcriber
 from elman.models.translator import Translator
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "StandardClassifier",
     "StandardTagger",
     "Tagger",
+    "Transcriber",
     "Translator",
     "WindowTagger",
     "WithPhrases",

@@ -16,13 +16,13 @@ from torch import nn
 import elman.shipped
 from elman.errors import OptionError, RunError
 from elman.graph import Cell, read_cell
-from elman.tasks import ner, sentiment, translation
+from elman.tasks import ner, sentiment, speech, translation
 from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
 #: the jobs of this version by name
-TASKS: dict[str, Task] = {task.NAME: task for task in (sentiment, ner, translation)}
+TASKS: dict[str, Task] = {task.NAME: task for task in (sentiment, ner, speech, translation)}
 
 
 @dataclass(frozen=True)
