@@ -1,4 +1,4 @@
-"""How many words of spoken digits come out wrong, of speakers that are known and of one that is not?
+"""How many words of spoken digits come out wrong, of speakers that are known and of a new one?
 
     python benchmarks/speech.py [--seeds 0 1 2]
 

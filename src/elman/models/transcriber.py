@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -94,14 +93,24 @@ class Transcriber(nn.Module):
         symbol_counts: Lengths,
     ) -> Float[Tensor, ""]:
         """The mean over rows of -log p(symbols), each divided by how many symbols there are."""
-        scores = self(frames, lengths)
+        each = self.losses(self(frames, lengths), symbols, symbol_counts)
+        impossible = int((each == 0).sum())
+        self.impossible += impossible
+        return each.sum() / max(1, len(each) - impossible)
+
+    def losses(
+        self, scores: Scores, symbols: Int64[Tensor, "symbols batch"], symbol_counts: Lengths
+    ) -> Float[Tensor, " batch"]:
+        """-log p(symbols) of each row, for each of its symbols; 0 where they do not fit."""
         each = nn.functional.ctc_loss(
-            scores.log_probs, symbols.T, scores.lengths, symbol_counts, reduction="none"
+            scores.log_probs,
+            symbols.T,
+            scores.lengths,
+            symbol_counts,
+            reduction="none",
+            zero_infinity=True,
         )
-        possible = each.isfinite()
-        self.impossible += int((~possible).sum())
-        each = torch.where(possible, each, 0.0)
-        return (each / symbol_counts.clamp_min(1)).mean()
+        return each / symbol_counts.clamp_min(1)
 
     def _stacked(self, frames: Tensor) -> Tensor:
         """Frames of a step side by side."""

@@ -328,16 +328,35 @@ def collate(
 
 
 def validate(fitted: Fitted, examples: Sequence[Utterance]) -> dict[str, Any]:
-    """Word and character error rates of the best paths, which are found quickly."""
-    return score(fitted, examples, PredictOptions(beam=1, lm="none"))
+    """Word and character error rates of the best paths, which are found quickly, and the loss.
+
+    More wrong words than there are count as if all were wrong: at first nothing is written, then
+    nonsense, which is progress, and the loss tells.
+    """
+    model, pieces = _transcriber(fitted), fitted.symbols.pieces
+
+    def answer(batch: Sequence[Utterance]) -> list[tuple[str, float]]:
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        scores = model(tensors["frames"], tensors["lengths"])
+        losses = model.losses(scores, tensors["symbols"], tensors["symbol_counts"]).tolist()
+        texts = [pieces.decode(symbols) for symbols in greedy(*scores)]
+        return list(zip(texts, losses, strict=True))
+
+    answers = ask(model, examples, length, answer)
+    found = _error_rates(examples, [text for text, _ in answers])
+    loss = sum([each for _, each in answers]) / len(answers)
+    return {"wer": min(1.0, found["wer"]), "cer": min(1.0, found["cer"]), "loss": loss}
 
 
 def score(fitted: Fitted, examples: Sequence[Utterance], wanted: PredictOptions) -> dict[str, Any]:
     """Word and character error rates over all examples (jiwer)."""
+    return _error_rates(examples, [answer.text for answer in predict(fitted, examples, wanted)])
+
+
+def _error_rates(examples: Sequence[Utterance], written: list[str]) -> dict[str, Any]:
     import jiwer
 
     said = [str(example.text) for example in examples]
-    written = [answer.text for answer in predict(fitted, examples, wanted)]
     return {
         "wer": float(jiwer.wer(said, written)),
         "cer": float(jiwer.cer(said, written)),

@@ -25,7 +25,7 @@ def tone_samples() -> Mapping[str, str | bytes]:
     for part, count in (("train", 40), ("valid", 10)):
         lines = []
         for number in range(count):
-            words = draw.choices(list(TONES), k=draw.randint(1, 3))
+            words = draw.choices(list(TONES), k=draw.randint(2, 5))
             name = f"{part}/{number:02}.wav"
             files[name] = _recording(words, draw)
             lines.append(json.dumps({"audio": name, "text": " ".join(words)}))
@@ -55,4 +55,4 @@ def _recording(words: list[str], draw: random.Random) -> bytes:
 
 
 def _silence(draw: random.Random) -> np.ndarray:
-    return np.zeros(round(RATE * draw.uniform(0.08, 0.2)))
+    return np.zeros(round(RATE * draw.uniform(0.12, 0.25)))
