@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from elman.decode import PrefixBeam, align, greedy, prefix_beam
+from elman.decode import PrefixBeam, align, best_path, prefix_beam
 from elman.decode.ctc import merge
 from elman.errors import OptionError
 
@@ -61,14 +61,14 @@ def test_a_wide_beam_finds_the_text_that_all_texts_show_to_be_best(seed, fused):
 
 def test_the_best_path_may_say_another_thing_than_all_paths_together():
     log_probs = np.log([[0.6, 0.4], [0.6, 0.4]])
-    assert greedy(torch.tensor(log_probs)[:, None], torch.tensor([2])) == [[]]
+    assert best_path(torch.tensor(log_probs)[:, None], torch.tensor([2])) == [[]]
     assert prefix_beam(log_probs, 4) == [1]
 
 
 def test_repetitions_need_a_blank_between_and_greedy_stops_at_a_rows_end():
     path = torch.tensor([[1, 1], [1, 2], [0, 2], [1, 1]])
     log_probs = torch.nn.functional.one_hot(path, 3).float()
-    assert greedy(log_probs, torch.tensor([4, 2])) == [[1, 1], [1, 2]]
+    assert best_path(log_probs, torch.tensor([4, 2])) == [[1, 1], [1, 2]]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -70,18 +70,21 @@ def test_new_check_train_evaluate_predict_and_resume_go_through(command, tmp_pat
 def test_tones_are_learned_in_seconds_and_words_come_when_they_sound(tones):
     model = elman.load(tones / "run")
     assert model.evaluate(tones / "valid.jsonl")["wer"] < 0.15
-    draw = np.random.default_rng(0)
-    rate = 16_000
-    t = np.arange(rate // 4) / rate
-    fade = np.minimum(1, np.minimum(t, t[::-1]) / 0.02)
-    low, high = [0.3 * np.sin(2 * np.pi * hertz * t) * fade for hertz in (300, 1500)]
-    silence = 0.001 * draw.standard_normal(rate // 5)
-    [answer] = model([(np.concatenate([silence, low, silence, high, silence]), rate)])
-    assert answer.text == "low high"
-    # network and search may be late, but not early, and in order
-    low_word, high_word = answer.words
-    assert 0.15 < low_word.start < low_word.end < 0.75
-    assert 0.6 < high_word.start < high_word.end < 1.15
+    right = 0
+    for row in (tones / "valid.jsonl").read_text().splitlines():
+        row = json.loads(row)
+        [answer] = model(tones / row["audio"])
+        if answer.text != row["text"]:
+            continue
+        sound, rate = soundfile.read(tones / row["audio"])
+        loud = np.convolve(np.abs(sound) > 0.02, np.ones(160), "same") > 0
+        begins = np.flatnonzero(loud[1:] & ~loud[:-1]) / rate
+        assert len(begins) == len(answer.words)
+        for word, begin in zip(answer.words, begins, strict=True):
+            # a network may wait to be sure, but does not know what is to come
+            assert begin - 0.05 < word.start < word.end < begin + 0.6
+        right += 1
+    assert right > 5
 
 
 @pytest.mark.parametrize("beam", [1, 8])

@@ -1,7 +1,7 @@
-"""From the probabilities of CTC to symbols: greedy, and by a beam over what may have been said.
+"""From the probabilities of CTC to symbols: the best path, or a beam over what may have been said.
 
 CTC (Graves et al. 2006) gives each step the probabilities of all symbols and of a blank, 0; what
-is said is a path with repetitions merged and blanks left out.  ``greedy`` takes the best path;
+is said is a path with repetitions merged and blanks left out.  ``best_path`` takes the best path;
 ``PrefixBeam`` adds up all paths of a text (Hannun et al. 2014), and what a language model thinks
 of it, and can be fed step by step; ``align`` finds when each symbol was said.
 """
@@ -24,14 +24,14 @@ _NEVER = -math.inf
 _TIDY = 32
 
 
-def greedy(
+def best_path(
     log_probs: Float[Tensor, "time batch symbol"], lengths: Int64[Tensor, " batch"]
 ) -> list[list[int]]:
     """The best path of each row, merged.
 
     >>> import torch
     >>> steps = torch.tensor([[1, 1, 0, 1, 2]]).T
-    >>> greedy(torch.nn.functional.one_hot(steps, 3).float(), torch.tensor([5]))
+    >>> best_path(torch.nn.functional.one_hot(steps, 3).float(), torch.tensor([5]))
     [[1, 1, 2]]
     """
     best = log_probs.argmax(-1)

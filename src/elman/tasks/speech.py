@@ -29,7 +29,7 @@ from elman.data.manifests import audio_files
 from elman.data.sound_changes import SoundChanges, changed, masked
 from elman.data.text import text_rows
 from elman.data.transcripts import Pieces, learn_pieces, steps_needed
-from elman.decode.ctc import PrefixBeam, align, greedy
+from elman.decode.ctc import PrefixBeam, align, best_path
 from elman.errors import DataError, OptionError, RunError
 from elman.files import write_whole
 from elman.graph import Cell
@@ -339,7 +339,7 @@ def validate(fitted: Fitted, examples: Sequence[Utterance]) -> dict[str, Any]:
         tensors = collate(batch, fitted.symbols, fitted.options)
         scores = model(tensors["frames"], tensors["lengths"])
         losses = model.losses(scores, tensors["symbols"], tensors["symbol_counts"]).tolist()
-        texts = [pieces.decode(symbols) for symbols in greedy(*scores)]
+        texts = [pieces.decode(symbols) for symbols in best_path(*scores)]
         return list(zip(texts, losses, strict=True))
 
     answers = ask(model, examples, length, answer)
@@ -423,7 +423,7 @@ def predict(fitted: Fitted, inputs: Sequence[Any], wanted: PredictOptions) -> li
     def answer(batch: Sequence[Utterance]) -> list[Transcript]:
         tensors = collate([_without_text(e) for e in batch], fitted.symbols, fitted.options)
         scores = model(tensors["frames"], tensors["lengths"])
-        best = greedy(scores.log_probs, scores.lengths)
+        best = best_path(scores.log_probs, scores.lengths)
         found = []
         for k, example in enumerate(batch):
             steps = scores.log_probs[: scores.lengths[k], k].numpy()
