@@ -1,17 +1,10 @@
 """From scores to answers: functions that search, and know nothing of models."""
 
 from elman.decode.beam import beam_search
+from elman.decode.ctc import PrefixBeam, align, best_path, prefix_beam
 from elman.decode.greedy import greedy_search
 from elman.decode.hypothesis import Hypothesis
 from elman.decode.sampling import Sampler, generate
 from elman.decode.viterbi import bio_constraints, viterbi
 
-__all__ = [
-    "Hypothesis",
-    "Sampler",
-    "beam_search",
-    "bio_constraints",
-    "generate",
-    "greedy_search",
-    "viterbi",
-]
+__all__ = ["Hypothesis", "PrefixBeam", "Sampler", "align", "beam_search", "best_path", "bio_constraints", "generate", "greedy_search", "prefix_beam", "viterbi"]

@@ -9,6 +9,7 @@ from elman.models.generator import Generator
 from elman.models.phrases import WithPhrases
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
+from elman.models.transcriber import Transcriber
 from elman.models.translator import Translator
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "StandardClassifier",
     "StandardTagger",
     "Tagger",
+    "Transcriber",
     "Translator",
     "WindowTagger",
     "WithPhrases",

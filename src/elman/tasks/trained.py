@@ -17,13 +17,13 @@ import elman.shipped
 from elman.data.faults import Row
 from elman.errors import OptionError, RunError
 from elman.graph import Cell, read_cell
-from elman.tasks import dna, music, ner, sentiment, translation
+from elman.tasks import dna, music, ner, sentiment, speech, translation
 from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
 #: the jobs of this version by name
-TASKS: dict[str, Task] = {task.NAME: task for task in (music, sentiment, dna, translation, ner)}
+TASKS: dict[str, Task] = {task.NAME: task for task in (speech, music, sentiment, dna, translation, ner)}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,321 @@
+"""Speech to learn from, said by free synthesisers: audio files and manifests.
+
+    python benchmarks/synthetic_speech.py OUT [--hours 10] [--part train valid test demo]
+
+The sentences are the English side of Tatoeba (CC BY 2.0), lines of Shakespeare, sentences on
+films (Pang and Lee 2005, CC BY 4.0) and made-up strings of words and numbers.  The voices are
+those of espeak-ng, flite and festival as Debian packages them (``apt-get install espeak-ng flite
+festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts``).  Sentences and voices of
+validation and test are heard nowhere else: of the voices made from recordings, rms validates
+and ked tests; of espeak-ng's, four variants each.  Sentences of the poster's kind, with a quick
+brown fox, are left out of all parts.
+
+The same command gives the same files: all that is random comes from one seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from elman.files import write_whole
+from real_data import SOURCE
+
+RATE = 8_000
+SEED = 4
+
+POSTER = "The quick brown fox jumped over the lazy dog."
+#: what a sentence is too near to the poster's for: two of these words
+FOX = {"quick", "brown", "fox", "foxes", "jump", "jumps", "jumped", "lazy", "dog", "dogs"}
+
+ACCENTS = (
+    "en-us", "en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan",
+    "en-029", "en-us-nyc",
+)  # fmt: skip
+VARIANTS = {
+    "train": (
+        "m1", "m2", "m3", "m4", "m5", "m8", "f1", "f2", "f4", "f5", "Alex", "Alicia", "Andrea",
+        "Andy", "Annie", "Denis", "Diogo", "Gene", "Gene2", "Henrique", "Hugo", "Jacky", "Lee",
+        "Marco", "Mario", "Michael", "Mike", "adam", "anika", "antonio", "aunty", "benjamin",
+        "boris", "caleb", "david", "ed", "grandma", "grandpa", "gustave", "iven", "iven2", "john",
+        "klatt", "klatt2", "klatt3", "max", "michel", "miguel", "norbert", "pablo", "paul",
+        "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "steph2", "travis",
+        "victor", "zac",
+    ),
+    "valid": ("f3", "m6", "edward", "belinda"),
+    "test": ("linda", "m7", "iven3", "steph3"),
+}  # fmt: skip
+#: voices made from recordings of people, by synthesiser and name, with how often each is taken
+RECORDED = {
+    "train": (
+        ("flite", "slt", 4), ("flite", "awb", 5), ("flite", "kal16", 2), ("flite", "kal", 1),
+        ("festival", "voice_kal_diphone", 2), ("festival", "voice_cmu_us_slt_arctic_hts", 2),
+    ),
+    "valid": (("flite", "rms", 1),),
+    "test": (("festival", "voice_ked_diphone", 1),),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What is to be said, by whom and how."""
+
+    said: str
+    engine: str
+    voice: str
+    speed: float
+    pitch: float
+    resample: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--hours", type=float, default=10.0)
+    parser.add_argument("--part", nargs="+", default=["valid", "test", "train"])
+    asked = parser.parse_args()
+    pools = sentences()
+    for part in asked.part:
+        hours = asked.hours if part == "train" else asked.hours * 0.04
+        make(part, pools, hours, asked.out)
+
+
+# --- what is said ---------------------------------------------------------------------------
+
+
+def sentences() -> dict[str, dict[str, list[str]]]:
+    """The sentences of each part, by source; a sentence's part follows from its words."""
+    sources = {"tatoeba": _tatoeba(), "plays": _plays(), "films": _films()}
+    pools: dict[str, dict[str, list[str]]] = {p: {} for p in ("train", "valid", "test")}
+    for source, lines in sources.items():
+        found: dict[str, str] = {}
+        for line in lines:
+            words = normal(line)
+            if words and not near_poster(words):
+                found.setdefault(" ".join(words), line)
+        for part in pools.values():
+            part[source] = []
+        for words_of, line in found.items():
+            number = int.from_bytes(sha256(words_of.encode()).digest()[:4], "big") % 40
+            pools[{0: "valid", 1: "test"}.get(number, "train")][source].append(line)
+    return pools
+
+
+def normal(text: str) -> list[str] | None:
+    """The words of a text in small letters; None where not all of it is plain words."""
+    text = text.replace("’", "'").replace("--", ", ")
+    if not re.fullmatch(r"[A-Za-z' ,.?!;:\"()-]+", text) or re.search(r"\.\w|\b[A-Z]{2,}", text):
+        return None
+    if re.search(r"\b(Mr|Mrs|Ms|Dr|St|vs|etc|No|Jr|Sr|Prof|Gen|Lt|Sgt|Capt)\.", text):
+        return None
+    words = re.findall(r"[a-z]+(?:'[a-z]+)*'?", text.lower())
+    words = [word.rstrip("'") for word in words]
+    return words or None
+
+
+def near_poster(words: list[str]) -> bool:
+    return len(FOX & set(words)) >= 2 or "fox" in words
+
+
+def _tatoeba() -> list[str]:
+    with zipfile.ZipFile(SOURCE / "translation" / "fra-eng.zip") as archive:
+        lines = archive.read("fra.txt").decode("utf-8").splitlines()
+    english = dict.fromkeys(line.split("\t")[0] for line in lines)
+    return [line for line in english if len(line) > 8]
+
+
+def _plays() -> list[str]:
+    text = (SOURCE / "text" / "tinyshakespeare.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.endswith(":")]
+    return [line for line in lines if 3 <= len(line.split()) <= 12]
+
+
+def _films() -> list[str]:
+    lines = []
+    with zipfile.ZipFile(SOURCE / "sentiment" / "sentence_polarity.zip") as archive:
+        for end in ("pos", "neg"):
+            text = archive.read(f"sentence_polarity/rt-polarity.{end}").decode("latin-1")
+            lines += text.splitlines()
+    lines = [re.sub(r" (?=[,.?!;:'])| (?=n't)", "", line.strip()) for line in lines]
+    return [line for line in lines if 3 <= len(line.split()) <= 16]
+
+
+DIGITS = "zero one two three four five six seven eight nine".split()  # noqa: SIM905
+TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()  # noqa: SIM905
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+
+
+def _numbers(draw: random.Random) -> str:
+    """A string of digits, or a number in words."""
+    if draw.random() < 0.6:
+        return " ".join(draw.choices(DIGITS, k=draw.randint(1, 8)))
+    small = draw.choice(
+        [draw.choice(TEENS), f"{draw.choice(TENS)} {draw.choice(DIGITS[1:])}", draw.choice(TENS)]
+    )
+    large = draw.choice(["", f"{draw.choice(DIGITS[1:])} hundred ", f"{small} thousand "])
+    return large + small
+
+
+def _text(draw: random.Random, pool: dict[str, list[str]], words: list[str]) -> str:
+    """What one utterance says: mostly a sentence, at times two, words at random, or numbers."""
+    kind = draw.random()
+    if kind < 0.52:
+        return draw.choice(pool["tatoeba"])
+    if kind < 0.66:
+        return " ".join(draw.sample(pool["tatoeba"], 2))
+    if kind < 0.76:
+        return draw.choice(pool["plays"])
+    if kind < 0.86:
+        return draw.choice(pool["films"])
+    if kind < 0.94:
+        return " ".join(draw.choices(words, k=draw.randint(2, 7)))
+    return _numbers(draw)
+
+
+# --- how it is said -------------------------------------------------------------------------
+
+
+def plan(part: str, pool: dict[str, list[str]], hours: float) -> Iterator[Utterance]:
+    """Utterances without end; the caller stops when there are hours enough."""
+    draw = random.Random(f"{SEED} {part}")
+    everything = [line for lines in pool.values() for line in lines]
+    words = sorted({word for line in everything for word in normal(line) or []})
+    recorded = [(e, v) for e, v, times in RECORDED[part] for _ in range(times)]
+    while True:
+        said = _text(draw, pool, words)
+        found = normal(said)
+        if found is None or near_poster(found):
+            continue
+        speed = draw.uniform(0.8, 1.25)
+        pitch = draw.random()
+        resample = 1.0
+        if draw.random() < 0.5:
+            variant = draw.choice(VARIANTS[part])
+            accent = draw.choice(ACCENTS)
+            yield Utterance(said, "espeak-ng", f"{accent}+{variant}", speed, pitch, resample)
+            continue
+        engine, voice = draw.choice(recorded)
+        # in training a voice is made larger or smaller too, for there are few of them
+        if part == "train" and draw.random() < 0.7:
+            resample = draw.uniform(0.84, 1.2)
+        yield Utterance(said, engine, voice, speed, pitch, resample)
+
+
+def make(part: str, pools: dict[str, dict[str, list[str]]], hours: float, out: Path) -> None:
+    """Write the audio files of a part and its manifest."""
+    rows, seconds = [], 0.0
+    waiting: list[tuple[int, Utterance]] = []
+
+    def keep(number: int, utterance: Utterance, sound: np.ndarray) -> None:
+        nonlocal seconds
+        name = f"{part}/{number // 1000:03}/{number:06}.flac"
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(out / name, sound, RATE, subtype="PCM_16")
+        words = normal(utterance.said)
+        assert words is not None
+        voice = f"{utterance.engine} {utterance.voice}"
+        rows.append({"audio": name, "text": " ".join(words), "voice": voice})
+        seconds += len(sound) / RATE
+
+    for number, utterance in enumerate(plan(part, pools[part], hours)):
+        if seconds > hours * 3600:
+            break
+        if utterance.engine == "festival":  # takes long to start: many at once
+            waiting.append((number, utterance))
+            if len(waiting) == 100:
+                _festival(waiting, keep)
+                waiting = []
+        else:
+            sound = _say(utterance)
+            if sound is not None:
+                keep(number, utterance, sound)
+        if number % 1000 == 999:
+            print(f"{part}: {len(rows)} utterances, {seconds / 3600:.2f} hours", flush=True)
+    _festival(waiting, keep)
+    rows.sort(key=lambda row: row["audio"])
+    write_whole(out / f"{part}.jsonl", "".join([json.dumps(row) + "\n" for row in rows]))
+    print(f"{part}: {len(rows)} utterances, {seconds / 3600:.2f} hours", flush=True)
+
+
+def _say(utterance: Utterance) -> np.ndarray | None:
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        if utterance.engine == "espeak-ng":
+            command = [
+                "espeak-ng", "-v", utterance.voice, "-s", str(round(165 * utterance.speed)),
+                "-p", str(round(20 + 60 * utterance.pitch)), "-w", file.name, "--", utterance.said,
+            ]  # fmt: skip
+        else:
+            command = [
+                "flite", "-voice", utterance.voice, "-o", file.name,
+                "--setf", f"duration_stretch={1 / utterance.speed:.3f}",
+                "--setf", f"int_f0_target_mean={_pitch(utterance):.0f}",
+                "-t", utterance.said,
+            ]  # fmt: skip
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return _finished(Path(file.name), utterance)
+
+
+#: the pitch of each voice made from recordings, in hertz
+_USUAL = {"slt": 165, "awb": 115, "rms": 95, "kal16": 105, "kal": 105}
+
+
+def _pitch(utterance: Utterance) -> float:
+    return _USUAL[utterance.voice] * (0.85 + 0.3 * utterance.pitch)
+
+
+def _festival(
+    waiting: list[tuple[int, Utterance]], keep: Callable[[int, Utterance, np.ndarray], None]
+) -> None:
+    """Say many utterances in one process of festival."""
+    if not waiting:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [
+            "(define (say voice stretch said file) (voice)"
+            " (Parameter.set 'Duration_Stretch stretch)"
+            " (let ((u (eval (list 'Utterance 'Text said))))"
+            " (utt.synth u) (utt.save.wave u file 'riff)))"
+        ]
+        for number, u in waiting:
+            said = u.said.replace('"', "")
+            file = f"{folder}/{number}.wav"
+            lines.append(f'(say {u.voice} {1 / u.speed:.3f} "{said}" "{file}")')
+        script = Path(folder) / "say.scm"
+        script.write_text("\n".join(lines) + "\n")
+        subprocess.run(["festival", "-b", str(script)], check=True, stdout=subprocess.DEVNULL)
+        for number, utterance in waiting:
+            sound = _finished(Path(folder) / f"{number}.wav", utterance)
+            if sound is not None:
+                keep(number, utterance, sound)
+
+
+def _finished(path: Path, utterance: Utterance) -> np.ndarray | None:
+    """The sound at 8 kHz, between short silences; None where nothing was said."""
+    try:
+        sound, rate = soundfile.read(path, dtype="float32")
+    except soundfile.LibsndfileError:
+        return None
+    if len(sound) < rate * 0.2 or not np.abs(sound).max() > 1e-3:
+        return None
+    sound = soxr.resample(sound, rate * utterance.resample, RATE)
+    loud = np.flatnonzero(np.abs(sound) > 0.01 * np.abs(sound).max())
+    margin = RATE // 8
+    sound = sound[max(0, loud[0] - margin) : loud[-1] + margin]
+    return 0.5 * sound / np.abs(sound).max()
+
+
+if __name__ == "__main__":
+    main()

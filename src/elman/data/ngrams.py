@@ -1,0 +1,178 @@
+"""N-gram language models: how likely a word, or a character, is after those before it.
+
+``train_ngrams`` counts a text and smooths by interpolated Kneser-Ney (Chen and Goodman 1999);
+``arpa.py`` reads and writes the format that all toolkits share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from elman.errors import DataError, OptionError
+
+BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+Token = tuple[str, ...]
+#: the log of a probability that is as good as none, for what begins a sentence but never follows
+NEVER = -99.0 * math.log(10)
+
+
+@dataclass(frozen=True)
+class NGrams:
+    """Log probabilities and back-off weights (natural) of n-grams: ``tables[n - 1]``.
+
+    >>> model = train_ngrams([["a", "b"], ["a", "b"], ["a", "c"]], 2)
+    >>> model.score(("a",), "b") > model.score(("a",), "c") > model.score(("a",), "z")
+    True
+    """
+
+    tables: tuple[dict[Token, tuple[float, float]], ...]
+
+    @property
+    def order(self) -> int:
+        """The length of the longest n-grams."""
+        return len(self.tables)
+
+    @property
+    def start(self) -> Token:
+        """The context in which a sentence begins."""
+        return (BEGIN,) if self.order > 1 else ()
+
+    def known(self, token: str) -> bool:
+        """Whether the token is in the vocabulary."""
+        return (token,) in self.tables[0]
+
+    def score(self, context: Token, token: str) -> float:
+        """The log probability of a token after others, of which only the last few count.
+
+        A token that is not known is ``<unk>``; where the model has none, it is as good as
+        impossible.
+        """
+        if (token,) not in self.tables[0]:
+            token = UNKNOWN
+        backoff = 0.0
+        context = context[max(0, len(context) - self.order + 1) :]
+        while True:
+            found = self.tables[len(context)].get((*context, token))
+            if found is not None:
+                return backoff + found[0]
+            if not context:
+                return backoff + NEVER
+            weight = self.tables[len(context) - 1].get(context)
+            backoff += 0.0 if weight is None else weight[1]
+            context = context[1:]
+
+    def after(self, context: Token, token: str) -> Token:
+        """The context after one more token."""
+        if (token,) not in self.tables[0]:
+            token = UNKNOWN
+        return (*context, token)[max(0, len(context) + 2 - self.order) :] if self.order > 1 else ()
+
+    def perplexity(self, sentences: Iterable[Sequence[str]]) -> float:
+        """e to the mean negative log probability of a token, ends of sentences counted."""
+        total, count = 0.0, 0
+        for sentence in sentences:
+            context = self.start
+            for token in (*sentence, END):
+                total -= self.score(context, token)
+                context = self.after(context, token)
+                count += 1
+        return math.exp(total / count)
+
+
+def train_ngrams(
+    sentences: Iterable[Sequence[str]],
+    order: int,
+    *,
+    cutoffs: Sequence[int] = (),
+    vocabulary: int | None = None,
+) -> NGrams:
+    """Interpolated Kneser-Ney with one discount for each order, from tokenised sentences.
+
+    ``cutoffs[n - 1]`` leaves out n-grams that are counted so often or less (unigrams: they become
+    ``<unk>``), and their probability goes to the back-off; ``vocabulary`` keeps only so many
+    tokens, the most frequent.  Each context's probabilities sum to one.
+
+    Raises ``DataError`` if there is not one token.
+    """
+    if order < 1:
+        raise OptionError(f"train_ngrams: order is {order}; give 1 or more.")
+    cut = [*cutoffs, *[0] * order][:order]
+    given = [tuple(sentence) for sentence in sentences]
+    words = Counter(token for sentence in given for token in sentence)
+    if not words:
+        raise DataError("train_ngrams: the text has no words; give one that has.")
+    ranked = sorted(words, key=lambda word: (-words[word], word))[:vocabulary]
+    kept = {word for word in ranked if words[word] > cut[0]}
+    counts: list[Counter[Token]] = [Counter() for _ in range(order)]
+    for sentence in given:
+        tokens = (BEGIN, *[t if t in kept else UNKNOWN for t in sentence], END)
+        for n in range(1, order + 1):
+            counts[n - 1].update([tokens[k : k + n] for k in range(len(tokens) - n + 1)])
+    _continuations(counts)
+    tables: list[dict[Token, tuple[float, float]]] = []
+    kept_tokens = [(token,) for token in (*sorted(kept), UNKNOWN, END)]
+    tables.append(_unigrams(counts[0], kept_tokens))
+    for n in range(2, order + 1):
+        _add_order(tables, counts[n - 1], cut[n - 1])
+    return NGrams(tuple(tables))
+
+
+def _continuations(counts: list[Counter[Token]]) -> None:
+    """Below the highest order, count after how many different tokens an n-gram comes.
+
+    What begins with the beginning of a sentence has nothing before it, and keeps its count.
+    """
+    for n in range(len(counts) - 1, 0, -1):
+        different: Counter[Token] = Counter([gram[1:] for gram in counts[n]])
+        for gram in counts[n - 1]:
+            if gram[0] != BEGIN:
+                counts[n - 1][gram] = different[gram]
+
+
+def _discount(values: Iterable[int]) -> float:
+    """The discount of Ney, Essen and Kneser (1994): n1 / (n1 + 2 n2)."""
+    of = Counter(values)
+    return of[1] / (of[1] + 2 * of[2]) if of[1] and of[2] else 0.5
+
+
+def _unigrams(
+    counts: Counter[Token], vocabulary: Sequence[Token]
+) -> dict[Token, tuple[float, float]]:
+    discount = _discount([counts[token] for token in vocabulary if counts[token]])
+    total = sum([counts[token] for token in vocabulary])
+    left = sum([min(discount, counts[token]) for token in vocabulary]) / total
+    table: dict[Token, tuple[float, float]] = {(BEGIN,): (NEVER, 0.0)}
+    for token in vocabulary:
+        own = max(counts[token] - discount, 0.0) / total
+        table[token] = (math.log(own + left / len(vocabulary)), 0.0)
+    return table
+
+
+def _add_order(
+    tables: list[dict[Token, tuple[float, float]]], counts: Counter[Token], cutoff: int
+) -> None:
+    """The n-grams of one order, and the back-off weights of the order below."""
+    discount = _discount(counts.values())
+    below = tables[-1]
+    lower = NGrams(tuple(tables))
+    by_context: dict[Token, list[tuple[Token, int]]] = defaultdict(list)
+    for gram, count in counts.items():
+        # an n-gram whose context was cut off would never be found
+        if gram[:-1] in below:
+            by_context[gram[:-1]].append((gram, count))
+    table: dict[Token, tuple[float, float]] = {}
+    for context, grams in by_context.items():
+        total = sum([count for _, count in grams])
+        kept = [(gram, count) for gram, count in grams if count > cutoff]
+        weight = 1.0 - sum([count - discount for _, count in kept]) / total
+        for gram, count in kept:
+            likely = (count - discount) / total + weight * math.exp(
+                lower.score(gram[1:-1], gram[-1])
+            )
+            table[gram] = (math.log(likely), 0.0)
+        if kept:
+            below[context] = (below[context][0], math.log(weight))
+    tables.append(table)
