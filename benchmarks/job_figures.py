@@ -69,6 +69,7 @@ def measure(
     record = {
         "command": f"python benchmarks/{question}.py",
         "metric": metric,
+        "scale": scale,
         "machine": machine(),
         "rows": rows,
     }
