@@ -71,7 +71,7 @@ def _shape(columns: tuple[str, ...]) -> str:
 def main() -> None:
     """Write every generated page."""
     write_whole(GENERATED / "equations.md", equations())
-    for question in ("sentiment", "named_entities", "translation"):
+    for question in ("sentiment", "named_entities"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "engine.md", tables.engine())
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
