@@ -20,7 +20,7 @@ import job_figures
 from elman import shipped
 from elman.files import write_whole
 from elman.training import RunFolder
-from real_data import broad_twitter, sentence_polarity
+from real_data import broad_twitter, sentence_polarity, tatoeba
 
 RUNS = Path("runs")
 
@@ -65,6 +65,23 @@ SHIPMENTS = (
         "- GloVe 6B, 50 numbers, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
         "English tweets of 2009 to 2014. People come out best; two thirds of the organisations are "
         "missed.",
+    ),
+    Shipment(
+        "translation",
+        "translation/an-hour-[0-9]",
+        tatoeba(RUNS / "data"),
+        "bleu",
+        "- Tatoeba's sentence pairs, French and English (tatoeba.org, by manythings.org/anki), "
+        "CC BY 2.0 FR: of every 46 groups of pairs that share a sentence, of either language, "
+        "whatever its case and punctuation, the 23rd is the test, the 46th the validation, all "
+        "others are training; each French sentence is scored against all English ones that the "
+        "data have for it",
+        "French to English, short everyday sentences, about one at a time: long ones, names that "
+        "are rare, numbers and the language of books or the law come out badly. Tom and Mary are "
+        "in many of the training sentences, and turn up where they should not. What is not "
+        "understood is still put into fluent English.",
+        scale=1,
+        largest=8_000_000,
     ),
 )
 

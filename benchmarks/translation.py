@@ -13,7 +13,7 @@ from job_figures import Configuration, measure
 from real_data import tatoeba
 
 DATA = tatoeba(Path("runs") / "data")
-TITLE = "Tatoeba, French and English sentence pairs (manythings.org/anki)"
+TITLE = "Tatoeba, French and English sentence pairs"
 LICENCE = "CC BY 2.0 FR"
 SHORT = Configuration(
     "ten minutes",

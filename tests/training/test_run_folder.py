@@ -10,6 +10,7 @@ from torch import nn
 
 from elman.errors import RunError
 from elman.training.run_folder import FORMAT, RunFolder
+from elman.training.weights import put_model_tensors, read_tensors
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_weights_too_large_for_half_are_said(folder: RunFolder) -> None:
     assert folder.model_path.read_bytes() == before
 
 
-def test_tied_weights_can_be_saved(folder: RunFolder) -> None:
+def test_tied_weights_are_saved_once_and_come_back_tied(folder: RunFolder) -> None:
     def tied() -> nn.Sequential:
         model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
         model[1].weight = model[0].weight
@@ -68,7 +69,15 @@ def test_tied_weights_can_be_saved(folder: RunFolder) -> None:
     model, copy = tied(), tied()
     folder.save_weights(model)
     folder.load_weights(copy)
+    assert read_tensors(folder.model_path)[0].keys() == {"0.weight", "0.bias", "1.bias"}
+    assert copy[1].weight is copy[0].weight
     assert torch.equal(copy[1].weight, model[0].weight)
+    # a file of an earlier version has both
+    both = {name: value.contiguous() for name, value in model.state_dict().items()}
+    both["1.weight"] = both["1.weight"].clone()
+    put_model_tensors(tied(), both, folder.model_path)
+    with pytest.raises(RunError, match=r"0\.weight is missing"):
+        put_model_tensors(tied(), {"0.bias": model[0].bias}, folder.model_path)
 
 
 @pytest.mark.parametrize(

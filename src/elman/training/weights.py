@@ -20,10 +20,14 @@ from elman.files import write_whole
 def model_tensors(model: nn.Module, *, half: bool = False) -> dict[str, Tensor]:
     """A copy of the model's ``state_dict``, its floating tensors as float16 if ``half``.
 
-    Raises ``RunError`` when a weight is too large for float16.
+    A parameter with two names is there once, by its first.  Raises ``RunError`` when a weight is
+    too large for float16.
     """
     tensors = {}
+    again = _second_names(model)
     for name, value in model.state_dict().items():
+        if name in again:
+            continue
         tensor = value.detach().clone(memory_format=torch.contiguous_format)
         if half and tensor.is_floating_point():
             tensor = tensor.half()
@@ -42,6 +46,8 @@ def put_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: P
     Raises ``RunError`` when a tensor is missing, unknown or of another shape.
     """
     own = model.state_dict()
+    again = {name: first for name, first in _second_names(model).items() if first in tensors}
+    tensors = {**{name: tensors[first] for name, first in again.items()}, **tensors}
     faults = [f"{name} is missing" for name in own if name not in tensors]
     faults += [f"{name} is not part of the model" for name in tensors if name not in own]
     faults += [
@@ -56,6 +62,16 @@ def put_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: P
             "Load them into a model with the options they were trained with."
         )
     model.load_state_dict(dict(tensors))
+
+
+def _second_names(model: nn.Module) -> dict[str, str]:
+    """The first name of each parameter that has several, by the others."""
+    first: dict[int, str] = {}
+    found = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if first.setdefault(id(parameter), name) != name:
+            found[name] = first[id(parameter)]
+    return found
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
