@@ -173,7 +173,6 @@ def jobs_beside_torch() -> str:
     return "\n".join(lines) + "\n"
 
 
-<<<<<<< HEAD
 def one_to_one() -> str:
     """F1 of the same job with and without recurrence, where the sentences differ from training."""
     record = read("one_to_one")
@@ -191,12 +190,8 @@ def one_to_one() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _list(values: Sequence[float]) -> str:
-    return " ".join([f"{value:.1f}" for value in values])
-=======
 def _list(values: Sequence[float], digits: int = 1) -> str:
     return " ".join([f"{value:.{digits}f}" for value in values])
->>>>>>> origin/music
 
 
 def _minutes(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -7,4 +7,16 @@ from elman.decode.hypothesis import Hypothesis
 from elman.decode.sampling import Sampler, generate
 from elman.decode.viterbi import bio_constraints, viterbi
 
-__all__ = ["Hypothesis", "PrefixBeam", "Sampler", "align", "beam_search", "best_path", "bio_constraints", "generate", "greedy_search", "prefix_beam", "viterbi"]
+__all__ = [
+    "Hypothesis",
+    "PrefixBeam",
+    "Sampler",
+    "align",
+    "beam_search",
+    "best_path",
+    "bio_constraints",
+    "generate",
+    "greedy_search",
+    "prefix_beam",
+    "viterbi",
+]

@@ -23,7 +23,9 @@ from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
 #: the jobs of this version by name
-TASKS: dict[str, Task] = {task.NAME: task for task in (speech, music, sentiment, dna, translation, ner)}
+TASKS: dict[str, Task] = {
+    task.NAME: task for task in (speech, music, sentiment, dna, translation, ner)
+}
 
 
 @dataclass(frozen=True)
