@@ -61,6 +61,7 @@ TRAIN_FILE, VALID_FILE = "train.fa", "valid.fa"
 POSTER = {text: text for text in ("AGCCCCTGTGAGGAACTAG",)}
 INPUT: Literal["text"] = "text"
 stream = None
+part = None
 
 #: a longer sequence is read in pieces of this many bases, and gets no probabilities
 PIECE = 30_000

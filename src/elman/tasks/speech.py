@@ -69,6 +69,7 @@ POSTER = {
     "a recording: fox.flac": Path(elman.shipped.__file__).parent / "speech" / "fox.flac",
 }
 INPUT: Literal["file"] = "file"
+part = None
 
 _FORMAT = 1
 

@@ -69,10 +69,14 @@ class Task(Protocol):
     #: which of the ``samples`` to train on and to validate with
     TRAIN_FILE: str
     VALID_FILE: str
-    #: the inputs of ``elman demo`` by what they are called there
-    POSTER: Mapping[str, Any]
-    #: what an input is: a text, the name of a file, or nothing, where something is made up
-    INPUT: Literal["text", "file", "nothing"]
+
+    @property
+    def POSTER(self) -> Mapping[str, Any]:  # noqa: N802 - it is a constant
+        """The inputs of ``elman demo`` by what they are called there."""
+
+    @property
+    def INPUT(self) -> Literal["text", "file", "nothing"]:  # noqa: N802 - it is a constant
+        """What an input is: a text, a file's name, or nothing, where something is made up."""
 
     @property
     def Options(self) -> type[Any]:  # noqa: N802 - it is a class

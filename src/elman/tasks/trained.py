@@ -22,10 +22,10 @@ from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
+# a tuple with a type: each module is checked against the protocol
+_JOBS: tuple[Task, ...] = (speech, music, sentiment, dna, translation, ner)
 #: the jobs of this version by name
-TASKS: dict[str, Task] = {
-    task.NAME: task for task in (speech, music, sentiment, dna, translation, ner)
-}
+TASKS: dict[str, Task] = {task.NAME: task for task in _JOBS}
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ TRAIN_FILE, VALID_FILE = "train.tsv", "valid.tsv"
 POSTER = {text: text for text in ("Voulez-vous chanter avec moi?",)}
 INPUT: Literal["text"] = "text"
 stream = None
+part = None
 
 #: how many sentences are translated after an epoch; all of them are at the end
 VALIDATED = 500
