@@ -57,7 +57,8 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
     try:
         score = symusic().Score.from_midi(content).to("quarter")
     except Exception as error:  # symusic raises whatever its parser met
-        reason = str(error).partition(":")[2].strip() or str(error)
+        said = str(error).replace("MiniMidi: ", "").replace("Invaild midi file! ", "")
+        reason = said.partition(": iostream")[0].strip(" .!")
         return Fault(place, f"this is not a whole MIDI file ({reason}); make or copy it again.")
     drums = sum([len(track.notes) for track in score.tracks if track.is_drum])
     notes = [
