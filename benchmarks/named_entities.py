@@ -22,6 +22,8 @@ VECTORS = {"vectors": str(GLOVE)}
 LONG = {**VECTORS, "epochs": 40}
 #: and where a plateau halves the rate early, it stays where it is
 STEADY = {**VECTORS, "epochs": 30, "patience": 30, "schedule": "constant"}
+#: its names are new ones, of which a model is too unsure: on validation data 1 to 1.5 did best
+EAGER = {**STEADY, "outside_penalty": 1.25}
 
 if __name__ == "__main__":
     measure(
@@ -31,7 +33,7 @@ if __name__ == "__main__":
         [
             Configuration("BTC, recurrent", BTC, BTC_TITLE, VECTORS, "70"),
             Configuration("BTC, window", BTC, BTC_TITLE, {**VECTORS, "model": "window"}),
-            Configuration("WNUT-17, recurrent", WNUT, WNUT_TITLE, STEADY, "30"),
+            Configuration("WNUT-17, recurrent", WNUT, WNUT_TITLE, EAGER, "30"),
             Configuration("WNUT-17, window", WNUT, WNUT_TITLE, {**LONG, "model": "window"}),
         ],
     )

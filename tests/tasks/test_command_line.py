@@ -270,7 +270,7 @@ def test_phrases_stand_beside_a_model_on_the_whole_way(model, command, tmp_path)
     )  # fmt: skip
     assert status == 0, err
     trained = elman.load(run)
-    assert trained.model.bayes.counts.sum() > 0, "the counts are saved with the weights"
+    assert trained.model.bayes.evidence.any(), "what was counted is saved with the weights"
     assert any(" " in phrase for phrase in trained.symbols.phrases.words)
     [plain, capitals] = trained(["I hated it , a bore .", "I Hated it , A BORE ."])
     assert plain.probabilities == capitals.probabilities

@@ -2,8 +2,8 @@
 
 "There is nothing to like in this movie." gets the lowest rating.  The labels are those of the
 training data, in any number.  The one-to-one baseline of SPEC 4, a bag of words, is the option
-``model = "bag_of_words"``.  With ``phrases`` a count of words and short groups of them, naive
-Bayes, stands beside any of them.
+``model = "bag_of_words"``.  With ``phrases`` the answer is the mean of two opinions: the
+model's, and that of naive Bayes on words and short groups of them.
 """
 
 from __future__ import annotations
@@ -65,9 +65,6 @@ PredictOptions = NoPredictOptions
 stream = None
 part = None
 
-#: the weight of naive Bayes before training: its phrases overlap, so that it is too sure of itself
-FIRST_BELIEF = 0.2
-
 
 @dataclass(frozen=True)
 class Options(TextOptions):
@@ -91,13 +88,14 @@ class Options(TextOptions):
     phrases: int = option(
         0, "longest phrase, in words, that naive Bayes counts beside the model; 0 for none"
     )
+    phrase_weight: float = option(0.5, "how much naive Bayes is believed: 1 as it comes")
     phrase_min_count: int = option(1, "phrases that fewer training texts have are left out")
     text_column: str = option("text", "the column with the text")
     label_column: str = option("label", "the column with the label")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("phrases", 0), ("phrase_min_count", 1)):
+        for name, least in (("phrases", 0), ("phrase_weight", 0), ("phrase_min_count", 1)):
             if getattr(self, name) < least:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
 
@@ -208,10 +206,10 @@ def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
         return reader
     if isinstance(learned, LearnedTexts):
         counts = learned.phrase_counts
-    else:  # a trained model, whose counts are in its weights
+    else:  # of a trained model, which brings what they came to
         counts = torch.zeros(len(phrases), len(learned.symbols.labels))
     assert counts is not None
-    return WithPhrases(reader, NaiveBayes(counts, weight=FIRST_BELIEF))
+    return WithPhrases(reader, NaiveBayes(counts, weight=options.phrase_weight))
 
 
 def _reader(options: Options, cell: Cell, learned: Learned) -> Reader:
