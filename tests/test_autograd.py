@@ -26,7 +26,8 @@ def arguments(name, *, lengths, reverse, backend, keep=True):
     torch.manual_seed(1)
     x = torch.randn(3, 3, 3, dtype=torch.float64, requires_grad=True)
     states = [torch.randn(3, 4, dtype=torch.float64, requires_grad=True) for _ in cell.states]
-    return (x, states, list(layer.parameters()), lengths, cell.text, reverse, keep, backend)
+    parameters = list(layer.parameters())
+    return (x, states, parameters, lengths, cell.text, reverse, keep, backend, [])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -42,13 +43,13 @@ def test_torch_finds_nothing_wrong_with_the_operator(name, lengths, backend):
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
 @each_cell
 def test_first_and_second_derivatives_are_those_of_differences(name, lengths, backend):
-    x, states, parameters, _, text, _, _, _ = arguments(
+    x, states, parameters, _, text, *_ = arguments(
         name, lengths=lengths, reverse=False, backend=backend
     )
 
     def outputs(x, *rest):
         given, weights = list(rest[: len(states)]), list(rest[len(states) :])
-        made = torch.ops.elman.recurrent(x, given, weights, lengths, text, False, True, backend)
+        made = torch.ops.elman.recurrent(x, given, weights, lengths, text, False, True, backend, [])
         return tuple(made[: 1 + len(states)])
 
     leaves = (x, *states, *parameters)

@@ -34,18 +34,20 @@ def recurrent(
     reverse: bool,
     keep: bool,
     backend: str,
+    masks: Sequence[Tensor],
 ) -> list[Tensor]:
     """Run a cell over x (time, batch, input): [y, last states ..., what backward keeps ...].
 
     ``states`` are (batch, hidden), ``parameters`` in the order of the cell, ``lengths`` (batch,)
     or ``None``; ``reverse`` runs from each row's last step to its first.  x and the states are of
-    one type; parameters may be of a wider one, and their gradients are of theirs.
+    one type; parameters may be of a wider one, and their gradients are of theirs.  ``masks`` are
+    those of the cell, (time, batch, hidden) or (batch, hidden); they have no gradients.
     """
     plan = plan_of(cell)
     _check_lengths(plan, x, lengths)
     with _own_types(x):
         y, last, kept = engine(backend).forward(
-            plan, x, states, parameters, lengths, reverse, keep=keep
+            plan, x, states, parameters, lengths, reverse, keep=keep, masks=masks
         )
     return [y, *last, *kept]
 
@@ -77,6 +79,7 @@ def _(
     reverse: bool,
     keep: bool,
     backend: str,
+    masks: Sequence[Tensor],
 ) -> list[Tensor]:
     return [
         x.new_empty(*x.shape[:2], states[0].shape[-1]),
@@ -100,6 +103,7 @@ def recurrent_backward(
     need_input: bool,
     need_parameters: bool,
     backend: str,
+    masks: Sequence[Tensor],
 ) -> list[Tensor]:
     """The gradients [x, states ..., parameters ...] from those of the outputs.
 
@@ -108,7 +112,7 @@ def recurrent_backward(
     with _own_types(x):
         dx, dstates, dparameters = engine(backend).backward(
             plan_of(cell), grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
-            need_input=need_input, need_parameters=need_parameters,
+            need_input=need_input, need_parameters=need_parameters, masks=masks,
         )  # fmt: skip
     return [dx, *dstates, *dparameters]
 
@@ -128,6 +132,7 @@ def _(
     need_input: bool,
     need_parameters: bool,
     backend: str,
+    masks: Sequence[Tensor],
 ) -> list[Tensor]:
     contiguous = torch.contiguous_format
     return [
@@ -136,20 +141,21 @@ def _(
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    x, states, parameters, lengths, cell, reverse, keep, backend = inputs
+    x, states, parameters, lengths, cell, reverse, keep, backend, masks = inputs
     ctx.set_materialize_grads(False)  # zeros for all that is kept would be large, and unread
     y, kept = output[0], output[1 + len(states) :]
-    ctx.save_for_backward(x, *states, *parameters, lengths, y, *kept)
-    ctx.counts = (len(states), len(parameters))
+    ctx.save_for_backward(x, *states, *parameters, *masks, lengths, y, *kept)
+    ctx.counts = (len(states), len(parameters), len(masks))
     ctx.options = (cell, reverse, keep, backend)
     ctx.needed = (x.requires_grad, any([p.requires_grad for p in parameters]))
 
 
 def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     x, *rest = ctx.saved_tensors
-    num_states, num_parameters = ctx.counts
+    num_states, num_parameters, num_masks = ctx.counts
     states, rest = rest[:num_states], rest[num_states:]
-    parameters, (lengths, y, *kept) = rest[:num_parameters], rest[num_parameters:]
+    parameters, rest = rest[:num_parameters], rest[num_parameters:]
+    masks, (lengths, y, *kept) = rest[:num_masks], rest[num_masks:]
     cell, reverse, keep, backend = ctx.options
     assert keep, "a layer that needs gradients was run without keeping what they need"
     grad_y = torch.zeros_like(y) if grads[0] is None else grads[0]
@@ -161,20 +167,20 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     if torch.is_grad_enabled() or _is_seen_by_torch():  # to be differentiated again, or traced
         dx, *others = recurrent_backward(
             grad_y, grad_states, x, states, parameters, lengths, y, kept,
-            cell, reverse, need_input, need_parameters, backend,
+            cell, reverse, need_input, need_parameters, backend, masks,
         )  # fmt: skip
         dstates, dparameters = others[:num_states], others[num_states:]
     else:
         with _own_types(x):
             dx, dstates, dparameters = engine(backend).backward(
                 plan_of(cell), grad_y, grad_states, x, states, parameters, lengths, y, kept,
-                reverse, need_input=need_input, need_parameters=need_parameters,
+                reverse, need_input=need_input, need_parameters=need_parameters, masks=masks,
             )  # fmt: skip
     return (
         dx if need_input else None,
         dstates,
         dparameters if need_parameters else [None] * num_parameters,
-        None, None, None, None, None,
+        None, None, None, None, None, [None] * num_masks,
     )  # fmt: skip
 
 
@@ -183,8 +189,9 @@ recurrent.register_autograd(_backward, setup_context=_save_for_backward)
 
 def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     grad_y, grad_states, x, states, parameters, lengths, _, kept, cell, reverse, *_ = inputs
-    ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, lengths)
-    ctx.counts = (len(states), len(kept))
+    masks = inputs[-1]
+    ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, lengths, *masks)
+    ctx.counts = (len(states), len(parameters), len(kept))
     ctx.options = (cell, reverse)
 
 
@@ -193,8 +200,9 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
 
     In float32 at least: what is rounded to bfloat16 at each step is too coarse to differentiate.
     """
-    num_states, num_kept = ctx.counts
-    *tensors, lengths = ctx.saved_tensors
+    num_states, num_parameters, num_kept = ctx.counts
+    num_tensors = 2 + 2 * num_states + num_parameters
+    tensors, (lengths, *masks) = ctx.saved_tensors[:num_tensors], ctx.saved_tensors[num_tensors:]
     cell, reverse = ctx.options
     plan = plan_of(cell)
     with torch.enable_grad(), torch.autocast(tensors[0].device.type, enabled=False):
@@ -202,10 +210,11 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         grad_y, *rest = [t.to(torch.promote_types(t.dtype, torch.float32)) for t in inputs]
         grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
         states, parameters = rest[:num_states], rest[num_states:]
-        y, _, kept = reference.forward(plan, x, states, parameters, lengths, reverse)
+        y, _, kept = reference.forward(plan, x, states, parameters, lengths, reverse, masks=masks)
         dx, dstates, dparameters = reference.backward(
-            plan, grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse
-        )
+            plan, grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
+            masks=masks,
+        )  # fmt: skip
         outputs = [(o, g) for o, g in zip([dx, *dstates, *dparameters], grads, strict=True)]
         outputs = [(o, g) for o, g in outputs if g is not None and o.requires_grad]
         found = torch.autograd.grad(
@@ -216,7 +225,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     dgrad_states, (ddx, *others) = others[:num_states], others[num_states:]
     return (
         dgrad_y, dgrad_states, ddx, others[:num_states], others[num_states:],
-        None, None, [None] * num_kept, None, None, None, None, None,
+        None, None, [None] * num_kept, None, None, None, None, None, [None] * len(masks),
     )  # fmt: skip
 
 
@@ -231,28 +240,30 @@ class _Eager(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         lengths: Tensor | None,
-        options: tuple[int, str, bool, str],
+        options: tuple[int, int, str, bool, str],
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
-        num_states, cell, reverse, backend = options
-        states, parameters = tensors[:num_states], tensors[num_states:]
+        num_states, num_masks, cell, reverse, backend = options
+        masks, states = tensors[:num_masks], tensors[num_masks : num_masks + num_states]
+        parameters = tensors[num_masks + num_states :]
         plan = plan_of(cell)
         _check_lengths(plan, x, lengths)
         with _own_types(x):
             y, last, kept = engine(backend).forward(
-                plan, x, states, parameters, lengths, reverse, keep=True
+                plan, x, states, parameters, lengths, reverse, keep=True, masks=masks
             )
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, *tensors, lengths, y, *kept)
-        ctx.counts, ctx.options = (num_states, len(parameters)), (cell, reverse, True, backend)
+        ctx.save_for_backward(x, *states, *parameters, *masks, lengths, y, *kept)
+        ctx.counts = (num_states, len(parameters), num_masks)
+        ctx.options = (cell, reverse, True, backend)
         needed = ctx.needs_input_grad
-        ctx.needed = (needed[0], any(needed[3 + num_states :]))
+        ctx.needed = (needed[0], any(needed[3 + num_masks + num_states :]))
         return (y, *last)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         dx, dstates, dparameters, *_ = _backward(ctx, grads)
-        return dx, None, None, *dstates, *dparameters
+        return dx, None, None, *[None] * ctx.counts[2], *dstates, *dparameters
 
 
 def run(
@@ -264,21 +275,22 @@ def run(
     reverse: bool,
     keep: bool,
     backend: str,
+    masks: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Sequence[Tensor]]:
     """The outputs and the last states; arguments as for ``recurrent``."""
     if _is_seen_by_torch():
-        results = recurrent(x, states, parameters, lengths, cell, reverse, keep, backend)
+        results = recurrent(x, states, parameters, lengths, cell, reverse, keep, backend, masks)
         return results[0], results[1 : 1 + len(states)]
     if keep:
-        options = (len(states), cell, reverse, backend)
+        options = (len(states), len(masks), cell, reverse, backend)
         apply = _Eager.apply
-        y, *last = apply(x, lengths, options, *states, *parameters)  # type: ignore[no-untyped-call]
+        y, *last = apply(x, lengths, options, *masks, *states, *parameters)  # type: ignore[no-untyped-call]
         return y, last
     plan = plan_of(cell)
     _check_lengths(plan, x, lengths)
     with _own_types(x):
         y, last, _ = engine(backend).forward(
-            plan, x, states, parameters, lengths, reverse, keep=False
+            plan, x, states, parameters, lengths, reverse, keep=False, masks=masks
         )
     return y, last
 

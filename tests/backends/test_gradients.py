@@ -27,7 +27,7 @@ from graph.random_cells import (
 )
 
 #: operations that are not a function of numbers: leaves, and products, which plain.py spells out
-LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant"}
+LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant", "mask"}
 PRODUCTS = {"product", "block_product", "transposed_product"}
 
 

@@ -207,28 +207,97 @@ def test_averaged_weights_are_the_ones_validated_and_saved(tmp_path: Path) -> No
     assert torch.equal(model.output.weight, script.weights[-1])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_weight_decay_shrinks_matrices_and_spares_biases(tmp_path: Path, optimizer: Any) -> None:
-    class Still(nn.Linear):
-        def loss(self, rows: Tensor) -> Tensor:
-            return 0 * (self.weight.sum() + self.bias.sum())
+class Still(nn.Linear):
+    """A model whose gradient is zero."""
 
-    still = Still(2, 2)
-    weight, bias = still.weight.detach().clone(), still.bias.detach().clone()
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.idle = nn.Parameter(torch.ones(2, 2))  # has no gradient at all
+
+    def loss(self, rows: Tensor) -> Tensor:
+        return 0 * (self.weight.sum() + self.bias.sum())
+
+
+def train_still(path: Path, still: nn.Module, **changes: Any) -> None:
     fit(
         still,
         batches=lambda epoch, size: [[0]],
         collate=lambda rows, generator: {"rows": torch.tensor(rows)},
         validate=lambda model: {"f1": 1.0},
         metric="f1",
-        options=options(epochs=1, optimizer=optimizer, learning_rate=0.01, weight_decay=0.1),
-        folder=RunFolder.create(tmp_path, {}),
+        options=options(epochs=1, learning_rate=0.01, **changes),
+        folder=RunFolder.create(path, {}),
         progress=Silence(),
     )
-    # adam's first step is as long as the rate, whatever the size of the decay (it is L2 there)
-    expected = weight - 0.01 * weight.sign() if optimizer == "adam" else weight * (1 - 0.001)
-    torch.testing.assert_close(still.weight.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weight_decay_shrinks_matrices_and_spares_biases(tmp_path: Path, optimizer: Any) -> None:
+    still = Still()
+    weight, bias = still.weight.detach().clone(), still.bias.detach().clone()
+    train_still(tmp_path, still, optimizer=optimizer, weight_decay=0.1)
+    expected = weight * (1 - 0.001)
+    torch.testing.assert_close(still.weight.detach(), expected, rtol=1e-5, atol=1e-7)
     assert torch.equal(still.bias, bias)
+    assert (still.idle == 1).all()
+
+
+def test_l1_draws_matrices_to_zero_where_they_stay(tmp_path: Path) -> None:
+    still = Still()
+    with torch.no_grad():
+        still.weight.copy_(torch.tensor([[0.5, -0.5], [0.001, -0.001]]))
+    bias = still.bias.detach().clone()
+    train_still(tmp_path, still, l1=0.2)
+    expected = torch.tensor([[0.498, -0.498], [0.0, 0.0]])
+    torch.testing.assert_close(still.weight.detach(), expected)
+    assert (still.weight[1] == 0).all()
+    assert torch.equal(still.bias, bias)
+
+
+def test_what_a_layer_costs_is_added_to_the_loss(tmp_path: Path) -> None:
+    class Costly(Still):
+        penalty: Tensor | None = None
+
+        def loss(self, rows: Tensor) -> Tensor:
+            self.penalty = 3 * self.bias.sum() if self.training else None
+            return super().loss(rows)
+
+    still = Costly()
+    bias = still.bias.detach().clone()
+    train_still(tmp_path, still, optimizer="sgd")
+    torch.testing.assert_close(still.bias.detach(), bias - 0.03)
+    assert still.penalty is None
+    assert RunFolder.open(tmp_path).history()[0]["train_loss"] == pytest.approx(
+        3 * bias.sum().item()
+    )
+
+
+def averages(path: Path, **changes: Any) -> tuple[list[Tensor], Scripted]:
+    """The weights after each step, of which an epoch has one, and those that were validated."""
+    steps: list[Tensor] = []
+    model = small_model()
+
+    class Note(Silence):
+        def batch(self, moment: Moment) -> None:
+            steps.append(model.output.weight.detach().clone())
+
+    script = Scripted([0.5, 0.6, 0.6, 0.7])
+    train(
+        path, options(epochs=4, batch_size=38, average_weights=1.0, **changes), model=model,
+        progress=Note(), validate=script, metric="f1", higher_is_better=True,
+    )  # fmt: skip
+    return steps, script
+
+
+@pytest.mark.parametrize(("start", "first"), [(0, 0), (2, 2), ("plateau", 3)])
+def test_averaged_sgd_is_the_mean_of_the_steps_since_it_began(
+    tmp_path: Path, start: Any, first: int
+) -> None:
+    steps, script = averages(tmp_path, average_from=start, optimizer="sgd", learning_rate=1.0)
+    for epoch, found in enumerate(script.weights):
+        expected = steps[epoch] if epoch < first else torch.stack(steps[first : epoch + 1]).mean(0)
+        torch.testing.assert_close(found, expected)
+    assert not torch.allclose(steps[2], steps[3], atol=1e-4)
 
 
 def test_frozen_parameters_stay_as_they_are(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from elman.training.options import MAY_CHANGE, LoopOptions
         ("weight_decay", math.nan, "weight_decay is nan; it must be at least 0."),
         ("max_minutes", 0, "max_minutes is 0; it must be greater than 0."),
         ("momentum", 1.0, "momentum is 1.0; it must be at least 0 and less than 1."),
-        ("average_weights", 1.0, "average_weights is 1.0; it must be at least 0 and less than 1."),
+        ("average_weights", 1.1, "average_weights is 1.1; it must be from 0 to 1."),
+        ("average_from", -1, "average_from is -1; it must be at least 0."),
+        ("l1", -0.1, "l1 is -0.1; it must be at least 0."),
         ("optimizer", "adm", "optimizer is 'adm'; it must be one of adam, adamw, sgd."),
         (
             "schedule",

@@ -53,6 +53,7 @@ def forward(
     reverse: bool,
     *,
     keep: bool = True,
+    masks: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run all steps: the outputs, the last states, and what backward needs beside the outputs.
 
@@ -86,6 +87,7 @@ def forward(
             tensor[schedule.total :].zero_()
     tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
     tensors |= {f"last {s}": last[k] for k, s in enumerate(programs.cell.states)}
+    tensors |= _masks(layer, masks)
     if keep:
         tensors["kept"] = kept[0]
         names = [f"history {programs.cell.states[k]}" for k in programs.histories]
@@ -120,6 +122,7 @@ def backward(
     *,
     need_input: bool = True,
     need_parameters: bool = True,
+    masks: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Backpropagation through time: the gradients of x, the first states and the parameters."""
     given = x.dtype
@@ -148,7 +151,7 @@ def backward(
     }
     names = [f"history {programs.cell.states[k]}" for k in programs.histories]
     tensors |= dict(zip(names, kept[1:], strict=True))
-    tensors |= _first(layer, schedule, states)
+    tensors |= _first(layer, schedule, states) | _masks(layer, masks)
     for k, name in enumerate(programs.cell.states):
         tensors[f"d last {name}"], tensors[f"d first {name}"] = dlast[k], dfirst[k]
     weights = partial(CompiledProgram.pack, parameters=parameters, dtype=layer.dtype)
@@ -194,6 +197,15 @@ def _first(layer: Layer, schedule: Schedule, states: Sequence[Tensor]) -> dict[s
         if buffer.half or not buffer.outside:
             found[f"first {name}"] = schedule.sort(_as(state, layer.dtype))
     return found
+
+
+def _masks(layer: Layer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The cell's masks, in the type that equations are computed in."""
+    places = layer.programs.masks.values()
+    return {
+        place.buffer.name: _as(mask, layer.dtype).contiguous()
+        for place, mask in zip(places, masks, strict=True)
+    }
 
 
 def _in_half(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -113,7 +113,7 @@ def _keep(gradient: Gradient, forward: frozenset[Node]) -> tuple[Node, ...]:
         if node not in forward:
             direct.update(dict.fromkeys([o for o in node.operands if o in forward]))
     direct.update(dict.fromkeys([product.operand for product in gradient.products]))
-    given = {"input", "constant", "vector", "matrix"}
+    given = {"input", "constant", "vector", "matrix", "mask"}
     present: set[Node] = set()
     kept: list[Node] = []
     for node in [node for node in ancestors(direct) if node in direct]:

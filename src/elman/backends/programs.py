@@ -176,6 +176,15 @@ class Programs:
             for k, node in enumerate(self.inputs)
         }
 
+    @cached_property
+    def masks(self) -> dict[Node, Place]:
+        """Where the caller's masks lie, with a row for each step or for each sequence."""
+        rows: dict[str, Literal["step", "batch"]] = {"step": "step", "sequence": "batch"}
+        return {
+            node: Place(Buffer(f"mask {k}", rows[node.attribute[2]], outside=True))
+            for k, node in enumerate(self.cell.masks)
+        }
+
     def outside(self, name: str, size: Literal["hidden", "input"] = "hidden") -> Buffer:
         """A tensor of the caller's: x, y and their gradients."""
         return Buffer(name, "step", size=size, outside=True, half=self.half)
@@ -326,7 +335,7 @@ class Programs:
         kept = tuple(zip(lower(self.kept), self.kept, strict=True)) if keep else ()
         roots = [*self.next_states, *[node for node, _ in kept]]
         phases, between = divide(roots, frozenset(self.inputs))
-        loads = {**self.prepared}
+        loads = self.prepared | self.masks
         if hoisted:
             phases = tuple([phase.begun() for phase in phases])
             loads |= self._ahead_places
@@ -369,7 +378,7 @@ class Programs:
         dstates, left = self.adjoint
         given = self._given_to_backward
         phases, between = divide([*dstates, *left], given)
-        loads: dict[Node, Place] = {**self.prepared}
+        loads = self.prepared | self.masks
         for k, node in enumerate(lower(self.kept)):
             loads[node] = Place(self.kept_buffer, k)
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):

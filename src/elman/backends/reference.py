@@ -125,6 +125,14 @@ class Interpreter:
             for p, tensor in zip(plan.cell.parameters, parameters, strict=True)
         }
 
+    def masks(self, given: Sequence[Tensor], rows: Rows) -> Values:
+        """The masks with the rows of all steps in the order of computation."""
+        shape = (rows.time, rows.batch, self.sizes.hidden)
+        return {
+            node: rows.flatten(mask.to(self.like.dtype).expand(shape))
+            for node, mask in zip(self.plan.cell.masks, given, strict=True)
+        }
+
     def leaves(self) -> Values:
         """The values that are the same at each step: constants and vectors."""
         values = {n: t for n, t in self.parameters.items() if n.operation == "vector"}
@@ -219,17 +227,20 @@ def forward(
     reverse: bool,
     *,
     keep: bool = True,
+    masks: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run all steps: the outputs, the last states, and what backward needs beside them.
 
     ``x`` is (time, batch, input), each state (batch, hidden), and the kept values
-    (time * batch, size) with the rows that ran first.
+    (time * batch, size) with the rows that ran first.  ``masks`` are those of the cell, each
+    (time, batch, hidden), or (batch, hidden) where it is of a sequence.
     """
     time, batch, input_size = x.shape
     engine = Interpreter(plan, Sizes(input_size, states[0].shape[-1]), parameters, x)
     rows = rows_of(time, batch, lengths, reverse, x)
     total, hidden = sum(rows.counts), states[0].shape[-1]
-    whole = engine.leaves() | {INPUT: rows.flatten(x)}
+    given = {INPUT: rows.flatten(x)} | engine.masks(masks, rows)
+    whole = engine.leaves() | given
     for instruction in engine.compile(plan.before):
         instruction(whole)
 
@@ -237,7 +248,7 @@ def forward(
     current = [rows.sort(state) for state in states]
     used = {operand for node in _nodes(plan.step) for operand in node.operands}
     used |= set(plan.next_states)
-    arriving = [node for node in whole if node in plan.hoisted or node is INPUT]
+    arriving = [node for node in whole if node in plan.hoisted or node in given]
     split = {n: _fill(whole[n], total, n, engine).split(rows.counts) for n in arriving if n in used}
     program = engine.compile(plan.step)
     saving = plan.kept if keep else ()
@@ -283,6 +294,7 @@ def backward(
     *,
     need_input: bool = True,
     need_parameters: bool = True,
+    masks: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Backpropagation through time: the gradients of x, the first states and the parameters."""
     time, batch, input_size = x.shape
@@ -291,12 +303,13 @@ def backward(
     rows = rows_of(time, batch, lengths, reverse, x)
     total = sum(rows.counts)
     gradient = plan.gradient
-    whole = engine.leaves() | {INPUT: rows.flatten(x)}
+    given = {INPUT: rows.flatten(x)} | engine.masks(masks, rows)
+    whole = engine.leaves() | given
     whole |= {node: saved[:total] for node, saved in zip(plan.kept, kept, strict=True)}
 
     used = {operand for node in _nodes(plan.back) for operand in node.operands}
     used |= {node for node in gradient.states if node is not None}
-    split = {n: whole[n].split(rows.counts) for n in (*plan.kept, INPUT) if n in used}
+    split = {n: whole[n].split(rows.counts) for n in (*plan.kept, *given) if n in used}
     outer = rows.flatten(grad_y).split(rows.counts)
     program = engine.compile(plan.back)
     current = [rows.sort(state) for state in grad_states]

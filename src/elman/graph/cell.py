@@ -69,6 +69,11 @@ class Cell:
         return ancestors(self.next_states)
 
     @cached_property
+    def masks(self) -> tuple[Node, ...]:
+        """The numbers that the step is given in training beside its input (``passes/noise.py``)."""
+        return tuple([node for node in self.nodes if node.operation == "mask"])
+
+    @cached_property
     def text(self) -> str:
         """The whole cell as one line of JSON; ``elman.graph.text.read_cell`` reads it back."""
         from elman.graph.text import write_cell

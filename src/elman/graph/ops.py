@@ -79,6 +79,8 @@ TABLE = (
     Operation("matrix", fixed("matrix")),
     Operation("adjoint", declared),
     Operation("constant", fixed("one")),
+    # numbers that training draws: (ROLE, OF, "step" or "sequence"); passes write them, not users
+    Operation("mask", fixed("hidden")),
     # products; `block_product` and `transposed_product` are written by passes, not by users
     Operation("product", product, lambda g, y, v: _transposed(g, v)),
     Operation(
@@ -182,7 +184,7 @@ TABLE = (
 OPERATIONS.update({row.name: row for row in TABLE})
 
 #: The operations that a step graph begins with; they have no operands.
-LEAVES = frozenset({"input", "state", "vector", "matrix", "adjoint", "constant"})
+LEAVES = frozenset({"input", "state", "vector", "matrix", "adjoint", "constant", "mask"})
 
 
 def sigmoid(a: Operand) -> Node:

@@ -100,6 +100,9 @@ def _write(
     if node.operation in {"vector", "matrix"}:
         family, gate = node.attribute
         return _latex_name(family, gate.replace("_", ",")) if in_latex else f"{family}.{gate}"
+    if node.operation == "mask":
+        role, of, _ = node.attribute
+        return _latex_name(role, of.replace("_", ",")) if in_latex else f"{role}.{of}"
     if node.operation == "constant":
         number = f"{node.attribute:g}"
         return f"({number})" if tightness > 4 and node.attribute < 0 else number

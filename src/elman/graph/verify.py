@@ -2,7 +2,7 @@
 
 cell       next states, one for each state, of hidden size
 leaf       input | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
-           | constant NUMBER | adjoint NAME
+           | constant NUMBER | adjoint NAME | mask (ROLE, OF, step | sequence)
 product    a matrix leaf, then one operand or more
 condition  greater | at_least, which only the first operand of `where` may be
 otherwise  a row of the table of operations, on values
@@ -93,6 +93,10 @@ def _has_its_attribute(node: Node) -> bool:
         return isinstance(attribute, float)
     if node.operation == "state":
         return isinstance(attribute, str)
+    if node.operation == "mask":
+        parts = isinstance(attribute, tuple) and len(attribute) == 3
+        named = parts and all([isinstance(name, str) for name in attribute[:2]])
+        return named and attribute[2] in ("step", "sequence")
     if node.operation in {"vector", "matrix"}:
         pair = isinstance(attribute, tuple) and len(attribute) == 2
         return pair and all([isinstance(name, str) for name in attribute])

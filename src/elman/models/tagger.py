@@ -87,7 +87,8 @@ class Tagger(nn.Module):
 
     With a CRF this is the model of Huang, Xu and Yu (2015) and Lample et al. (2016).  ``encoder``
     reads what ``features`` gives.  ``dropout`` falls on the features and on the encoder's
-    outputs, one mask for all steps.
+    outputs, one mask for all steps.  Without a CRF, training's targets are softened by
+    ``label_smoothing`` (Szegedy et al. 2016).
 
     >>> import elman, torch
     >>> from elman.nn.embedding import WordEmbedding
@@ -106,10 +107,12 @@ class Tagger(nn.Module):
         *,
         crf: bool = True,
         dropout: float = 0.0,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.features = features
         self.encoder = encoder
+        self.label_smoothing = label_smoothing
         self.dropout = VariationalDropout(dropout)
         self.output = nn.Linear(encoder.output_size, num_tags)
         self.crf = LinearChainCRF(num_tags) if crf else None
@@ -142,7 +145,7 @@ class Tagger(nn.Module):
     ) -> Float[Tensor, ""]:
         """The mean over sentences of -log p(tags), summed over a sentence's words."""
         scores = self(words, lengths, shapes, characters, character_lengths, word_index)
-        return sentence_loss(scores, tags, lengths, self.crf)
+        return sentence_loss(scores, tags, lengths, self.crf, self.label_smoothing)
 
 
 def sentence_loss(
@@ -150,12 +153,18 @@ def sentence_loss(
     tags: Words,
     lengths: Lengths,
     crf: LinearChainCRF | None,
+    label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """The mean over sentences of -log p(tags): by the CRF, or by a softmax at each word."""
+    """The mean over sentences of -log p(tags): by the CRF, or by a softmax at each word.
+
+    Only a softmax's targets are smoothed.
+    """
     if crf is not None:
         return -crf.log_likelihood(scores, tags, lengths).mean()
     # what stands after a row's end is no tag that cross_entropy may look at
     inside = running(scores, lengths).squeeze(-1)
     tags = torch.where(inside, tags, 0)
-    each = nn.functional.cross_entropy(scores.permute(0, 2, 1), tags, reduction="none")
+    each = nn.functional.cross_entropy(
+        scores.permute(0, 2, 1), tags, reduction="none", label_smoothing=label_smoothing
+    )
     return torch.where(inside, each, 0.0).sum(0).mean()

@@ -8,8 +8,8 @@ place in the ``state_dict``.  Modules with torch.nn's names and weights are in
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self, overload
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,9 @@ from elman.errors import BackendError, OptionError
 from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
-from elman.nn.stack import Lengths, Stack, State, autocast
+from elman.nn.noise import Draws, Noise
+from elman.nn.penalties import Penalties
+from elman.nn.stack import Lengths, Stack, State, Training, autocast
 
 if TYPE_CHECKING:
     from elman.backends.stepping import Stepper
@@ -33,14 +35,37 @@ class Recurrent(nn.Module):
 
     ``cell`` is a value such as ``elman.cells.lstm`` or one of your own.  ``num_layers`` are
     stacked; ``bidirectional`` runs each in both directions and puts the outputs side by side.
-    ``bias=False`` leaves the vectors ``b`` out of the equations.  ``dropout`` falls on the
-    outputs between layers in training.  ``truncate=k`` cuts backpropagation through time every
-    k steps, with the state carried on (SPEC 6.3).  ``backend`` is "auto" or an engine's name.
+    ``bias=False`` leaves the vectors ``b`` out of the equations.  ``truncate=k`` cuts
+    backpropagation through time every k steps, with the state carried on (SPEC 6.3).  ``backend``
+    is "auto" or an engine's name.
 
     Parameters are called ``layers.{k}.{d}.W.f``: layer k, direction d, letters of the equation.
-    A matrix begins orthogonal where it meets a state and Glorot-uniform where it meets the input
-    (Saxe et al. 2014; Glorot and Bengio 2010); biases begin at zero, except where the cell says
-    otherwise, as an LSTM's forget gate does (Jozefowicz et al. 2015).
+    A matrix begins Glorot-uniform where it meets the input (Glorot and Bengio 2010).  Where it
+    meets a state, ``initial`` says how: "orthogonal" (Saxe et al. 2014), "identity" (Le, Jaitly
+    and Hinton 2015) or "glorot".  Biases begin at zero, except where the cell says otherwise, as
+    an LSTM's forget gate does with 1 (Jozefowicz et al. 2015); ``forget_bias`` is another number
+    for ``b.f``.
+
+    In training there can be noise, each kind with a probability from 0, which is exactly the
+    layer without, to 1 (SPEC 8.2).  It runs on every engine, with any cell:
+
+    - ``dropout`` on the outputs between layers, ``input_dropout`` on x, ``output_dropout`` on y
+      (Srivastava et al. 2014); with ``locked_dropout`` a sequence has one mask of each for all its
+      steps (Gal and Ghahramani 2016);
+    - ``recurrent_dropout`` on what matrices read of the states, one mask for all steps (Gal and
+      Ghahramani 2016);
+    - ``candidate_dropout`` on what is to be written to memory, such as an LSTM's g (Semeniuta,
+      Severyn and Barth 2016);
+    - ``zoneout``: units keep their old value (Krueger et al. 2017); a probability, or one for
+      each state, such as ``{"c": 0.5, "h": 0.05}``;
+    - ``drop_connect`` on the weights that meet a state, one mask for all steps (Wan et al. 2013;
+      Merity, Keskar and Socher 2018).
+
+    What is left is scaled by 1 / (1 - p), so that evaluation does nothing; of zoneout it computes
+    the mean, and ``cell`` holds the equations with it.  ``step`` in training draws the masks of a
+    sequence where it begins, with ``state`` None.  ``activation_penalty`` and
+    ``temporal_penalty`` times the mean square of outputs and of their changes (Merity, McCann and
+    Socher 2017) are left in ``penalty`` by a run in training: training adds it to the loss.
 
     Raises ``OptionError`` for an option that cannot be, ``ShapeError`` for tensors that do not
     fit.
@@ -63,6 +88,17 @@ class Recurrent(nn.Module):
         batch_first: bool = False,
         bias: bool = True,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        locked_dropout: bool = False,
+        recurrent_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        drop_connect: float = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_penalty: float = 0.0,
+        initial: Literal["orthogonal", "identity", "glorot"] = "orthogonal",
+        forget_bias: float | None = None,
         truncate: int | None = None,
         backend: str = "auto",
         device: torch.device | str | None = None,
@@ -74,18 +110,32 @@ class Recurrent(nn.Module):
                 f"Recurrent: cell is {cell!r}; pass a cell such as elman.cells.lstm, or find one "
                 "by its name in elman.cells.CATALOGUE."
             )
-        self.cell = cell if bias else cell.without("b")
         self.stack = Stack(
-            cell=self.cell,
+            cell=cell if bias else cell.without("b"),
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
             bidirectional=bidirectional,
             batch_first=batch_first,
-            dropout=dropout,
+            noise=Noise(
+                dropout=dropout,
+                input_dropout=input_dropout,
+                output_dropout=output_dropout,
+                locked_dropout=locked_dropout,
+                recurrent_dropout=recurrent_dropout,
+                candidate_dropout=candidate_dropout,
+                zoneout=zoneout,
+                drop_connect=drop_connect,
+            ),
             truncate=truncate,
             backend=backend,
         )
+        self.penalties = Penalties(activation_penalty, temporal_penalty)
+        self.penalties.check(self.stack.title)
+        #: what the last run in training adds to the loss, if anything
+        self.penalty: Tensor | None = None
+        self.initial, self.forget_bias = initial, forget_bias
+        self._check_start()
         self.layers = nn.ModuleList(
             [
                 nn.ModuleList(
@@ -98,9 +148,15 @@ class Recurrent(nn.Module):
             ]
         )
         self._stepper: Stepper | None = None
+        self._draws = Draws()
         #: type and place of the tensors of the last run, for the report
         self._ran: tuple[torch.dtype, torch.device] | None = None
         self.reset_parameters()
+
+    @property
+    def cell(self) -> Cell:
+        """The equations that the layer computes in evaluation; those of training may have masks."""
+        return self.stack.in_evaluation
 
     @property
     def input_size(self) -> int:
@@ -132,13 +188,29 @@ class Recurrent(nn.Module):
         """Whether x is (batch, time, input)."""
         return self.stack.batch_first
 
+    def _check_start(self) -> None:
+        if self.initial not in ("orthogonal", "identity", "glorot"):
+            raise OptionError(
+                f'{self.stack.title}: initial is {self.initial!r}; it is "orthogonal", "identity" '
+                'or "glorot".'
+            )
+        keys = [parameter.key for parameter in self.cell.parameters]
+        if self.forget_bias is not None and "b.f" not in keys:
+            raise OptionError(
+                f"{self.stack.title}: forget_bias is for b.f, which is not one of the cell's "
+                f"parameters: {', '.join(keys)}. Leave it out."
+            )
+
     def reset_parameters(self) -> None:
         """Draw first values for all parameters anew."""
+        start = dict(self.cell.start)
+        if self.forget_bias is not None:
+            start["b.f"] = self.forget_bias
         for k, layer in enumerate(self.layers):
             assert isinstance(layer, nn.ModuleList)
             for direction in layer:
                 assert isinstance(direction, _Direction)
-                direction.reset(self.cell, self._sizes(k))
+                direction.reset(self.cell, self._sizes(k), start, self.initial)
 
     @overload
     def forward(
@@ -167,12 +239,28 @@ class Recurrent(nn.Module):
         ``lengths`` (batch,) are the rows' true lengths, in any order, 0 allowed: past it, y is
         zero and the state stays as it was.
         """
+        return self._run(x, state, lengths, Draws())
+
+    def _run(
+        self,
+        x: Tensor | PackedSequence,
+        state: State | None,
+        lengths: Lengths | None,
+        draws: Draws,
+    ) -> tuple[Tensor | PackedSequence, State]:
         parameters = [d.in_order(self.cell) for d in self._directions()]
-        results = self.stack.run(parameters, x, state, lengths, self.training)
+        training = Training(self.penalties, draws) if self._is_noisy else None
+        results = self.stack.run(parameters, x, state, lengths, training)
+        self.penalty = None if training is None else training.penalty
         if not torch.compiler.is_compiling():
             data = x if isinstance(x, Tensor) else x.data
             self._ran = (data.dtype, data.device)
         return results
+
+    @property
+    def _is_noisy(self) -> bool:
+        """Whether a run now differs from one in evaluation."""
+        return self.training and (self.stack.noise.any or self.penalties != Penalties())
 
     def step(
         self,
@@ -194,7 +282,7 @@ class Recurrent(nn.Module):
                 f"{self.stack.title}: a bidirectional layer cannot run step by step, since its "
                 "output depends on later steps."
             )
-        if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+        if not (torch.is_grad_enabled() or torch.compiler.is_compiling() or self._is_noisy):
             if torch.is_autocast_enabled("cpu"):
                 x = autocast(x)
             stepper = self._stepper
@@ -205,7 +293,10 @@ class Recurrent(nn.Module):
                     state = self.stack.checked_state(state, x, x.shape[0])
                 return stepper.step(x, state)
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
-        y, state = self(sequence, state)
+        if state is None:
+            self._draws = Draws()  # a sequence begins
+        y, state = self._run(sequence, state, None, self._draws)
+        assert isinstance(y, Tensor)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
 
     def _make_stepper(self, x: Tensor) -> Stepper | None:
@@ -246,7 +337,7 @@ class Recurrent(nn.Module):
         return super().train(mode)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_stepper": None}
+        return {**self.__dict__, "_stepper": None, "_draws": Draws(), "penalty": None}
 
     def backend_report(self) -> str:
         """Which engine ran this layer last, or else will, and why; how, and what training keeps.
@@ -278,7 +369,11 @@ class Recurrent(nn.Module):
         parts = [self.cell.name, str(stack.input_size), str(stack.hidden_size)]
         parts += [f"num_layers={stack.num_layers}"] if stack.num_layers > 1 else []
         parts += [name for name in ("bidirectional", "batch_first") if getattr(stack, name)]
-        parts += [f"dropout={stack.dropout}"] if stack.dropout else []
+        named = {
+            **vars(stack.noise),
+            **{f"{k}_penalty": v for k, v in vars(self.penalties).items()},
+        }
+        parts += [f"{name}={value}" for name, value in named.items() if value]
         parts += [f"truncate={stack.truncate}"] if stack.truncate else []
         return f"Recurrent({', '.join(parts)})"
 
@@ -321,18 +416,20 @@ class _Direction(nn.Module):
         return [self._tensor(p) for p in cell.parameters]
 
     @torch.no_grad()
-    def reset(self, cell: Cell, sizes: Sizes) -> None:
+    def reset(self, cell: Cell, sizes: Sizes, start: Mapping[str, float], initial: str) -> None:
         """First values; see ``Recurrent``."""
         for p in cell.parameters:
             tensor = self._tensor(p)
-            if p.key in cell.start:
-                tensor.fill_(cell.start[p.key])
+            if p.key in start:
+                tensor.fill_(start[p.key])
             elif p.kind == "matrix":
                 for size, block in zip(
                     p.columns, tensor.split([sizes.width((s,)) for s in p.columns], 1), strict=True
                 ):
-                    if size == "input":
+                    if size == "input" or initial == "glorot":
                         nn.init.xavier_uniform_(block)
+                    elif initial == "identity":
+                        nn.init.eye_(block)
                     else:
                         # torch's QR decomposition does not take numbers of two bytes
                         wide = torch.promote_types(block.dtype, torch.float32)

@@ -8,7 +8,8 @@ Modules with parameters are in ``recurrent.py`` and ``torch_layers.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from elman.autograd import run
 from elman.backends import check, choose
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
+from elman.graph.sizes import Sizes
+from elman.nn.noise import Draws, Noise
+from elman.nn.penalties import Penalties
 
 State = tuple[Tensor, ...]
 Lengths = Tensor | Sequence[int]
@@ -43,6 +47,15 @@ def autocast(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype is wanted else tensor.to(wanted)
 
 
+@dataclass
+class Training:
+    """What a run in training is given and leaves: masks that last, and what the loss is to gain."""
+
+    penalties: Penalties
+    draws: Draws = field(default_factory=Draws)
+    penalty: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class Stack:
     """How the layers of a recurrent module stand on each other."""
@@ -53,7 +66,7 @@ class Stack:
     num_layers: int
     bidirectional: bool
     batch_first: bool
-    dropout: float
+    noise: Noise
     truncate: int | None
     backend: str
 
@@ -64,10 +77,7 @@ class Stack:
                 raise OptionError(
                     f"{self.title}: {name} is {value!r}; it must be a whole number, 1 or more."
                 )
-        if not 0 <= self.dropout <= 1:
-            raise OptionError(
-                f"{self.title}: dropout is {self.dropout!r}; it is a probability from 0 to 1."
-            )
+        self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(
                 f"{self.title}: truncate is {self.truncate!r}; it must be 1 step or more, or None."
@@ -78,6 +88,16 @@ class Stack:
     def title(self) -> str:
         """How error messages call the module."""
         return f"Recurrent({self.cell.name})"
+
+    @cached_property
+    def in_training(self) -> Cell:
+        """The cell with the noise that training puts into its equations."""
+        return self.noise.in_training(self.cell)
+
+    @cached_property
+    def in_evaluation(self) -> Cell:
+        """The cell as it is evaluated."""
+        return self.noise.in_evaluation(self.cell)
 
     @property
     def directions(self) -> int:
@@ -94,9 +114,12 @@ class Stack:
         x: Tensor | PackedSequence,
         state: State | None,
         lengths: Lengths | None,
-        training: bool,
+        training: Training | None,
     ) -> tuple[Tensor | PackedSequence, State]:
-        """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ..."""
+        """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ...
+
+        With ``training`` there is noise, and the penalty of the outputs is left there.
+        """
         if isinstance(x, PackedSequence):
             return self._run_packed(parameters, x, state, lengths, training)
         x = autocast(x)
@@ -121,7 +144,7 @@ class Stack:
         x: PackedSequence,
         state: State | None,
         lengths: Lengths | None,
-        training: bool,
+        training: Training | None,
     ) -> tuple[PackedSequence, State]:
         if lengths is not None:
             raise OptionError(
@@ -148,59 +171,79 @@ class Stack:
         x: Tensor,  # time batch input
         first: State,
         lengths: Tensor | None,
-        training: bool,
+        training: Training | None,
     ) -> tuple[Tensor, State]:
         last: list[Sequence[Tensor]] = []
+        noise = self.noise
+        if training is not None:
+            x = noise.drop(x, noise.input_dropout, training.draws, "input")
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
                 start = [state[k] for state in first]
-                y, final = self._run_direction(parameters[k], x, start, lengths, direction == 1)
+                y, final = self._run_direction(
+                    k, parameters[k], x, start, lengths, direction == 1, training
+                )
                 outputs.append(y)
                 last.append(final)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-            if self.dropout and training and layer < self.num_layers - 1:
-                x = torch.nn.functional.dropout(x, self.dropout)
+            if training is not None and layer < self.num_layers - 1:
+                x = noise.drop(x, noise.dropout, training.draws, f"layer {layer}")
+        if training is not None:
+            whole = x
+            x = noise.drop(x, noise.output_dropout, training.draws, "output")
+            training.penalty = training.penalties.of(whole, x, lengths)
         if len(last) == 1:
             return x, tuple([state.unsqueeze(0) for state in last[0]])
         return x, tuple([torch.stack(states) for states in zip(*last, strict=True)])
 
     def _run_direction(
         self,
+        k: int,
         parameters: Sequence[Tensor],
         x: Tensor,  # time batch input
         states: Sequence[Tensor],  # batch hidden
         lengths: Tensor | None,
         reverse: bool,
+        training: Training | None,
     ) -> tuple[Tensor, Sequence[Tensor]]:
+        cell, masks = self.in_evaluation, []
+        if training is not None:
+            cell, sizes = self.in_training, Sizes(x.shape[-1], self.hidden_size)
+            masks = self.noise.masks(cell, x, self.hidden_size, training.draws, str(k))
+            parameters = self.noise.weights(cell, parameters, sizes, training.draws, str(k))
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
         if time <= size:
-            return self._call(parameters, x, states, lengths, reverse, keep)
+            return self._call(cell, parameters, x, states, lengths, reverse, keep, masks)
         starts = range(0, time, size)
         outputs: dict[int, Tensor] = {}
         for start in reversed(starts) if reverse else starts:
             part = None if lengths is None else (lengths - start).clamp(0, min(size, time - start))
             if outputs:
                 states = [state.detach() for state in states]
+            within = slice(start, start + size)
             outputs[start], states = self._call(
-                parameters, x[start : start + size], states, part, reverse, keep
-            )
+                cell, parameters, x[within], states, part, reverse, keep,
+                [mask[within] if mask.dim() == 3 else mask for mask in masks],
+            )  # fmt: skip
         return torch.cat([outputs[start] for start in starts]), states
 
     def _call(
         self,
+        cell: Cell,
         parameters: Sequence[Tensor],
         x: Tensor,
         states: Sequence[Tensor],
         lengths: Tensor | None,
         reverse: bool,
         keep: bool,
+        masks: Sequence[Tensor],
     ) -> tuple[Tensor, Sequence[Tensor]]:
         backend, _ = choose(self.backend, x.dtype, x.device)
-        return run(x, states, parameters, lengths, self.cell.text, reverse, keep, backend)
+        return run(x, states, parameters, lengths, cell.text, reverse, keep, backend, masks)
 
     def check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:
         """Raise ``ShapeError`` if x does not fit the module or its parameters."""

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.errors import OptionError
-from elman.nn.stack import Stack, State
+from elman.nn.noise import Noise
+from elman.nn.penalties import Penalties
+from elman.nn.stack import Stack, State, Training
 from elman.nn.torch_weights import CELL_OF_MODE, cell_parameters, in_cell_order, refuse_projection
 
 
@@ -47,7 +49,7 @@ class _TorchLayer(nn.Module):
             num_layers=num_layers,
             bidirectional=bidirectional,
             batch_first=batch_first,
-            dropout=self.dropout,
+            noise=Noise(dropout=self.dropout),
             truncate=None,
             backend="auto",
         )
@@ -94,7 +96,8 @@ class _TorchLayer(nn.Module):
             in_cell_order(self.stack.cell, cell_parameters(self.mode, *weights))
             for weights in self.all_weights
         ]
-        return self.stack.run(parameters, x, state, None, self.training)
+        noisy = Training(Penalties()) if self.training and self.dropout else None
+        return self.stack.run(parameters, x, state, None, noisy)
 
     def extra_repr(self) -> str:
         """As torch.nn prints it."""

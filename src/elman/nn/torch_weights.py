@@ -134,7 +134,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         layer.num_layers,
         bias=any([p.family == "b" for p in layer.cell.parameters]),
         batch_first=layer.batch_first,
-        dropout=layer.stack.dropout,
+        dropout=layer.stack.noise.dropout,
         bidirectional=layer.bidirectional,
         device=example.device,
         dtype=example.dtype,

@@ -87,6 +87,9 @@ class Options(TextOptions):
     window: int = option(2, "words on either side that the window sees")
     positions: int = option(30, "words that the standard network sees")
     crf: bool = option(True, "weigh tags against their neighbours (a conditional random field)")
+    label_smoothing: float = option(
+        0.0, "part of the target that goes to the other tags, where there is no such field"
+    )
     characters: Literal["recurrence", "convolution", "none"] = option(
         "recurrence", "how the characters of a word are read"
     )
@@ -231,6 +234,7 @@ def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
         num_tags,
         crf=options.crf,
         dropout=options.dropout,
+        label_smoothing=options.label_smoothing,
     )
 
 

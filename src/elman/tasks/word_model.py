@@ -21,11 +21,12 @@ from elman.graph import Cell
 from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
 from elman.tasks.options import option
+from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.task import Learned
 
 
 @dataclass(frozen=True)
-class TextOptions:
+class TextOptions(RecurrentOptions):
     """The options of every job on text."""
 
     cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
@@ -44,13 +45,16 @@ class TextOptions:
     min_count: int = option(2, "words that occur less often count as unknown, if without a vector")
     dropout: float = option(0.5, "part of the features that training leaves out")
     word_dropout: float = option(0.05, "part of the words that training makes unknown")
+    embedding_dropout: float = option(
+        0.0, "part of the vocabulary whose vectors a training batch has without their numbers"
+    )
     longest: int = option(500, "training cuts texts that have more words")
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "embedding_size", "min_count", "longest"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("dropout", "word_dropout"):
+        for name in ("dropout", "word_dropout", "embedding_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionError(
                     f"{name} is {getattr(self, name)}; it must be at least 0 and less than 1."
@@ -194,16 +198,18 @@ def word_embedding(options: TextOptions, learned: Learned) -> WordEmbedding:
         vectors=learned.vectors,
         frozen=options.frozen_vectors,
         word_dropout=options.word_dropout,
+        dropout=options.embedding_dropout,
     )
 
 
 def encoder(options: TextOptions, cell: Cell, input_size: int) -> Recurrent:
     """The recurrent layers that read the words' vectors."""
-    return Recurrent(
+    return recurrent_layer(
+        options,
         cell,
         input_size,
         options.hidden_size,
         options.num_layers,
         bidirectional=options.bidirectional,
-        dropout=options.dropout if options.num_layers > 1 else 0.0,
+        dropout=options.dropout,
     )

@@ -1,7 +1,9 @@
-"""A moving average of the weights (Polyak and Juditsky 1992), validated and saved in their place.
+"""An average of the weights (Polyak and Juditsky 1992), validated and saved in their place.
 
-The average starts as a plain mean of the first steps and grows into the exponential one, so that
-the random starting weights do not linger in it.
+It begins as the plain mean of the first steps and grows into the exponential one, so that the
+random starting weights do not linger in it; with ``decay`` 1 it stays the plain mean, as in
+averaged SGD.  When it begins is for the loop to say: ``LoopOptions.average_from``, whose "plateau"
+is the trigger of Merity, Keskar and Socher (2018).
 """
 
 from collections.abc import Iterator
@@ -34,7 +36,7 @@ class WeightAverage:
         self.values: list[Tensor] = [p.detach().clone() for p in self._parameters]
 
     def update(self, step: int) -> None:
-        """Take in the weights after step ``step``, counted from 0."""
+        """Take in the weights of a step when ``step`` are in; at 0 they are the average."""
         if not self._parameters:
             return
         keep = min(self.decay, step / (step + 1))

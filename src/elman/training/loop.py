@@ -20,7 +20,7 @@ from elman.training.averaging import WeightAverage
 from elman.training.checkpoint import Trainee, load_checkpoint, save_checkpoint
 from elman.training.curves import draw_curves
 from elman.training.interruption import caught_interruption
-from elman.training.optimizers import make_optimizer
+from elman.training.optimizers import make_optimizer, take_step
 from elman.training.options import LoopOptions
 from elman.training.position import Position
 from elman.training.processes import Processes
@@ -205,8 +205,8 @@ class _Training:
         length = nn.utils.clip_grad_norm_(self.parameters, options.clip_norm)
         self.check_finite("the length of the gradient", length.item())
         self.watch.step(mean_loss, length.item())
-        self.optimizer.step()
-        self.average.update(position.step)
+        take_step(self.optimizer)
+        self.average.update(position.count_averaged(options))
         position.count_batch(mean_loss, len(rows))
         self.progress.batch(
             Moment(

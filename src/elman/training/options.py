@@ -41,10 +41,16 @@ class LoopOptions:
     )
     learning_rate: float = _option(1e-3, "the step size before warm-up and schedule")
     optimizer: Literal["adam", "adamw", "sgd"] = _option(
-        "adam", "adam (Kingma and Ba 2015), adamw (Loshchilov and Hutter 2019) or sgd"
+        "adam", "adam (Kingma and Ba 2015), sgd, or adamw, which is adam: decay is decoupled in all"
     )
     momentum: float = _option(0.0, "momentum of sgd; the others do not use it")
-    weight_decay: float = _option(0.0, "decay (L2) of weight matrices; biases are spared")
+    weight_decay: float = _option(
+        0.0,
+        "part of matrices that a step with rate 1 takes away (L2, decoupled); biases are spared",
+    )
+    l1: float = _option(
+        0.0, "how far a step with rate 1 draws the weights of matrices to zero (L1)"
+    )
     clip_norm: float = _option(5.0, "longest gradient, as one vector; inf leaves it as it is")
     clip_value: float = _option(math.inf, "largest entry of a gradient; inf leaves it as it is")
     schedule: Literal["constant", "plateau", "cosine", "linear"] = _option(
@@ -61,7 +67,10 @@ class LoopOptions:
     average_weights: float = _option(
         0.0,
         "part of the old average kept at each step, such as 0.999: the moving average of the"
-        " weights is what is validated and saved; 0 keeps no average",
+        " weights is what is validated and saved; 1 is the plain mean; 0 keeps no average",
+    )
+    average_from: int | Literal["plateau"] = _option(
+        0, "epochs before the average begins; plateau waits for one without a better metric"
     )
     seed: int = _option(0, "every random choice of training follows from it")
     checkpoint_seconds: float = _option(60.0, "seconds between two checkpoints")
@@ -74,12 +83,15 @@ class LoopOptions:
             self._at_least(name, 1)
         for name in ("warmup_steps", "plateau_patience", "seed", "checkpoint_seconds"):
             self._at_least(name, 0)
-        for name in ("weight_decay", "min_learning_rate"):
+        for name in ("weight_decay", "l1", "min_learning_rate"):
             self._at_least(name, 0)
         for name in ("learning_rate", "clip_norm", "clip_value", "max_minutes"):
             self._above_zero(name)
-        for name in ("momentum", "average_weights"):
-            self._share(name)
+        self._share("momentum")
+        if not 0 <= self.average_weights <= 1:
+            raise OptionError(f"average_weights is {self.average_weights}; it must be from 0 to 1.")
+        if self.average_from != "plateau":
+            self._at_least("average_from", 0)
         self._one_of("optimizer", ("adam", "adamw", "sgd"))
         self._one_of("schedule", ("constant", "plateau", "cosine", "linear"))
         if self.threads != "auto" and not (isinstance(self.threads, int) and self.threads >= 1):

@@ -35,6 +35,7 @@ class Position:
     epochs_since_best: int = 0
     plateau_epochs: int = 0  # epochs without a better metric since the last halving
     halvings: int = 0
+    averaged: int = 0  # steps whose weights are in the average
     history_lines: int = 0
     seconds: float = 0.0  # of training, over all resumptions
     threads: int = 1
@@ -52,6 +53,15 @@ class Position:
     def mean_loss(self) -> float:
         """The mean loss of this epoch's examples so far; not a number before the first."""
         return self.loss_sum / self.rows if self.rows else math.nan
+
+    def count_averaged(self, options: LoopOptions) -> int:
+        """How many steps are in the average before this one; 0 while averaging has not begun."""
+        start = options.average_from
+        waits = self.epochs_since_best == 0 if start == "plateau" else self.epoch <= start
+        if waits and not self.averaged:
+            return 0
+        self.averaged += 1
+        return self.averaged - 1
 
     def count_batch(self, loss: float, rows: int) -> None:
         """A batch of ``rows`` examples with this mean loss is done."""

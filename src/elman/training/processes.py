@@ -23,14 +23,23 @@ def is_main_process() -> bool:
 
 
 class LossOf(nn.Module):
-    """A model whose forward is its loss: what DistributedDataParallel wants to see."""
+    """A model whose forward is its loss: what DistributedDataParallel wants to see.
+
+    What a module of it has as its ``penalty`` is added.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        return cast("Callable[..., Tensor]", self.model.loss)(**batch)
+        loss = cast("Callable[..., Tensor]", self.model.loss)(**batch)
+        for module in self.model.modules():
+            penalty = getattr(module, "penalty", None)
+            if isinstance(penalty, Tensor):  # as a layer leaves it; taken once
+                loss = loss + penalty
+                module.penalty = None  # type: ignore[assignment]
+        return loss
 
 
 class Processes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from elman.training.optimizers import make_optimizer
+from elman.training.optimizers import make_optimizer, take_step
 from elman.training.options import LoopOptions
 from elman.training.processes import LossOf
 
@@ -127,6 +127,6 @@ def choose_training_threads(
     def step() -> None:
         optimizer.zero_grad()
         loss_of(batch).backward()
-        optimizer.step()
+        take_step(optimizer)
 
     return choose_threads(step)

@@ -1,0 +1,151 @@
+"""The noise of a recurrent module in training: which there is, and the masks for a run.
+
+The equations of a noisy step are made by ``passes/noise.py``; here are the options, and the
+numbers.  ``stack.py`` says which tensors they fall on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.errors import OptionError
+from elman.graph import Cell
+from elman.graph.cell import Parameter
+from elman.graph.sizes import Sizes
+from elman.nn.dropout import draw_mask, dropout
+from elman.passes.noise import candidates, drop_candidates, drop_states, zone_out
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How likely each kind of noise is; ``Recurrent`` says what they are."""
+
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    locked_dropout: bool = False
+    recurrent_dropout: float = 0.0
+    candidate_dropout: float = 0.0
+    zoneout: float | Mapping[str, float] = 0.0
+    drop_connect: float = 0.0
+
+    def check(self, title: str, cell: Cell) -> None:
+        """Raise ``OptionError`` for what cannot be."""
+        for name, p in self._probabilities(cell):
+            if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+                raise OptionError(f"{title}: {name} is {p!r}; it is a probability from 0 to 1.")
+        if isinstance(self.zoneout, Mapping):
+            for state in self.zoneout:
+                if state not in cell.states:
+                    raise OptionError(
+                        f"{title}: zoneout names {state}, but the cell's states are "
+                        f"{', '.join(cell.states)}."
+                    )
+        if self.candidate_dropout and not candidates(cell):
+            raise OptionError(
+                f"{title}: candidate_dropout needs a candidate, a tanh or relu that a gate weighs, "
+                "and the cell has none; use recurrent_dropout or zoneout."
+            )
+
+    def _probabilities(self, cell: Cell) -> list[tuple[str, Any]]:
+        names = ("dropout", "input_dropout", "output_dropout", "recurrent_dropout")
+        found = [(name, getattr(self, name)) for name in names]
+        found += [(name, getattr(self, name)) for name in ("candidate_dropout", "drop_connect")]
+        if isinstance(self.zoneout, Mapping):
+            return found + [(f"zoneout of {state}", p) for state, p in self.zoneout.items()]
+        return [*found, ("zoneout", self.zoneout)]
+
+    def zoneout_of(self, cell: Cell) -> dict[str, float]:
+        """The probability with which each state keeps its value."""
+        if isinstance(self.zoneout, Mapping):
+            return {state: float(p) for state, p in self.zoneout.items() if p}
+        return dict.fromkeys(cell.states, float(self.zoneout)) if self.zoneout else {}
+
+    def in_training(self, cell: Cell) -> Cell:
+        """The cell with its masks; the cell itself where there are none."""
+        if self.candidate_dropout:
+            cell = drop_candidates(cell)
+        if self.recurrent_dropout:
+            cell = drop_states(cell)
+        rates = self.zoneout_of(cell)
+        return zone_out(cell, rates) if rates else cell
+
+    def in_evaluation(self, cell: Cell) -> Cell:
+        """The cell as it is on average; of inverted dropout, the cell itself is."""
+        rates = self.zoneout_of(cell)
+        return zone_out(cell, rates, expected=True) if rates else cell
+
+    @property
+    def any(self) -> bool:
+        """Whether training differs from evaluation."""
+        return self != Noise(locked_dropout=self.locked_dropout)
+
+    def drop(self, x: Tensor, p: float, draws: Draws, place: str) -> Tensor:
+        """x (time, batch, features) with dropout, the same at all steps where it is locked."""
+        if p == 0:
+            return x
+        if not self.locked_dropout:
+            return dropout(x, p)
+        return x * draws.lasting(place, (1, *x.shape[1:]), p, x).to(x.dtype)
+
+    def masks(self, cell: Cell, x: Tensor, hidden: int, draws: Draws, place: str) -> list[Tensor]:
+        """The masks of a noisy cell that runs over x (time, batch, input)."""
+        found = []
+        for mask in cell.masks:
+            role, of, per = mask.attribute
+            p = self._rate(role, of, per)
+            if per == "sequence":
+                found.append(draws.lasting(f"{place} {of}", (x.shape[1], hidden), p, x))
+            elif role == "zone":  # 1 where the old value stays
+                found.append(draw_mask((*x.shape[:2], hidden), 1 - p, x, scaled=False))
+            else:
+                found.append(draw_mask((*x.shape[:2], hidden), p, x))
+        return found
+
+    def _rate(self, role: str, of: str, per: str) -> float:
+        if role == "zone":
+            return self.zoneout[of] if isinstance(self.zoneout, Mapping) else self.zoneout
+        return self.recurrent_dropout if per == "sequence" else self.candidate_dropout
+
+    def weights(
+        self, cell: Cell, parameters: Sequence[Tensor], sizes: Sizes, draws: Draws, place: str
+    ) -> Sequence[Tensor]:
+        """A cell's parameters, without some of the weights that meet a state."""
+        if self.drop_connect == 0:
+            return parameters
+        return [
+            tensor * self._weight_mask(p, tensor, sizes, draws, f"{place} {p.key}").to(tensor.dtype)
+            if "hidden" in p.columns
+            else tensor
+            for p, tensor in zip(cell.parameters, parameters, strict=True)
+        ]
+
+    def _weight_mask(
+        self, p: Parameter, tensor: Tensor, sizes: Sizes, draws: Draws, place: str
+    ) -> Tensor:
+        blocks = [
+            draws.lasting(f"{place} {k}", (sizes.hidden, sizes.hidden), self.drop_connect, tensor)
+            if size == "hidden"
+            else tensor.new_ones(sizes.hidden, sizes.input)
+            for k, size in enumerate(p.columns)
+        ]
+        return torch.cat(blocks, 1)
+
+
+@dataclass
+class Draws:
+    """What is drawn once for a sequence, however many calls it takes."""
+
+    held: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)
+
+    def lasting(self, place: str, shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
+        """The mask of that place and shape."""
+        key = (place, shape)
+        if key not in self.held:
+            self.held[key] = draw_mask(shape, p, like)
+        return self.held[key]

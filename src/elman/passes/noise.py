@@ -1,0 +1,168 @@
+"""Noise in a cell's equations, for training: from a cell to a cell with masks on its values.
+
+A mask is a leaf of the graph whose numbers are drawn outside and given with the input, for each
+step or for each sequence (``nn/noise.py`` draws them).  So forward, backward and kernels of a
+noisy cell come from its equations, like those of any other, and no engine knows of dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Literal
+
+from elman.graph import Cell
+from elman.graph.node import Node, ancestors, as_node, intern
+
+#: functions of which a candidate may be one
+ACTIVATIONS = frozenset({"tanh", "relu"})
+PRODUCTS = frozenset({"product", "block_product"})
+#: from a node and its new operands to the node's new value
+Change = Callable[[Node, tuple[Node, ...]], Node]
+
+
+def drop_states(cell: Cell) -> Cell:
+    """What products read of the states, times a mask of the sequence (Gal and Ghahramani 2016).
+
+    A state's mask falls on the state, on its next value, and on products with it, such as the
+    ``r * h`` of a GRU; another value has the first state's.  What no matrix multiplies, such as
+    the memory that an LSTM's forget gate keeps, is left alone.
+
+    >>> from elman.cells import gru
+    >>> print(drop_states(gru))
+    z = σ(W.z · [drop.h * h, x] + b.z)
+    r = σ(W.r · [drop.h * h, x] + b.r)
+    n = tanh(W.h · [drop.h * (r * h), x] + b.h)
+    h' = (1 - z) * h + z * n
+    """
+
+    def change(node: Node, operands: tuple[Node, ...]) -> Node:
+        if node.operation in PRODUCTS:
+            matrix, *factors = operands
+            operands = (
+                matrix,
+                *[
+                    _mask("drop", _state_of(cell, old), "sequence") * new
+                    if new.size == "hidden"
+                    else new
+                    for old, new in zip(node.operands[1:], factors, strict=True)
+                ],
+            )
+        return intern(node.operation, operands, node.attribute)
+
+    return _changed(cell, change)
+
+
+def drop_candidates(cell: Cell) -> Cell:
+    """The candidates, times a mask of each step (Semeniuta, Severyn and Barth 2016).
+
+    Memory is not lost: only what would be written to it is left out.
+
+    >>> from elman.cells import coupled_lstm
+    >>> print(drop_candidates(coupled_lstm))
+    f = σ(W.f · [h, x] + b.f)
+    g = tanh(W.g · [h, x] + b.g)
+    o = σ(W.o · [h, x] + b.o)
+    c' = f * c + (1 - f) * (drop.g * g)
+    h' = o * tanh(c')
+    """
+    names = {node: cell.names.get(node, f"{k}") for k, node in enumerate(candidates(cell))}
+
+    def change(node: Node, operands: tuple[Node, ...]) -> Node:
+        found = [
+            _mask("drop", names[old], "step") * new if old in names else new
+            for old, new in zip(node.operands, operands, strict=True)
+        ]
+        return intern(node.operation, tuple(found), node.attribute)
+
+    return _changed(cell, change)
+
+
+def candidates(cell: Cell) -> tuple[Node, ...]:
+    """The values that gates weigh: a tanh or relu of sums of products, times something.
+
+    >>> from elman.cells import lstm, rnn
+    >>> [lstm.names[node] for node in candidates(lstm)], candidates(rnn)
+    (['g'], ())
+    """
+    weighed = {o for node in cell.nodes if node.operation == "multiply" for o in node.operands}
+    return tuple(
+        [
+            node
+            for node in cell.nodes
+            if node.operation in ACTIVATIONS
+            and node in weighed
+            and node not in cell.next_states
+            and _sums_products(node.operands[0])
+        ]
+    )
+
+
+def zone_out(cell: Cell, rates: Mapping[str, float], *, expected: bool = False) -> Cell:
+    """States whose units keep their old values, with these probabilities (Krueger et al. 2017).
+
+    In training a mask of each step says which; ``expected`` has the mean of that, which is what
+    evaluation computes.  The output of an LSTM sees the new memory, not the kept one, as in the
+    paper.
+
+    >>> from elman.cells import rnn
+    >>> print(zone_out(rnn, {"a": 0.1}))
+    a_new = tanh(W.a · [a, x] + b.a)
+    a' = zone.a * a + (1 - zone.a) * a_new
+    >>> print(zone_out(rnn, {"a": 0.1}, expected=True))
+    a_new = tanh(W.a · [a, x] + b.a)
+    a' = 0.1 * a + 0.9 * a_new
+    """
+
+    def next_state(state: str, new: Node) -> Node:
+        rate, old = rates.get(state, 0.0), intern("state", (), state)
+        if rate == 0:
+            return new
+        if rate == 1:
+            return old
+        kept = as_node(rate) if expected else _mask("zone", state, "step")
+        return kept * old + (1 - rate if expected else 1 - kept) * new
+
+    pairs = zip(cell.states, cell.next_states, strict=True)
+    following = tuple([next_state(state, new) for state, new in pairs])
+    names = dict(cell.names)
+    for state, old, new in zip(cell.states, cell.next_states, following, strict=True):
+        if old is not new and old.operands and cell.names.get(old, state) in cell.states:
+            names[old] = f"{state}_new"
+    left = frozenset(ancestors(following))
+    names = {node: name for node, name in names.items() if node in left}
+    return replace(cell, next_states=following, names=names)
+
+
+def _mask(role: str, of: str, per: Literal["step", "sequence"]) -> Node:
+    return intern("mask", (), (role, of, per))
+
+
+def _changed(cell: Cell, change: Change) -> Cell:
+    """The cell with every value as ``change`` makes it from the new values of its operands."""
+    rebuilt: dict[Node, Node] = {}
+    for node in cell.nodes:
+        rebuilt[node] = change(node, tuple([rebuilt[operand] for operand in node.operands]))
+    return replace(
+        cell,
+        next_states=tuple([rebuilt[node] for node in cell.next_states]),
+        names={rebuilt[node]: name for node, name in cell.names.items() if node in rebuilt},
+    )
+
+
+def _state_of(cell: Cell, value: Node) -> str:
+    """The state whose mask a value has; see ``drop_states``."""
+    factors = value.operands if value.operation == "multiply" else (value,)
+    found = [factor.attribute for factor in factors if factor.operation == "state"]
+    if value in cell.next_states:
+        found.append(cell.states[cell.next_states.index(value)])
+    return str(found[0]) if found else cell.states[0]
+
+
+def _sums_products(value: Node) -> bool:
+    """Whether a product of a matrix is among the terms and factors of a value."""
+    if value.operation in PRODUCTS:
+        return True
+    if value.operation not in {"add", "subtract", "negate", "multiply", "layer_norm"}:
+        return False
+    return any([_sums_products(operand) for operand in value.operands])
