@@ -104,14 +104,22 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None
         configuration.title,
         configuration.licence,
     )
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     trained, outcome = train(task, data, folder, settings, resume=True)
     # a run that was gone on with has trained for longer than this process
     minutes = max(time.perf_counter() - started, outcome.seconds) / 60
+    spent = folder / "processor_seconds.json"  # by all processes that trained this run
+    before = json.loads(spent.read_text()) if spent.exists() else 0.0
+    processor = before + time.process_time() - processor
+    write_whole(spent, json.dumps(processor))
+    if outcome.stopped_because == "interrupted":
+        raise SystemExit(f"{folder} was interrupted; the same command goes on with it.")
     # read back from disk: what a user would get
     figures = {
         "seed": seed,
         "minutes": round(minutes, 2),
+        # what it would take with one thread on a machine without other work
+        "processor_minutes": round(processor / 60, 2),
         "epochs": outcome.epochs,
         "seconds_an_epoch": round(outcome.seconds / outcome.epochs, 2),
         "threads": outcome.threads,

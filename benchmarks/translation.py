@@ -15,6 +15,7 @@ from real_data import tatoeba
 DATA = tatoeba(Path("runs") / "data")
 TITLE = "Tatoeba, French and English sentence pairs"
 LICENCE = "CC BY 2.0 FR"
+#: no sentence is seen more than twice, so nothing has to keep the model from learning by heart
 SHORT = Configuration(
     "ten minutes",
     DATA,
@@ -22,9 +23,11 @@ SHORT = Configuration(
     {
         "batch_size": 48,
         "epochs": 2,
-        "max_minutes": 9.2,
+        "max_minutes": "none",
         "learning_rate": 4e-3,
         "average_weights": 0.998,
+        "dropout": 0.0,
+        "label_smoothing": 0.0,
     },
     "35",
     LICENCE,
