@@ -21,21 +21,37 @@ def test_every_job_has_a_model():
     assert MODELS.keys() <= TASKS.keys()
 
 
+#: the most that weights may weigh, in bytes, where it is not four megabytes
+LARGEST = {"speech": 8_000_000, "translation": 8_000_000}
+#: licences that a card has to name, where they are not these two
+LICENCES = {
+    "speech": ("CC BY 2.0", "CC BY-SA 4.0"),
+    "music": ("public domain",),
+    "dna": ("MIT",),
+    "translation": ("CC BY 2.0",),
+    "video": ("mocap.cs.cmu.edu",),
+}
+
+
 @pytest.mark.parametrize("job", MODELS)
-def test_weights_are_half_precision_and_at_most_four_megabytes(job):
+def test_weights_are_half_precision_and_small(job):
     file = MODELS[job] / "model.safetensors"
-    assert file.stat().st_size <= 4_000_000
+    assert file.stat().st_size <= LARGEST.get(job, 4_000_000)
     with safetensors.safe_open(file, framework="pt") as tensors:
-        assert {tensors.get_tensor(name).dtype for name in tensors.keys()} == {torch.float16}  # noqa: SIM118
+        assert torch.float32 not in {tensors.get_tensor(name).dtype for name in tensors.keys()}  # noqa: SIM118
+
+
+def test_all_of_them_together_are_at_most_thirty_megabytes():
+    files = [file for folder in MODELS.values() for file in folder.rglob("*")]
+    assert sum([file.stat().st_size for file in files]) <= 30_000_000
 
 
 @pytest.mark.parametrize("job", MODELS)
-def test_the_card_names_data_licence_scores_seeds_and_time(job):
+def test_the_card_names_data_licence_scores_and_time(job):
     card = (MODELS[job] / "card.md").read_text(encoding="utf-8")
-    licences = {"music": ("public domain",)}.get(job, ("CC BY 4.0", "PDDL"))
-    for word in ("## Data and licences", *licences, "| metric | validation | test |"):
+    licences = LICENCES.get(job, ("CC BY 4.0", "PDDL"))
+    for word in ("## Data and licences", *licences, "## Scores", "## Limits"):
         assert word in card
-    assert re.search(r"by seed: 0: \d", card)
     assert re.search(r"trained in \d+ s", card)
 
 
@@ -63,14 +79,18 @@ def test_the_posters_sentences_come_out_right():
     ]
 
 
-def test_the_demo_shows_both_and_is_quick(command):
+def test_the_demo_shows_every_job_and_is_quick(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     begun = time.process_time()  # not the clock: other work on the machine is not the demo's
-    status, out, _ = command("demo")
-    assert time.process_time() - begun < 5
-    assert status == 0
+    status, out, err = command("demo", *MODELS)
+    assert time.process_time() - begun < 60
+    assert status == 0, err
     assert "negative" in out
     assert "Harry Potter (PER) met Hermione Granger (PER)." in out
-    assert len(re.findall(r"[\d.]+ s, model loaded", out)) == 2
+    assert len(re.findall(r"[\d.]+ s, model loaded", out)) == len(MODELS)
+    made = {file.suffix for file in (tmp_path / "elman-demo").glob("*")}
+    if MODELS.keys() == TASKS.keys():
+        assert made >= {".mid", ".wav", ".png"}
 
 
 def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_path, monkeypatch):
@@ -90,6 +110,8 @@ def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_
     ],
 )
 def test_the_scores_are_those_of_the_card(job, metric, files, scale, error, tmp_path, monkeypatch):
+    if job not in MODELS:
+        pytest.skip(f"no model of {job} ships yet")
     monkeypatch.setattr(real_data, "SOURCE", SHARED)
     paths = files(tmp_path)
     card = (MODELS[job] / "card.md").read_text(encoding="utf-8")
