@@ -531,26 +531,29 @@ def _flags(
     """A flag for each field of the dataclasses, in a panel each; None where it is not given."""
     from elman.tasks.options import known_options
 
-    made: dict[str, inspect.Parameter] = {}
-    for panel, kind in groups.items():
-        for name, each in known_options([kind]).items():
-            default = defaults.get(name, each.default)
-            shown = "" if default in ("", None) else f" [dim](default: {default})[/]"
-            flag = typer.Option(
-                help=f"{each.metadata.get('help', '')}{shown}",
-                rich_help_panel=panel,
-                metavar="VALUE",
-            )
-            made.setdefault(
-                name,
-                inspect.Parameter(
-                    name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=None,
-                    annotation=Annotated[str | None, flag],
-                ),
-            )
-    return list(made.values())
+    return [
+        _flag(name, each.metadata.get("help", ""), panel, defaults[name])
+        for panel, kind in groups.items()
+        for name, each in known_options([kind]).items()
+    ]
+
+
+def _flag(name: str, explanation: str, panel: str, default: object) -> inspect.Parameter:
+    shown = "" if default in ("", None) else f" [dim](default: {default})[/]"
+    flag = typer.Option(help=explanation + shown, rich_help_panel=panel, metavar="VALUE")
+    return _keyword(name, Annotated[str | None, flag])
+
+
+def _switch(name: str, explanation: str, panel: str) -> inspect.Parameter:
+    """A flag without a value, off where it is not given."""
+    flag = typer.Option(f"--{name.replace('_', '-')}", help=explanation, rich_help_panel=panel)
+    return _keyword(name, Annotated[bool | None, flag])
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
 
 
 def _with_flags(
@@ -570,10 +573,31 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _asking_flags() -> list[inspect.Parameter]:
-    """The flags of asking a trained model, which are those of all jobs."""
-    from elman.tasks import TASKS
+    """The flags of asking a trained model, which are those of all jobs.
 
-    return _flags({f"For {name}": task.PredictOptions for name, task in TASKS.items()}, {})
+    What several jobs call the same is one flag, and its help says what it means for each.
+    """
+    from elman.tasks import TASKS
+    from elman.tasks.options import known_options
+
+    by_name: dict[str, dict[str, Any]] = {}
+    for job, task in TASKS.items():
+        for name, each in known_options([task.PredictOptions]).items():
+            by_name.setdefault(name, {})[job] = each
+    shared, own = [], []
+    for name, jobs in by_name.items():
+        if len(jobs) == 1:
+            [(job, each)] = jobs.items()
+            about = (name, each.metadata["help"], f"For {job}")
+            own.append(_switch(*about) if each.default is False else _flag(*about, each.default))
+            continue
+        texts: dict[str, list[str]] = {}
+        for job, each in jobs.items():
+            default = "" if each.default in ("", None) else f" (default: {each.default})"
+            texts.setdefault(each.metadata["help"] + default, []).append(job)
+        explanation = "; ".join([f"{', '.join(names)}: {text}" for text, names in texts.items()])
+        shared.append(_flag(name, explanation, "For several jobs", None))
+    return [*shared, *own]
 
 
 def _train_command(job: str) -> Callable[..., None]:

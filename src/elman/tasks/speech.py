@@ -114,7 +114,7 @@ class Options:
 class PredictOptions:
     """How a transcriber searches, and what it writes."""
 
-    beam: int = option(16, "speech: texts that the search keeps; 1 takes the best path")
+    beam: int = option(16, "texts that the search keeps; 1 takes the best path")
     lm: str = option(
         "own", "an ARPA file to weigh the words with; own is the model's, none is none"
     )
