@@ -19,6 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from elman.data.faults import Row
+from elman.data.found_genes import FoundGene, gff3_text
+from elman.data.loci import locus_rows
 from elman.data.parallel import SentencePair, groups
 from elman.files import write_whole
 
@@ -148,3 +151,26 @@ def smallgenes(folder: Path) -> dict[str, Path]:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(content.read())
     return paths
+
+
+def smallgenes_cut(folder: Path, part: str) -> Path:
+    """A part of smallgenes whose sequences begin and end anywhere beside their gene.
+
+    In the original nearly every gene begins behind exactly 100 bases and is followed by 100, which
+    a model can count.  Here 5 to 95 of them are left on each side.
+    """
+    random = np.random.default_rng(0)
+    bases, found = [], []
+    for row in locus_rows(smallgenes(folder)[part]):
+        if isinstance(row, Row):
+            locus = row.value
+            left, right = random.integers(5, 96, 2).tolist()
+            start = max(0, min(gene.start for gene in locus.genes) - left)
+            end = max(gene.end for gene in locus.genes) + right
+            bases.append(f">{locus.name}\n{locus.bases[start:end]}\n")
+            genes = [FoundGene(gene.moved(-start)) for gene in locus.genes]
+            found.append((locus.name, end - start, genes))
+    path = folder / f"smallgenes-{part}-cut.fa"
+    write_whole(path, "".join(bases))
+    write_whole(path.with_suffix(".gff3"), gff3_text(found))
+    return path

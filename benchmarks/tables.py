@@ -190,6 +190,45 @@ def one_to_one() -> str:
     return "\n".join(lines) + "\n"
 
 
+def dna() -> str:
+    """Bases and exact exons of genes, as the files have them and with their borders cut."""
+    record = read("dna")
+    machine = record["machine"]
+    lines = [
+        "| model | bases, validation | exons, validation | bases, test | exons, test "
+        "| bases, cut test | exons, cut test | minutes |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["rows"]:
+        runs = row["runs"]
+        cells = [
+            _list(points(runs, part, metric))
+            for part in ("valid", "test", "test_cut")
+            for metric in ("base_accuracy", "exon_f1")
+        ]
+        lines.append(f"| {row['name']} | {' | '.join(cells)} | {_minutes(runs)} |")
+    seeds = sorted({run["seed"] for row in record["rows"] for run in row["runs"]})
+    lines += [
+        "",
+        f"`{record['command']}`, seeds {', '.join(map(str, seeds))} in this order, 1 thread; "
+        f"{machine['processor']}, {machine['cores']} cores; torch {machine['torch']}, Python "
+        f"{machine['python']}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def splice() -> str:
+    """The ten folds of the splice junctions."""
+    record = read("splice")
+    errors = ", ".join([f"{100 * v:.1f} % of {k}" for k, v in record["errors"].items()])
+    return (
+        f"Accuracy {100 * record['accuracy']:.1f} % over all ten folds (each: "
+        f"{_list([100 * value for value in record['folds']])}); wrong were {errors}. "
+        f"{record['seconds'] / 60:.1f} minutes for all folds, seed {record['seed']}, 1 thread; "
+        f"`{record['command']}`.\n"
+    )
+
+
 def _list(values: Sequence[float], digits: int = 1) -> str:
     return " ".join([f"{value:.{digits}f}" for value in values])
 

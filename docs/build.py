@@ -74,6 +74,8 @@ def main() -> None:
     for question in ("sentiment", "named_entities", "music"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "music_tunes.md", tables.music_tunes())
+    write_whole(GENERATED / "dna.md", tables.dna())
+    write_whole(GENERATED / "splice.md", tables.splice())
     write_whole(GENERATED / "engine.md", tables.engine())
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
     write_whole(GENERATED / "jobs_beside_torch.md", tables.jobs_beside_torch())

@@ -70,7 +70,7 @@ def test_genes_become_a_path_and_the_path_those_genes(seed):
     assert labels == label_bases(len(bases), genes)
     assert labels == "".join([grammar.labels[k] for k in states])
     again = StateRuns(grammar)
-    again.feed(np.array(path))
+    again.feed(path)
     assert genes_of(again.finish(), "w") == genes
 
 
@@ -130,12 +130,12 @@ def test_genes_can_touch_and_stay_two():
     two = [gene([(0, 9)], [(0, 9)]), gene([(9, 15)], [(9, 15)])]
     grammar = GRAMMARS[0]
     runs = StateRuns(grammar)
-    runs.feed(np.array(gene_path(grammar, encode_bases(bases), two)))
+    runs.feed(gene_path(grammar, encode_bases(bases), two))
     assert [g.coding for g in genes_of(runs.finish(), "t")] == [((0, 9),), ((9, 15),)]
 
 
 def test_what_no_path_describes_is_said():
-    with pytest.raises(ValueError, match="bases 4 to 6 is shorter than 5"):
+    with pytest.raises(ValueError, match="an intron has 3 bases, fewer than 5"):
         names("ATGGTAGTAA", gene([(0, 3), (6, 10)], [(0, 3), (6, 10)]))
 
 

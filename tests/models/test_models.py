@@ -37,7 +37,7 @@ def window(crf=True):
 CLASSIFIERS = {
     **{
         pooling: lambda pooling=pooling: classifier(pooling)
-        for pooling in ("last", "mean", "max", "attention")
+        for pooling in ("last", "middle", "mean", "max", "attention")
     },
     "bag": lambda: BagOfWords(WordEmbedding(30, 8), 6, 3),
 }

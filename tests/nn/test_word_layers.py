@@ -9,7 +9,7 @@ from elman.nn.attention import AttentionPooling
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
 from elman.nn.dropout import VariationalDropout
 from elman.nn.embedding import WordEmbedding
-from elman.nn.pooling import pool_last, pool_max, pool_mean
+from elman.nn.pooling import pool_last, pool_max, pool_mean, pool_middle
 
 LENGTHS = torch.tensor([3, 1, 0, 5])
 
@@ -83,6 +83,7 @@ def rows(y):
     ("pool", "alone"),
     [
         (pool_last, lambda row: row[-1]),
+        (pool_middle, lambda row: row[len(row) // 2]),
         (pool_mean, lambda row: row.mean(0)),
         (pool_max, lambda row: row.amax(0)),
     ],
@@ -94,7 +95,7 @@ def test_pooling_is_that_of_each_row_alone(outputs, pool, alone):
         assert torch.allclose(pooled[row], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("pool", [pool_last, pool_mean, pool_max, AttentionPooling(6)])
+@pytest.mark.parametrize("pool", [pool_last, pool_middle, pool_mean, pool_max, AttentionPooling(6)])
 def test_padding_changes_neither_what_is_pooled_nor_its_gradient(outputs, pool):
     results = []
     for padding in (0.0, 1e30, torch.nan):

@@ -139,6 +139,11 @@ def test_a_sequence_beyond_a_piece_is_read_in_pieces(run, monkeypatch, command, 
     model = elman.load(run)
     answers = model.predict_file(run.parent / "valid.fa")
     assert all(answer.probabilities is None for answer in answers)
+    in_pieces = model.evaluate(run.parent / "valid.fa")
+    monkeypatch.undo()
+    whole = model.evaluate(run.parent / "valid.fa")
+    assert {k: v for k, v in whole.items() if k != "loss"} == in_pieces
+    monkeypatch.setattr(dna, "PIECE", 100)
     assert "coding" in dna.show(answers[0]) or "no genes" in dna.show(answers[0])
     status, _, err = command("predict", run, run.parent / "valid.fa", "--png", tmp_path / "x.png")
     assert status == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -62,7 +62,7 @@ class StateRuns:
         self._last = 0
         self._done: list[Run] = []
 
-    def feed(self, states: npt.NDArray[np.int64]) -> None:
+    def feed(self, states: npt.NDArray[np.integer[Any]]) -> None:
         """Go on with these states."""
         if not len(states):
             return

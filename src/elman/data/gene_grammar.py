@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,13 @@ class Grammar:
     def num_groups(self) -> int:
         """How many different weights edges have."""
         return int(self.edge_groups.max()) + 1
+
+    @cached_property
+    def joined(self) -> npt.NDArray[np.bool_]:
+        """Whether there is an edge, (state before, state behind)."""
+        found = np.zeros((len(self.states), len(self.states)), dtype=bool)
+        found[self.edges[:, 0], self.edges[:, 1]] = True
+        return found
 
     def index(self, state: str) -> int:
         """The place of a state."""
@@ -192,29 +199,23 @@ def _edges() -> dict[tuple[str, str], float]:
     return found
 
 
-def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> list[int]:
+def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> npt.NDArray[np.uint8]:
     """The one path of these genes, which are in order and do not overlap.
 
     Raises ``ValueError`` with half a sentence for a gene that no path can describe.
     """
-    path = [0] * len(codes)
+    path = np.zeros(len(codes), dtype=np.uint8)
     place = {name: k for k, name in enumerate(grammar.states)}
     for gene in genes:
-        forward = gene.strand == "+"
-        turned = gene if forward else gene.turned(len(codes))
-        strand = codes if forward else COMPLEMENT[codes[::-1]]
-        names = _states_of(strand, turned)
-        start, end = (turned.start, turned.end)
-        if forward:
-            path[start:end] = [place[name] for name in names]
+        own, local = codes[gene.start : gene.end], gene.moved(-gene.start)
+        if gene.strand == "+":
+            path[gene.start : gene.end] = [place[name] for name in _states_of(own, local)]
         else:
-            end, start = len(codes) - start, len(codes) - end
-            path[start:end] = [place[f"{name}-"] for name in reversed(names)]
-    legal = set(map(tuple, grammar.edges.tolist()))
-    for t, step in enumerate(itertools.pairwise(path)):
-        if step not in legal:
-            a, b = (grammar.states[k] for k in step)
-            raise ValueError(f"bases {t + 1} and {t + 2} would be {a} and {b}")
+            names = _states_of(COMPLEMENT[own[::-1]], local.turned(len(own)))
+            path[gene.start : gene.end] = [place[f"{name}-"] for name in reversed(names)]
+    for t in np.flatnonzero(~grammar.joined[path[:-1], path[1:]]):
+        a, b = (grammar.states[k] for k in path[t : t + 2])
+        raise ValueError(f"two neighbours would be {a} and {b}, which cannot be")
     return path
 
 
@@ -233,9 +234,7 @@ def _states_of(codes: Codes, gene: CodingGene) -> list[str]:
             continue
         end = next(k for k in range(t, gene.end) if k in inside)
         if end - t < SHORTEST_INTRON:
-            raise ValueError(
-                f"the intron of bases {t + 1} to {end} is shorter than {SHORTEST_INTRON}"
-            )
+            raise ValueError(f"an intron has {end - t} bases, fewer than {SHORTEST_INTRON}")
         parts = ["D1", "D2", *["I"] * (end - t - 4), "A1", "A2"]
         intron = "u5" if t <= coding[0] else "u3"
         if coding[0] < t <= coding[-1]:

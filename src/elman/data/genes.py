@@ -6,6 +6,7 @@ Places count from 0 and ends are exclusive, always along the given strand.  File
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -66,13 +67,13 @@ def label_bases(length: int, genes: Sequence[CodingGene]) -> str:
     >>> label_bases(14, [gene])
     'NNUEEEIIIEEUNN'
     """
-    labels = ["N"] * length
+    labels = bytearray(b"N" * length)
     for gene in genes:
-        labels[gene.start : gene.end] = "I" * (gene.end - gene.start)
-        for letter, parts in (("U", gene.exons), ("E", gene.coding)):
+        labels[gene.start : gene.end] = b"I" * (gene.end - gene.start)
+        for letter, parts in ((b"U", gene.exons), (b"E", gene.coding)):
             for start, end in parts:
                 labels[start:end] = letter * (end - start)
-    return "".join(labels)
+    return labels.decode()
 
 
 def coding_parts(labels: str) -> list[Part]:
@@ -81,11 +82,4 @@ def coding_parts(labels: str) -> list[Part]:
     >>> coding_parts("NEEIEE")
     [(1, 3), (4, 6)]
     """
-    found, start = [], None
-    for k, label in enumerate([*labels, "N"]):
-        if label == "E" and start is None:
-            start = k
-        elif label != "E" and start is not None:
-            found.append((start, k))
-            start = None
-    return found
+    return [match.span() for match in re.finditer("E+", labels)]

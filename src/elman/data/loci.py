@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from elman.data.fasta import ENDINGS as FASTA_ENDINGS
 from elman.data.fasta import Sequence as Bases
 from elman.data.fasta import fasta_rows, is_fasta
 from elman.data.faults import Fault, Place, Row
-from elman.data.gene_grammar import gene_grammar, gene_path
+from elman.data.gene_grammar import LABELS, gene_grammar, gene_path
 from elman.data.genes import CodingGene, coding_parts, label_bases
 from elman.data.gff3 import Choice, Note, gene_rows, gff3_rows, matched_names
 from elman.data.parallel import data_files
@@ -146,24 +145,27 @@ def _locus(sequence: Row[Bases], genes: Sequence[Row[CodingGene]]) -> Iterator[R
     codes = encode_bases(bases)
     kept: list[CodingGene] = []
     for row in genes:
+        gene = row.value
+        # with a neighbour on either side, as a path is about neighbours
+        start, end = max(0, gene.start - 1), min(len(codes), gene.end + 1)
         try:
-            path = np.array(gene_path(grammar, codes, [row.value]), dtype=np.uint8)
+            path = gene_path(grammar, codes[start:end], [gene.moved(-start)])
         except ValueError as error:
-            yield Note(row.place, f'"{row.value.name}" is left out: {error}.')
+            yield Note(row.place, f'"{gene.name}" is left out: {error}.')
             continue
-        odd = np.flatnonzero(grammar.strays[codes, path])
+        odd = np.flatnonzero(grammar.strays[codes[start:end], path])
         if len(odd):
-            state = grammar.states[path[odd[0]]]
+            at = start + int(odd[0])
+            meaning = _meaning(grammar.states[path[odd[0]]])
             yield Note(
                 row.place,
-                f'"{row.value.name}" has an unusual base {odd[0] + 1}, '
-                f'"{bases[odd[0]]}": {_meaning(state)}.',
+                f'"{gene.name}" has an unusual base {at + 1}, "{bases[at]}": {meaning}.',
             )
-        kept.append(row.value)
+        kept.append(gene)
     if not kept:
         yield Note(sequence.place, f'"{name}" has no coding gene; all of it counts as outside.')
-    states = np.array(gene_path(grammar, codes, kept), dtype=np.uint8)
-    yield Row(sequence.place, Locus(name, bases, tuple(kept), codes, states))
+    path = gene_path(grammar, codes, kept)
+    yield Row(sequence.place, Locus(name, bases, tuple(kept), codes, path))
 
 
 def _meaning(state: str) -> str:
@@ -185,7 +187,7 @@ def check_loci(path: Path, choice: Choice = "first") -> DataReport:
     notes = [str(item) for item in items if isinstance(item, Note)]
     faults = [str(item) for item in items if isinstance(item, Fault)]
     genes = [gene for row in loci for gene in row.value.genes]
-    labels = Counter(chain.from_iterable(row.value.labels for row in loci))
+    labels = [row.value.labels for row in loci]
     first: dict[str, Place] = {}
     repeats = [
         (row.place, before)
@@ -201,15 +203,20 @@ def check_loci(path: Path, choice: Choice = "first") -> DataReport:
         "bases": sum(len(row.value) for row in loci),
         "longest": max([len(row.value) for row in loci], default=0),
         "genes": len(genes),
-        "exons": sum(len(coding_parts(row.value.labels)) for row in loci),
+        "exons": sum(len(coding_parts(each)) for each in labels),
         "introns": sum(len(gene.exons) - 1 for gene in genes),
         "strands": dict(Counter(gene.strand for gene in genes).most_common()),
-        "labels": {label: labels[label] for label in "NUEI"},
-        "masked": sum(sum(map(str.islower, row.value.bases)) for row in loci),
+        "labels": {label: sum(each.count(label) for each in labels) for label in LABELS},
+        "masked": sum(_small(row.value.bases) for row in loci),
         "ambiguous": sum(int((row.value.codes > 3).sum()) for row in loci),
         "duplicates": len(repeats),
     }
     return DataReport(path, _listed(faults, "problems"), _listed(notes, "notes"), facts)
+
+
+def _small(bases: str) -> int:
+    """How many letters are small."""
+    return int((np.frombuffer(bases.encode("ascii"), dtype=np.uint8) >= ord("a")).sum())
 
 
 def _listed(sentences: Sequence[str], what: str) -> tuple[str, ...]:

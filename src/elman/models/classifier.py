@@ -14,16 +14,18 @@ from elman.errors import OptionError
 from elman.nn import Recurrent
 from elman.nn.attention import AttentionPooling
 from elman.nn.dropout import VariationalDropout
-from elman.nn.pooling import pool_last, pool_max, pool_mean
+from elman.nn.pooling import pool_last, pool_max, pool_mean, pool_middle
 
 Words = Int64[Tensor, "time batch"]
 Lengths = Int64[Tensor, " batch"]
+
+_POOLS = {"middle": pool_middle, "mean": pool_mean, "max": pool_max}
 
 
 class Classifier(nn.Module):
     """Vectors of words, a recurrent encoder, its outputs pooled to one, a class.
 
-    ``encoder`` reads what ``embedding`` gives.  ``pooling`` is "last", "mean", "max" or
+    ``encoder`` reads what ``embedding`` gives.  ``pooling`` is "last", "middle", "mean", "max" or
     "attention".  ``dropout`` falls on the words' vectors (one mask for all steps), on what is
     pooled, and training's targets are softened by ``label_smoothing`` (Szegedy et al. 2016).
 
@@ -40,14 +42,15 @@ class Classifier(nn.Module):
         encoder: Recurrent,
         num_classes: int,
         *,
-        pooling: Literal["last", "mean", "max", "attention"] = "max",
+        pooling: Literal["last", "middle", "mean", "max", "attention"] = "max",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        if pooling not in ("last", "mean", "max", "attention"):
+        if pooling not in ("attention", "last", *_POOLS):
             raise OptionError(
-                f'Classifier: pooling is {pooling!r}; it is "last", "mean", "max" or "attention".'
+                f'Classifier: pooling is {pooling!r}; it is "last", "middle", "mean", "max" or '
+                '"attention".'
             )
         self.embedding = embedding
         self.encoder = encoder
@@ -77,4 +80,4 @@ class Classifier(nn.Module):
             return pooled
         if self.pooling == "last":
             return pool_last(y, lengths, bidirectional=self.encoder.bidirectional)
-        return (pool_mean if self.pooling == "mean" else pool_max)(y, lengths)
+        return _POOLS[self.pooling](y, lengths)

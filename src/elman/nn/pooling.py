@@ -40,6 +40,20 @@ def pool_last(y: Outputs, lengths: Lengths, *, bidirectional: bool = False) -> P
     return torch.where(running(y, lengths)[0], found, 0.0)
 
 
+def pool_middle(y: Outputs, lengths: Lengths) -> Pooled:
+    """The output at the middle step, where both directions meet: for windows around a place.
+
+    >>> import torch
+    >>> pool_middle(torch.arange(4.0).reshape(4, 1, 1), torch.tensor([3])).tolist()
+    [[1.0]]
+    """
+    if y.shape[0] == 0:
+        return y.new_zeros(y.shape[1:])
+    middle = lengths.to(y.device) // 2
+    found = y.gather(0, middle[None, :, None].expand(1, *y.shape[1:])).squeeze(0)
+    return torch.where(running(y, lengths)[0], found, 0.0)
+
+
 def pool_mean(y: Outputs, lengths: Lengths) -> Pooled:
     """The mean over a row's steps.
 
