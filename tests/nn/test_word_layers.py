@@ -56,8 +56,8 @@ def test_word_dropout_makes_whole_words_unknown_in_training_only():
 
 
 def test_options_and_shapes_that_cannot_be_are_refused():
-    with pytest.raises(OptionError, match=r"word_dropout is 1\.0"):
-        WordEmbedding(5, 3, word_dropout=1.0)
+    with pytest.raises(OptionError, match=r"word_dropout is 1\.1; it is a probability"):
+        WordEmbedding(5, 3, word_dropout=1.1)
     with pytest.raises(ShapeError, match=r"vectors have the shape \(4, 3\), but .* is \(5, 3\)"):
         WordEmbedding(5, 3, vectors=torch.ones(4, 3))
     with pytest.raises(OptionError, match=r"p is -0\.1"):
@@ -154,3 +154,16 @@ def test_the_order_of_characters_matters(reader):
     words = torch.tensor([[3, 4, 5], [5, 4, 3]]).T
     forwards, backwards = read(words, torch.tensor([3, 3]))
     assert not torch.allclose(forwards, backwards)
+
+
+def test_embedding_dropout_takes_words_out_of_the_whole_batch():
+    torch.manual_seed(0)
+    embedding = WordEmbedding(200, 3, dropout=0.25)
+    words = torch.arange(200).repeat(2, 1)
+    vectors = embedding(words)
+    assert torch.equal(vectors[0], vectors[1])
+    gone = (vectors[0, 1:] == 0).all(-1)
+    assert 20 < gone.sum() < 80  # of 199, a quarter
+    torch.testing.assert_close(vectors[0, 1:][~gone], embedding.weight[1:][~gone] / 0.75)
+    assert torch.equal(embedding.eval()(words[0]), embedding.weight)
+    assert (WordEmbedding(5, 3, dropout=1.0)(words[:, :5]) == 0).all()

@@ -360,7 +360,7 @@ class Recurrent(nn.Module):
         lines = [
             f"{self.stack.title}: {chosen} engine ({why}), which {when}.",
             conditions(chosen, dtype, device),
-            memory(chosen, self.cell, layers, dtype),
+            memory(chosen, self.stack.in_training, layers, dtype),
         ]
         return "\n".join(lines)
 

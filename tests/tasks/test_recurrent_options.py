@@ -1,0 +1,78 @@
+"""The options of recurrent layers reach the layers of a job's model, from files and flags alike."""
+
+import tomllib
+from dataclasses import asdict, fields
+
+import pytest
+
+import elman
+from elman.errors import OptionError
+from elman.tasks import ner, sentiment
+from elman.tasks.options import with_settings
+from elman.tasks.recurrent_options import (
+    RecurrentOptions,
+    recurrent_keywords,
+    recurrent_layer,
+)
+from elman.training.toml import to_toml
+
+LSTM = elman.cells.lstm
+SETTINGS = {
+    "input_dropout": "0.1",
+    "output_dropout": "0.2",
+    "locked_dropout": "yes",
+    "recurrent_dropout": "0.3",
+    "candidate_dropout": "0.4",
+    "zoneout": "c=0.5, h=0.05",
+    "drop_connect": "0.6",
+    "activation_penalty": "2",
+    "temporal_penalty": "1",
+    "initial": "identity",
+    "forget_bias": "3",
+}
+
+
+def test_every_option_is_set_in_this_file():
+    assert list(SETTINGS) == [each.name for each in fields(RecurrentOptions)]
+
+
+@pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
+def test_the_options_of_a_job_are_those_of_its_layers(task):
+    options = with_settings(task.Options(num_layers=2, dropout=0.7, hidden_size=4), SETTINGS)
+    examples = {
+        "sentiment": [sentiment.Review("a b", ("a", "b"), label) for label in "xy"],
+        "ner": [ner.Sentence(("a", "b"), ("O", "B-PER"))],
+    }[task.NAME]
+    encoder = task.build(options, LSTM, task.learn(examples, options, 0)).encoder
+    noise = encoder.stack.noise
+    assert asdict(noise) == {
+        "dropout": 0.7,
+        "input_dropout": 0.1,
+        "output_dropout": 0.2,
+        "locked_dropout": True,
+        "recurrent_dropout": 0.3,
+        "candidate_dropout": 0.4,
+        "zoneout": {"c": 0.5, "h": 0.05},
+        "drop_connect": 0.6,
+    }
+    assert (encoder.penalties.activation, encoder.penalties.temporal) == (2, 1)
+    assert (encoder.initial, encoder.forget_bias) == ("identity", 3)
+
+
+def test_the_options_survive_the_run_file():
+    options = with_settings(RecurrentOptions(), SETTINGS)
+    for chosen in (options, RecurrentOptions(), RecurrentOptions(zoneout=0.25)):
+        read = tomllib.loads(to_toml(asdict(chosen)))
+        assert with_settings(RecurrentOptions(), read) == chosen
+
+
+def test_without_options_it_is_the_plain_layer():
+    layer = recurrent_layer(RecurrentOptions(), LSTM, 3, 4, dropout=0.5)
+    assert layer.stack.noise == elman.Recurrent(LSTM, 3, 4).stack.noise
+    assert layer.cell == LSTM
+
+
+@pytest.mark.parametrize("value", ["much", "c=much", "c 0.5"])
+def test_a_zoneout_that_is_none_is_refused(value):
+    with pytest.raises(OptionError, match=rf'zoneout is "{value}"; it is a probability, or one'):
+        recurrent_keywords(RecurrentOptions(zoneout=value))
