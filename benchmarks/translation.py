@@ -24,7 +24,7 @@ SHORT = Configuration(
         "batch_size": 48,
         "epochs": 2,
         "max_minutes": "none",
-        "learning_rate": 4e-3,
+        "learning_rate": 1.5e-3,
         "average_weights": 0.998,
         "dropout": 0.0,
         "label_smoothing": 0.0,
@@ -36,7 +36,7 @@ LONG = Configuration(
     "an hour",
     DATA,
     TITLE,
-    {"batch_size": 64, "epochs": 9, "max_minutes": 58},
+    {"epochs": 4, "max_minutes": 34},
     "48",
     LICENCE,
 )

@@ -115,7 +115,7 @@ def test_loss_and_gradients_agree_with_the_same_model_written_with_torch(feeding
             torch.tanh(bridge(end)).view(2, 6)
             for bridge, end in zip(model.bridge, ends, strict=True)
         ]
-        keys = memory @ model.decoder.attention.project.weight.T
+        keys = memory @ model.decoder.attention.project.weight.T / 6**0.5
 
         def context(query, keys=keys, memory=memory):
             return (keys @ query).softmax(0) @ memory
@@ -133,7 +133,8 @@ def test_loss_and_gradients_agree_with_the_same_model_written_with_torch(feeding
             answers = torch.stack([context(query) for query in asked])
             both = torch.cat([asked, answers], -1)
             y, _ = theirs["decoder.reading"](both, tuple([s[1:] for s in first]))
-            said = list(torch.tanh(model.decoder.readout(torch.cat([y, answers], -1))))
+            again = torch.stack([context(query) for query in y])
+            said = list(torch.tanh(model.decoder.readout(torch.cat([y, again], -1))))
         scores = torch.stack(said) @ model.target.weight.T + model.scores.bias
         total = total + torch.nn.functional.cross_entropy(
             scores, following[:m, row], reduction="sum", label_smoothing=0.1

@@ -21,7 +21,7 @@ def make(kind):
 
 def score(attend, query, vector):
     if isinstance(attend, MultiplicativeAttention):
-        return query @ (attend.project.weight @ vector)
+        return query @ (attend.project.weight @ vector) / 3**0.5
     hidden = attend.query.weight @ query + attend.project.weight @ vector + attend.project.bias
     return attend.score.weight[0] @ torch.tanh(hidden)
 

@@ -128,10 +128,13 @@ class ParallelDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor, Recall]:
         questions, asking = self.asking(x, recall.states[0], lengths=lengths)
         questions = self.dropout(questions)
-        context, weights = self.attention(questions, memory.keys, memory.outputs, memory.lengths)
+        context, _ = self.attention(questions, memory.keys, memory.outputs, memory.lengths)
         both = torch.cat([questions, context], -1)
         y, reading = self.reading(both, recall.states[1], lengths=lengths)
-        said = torch.tanh(self.readout(torch.cat([self.dropout(y), context], -1)))
+        # these know what was read up to now, and ask once more
+        y = self.dropout(y)
+        context, weights = self.attention(y, memory.keys, memory.outputs, memory.lengths)
+        said = torch.tanh(self.readout(torch.cat([y, context], -1)))
         return self.dropout(said), weights, Recall((asking, reading))
 
 

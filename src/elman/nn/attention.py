@@ -44,9 +44,11 @@ class AttentionPooling(nn.Module):
 
 
 class MultiplicativeAttention(nn.Module):
-    """What of a memory each query is about: weights by the score q · W m (Luong et al. 2015).
+    """What of a memory each query is about: weights by the score q · W m / √n (Luong et al. 2015).
 
-    ``prepare`` computes W m once for a memory; each call then takes any number of queries.
+    n is the size of a query: without it a few hundred numbers add up to weights of 0 and 1, which
+    learn nothing (Vaswani et al. 2017).  ``prepare`` computes W m / √n once for a memory; each call
+    then takes any number of queries.
 
     >>> import torch
     >>> attend = MultiplicativeAttention(3, 4)
@@ -63,7 +65,7 @@ class MultiplicativeAttention(nn.Module):
 
     def prepare(self, memory: Memory) -> Float[Tensor, "source batch key"]:
         """The keys of a memory."""
-        keys: Tensor = self.project(memory)
+        keys: Tensor = self.project(memory) / self.project.out_features**0.5
         return keys
 
     def forward(

@@ -39,9 +39,9 @@ TITLE = "translation: a sentence becomes one of another language"
 METRIC = "bleu"
 HIGHER_IS_BETTER = True
 TRAINING = LoopOptions(
-    batch_size=64,
-    epochs=10,
-    learning_rate=3e-3,
+    batch_size=48,
+    epochs=8,
+    learning_rate=1e-3,
     schedule="linear",
     warmup_steps=200,
     average_weights=0.999,
@@ -76,7 +76,7 @@ class Options:
     tied: bool = option(True, "the target's vectors score its sub-words, too")
     vocabulary: int = option(4000, "sub-words of each language, at most")
     joint: bool = option(False, "the same sub-words and vectors for both languages")
-    dropout: float = option(0.2, "part of the features that training leaves out")
+    dropout: float = option(0.1, "part of the features that training leaves out")
     label_smoothing: float = option(0.1, "part of the target that goes to all sub-words")
     longest: int = option(80, "sentences are cut after so many words")
 
