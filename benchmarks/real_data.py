@@ -13,8 +13,11 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +151,53 @@ def smallgenes(folder: Path) -> dict[str, Path]:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(content.read())
     return paths
+
+
+def motion_clips(folder: Path, source: str, views: int = 4) -> dict[str, Path]:
+    """Motion capture drawn as films by ``video/render_clips.py``: bandai or cmu.
+
+    The test is the script's, drawn from four sides.  Training is drawn from ``views`` sides.
+    Validation is taken out of what the script has for training: of bandai the style "exhausted",
+    of cmu each activity's second, sixth, ... recording, if it has three or more.
+    """
+    drawn = {count: _drawn(folder / f"{source}-{count}", source, count) for count in {4, views}}
+    train = sorted((drawn[views] / "train").glob("*/*.mp4"))
+    recordings: dict[str, list[str]] = defaultdict(list)
+    for film in train:
+        if _recording(film) not in recordings[film.parent.name]:
+            recordings[film.parent.name].append(_recording(film))
+    held_out = {
+        name
+        for names in recordings.values()
+        for k, name in enumerate(names)
+        if (name.startswith("exhausted_") if source == "bandai" else len(names) > 2 and k % 4 == 1)
+    }
+    valid = [f for f in sorted((drawn[4] / "train").glob("*/*.mp4")) if _recording(f) in held_out]
+    parts = {
+        "train": [film for film in train if _recording(film) not in held_out],
+        "valid": valid,
+        "test": sorted((drawn[4] / "test").glob("*/*.mp4")),
+    }
+    paths = {}
+    for part, films in parts.items():
+        out = io.StringIO()
+        rows = [(os.path.relpath(film, folder), film.parent.name) for film in films]
+        csv.writer(out, lineterminator="\n").writerows([("file", "label"), *rows])
+        paths[part] = folder / f"{source}-{views}-{part}.csv"
+        write_whole(paths[part], out.getvalue())
+    return paths
+
+
+def _recording(film: Path) -> str:
+    """The recording that a film is a window of, from one side: NAME_START_VIEW.mp4."""
+    return film.stem.rsplit("_", 2)[0]
+
+
+def _drawn(folder: Path, source: str, views: int) -> Path:
+    if not folder.exists():
+        script = SOURCE / "video" / "render_clips.py"
+        begun = folder.with_name(f"{folder.name}.begun")
+        command = [sys.executable, str(script), source, str(begun), "--views", str(views)]
+        subprocess.run(command, check=True)
+        begun.rename(folder)
+    return folder
