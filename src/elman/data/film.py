@@ -241,6 +241,7 @@ def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape) -> Picture:
         height,
         "rgb24" if shape.colour else "gray8",
         interpolation="AREA",
+        threads=1,  # threads that wait for each other: ten times slower on a busy machine
     ).to_ndarray()
     small = small.transpose(2, 0, 1) if shape.colour else small[None]
     turns = round(frame.rotation / 90) % 4

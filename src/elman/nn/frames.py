@@ -68,7 +68,8 @@ class FrameEncoder(nn.Module):
 
     def encode(self, frames: Frames, before: Frames) -> Float[Tensor, "frames features"]:
         """The vector of each frame, given the one before it in its film."""
-        now = frames.float() / 255
-        x = torch.cat([now, now - before.float() / 255], 1)
+        kind = self.output.weight.dtype
+        now = frames.to(kind) / 255
+        x = torch.cat([now, now - before.to(kind) / 255], 1)
         vectors: Tensor = self.output(self.convolutions(x).flatten(1))
         return torch.relu(vectors)
