@@ -153,12 +153,15 @@ def smallgenes(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def motion_clips(folder: Path, source: str, views: int = 4) -> dict[str, Path]:
+def motion_clips(
+    folder: Path, source: str, views: int = 4, style: str | None = None
+) -> dict[str, Path]:
     """Motion capture drawn as films by ``video/render_clips.py``: bandai or cmu.
 
-    The test is the script's, drawn from four sides.  Training is drawn from ``views`` sides.
-    Validation is taken out of what the script has for training: of bandai the style "exhausted",
-    of cmu each activity's second, sixth, ... recording, if it has three or more.
+    The test is the script's, drawn from four sides: other people (cmu) or other styles (bandai).
+    Training is drawn from ``views`` sides.  Validation is taken out of what the script has for
+    training: of each activity of bandai every tenth recording, of cmu the second, sixth, ... where
+    there are three or more; with ``style``, all recordings of that style of bandai.
     """
     drawn = {count: _drawn(folder / f"{source}-{count}", source, count) for count in {4, views}}
     train = sorted((drawn[views] / "train").glob("*/*.mp4"))
@@ -166,11 +169,12 @@ def motion_clips(folder: Path, source: str, views: int = 4) -> dict[str, Path]:
     for film in train:
         if _recording(film) not in recordings[film.parent.name]:
             recordings[film.parent.name].append(_recording(film))
+    step = 10 if source == "bandai" else 4
     held_out = {
         name
         for names in recordings.values()
         for k, name in enumerate(names)
-        if (name.startswith("exhausted_") if source == "bandai" else len(names) > 2 and k % 4 == 1)
+        if (name.startswith(f"{style}_") if style else len(names) > 2 and k % step == 1)
     }
     valid = [f for f in sorted((drawn[4] / "train").glob("*/*.mp4")) if _recording(f) in held_out]
     parts = {
@@ -183,7 +187,7 @@ def motion_clips(folder: Path, source: str, views: int = 4) -> dict[str, Path]:
         out = io.StringIO()
         rows = [(os.path.relpath(film, folder), film.parent.name) for film in films]
         csv.writer(out, lineterminator="\n").writerows([("file", "label"), *rows])
-        paths[part] = folder / f"{source}-{views}-{part}.csv"
+        paths[part] = folder / f"{source}-{views}{style or ''}-{part}.csv"
         write_whole(paths[part], out.getvalue())
     return paths
 

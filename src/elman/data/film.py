@@ -122,7 +122,9 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Show
 
     count = 0
     try:
-        with av.open(_openable(source), mode="r") as container:
+        arrives = not isinstance(source, Path | bytes) and not source.seekable()
+        options = {"fpsprobesize": "0"} if arrives else {}  # no look ahead to guess the rate
+        with av.open(_openable(source), mode="r", options=options) as container:
             stream = _picture_stream(container)
             for shown in _shown(container, stream, shape):
                 count += 1

@@ -78,7 +78,7 @@ class Options:
     zoom: float = option(0.15, "part by which films get larger or smaller in training, at most")
     turn: float = option(5.0, "degrees by which films turn in training, at most")
     speed: float = option(0.25, "part by which films get faster or slower in training, at most")
-    cut: float = option(0.3, "part of a film's time that training leaves out, at most")
+    cut: float = option(0.1, "part of a film's time that training leaves out, at most")
     longest: int = option(600, "training cuts films that have more frames")
     file_column: str = option("file", "the column with the film's file")
     label_column: str = option("label", "the column with the label")
