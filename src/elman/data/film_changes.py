@@ -70,7 +70,8 @@ def moments(length: int, changes: Changes, generator: Generator) -> Tensor:
     count = max(1, round(kept / step))
     # in the middle of each step: with a step of 1 from 0 on these are the frames themselves
     places = start + (torch.arange(count, dtype=torch.float64) + 0.5) * step
-    return places.long().clamp_max(length - 1)
+    seen: Tensor = places.long()
+    return seen.clamp_max(length - 1)
 
 
 def _maps(count: int, changes: Changes, generator: Generator) -> Tensor:

@@ -50,6 +50,7 @@ POSTER = {
     )
 }
 INPUT: Literal["file"] = "file"
+part = None
 
 
 @dataclass(frozen=True)
