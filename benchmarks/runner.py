@@ -24,8 +24,8 @@ SIZE, RATE, SECONDS = 64, 10, 2.0
 #: strides a second: two steps each
 STRIDES = 1.4
 #: centimetres
-THIGH, SHANK, FOOT, TRUNK, NECK, UPPER_ARM, FOREARM = 43, 42, 18, 50, 24, 29, 27
-HIPS, SHOULDERS, RADIUS = 9, 17, 5.5
+HEIGHT, THIGH, SHANK, FOOT, TRUNK, NECK, UPPER_ARM, FOREARM = 81, 39, 38, 16, 45, 22, 26, 24
+HIPS, SHOULDERS, RADIUS = 8, 15, 5.5
 
 
 def bump(phase: float, centre: float, width: float) -> float:
@@ -44,7 +44,7 @@ def bones(seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """The two ends of each bone, in centimetres: sideways, up, forwards of where the hips are."""
     stride = 2 * math.pi * STRIDES * seconds
     # lowest in the middle of a step, highest in flight
-    hips = np.array([0, 89 - 4 * math.cos(2 * (stride - 0.5 * math.pi)), 0])
+    hips = np.array([0, HEIGHT - 3.5 * math.cos(2 * (stride - 0.5 * math.pi)), 0])
     shoulders = hips - TRUNK * direction(-9)  # the trunk leans forwards
     head = shoulders - NECK * direction(-12)
     drawn = [(hips, shoulders), (shoulders, head)]
@@ -66,7 +66,10 @@ def bones(seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
         hand = elbow + FOREARM * direction(arm + 88 - 14 * math.cos(phase))
         drawn += [(hips, hip), (hip, knee), (knee, ankle), (ankle, toe)]
         drawn += [(shoulders, shoulder), (shoulder, elbow), (elbow, hand)]
-    return drawn
+    # a foot does not sink into the ground
+    lowest = min([end[1] for bone in drawn for end in bone])
+    lift = np.array([0, max(0.0, -lowest), 0])
+    return [(a + lift, b + lift) for a, b in drawn]
 
 
 def picture(seconds: float, azimuth: float = math.radians(90)) -> np.ndarray:

@@ -79,7 +79,7 @@ def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
         frame = strip.frames[middle].permute(1, 2, 0).numpy()
         picture.imshow(frame if frame.shape[-1] == 3 else frame[..., 0], "gray", vmin=0, vmax=255)
         picture.set_axis_off()
-        said = f"{strip.labels[best]}\n{strip.after[last, best]:.0%}"
+        said = f"{_short(strip.labels[best])}\n{strip.after[last, best]:.0%}"
         picture.set_title(said, fontsize=7, pad=3, color="#333333")
     seconds = count / strip.rate
     curves = axes(LEFT, AXIS, width, CURVES)
@@ -107,6 +107,16 @@ def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
     curves.set_xlabel("seconds", fontsize=7, labelpad=1)
     curves.spines[["top", "right"]].set_visible(False)
     figure.text(
-        LEFT / wide, (bottom + frames_low + FRAMES + 0.1) / high, strip.title, fontsize=10,
+        LEFT / wide, (bottom + frames_low + FRAMES + 0.13) / high, strip.title, fontsize=10,
         fontweight="bold", va="bottom",
     )  # fmt: skip
+
+
+def _short(label: str) -> str:
+    """What fits over a frame.
+
+    >>> _short("directing_traffic"), _short("running")
+    ('directing tra…', 'running')
+    """
+    label = label.replace("_", " ")
+    return label if len(label) <= 14 else label[:13] + "…"
