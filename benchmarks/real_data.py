@@ -13,8 +13,11 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +177,57 @@ def smallgenes_cut(folder: Path, part: str) -> Path:
     write_whole(path, "".join(bases))
     write_whole(path.with_suffix(".gff3"), gff3_text(found))
     return path
+
+
+def motion_clips(
+    folder: Path, source: str, views: int = 4, style: str | None = None
+) -> dict[str, Path]:
+    """Motion capture drawn as films by ``video/render_clips.py``: bandai or cmu.
+
+    The test is the script's, drawn from four sides: other people (cmu) or other styles (bandai).
+    Training is drawn from ``views`` sides.  Validation is taken out of what the script has for
+    training: of each activity of bandai every tenth recording, of cmu the second, sixth, ... where
+    there are three or more; with ``style``, all recordings of that style of bandai.
+    """
+    drawn = {count: _drawn(folder / f"{source}-{count}", source, count) for count in {4, views}}
+    train = sorted((drawn[views] / "train").glob("*/*.mp4"))
+    recordings: dict[str, list[str]] = defaultdict(list)
+    for film in train:
+        if _recording(film) not in recordings[film.parent.name]:
+            recordings[film.parent.name].append(_recording(film))
+    step = 10 if source == "bandai" else 4
+    held_out = {
+        name
+        for names in recordings.values()
+        for k, name in enumerate(names)
+        if (name.startswith(f"{style}_") if style else len(names) > 2 and k % step == 1)
+    }
+    valid = [f for f in sorted((drawn[4] / "train").glob("*/*.mp4")) if _recording(f) in held_out]
+    parts = {
+        "train": [film for film in train if _recording(film) not in held_out],
+        "valid": valid,
+        "test": sorted((drawn[4] / "test").glob("*/*.mp4")),
+    }
+    paths = {}
+    for part, films in parts.items():
+        out = io.StringIO()
+        rows = [(os.path.relpath(film, folder), film.parent.name) for film in films]
+        csv.writer(out, lineterminator="\n").writerows([("file", "label"), *rows])
+        paths[part] = folder / f"{source}-{views}{style or ''}-{part}.csv"
+        write_whole(paths[part], out.getvalue())
+    return paths
+
+
+def _recording(film: Path) -> str:
+    """The recording that a film is a window of, from one side: NAME_START_VIEW.mp4."""
+    return film.stem.rsplit("_", 2)[0]
+
+
+def _drawn(folder: Path, source: str, views: int) -> Path:
+    if not folder.exists():
+        script = SOURCE / "video" / "render_clips.py"
+        begun = folder.with_name(f"{folder.name}.begun")
+        command = [sys.executable, str(script), source, str(begun), "--views", str(views)]
+        subprocess.run(command, check=True)
+        begun.rename(folder)
+    return folder

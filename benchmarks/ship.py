@@ -20,7 +20,13 @@ import job_figures
 from elman import shipped
 from elman.files import write_whole
 from elman.training import RunFolder
-from real_data import broad_twitter, chorales_in_sixteenths, sentence_polarity, tatoeba
+from real_data import (
+    broad_twitter,
+    chorales_in_sixteenths,
+    motion_clips,
+    sentence_polarity,
+    tatoeba,
+)
 
 RUNS = Path("runs")
 
@@ -99,6 +105,23 @@ SHIPMENTS = (
         "much of it was in the training pieces.",
         higher_is_better=False,
         scale=1,
+    ),
+    Shipment(
+        "video",
+        "video/cmu-[0-9]*",
+        motion_clips(RUNS / "data", "cmu"),
+        "f1",
+        "- CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu), free for any use; created "
+        "with funding from NSF EIA-0196217: 96 recordings of 8 activities, drawn from four sides "
+        "as silhouettes of 64 pixels, ten frames a second. Of each activity every fourth recording "
+        "is the test; of the others the second, sixth, ... is validation, where there are three or "
+        "more; all others are training",
+        "White silhouettes on black, one person in the middle of the picture, at about ten frames "
+        "a second: it has seen nothing else, and says something of any film. Of running there are "
+        "five recordings of a second and a half, of traffic signals two and of window washing one, "
+        "so that the last two have neither validation nor test; most recordings are of walking, "
+        "and of many activities the test has one recording only: f1 moves by several points with "
+        "the seed. Bouncing a basketball, playing soccer and walking are taken for one another.",
     ),
 )
 

@@ -103,7 +103,8 @@ def new(
     for name, content in files.items():
         write_whole(folder / name, content)
     console = _console()
-    console.print(f"{folder}: {', '.join(files)}")
+    # a folder of many files is one word
+    console.print(f"{folder}: {', '.join(dict.fromkeys([name.split('/')[0] for name in files]))}")
     console.print(
         f"Next:  elman check {job} {folder / task.TRAIN_FILE}\n"
         f"       elman train {job} --run-file {folder / 'run.toml'} --max-minutes 1",
@@ -117,13 +118,18 @@ def check(
     data: Annotated[Path, typer.Argument(metavar="DATA")],
     text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
+    file_column: Annotated[str, typer.Option(help="The column with the film's file.")] = "file",
     as_json: Json = False,
 ) -> None:
     """Find what is wrong in the data before training does."""
     from elman.tasks.options import with_settings
 
     task = _task(job)
-    columns = {"text_column": text_column, "label_column": label_column}
+    columns = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "file_column": file_column,
+    }
     report = task.check(data, with_settings(task.Options(), columns))
     if as_json:
         record = {

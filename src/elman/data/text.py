@@ -59,9 +59,17 @@ def read_labelled_texts(
 
 
 def text_rows(
-    path: Path, *, text_column: str, label_column: str, labelled: bool
+    path: Path,
+    *,
+    text_column: str,
+    label_column: str,
+    labelled: bool,
+    flags: tuple[str, str] = ("--text-column", "--label-column"),
 ) -> Iterator[Row[LabelledText] | Fault]:
-    """Rows and faults in the order of the file; the arguments are `read_labelled_texts`'s."""
+    """Rows and faults in the order of the file; the arguments are `read_labelled_texts`'s.
+
+    ``flags`` are what chooses the two columns on the command line, for the sentences.
+    """
     if path.is_dir():
         yield from _folder_rows(path, labelled)
         return
@@ -77,7 +85,7 @@ def text_rows(
     yield from faults
     if not text:
         return
-    columns = _Columns(text_column, label_column if labelled else None)
+    columns = _Columns(text_column, label_column if labelled else None, flags)
     if suffix in _TABLES:
         rows = _table_rows(path, text, columns, _TABLES[suffix])
     else:
@@ -94,10 +102,11 @@ def text_rows(
 class _Columns:
     text: str
     label: str | None  # None: texts alone are wanted
+    flags: tuple[str, str]
 
     def missing_from(self, there: list[str]) -> str | None:
         """The sentence for a column that is not there once; None if all is well."""
-        for name, option in ((self.text, "--text-column"), (self.label, "--label-column")):
+        for name, option in zip((self.text, self.label), self.flags, strict=True):
             if name is None or there.count(name) == 1:
                 continue
             names = ", ".join(f'"{other}"' for other in there) or "none"

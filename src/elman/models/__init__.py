@@ -5,6 +5,7 @@ Time comes first in every tensor.  Models know nothing of data files or training
 
 from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords, WindowTagger
+from elman.models.film_classifier import FilmClassifier
 from elman.models.generator import Generator
 from elman.models.phrases import WithPhrases
 from elman.models.standard import StandardClassifier, StandardTagger
@@ -16,6 +17,7 @@ __all__ = [
     "BagOfWords",
     "Classifier",
     "Generator",
+    "FilmClassifier",
     "StandardClassifier",
     "StandardTagger",
     "Tagger",

@@ -1,6 +1,7 @@
 """Many to one: a sequence of words becomes a class (SPEC 2).
 
-The baseline without order is in ``feed_forward.py``.
+The baseline without order is in ``feed_forward.py``; frames of films instead of words are in
+``film_classifier.py``.
 """
 
 from __future__ import annotations
@@ -63,7 +64,13 @@ class Classifier(nn.Module):
 
     def forward(self, words: Words, lengths: Lengths) -> Float[Tensor, "batch class"]:
         """The logits of each row; a row of length 0 has those of no evidence."""
-        y, _ = self.encoder(self.input_dropout(self.embedding(words)), lengths=lengths)
+        return self.classify(self.embedding(words), lengths)
+
+    def classify(
+        self, x: Float[Tensor, "time batch features"], lengths: Lengths
+    ) -> Float[Tensor, "batch class"]:
+        """The logits of rows whose embedding is known."""
+        y, _ = self.encoder(self.input_dropout(x), lengths=lengths)
         logits: Tensor = self.output(self.dropout(self._pool(y, lengths)))
         return logits
 

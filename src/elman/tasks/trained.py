@@ -17,13 +17,13 @@ import elman.shipped
 from elman.data.faults import Row
 from elman.errors import OptionError, RunError
 from elman.graph import Cell, read_cell
-from elman.tasks import dna, music, ner, sentiment, speech, translation
+from elman.tasks import dna, music, ner, sentiment, speech, translation, video
 from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
 
 # a tuple with a type: each module is checked against the protocol
-_JOBS: tuple[Task, ...] = (speech, music, sentiment, dna, translation, ner)
+_JOBS: tuple[Task, ...] = (speech, music, sentiment, dna, translation, video, ner)
 #: the jobs of this version by name
 TASKS: dict[str, Task] = {task.NAME: task for task in _JOBS}
 
