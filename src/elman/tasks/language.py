@@ -47,15 +47,14 @@ class Language:
         return write_arpa(self.ngrams)
 
 
-def learn_language(texts: Iterable[str], unit: Unit, order: int, vocabulary: int) -> Language:
-    """A model of texts; n-grams of three and more that are there once only are left out.
+def learn_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:
+    """A model of texts that has at most ``most`` n-grams.
 
-    That halves the file and costs little (Chen and Goodman 1999).
+    Those that are there least often are left out first, and their probability is estimated from
+    shorter ones; words are a fifth of all at most.
     """
-    cutoffs = [0, 0] + [1] * (order - 2) if order > 2 else []
     sentences = [tokens_of(text, unit) for text in texts]
-    ngrams = train_ngrams(sentences, order, cutoffs=cutoffs, vocabulary=vocabulary)
-    return Language(ngrams, unit)
+    return Language(train_ngrams(sentences, order, vocabulary=most // 5, most=most), unit)
 
 
 def tokens_of(text: str, unit: Unit) -> Sequence[str]:
