@@ -1,6 +1,7 @@
 """Speech to learn from, said by free synthesisers: audio files and manifests.
 
-    python benchmarks/synthetic_speech.py OUT [--hours 10] [--part train valid test demo]
+    python benchmarks/synthetic_speech.py OUT [--hours 12] [--part valid test train]
+    python benchmarks/synthetic_speech.py src/elman/shipped/speech --part poster
 
 The sentences are the English side of Tatoeba (CC BY 2.0), lines of Shakespeare, sentences on
 films (Pang and Lee 2005, CC BY 4.0) and made-up strings of words and numbers.  The voices are
@@ -84,13 +85,23 @@ class Utterance:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--hours", type=float, default=10.0)
+    parser.add_argument("--hours", type=float, default=12.0)
     parser.add_argument("--part", nargs="+", default=["valid", "test", "train"])
     asked = parser.parse_args()
+    if asked.part == ["poster"]:
+        poster(asked.out / "fox.flac")
+        return
     pools = sentences()
     for part in asked.part:
         hours = asked.hours if part == "train" else asked.hours * 0.04
         make(part, pools, hours, asked.out)
+
+
+def poster(path: Path) -> None:
+    """The poster's sentence at 16 kHz, in a voice of the test."""
+    utterance = Utterance(POSTER, "espeak-ng", f"en-us+{VARIANTS['test'][0]}", 0.9, 0.5, 1.0)
+    sound = _say(utterance, 16_000)
+    soundfile.write(path, sound, 16_000, subtype="PCM_16")
 
 
 # --- what is said ---------------------------------------------------------------------------
@@ -250,7 +261,7 @@ def make(part: str, pools: dict[str, dict[str, list[str]]], hours: float, out: P
     print(f"{part}: {len(rows)} utterances, {seconds / 3600:.2f} hours", flush=True)
 
 
-def _say(utterance: Utterance) -> np.ndarray | None:
+def _say(utterance: Utterance, rate: int = RATE) -> np.ndarray | None:
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         if utterance.engine == "espeak-ng":
             command = [
@@ -265,7 +276,7 @@ def _say(utterance: Utterance) -> np.ndarray | None:
                 "-t", utterance.said,
             ]  # fmt: skip
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return _finished(Path(file.name), utterance)
+        return _finished(Path(file.name), utterance, rate)
 
 
 #: the pitch of each voice made from recordings, in hertz
@@ -302,17 +313,17 @@ def _festival(
                 keep(number, utterance, sound)
 
 
-def _finished(path: Path, utterance: Utterance) -> np.ndarray | None:
-    """The sound at 8 kHz, between short silences; None where nothing was said."""
+def _finished(path: Path, utterance: Utterance, new_rate: int = RATE) -> np.ndarray | None:
+    """The sound at one rate, between short silences; None where nothing was said."""
     try:
         sound, rate = soundfile.read(path, dtype="float32")
     except soundfile.LibsndfileError:
         return None
     if len(sound) < rate * 0.2 or not np.abs(sound).max() > 1e-3:
         return None
-    sound = soxr.resample(sound, rate * utterance.resample, RATE)
+    sound = soxr.resample(sound, rate * utterance.resample, new_rate)
     loud = np.flatnonzero(np.abs(sound) > 0.01 * np.abs(sound).max())
-    margin = RATE // 8
+    margin = new_rate // 8
     sound = sound[max(0, loud[0] - margin) : loud[-1] + margin]
     return 0.5 * sound / np.abs(sound).max()
 

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,6 +120,12 @@ def check(
     text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
     file_column: Annotated[str, typer.Option(help="The column with the film's file.")] = "file",
+    audio_column: Annotated[
+        str, typer.Option(help="The column with the recording's file.")
+    ] = "audio",
+    against: Annotated[
+        Path | None, typer.Option(help="Data of another split: what is in both is a problem.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find what is wrong in the data before training does."""
@@ -129,8 +136,14 @@ def check(
         "text_column": text_column,
         "label_column": label_column,
         "file_column": file_column,
+        "audio_column": audio_column,
     }
-    report = task.check(data, with_settings(task.Options(), columns))
+    options = with_settings(task.Options(), columns)
+    report = task.check(data, options)
+    if against is not None and not report.problems:
+        from elman.tasks.leaks import leaks
+
+        report = replace(report, problems=tuple(leaks(task, data, against, options)))
     if as_json:
         record = {
             "path": str(data),

@@ -314,3 +314,33 @@ def test_subwords_and_a_language_of_characters_train_too(tmp_path):
     assert language.ngrams.known("a"), "of the user's text alone"
     assert trained.evaluate(folder / "valid.jsonl", beam=4).keys() >= {"wer", "cer"}
     assert PredictOptions().beam > 1
+
+
+def test_a_language_model_keeps_to_its_size_and_the_frequent_stay():
+    texts = [" ".join(f"w{(k * j) % 97}" for j in range(1, 9)) for k in range(300)] + [
+        "yes sir"
+    ] * 50
+    large, small = [learn_language(texts, "words", 3, most) for most in (10**6, 400)]
+    count = [sum(len(t) for t in each.ngrams.tables) for each in (large, small)]
+    assert count[1] <= 400 < count[0]
+    assert ("yes", "sir") in small.ngrams.tables[1]
+
+
+def test_check_finds_recordings_and_sentences_that_are_in_two_splits(command, tmp_path):
+    folder = samples(tmp_path, "speech")
+    shutil.copy(folder / "train/03.wav", folder / "again.wav")
+    lines = (folder / "valid.jsonl").read_text()
+    leaking = folder / "leaking.jsonl"
+    leaking.write_text(lines + '{"audio": "again.wav", "text": "up"}\n')
+    against = ("--against", folder / "train.jsonl")
+    assert command("check", "speech", folder / "valid.jsonl", *against)[0] == 0
+    status, out, _ = command("check", "speech", leaking, *against)
+    assert status == 1
+    assert "leaking.jsonl, line 11: this example is in the other data too" in out
+    assert "train.jsonl, line 4" in out
+    folder = samples(tmp_path / "names", "ner")
+    status, out, _ = command(
+        "check", "ner", folder / "valid.conll", "--against", folder / "valid.conll"
+    )
+    assert status == 1
+    assert "valid.conll, line 1: this example is in the other data too" in out

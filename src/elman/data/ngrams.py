@@ -88,12 +88,15 @@ def train_ngrams(
     *,
     cutoffs: Sequence[int] = (),
     vocabulary: int | None = None,
+    most: int | None = None,
 ) -> NGrams:
     """Interpolated Kneser-Ney with one discount for each order, from tokenised sentences.
 
     ``cutoffs[n - 1]`` leaves out n-grams that are counted so often or less (unigrams: they become
     ``<unk>``), and their probability goes to the back-off; ``vocabulary`` keeps only so many
-    tokens, the most frequent.  Each context's probabilities sum to one.
+    tokens, the most frequent.  With ``most``, cut-offs above one token are raised, the longest
+    n-grams' first, until there are no more n-grams than that.  Each context's probabilities sum
+    to one.
 
     Raises ``DataError`` if there is not one token.
     """
@@ -111,13 +114,32 @@ def train_ngrams(
         tokens = (BEGIN, *[t if t in kept else UNKNOWN for t in sentence], END)
         for n in range(1, order + 1):
             counts[n - 1].update([tokens[k : k + n] for k in range(len(tokens) - n + 1)])
+    raw = [counter.copy() for counter in counts]
+    if most is not None:
+        cut = _raised(cut, raw, most)
     _continuations(counts)
     tables: list[dict[Token, tuple[float, float]]] = []
     kept_tokens = [(token,) for token in (*sorted(kept), UNKNOWN, END)]
     tables.append(_unigrams(counts[0], kept_tokens))
     for n in range(2, order + 1):
-        _add_order(tables, counts[n - 1], cut[n - 1])
+        frequent = {gram for gram, count in raw[n - 1].items() if count > cut[n - 1]}
+        _add_order(tables, counts[n - 1], frequent)
     return NGrams(tuple(tables))
+
+
+def _raised(cut: list[int], raw: list[Counter[Token]], most: int) -> list[int]:
+    """The lowest cut-offs with which so many n-grams are left, those of one token not touched."""
+    sizes = [Counter(counter.values()) for counter in raw]
+    while True:
+        left = [
+            sum([k for c, k in size.items() if c > low])
+            for size, low in zip(sizes, cut, strict=True)
+        ]
+        if sum(left) <= most or not any(left[1:]):
+            return cut
+        # longer n-grams say less for their place: what is cut is the longest of the lowest
+        n = min([n for n in range(1, len(cut)) if left[n]], key=lambda n: (cut[n] - n, -n))
+        cut = [*cut[:n], cut[n] + 1, *cut[n + 1 :]]
 
 
 def _continuations(counts: list[Counter[Token]]) -> None:
@@ -152,9 +174,9 @@ def _unigrams(
 
 
 def _add_order(
-    tables: list[dict[Token, tuple[float, float]]], counts: Counter[Token], cutoff: int
+    tables: list[dict[Token, tuple[float, float]]], counts: Counter[Token], frequent: set[Token]
 ) -> None:
-    """The n-grams of one order, and the back-off weights of the order below."""
+    """The n-grams of one order that are frequent, and the back-off weights of the order below."""
     discount = _discount(counts.values())
     below = tables[-1]
     lower = NGrams(tuple(tables))
@@ -166,7 +188,7 @@ def _add_order(
     table: dict[Token, tuple[float, float]] = {}
     for context, grams in by_context.items():
         total = sum([count for _, count in grams])
-        kept = [(gram, count) for gram, count in grams if count > cutoff]
+        kept = [(gram, count) for gram, count in grams if gram in frequent]
         weight = 1.0 - sum([count - discount for _, count in kept]) / total
         for gram, count in kept:
             likely = (count - discount) / total + weight * math.exp(

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from elman.data.arpa import parse_arpa, read_arpa, write_arpa
-from elman.data.ngrams import END, NGrams, Token, train_ngrams
+from elman.data.ngrams import END, NEVER, UNKNOWN, NGrams, Token, train_ngrams
 
 Unit = Literal["words", "characters"]
 #: how the blank between words is written where characters are the tokens
@@ -47,15 +48,14 @@ class Language:
         return write_arpa(self.ngrams)
 
 
-def learn_language(texts: Iterable[str], unit: Unit, order: int, vocabulary: int) -> Language:
-    """A model of texts; n-grams of three and more that are there once only are left out.
+def learn_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:
+    """A model of texts that has at most ``most`` n-grams.
 
-    That halves the file and costs little (Chen and Goodman 1999).
+    Those that are there least often are left out first, and their probability is estimated from
+    shorter ones; words are a fifth of all at most.
     """
-    cutoffs = [0, 0] + [1] * (order - 2) if order > 2 else []
     sentences = [tokens_of(text, unit) for text in texts]
-    ngrams = train_ngrams(sentences, order, cutoffs=cutoffs, vocabulary=vocabulary)
-    return Language(ngrams, unit)
+    return Language(train_ngrams(sentences, order, vocabulary=most // 5, most=most), unit)
 
 
 def tokens_of(text: str, unit: Unit) -> Sequence[str]:
@@ -64,10 +64,14 @@ def tokens_of(text: str, unit: Unit) -> Sequence[str]:
 
 
 class TextState(NamedTuple):
-    """What a language model remembers of a text: its context, and the word that has begun."""
+    """What a language model remembers of a text: its context, and the word that has begun.
+
+    ``ahead`` is what has been added for that word before it has ended.
+    """
 
     context: Token
     word: str
+    ahead: float
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ class TextFusion:
     """Adds ``weight`` times the log probability of the text, and ``bonus`` for each token.
 
     The bonus makes up for the cost of every further token, without which texts would be too
-    short.  ``pieces`` are the texts of symbols, symbol 0 being the blank of CTC.
+    short.  A word that has begun counts as the most frequent word that begins so, or as unknown
+    where none does, until it has ended: else the search would put off the ends of words (language
+    model look-ahead, Steinbiss et al. 1994).  ``pieces`` are the texts of symbols, symbol 0 being
+    the blank of CTC.
     """
 
     language: Language
@@ -86,7 +93,7 @@ class TextFusion:
     @property
     def start(self) -> TextState:
         """Nothing has been said."""
-        return TextState(self.language.ngrams.start, "")
+        return TextState(self.language.ngrams.start, "", 0.0)
 
     def extend(self, state: TextState, symbol: int) -> tuple[TextState, float]:
         """One more piece of text."""
@@ -100,23 +107,40 @@ class TextFusion:
         """The last word, and the end of the sentence."""
         ngrams, score = self.language.ngrams, 0.0
         if state.word:
-            state, score = self._token(state.context, state.word)
+            state, score = self._token(state, state.word)
         return score + self.weight * ngrams.score(state.context, END)
 
     def _character(self, state: TextState, character: str) -> tuple[TextState, float]:
         if self.language.unit == "characters":
-            token = SPACE if character == " " else character
-            next_state, score = self._token(state.context, token)
-            return next_state, score
+            return self._token(state, SPACE if character == " " else character)
         if character != " ":
-            return TextState(state.context, state.word + character), 0.0
-        if not state.word:
-            return state, 0.0
-        return self._token(state.context, state.word)
+            word = state.word + character
+            ahead = self.weight * self._ahead(word)
+            return TextState(state.context, word, ahead), ahead - state.ahead
+        return self._token(state, state.word) if state.word else (state, 0.0)
 
-    def _token(self, context: Token, token: str) -> tuple[TextState, float]:
+    def _token(self, state: TextState, token: str) -> tuple[TextState, float]:
         ngrams = self.language.ngrams
-        likely = ngrams.score(context, token)
+        likely = ngrams.score(state.context, token)
         if self.language.unit == "words" and not ngrams.known(token):
             likely += LETTER * len(token)
-        return TextState(ngrams.after(context, token), ""), self.weight * likely + self.bonus
+        score = self.weight * likely + self.bonus - state.ahead
+        return TextState(ngrams.after(state.context, token), "", 0.0), score
+
+    def _ahead(self, word: str) -> float:
+        """The log probability of the likeliest word that begins so."""
+        found = self._beginnings.get(word)
+        return self._unknown + LETTER * len(word) if found is None else found
+
+    @cached_property
+    def _unknown(self) -> float:
+        return self.language.ngrams.score((), UNKNOWN)
+
+    @cached_property
+    def _beginnings(self) -> dict[str, float]:
+        best: dict[str, float] = {}
+        for (word,), (likely, _) in self.language.ngrams.tables[0].items():
+            for end in range(1, len(word) + 1):
+                if best.get(word[:end], NEVER) < likely:
+                    best[word[:end]] = likely
+        return best

@@ -104,7 +104,7 @@ class Options:
     )
     language_text: str = option("", "a text file, a sentence a line, for that model beside them")
     language_order: int = option(3, "words or characters in its longest n-grams")
-    language_words: int = option(20_000, "words that it knows, the most frequent")
+    language_size: int = option(100_000, "n-grams that it has at most; seldom ones go first")
     language_weight: float = option(0.5, "how much it counts")
     language_bonus: float = option(1.0, "what each of its words or characters adds to a score")
     audio_column: str = option("audio", "the column with the sound files")
@@ -224,7 +224,7 @@ def _language(texts: list[str], options: Options) -> Language | None:
 
         hearing = _hearing(options)
         texts = texts + [hearing.plain(line) for line in read_lines(Path(options.language_text))]
-    return learn_language(texts, options.language, options.language_order, options.language_words)
+    return learn_language(texts, options.language, options.language_order, options.language_size)
 
 
 def load_symbols(text: str) -> SpeechSymbols:
