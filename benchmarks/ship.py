@@ -74,7 +74,7 @@ SHIPMENTS = (
     ),
     Shipment(
         "translation",
-        "translation/an-hour-[0-9]",
+        "translation/shipped-[0-9]",
         tatoeba(RUNS / "data"),
         "bleu",
         "- Tatoeba's sentence pairs, French and English (tatoeba.org, by manythings.org/anki), "

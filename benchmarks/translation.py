@@ -1,4 +1,4 @@
-"""How well are French sentences translated, after ten minutes and after an hour?
+"""How well are French sentences translated, after ten minutes and after half an hour?
 
     python benchmarks/translation.py [--seeds 0]
 
@@ -33,7 +33,7 @@ SHORT = Configuration(
     LICENCE,
 )
 LONG = Configuration(
-    "an hour",
+    "shipped",
     DATA,
     TITLE,
     {"epochs": 4, "max_minutes": 34},
