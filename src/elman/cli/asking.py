@@ -1,0 +1,124 @@
+"""``elman evaluate`` and ``elman predict``: what a trained model says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elman.cli.flags import given
+from elman.cli.shared import Json, console
+from elman.errors import OptionError
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA")],
+    as_json: Json = False,
+    **wanted: Any,
+) -> None:
+    """The job's metrics on a data file."""
+    from elman.tasks import load
+
+    scores = load(run).evaluate(data, **given(wanted))
+    if as_json:
+        print(json.dumps(scores, ensure_ascii=False))
+    else:
+        _show_scores(scores)
+
+
+def _show_scores(scores: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for name, value in scores.items():
+        if not isinstance(value, dict):
+            table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    console().print(table)
+    for kind, each in scores.get("per_type", {}).items():
+        console().print(
+            f"  {kind}: " + ", ".join([f"{name} {value:.4f}" for name, value in each.items()])
+        )
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[INPUT]...", help="Texts, files or folders; else standard input."),
+    ] = None,
+    as_json: Json = False,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Answer while sound or film arrives on standard input."),
+    ] = False,
+    **wanted: Any,
+) -> None:
+    """A trained model's answers."""
+    from elman.tasks import load
+
+    model = load(run)
+    settings = given(wanted)
+    screen = console()
+    if stream:
+        for line in model.stream(sys.stdin.buffer, **settings):
+            screen.print(line, soft_wrap=True, highlight=False)
+        return
+    asked: list[Any] = []
+    for source in _sources(model.task.INPUT, inputs or []):
+        if isinstance(source, Path):
+            asked += model.task.read_inputs(source, model.options)
+        else:
+            asked.append(source)
+    answers = model(asked, **settings)
+    if as_json:
+        records = [model.task.record(answer) for answer in answers]
+        print(json.dumps({"predictions": records}, ensure_ascii=False))
+    else:
+        for answer in answers:
+            screen.print(model.task.show(answer), soft_wrap=True, highlight=False)
+
+
+def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
+    """Paths where there are files of that name, texts elsewhere; the lines of standard input."""
+    if not inputs and kind == "nothing":
+        return [None]
+    if not inputs and kind == "file":
+        raise OptionError("an input is missing; name a file or a folder.")
+    if not inputs:
+        if sys.stdin.isatty():
+            print("Type a text and press Enter; end with Ctrl-D.", file=sys.stderr)
+        lines = _read_standard_input()
+        return [line.strip() for line in lines if line.strip()]
+    found: list[str | Path] = []
+    for value in inputs:
+        path = Path(value)
+        if len(value) < 1000 and path.exists():
+            found.append(path)
+        elif kind != "text" or (path.suffix.lower() in _TEXT_FILES and " " not in value):
+            raise OptionError(f"{value}: there is no such file; check its name and folder.")
+        elif not value.strip():
+            raise OptionError("an input is empty; give a text, a file or a folder.")
+        else:
+            found.append(value)
+    return found
+
+
+#: a word that ends so was meant as the name of a file
+_TEXT_FILES = (".csv", ".tsv", ".jsonl", ".txt", ".conll", ".fa", ".fasta")
+
+
+def _read_standard_input() -> list[str]:
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise OptionError(
+            f"standard input: byte {error.start} is not UTF-8; convert the text to UTF-8."
+        ) from error
+    if not any(line.strip() for line in lines):
+        raise OptionError("standard input is empty; give a text on each line.")
+    return lines

@@ -1,0 +1,83 @@
+"""``elman select``: which options train best."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from elman.cli.flags import assignments
+from elman.cli.shared import Json, console, task_of
+from elman.errors import OptionError
+
+
+def select(
+    job: Annotated[str, typer.Argument(metavar="JOB")],
+    train: Annotated[Path | None, typer.Option(help="The training data.")] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="The validation data; else a tenth of the examples.")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="How many to try, with all workers together.")] = 30,
+    hours: Annotated[float | None, typer.Option(help="Stop after so many hours.")] = None,
+    cells: Annotated[str, typer.Option(help="The cells to try, such as rnn,lstm,gru.")] = "",
+    space: Annotated[
+        Path | None, typer.Option(help="A TOML file of what to try; see --print-space.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Parts for cross-validation; 1 for none.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Trainings of each trial and fold.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="The folder; else runs/select-JOB.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option for all.")
+    ] = None,
+    print_space: Annotated[
+        bool, typer.Option("--print-space", help="Print what is tried by default, and end.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Try options, cells and sizes, and keep the best; goes on with what is there.
+
+    Run it in the same folder from several processes or machines, and they share the work.
+    """
+    from elman.selection import Space, Wish, default_space, read_space
+    from elman.selection.space import default_text
+    from elman.selection.workers import search_with
+    from elman.tasks import Data
+
+    task = task_of(job)
+    if print_space:
+        print(default_text(task), end="")
+        return
+    if train is None:
+        raise OptionError("--train is missing; name the training data.")
+    tried = default_space(task)
+    if space is not None:
+        if not space.is_file():
+            raise OptionError(f"{space}: there is no such file; check its name and folder.")
+        tried = read_space(task, space.read_text(encoding="utf-8"), str(space))
+    settings = assignments(set_ or [])
+    tried = tried.without(settings)
+    if cells:
+        names = [name.strip() for name in cells.split(",") if name.strip()]
+        chosen = read_space(task, f"cell = {json.dumps(names)}", "--cells")
+        tried = Space({**tried.parts, **chosen.parts})
+    wish = Wish(Data(train, valid), tried, settings, trials, hours, folds, seeds)
+    folder = out or Path("runs") / f"select-{job}"
+    search, best = search_with(task, wish, folder, workers, Console(stderr=True, highlight=False))
+    found = search.study.best_trial
+    if as_json:
+        record = {"metric": task.METRIC, "value": found.value, "options": found.params}
+        print(json.dumps({**record, "run": str(best), "trials": len(search.study.trials)}))
+        return
+    screen = console()
+    screen.print(
+        f"The best of {len(search.finished())} finished trials, {task.METRIC} "
+        f"{found.value:.4f}, is the run {best}.",
+        soft_wrap=True,
+    )
+    screen.print(
+        f"All trials: {folder / 'trials.csv'}; picture: {folder / 'search.png'}", soft_wrap=True
+    )
