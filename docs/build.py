@@ -13,7 +13,7 @@ from pathlib import Path
 
 from latex2mathml.converter import convert
 
-from elman import cells
+from elman import cells, diagnose
 from elman.files import write_whole
 from elman.graph import Cell
 
@@ -79,6 +79,9 @@ def main() -> None:
     write_whole(GENERATED / "engine.md", tables.engine())
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
     write_whole(GENERATED / "jobs_beside_torch.md", tables.jobs_beside_torch())
+    # the first picture of tutorials/diagnose.md, by the call that stands there
+    compared = diagnose(cells.rnn, cells.lstm, cells.gru)
+    write_whole(GENERATED / "gradients.png", compared.plot())
 
 
 if __name__ == "__main__":

@@ -436,7 +436,7 @@ def diagnose(
     ] = None,
     updates: Annotated[
         int, typer.Option(min=1, help="Training steps for each, at most, for --tasks.")
-    ] = 3000,
+    ] = 2500,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Trainings at a time, for --tasks; else all cores.")
     ] = None,

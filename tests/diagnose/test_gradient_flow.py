@@ -8,7 +8,7 @@ from torch import nn
 import elman
 from elman import cell, sigmoid, tanh
 from elman.diagnose import gradient_terms
-from elman.diagnose.diagnose import _directions
+from elman.diagnose.examination import _directions
 from elman.diagnose.flow import follow_back, losses_of
 from elman.diagnose.inside import visits
 from elman.errors import OptionError, ShapeError
@@ -228,6 +228,22 @@ def test_the_reverse_direction_is_the_forward_one_on_the_sequence_turned_round()
     found = elman.diagnose(both, x=x, output_gradient=weights)["gru reverse"]
     alone = elman.diagnose(one, x=x.flip(0), output_gradient=weights[..., 4:].flip(0))["gru"]
     np.testing.assert_allclose(found.whole, alone.whole, rtol=1e-10)
+
+
+def test_batch_first_and_unbatched_inputs_are_the_same_sequences():
+    layer, x, weights = layer_of(elman.cells.gru), normal(6, 1, 3), normal(6, 1, 4, seed=2)
+    first = layer_of(elman.cells.gru, batch_first=True)
+    wholes = [
+        elman.diagnose(own, x=x_, output_gradient=w, exact=0)["gru"].whole
+        for own, x_, w in (
+            (layer, x, weights),
+            (layer, x[:, 0], weights[:, 0]),
+            (first, x.transpose(0, 1), weights.transpose(0, 1)),
+        )
+    ]
+    assert np.array_equal(wholes[0], wholes[1], equal_nan=True)
+    assert np.array_equal(wholes[0], wholes[2], equal_nan=True)
+    assert elman.diagnose(first, steps=5, batch=2)["gru"].distance == 5
 
 
 def test_the_same_seed_gives_the_same_numbers():

@@ -5,6 +5,11 @@ import json
 import pytest
 
 from elman.tasks import TASKS
+from elman.tasks.diagnosed import diagnose_run
+from elman.tasks.options import with_settings
+from elman.tasks.train import find_cell
+from elman.tasks.trained import Trained
+from tasks.conftest import samples
 from tasks.test_bad_input import fails
 
 
@@ -63,3 +68,20 @@ def test_cells_are_trained_side_by_side_on_a_problem(command, tmp_path):
     assert len(json.loads(out)["trainings"]) == 5
     assert "leave RUN and --cell" in fails(command, "diagnose", "--tasks", "--cell", "gru")
     assert "there is no problem" in fails(command, "diagnose", "--tasks", "--problem", "x")
+
+
+@pytest.mark.parametrize("job", TASKS)
+def test_models_of_every_job_are_diagnosed_on_their_samples(job, tmp_path):
+    task = TASKS[job]
+    folder = samples(tmp_path, job)
+    rows = task.read(folder / task.TRAIN_FILE, task.Options())
+    options = with_settings(task.Options(), {"hidden_size": 8, "min_count": 1})
+    examples = task.cut([row.value for row in rows], options.longest)
+    learned = task.learn(examples, options, 0)
+    model = task.build(options, find_cell(options.cell), learned)
+    run = Trained(job, task, options, task.TRAINING, None, learned.symbols, model.eval(), None)
+    found = diagnose_run(run, folder / task.VALID_FILE, examples=2, distance=6, exact=0)
+    assert found
+    for each in found.values():
+        assert each.distance >= 1
+        assert (each.median()[:2] > 0).all()

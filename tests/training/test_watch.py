@@ -87,7 +87,7 @@ def test_a_model_that_has_learned_nothing_is_said(scores: dict[str, float], sent
 
 def test_a_model_that_has_learned_something_is_not_spoken_of() -> None:
     watch, said = watching()
-    watch.validated({"accuracy": 0.9, "blanks": 0.8, "answers": 2.0, "chance": 0.5}, 9)
+    watch.validated({"accuracy": 0.9, "blanks": 0.99, "answers": 2.0, "chance": 0.5}, 9)
     watch.validated({"accuracy": 0.9}, 9)
     assert said == []
     lower = Watch(LoopOptions(), "error", False, said.append)

@@ -2,7 +2,7 @@
 
 ``Diagnosis`` has the numbers, and what follows from them alone: medians, the memory horizon, how
 fast the gradient fades.  ``Comparison`` holds one for each layer by name; it prints as a table
-with sentences, and draws.  ``diagnose.py`` makes both.
+with sentences, and draws.  ``examination.py`` makes both.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A gate is any sigmoid, tanh or rectifier of the cell's equations, whatever its author calls it.
 Saturated is a sigmoid below 0.1 or above 0.9 (Karpathy, Johnson and Li 2015), and a tanh as close
-to its ends: there its derivative is small, and no gradient comes through.
+to its ends: there its derivative is small, and what makes it up hardly learns.
 """
 
 from __future__ import annotations

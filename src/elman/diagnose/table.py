@@ -29,11 +29,17 @@ def as_text(found: Comparison) -> str:
 
 
 def _gradients(found: Comparison) -> Table:
-    table = Table(box=None, title="gradient, back through time", title_justify="left")
+    table = Table(
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title="gradient, steps back in time",
+        title_justify="left",
+    )
     table.add_column("layer", no_wrap=True)
     table.add_column("state")
-    for name in ("halves every", "a tenth at", "left at 10", "left at end", "σ largest",
-                 "σ smallest", "radius", "dead", "frozen"):  # fmt: skip
+    for name in ("halves", "tenth", "at 10", "at end", "σ max", "σ min", "radius", "dead",
+                 "frozen"):  # fmt: skip
         table.add_column(name, justify="right")
     for each in found.values():
         for state in each.gradient:
@@ -54,7 +60,7 @@ def _half_life(found: Diagnosis) -> str:
     life = found.half_life
     if not math.isfinite(life) or abs(life) > 1000:
         return "never"
-    return f"{life:.1f} steps" if life >= 0 else f"doubles: {-life:.1f}"
+    return f"{life:.1f}" if life >= 0 else f"(doubles) {-life:.1f}"
 
 
 def _horizon(found: Diagnosis, state: str) -> str:
@@ -63,7 +69,19 @@ def _horizon(found: Diagnosis, state: str) -> str:
 
 
 def _at(found: Diagnosis, state: str, distance: int) -> str:
-    return f"{found.median(state)[distance]:.1e}"
+    return _short(found.median(state)[distance])
+
+
+def _short(value: float) -> str:
+    """Two digits that count, as short as can be.
+
+    >>> _short(0.1234), _short(1.7e-7), _short(2e30)
+    ('0.12', '2e-7', '2e30')
+    """
+    if value == 0 or 0.01 <= value < 1000:
+        return f"{value:.2f}"
+    digits, _, power = f"{value:.0e}".partition("e")
+    return f"{digits}e{int(power)}" if power else digits
 
 
 def _spectrum(found: Diagnosis) -> list[str]:
@@ -71,14 +89,20 @@ def _spectrum(found: Diagnosis) -> list[str]:
         return ["", "", ""]
     one, k = found.jacobians, int(np.abs(found.jacobians.distances - 10).argmin())
     ends = [float(np.nanmedian(values[k])) for values in (one.largest, one.smallest)]
-    return [*[f"{value:.1e}" for value in ends], f"{np.nanmedian(one.spectral_radius):.2f}"]
+    return [*[_short(value) for value in ends], f"{np.nanmedian(one.spectral_radius):.2f}"]
 
 
 def _gates(found: Comparison) -> Table:
-    table = Table(box=None, title="gates", title_justify="left")
+    table = Table(
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title="gates, % of steps near either end",
+        title_justify="left",
+    )
     table.add_column("layer", no_wrap=True)
     table.add_column("gate")
-    for name in ("mean", "at low end", "at high end", "units low", "units high"):
+    for name in ("mean", "low", "high", "units low", "units high"):
         table.add_column(name, justify="right")
     for each in found.values():
         for k, gate in enumerate(each.gates):

@@ -89,7 +89,7 @@ def _gate_sentence(found: Diagnosis, gate: Gate) -> str:
     ends = ("shut", "open") if gate.kind == "sigmoid" else ("at its lower end", "at its upper end")
     return (
         f"{found.name}: {gate.name} is saturated in {low + high:.0%} of all steps ({ends[0]} in "
-        f"{low:.0%}, {ends[1]} in {high:.0%}), where little gradient comes through it."
+        f"{low:.0%}, {ends[1]} in {high:.0%}), where its own weights hardly learn."
     )
 
 

@@ -50,6 +50,7 @@ from elman.tasks.speech_data import (
 )
 from elman.tasks.task import Fitted, Learned
 from elman.training import LoopOptions
+from elman.training.watch import BLANKS
 
 NAME = "speech"
 TITLE = "speech recognition: a recording becomes its text"
@@ -346,7 +347,12 @@ def validate(fitted: Fitted, examples: Sequence[Utterance]) -> dict[str, Any]:
     answers = ask(model, examples, length, answer)
     found = _error_rates(examples, [text for text, _ in answers])
     loss = sum([each for _, each in answers]) / len(answers)
-    return {"wer": min(1.0, found["wer"]), "cer": min(1.0, found["cer"]), "loss": loss}
+    return {
+        "wer": min(1.0, found["wer"]),
+        "cer": min(1.0, found["cer"]),
+        "loss": loss,
+        BLANKS: sum([not text for text, _ in answers]) / len(answers),
+    }
 
 
 def score(fitted: Fitted, examples: Sequence[Utterance], wanted: PredictOptions) -> dict[str, Any]:

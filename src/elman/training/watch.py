@@ -17,7 +17,7 @@ from elman.training.options import LoopOptions
 CHANCE = "chance"
 #: how many different answers there were
 ANSWERS = "answers"
-#: the share of steps at which a model with a CTC loss says the blank
+#: the share of examples to which a model with a CTC loss says nothing but blanks
 BLANKS = "blanks"
 
 #: gradients are judged by so many steps at a time
@@ -99,7 +99,7 @@ more than 50 times; a lower learning_rate, or clip_norm near 50, lets steps diff
         """The model was validated after so many epochs."""
         if epochs < EPOCHS:
             return
-        if scores.get(BLANKS, 0.0) > 0.999:
+        if scores.get(BLANKS) == 1:
             self._once(
                 "blanks",
                 f"After {epochs:.4g} epochs the model says nothing but blanks, which every CTC "

@@ -81,8 +81,10 @@ def diagnose(
                     "give a model that is made with elman.Recurrent."
                 )
         else:
-            looked_at = {"": _visit(model, x, lengths, output_gradient, steps, batch,
-                                    input_size, hidden_size, seed)}  # fmt: skip
+            size = input_size if x is None else x.shape[-1]
+            layer = _layer_of(model, size, hidden_size, seed)
+            read = x if x is not None else _noise(layer, steps, batch, seed)
+            looked_at = {"": _visit(layer, read, lengths, output_gradient)}
         for inner, visit in looked_at.items():
             name = called.get(k, "" if inner else visit.layer.cell.name)
             name = f"{name}.{inner}" if name and inner else name or inner
@@ -109,54 +111,57 @@ def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
     return free
 
 
-def _visit(
-    model: Cell | nn.Module,
-    x: Tensor | None,
-    lengths: Tensor | Sequence[int] | None,
-    output_gradient: Tensor | None,
-    steps: int,
-    batch: int,
-    input_size: int,
-    hidden_size: int,
-    seed: int,
-) -> Visit:
-    """A layer, new if it is a cell, with the sequences that it is to be looked at with."""
+def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: int) -> Recurrent:
+    """The layer itself, or a new one of a cell."""
     if isinstance(model, Cell):
-        size = input_size if x is None else x.shape[-1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = Recurrent(model, size, hidden_size)
+            return Recurrent(model, input_size, hidden_size)
     if not isinstance(model, Recurrent):
         raise OptionError(
             f"diagnose: {type(model).__name__} is neither a cell nor a Recurrent; for a whole "
             "model give loss=, a function that runs it and returns the loss."
         )
-    if x is None:
-        generator = torch.Generator().manual_seed(seed)
-        x = torch.randn(steps, batch, model.input_size, generator=generator)
-    else:
-        model.stack.check_input(x, [])
-        x, output_gradient = (_time_first(each, model) for each in (x, output_gradient))
-        assert x is not None
+    return model
+
+
+def _noise(layer: Recurrent, steps: int, batch: int, seed: int) -> Tensor:
+    """Normal noise in the shape that the layer takes."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(steps, batch, layer.input_size, generator=generator)
+    return x.transpose(0, 1) if layer.batch_first else x
+
+
+def _visit(
+    layer: Recurrent,
+    x: Tensor,
+    lengths: Tensor | Sequence[int] | None,
+    output_gradient: Tensor | None,
+) -> Visit:
+    """The layer with the sequences that it is to be looked at with, time first."""
+    layer.stack.check_input(x, [])
+    x = _time_first(x, layer)
     rows = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths)
     if rows.shape != x.shape[1:2] or (rows < 0).any() or (rows > len(x)).any():
         raise ShapeError(
             f"diagnose: lengths are {rows.tolist()}; there must be {x.shape[1]}, each from 0 to "
             f"{len(x)}."
         )
-    wanted = (*x.shape[:2], model.output_size)
+    if output_gradient is not None:
+        output_gradient = _time_first(output_gradient, layer)
+    wanted = (*x.shape[:2], layer.output_size)
     if output_gradient is not None and output_gradient.shape != wanted:
         raise ShapeError(
             f"diagnose: output_gradient has the shape {tuple(output_gradient.shape)}, but that of "
             f"the outputs is {wanted}."
         )
-    return Visit(model, x, None, rows, output_gradient)
+    return Visit(layer, x, None, rows, output_gradient)
 
 
-def _time_first(tensor: Tensor | None, layer: Recurrent) -> Tensor | None:
+def _time_first(tensor: Tensor, layer: Recurrent) -> Tensor:
     """(time, batch, features) from what the layer takes."""
-    if tensor is None or tensor.dim() == 2:
-        return None if tensor is None else tensor.unsqueeze(1)
+    if tensor.dim() == 2:
+        return tensor.unsqueeze(1)
     return tensor.transpose(0, 1) if layer.batch_first else tensor
 
 
@@ -281,7 +286,7 @@ def gradient_terms(
             "gradient_terms: the layer has several layers or directions; give one of a single "
             "layer in one direction."
         )
-    visit = _visit(layer, x, lengths, output_gradient, 1, 1, 1, 1, 0)
+    visit = _visit(layer, x, lengths, output_gradient)
     [(_, trajectory, gradient)] = _directions(visit)
     starts = losses_of(trajectory, gradient, None, 0)
     reach = trajectory.time if distance is None else min(distance + 1, trajectory.time)
