@@ -1,10 +1,10 @@
 """The real data of the job figures, in files that ``elman train`` reads.
 
 Nothing of them is in the repository: sentence_polarity.zip (Pang and Lee 2005, CC BY 4.0), the
-Broad Twitter Corpus (Derczynski et al. 2016, CC BY 4.0), WNUT-17 (Derczynski et al. 2017,
-CC BY 4.0), Tatoeba's French and English sentences (CC BY 2.0), smallgenes (small genes of
-C. elegans with their annotation by WormBase, MIT) and 50-number GloVe vectors (Pennington et al.
-2014, PDDL) are found below one folder, ``ELMAN_DATA``.
+Broad Twitter Corpus (Derczynski et al. 2016, CC BY 4.0), WNUT-17 (Derczynski et al. 2017, CC BY
+4.0), Tatoeba's French and English sentences (CC BY 2.0), smallgenes (small genes of C. elegans
+with their annotation by WormBase, MIT), Bach's chorales (public domain) and 50-number GloVe
+vectors (Pennington et al. 2014, PDDL) are found below one folder, ``ELMAN_DATA``.
 """
 
 from __future__ import annotations

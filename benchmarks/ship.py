@@ -22,7 +22,7 @@ from elman.files import write_whole
 from elman.training import RunFolder
 from real_data import (
     broad_twitter,
-    chorales_in_sixteenths,
+    chorales,
     motion_clips,
     sentence_polarity,
     tatoeba,
@@ -91,18 +91,16 @@ SHIPMENTS = (
     ),
     Shipment(
         "music",
-        "music_sixteenths/sixteenths-[0-9]*",
-        chorales_in_sixteenths(RUNS / "data"),
+        "music/pitches-one-after-another,-lstm-[0-9]*",
+        chorales(RUNS / "data"),
         "nll",
-        "- 382 chorales by Johann Sebastian Bach (1685 to 1750) in four voices on a grid of "
-        "sixteenth notes, in the split of Boulanger-Lewandowski, Bengio and Vincent (2012); the "
-        "music is in the public domain\n",
-        "nll is in nats a step of a sixteenth note, and the model knows the beat and how far the "
-        "end is: neither is the protocol of published figures, which `docs/results.md` has. Four "
-        "voices, no words, no bar lines; a note that is repeated is one long note, as in the data. "
-        "Tunes keep to a key and close, but they have no plan: nothing that was heard comes "
-        "again. Of what is made up, `docs/results.md` also counts how like chorales it is, and how "
-        "much of it was in the training pieces.",
+        "- 382 chorales by Johann Sebastian Bach (1685 to 1750) on a grid of quarter notes, in C, "
+        "in the split of Boulanger-Lewandowski, Bengio and Vincent (2012); the music is in the "
+        "public domain\n",
+        "nll is in nats a step of a quarter note, of pitches chosen one after another: not what is "
+        "published for independent pitches, which `docs/results.md` has. Four voices in C major or "
+        "minor, in quarter notes, high as the data are; a note that is repeated is one long note. "
+        "Tunes have no plan and do not know when to end.",
         higher_is_better=False,
         scale=1,
     ),

@@ -14,7 +14,7 @@ def test_readme_has_the_figures_that_were_measured():
     assert tables.speed() in README
 
 
-@pytest.mark.parametrize("question", ["sentiment", "named_entities"])
+@pytest.mark.parametrize("question", ["sentiment", "named_entities", "music"])
 def test_every_figure_names_its_command_machine_seeds_threads_and_time(question):
     record = tables.read(question)
     assert record["command"] == f"python benchmarks/{question}.py"

@@ -106,7 +106,7 @@ def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_
     [
         ("sentiment", "accuracy", real_data.sentence_polarity, 100, 0.15),
         ("ner", "f1", real_data.broad_twitter, 100, 0.15),
-        ("music", "nll", real_data.chorales_in_sixteenths, 1, 0.002),
+        ("music", "nll", real_data.chorales, 1, 0.002),
     ],
 )
 def test_the_scores_are_those_of_the_card(job, metric, files, scale, error, tmp_path, monkeypatch):

@@ -140,7 +140,7 @@ class PredictOptions:
     seconds: float = option(30.0, "how long the tune is, beyond its primer")
     primer: str = option("", "a MIDI file to go on from")
     seed: int = option(0, "the same seed makes the same tune")
-    temperature: float = option(1.0, "below 1 keeps to what is likely; 0 takes the likeliest")
+    temperature: float = option(0.9, "below 1 keeps to what is likely; 0 takes the likeliest")
     top_k: int = option(0, "only the so many likeliest choices each time; 0 for all")
     top_p: float = option(1.0, "only the likeliest choices that have this probability together")
     tempo: float = option(0.0, "quarter notes a minute of frames; 0 for that of the training data")
