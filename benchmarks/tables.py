@@ -101,6 +101,27 @@ def music_tunes() -> str:
     return "\n".join(lines) + "\n"
 
 
+def open_speech() -> str:
+    """The transcriber that ships, on voices and people that it has not heard."""
+    record = read("open_speech")
+    lines = [
+        "| | recordings | WER, best path | CER, best path | WER, with language model | CER |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, figure in record["figures"].items():
+        ways = figure["best path"], figure["search with the language model"]
+        values = [f"{100 * way[rate]:.1f}" for way in ways for rate in ("wer", "cer")]
+        lines.append(f"| {name} | {ways[0]['examples']} | {' | '.join(values)} |")
+    poster = record["poster"]
+    lines += [
+        "",
+        f'The poster\'s sentence comes out as "{poster["text"]}": WER {100 * poster["wer"]:.0f}. '
+        f"`{record['command']}`, {record['minutes']:.0f} minutes of training with "
+        f"{record['threads']} thread of {record['machine']['processor']}, seed 0.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def speed() -> str:
     """README's table of the engine: the mean of a target's shapes, and the worst of them."""
     record = read("engine")

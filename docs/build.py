@@ -71,8 +71,9 @@ def _shape(columns: tuple[str, ...]) -> str:
 def main() -> None:
     """Write every generated page."""
     write_whole(GENERATED / "equations.md", equations())
-    for question in ("sentiment", "named_entities", "music", "video"):
+    for question in ("sentiment", "named_entities", "speech", "music", "video"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
+    write_whole(GENERATED / "open_speech.md", tables.open_speech())
     write_whole(GENERATED / "music_tunes.md", tables.music_tunes())
     write_whole(GENERATED / "dna.md", tables.dna())
     write_whole(GENERATED / "splice.md", tables.splice())

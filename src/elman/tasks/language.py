@@ -45,7 +45,7 @@ class Language:
 
     def to_arpa(self) -> str:
         """The model as ARPA text."""
-        return write_arpa(self.ngrams)
+        return write_arpa(self.ngrams, digits=3)
 
 
 def learn_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:

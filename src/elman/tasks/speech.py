@@ -67,7 +67,7 @@ TRAINING = LoopOptions(
 )
 TRAIN_FILE, VALID_FILE = "train.jsonl", "valid.jsonl"
 POSTER = {
-    "a recording: fox.flac": Path(elman.shipped.__file__).parent / "speech" / "fox.flac",
+    "fox.flac": Path(elman.shipped.__file__).parent / "poster" / "fox.flac",
 }
 INPUT: Literal["file"] = "file"
 part = None
@@ -115,7 +115,7 @@ class Options:
 class PredictOptions:
     """How a transcriber searches, and what it writes."""
 
-    beam: int = option(16, "texts that the search keeps; 1 takes the best path")
+    beam: int = option(32, "texts that the search keeps; 1 takes the best path")
     lm: str = option(
         "own", "an ARPA file to weigh the words with; own is the model's, none is none"
     )
