@@ -45,7 +45,7 @@ TRAINING = LoopOptions(
     schedule="linear",
     warmup_steps=200,
     average_weights=0.999,
-    # the loss is summed over a sentence's tokens
+    # the loss is summed over a sentence's sub-words
     clip_norm=20.0,
 )
 TRAIN_FILE, VALID_FILE = "train.tsv", "valid.tsv"
