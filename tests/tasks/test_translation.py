@@ -88,6 +88,19 @@ def test_two_aligned_files_train_evaluate_and_are_known_again(command, folder, t
     assert "begun with other training data" in err
 
 
+def test_check_finds_sentences_of_either_side_in_another_split(command, tmp_path):
+    (tmp_path / "a.tsv").write_text("Oui.\tYes.\nNon.\tNo.\nSi !\tOh yes!\nEt ?\tAnd?\n")
+    (tmp_path / "b.tsv").write_text("Allez.\tGo.\nsi\tIf.\nBien sûr.\tYES\n")
+    arguments = ("check", "translation", tmp_path / "a.tsv", "--against", tmp_path / "b.tsv")
+    status, out, _ = command(*arguments, "--json")
+    assert status == 1
+    problems = json.loads(out)["problems"]
+    assert [each.partition(": this")[0].rpartition(" ")[2] for each in problems] == ["1", "3"]
+    assert f"({tmp_path / 'b.tsv'}, line 3)" in problems[0]
+    (tmp_path / "b.tsv").write_text("Allez.\tGo.\n")
+    assert command(*arguments)[0] == 0
+
+
 def test_all_translations_of_a_sentence_are_its_references(folder, tmp_path):
     model = elman.load(folder / "run")
     [answer] = model(["Le chat dort."])

@@ -1,9 +1,10 @@
 """The two decoders of ``Translator``: all steps of training at once, or one after the other.
 
 ``ParallelDecoder`` asks the source with the outputs of its lowest layer, which depend on the
-target's tokens alone.  So in training each layer runs over all steps at once.  ``FeedingDecoder``
-asks with those of its uppermost layer and feeds the answer into the next step (Luong et al.
-2015), which makes each step wait for the last.  Both write the same when they go step by step.
+target's tokens alone; upper layers read the answers, and then ask once more.  So in training each
+layer runs over all steps at once.  ``FeedingDecoder`` asks with the outputs of its uppermost layer
+and feeds the answer into the next step (Luong et al. 2015), which makes each step wait for the
+last.  Going step by step, either writes what it was trained to.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Decoder(Protocol):
 
 
 class ParallelDecoder(nn.Module):
-    """A layer that asks, attention, and layers that read its answers beside the questions."""
+    """A layer that asks, and layers that read the answers beside the questions and ask again."""
 
     def __init__(
         self,

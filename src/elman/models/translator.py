@@ -45,10 +45,10 @@ class Translator(nn.Module):
 
     ``attention`` is "multiplicative" (Luong et al. 2015) or "additive" (Bahdanau et al. 2015).
     With ``input_feeding`` each step reads what the last one came to (Luong et al. 2015), so that
-    training goes step by step; without, the lowest layer of the decoder asks and the upper ones
-    read the answers (as in Wu et al. 2016), and all steps of training run at once on the engine.
-    ``decoder_layers`` are 2 or more then.  The scores of tokens come from the target's own
-    vectors unless ``tied`` is False (Press and Wolf 2017).  ``shared`` is for a source and a
+    training goes step by step; without, the lowest layer of the decoder asks (as in Wu et al.
+    2016), the upper ones read the answers and ask again, and all steps of training run at once on
+    the engine.  ``decoder_layers`` are 2 or more then.  The scores of tokens come from the target's
+    own vectors unless ``tied`` is False (Press and Wolf 2017).  ``shared`` is for a source and a
     target with the same tokens: one table of vectors serves both.  ``dropout`` falls on vectors
     and outputs, one mask for all steps of a row; ``label_smoothing`` is the part of the target
     that goes to all tokens (Szegedy et al. 2016).  Index 0 is padding.

@@ -1,7 +1,8 @@
 """Examples of one split that are in another: what makes a score look better than it is.
 
 Two examples are the same if the job would never part them between training and validation
-(``Task.group``): the same words, the same recording, the same source sentence.
+(``Task.group``): the same words, the same recording.  A job whose examples belong together by any
+of several parts, as sentence pairs do by either sentence, has a function ``parts`` that gives them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ def leaks(task: Task, path: Path, against: Path, options: Any) -> list[str]:
 
     Raises ``DataError`` for data that cannot be read.
     """
-    there = {task.group(row.value): row.place for row in task.read(against, options)}
-    found = [
-        f"{row.place}: this example is in the other data too ({there[group]}); leave it out of one."
-        for row in task.read(path, options)
-        if (group := task.group(row.value)) in there
-    ]
+    parts = getattr(task, "parts", lambda example: (task.group(example),))
+    there = {part: row.place for row in task.read(against, options) for part in parts(row.value)}
+    found = []
+    for row in task.read(path, options):
+        places = [there[part] for part in parts(row.value) if part in there]
+        if places:
+            found.append(
+                f"{row.place}: this example is in the other data too ({places[0]}); leave it out "
+                "of one."
+            )
     more = [f"and {len(found) - _SHOWN} more examples that are in both."] if found[_SHOWN:] else []
     return found[:_SHOWN] + more

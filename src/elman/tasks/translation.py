@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 from elman.data import DataReport, pad_sequences
 from elman.data.faults import Fault, Row, values_or_error
 from elman.data.pair_report import check_pairs
-from elman.data.parallel import data_files, groups, pair_rows, tidy, tidy_source
+from elman.data.parallel import data_files, folded, groups, pair_rows, tidy, tidy_source
 from elman.data.subwords import END, START, SubWords
 from elman.decode import Hypothesis, beam_search, greedy_search
 from elman.errors import OptionError, RunError
@@ -45,7 +45,7 @@ TRAINING = LoopOptions(
     schedule="linear",
     warmup_steps=200,
     average_weights=0.999,
-    # the loss is summed over a sentence's tokens
+    # the loss is summed over a sentence's sub-words
     clip_norm=20.0,
 )
 TRAIN_FILE, VALID_FILE = "train.tsv", "valid.tsv"
@@ -209,6 +209,11 @@ def refuse_strangers(rows: Sequence[Row[Pair]], symbols: TranslationSymbols) -> 
 def group(example: Pair) -> Hashable:
     """Pairs that share a sentence stay on one side."""
     return example.group
+
+
+def parts(example: Pair) -> tuple[Hashable, ...]:
+    """Pairs of two splits leak if they share a sentence, on either side."""
+    return ("source", folded(example.source)), ("target", folded(example.target or ""))
 
 
 def learn(examples: Sequence[Pair], options: Options, seed: int) -> Learned:
