@@ -82,9 +82,9 @@ def roll_text(piece: Piece, width: int = 72) -> str:
     """The roll in characters: lines are two half tones, the highest first; columns are time.
 
     >>> print(roll_text(Piece((Note(0.0, 60, 2.0), Note(1.0, 64, 2.0)), 2.0), width=8))
-    E4 │    ▀▀▀▀
-    D4 │
-    C4 │▀▀▀▀▀▀▀▀
+    E4  │    ▀▀▀▀
+    D4  │
+    C4  │▀▀▀▀▀▀▀▀
     """
     if not piece.notes:
         return ""
