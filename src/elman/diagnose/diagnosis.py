@@ -172,7 +172,7 @@ class Diagnosis:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Mapping[str, Diagnosis]):
     """A ``Diagnosis`` for each layer by name, in order; prints as a table and sentences."""
 
@@ -211,6 +211,9 @@ class Comparison(Mapping[str, Diagnosis]):
             "layers": {name: each.record() for name, each in self.items()},
             "words": list(self.words),
         }
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {', '.join(self)}>"
 
     def __str__(self) -> str:
         from elman.diagnose.table import as_text

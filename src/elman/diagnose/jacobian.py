@@ -20,8 +20,9 @@ from elman.diagnose.trajectory import Trajectory
 
 #: how many rows of Jacobians are computed at once
 ROWS_AT_ONCE = 8192
-#: how many distances have their singular values computed, and how many steps their eigenvalues
-DISTANCES, STEPS = 32, 32
+#: how many distances have their singular values computed, and how many steps their eigenvalues;
+#: fewer where a Jacobian is wider than this, as the work grows with its cube
+PLACES, WIDE = 32, 256
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ def spectrum(trajectory: Trajectory, sequences: list[int], distance: int) -> Jac
     rounding errors do not hide it; where a step cannot be inverted, it is 0.
     """
     distance = min(distance, int(trajectory.lengths[sequences].max()))
-    distances = _spread(1, distance, DISTANCES)
-    steps = _spread(0, int(trajectory.lengths[sequences].max()) - 1, STEPS)
+    width = trajectory.hidden_size * len(trajectory.states)
+    most = max(4, PLACES * WIDE // max(WIDE, width))
+    distances = _spread(1, distance, most)
+    steps = _spread(0, int(trajectory.lengths[sequences].max()) - 1, most)
     largest = np.full((len(distances), len(sequences)), math.nan)
     smallest, radius = largest.copy(), np.full((len(steps), len(sequences)), math.nan)
     for column, sequence in enumerate(sequences):
