@@ -25,7 +25,6 @@ from real_data import (
     chorales_in_sixteenths,
     motion_clips,
     sentence_polarity,
-    sentence_polarity,
     smallgenes,
     tatoeba,
 )
