@@ -9,6 +9,7 @@ whatever comes (Forney 1973).  ``viterbi.py`` is for few tags that may follow ea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,19 +31,17 @@ class Automaton:
     start: Array  # class
     end: Array  # class
 
-    def __post_init__(self) -> None:
-        num_states = len(self.state_classes)
-        before: list[list[int]] = [[] for _ in range(num_states)]
-        for k, (_, state) in enumerate(self.edges.tolist()):
-            before[state].append(k)
-        most = max(map(len, before))
-        table = np.zeros((num_states, most), dtype=np.int64)
-        weights = np.full((num_states, most), -np.inf)
-        for state, own in enumerate(before):
-            table[state, : len(own)] = self.edges[own, 0]
-            weights[state, : len(own)] = self.edge_scores[own]
-        object.__setattr__(self, "_before", table)
-        object.__setattr__(self, "_weights", weights)
+    @cached_property
+    def _ways(self) -> tuple[Path, Array]:
+        """For each state the states before it and the scores of the edges, filled up with -inf."""
+        own = [np.flatnonzero(self.edges[:, 1] == k) for k in range(len(self.state_classes))]
+        most = max(map(len, own))
+        before = np.zeros((len(own), most), dtype=np.int64)
+        weights = np.full((len(own), most), -np.inf)
+        for state, edges in enumerate(own):
+            before[state, : len(edges)] = self.edges[edges, 0]
+            weights[state, : len(edges)] = self.edge_scores[edges]
+        return before, weights
 
     def own(self, scores: Array, symbols: Path) -> Array:
         """What each state gets at each step."""
@@ -56,18 +55,17 @@ class Automaton:
 
     def go_on(self, best: Array, own: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
         """The best scores (row, state) after these steps, and at each the edge that led there."""
-        table: Path = self._before  # type: ignore[attr-defined]
-        weights: Array = self._weights  # type: ignore[attr-defined]
+        before, weights = self._ways
         edges = np.empty(own.shape, dtype=np.uint8)
         for t in range(len(own)):
-            ways = best[:, table] + weights  # row state edge
+            ways = best[:, before] + weights  # row state edge
             edges[t] = choice = ways.argmax(-1)
             best = np.take_along_axis(ways, choice[..., None], -1)[..., 0] + own[t]
         return best, edges
 
     def before(self, states: Path, edges: npt.NDArray[np.uint8]) -> Path:
         """The state before each, by the edge that led there."""
-        found: Path = self._before[states, edges]  # type: ignore[attr-defined]
+        found: Path = self._ways[0][states, edges]
         return found
 
 
