@@ -10,11 +10,14 @@ import pytest
 
 import elman
 from data.film_files import film, flat, sound
+from elman.data.film import FrameShape, read_film
 from elman.errors import OptionError
+from elman.shipped import models
 from elman.tasks import Data, train, video
 from elman.tasks.samples.moving_shapes import film_bytes
 from elman.tasks.video import Options, labels_of_stream
 from elman.training.progress import Silence
+from runner import runner
 from tasks.conftest import samples
 from tasks.test_bad_input import fails
 
@@ -201,3 +204,20 @@ def test_colours_can_be_seen(data, tmp_path):
     assert trained.model.embedding.convolutions[0].weight.shape[1] == 6
     [answer] = trained(data / "valid" / "rolling" / "8.mp4", png=str(tmp_path / "s.png"))
     assert answer.strip.frames.shape[1] == 3
+
+
+def test_the_runner_of_the_poster_is_what_the_formulas_draw():
+    [path] = video.POSTER.values()
+    shape = FrameShape(size=64)
+    shipped, drawn = read_film(path, shape).frames, read_film(runner(), shape).frames
+    assert shipped.shape == drawn.shape == (20, 1, 64, 64)
+    # another version of the codec may lose something else
+    assert (shipped.int() - drawn.int()).abs().float().mean() < 2
+
+
+@pytest.mark.skipif("video" not in models(), reason="the model of films is not there")
+def test_the_poster_comes_out_right_and_is_drawn(command, tmp_path):
+    status, out, _ = command("demo", "video", "--out", tmp_path)
+    assert status == 0
+    assert "running" in out.partition("out")[2]
+    assert (tmp_path / "runner.png").stat().st_size > 10_000

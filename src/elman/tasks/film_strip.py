@@ -85,7 +85,6 @@ def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
     curves = axes(LEFT, AXIS, width, CURVES)
     order = strip.after[-1].argsort(descending=True).tolist()
     times = np.arange(1, count + 1) / strip.rate
-    ends: list[float] = []
     for rank, label in reversed(list(enumerate(order))):
         named = rank < NAMED
         colour = COLOURS[rank] if named else "#cccccc"
@@ -93,11 +92,14 @@ def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
             times, strip.after[:, label].numpy(), color=colour, linewidth=2 if rank == 0 else 1.2,
             marker="o" if count == 1 else None,
         )  # fmt: skip
-    for rank, label in enumerate(order[:NAMED]):
+    named_labels = order[:NAMED]
+    above = 2.0
+    for rank, label in enumerate(named_labels):
         end = float(strip.after[-1, label])
-        ends.append(min(end, ends[-1] - 0.14) if ends else end)
+        # room for the names beneath, and below the one above
+        above = min(max(end, 0.14 * (len(named_labels) - 1 - rank)), above - 0.14)
         curves.annotate(
-            f"{strip.labels[label]} {end:.0%}", (1, ends[-1]), (6, 0), ("axes fraction", "data"),
+            f"{strip.labels[label]} {end:.0%}", (1, above), (6, 0), ("axes fraction", "data"),
             textcoords="offset points", va="center", fontsize=8, color=COLOURS[rank],
             fontweight="bold" if rank == 0 else "normal", annotation_clip=False,
         )  # fmt: skip
