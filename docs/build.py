@@ -14,6 +14,7 @@ from pathlib import Path
 from latex2mathml.converter import convert
 
 from elman import cells, diagnose
+from elman.diagnose import standings
 from elman.files import write_whole
 from elman.graph import Cell
 
@@ -80,6 +81,8 @@ def main() -> None:
     write_whole(GENERATED / "engine.md", tables.engine())
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
     write_whole(GENERATED / "jobs_beside_torch.md", tables.jobs_beside_torch())
+    write_whole(GENERATED / "long_term.md", tables.long_term())
+    write_whole(GENERATED / "long_term.png", standings.draw(tables.long_term_courses()))
     # the first picture of tutorials/diagnose.md, by the call that stands there
     compared = diagnose(cells.rnn, cells.lstm, cells.gru)
     write_whole(GENERATED / "gradients.png", compared.plot())

@@ -38,8 +38,7 @@ VALID, TEST = 256, 2048
 class Budget:
     """What every cell is given; ``every`` so many steps it is validated.
 
-    Training ends early when the validation set is solved twice in a row, by half of the error
-    that is allowed.
+    Training ends early when the validation set is solved twice in a row.
     """
 
     steps: int = 2500
@@ -136,7 +135,7 @@ def train(problem: Problem, contestant: Contestant, budget: Budget, seed: int = 
             with torch.no_grad():
                 steps.append(step)
                 scores.append(_measure(problem, answers(valid[0]), valid[1]))
-            if len(scores) > 1 and all(problem.is_solved(s, 0.5) for s in scores[-2:]):
+            if len(scores) > 1 and all(problem.is_solved(score) for score in scores[-2:]):
                 break
             if step == budget.steps:
                 break
