@@ -1,12 +1,15 @@
 """DNA as a user meets it: the command line from new files to answers, and wrong input."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import elman
+import real_data
 from elman.data.bases import reverse_complement
 from elman.data.fasta import Sequence, open_fasta
 from elman.data.faults import Row
@@ -247,3 +250,20 @@ def test_a_model_of_one_strand_refuses_genes_of_the_other(run, tmp_path):
         dna.refuse_strangers(rows, dna.GeneSymbols(both_strands=False))
     assert "strand -" in str(error.value)
     assert "valid.fa, line" in str(error.value)
+
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data of ../shared/data are not here")
+def test_the_scores_are_those_of_the_card(tmp_path, monkeypatch):
+    monkeypatch.setattr(real_data, "SOURCE", SHARED)
+    valid = real_data.smallgenes(tmp_path)["valid"]
+    model = elman.load("dna")
+    card = (model.folder.path / "card.md").read_text(encoding="utf-8")
+    scores = model.evaluate(valid)
+    for metric in ("base_accuracy", "exon_f1"):
+        [claimed] = re.findall(rf"^\| {metric} \| ([\d.]+) \|", card, re.MULTILINE)
+        # measured before the weights became float16; one exon of 258 is 0.4 points
+        assert 100 * scores[metric] == pytest.approx(float(claimed), abs=0.5)

@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 
 from elman.data import DataReport, pad_sequences
 from elman.data.bases import COMPLEMENT, NO_BASE, PROBABILITIES, Codes, encode_bases
-from elman.data.fasta import Bases, open_fasta
+from elman.data.fasta import Bases, is_fasta, open_fasta
 from elman.data.fasta import Sequence as BaseSequence
 from elman.data.faults import Fault, Row
 from elman.data.found_genes import FoundGene, StateRuns, genes_of
@@ -66,6 +66,8 @@ part = None
 
 #: a longer sequence is read in pieces of this many bases, and gets no probabilities
 PIECE = 30_000
+#: the fewest bases of a random piece that training reads
+SHORTEST_FRAGMENT = 15
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,10 @@ class Options:
             raise OptionError(f"width is {self.width}; it must be an odd number, 1 or more.")
         if self.longest < 100:
             raise OptionError(f"longest is {self.longest}; it must be at least 100.")
-        for name, most in (("dropout", 1.0), ("fragments", 1.001)):
-            if not 0 <= getattr(self, name) < most:
-                raise OptionError(
-                    f"{name} is {getattr(self, name)}; it must be at least 0 and less than 1."
-                )
+        if not 0 <= self.dropout < 1:
+            raise OptionError(f"dropout is {self.dropout}; it must be at least 0 and less than 1.")
+        if not 0 <= self.fragments <= 1:
+            raise OptionError(f"fragments is {self.fragments}; it must be from 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -321,10 +322,6 @@ def _fragment(example: Stretch, share: float, generator: Generator) -> Stretch:
     return _part(example, start, start + count)
 
 
-#: bases
-SHORTEST_FRAGMENT = 15
-
-
 def _codes(rows: Sequence[Codes]) -> tuple[Tensor, Tensor]:
     return pad_sequences([row.tolist() for row in rows])
 
@@ -431,8 +428,6 @@ def _probabilities(fitted: Fitted, scores: Tensor, codes: Tensor, lengths: Tenso
 def read_inputs(path: Path, options: Options) -> list[Bases]:
     """The sequences of a FASTA file, or of all of them in a folder."""
     if path.is_dir():
-        from elman.data.fasta import is_fasta
-
         files = sorted([file for file in path.rglob("*") if file.is_file() and is_fasta(file)])
         if not files:
             raise DataError(f"{path}: there is no FASTA file in the folder; name one.")
