@@ -293,9 +293,12 @@ class Recurrent(nn.Module):
                     state = self.stack.checked_state(state, x, x.shape[0])
                 return stepper.step(x, state)
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
-        if state is None:
-            self._draws = Draws()  # a sequence begins
-        y, state = self._run(sequence, state, None, self._draws)
+        if not self._is_noisy:
+            y, state = self(sequence, state)
+        else:
+            if state is None:  # a sequence begins
+                self._draws = Draws()
+            y, state = self._run(sequence, state, None, self._draws)
         assert isinstance(y, Tensor)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
 
