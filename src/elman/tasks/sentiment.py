@@ -272,7 +272,14 @@ def collate(
 
 
 def validate(fitted: Fitted, examples: Sequence[Review]) -> dict[str, Any]:
-    """The job's metrics, and what says that nothing was learned."""
+    """The metrics of what is trained, and what says that nothing was learned.
+
+    Naive Bayes has no say here: judged by both opinions, training would end long before the model
+    has learned its part.
+    """
+    if isinstance(fitted.model, WithPhrases):
+        symbols = replace(fitted.symbols, phrases=None)
+        fitted = Fitted(fitted.model.reader, symbols, fitted.options)
     expected, predicted, probabilities = _answers(fitted, examples)
     return {**_scores(expected, predicted, probabilities), **symptoms(expected, predicted)}
 
