@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from elman.diagnose import standings
-from elman.diagnose.long_term import Course
-
 RESULTS = Path(__file__).parent / "results"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -36,16 +32,28 @@ class Line:
 
 #: a row beneath another is the one-to-one baseline, or the same with less
 SUMMARY = (
-    Line("speech", "digits, takes 0 to 4", "speech: strings of spoken digits, word errors", "wer", "≤ 5"),
-    Line("music", "independent pitches, lstm", "music: chorales, nats a step", "nll", "≤ 8.6", 1, 2),
-    Line("sentiment", "recurrent", "sentiment: film reviews' sentences, accuracy", "accuracy", "77"),
+    Line(
+        "speech",
+        "digits, takes 0 to 4",
+        "speech: strings of spoken digits, word errors",
+        "wer",
+        "≤ 5",
+    ),
+    Line(
+        "music", "independent pitches, lstm", "music: chorales, nats a step", "nll", "≤ 8.6", 1, 2
+    ),
+    Line(
+        "sentiment", "recurrent", "sentiment: film reviews' sentences, accuracy", "accuracy", "77"
+    ),
     Line("sentiment", "bag of words", "the same by a bag of words (one to one)", "accuracy"),
     Line("sentiment", "recurrent, GloVe", "the same with word vectors", "accuracy", "79.5"),
     Line("dna", "grammar", "DNA: genes of a worm, right bases", "base_accuracy", "92"),
     Line("dna", "grammar", "the same, F1 of exact exons", "exon_f1", "60"),
     Line("translation", "ten minutes", "translation: French to English, BLEU", "bleu", "35", 1),
     Line("translation", "shipped", "the same, the model that ships", "bleu", "48", 1),
-    Line("video", "bandai", "video: activities in styles not trained on, accuracy", "accuracy", "92"),
+    Line(
+        "video", "bandai", "video: activities in styles not trained on, accuracy", "accuracy", "92"
+    ),
     Line("named_entities", "BTC, recurrent", "names: Broad Twitter Corpus, F1", "f1", "70"),
     Line("named_entities", "BTC, window", "the same by a window of words (one to one)", "f1"),
     Line("named_entities", "WNUT-17, recurrent", "names that emerge: WNUT-17, F1", "f1", "30"),
