@@ -27,8 +27,8 @@ class Generator(nn.Module):
 
     ``embedding`` makes features of a step (any module, ``nn.Identity()`` where a step is features
     already), ``recurrent`` runs over them in one direction, ``prediction`` gives probabilities.
-    ``dropout`` falls on the recurrent layers' outputs, ``input_dropout`` on their input, one mask
-    for all steps.  Raises ``OptionError`` for recurrent layers that look into the future.
+    ``dropout`` falls on the recurrent layers' outputs, one mask for all steps.
+    Raises ``OptionError`` for recurrent layers that look into the future.
 
     >>> import elman, torch
     >>> from elman.nn.embedding import WordEmbedding
@@ -46,7 +46,6 @@ class Generator(nn.Module):
         prediction: Prediction,
         *,
         dropout: float = 0.0,
-        input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if recurrent.bidirectional:
@@ -58,14 +57,12 @@ class Generator(nn.Module):
         self.recurrent = recurrent
         self.prediction = prediction
         self.dropout = VariationalDropout(dropout)
-        self.input_dropout = VariationalDropout(input_dropout)
 
     def forward(
         self, x: Tensor, lengths: Lengths | None = None, state: State | None = None
     ) -> tuple[Float[Tensor, "time batch features"], State]:
         """What is known after each step of ``x`` (time, batch, ...), and the state at its end."""
-        features = self.input_dropout(self.embedding(x))
-        y, state = self.recurrent(features, state, lengths=lengths)
+        y, state = self.recurrent(self.embedding(x), state, lengths=lengths)
         return self.dropout(y), state
 
     def log_prob(

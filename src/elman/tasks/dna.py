@@ -33,11 +33,11 @@ from elman.decode.grammar_path import Automaton, PathSearch, best_paths
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.models.base_tagger import BaseReader, BaseTagger
-from elman.nn import Recurrent
 from elman.nn.grammar_crf import GrammarCRF
 from elman.tasks.asking import ask
 from elman.tasks.dna_answers import Reading, record_reading, show_reading, write_readings
 from elman.tasks.options import option
+from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.samples.genes import sample_genes
 from elman.tasks.task import Fitted, Learned
 from elman.training import LoopOptions
@@ -71,7 +71,7 @@ SHORTEST_FRAGMENT = 15
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(RecurrentOptions):
     """The options of DNA."""
 
     cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
@@ -225,13 +225,14 @@ def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
     reader = BaseReader(
         torch.from_numpy(PROBABILITIES), options.channels, options.width, options.convolutions
     )
-    encoder = Recurrent(
+    encoder = recurrent_layer(
+        options,
         cell,
         options.stride * options.channels,
         options.hidden_size,
         options.num_layers,
         bidirectional=options.bidirectional,
-        dropout=options.dropout if options.num_layers > 1 else 0.0,
+        dropout=options.dropout,
     )
     classes = grammar.classes if options.grammar else _plain_classes(symbols)
     return BaseTagger(

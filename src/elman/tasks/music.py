@@ -50,10 +50,10 @@ from elman.errors import DataError, OptionError, RunError
 from elman.files import write_whole
 from elman.graph import Cell
 from elman.models import Generator
-from elman.nn import Recurrent
 from elman.nn.predictions import IndependentPitches, NextToken, OrderedPitches
 from elman.tasks.asking import ask
 from elman.tasks.options import option
+from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.samples.chorales import CHORALES_TRAIN, CHORALES_VALID, PRIMER
 from elman.tasks.task import Fitted, Learned
 from elman.training import LoopOptions
@@ -86,7 +86,7 @@ _EVENTS_A_SECOND = 60
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(RecurrentOptions):
     """The options of music."""
 
     model: Literal["frames", "events"] = option(
@@ -104,7 +104,6 @@ class Options:
     choice_size: int = option(256, "units that choose the pitches of a frame one after another")
     descending: bool = option(True, "the highest pitch of a frame is chosen first")
     dropout: float = option(0.5, "part of the recurrent layer's outputs that training leaves out")
-    input_dropout: float = option(0.0, "part of the inputs that training leaves out")
     choice_dropout: float = option(0.4, "part of the units that choose pitches, left out likewise")
     transpose: int = option(0, "training moves pieces by up to so many half tones up or down")
     bar: int = option(0, "quarter notes that a model of frames counts, over and over; 0 for none")
@@ -115,7 +114,7 @@ class Options:
         for name in ("grid", "hidden_size", "num_layers", "embedding_size", "choice_size"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("dropout", "input_dropout", "choice_dropout"):
+        for name in ("dropout", "choice_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionError(
                     f"{name} is {getattr(self, name)}; it must be at least 0 and less than 1."
@@ -253,12 +252,13 @@ def load_symbols(text: str) -> MusicSymbols:
 def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
     """A ``Generator`` of frames or of events."""
     events = options.model == "events"
-    recurrent = Recurrent(
+    recurrent = recurrent_layer(
+        options,
         cell,
         options.embedding_size if events else NUM_PITCHES + _known_features(options),
         options.hidden_size,
         options.num_layers,
-        dropout=options.dropout if options.num_layers > 1 else 0.0,
+        dropout=options.dropout,
     )
     prediction: NextToken | IndependentPitches | OrderedPitches
     if events:
@@ -278,7 +278,6 @@ def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
         recurrent,
         prediction,
         dropout=options.dropout,
-        input_dropout=options.input_dropout,
     )
 
 

@@ -34,11 +34,11 @@ from elman.errors import DataError, OptionError, RunError
 from elman.files import write_whole
 from elman.graph import Cell
 from elman.models import Transcriber
-from elman.nn import Recurrent
 from elman.tasks.asking import ask
 from elman.tasks.language import Language, TextFusion, Unit, learn_language
 from elman.tasks.listening import GreedySearch, Listener, Search, pcm_pieces, step_seconds
 from elman.tasks.options import option
+from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.samples.tones import tone_samples
 from elman.tasks.spectrogram import draw_spectrogram
 from elman.tasks.speech_data import (
@@ -76,7 +76,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(RecurrentOptions):
     """The options of speech recognition."""
 
     cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
@@ -252,13 +252,14 @@ def load_symbols(text: str) -> SpeechSymbols:
 
 def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
     """A ``Transcriber`` of the cell."""
-    encoder = Recurrent(
+    encoder = recurrent_layer(
+        options,
         cell,
         options.frames_per_step * options.num_mels,
         options.hidden_size,
         options.num_layers,
         bidirectional=options.bidirectional,
-        dropout=options.dropout if options.num_layers > 1 else 0.0,
+        dropout=options.dropout,
     )
     return Transcriber(
         encoder,

@@ -27,12 +27,12 @@ from elman.data.film_changes import Changes, changed
 from elman.errors import DataError, OptionError
 from elman.graph import Cell
 from elman.models import FilmClassifier
-from elman.nn import Recurrent
 from elman.nn.frames import FrameEncoder
 from elman.tasks.asking import ask
 from elman.tasks.film_strip import Strip, draw_strips
 from elman.tasks.label_counts import LabelCounts
 from elman.tasks.options import option
+from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.samples.moving_shapes import moving_shapes
 from elman.tasks.task import Fitted, Learned
 from elman.training import LoopOptions
@@ -54,7 +54,7 @@ part = None
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(RecurrentOptions):
     """The options of activity recognition."""
 
     cell: str = option("gru", "a cell of the catalogue, or FILE.py:NAME for one of your own")
@@ -196,13 +196,14 @@ def load_symbols(text: str) -> LabelCounts:
 def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
     """A ``FilmClassifier`` of the cell."""
     symbols: LabelCounts = learned.symbols
-    encoder = Recurrent(
+    encoder = recurrent_layer(
+        options,
         cell,
         options.features,
         options.hidden_size,
         options.num_layers,
         bidirectional=options.bidirectional,
-        dropout=options.dropout if options.num_layers > 1 else 0.0,
+        dropout=options.dropout,
     )
     widths = [options.width * 2**k for k in range(3)]
     return FilmClassifier(
