@@ -76,3 +76,8 @@ def test_without_options_it_is_the_plain_layer():
 def test_a_zoneout_that_is_none_is_refused(value):
     with pytest.raises(OptionError, match=rf'zoneout is "{value}"; it is a probability, or one'):
         recurrent_keywords(RecurrentOptions(zoneout=value))
+
+
+@pytest.mark.parametrize("job", TASKS)
+def test_every_job_has_the_options_of_recurrent_layers(job):
+    assert issubclass(TASKS[job].Options, RecurrentOptions)

@@ -9,6 +9,7 @@ last.  Going step by step, either writes what it was trained to.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,6 +91,7 @@ class ParallelDecoder(nn.Module):
         memory_size: int,
         num_layers: int,
         dropout: float,
+        layer: Callable[..., Recurrent] = Recurrent,
     ) -> None:
         super().__init__()
         if num_layers < 2:
@@ -98,8 +100,8 @@ class ParallelDecoder(nn.Module):
                 "more: one that asks, and one that reads the answers."
             )
         self.attention = attention
-        self.asking = Recurrent(cell, embedding_size, hidden_size)
-        self.reading = Recurrent(
+        self.asking = layer(cell, embedding_size, hidden_size)
+        self.reading = layer(
             cell,
             hidden_size + memory_size,
             hidden_size,
@@ -151,10 +153,11 @@ class FeedingDecoder(nn.Module):
         memory_size: int,
         num_layers: int,
         dropout: float,
+        layer: Callable[..., Recurrent] = Recurrent,
     ) -> None:
         super().__init__()
         self.attention = attention
-        self.recurrent = Recurrent(
+        self.recurrent = layer(
             cell,
             2 * embedding_size,
             hidden_size,

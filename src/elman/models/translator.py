@@ -7,6 +7,7 @@ and ``step`` to it.  The two decoders and what they cost are in ``decoders.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,7 @@ class Translator(nn.Module):
     and outputs, one mask for all steps of a row; ``label_smoothing`` is the part of the target
     that goes to all tokens (Szegedy et al. 2016).  Index 0 is padding.
 
+    ``layer`` makes recurrent layers as ``Recurrent`` does, with regularisers of one's choice.
     Raises ``OptionError`` for options that do not go together.
 
     >>> import elman, torch
@@ -79,6 +81,7 @@ class Translator(nn.Module):
         shared: bool = False,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        layer: Callable[..., Recurrent] = Recurrent,
     ) -> None:
         super().__init__()
         if shared and source_tokens != target_tokens:
@@ -93,7 +96,7 @@ class Translator(nn.Module):
         # the recurrent layers say next to nothing at first (Vaswani et al. 2017, section 3.4)
         self.scale = embedding_size**0.5
         self.dropout = VariationalDropout(dropout)
-        self.encoder = Recurrent(
+        self.encoder = layer(
             cell,
             embedding_size,
             hidden_size,
@@ -119,6 +122,7 @@ class Translator(nn.Module):
             memory_size,
             decoder_layers,
             dropout,
+            layer,
         )
         self.scores = nn.Linear(embedding_size, target_tokens)
         nn.init.zeros_(self.scores.bias)

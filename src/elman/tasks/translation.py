@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,9 +26,11 @@ from elman.decode import Hypothesis, beam_search, greedy_search
 from elman.errors import OptionError, RunError
 from elman.graph import Cell
 from elman.models import Translator
+from elman.nn import Recurrent
 from elman.tasks.asking import ask
 from elman.tasks.attention_map import attention_png, attention_text
 from elman.tasks.options import option
+from elman.tasks.recurrent_options import RecurrentOptions, recurrent_keywords
 from elman.tasks.samples.phrases import PHRASES_TRAIN, PHRASES_VALID
 from elman.tasks.task import Fitted, Learned
 from elman.tasks.word_model import read_lines
@@ -59,7 +62,7 @@ VALIDATED = 500
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(RecurrentOptions):
     """The options of translation."""
 
     cell: str = option("gru", "a cell of the catalogue, or FILE.py:NAME for one of your own")
@@ -250,6 +253,7 @@ def build(options: Options, cell: Cell, learned: Learned) -> nn.Module:
         shared=options.joint,
         dropout=options.dropout,
         label_smoothing=options.label_smoothing,
+        layer=partial(Recurrent, **recurrent_keywords(options)),
     )
 
 
