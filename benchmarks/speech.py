@@ -3,7 +3,9 @@
     python benchmarks/speech.py [--seeds 0 1 2]
 
 Strings of 3 to 7 digits from human recordings (``spoken_digits.py``): takes 0 to 4 of all
-speakers; and each speaker in turn left out of training and validation, trained for four minutes.
+speakers, without and with an n-gram model of the training transcripts (the network and its weights
+are the same); and each speaker in turn left out of training and validation, trained for four
+minutes.
 """
 
 from pathlib import Path
@@ -32,8 +34,12 @@ def rows() -> list[Configuration]:
     """All speakers, then each left out."""
     data = spoken_digits(DATA / "digits")
     everyone = Configuration("digits, takes 0 to 4", data, TITLE, SETTINGS, "5.0", LICENCE)
+    weighed = {**SETTINGS, "language": "words"}
+    with_words = Configuration(
+        "digits, with a language model", data, TITLE, weighed, "5.0", LICENCE
+    )
     shorter = {**SETTINGS, "max_minutes": 4}
-    return [everyone] + [
+    return [everyone, with_words] + [
         Configuration(f"digits, without {name}", without(name), TITLE, shorter, licence=LICENCE)
         for name in SPEAKERS
     ]
