@@ -94,7 +94,7 @@ of time), which was too much to learn from in the time, and a schedule for 10 ep
 came five minutes of practice with words that hardly any sentence had: 870 recordings of training
 sentences with one of fox, jumped, lazy, quick, brown and dog, by training voices, beside 1,400
 others. Without it the poster's sentence had two wrong words of nine in nearly all test voices (fax,
-jump)."""
+jump); so this sentence is no measure of the model, and the table is."""
 
 
 def data() -> dict[str, Path]:
