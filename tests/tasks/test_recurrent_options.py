@@ -7,7 +7,7 @@ import pytest
 
 import elman
 from elman.errors import OptionError
-from elman.tasks import ner, sentiment
+from elman.tasks import TASKS, ner, sentiment
 from elman.tasks.options import with_settings
 from elman.tasks.recurrent_options import (
     RecurrentOptions,
