@@ -142,7 +142,17 @@ def test_torch_sees_one_operator_as_for_other_types():
     states = [torch.zeros(2, 4, dtype=torch.bfloat16, requires_grad=True) for _ in range(2)]
     for layer in (full, small):
         x = torch.randn(3, 2, 3).bfloat16().requires_grad_()
-        given = (x, states, list(layer.parameters()), None, layer.cell.text, False, True, "native")
+        given = (
+            x,
+            states,
+            list(layer.parameters()),
+            None,
+            layer.cell.text,
+            False,
+            True,
+            "native",
+            [],
+        )
         torch.library.opcheck(torch.ops.elman.recurrent.default, given)
 
 

@@ -138,7 +138,9 @@ class _Page:
         if [_work(phase) for phase in inference.phases] == [_work(p) for p in training.phases]:
             for k, phase in enumerate(training.phases, 1):
                 which = f" in phase {k}" if len(training.phases) > 1 else ""
-                yield f"  training writes{which}: {self._written(training, phase, self.names)}"
+                yield from _hanging(
+                    f"  training writes{which}: ", self._written(training, phase, self.names)
+                )
         else:
             yield "  in training, where backward needs more:"
             yield from self._phases(training, self.names)
@@ -199,7 +201,7 @@ class _Page:
         yield _amount("kept for backward", kept + histories, "beside x and y")
         if kept:
             shown = [self._show(node) for node in lower(programs.kept)]
-            yield _amount("  `kept`", kept, ", ".join(shown))
+            yield from _hanging(_amount("  `kept`", kept) + "  ", ", ".join(shown))
         if histories:
             states = [f"{programs.cell.states[k]}'" for k in programs.histories]
             yield _amount("  histories", histories, ", ".join(states))
@@ -251,7 +253,7 @@ class _Page:
             yield from _column(
                 "then", [_equation(v, text, names) for v, text in zip(values, texts, strict=True)]
             )
-            yield f"    written  {self._written(program, phase, names)}"
+            yield from _hanging("    written  ", self._written(program, phase, names))
 
     def _written(self, program: Program, phase: Phase, names: Names) -> str:
         found: dict[Buffer, list[str]] = {}
@@ -283,7 +285,23 @@ def _paragraph(text: str) -> Sequence[str]:
 
 
 def _column(title: str, lines: Sequence[str]) -> Sequence[str]:
-    return [f"    {'' if k else title:9}{line}" for k, line in enumerate(lines)]
+    head = " " * 13
+    wide = [textwrap.wrap(line, 87, break_on_hyphens=False) or [line] for line in lines]
+    broken = [f"{head}{'    ' if k else ''}{part}" for each in wide for k, part in enumerate(each)]
+    return [f"    {title:9}{broken[0].lstrip()}", *broken[1:]] if broken else []
+
+
+def _hanging(head: str, text: str) -> Sequence[str]:
+    """A list behind its head, broken between its items only."""
+    room = 100 - len(head)
+    items = text.replace(", ", ",\n").split("\n")
+    lines = [items[0]]
+    for item in items[1:]:
+        if len(lines[-1]) + 1 + len(item) <= room:
+            lines[-1] += f" {item}"
+        else:
+            lines.append(item)
+    return [head + lines[0], *[" " * len(head) + line for line in lines[1:]]]
 
 
 def _wrapped(items: Sequence[str]) -> Sequence[str]:

@@ -9,6 +9,8 @@ Beside these there are
     later.h  the part of dL/dh' that the later steps hand back
     output.h the part of it that the output of this step brings
     ahead.f  what of Σf needs only the input
+    norm(s)  s, normalised over its row
+    1/sd(s)  one over the standard deviation of s over its row
 
 All other values have no name and are written out.
 """
@@ -19,6 +21,7 @@ from collections.abc import Iterable
 
 from elman.backends.phases import Accumulator
 from elman.backends.programs import INPUT, OUTER, Outer, Programs
+from elman.graph.cell import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression, labels
 from elman.passes import hoist, lower, simplify
@@ -91,7 +94,28 @@ def _forward_names(programs: Programs) -> Names:
     for phase in programs.forward(keep=True, hoisted=False).phases:
         for total in phase.accumulators:
             _name_once(names, total.value, "Σ", _gates([term.matrix for term in total.terms]))
+    names.update(_normalised(cell, names))
     return names
+
+
+def _normalised(cell: Cell, names: Names) -> Names:
+    """What layer normalisation makes of a value: (s - mean(s)) * rsqrt(...)."""
+    found: Names = {}
+    for node in ancestors(cell.next_states):
+        if node.operation != "layer_norm":
+            continue
+        # as above: rewritten together with the cell, and by itself
+        *_, rewritten = hoist(simplify([*cell.next_states, node])).roots
+        (whole,) = lower([rewritten])
+        centred, scale = whole.operands
+        total = centred.operands[0]
+        matrices = [each for each in total.operands if each.operation == "matrix"]
+        if matrices and total not in names:  # its gate has another sum
+            found.setdefault(total, f"Σ{'.'.join(matrices[0].attribute)}")
+        value = expression(total, cell, names={**names, **found})
+        found.setdefault(whole, f"norm({value})")
+        found.setdefault(scale, f"1/sd({value})")
+    return {node: name for node, name in found.items() if node not in names}
 
 
 def _adjoint_names(programs: Programs, forward: Names) -> Names:

@@ -20,9 +20,9 @@ def attention_text(source: Sequence[str], target: Sequence[str], weights: Tensor
     >>> import torch
     >>> for line in attention_text(["le", "chat"], ["the", "cat"], torch.eye(2)):
     ...     print(line.rstrip())
-         [dim]le   chat[/]
+         [dim]le  chat[/]
     the  ██
-    cat       ████
+    cat      ████
     """
     wide = max([len(piece) for piece in target], default=0)
     head = "  ".join([escape(piece) for piece in source])

@@ -95,6 +95,7 @@ def fit(
     >>> class Line(nn.Linear):
     ...     def loss(self, x, y):
     ...         return (self(x) - y).square().mean()
+    >>> _ = torch.manual_seed(0)
     >>> x = torch.linspace(-1, 1, 64)[:, None]
     >>> line = Line(1, 1)
     >>> with tempfile.TemporaryDirectory() as place:
