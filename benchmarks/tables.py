@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
+from elman.diagnose import standings
+from elman.diagnose.long_term import Course
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -94,6 +99,39 @@ def summary() -> str:
             f"| {_list(test, line.digits)} | {_minutes(row['runs'])} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def long_term_courses() -> list[Course]:
+    """The trainings of ``long_term.py``."""
+    return [
+        Course(**{**each, "steps": tuple(each["steps"]), "scores": tuple(each["scores"])})
+        for each in read("long_term")["trainings"]
+    ]
+
+
+def long_term() -> str:
+    """Who solves which problem in how many steps, and what else there is to say of it."""
+    parts = [_markdown(table) for table in standings.tables(long_term_courses())]
+    record, seeds = read("long_term"), {course.seed for course in long_term_courses()}
+    minutes = record["core_seconds"] / 60 / len(seeds)
+    return "\n".join(
+        [
+            *parts,
+            *[f"- {sentence}" for sentence in standings.sentences(long_term_courses())],
+            "",
+            f"`{record['command']}`, seeds {', '.join(map(str, sorted(seeds)))}: all trainings of "
+            f"a seed took {minutes:.0f} minutes of one core that had other work to do.",
+            "",
+        ]
+    )
+
+
+def _markdown(table: Table) -> str:
+    """A table of the terminal as one of the pages."""
+    columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    head, *rows = [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
+    rule = "|" + "|".join(["---", *["---:"] * (len(columns) - 1)]) + "|"
+    return "\n".join([f"**{table.title}**", "", head, rule, *rows, ""])
 
 
 def details(question: str) -> str:
