@@ -151,7 +151,8 @@ def _select(wish, folder):
 
 def test_a_killed_training_goes_on_in_its_folder(data, tmp_path):
     folder = tmp_path / "s"
-    settings = {**SETTINGS, "epochs": 4000, "patience": 4000, "checkpoint_seconds": 0}
+    endless = {"epochs": 10**6, "patience": 10**6, "schedule": "constant"}
+    settings = {**SETTINGS, **endless, "checkpoint_seconds": 0}
     wish = Wish(data, SPACE, settings, trials=1)
     worker = multiprocessing.get_context("spawn").Process(target=_select, args=(wish, folder))
     worker.start()
@@ -188,7 +189,8 @@ def test_a_training_that_goes_badly_is_given_up(data, tmp_path, monkeypatch):
 
 
 def test_time_that_is_up_cuts_off_and_a_later_search_goes_on(data, tmp_path):
-    wish = Wish(data, SPACE, {**SETTINGS, "epochs": 3000, "patience": 3000}, trials=1)
+    endless = {**SETTINGS, "epochs": 10**6, "patience": 10**6, "schedule": "constant"}
+    wish = Wish(data, SPACE, endless, trials=1)
     search = select(TASK, replace(wish, hours=1.5 / 3600), tmp_path / "s", tell=str)
     assert [trial.state.name for trial in search.study.trials] == ["FAIL", "WAITING"]
     assert search.study.trials[1].user_attrs["folder"] == "0000"
