@@ -274,6 +274,30 @@ def jobs_beside_torch() -> str:
     return "\n".join(lines) + "\n"
 
 
+def noise() -> str:
+    """What each regulariser adds to a training step: the mean of all shapes, and the worst."""
+    record = read("noise")
+    ratios: dict[str, dict[int, list[float]]] = {}
+    for _, _, threads, kind, ratio, _ in record["rows"]:
+        if kind != "plain":
+            ratios.setdefault(kind, {}).setdefault(threads, []).append(ratio)
+    lines = [
+        "| a training step beside the plain layer's | 1 thread | 2 threads |",
+        "|---|---:|---:|",
+    ]
+    for kind, each in ratios.items():
+        cells = [
+            f"{statistics.geometric_mean(values):.2f} ({max(values):.2f})"
+            for values in each.values()
+        ]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "`python benchmarks/noise.py 2`: geometric mean (worst) of LSTM and GRU, three shapes.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def one_to_one() -> str:
     """F1 of the same job with and without recurrence, where the sentences differ from training."""
     record = read("one_to_one")

@@ -80,6 +80,7 @@ def main() -> None:
     write_whole(GENERATED / "splice.md", tables.splice())
     write_whole(GENERATED / "engine.md", tables.engine())
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
+    write_whole(GENERATED / "noise.md", tables.noise())
     write_whole(GENERATED / "jobs_beside_torch.md", tables.jobs_beside_torch())
     write_whole(GENERATED / "long_term.md", tables.long_term())
     write_whole(GENERATED / "long_term.png", standings.draw(tables.long_term_courses()))
