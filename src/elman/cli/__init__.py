@@ -47,11 +47,12 @@ for _job in jobs():
     train_app.command(_job, epilog=f"Example: elman train {_job} --run-file d/run.toml")(
         train_command(_job)
     )
+_ASKING = asking_flags()
 app.command(epilog="Example: elman evaluate runs/ner d/valid.conll --json")(
-    with_flags(evaluate, asking_flags())
+    with_flags(evaluate, _ASKING)
 )
 app.command(epilog='Example: elman predict sentiment "A warm and funny film."')(
-    with_flags(predict, asking_flags())
+    with_flags(predict, _ASKING)
 )
 app.command(epilog="Example: elman cells lstm --plan --hidden-size 512")(cells)
 app.command(epilog="Example: elman benchmark --cell gru")(benchmark)

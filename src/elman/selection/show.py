@@ -10,6 +10,7 @@ from typing import Any
 
 from elman.files import write_whole
 from elman.selection.search import Search, is_spent
+from elman.selection.space import Range
 
 #: fewer finished trials say nothing about what mattered
 ENOUGH = 8
@@ -154,8 +155,6 @@ def _draw_importance(axes: Any, parts: dict[str, float]) -> None:
 
 
 def _draw_option(axes: Any, search: Search, finished: Sequence[Any], name: str) -> None:
-    from elman.selection.space import Range
-
     part = search.wish.space.parts[name]
     known = [trial for trial in finished if name in trial.params]
     values = [trial.value for trial in known]

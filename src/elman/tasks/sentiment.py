@@ -48,7 +48,7 @@ from elman.tasks.word_model import (
     word_embedding,
 )
 from elman.training import LoopOptions
-from elman.training.metrics import accuracy, macro_f1
+from elman.training.metrics import class_scores
 from elman.training.watch import symptoms
 
 NAME = "sentiment"
@@ -280,36 +280,21 @@ def validate(fitted: Fitted, examples: Sequence[Review]) -> dict[str, Any]:
     if isinstance(fitted.model, WithPhrases):
         symbols = replace(fitted.symbols, phrases=None)
         fitted = Fitted(fitted.model.reader, symbols, fitted.options)
-    expected, predicted, probabilities = _answers(fitted, examples)
-    return {**_scores(expected, predicted, probabilities), **symptoms(expected, predicted)}
+    expected, probabilities = _answers(fitted, examples)
+    predicted = [int(row.argmax()) for row in probabilities]
+    return {**class_scores(expected, probabilities), **symptoms(expected, predicted)}
 
 
 def score(fitted: Fitted, examples: Sequence[Review], wanted: NoPredictOptions) -> dict[str, Any]:
     """Accuracy, macro F1 and the mean loss."""
-    return _scores(*_answers(fitted, examples))
+    return class_scores(*_answers(fitted, examples))
 
 
-def _answers(
-    fitted: Fitted, examples: Sequence[Review]
-) -> tuple[list[int], list[int], list[Tensor]]:
-    """The places of the labels that are expected and predicted, and all probabilities."""
+def _answers(fitted: Fitted, examples: Sequence[Review]) -> tuple[list[int], list[Tensor]]:
+    """The places of the labels that are expected, and all probabilities."""
     symbols: TextSymbols = fitted.symbols
-    probabilities = _probabilities(fitted, examples)
     expected = [symbols.labels.index(str(example.label)) for example in examples]
-    return expected, [int(row.argmax()) for row in probabilities], probabilities
-
-
-def _scores(
-    expected: Sequence[int], predicted: Sequence[int], probabilities: Sequence[Tensor]
-) -> dict[str, Any]:
-    rows = zip(probabilities, expected, strict=True)
-    losses = [-float(row[label].clamp_min(1e-30).log()) for row, label in rows]
-    return {
-        "accuracy": accuracy(expected, predicted),
-        "f1": macro_f1(expected, predicted),
-        "loss": sum(losses) / len(losses),
-        "examples": len(expected),
-    }
+    return expected, _probabilities(fitted, examples)
 
 
 def _probabilities(fitted: Fitted, examples: Sequence[Review]) -> list[Tensor]:

@@ -36,7 +36,7 @@ from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.samples.moving_shapes import moving_shapes
 from elman.tasks.task import Fitted, Learned
 from elman.training import LoopOptions
-from elman.training.metrics import accuracy, macro_f1
+from elman.training.metrics import class_scores
 
 NAME = "video"
 TITLE = "video activity recognition: a clip becomes an activity"
@@ -258,19 +258,10 @@ def validate(fitted: Fitted, examples: Sequence[Clip]) -> dict[str, Any]:
 
 
 def score(fitted: Fitted, examples: Sequence[Clip], wanted: PredictOptions) -> dict[str, Any]:
-    """Accuracy, macro F1, the mean loss, and for each label how many of its films are found."""
+    """Accuracy, macro F1 and the mean loss."""
     labels = fitted.symbols.labels
-    probabilities = _probabilities(fitted, examples)
     expected = [labels.index(str(example.label)) for example in examples]
-    predicted = [int(row.argmax()) for row in probabilities]
-    rows = zip(probabilities, expected, strict=True)
-    losses = [-float(row[label].clamp_min(1e-30).log()) for row, label in rows]
-    return {
-        "accuracy": accuracy(expected, predicted),
-        "f1": macro_f1(expected, predicted),
-        "loss": sum(losses) / len(losses),
-        "examples": len(examples),
-    }
+    return class_scores(expected, _probabilities(fitted, examples))
 
 
 def _probabilities(fitted: Fitted, examples: Sequence[Clip]) -> list[Tensor]:

@@ -10,6 +10,9 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from jaxtyping import Float
+from torch import Tensor
+
 from elman.errors import DataError, ShapeError
 
 
@@ -35,6 +38,29 @@ def macro_f1(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> flo
     there, found = Counter(expected), Counter(predicted)
     labels = there.keys() | found.keys()
     return sum(Score.of(right[x], there[x], found[x]).f1 for x in labels) / len(labels)
+
+
+def class_scores(
+    expected: Sequence[int], probabilities: Sequence[Float[Tensor, " class"]]
+) -> dict[str, float]:
+    """Accuracy, macro F1, the mean of -log p of the right classes, and how many examples.
+
+    ``expected`` are places in the rows of ``probabilities``; the largest of a row is its answer.
+
+    >>> import torch
+    >>> scores = class_scores([0, 1], [torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0])])
+    >>> scores["accuracy"], round(scores["loss"], 4), scores["examples"]
+    (1.0, 0.3466, 2)
+    """
+    predicted = [int(row.argmax()) for row in probabilities]
+    rows = zip(probabilities, expected, strict=True)
+    losses = [-float(row[label].clamp_min(1e-30).log()) for row, label in rows]
+    return {
+        "accuracy": accuracy(expected, predicted),
+        "f1": macro_f1(expected, predicted),
+        "loss": sum(losses) / len(losses),
+        "examples": len(expected),
+    }
 
 
 @dataclass(frozen=True)
