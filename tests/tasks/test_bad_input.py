@@ -92,6 +92,7 @@ def test_a_type_that_the_model_does_not_know_is_named_with_its_line(command, tra
 
 def test_an_empty_input_is_refused_and_an_empty_sentence_is_answered(command, trained):
     assert "an input is empty" in fails(command, "predict", trained["ner"], " ")
+    assert "an input is empty" in fails(command, "predict", trained["ner"], "")
     [answer] = elman.load(trained["ner"])([""])
     assert answer.names == ()
 

@@ -96,13 +96,13 @@ def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
         return [line.strip() for line in lines if line.strip()]
     found: list[str | Path] = []
     for value in inputs:
+        if not value.strip():  # before Path: that of nothing is the folder one is in
+            raise OptionError("an input is empty; give a text, a file or a folder.")
         path = Path(value)
         if len(value) < 1000 and path.exists():
             found.append(path)
         elif kind != "text" or (path.suffix.lower() in _TEXT_FILES and " " not in value):
             raise OptionError(f"{value}: there is no such file; check its name and folder.")
-        elif not value.strip():
-            raise OptionError("an input is empty; give a text, a file or a folder.")
         else:
             found.append(value)
     return found
