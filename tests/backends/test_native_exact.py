@@ -215,16 +215,11 @@ def test_without_a_step_states_stay_and_parameters_get_nothing(name, time, batch
             assert not found[key].any(), key
 
 
-def test_a_hundred_thousand_steps_are_quick_and_exact():
-    """By the clock of the process, which other processes do not disturb; 0.3 s at most here."""
-    import time
-
+def test_a_hundred_thousand_steps_are_exact():
     cell = CATALOGUE["lstm"]
     results(cell, draw(cell, 4, 4, time=5, batch=1))  # compile
     numbers = draw(cell, 4, 4, time=100_000, batch=1)
-    begun = time.process_time()
     found = results(cell, numbers)
-    assert time.process_time() - begun < 5
     last = numbers.with_tensors([numbers.x[-300:], *numbers.tensors[1:]])
     exact = truth(cell, last)  # what was 300 steps ago is forgotten
     for key in ("last h", "last c"):

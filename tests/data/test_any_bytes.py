@@ -34,7 +34,9 @@ READERS: dict[str, Callable[[Path], object]] = {
 def test_a_reader_returns_or_raises_a_data_error(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:
-    headers = st.sampled_from([b"", b"text,label\n", b"text\tlabel\n", b"2 1\n", b"PK\x03\x04"])
+    headers = st.sampled_from(
+        [b"", b"\xef\xbb\xbf", b"text,label\n", b"text\tlabel\n", b"2 1\n", b"PK\x03\x04"]
+    )
     body = st.binary() | st.text(ALPHABETS[name]).map(lambda text: text.encode("latin-1", "ignore"))
     content = data.draw(headers) + data.draw(body) + data.draw(st.just(b"") | body)
     path = tmp_path_factory.mktemp("any") / name

@@ -199,6 +199,8 @@ KINDS = "Elman reads word2vec text or binary, GloVe text, and .npz with words an
     [
         (b"", "", f"the file is empty; {KINDS}"),
         (b" \n", "", f"the file is empty; {KINDS}"),
+        (b"\xef\xbb\xbf", "", f"the file is empty; {KINDS}"),
+        (b"\n" * 30 + b"a 1 2\n", ", line 1", f"this is not a word and its numbers; {KINDS}"),
         (
             b"a 1 2 3\nb 1 2\nc 1 2 3\n",
             ", line 2",

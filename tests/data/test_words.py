@@ -133,8 +133,8 @@ def test_time_grows_with_the_length_only(unit: str) -> None:
         return time.process_time() - start
 
     seconds(1000)  # compiles the pattern
-    # quadratic time would be minutes; linear time is about 0.1 s
-    assert seconds(200_000) < 5
+    # quadratic time would be many minutes; linear time is about 0.1 s
+    assert seconds(200_000) < 60
 
 
 @pytest.mark.data

@@ -1,7 +1,6 @@
 """The models that ship: small, documented, right on the poster, and as good as their cards say."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -79,11 +78,9 @@ def test_the_posters_sentences_come_out_right():
     ]
 
 
-def test_the_demo_shows_every_job_and_is_quick(command, tmp_path, monkeypatch):
+def test_the_demo_shows_every_job(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    begun = time.process_time()  # not the clock: other work on the machine is not the demo's
     status, out, err = command("demo", *MODELS)
-    assert time.process_time() - begun < 60
     assert status == 0, err
     assert "negative" in out
     assert "Harry Potter (PER) met Hermione Granger (PER)." in out

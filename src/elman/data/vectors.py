@@ -230,12 +230,12 @@ def _opened(path: Path) -> BinaryIO:
 
 def _read(path: Path, stream: BinaryIO, keep: Container[str] | None) -> WordVectors:
     head = stream.read(_HEAD)
-    if not head.strip():
+    skip = len(_BOM) if head.startswith(_BOM) else 0
+    if not head[skip:].strip():
         raise DataError(f"{path}: the file is empty; {_FORMATS}.")
     if head.startswith(b"PK\x03\x04"):
         stream.seek(0)
         return _read_npz(path, stream, keep)
-    skip = len(_BOM) if head.startswith(_BOM) else 0
     header = _HEADER.match(head, skip)
     if header is None:
         stream.seek(skip)
@@ -306,7 +306,7 @@ def _size_of_lines(path: Path, lines: list[bytes]) -> int:
     Not the first alone, which may hold one of GloVe's words with blanks, or the mistake.
     """
     sizes = Counter(len(fields) - 1 for line in lines if (fields := line.split()))
-    size = sizes.most_common(1)[0][0]
+    size = max(sizes, key=sizes.__getitem__, default=0)
     fields = lines[0].split()
     if size < 1 or _CONTROL.search(lines[0]) or not fields or not _is_number(fields[-1]):
         raise DataError(f"{path}, line 1: this is not a word and its numbers; {_FORMATS}.")
