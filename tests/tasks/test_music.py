@@ -110,6 +110,19 @@ def test_the_score_is_the_mean_of_every_step_and_the_accuracy_that_of_bay(runs, 
     assert scores["frame_accuracy"] == pytest.approx(right / union, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("kind", "steps", "shares"),
+    [
+        ("ordered", [(60,), (60, 64), (60,), ()], [3 / 4, 1 / 4, 1 / 4, 3 / 4]),
+        ("events", [5, 5, 5, 9], [3 / 4, 1 / 4]),
+    ],
+)
+def test_chance_knows_how_common_each_pitch_or_event_is(runs, kind, steps, shares):
+    model = elman.load(runs / kind)
+    found = music.validate(model.fitted, [tune(steps[:2]), tune(steps[2:])])
+    assert found["chance"] == pytest.approx(-sum([p * np.log(p) for p in shares]))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_makes_the_same_tune_and_another_does_not(runs, kind):
     model = elman.load(runs / kind)

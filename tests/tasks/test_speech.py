@@ -58,13 +58,21 @@ def test_new_check_train_evaluate_predict_and_resume_go_through(command, tmp_pat
     assert status == 0
     assert json.loads(out).keys() >= {"wer", "cer"}
     picture = tmp_path / "p.png"
-    status, out, _ = command(
-        "predict", run, data / "valid" / "00.wav", "--json", "--picture", picture
-    )
+    status, out, _ = command("predict", run, data / "valid" / "00.wav", "--json", "--png", picture)
     assert status == 0
     [answer] = json.loads(out)["predictions"]
     assert answer.keys() == {"audio", "text", "seconds", "words"}
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_recording_that_has_changed_is_noticed_when_a_run_goes_on(tones, tmp_path):
+    shutil.copytree(tones, tmp_path / "d")
+    data = Data(tmp_path / "d" / "train.jsonl", tmp_path / "d" / "valid.jsonl")
+    train(speech, data, tmp_path / "run", {**SMALL, "epochs": 1}, progress=Silence())
+    sound, rate = soundfile.read(tmp_path / "d" / "train" / "00.wav")
+    soundfile.write(tmp_path / "d" / "train" / "00.wav", 0.5 * sound, rate)
+    with pytest.raises(RunError, match="begun with other training data"):
+        train(speech, data, tmp_path / "run", SMALL, resume=True, progress=Silence())
 
 
 def test_tones_are_learned_in_seconds_and_words_come_when_they_sound(tones):

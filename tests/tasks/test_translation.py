@@ -208,4 +208,4 @@ def test_a_batch_holds_the_target_after_a_start_and_up_to_an_end(folder):
     assert batch["target_lengths"].tolist() == [len(yes) + 1, 1]
     assert batch["lengths"].tolist()[1] == 1
     fitted = Fitted(model.model, model.symbols, model.options)
-    assert translation.validate(fitted, pairs).keys() == {"bleu", "chrf", "loss"}
+    assert translation.validate(fitted, pairs).keys() == {"bleu", "chrf", "loss", "answers"}

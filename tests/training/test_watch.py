@@ -8,6 +8,7 @@ from small_task import SmallTask, small_model, train, without_times
 from torch import nn
 
 from elman.training import watch
+from elman.training.metrics import macro_f1
 from elman.training.options import LoopOptions
 from elman.training.progress import Silence
 from elman.training.run_folder import RunFolder
@@ -100,6 +101,8 @@ def test_a_model_that_has_learned_something_is_not_spoken_of() -> None:
 def test_validation_data_with_one_label_are_no_symptom() -> None:
     assert symptoms(["a", "a"], ["a", "a"]) == {}
     assert symptoms(["a", "b", "b", "b"], ["b", "a", "a", "a"]) == {"chance": 0.75, "answers": 2.0}
+    scores = symptoms(["a", "b", "b", "b"], ["b", "a", "a", "a"], macro_f1)
+    assert scores["chance"] == pytest.approx((0 + 6 / 7) / 2)
 
 
 def test_the_loop_speaks_through_its_progress_and_trains_the_same(

@@ -23,7 +23,20 @@ Lengths = Int64[Tensor, " batch"]
 _POOLS = {"middle": pool_middle, "mean": pool_mean, "max": pool_max}
 
 
-class Classifier(nn.Module):
+class RowClassifier(nn.Module):
+    """A model that gives each row of a batch a class: what all of them share."""
+
+    label_smoothing: float
+
+    def loss(
+        self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """The mean cross entropy of the rows."""
+        logits = self(words, lengths)
+        return nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+class Classifier(RowClassifier):
     """Vectors of words, a recurrent encoder, its outputs pooled to one, a class.
 
     ``encoder`` reads what ``embedding`` gives.  ``pooling`` is "last", "middle", "mean", "max" or
@@ -73,13 +86,6 @@ class Classifier(nn.Module):
         y, _ = self.encoder(self.input_dropout(x), lengths=lengths)
         logits: Tensor = self.output(self.dropout(self._pool(y, lengths)))
         return logits
-
-    def loss(
-        self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """The mean cross entropy of the rows."""
-        logits = self(words, lengths)
-        return nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def _pool(self, y: Tensor, lengths: Tensor) -> Tensor:
         if self.attention is not None:

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from elman.models.tagger import WordFeatures, sentence_loss
+from elman.models.classifier import RowClassifier
+from elman.models.tagger import WordFeatures, WordTagger
 from elman.nn.crf import LinearChainCRF
 from elman.nn.dropout import VariationalDropout
 from elman.nn.embedding import WordEmbedding
@@ -21,7 +22,7 @@ Words = Int64[Tensor, "time batch"]
 Lengths = Int64[Tensor, " batch"]
 
 
-class BagOfWords(nn.Module):
+class BagOfWords(RowClassifier):
     """The mean of the words' vectors, a hidden layer, a class (Iyyer et al. 2015).
 
     >>> import torch
@@ -53,15 +54,8 @@ class BagOfWords(nn.Module):
         logits: Tensor = self.output(self.dropout(hidden))
         return logits
 
-    def loss(
-        self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """The mean cross entropy of the rows."""
-        logits = self(words, lengths)
-        return nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-
-class WindowTagger(nn.Module):
+class WindowTagger(WordTagger):
     """The features of a word and of ``window`` neighbours on either side, a hidden layer, tags.
 
     This is the window approach of Collobert et al. (2011), with the sentence-level likelihood
@@ -91,17 +85,10 @@ class WindowTagger(nn.Module):
         self.output = nn.Linear(hidden_size, num_tags)
         self.crf = LinearChainCRF(num_tags) if crf else None
 
-    def forward(
-        self,
-        words: Words,
-        lengths: Lengths,
-        shapes: Words | None = None,
-        characters: Int64[Tensor, "length word"] | None = None,
-        character_lengths: Int64[Tensor, " word"] | None = None,
-        word_index: Words | None = None,
+    def score(
+        self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word."""
-        x = self.features(words, shapes, characters, character_lengths, word_index)
+        """The score of each tag for each word, from the words' features."""
         x = torch.where(running(x, lengths), self.dropout(x), 0.0)
         width = self.window
         around = nn.functional.pad(x, (0, 0, 0, 0, width, width))
@@ -109,18 +96,3 @@ class WindowTagger(nn.Module):
         hidden = torch.tanh(self.hidden(torch.cat(seen, -1)))
         scores: Tensor = self.output(self.dropout(hidden))
         return scores
-
-    def loss(
-        self,
-        words: Words,
-        lengths: Lengths,
-        shapes: Words | None = None,
-        characters: Int64[Tensor, "length word"] | None = None,
-        character_lengths: Int64[Tensor, " word"] | None = None,
-        word_index: Words | None = None,
-        *,
-        tags: Words,
-    ) -> Float[Tensor, ""]:
-        """The mean over sentences of -log p(tags), summed over a sentence's words."""
-        scores = self(words, lengths, shapes, characters, character_lengths, word_index)
-        return sentence_loss(scores, tags, lengths, self.crf)

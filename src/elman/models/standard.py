@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from elman.models.tagger import WordFeatures, sentence_loss
+from elman.models.classifier import RowClassifier
+from elman.models.tagger import WordFeatures, WordTagger
 from elman.nn.crf import LinearChainCRF
 from elman.nn.dropout import VariationalDropout
 from elman.nn.embedding import WordEmbedding
@@ -32,7 +33,7 @@ def side_by_side(
     return x.transpose(0, 1).flatten(1)  # time batch features -> batch time*features
 
 
-class StandardClassifier(nn.Module):
+class StandardClassifier(RowClassifier):
     """The first ``positions`` words side by side, a hidden layer, a class.
 
     >>> import torch
@@ -66,15 +67,8 @@ class StandardClassifier(nn.Module):
         logits: Tensor = self.output(self.dropout(hidden))
         return logits
 
-    def loss(
-        self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """The mean cross entropy of the rows."""
-        logits = self(words, lengths)
-        return nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-
-class StandardTagger(nn.Module):
+class StandardTagger(WordTagger):
     """The features of the first ``positions`` words side by side, a hidden layer, all their tags.
 
     A word beyond the last position gets the score 0 for every tag but the first, which gets 1:
@@ -105,36 +99,14 @@ class StandardTagger(nn.Module):
         self.output = nn.Linear(hidden_size, positions * num_tags)
         self.crf = LinearChainCRF(num_tags) if crf else None
 
-    def forward(
-        self,
-        words: Words,
-        lengths: Lengths,
-        shapes: Words | None = None,
-        characters: Int64[Tensor, "length word"] | None = None,
-        character_lengths: Int64[Tensor, " word"] | None = None,
-        word_index: Words | None = None,
+    def score(
+        self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word."""
-        time, batch = words.shape
-        x = self.features(words, shapes, characters, character_lengths, word_index)
+        """The score of each tag for each word, from the words' features."""
+        time, batch = x.shape[:2]
         seen = side_by_side(self.dropout(x), lengths, self.positions)
         scores = self.output(torch.tanh(self.hidden(seen)))
         scores = scores.view(batch, self.positions, self.num_tags).transpose(0, 1)[:time]
         beyond = scores.new_zeros(max(0, time - self.positions), batch, self.num_tags)
         beyond[..., 0] = 1.0
         return torch.cat([scores, beyond])
-
-    def loss(
-        self,
-        words: Words,
-        lengths: Lengths,
-        shapes: Words | None = None,
-        characters: Int64[Tensor, "length word"] | None = None,
-        character_lengths: Int64[Tensor, " word"] | None = None,
-        word_index: Words | None = None,
-        *,
-        tags: Words,
-    ) -> Float[Tensor, ""]:
-        """The mean over sentences of -log p(tags), summed over a sentence's words."""
-        scores = self(words, lengths, shapes, characters, character_lengths, word_index)
-        return sentence_loss(scores, tags, lengths, self.crf)

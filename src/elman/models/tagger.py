@@ -82,7 +82,52 @@ class WordFeatures(nn.Module):
         return torch.cat(found, -1)
 
 
-class Tagger(nn.Module):
+class WordTagger(nn.Module):
+    """A model that gives each word a tag: what all of them share.
+
+    A subclass has ``features``, a ``crf`` or none, and says what the ``score`` of each tag is.
+    """
+
+    features: WordFeatures
+    crf: LinearChainCRF | None
+    label_smoothing = 0.0
+
+    def score(
+        self, x: Float[Tensor, "time batch features"], lengths: Lengths
+    ) -> Float[Tensor, "time batch tag"]:
+        """The score of each tag for each word, from the words' features."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        words: Words,
+        lengths: Lengths,
+        shapes: Words | None = None,
+        characters: Int64[Tensor, "length word"] | None = None,
+        character_lengths: Int64[Tensor, " word"] | None = None,
+        word_index: Words | None = None,
+    ) -> Float[Tensor, "time batch tag"]:
+        """The score of each tag for each word."""
+        x = self.features(words, shapes, characters, character_lengths, word_index)
+        return self.score(x, lengths)
+
+    def loss(
+        self,
+        words: Words,
+        lengths: Lengths,
+        shapes: Words | None = None,
+        characters: Int64[Tensor, "length word"] | None = None,
+        character_lengths: Int64[Tensor, " word"] | None = None,
+        word_index: Words | None = None,
+        *,
+        tags: Words,
+    ) -> Float[Tensor, ""]:
+        """The mean over sentences of -log p(tags), summed over a sentence's words."""
+        scores = self(words, lengths, shapes, characters, character_lengths, word_index)
+        return sentence_loss(scores, tags, lengths, self.crf, self.label_smoothing)
+
+
+class Tagger(WordTagger):
     """Features of words, a recurrent encoder, scores of tags; a CRF or a softmax over them.
 
     With a CRF this is the model of Huang, Xu and Yu (2015) and Lample et al. (2016).  ``encoder``
@@ -117,35 +162,13 @@ class Tagger(nn.Module):
         self.output = nn.Linear(encoder.output_size, num_tags)
         self.crf = LinearChainCRF(num_tags) if crf else None
 
-    def forward(
-        self,
-        words: Words,
-        lengths: Lengths,
-        shapes: Words | None = None,
-        characters: Int64[Tensor, "length word"] | None = None,
-        character_lengths: Int64[Tensor, " word"] | None = None,
-        word_index: Words | None = None,
+    def score(
+        self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word."""
-        x = self.features(words, shapes, characters, character_lengths, word_index)
+        """The score of each tag for each word, from the words' features."""
         y, _ = self.encoder(self.dropout(x), lengths=lengths)
         scores: Tensor = self.output(self.dropout(y))
         return scores
-
-    def loss(
-        self,
-        words: Words,
-        lengths: Lengths,
-        shapes: Words | None = None,
-        characters: Int64[Tensor, "length word"] | None = None,
-        character_lengths: Int64[Tensor, " word"] | None = None,
-        word_index: Words | None = None,
-        *,
-        tags: Words,
-    ) -> Float[Tensor, ""]:
-        """The mean over sentences of -log p(tags), summed over a sentence's words."""
-        scores = self(words, lengths, shapes, characters, character_lengths, word_index)
-        return sentence_loss(scores, tags, lengths, self.crf, self.label_smoothing)
 
 
 def sentence_loss(

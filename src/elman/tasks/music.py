@@ -9,10 +9,12 @@ et al. 2018).
 from __future__ import annotations
 
 import json
+import math
 import statistics
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +59,7 @@ from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.samples.chorales import CHORALES_TRAIN, CHORALES_VALID, PRIMER
 from elman.tasks.task import Fitted, Learned
 from elman.training import LoopOptions
+from elman.training.watch import CHANCE
 
 NAME = "music"
 TITLE = "music generation: nothing becomes a tune"
@@ -365,8 +368,17 @@ def _known(options: Options, first: int, whole: int, count: int) -> Tensor:
 
 
 def validate(fitted: Fitted, examples: Sequence[Tune]) -> dict[str, Any]:
-    """The job's metrics."""
-    return score(fitted, examples, PredictOptions())
+    """The job's metrics, and what who knows only how common each pitch or event is would have."""
+    scores = score(fitted, examples, PredictOptions())
+    count = max(scores["steps"], 1)
+    if fitted.options.model == "events":
+        parts = [n / count for n in Counter(chain(*[e.steps for e in examples])).values()]
+        chance = -sum([p * math.log(p) for p in parts])
+    else:
+        pitches = Counter([p for e in examples for step in e.steps for p in step])
+        parts = [n / count for n in pitches.values() if n < count]
+        chance = -sum([p * math.log(p) + (1 - p) * math.log(1 - p) for p in parts])
+    return {**scores, CHANCE: chance}
 
 
 def score(fitted: Fitted, examples: Sequence[Tune], wanted: PredictOptions) -> dict[str, Any]:

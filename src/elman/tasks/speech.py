@@ -123,7 +123,7 @@ class PredictOptions:
     lm_bonus: float | None = option(None, "what each of its words adds")
     rate: int = option(16_000, "samples a second of the raw sound that --stream reads")
     times: bool = option(False, "show when each word was heard")
-    picture: str = option("", "a PNG to draw the sound and its words to")
+    png: str = option("", "the picture to write: the sound and its words")
 
 
 @dataclass(frozen=True)
@@ -536,9 +536,9 @@ def _tail(words: Sequence[str], count: int = 12) -> str:
 
 def save(predictions: Sequence[Transcript], wanted: PredictOptions) -> list[Path]:
     """The picture, if one is wanted; of several recordings one each, numbered."""
-    if not wanted.picture:
+    if not wanted.png:
         return []
-    path = Path(wanted.picture)
+    path = Path(wanted.png)
     paths = []
     for number, each in enumerate(predictions, 1):
         name = path if len(predictions) == 1 else path.with_stem(f"{path.stem}-{number}")
@@ -549,7 +549,7 @@ def save(predictions: Sequence[Transcript], wanted: PredictOptions) -> list[Path
 
 def poster_settings(folder: Path) -> Mapping[str, object]:
     """A picture of the sound and its words."""
-    return {"picture": str(folder / "speech.png")}
+    return {"png": str(folder / "speech.png")}
 
 
 def show(prediction: Transcript) -> str:

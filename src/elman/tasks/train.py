@@ -96,7 +96,7 @@ def train(
     learned = task.learn(examples, options, training.seed)
     task.refuse_strangers(valid_rows, learned.symbols)
 
-    record = _record(task, data, options, training, len(train_rows), len(valid))
+    record = _record(task, data, options, training, train_rows, valid_rows)
     if resume:
         _refuse_other_data(run, record)
     else:
@@ -184,7 +184,12 @@ def find_cell(name: str) -> Cell:
 
 
 def _record(
-    task: Task, data: Data, options: Any, training: LoopOptions, train: int, valid: int
+    task: Task,
+    data: Data,
+    options: Any,
+    training: LoopOptions,
+    train: Sequence[Row[Any]],
+    valid: Sequence[Row[Any]],
 ) -> dict[str, Any]:
     """What ``run.toml`` holds; an option that is None is left out, as TOML has no such value."""
     return {
@@ -196,10 +201,10 @@ def _record(
             "valid": "" if data.valid is None else str(data.valid),
             "title": data.title,
             "licence": data.licence,
-            "train_examples": train,
-            "valid_examples": valid,
-            "train_sha256": _fingerprint(data.train),
-            "valid_sha256": "" if data.valid is None else _fingerprint(data.valid),
+            "train_examples": len(train),
+            "valid_examples": len(valid),
+            "train_sha256": _fingerprint(task, data.train, train),
+            "valid_sha256": "" if data.valid is None else _fingerprint(task, data.valid, valid),
             "held_out": [data.held_out, data.parts] if data.valid is None else [],
         },
     }
@@ -236,8 +241,11 @@ def _resumed(task: Task, run: RunFolder, settings: Mapping[str, object]) -> tupl
     return asked
 
 
-def _fingerprint(path: Path) -> str:
-    """A hash of a file, of two named with a comma, or of all files in a folder with their names."""
+def _fingerprint(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:
+    """A hash of a file, of two named with a comma, or of all files in a folder with their names.
+
+    And of the examples, because a file may name others, of sounds or films.
+    """
     digest = hashlib.sha256()
     files: Sequence[Path] = data_files(path)
     if path.is_dir():
@@ -246,4 +254,6 @@ def _fingerprint(path: Path) -> str:
         if path.is_dir():
             digest.update(str(file.relative_to(path)).encode())
         digest.update(file.read_bytes())
+    for row in rows:
+        digest.update(repr(task.group(row.value)).encode())
     return digest.hexdigest()

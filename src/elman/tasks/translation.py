@@ -36,6 +36,7 @@ from elman.tasks.task import Fitted, Learned
 from elman.tasks.word_model import read_lines
 from elman.training import LoopOptions
 from elman.training.translation_scores import Bleu, translation_scores
+from elman.training.watch import ANSWERS
 
 NAME = "translation"
 TITLE = "translation: a sentence becomes one of another language"
@@ -300,7 +301,7 @@ def _encode(source: str, symbols: TranslationSymbols) -> list[int]:
 
 
 def validate(fitted: Fitted, examples: Sequence[Pair]) -> dict[str, Any]:
-    """BLEU of greedy translations of some sentences, and the loss of a token of theirs."""
+    """BLEU of greedy translations of some sentences, the loss of a token, and how many differ."""
     sources = _references(examples)
     names = list(sources)
     some = [names[k * len(names) // VALIDATED] for k in range(VALIDATED)]
@@ -309,7 +310,13 @@ def validate(fitted: Fitted, examples: Sequence[Pair]) -> dict[str, Any]:
     pairs = [example for example in examples if tidy_source(example.source) in known]
     answers = _search(fitted, [Pair(name) for name in chosen], PredictOptions(beam=1))
     scores = _scores(fitted, answers, [sources[name] for name in chosen])
-    return {"bleu": scores.bleu, "chrf": scores.chrf, "loss": _loss(fitted, pairs)}
+    said = {tuple(each[0].tokens) for each in answers}
+    return {
+        "bleu": scores.bleu,
+        "chrf": scores.chrf,
+        "loss": _loss(fitted, pairs),
+        **({ANSWERS: float(len(said))} if len(chosen) > 1 else {}),
+    }
 
 
 def score(fitted: Fitted, examples: Sequence[Pair], wanted: PredictOptions) -> dict[str, Any]:

@@ -36,7 +36,8 @@ from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
 from elman.tasks.samples.moving_shapes import moving_shapes
 from elman.tasks.task import Fitted, Learned
 from elman.training import LoopOptions
-from elman.training.metrics import class_scores
+from elman.training.metrics import class_scores, macro_f1
+from elman.training.watch import symptoms
 
 NAME = "video"
 TITLE = "video activity recognition: a clip becomes an activity"
@@ -253,15 +254,25 @@ def collate(
 
 
 def validate(fitted: Fitted, examples: Sequence[Clip]) -> dict[str, Any]:
-    """The job's metrics."""
-    return score(fitted, examples, PredictOptions())
+    """The job's metrics, and what says that nothing was learned."""
+    expected, probabilities = _answers(fitted, examples)
+    predicted = [int(row.argmax()) for row in probabilities]
+    return {
+        **class_scores(expected, probabilities),
+        **symptoms(expected, predicted, macro_f1),
+    }
 
 
 def score(fitted: Fitted, examples: Sequence[Clip], wanted: PredictOptions) -> dict[str, Any]:
     """Accuracy, macro F1 and the mean loss."""
+    return class_scores(*_answers(fitted, examples))
+
+
+def _answers(fitted: Fitted, examples: Sequence[Clip]) -> tuple[list[int], list[Tensor]]:
+    """The labels' places, and the probabilities of all labels, of each film."""
     labels = fitted.symbols.labels
     expected = [labels.index(str(example.label)) for example in examples]
-    return class_scores(expected, _probabilities(fitted, examples))
+    return expected, _probabilities(fitted, examples)
 
 
 def _probabilities(fitted: Fitted, examples: Sequence[Clip]) -> list[Tensor]:

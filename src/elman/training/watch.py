@@ -11,9 +11,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
+from elman.training.metrics import accuracy
 from elman.training.options import LoopOptions
 
-#: the score of who has learned nothing and always gives the most common answer
+Metric = Callable[[Sequence[Hashable], Sequence[Hashable]], float]
+
+#: the score of who has learned nothing but what is most common
 CHANCE = "chance"
 #: how many different answers there were
 ANSWERS = "answers"
@@ -32,16 +35,19 @@ LEARNED = 1e-3
 EPOCHS = 3
 
 
-def symptoms(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> dict[str, float]:
-    """The scores of a classifier's answers that a ``Watch`` reads, for accuracy as the metric.
+def symptoms(
+    expected: Sequence[Hashable], predicted: Sequence[Hashable], metric: Metric = accuracy
+) -> dict[str, float]:
+    """The scores of a classifier's answers that a ``Watch`` reads, for accuracy or another metric.
 
     >>> symptoms(["good", "bad", "bad"], ["bad", "bad", "bad"])
     {'chance': 0.6666666666666666, 'answers': 1.0}
     """
     if len(set(expected)) == 1:  # then one answer is right
         return {}
-    [(_, most)] = Counter(expected).most_common(1)
-    return {CHANCE: most / len(expected), ANSWERS: float(len(set(predicted)))}
+    [(answer, _)] = Counter(expected).most_common(1)
+    chance = metric(expected, [answer] * len(expected))
+    return {CHANCE: chance, ANSWERS: float(len(set(predicted)))}
 
 
 class Watch:
@@ -117,7 +123,7 @@ more than 50 times; a lower learning_rate, or clip_norm near 50, lets steps diff
             self._once(
                 "chance",
                 f"After {epochs:.4g} epochs {self._metric} is {scores[self._metric]:.4f} on the "
-                f"validation data, and always giving the most common answer has "
+                f"validation data, and knowing only what is most common has "
                 f"{scores[CHANCE]:.4f}; train for longer, try another learning_rate, or look "
                 "whether training and validation data are of the same kind.",
             )
