@@ -4,6 +4,8 @@
 
 Motion capture drawn as small silhouette films, in the split of ``real_data.motion_clips``: what is
 validated with are recordings of people (cmu) or of a style (bandai) that training does not see.
+"A style more" trains on that style too, with the same options; it validates with every tenth
+recording, of styles that it knows.  ``motion_limits.py`` has what can be told from the motion itself.
 """
 
 from pathlib import Path
@@ -27,6 +29,14 @@ if __name__ == "__main__":
             Configuration(
                 "bandai",
                 motion_clips(FOLDER, "bandai", style="exhausted"),
+                BANDAI,
+                {**LARGER, "epochs": 12},
+                "92",
+                "CC BY-NC 4.0",
+            ),
+            Configuration(
+                "bandai, a style more",
+                motion_clips(FOLDER, "bandai"),
                 BANDAI,
                 {**LARGER, "epochs": 12},
                 "92",

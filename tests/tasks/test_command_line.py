@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import elman
 from elman.tasks import TASKS
+from tasks.conftest import samples
 
 #: the jobs on words; the others have tests of their own
 JOBS = ("sentiment", "ner")
@@ -280,3 +282,54 @@ def test_phrases_stand_beside_a_model_on_the_whole_way(model, command, tmp_path)
     status, _, err = command("train", "sentiment", "--train", tmp_path / "d", "--phrases", -1)
     assert status == 1
     assert "phrases is -1; it must be at least 0." in err
+
+
+def test_a_run_begins_with_the_weights_of_another(command, tmp_path):
+    folder = samples(tmp_path, "sentiment")
+    arguments = ("train", "sentiment", "--train", folder / "train.csv", "--threads", 1)
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert command(*arguments, "--out", first, "--hidden-size", 6, "--epochs", 1)[0] == 0
+    follow = (*arguments, "--start", first, "--out", second, "--learning-rate", "1e-9")
+    status, _, err = command(*follow, "--epochs", 1)
+    assert status == 0, err
+    a, b = elman.load(first), elman.load(second)
+    assert b.options == a.options
+    assert b.symbols.to_json() == a.symbols.to_json()
+    for mine, theirs in zip(b.model.parameters(), a.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+    assert f"begun with the weights of: {first}" in (second / "card.md").read_text()
+    status, _, err = command(*follow, "--epochs", 2, "--resume")
+    assert status == 0, err
+    assert "epoch 2 of 2" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (
+            ("--start", "sentiment", "--hidden-size", 7),
+            "start: the weights of sentiment do not fit a model with these options, "
+            "encoder.layers.0.0.W.z for one; leave out options that change what the model consists of.",
+        ),
+        (("--start", "ner"), "start: ner is for the job ner; name another."),
+        (("--start", "nowhere"), "nowhere: there is no such run folder"),
+    ],
+)
+def test_weights_that_cannot_be_begun_with_are_one_sentence(command, tmp_path, flags, sentence):
+    folder = samples(tmp_path, "sentiment")
+    out = tmp_path / "run"
+    status, _, err = command(
+        "train", "sentiment", "--train", folder / "train.csv", "--out", out, *flags
+    )
+    assert status == 1
+    assert sentence in " ".join(err.split())
+
+
+def test_a_label_that_the_first_weights_do_not_know_is_refused(command, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na fine film,good\na bad film,bad\n" * 9)
+    status, _, err = command("train", "sentiment", "--train", path, "--start", "sentiment")
+    assert status == 1
+    assert 'a.csv, line 2: the label "good" is not one that the model knows' in " ".join(
+        err.split()
+    )

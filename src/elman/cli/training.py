@@ -33,6 +33,12 @@ def train_command(job: str) -> Callable[..., None]:
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on with the run in the folder.")
         ] = False,
+        start: Annotated[
+            str,
+            typer.Option(
+                metavar="RUN", help="Begin with the weights of this run or shipped model."
+            ),
+        ] = "",
         set_: Annotated[
             list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any option.")
         ] = None,
@@ -45,7 +51,7 @@ def train_command(job: str) -> Callable[..., None]:
     ) -> None:
         from elman.tasks.run_file import Wishes, read_wishes
 
-        wishes = Wishes(train, valid, out, {}, title, licence)
+        wishes = Wishes(train, valid, out, {}, title, licence, start)
         if run_file is not None:
             wishes = read_wishes(run_file, job).updated(wishes)
         settings = {**assignments(set_ or []), **given(options)}
@@ -57,7 +63,7 @@ def train_command(job: str) -> Callable[..., None]:
 
 
 def _train(job: str, wishes: Any, resume: bool) -> None:
-    from elman.tasks import Data, train
+    from elman.tasks import Data, load, train
     from elman.training.processes import is_main_process
 
     if wishes.train is None:
@@ -67,7 +73,10 @@ def _train(job: str, wishes: Any, resume: bool) -> None:
         raise OptionError("--out is missing; several processes need one folder that all know.")
     folder = wishes.out or _run_folder(job, resume)
     data = Data(wishes.train, wishes.valid, wishes.title, wishes.licence)
-    trained, outcome = train(task_of(job), data, folder, wishes.settings, resume=resume)
+    start = load(wishes.start) if wishes.start else None
+    trained, outcome = train(
+        task_of(job), data, folder, wishes.settings, start=start, resume=resume
+    )
     if outcome.stopped_because == "interrupted":
         raise typer.Exit(130)
     if is_main_process():

@@ -30,6 +30,7 @@ def write_card(
         "",
         "## Data",
         f"- trained on: {data['title'] or data['train']}, {data['train_examples']} examples",
+        *([f"- begun with the weights of: {data['start']}"] if data.get("start") else []),
         f"- chosen on: {data['valid'] or 'a tenth of the training examples, held out'}, "
         f"{data['valid_examples']} examples",
         f"- licence: {data['licence'] or 'not stated'}",

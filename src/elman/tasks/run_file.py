@@ -29,6 +29,7 @@ class Wishes:
     settings: Mapping[str, object] = field(default_factory=dict)
     title: str = ""
     licence: str = ""
+    start: str = ""
 
     def updated(self, other: Wishes) -> Wishes:
         """These wishes, except where ``other`` has one."""
@@ -39,6 +40,7 @@ class Wishes:
             settings={**self.settings, **other.settings},
             title=other.title or self.title,
             licence=other.licence or self.licence,
+            start=other.start or self.start,
         )
 
 
@@ -69,7 +71,8 @@ def read_wishes(path: Path, job: str) -> Wishes:
         raise OptionError(f"{path}: this cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: this is not TOML ({error}); correct it.") from error
-    known = ("job", "train", "valid", "out", "title", "licence", "options", "training")
+    known = [each.name for each in fields(Wishes) if each.name != "settings"]
+    known = ["job", *known, "options", "training"]
     for name in table:
         if name not in known:
             raise OptionError(f'{path}: "{name}" means nothing here; there are {", ".join(known)}.')
@@ -84,4 +87,5 @@ def read_wishes(path: Path, job: str) -> Wishes:
         settings={**table.get("options", {}), **table.get("training", {})},
         title=str(table.get("title", "")),
         licence=str(table.get("licence", "")),
+        start=str(table.get("start", "")),
     )

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+import elman.shipped
 from elman import cells
 from elman.data import bucketed_batches
 from elman.data.faults import Row
@@ -25,8 +26,8 @@ from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.tasks.card import write_card
 from elman.tasks.options import refuse_unknown, with_settings
-from elman.tasks.task import Fitted, Task
-from elman.tasks.trained import Trained, read_options, rows_for
+from elman.tasks.task import Fitted, Learned, Task
+from elman.tasks.trained import Trained, load, read_options, rows_for
 from elman.training import LoopOptions, Outcome, RunFolder, fit
 from elman.training.options import MAY_CHANGE
 from elman.training.processes import is_main_process
@@ -59,12 +60,15 @@ def train(
     folder: Path,
     settings: Mapping[str, object],
     *,
+    start: Trained | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Trained, Outcome]:
     """Train a job's model on data files; the run folder then holds all of it.
 
-    ``settings`` are options of the job and of training by name, as values or as text.  With
+    ``settings`` are options of the job and of training by name, as values or as text.  ``start``
+    is a model to begin with: its weights, its symbols, and its options where ``settings`` do not
+    name others; words that it does not know stay unknown, and labels are refused.  With
     ``resume`` a run in ``folder`` goes on, with the options that it was begun with but for those
     that say when to stop.  Raises ``DataError`` for what is wrong with the files,
     ``OptionError`` for options, ``RunError`` for the folder, ``TrainingError`` where the loss is
@@ -76,9 +80,14 @@ def train(
     if resume:
         options, training = _resumed(task, run, settings)
     else:
-        options = with_settings(task.Options(), settings)
+        options = with_settings(task.Options() if start is None else start.options, settings)
         training = with_settings(task.TRAINING, settings)
-    cell = find_cell(options.cell)
+    if resume:  # as it was begun
+        begun_with = run.settings().get("data", {}).get("start")
+        start = load(begun_with) if begun_with else None
+    if start is not None and start.task.NAME != task.NAME:
+        raise OptionError(f"start: {start.name} is for the job {start.task.NAME}; name another.")
+    cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
     rows = task.read(data.train, options)
     train_rows = rows_for("train", task, rows)
     if data.valid is not None:
@@ -93,10 +102,17 @@ def train(
     valid = [row.value for row in valid_rows]
     if not resume and "batch_size" not in settings:
         training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
-    learned = task.learn(examples, options, training.seed)
+    if start is None:
+        learned = task.learn(examples, options, training.seed)
+    else:
+        learned = Learned(start.symbols, None)
+        task.refuse_strangers(train_rows, learned.symbols)
     task.refuse_strangers(valid_rows, learned.symbols)
 
     record = _record(task, data, options, training, train_rows, valid_rows)
+    if start is not None:
+        ships = elman.shipped.models().get(start.name) == start.folder.path
+        record["data"]["start"] = start.name if ships else str(start.folder.path)
     if resume:
         _refuse_other_data(run, record)
     else:
@@ -106,6 +122,8 @@ def train(
         run.write_file("cell.json", cell.text)
     torch.manual_seed(training.seed)
     model = task.build(options, cell, learned)
+    if start is not None:
+        _begin_with(model, start)
     symbols = learned.symbols
     fitted = Fitted(model, symbols, options)
     lengths = [task.length(example) for example in examples]
@@ -135,6 +153,19 @@ def train(
         scores = task.score(fitted, valid, task.PredictOptions())
         write_card(run, task, options, outcome, scores, model)
     return Trained(folder.name, task, options, training, cell, symbols, model, run), outcome
+
+
+def _begin_with(model: torch.nn.Module, start: Trained) -> None:
+    """Give a model the weights of another; ``OptionError`` where it has others to fill."""
+    own, weights = model.state_dict(), start.model.state_dict()
+    shapes = [{name: each.shape for name, each in found.items()} for found in (own, weights)]
+    if shapes[0] != shapes[1]:
+        names = [n for n in (*shapes[0], *shapes[1]) if shapes[0].get(n) != shapes[1].get(n)]
+        raise OptionError(
+            f"start: the weights of {start.name} do not fit a model with these options, {names[0]} "
+            "for one; leave out options that change what the model consists of."
+        )
+    model.load_state_dict(weights)
 
 
 def _held_out(
