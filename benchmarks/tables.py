@@ -354,6 +354,51 @@ def splice() -> str:
     )
 
 
+def motion_limits() -> str:
+    """What boosted trees tell from the motion itself, and turns that are not there."""
+    record = read("motion_limits")
+    styles = ", ".join([f"{style} {100 * v:.0f}" for style, v in record["left_out"].items()])
+    return (
+        f"Each style of training left out in turn: {styles}; the styles of the test: "
+        f"{100 * record['test']:.1f} (`{record['command']}`). Nineteen in twenty of the windows of "
+        f"walking turn by at most {record['walking_turns_degrees']:.0f} degrees, and "
+        f"{100 * record['turning_that_turns_no_further']:.0f} % of those of turning turn no "
+        "further.\n"
+    )
+
+
+def selection() -> str:
+    """Defaults and the best of a search, each measured once on test data."""
+    record = read("selection")
+    lines = [
+        "| job, metric | default, validation | default, test | best, validation | best, test "
+        "| trials, finished |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    found = []
+    for row in record["rows"]:
+        cells = [
+            f"{row[which][part][row['metric']]:.4f}"
+            for which in ("default", "best")
+            for part in ("valid", "test")
+        ]
+        lines.append(
+            f"| {row['job']}, {row['metric']} | {' | '.join(cells)} "
+            f"| {row['trials']}, {row['finished']} |"
+        )
+        options = ", ".join([f"{k} {_short(v)}" for k, v in row["options"].items()])
+        parts = ", ".join([f"{k} {v:.0%}" for k, v in row["mattered"].items() if v >= 0.05])
+        found += [f"- {row['job']}, the best: {options}. What mattered: {parts}."]
+    hours = {(60 * row["hours"], row["workers"]) for row in record["rows"]}
+    times = ", ".join([f"{minutes:.0f} minutes, workers: {n}" for minutes, n in sorted(hours)])
+    lines += ["", *found, "", f"`{record['command']}`, seed 0, 1 thread; {times}."]
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _list(values: Sequence[float], digits: int = 1) -> str:
     return " ".join([f"{value:.{digits}f}" for value in values])
 

@@ -5,7 +5,8 @@
 Motion capture drawn as small silhouette films, in the split of ``real_data.motion_clips``: what is
 validated with are recordings of people (cmu) or of a style (bandai) that training does not see.
 "A style more" trains on that style too, with the same options; it validates with every tenth
-recording, of styles that it knows.  ``motion_limits.py`` has what can be told from the motion itself.
+recording, of styles that it knows.  ``motion_limits.py`` has what the motion
+itself tells.
 """
 
 from pathlib import Path

@@ -325,11 +325,24 @@ def test_weights_that_cannot_be_begun_with_are_one_sentence(command, tmp_path, f
     assert sentence in " ".join(err.split())
 
 
-def test_a_label_that_the_first_weights_do_not_know_is_refused(command, tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("text,label\na fine film,good\na bad film,bad\n" * 9)
-    status, _, err = command("train", "sentiment", "--train", path, "--start", "sentiment")
-    assert status == 1
-    assert 'a.csv, line 2: the label "good" is not one that the model knows' in " ".join(
-        err.split()
-    )
+def test_labels_that_are_new_to_a_model_begin_anew_and_all_else_is_kept(command, tmp_path):
+    texts = [f"film {k} is {word},{word}\n" for k in range(9) for word in ("good", "bad")]
+    more = [f"film {k} is middling,middling\n" for k in range(9)]
+    path, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("".join(["text,label\n", *texts]))
+    other.write_text("".join(["text,label\n", *texts, *more]))
+    sizes = ("--hidden-size", 6, "--learning-rate", "1e-9", "--epochs", 1, "--threads", 1)
+    for out, more in (("one", ()), ("two", ("--start", tmp_path / "one"))):
+        data = path if out == "one" else other
+        arguments = ("train", "sentiment", "--train", data, "--out", tmp_path / out, *sizes, *more)
+        status, _, err = command(*arguments)
+        assert status == 0, err
+    one, two = elman.load(tmp_path / "one"), elman.load(tmp_path / "two")
+    assert two.symbols.labels == ("bad", "good", "middling")
+    assert two.symbols.words.words == one.symbols.words.words
+    weights = one.model.state_dict()
+    for name, mine in two.model.state_dict().items():
+        if name.startswith("output."):
+            assert len(mine) == 3
+        else:
+            torch.testing.assert_close(mine, weights[name], rtol=1e-5, atol=1e-6)

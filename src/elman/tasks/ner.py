@@ -195,6 +195,11 @@ def learn(examples: Sequence[Sentence], options: Options, seed: int) -> Learned:
     return learn_text(sentences, bio_tags(sorted(types)), options, seed, characters)
 
 
+def adopt(known: TextSymbols, learned: TextSymbols) -> TextSymbols:
+    """The words that the model knows, and its labels unless the data have others."""
+    return known.with_labels(learned.labels)
+
+
 def load_symbols(text: str) -> TextSymbols:
     """The vocabulary, the characters and the tags of a run folder."""
     return TextSymbols.from_json(text)

@@ -193,6 +193,11 @@ def learn(examples: Sequence[Review], options: Options, seed: int) -> Learned:
     return LearnedTexts(replace(symbols, phrases=phrases), learned.vectors, torch.tensor(counts))
 
 
+def adopt(known: TextSymbols, learned: TextSymbols) -> TextSymbols:
+    """The words that the model knows, and its labels unless the data have others."""
+    return known.with_labels(learned.labels)
+
+
 def load_symbols(text: str) -> TextSymbols:
     """The vocabulary and the labels of a run folder."""
     return TextSymbols.from_json(text)

@@ -112,6 +112,9 @@ class Task(Protocol):
     def learn(self, examples: Sequence[Any], options: Any, seed: int) -> Learned:
         """Symbols and vectors from the training examples."""
 
+    def adopt(self, known: Any, learned: Any) -> Any:
+        """Symbols for going on from a model: what it knows, with labels of the data if it must."""
+
     def load_symbols(self, text: str) -> Any:
         """The symbols that ``Symbols.to_json`` wrote; ``RunError`` for anything else."""
 

@@ -33,6 +33,10 @@ from elman.training.options import MAY_CHANGE
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
 
+#: options that name files beside the data, which are needed once
+FILES = ("vectors", "language_text")
+#: how the weights begin whose number follows from that of labels
+KNOW_LABELS = ("output.", "crf.")
 #: training takes smaller batches rather than fewer steps in an epoch
 STEPS_IN_EPOCH = 10
 
@@ -67,12 +71,13 @@ def train(
     """Train a job's model on data files; the run folder then holds all of it.
 
     ``settings`` are options of the job and of training by name, as values or as text.  ``start``
-    is a model to begin with: its weights, its symbols, and its options where ``settings`` do not
-    name others; words that it does not know stay unknown, and labels are refused.  With
-    ``resume`` a run in ``folder`` goes on, with the options that it was begun with but for those
-    that say when to stop.  Raises ``DataError`` for what is wrong with the files,
-    ``OptionError`` for options, ``RunError`` for the folder, ``TrainingError`` where the loss is
-    not a number.
+    is a model to begin with: its weights, what it knows, and its options where ``settings`` do not
+    name others.  Words that it does not know stay unknown; where labels are new to it, the layers
+    that know labels begin anew.  With ``resume`` a run in ``folder`` goes on, with the options
+    that it was begun with but for those that say when to stop.
+
+    Raises ``DataError`` for what is wrong with the files, ``OptionError`` for options, ``RunError``
+    for the folder, ``TrainingError`` where the loss is not a number.
     """
     refuse_unknown(settings, [task.Options, LoopOptions], "options")
     resume = resume and (folder / "run.toml").exists()
@@ -80,7 +85,7 @@ def train(
     if resume:
         options, training = _resumed(task, run, settings)
     else:
-        options = with_settings(task.Options() if start is None else start.options, settings)
+        options = with_settings(task.Options() if start is None else _options_of(start), settings)
         training = with_settings(task.TRAINING, settings)
     if resume:  # as it was begun
         begun_with = run.settings().get("data", {}).get("start")
@@ -102,11 +107,9 @@ def train(
     valid = [row.value for row in valid_rows]
     if not resume and "batch_size" not in settings:
         training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
-    if start is None:
-        learned = task.learn(examples, options, training.seed)
-    else:
-        learned = Learned(start.symbols, None)
-        task.refuse_strangers(train_rows, learned.symbols)
+    learned = task.learn(examples, options, training.seed)
+    if start is not None:
+        learned = Learned(task.adopt(start.symbols, learned.symbols), None)
     task.refuse_strangers(valid_rows, learned.symbols)
 
     record = _record(task, data, options, training, train_rows, valid_rows)
@@ -121,10 +124,9 @@ def train(
         run.write_file("symbols.json", learned.symbols.to_json())
         run.write_file("cell.json", cell.text)
     torch.manual_seed(training.seed)
-    model = task.build(options, cell, learned)
+    model, symbols = task.build(options, cell, learned), learned.symbols
     if start is not None:
-        _begin_with(model, start)
-    symbols = learned.symbols
+        _begin_with(model, start, anew=symbols != start.symbols)
     fitted = Fitted(model, symbols, options)
     lengths = [task.length(example) for example in examples]
 
@@ -155,9 +157,23 @@ def train(
     return Trained(folder.name, task, options, training, cell, symbols, model, run), outcome
 
 
-def _begin_with(model: torch.nn.Module, start: Trained) -> None:
-    """Give a model the weights of another; ``OptionError`` where it has others to fill."""
+def _options_of(start: Trained) -> Any:
+    """The options of a model to begin with, without the files that it has learned from."""
+    names = {each.name for each in fields(start.options)}
+    return replace(start.options, **{name: "" for name in FILES if name in names})
+
+
+def _begin_with(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
+    """Give a model the weights of another; the layers that know labels may begin ``anew``.
+
+    Raises ``OptionError`` where the model has other weights to fill.
+    """
     own, weights = model.state_dict(), start.model.state_dict()
+    if anew:
+        own, weights = [
+            {k: v for k, v in each.items() if not k.startswith(KNOW_LABELS)}
+            for each in (own, weights)
+        ]
     shapes = [{name: each.shape for name, each in found.items()} for found in (own, weights)]
     if shapes[0] != shapes[1]:
         names = [n for n in (*shapes[0], *shapes[1]) if shapes[0].get(n) != shapes[1].get(n)]
@@ -165,7 +181,7 @@ def _begin_with(model: torch.nn.Module, start: Trained) -> None:
             f"start: the weights of {start.name} do not fit a model with these options, {names[0]} "
             "for one; leave out options that change what the model consists of."
         )
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, strict=not anew)
 
 
 def _held_out(

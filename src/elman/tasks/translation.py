@@ -232,6 +232,11 @@ def learn(examples: Sequence[Pair], options: Options, seed: int) -> Learned:
     return Learned(TranslationSymbols(source, SubWords.learn(targets, size=size)), None)
 
 
+def adopt(known: TranslationSymbols, learned: TranslationSymbols) -> TranslationSymbols:
+    """What the model knows: there are no labels."""
+    return known
+
+
 def load_symbols(text: str) -> TranslationSymbols:
     """The sub-words of a run folder."""
     return TranslationSymbols.from_json(text)

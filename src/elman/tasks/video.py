@@ -189,6 +189,11 @@ def learn(examples: Sequence[Clip], options: Options, seed: int) -> Learned:
     return Learned(LabelCounts(dict(sorted(counts.items()))), None)
 
 
+def adopt(known: LabelCounts, learned: LabelCounts) -> LabelCounts:
+    """The labels that the model knows, or those of the data if there are others."""
+    return known if set(learned.labels) <= set(known.labels) else learned
+
+
 def load_symbols(text: str) -> LabelCounts:
     """The labels of a run folder."""
     return LabelCounts.from_json(text)

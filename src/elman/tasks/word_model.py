@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -93,6 +93,10 @@ class TextSymbols:
     def fold(self, word: str) -> str:
         """A word as the vocabulary has it."""
         return word.lower() if self.lowercase else word
+
+    def with_labels(self, labels: tuple[str, ...]) -> TextSymbols:
+        """These, or the same with other labels where one is not known here."""
+        return self if set(labels) <= set(self.labels) else replace(self, labels=labels)
 
     def to_json(self) -> str:
         """All of it as a JSON object."""
