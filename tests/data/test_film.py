@@ -62,6 +62,12 @@ def test_frames_at_uneven_times_are_read_from_a_file_as_they_are_shown():
     assert brightness(found) == [10, 160]
 
 
+def test_a_films_title_need_not_be_text():
+    content = film_bytes([flat(20), flat(32)], "webm")
+    assert content.count(b"Lavf") > 0  # who wrote it
+    assert len(read_film(content.replace(b"Lavf", b"Lav\xc3"), GREY).frames) == 2
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_file_gives_the_same_film(kind):
     pictures = [flat(20 + 12 * k) for k in range(15)]

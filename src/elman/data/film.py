@@ -124,7 +124,9 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Show
     try:
         arrives = not isinstance(source, Path | bytes) and not source.seekable()
         options = {"fpsprobesize": "0"} if arrives else {}  # no look ahead to guess the rate
-        with av.open(_openable(source), mode="r", options=options) as container:
+        with av.open(
+            _openable(source), mode="r", options=options, metadata_errors="replace"
+        ) as container:
             stream = _picture_stream(container)
             for shown in _shown(container, stream, shape):
                 count += 1
