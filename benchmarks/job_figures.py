@@ -27,7 +27,10 @@ from elman.tasks.task import Task
 
 @dataclass(frozen=True)
 class Configuration:
-    """A row of the table: what is trained, on what, and what the target is."""
+    """A row of the table: what is trained, on what, and what the target is.
+
+    ``start`` names the row above whose run of the same seed it begins with.
+    """
 
     name: str
     data: Mapping[str, Path]
@@ -35,6 +38,7 @@ class Configuration:
     settings: Mapping[str, object]
     target: str = ""
     licence: str = "CC BY 4.0"
+    start: str = ""
 
 
 def measure(
@@ -55,7 +59,7 @@ def measure(
         for seed in asked.seeds:
             _one(task, configuration, seed, asked.out)
         # seeds that were measured before are shown too: none is left out for what it came to
-        saved = sorted(asked.out.glob(f"{_slug(configuration)}-[0-9]*/figures.json"))
+        saved = sorted(asked.out.glob(f"{_slug(configuration.name)}-[0-9]*/figures.json"))
         found[configuration.name] = [json.loads(path.read_text()) for path in saved]
     rows = [
         {
@@ -87,13 +91,13 @@ def _plain(configuration: Configuration) -> dict[str, object]:
     return settings
 
 
-def _slug(configuration: Configuration) -> str:
-    return configuration.name.replace(" ", "-")
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
 
 
 def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None:
     """Train and evaluate with one seed; ``figures.json`` in the run folder keeps what came out."""
-    folder = out / f"{_slug(configuration)}-{seed}"
+    folder = out / f"{_slug(configuration.name)}-{seed}"
     saved = folder / "figures.json"
     if saved.exists():
         return
@@ -105,7 +109,10 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None
         configuration.licence,
     )
     started, processor = time.perf_counter(), time.process_time()
-    trained, outcome = train(task, data, folder, settings, resume=True)
+    start = (
+        elman.load(out / f"{_slug(configuration.start)}-{seed}") if configuration.start else None
+    )
+    trained, outcome = train(task, data, folder, settings, start=start, resume=True)
     # a run that was gone on with has trained for longer than this process
     minutes = max(time.perf_counter() - started, outcome.seconds) / 60
     spent = folder / "processor_seconds.json"  # by all processes that trained this run
