@@ -84,12 +84,11 @@ def train(
     run = RunFolder.open(folder) if resume else RunFolder(folder)
     if resume:
         options, training = _resumed(task, run, settings)
+        begun_with = run.settings().get("data", {}).get("start")
+        start = load(begun_with) if begun_with else None
     else:
         options = with_settings(task.Options() if start is None else _options_of(start), settings)
         training = with_settings(task.TRAINING, settings)
-    if resume:  # as it was begun
-        begun_with = run.settings().get("data", {}).get("start")
-        start = load(begun_with) if begun_with else None
     if start is not None and start.task.NAME != task.NAME:
         raise OptionError(f"start: {start.name} is for the job {start.task.NAME}; name another.")
     cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
@@ -126,7 +125,7 @@ def train(
     torch.manual_seed(training.seed)
     model, symbols = task.build(options, cell, learned), learned.symbols
     if start is not None:
-        _begin_with(model, start, anew=symbols != start.symbols)
+        _begin_with(model, start, anew=symbols is not start.symbols)
     fitted = Fitted(model, symbols, options)
     lengths = [task.length(example) for example in examples]
 
