@@ -17,7 +17,7 @@ import elman
 from elman.errors import ElmanError, OptionError, RunError
 from elman.files import write_whole
 from elman.selection import Search, Wish, default_space, read_space, select
-from elman.selection.show import importance, picture, table
+from elman.selection.show import importance, picture, table, time_left
 from elman.tasks import TASKS, Data
 from elman.tasks.options import with_settings
 from elman.training import LoopOptions
@@ -71,6 +71,13 @@ def test_the_same_command_goes_on_and_does_not_try_more_than_asked(data, tmp_pat
     told = []
     select(TASK, replace(wish, trials=3), tmp_path / "s", tell=told.append)
     assert told == []
+
+
+def test_the_time_that_is_left_is_no_longer_than_the_hours(data, tmp_path):
+    search = select(TASK, Wish(data, SPACE, SETTINGS, trials=1), tmp_path / "s", tell=str)
+    search.wish = replace(search.wish, trials=1_000_000)
+    search.until = time.time() + 3600
+    assert time_left(search) in {"59 min", "60 min"}
 
 
 def test_a_folder_of_another_search_is_refused(data, tmp_path):

@@ -97,6 +97,8 @@ class Search:
 
     def __init__(self, task: Task, wish: Wish, folder: Path) -> None:
         self.task, self.wish, self.folder = task, wish, folder
+        #: the moment, as of ``time.time``, at which this worker's hours are over
+        self.until = float("inf")
         folder.mkdir(parents=True, exist_ok=True)
         self._agree()
         self.study = _open_study(folder, task, wish)
@@ -118,9 +120,9 @@ class Search:
 
         ``after`` is called after each trial, and ``status`` is told what happens now.
         """
-        until = time.time() + 3600 * (self.wish.hours or float("inf"))
-        while time.time() < until and (trial := self._next()) is not None:
-            goes_on = self._try(trial, until, status)
+        self.until = time.time() + 3600 * (self.wish.hours or float("inf"))
+        while time.time() < self.until and (trial := self._next()) is not None:
+            goes_on = self._try(trial, self.until, status)
             after()
             if not goes_on:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,7 +34,11 @@ class News:
         ended = [t for t in trials if t.state.is_finished() and t.number not in self._told]
         for trial in ended:
             self._told.add(trial.number)
-            rest = f"; about {_left(search)} left" if trial is ended[-1] and is_spent(trial) else ""
+            rest = (
+                f"; about {time_left(search)} left"
+                if trial is ended[-1] and is_spent(trial)
+                else ""
+            )
             self._tell(f"trial {trial.number + 1}: {sentence(search, trial)}{rest}")
 
 
@@ -54,13 +59,17 @@ def sentence(search: Search, trial: Any) -> str:
     return f"{search.task.METRIC} {trial.value:.4f}{spread}, {mark}. {options}"
 
 
-def _left(search: Search) -> str:
-    """How long the trials that are left take this many processes, going by those so far."""
+def time_left(search: Search) -> str:
+    """How long the trials that are left take this many processes, going by those so far.
+
+    Or until this one's hours are over.
+    """
     spent = [trial for trial in search.study.trials if is_spent(trial)]
     ended = [trial for trial in spent if trial.state.is_finished()]
     begun = min([trial.datetime_start for trial in ended])
     last = max([trial.datetime_complete for trial in ended])
     seconds = (last - begun).total_seconds() / len(ended) * (search.wish.trials - len(ended))
+    seconds = min(seconds, search.until - time.time())
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{max(seconds, 0):.0f} s"
 
 
