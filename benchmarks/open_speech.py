@@ -59,7 +59,7 @@ SETTINGS: dict[str, object] = {
     "checkpoint_seconds": 120,
 }
 #: for a model that begins with the weights of another
-LATER: dict[str, object] = {"learning_rate": 1.2e-3, "epochs": 20}
+LATER: dict[str, object] = {"learning_rate": 1.2e-3, "epochs": 16}
 MANIFESTS = {
     "valid": "valid",
     "held-out voices": "voices-test",
@@ -187,8 +187,9 @@ def with_language(run: Trained, target: Path) -> Trained:
     shutil.rmtree(target, ignore_errors=True)
     settings = run.folder.settings()
     settings["options"] = asdict(options)
-    for part in ("train", "valid"):
-        settings["data"][part] = Path(settings["data"][part]).name
+    for part in ("train", "valid", "start"):
+        if part in settings["data"]:
+            settings["data"][part] = Path(settings["data"][part]).name
     folder = RunFolder.create(target, settings)
     folder.save_weights(run.model, half=True)
     write_whole(target / "symbols.json", replace(run.symbols, language=language).to_json())

@@ -121,6 +121,11 @@ COURSES = [
 ]
 
 
+def test_what_has_grown_beyond_all_bounds_is_short():
+    [table] = tables([course("adding-200", "rnn", False, test=4.7615e17)])
+    assert list(table.columns[1].cells) == ["✗ 5e+17"]
+
+
 def test_the_table_and_the_sentences_say_who_solved_what():
     side_by_side, changes = tables(COURSES)
     columns = {c.header: list(c.cells) for c in side_by_side.columns}

@@ -57,7 +57,8 @@ def _entry(courses: Sequence[Course]) -> str:
     if 2 * len(solved) > len(courses):
         return f"✓ {statistics.median([c.steps[-1] for c in solved]):.0f} steps{share}"
     reached = statistics.median([c.test for c in courses])
-    return f"{'✗ not a number' if courses[0].failed else f'✗ {reached:.2f}'}{share}"
+    shown = f"{reached:.2f}" if reached < 1000 else f"{reached:.0e}"
+    return f"✗ {'not a number' if courses[0].failed else shown}{share}"
 
 
 def sentences(courses: Sequence[Course]) -> list[str]:
