@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import jiwer
 import pytest
 import safetensors
 import torch
@@ -76,6 +77,13 @@ def test_the_posters_sentences_come_out_right():
         ("Harry Potter", "PER"),
         ("Hermione Granger", "PER"),
     ]
+    [answer] = elman.load("translation")("Voulez-vous chanter avec moi ?")
+    assert answer.translation == "Do you want to sing with me?"
+
+
+def test_the_posters_recording_has_at_most_a_fifth_of_its_words_wrong():
+    [answer] = elman.load("speech")(TASKS["speech"].POSTER["fox.flac"])
+    assert jiwer.wer("the quick brown fox jumped over the lazy dog", answer.text) <= 0.2
 
 
 def test_the_demo_shows_every_job(command, tmp_path, monkeypatch):
