@@ -73,6 +73,29 @@ def test_the_same_command_goes_on_and_does_not_try_more_than_asked(data, tmp_pat
     assert told == []
 
 
+def test_the_first_trial_has_the_defaults_as_far_as_they_are_in_the_space(data, tmp_path):
+    space = read_space(
+        TASK,
+        """
+        cell = ["rnn", "lstm"]
+        hidden_size = { low = 2, high = 12 }
+        learning_rate = { low = 1e-3, high = 3e-2, log = true }
+        """,
+        "test",
+    )
+    search = select(TASK, Wish(data, space, SETTINGS, trials=2), tmp_path / "s", tell=str)
+    first, second = search.study.trials
+    assert first.params["learning_rate"] == TASK.TRAINING.learning_rate
+    assert 2 <= first.params["hidden_size"] <= 12 < TASK.Options().hidden_size
+    assert second.params["learning_rate"] != TASK.TRAINING.learning_rate
+
+
+@pytest.mark.parametrize("job", TASKS)
+def test_a_jobs_own_space_holds_its_defaults(job):
+    space = default_space(TASKS[job])
+    assert space.defaults(TASKS[job]).keys() == space.parts.keys()
+
+
 def test_the_time_that_is_left_is_no_longer_than_the_hours(data, tmp_path):
     search = select(TASK, Wish(data, SPACE, SETTINGS, trials=1), tmp_path / "s", tell=str)
     search.wish = replace(search.wish, trials=1_000_000)

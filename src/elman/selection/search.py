@@ -153,6 +153,8 @@ class Search:
             spent = [t for t in self.study.trials if is_spent(t)]
             if len(spent) >= self.wish.trials:
                 return None
+            if not self.study.trials:  # what is found is then no worse than what is there
+                self.study.enqueue_trial(self.wish.space.defaults(self.task))
             trial = self.study.ask()
             trial.set_user_attr("host", socket.gethostname())
             trial.set_user_attr("process", os.getpid())

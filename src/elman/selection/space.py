@@ -33,6 +33,9 @@ class Choice:
         """The value that optuna's sampler takes for this trial."""
         return trial.suggest_categorical(name, list(self.values))
 
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
 
 @dataclass(frozen=True)
 class Range:
@@ -49,6 +52,9 @@ class Range:
             return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Space:
@@ -64,6 +70,11 @@ class Space:
     def suggest(self, trial: Any) -> dict[str, Any]:
         """A value for each option."""
         return {name: part.suggest(trial, name) for name, part in self.parts.items()}
+
+    def defaults(self, task: Task) -> dict[str, Any]:
+        """The job's own value of each option for which it is among those that are tried."""
+        own = {**vars(task.Options()), **vars(task.TRAINING)}
+        return {name: own[name] for name, part in self.parts.items() if own[name] in part}
 
     def without(self, names: Iterable[str]) -> Space:
         """The same space but for options that are settled."""
