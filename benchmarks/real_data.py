@@ -33,21 +33,24 @@ GLOVE = SOURCE / "text" / "glove6b_50d_top30k_f16.npz"
 PARTS = ("train", "valid", "test")
 
 
-def sentence_polarity(folder: Path) -> dict[str, Path]:
-    """Lines whose number, from 1, ends in 0 are the test, in 1 the validation, others training."""
+def sentence_polarity(folder: Path, fold: int = 0) -> dict[str, Path]:
+    """Lines whose number, from 1, ends in 0 are the test, in 1 the validation, others training.
+
+    Other folds go on from there: of fold 9 the test are those with 9, the validation with 0.
+    """
     rows: dict[str, list[tuple[str, str]]] = {part: [] for part in PARTS}
     with zipfile.ZipFile(SOURCE / "sentiment" / "sentence_polarity.zip") as archive:
         for label, end in (("positive", "pos"), ("negative", "neg")):
             text = archive.read(f"sentence_polarity/rt-polarity.{end}").decode("latin-1")
             for number, line in enumerate(text.split("\n"), 1):
                 if line.strip():
-                    part = {0: "test", 1: "valid"}.get(number % 10, "train")
+                    part = {fold: "test", (fold + 1) % 10: "valid"}.get(number % 10, "train")
                     rows[part].append((line.strip(), label))
     paths = {}
     for part in PARTS:
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([("text", "label"), *rows[part]])
-        paths[part] = folder / f"polarity-{part}.csv"
+        paths[part] = folder / f"polarity-{f'{fold}-' if fold else ''}{part}.csv"
         write_whole(paths[part], out.getvalue())
     return paths
 

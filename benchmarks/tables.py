@@ -361,6 +361,18 @@ def splice() -> str:
     )
 
 
+def sentiment_folds() -> str:
+    """Accuracy on each tenth of the sentences, by models that trained on others."""
+    record = read("sentiment_folds")
+    lines = ["| model | mean | tenths 0 to 9 as the test |", "|---|---:|---|"]
+    for row in record["rows"]:
+        folds = _list([100 * value for value in row["folds"]])
+        lines.append(f"| {row['name']} | {100 * row['mean']:.1f} | {folds} |")
+    longest = max(row["longest_seconds"] for row in record["rows"])
+    lines += ["", f"`{record['command']}`, seed 0, 1 thread, at most {longest} s of training each."]
+    return "\n".join(lines) + "\n"
+
+
 def motion_limits() -> str:
     """What boosted trees tell from the motion itself, and turns that are not there."""
     record = read("motion_limits")
