@@ -17,7 +17,6 @@ import gzip
 import json
 import random
 import re
-import shutil
 from collections import defaultdict
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from elman.files import write_whole
 from elman.tasks import Data, Trained, speech, train
 from elman.tasks.language import learn_language
 from elman.tasks.speech import PredictOptions
-from elman.training import RunFolder
+from ship import shipped_folder
 from spoken_digits import WORDS, spoken_digits
 from synthetic_speech import FOX, POSTER, normal, sentences
 
@@ -184,16 +183,8 @@ def with_language(run: Trained, target: Path) -> Trained:
         language_bonus=BONUS,
     )
     language = learn_language(lines, "words", 3, LANGUAGE_SIZE)
-    shutil.rmtree(target, ignore_errors=True)
-    settings = run.folder.settings()
-    settings["options"] = asdict(options)
-    for part in ("train", "valid", "start"):
-        if part in settings["data"]:
-            settings["data"][part] = Path(settings["data"][part]).name
-    folder = RunFolder.create(target, settings)
-    folder.save_weights(run.model, half=True)
+    shipped_folder(run, target, {**run.folder.settings(), "options": asdict(options)})
     write_whole(target / "symbols.json", replace(run.symbols, language=language).to_json())
-    shutil.copy(run.folder.path / "cell.json", target / "cell.json")
     return elman.load(target)
 
 

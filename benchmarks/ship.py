@@ -20,6 +20,7 @@ import elman
 import job_figures
 from elman import shipped
 from elman.files import write_whole
+from elman.tasks import Trained
 from elman.training import RunFolder
 from real_data import (
     broad_twitter,
@@ -154,18 +155,8 @@ def ship(shipment: Shipment) -> Path:
     best = choose(figures, key=lambda folder: figures[folder]["valid"][metric])
     run = elman.load(best)
     target = Path(shipped.__file__).parent / shipment.job
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
     settings = run.folder.settings()
-    if "vectors" in settings["options"]:
-        settings["options"]["vectors"] = Path(settings["options"]["vectors"]).name
-    for part in ("train", "valid"):
-        settings["data"][part] = Path(settings["data"][part]).name
-    folder = RunFolder.create(target, settings)
-    folder.save_weights(run.model, half=True)
-    for name in ("symbols.json", "cell.json"):
-        shutil.copy(best / name, target / name)
-
+    folder = shipped_folder(run, target, settings)
     size = folder.model_path.stat().st_size
     assert size <= shipment.largest, f"{folder.model_path} has {size:,} bytes"
     exact = figures[best]["valid"][metric]
@@ -176,6 +167,19 @@ def ship(shipment: Shipment) -> Path:
     card = _card(shipment, settings, figures[best], list(figures.values()), size)
     write_whole(target / "card.md", card)
     return target
+
+
+def shipped_folder(run: Trained, target: Path, settings: dict[str, Any]) -> RunFolder:
+    """A run in half precision; of the files in its ``settings`` the names without their folders."""
+    options, data = settings["options"], settings["data"]
+    for part, names in ((options, ("vectors",)), (data, ("train", "valid", "start"))):
+        part.update({name: Path(part[name]).name for name in names if name in part})
+    shutil.rmtree(target, ignore_errors=True)
+    folder = RunFolder.create(target, settings)
+    folder.save_weights(run.model, half=True)
+    for name in ("symbols.json", "cell.json"):
+        shutil.copy(run.folder.path / name, target / name)
+    return folder
 
 
 def _card(
