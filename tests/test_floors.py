@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import elman
-from floors import broken_arrows, foreign_imports, modules
+from floors import broken_arrows, foreign_imports, imported_parts, modules
 
 ROOT = Path(elman.__file__).parent
 FILES = [path for _, path in modules(ROOT)]
@@ -61,6 +61,13 @@ def test_no_pass_and_no_engine_names_a_cell():
                 if isinstance(node, ast.Constant) and isinstance(node.value, str)
             }
             assert not names & words, path
+
+
+def test_no_exporter_reads_an_engine():
+    for owner, path in modules(ROOT):
+        if owner == "export":
+            parts = {part for _, part in imported_parts(path)}
+            assert not parts & {"backends", "autograd", "tasks"}, path
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

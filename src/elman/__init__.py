@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from elman import cells, nn
+from elman import cells, export, nn
 from elman.diagnose import diagnose
 from elman.graph import (
     cell,
@@ -39,6 +39,7 @@ __all__ = [
     "cells",
     "diagnose",
     "exp",
+    "export",
     "layer_norm",
     "load",
     "log",

@@ -7,7 +7,8 @@
     ├── DataError       a user's data file, with its name and the place (also a ValueError)
     ├── RunError        a run folder or model file that cannot be read or written
     ├── TrainingError   training that cannot go on, such as a loss that is not a number
-    └── BackendError    an engine that cannot run what it was asked to
+    ├── BackendError    an engine that cannot run what it was asked to
+    └── ExportError     a layer or model that a target of export cannot hold
 
 Each message is one sentence: who, what was expected, what came, what to do.  What only Elman's
 own authors can cause is an ``assert``, not an exception of this file.
@@ -44,3 +45,7 @@ class TrainingError(ElmanError):
 
 class BackendError(ElmanError):
     """The engine that was asked for cannot run this layer."""
+
+
+class ExportError(ElmanError):
+    """A layer or model cannot be exported, or an exported file does not compute the same."""

@@ -1,0 +1,69 @@
+"""Every export checks itself: a file that computes something else than Elman is never written.
+
+An exporter builds its files in memory, runs them on random inputs beside Elman on the reference
+engine, and gives the contents with the largest difference to ``write_checked``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from elman.errors import ExportError
+from elman.files import write_whole
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files that an export wrote, and how it was checked.
+
+    ``difference`` is the largest absolute difference between the values of the exported files and
+    Elman's, ``None`` where they could not be run; ``note`` says why not, or what was compared.
+
+    >>> print(Exported((Path("gru.c"), Path("gru.h")), 2.5e-7, "1,000 random steps"))
+    wrote gru.c and gru.h; largest difference from Elman over 1,000 random steps: 2.5e-07
+    """
+
+    files: tuple[Path, ...]
+    difference: float | None
+    note: str
+
+    def __str__(self) -> str:
+        names = " and ".join([path.name for path in self.files])
+        if self.difference is None:
+            return f"wrote {names}; not checked: {self.note}"
+        return (
+            f"wrote {names}; largest difference from Elman over {self.note}: {self.difference:.2g}"
+        )
+
+
+def write_checked(
+    contents: Mapping[Path, bytes | str], difference: float | None, bound: float, note: str
+) -> Exported:
+    """Write the files if their values were within ``bound`` of Elman's, or else none of them.
+
+    ``difference`` is ``None`` only where nothing could be run, for the reason in ``note``.
+    Raises ``ExportError`` where the difference is above the bound or not a number.
+
+    >>> write_checked({Path("gru.c"): ""}, 0.3, 1e-5, "10 random steps")
+    Traceback (most recent call last):
+    ...
+    elman.errors.ExportError: gru.c: not written, since over 10 random steps its values differ \
+from Elman's by 0.3, more than 1e-05; please report this together with the cell.
+    """
+    if difference is not None and not difference <= bound:
+        names = " and ".join([path.name for path in contents])
+        by = (
+            "are not numbers"
+            if math.isnan(difference)
+            else f"differ from Elman's by {difference:.2g}"
+        )
+        raise ExportError(
+            f"{names}: not written, since over {note} its values {by}, more than {bound:g}; "
+            "please report this together with the cell."
+        )
+    for path, content in contents.items():
+        write_whole(path, content)
+    return Exported(tuple(contents), difference, note)

@@ -1,0 +1,84 @@
+"""What every exporter reads of a recurrent module: equations, sizes and weights, layer by layer.
+
+``layers_of`` takes ``Recurrent`` and the modules with torch.nn's weights alike;
+``on_reference_engine`` computes what an exported file is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from elman.errors import ExportError
+from elman.graph import Cell
+from elman.graph.sizes import Sizes
+from elman.nn.recurrent import Recurrent
+from elman.nn.stack import Stack, State
+from elman.nn.torch_layers import GRU, LSTM, RNN
+from elman.nn.torch_weights import cell_parameters, in_cell_order
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A recurrent module as data: ``parameters[layer][direction]``, in the cell's order."""
+
+    stack: Stack
+    parameters: tuple[tuple[tuple[Tensor, ...], ...], ...]
+
+    @property
+    def cell(self) -> Cell:
+        """The equations in evaluation."""
+        return self.stack.in_evaluation
+
+    def sizes(self, layer: int) -> Sizes:
+        """The sizes of a layer."""
+        return Sizes(self.stack.layer_input_size(layer), self.stack.hidden_size)
+
+    def on_reference_engine(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """The outputs and last states of x (time, batch, input), whatever the module's layout."""
+        stack = replace(self.stack, backend="reference", batch_first=False)
+        flat = [list(own) for layer in self.parameters for own in layer]
+        with torch.no_grad():
+            y, last = stack.run(flat, x, state, lengths, None)
+        assert isinstance(y, Tensor)
+        return y, last
+
+
+def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
+    """The layers of a recurrent module, their parameters as copies of that type on the CPU.
+
+    Raises ``ExportError`` for a module that is not a recurrent layer.
+
+    >>> import elman
+    >>> found = layers_of(elman.nn.LSTM(3, 4, 2))
+    >>> [parameter.key for parameter in found.cell.parameters][:2], found.sizes(1).input
+    (['W.i', 'W.f'], 4)
+    """
+    cell_order: Sequence[Sequence[Tensor]]
+    if isinstance(module, Recurrent):
+        cell = module.cell
+        cell_order = [
+            [module.get_parameter(f"layers.{k}.{d}.{p.key}") for p in cell.parameters]
+            for k in range(module.num_layers)
+            for d in range(module.stack.directions)
+        ]
+    elif isinstance(module, RNN | LSTM | GRU):
+        cell_order = [
+            in_cell_order(module.stack.cell, cell_parameters(module.mode, *weights))
+            for weights in module.all_weights
+        ]
+    else:
+        raise ExportError(
+            f"{type(module).__name__} is not a recurrent layer of Elman; pass an elman.Recurrent, "
+            "an elman.nn.RNN, LSTM or GRU, or a model made of one."
+        )
+    stack = module.stack
+    own = [tuple([p.detach().to("cpu", dtype, copy=True) for p in each]) for each in cell_order]
+    step = stack.directions
+    by_layer = tuple([tuple(own[k * step : (k + 1) * step]) for k in range(stack.num_layers)])
+    return Layers(stack, by_layer)
