@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 import elman
-from elman.data.notes import Frame, frames_of, key_of, notes_of
 from elman.files import write_whole
+from elman.tasks.music.notes import Frame, frames_of, key_of, notes_of
 from real_data import chorales
 
 GRID = 1  # the shipped model's

@@ -29,8 +29,8 @@ from elman import shipped
 from elman.benchmark import machine
 from elman.files import write_whole
 from elman.tasks import Data, Trained, speech, train
-from elman.tasks.language import learn_language
 from elman.tasks.speech import PredictOptions
+from elman.tasks.speech.language_model import learn_language
 from ship import shipped_folder
 from spoken_digits import WORDS, spoken_digits
 from synthetic_speech import FOX, POSTER, normal, sentences

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from elman.data.faults import Row
-from elman.data.found_genes import FoundGene, gff3_text
-from elman.data.loci import locus_rows
-from elman.data.parallel import SentencePair, groups
 from elman.files import write_whole
+from elman.tasks.dna.found_genes import FoundGene, gff3_text
+from elman.tasks.dna.loci import locus_rows
+from elman.tasks.translation.parallel import SentencePair, groups
 
 SOURCE = Path(os.environ.get("ELMAN_DATA", "../shared/data"))
 GLOVE = SOURCE / "text" / "glove6b_50d_top30k_f16.npz"

@@ -17,7 +17,7 @@ import numpy as np
 
 import elman.shipped
 from elman.files import write_whole
-from elman.tasks.samples.moving_shapes import film_bytes
+from elman.tasks.video.samples import film_bytes
 
 RUNNER = Path(elman.shipped.__file__).parent / "poster" / "runner.mp4"
 SIZE, RATE, SECONDS = 64, 10, 2.0

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 import elman
 from elman.benchmark import machine
 from elman.data import bucketed_batches
-from elman.data.bases import LETTERS, PROBABILITIES, encode_bases
 from elman.files import write_whole
 from elman.models import Classifier
-from elman.models.base_tagger import BaseReader
+from elman.tasks.dna.bases import LETTERS, PROBABILITIES, encode_bases
+from elman.tasks.dna.model import BaseReader
 from elman.training import LoopOptions, RunFolder, fit
 from elman.training.progress import Silence
 from r_data import factor, read_rda

@@ -31,6 +31,9 @@ FLOORS = {
     "cli": 11,
 }
 
+#: the one file that names the packages of the tasks
+REGISTRY = "tasks/trained.py"
+
 
 def modules(root: Path) -> Iterator[tuple[str, Path]]:
     """(part of the house, file) for each module; the package's own __init__ is no part."""
@@ -40,22 +43,25 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
             yield place.parts[0], path
 
 
-def imported_parts(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, part) of each import from within elman, those inside functions too."""
+def imported_names(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, full name) of each import, those inside functions too; "." where it is relative."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            for alias in node.names:
+                yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                yield node.lineno, "."
-                continue
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "elman":
-                yield node.lineno, parts[1] if len(parts) > 1 else "elman"
+            for alias in node.names:
+                yield node.lineno, "." if node.level else f"{node.module}.{alias.name}"
+
+
+def imported_parts(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, part) of each import from within elman."""
+    for line, name in imported_names(path):
+        parts = name.split(".")
+        if name == ".":
+            yield line, name
+        elif parts[0] == "elman":
+            yield line, parts[1] if len(parts) > 1 else "elman"
 
 
 def broken_arrows(root: Path) -> list[str]:
@@ -76,6 +82,22 @@ def broken_arrows(root: Path) -> list[str]:
                     f"{place}, line {line}: {part} (floor {FLOORS[part]}) imports "
                     f"{other} (floor {FLOORS[other]})"
                 )
+    return found
+
+
+def foreign_tasks(root: Path) -> list[str]:
+    """A sentence for each import of a task's package from outside it, but for the registry."""
+    packages = {path.parent.name for path in (root / "tasks").glob("*/__init__.py")}
+    found = []
+    for part, path in modules(root):
+        place = path.relative_to(root)
+        if place.as_posix() == REGISTRY:
+            continue
+        own = place.parts[1] if part == "tasks" and len(place.parts) > 2 else None
+        for line, name in imported_names(path):
+            parts = name.split(".")
+            if parts[:2] == ["elman", "tasks"] and len(parts) > 2 and parts[2] in packages - {own}:
+                found.append(f"{place}, line {line}: imports the task {parts[2]}")
     return found
 
 

@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import elman
-from floors import broken_arrows, foreign_imports, imported_parts, modules
+from floors import broken_arrows, foreign_imports, foreign_tasks, imported_parts, modules
 
 ROOT = Path(elman.__file__).parent
 FILES = [path for _, path in modules(ROOT)]
@@ -101,3 +102,26 @@ def test_the_version_is_that_of_the_package():
     assert elman.__version__ == project["project"]["version"]
     with pytest.raises(AttributeError, match="no attribute 'versoin'"):
         _ = elman.versoin
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_python_file_that_a_docstring_names_exists(path):
+    folders = [folder for folder in path.parents if folder.is_relative_to(ROOT)]
+    folders += [ROOT.parents[1]]
+    for name in re.findall(r"``([\w/]+\.py)``", path.read_text(encoding="utf-8")):
+        assert any((folder / name).exists() for folder in folders), name
+
+
+def test_no_task_package_imports_another():
+    assert foreign_tasks(ROOT) == []
+
+
+def test_an_import_of_another_task_is_found(tmp_path):
+    for task in ("speech", "music"):
+        (tmp_path / "tasks" / task).mkdir(parents=True)
+        (tmp_path / "tasks" / task / "__init__.py").write_text("")
+    (tmp_path / "tasks" / "train.py").write_text("from elman.tasks.speech import audio")
+    assert foreign_tasks(tmp_path) == ["tasks/train.py, line 1: imports the task speech"]
+    (tmp_path / "tasks" / "train.py").write_text("")
+    (tmp_path / "tasks" / "music" / "a.py").write_text("from elman.tasks import speech")
+    assert foreign_tasks(tmp_path) == ["tasks/music/a.py, line 1: imports the task speech"]

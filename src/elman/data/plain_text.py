@@ -1,8 +1,8 @@
 """A text file as one string, or the faults that keep it from being one.
 
-Every text format of this folder starts here, so that a missing file, an empty one and bytes that
-are not UTF-8 get the same sentences everywhere.  What the text means is for ``text.py`` and
-``conll.py``.
+Every text format starts here, so that a missing file, an empty one and bytes that
+are not UTF-8 get the same sentences everywhere.  What the text means is for the readers
+beside it and those of the tasks.
 """
 
 import codecs

@@ -1,8 +1,7 @@
-"""What is in a data file and what is wrong with it: the work of ``elman check``.
+"""What a check of a data file finds: ``DataReport``, and the parts that reports of tasks share.
 
-The readers stop at the first fault; these functions go through the whole file with the same rules
-(``text.py``, ``conll.py``), list the faults, warn of what is allowed but seldom wanted, and count.
-Printing a report is the command line's.
+A reader stops at the first fault.  A task's ``report.py`` goes through the whole file with the
+same rules, lists the faults, warns of what is allowed but seldom wanted, and counts.
 """
 
 from collections import Counter
@@ -11,11 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from elman.data.conll import conll_rows
 from elman.data.faults import Fault, Place, Row
-from elman.data.tag_schemes import spans_of
-from elman.data.text import text_rows
-from elman.data.words import split_words
 
 T = TypeVar("T")
 
@@ -38,83 +33,18 @@ class DataReport:
     facts: dict[str, object]
 
 
-def check_labelled_texts(
-    path: Path, *, text_column: str = "text", label_column: str = "label"
-) -> DataReport:
-    """Check a file or folder that `read_labelled_texts` is to read.
-
-    Facts: ``examples``, ``problems``, ``words``, ``different_words``, ``words_that_occur_once``,
-    ``words_per_example`` (``median``, ``percentile_95``, ``longest``), ``labels`` (a count for
-    each), ``duplicates``.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "reviews.csv"
-    ...     _ = path.write_text("text,label\\nGood.,good\\nBad.,bad\\n,bad\\nGreat.,good\\n")
-    ...     report = check_labelled_texts(path)
-    >>> report.problems[0].partition("reviews.csv, ")[2]
-    'line 4: the text (column "text") is empty; write one or remove the row.'
-    >>> report.warnings, report.facts["labels"]
-    (('the label "bad" has one example only.',), {'good': 2, 'bad': 1})
-    """
-    items = list(text_rows(path, text_column=text_column, label_column=label_column, labelled=True))
-    rows = [item for item in items if isinstance(item, Row)]
-    words = [split_words(row.value.text) for row in rows]
-    labels = Counter(row.value.label or "" for row in rows)
-    facts = _counts(items, words)
-    facts["labels"] = dict(labels.most_common())
-    warnings = [f'the label "{label}" has one example only.' for label in _once(labels)]
-    if len(labels) == 1:
-        warnings.append("all examples have one label; training needs at least two.")
-    wordless = [row.place for row, found in zip(rows, words, strict=True) if not found]
-    if wordless:
-        warnings.append(f"{_many(wordless, 'text')} without a word.")
-    warnings += _long(rows, words)
-    repeats, repeated = _repeated(
-        rows, lambda example: (example.text.strip(), example.label), "text", "label"
-    )
-    facts["duplicates"] = repeats
-    return DataReport(path, _problems(items), (*warnings, *repeated), facts)
-
-
-def check_conll(path: Path) -> DataReport:
-    """Check a file that `read_conll` is to read, tags included.
-
-    Facts: those of `check_labelled_texts`, with ``scheme`` (the one that was recognised), ``types``
-    (how many spans of each) and ``tagged_words`` in the place of ``labels``.
-    """
-    items, scheme = conll_rows(path, tagged=True)
-    rows = [item for item in items if isinstance(item, Row)]
-    words = [row.value.tokens for row in rows]
-    types = Counter(span.type for row in rows for span in spans_of(row.value.tags or ()))
-    facts = _counts(items, words)
-    facts["scheme"] = None if scheme is None else scheme.value
-    facts["types"] = dict(types.most_common())
-    facts["tagged_words"] = sum(tag != "O" for row in rows for tag in row.value.tags or ())
-    warnings = [f'the type "{type}" has one span only.' for type in _once(types)]
-    if rows and not types:
-        warnings.append('every tag is "O"; training needs at least one span.')
-    lost = [row.place for row in rows if "" in row.value.tokens]
-    if lost:
-        warnings.append(f"{_many(lost, 'sentence')} with an empty word.")
-    warnings += _long(rows, words)
-    repeats, repeated = _repeated(
-        rows, lambda example: (example.tokens, example.tags), "sentence", "tagging"
-    )
-    facts["duplicates"] = repeats
-    return DataReport(path, _problems(items), (*warnings, *repeated), facts)
-
-
-def _problems(items: Iterable[Row[object] | Fault]) -> tuple[str, ...]:
+def listed(items: Iterable[Row[object] | Fault]) -> tuple[str, ...]:
+    """The faults as sentences, at most 20 and a last one that counts the others."""
     faults = [str(item) for item in items if isinstance(item, Fault)]
     if len(faults) > _LISTED:
         return (*faults[:_LISTED], f"and {len(faults) - _LISTED} more problems.")
     return tuple(faults)
 
 
-def _counts(
+def word_counts(
     items: Sequence[Row[object] | Fault], words: Sequence[Sequence[str]]
 ) -> dict[str, object]:
+    """The facts that every check of texts has: examples, problems and words."""
     counts = Counter(word for example in words for word in example)
     lengths = sorted(len(example) for example in words)
     spread = {"median": 0.5, "percentile_95": 0.95, "longest": 1.0}
@@ -123,7 +53,7 @@ def _counts(
         "problems": sum(isinstance(item, Fault) for item in items),
         "words": sum(lengths),
         "different_words": len(counts),
-        "words_that_occur_once": len(_once(counts)),
+        "words_that_occur_once": len(once(counts)),
         "words_per_example": {
             name: lengths[round(part * (len(lengths) - 1))] if lengths else 0
             for name, part in spread.items()
@@ -131,20 +61,22 @@ def _counts(
     }
 
 
-def _once(counts: Counter[str]) -> list[str]:
+def once(counts: Counter[str]) -> list[str]:
+    """The names that occur once."""
     return [name for name, count in counts.items() if count == 1]
 
 
-def _long(rows: Sequence[Row[object]], words: Sequence[Sequence[str]]) -> list[str]:
+def long_examples(rows: Sequence[Row[object]], words: Sequence[Sequence[str]]) -> list[str]:
+    """A warning of examples that are too long for a fast batch, if there are any."""
     lengths = [len(example) for example in words]
     long = [row.place for row, length in zip(rows, lengths, strict=True) if length > _LONG]
     if not long:
         return []
     longest = f"the longest of {max(lengths)}; splitting them makes training faster."
-    return [f"{_many(long, 'example')} of more than {_LONG} words, {longest}"]
+    return [f"{many(long, 'example')} of more than {_LONG} words, {longest}"]
 
 
-def _repeated(
+def repeated_rows(
     rows: Sequence[Row[T]], parts: Callable[[T], tuple[object, object]], what: str, answer: str
 ) -> tuple[int, list[str]]:
     """How many rows repeat an earlier one, and the warnings; ``parts`` are question and answer."""
@@ -160,13 +92,13 @@ def _repeated(
             repeats.append(row.place)
     warnings = []
     if repeats:
-        warnings.append(f"{_many(repeats, what)} that came before with the same {answer}.")
+        warnings.append(f"{many(repeats, what)} that came before with the same {answer}.")
     if contradictions:
-        warnings.append(f"{_many(contradictions, what)} that came before with another {answer}.")
+        warnings.append(f"{many(contradictions, what)} that came before with another {answer}.")
     return len(repeats), warnings
 
 
-def _many(places: Sequence[object], what: str) -> str:
+def many(places: Sequence[object], what: str) -> str:
     """``3 texts (a.csv, line 4; a.csv, line 7; ...)``."""
     shown = "; ".join(str(place) for place in places[:_EXAMPLES])
     more = "; ..." if len(places) > _EXAMPLES else ""

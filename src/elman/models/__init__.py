@@ -5,9 +5,7 @@ Time comes first in every tensor.  Models know nothing of data files or training
 
 from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords, WindowTagger
-from elman.models.film_classifier import FilmClassifier
 from elman.models.generator import Generator
-from elman.models.phrases import WithPhrases
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
 from elman.models.transcriber import Transcriber
@@ -17,13 +15,11 @@ __all__ = [
     "BagOfWords",
     "Classifier",
     "Generator",
-    "FilmClassifier",
     "StandardClassifier",
     "StandardTagger",
     "Tagger",
     "Transcriber",
     "Translator",
     "WindowTagger",
-    "WithPhrases",
     "WordFeatures",
 ]

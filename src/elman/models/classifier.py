@@ -1,7 +1,7 @@
 """Many to one: a sequence of words becomes a class (SPEC 2).
 
 The baseline without order is in ``feed_forward.py``; frames of films instead of words are in
-``film_classifier.py``.
+``tasks/video/model.py``.
 """
 
 from __future__ import annotations

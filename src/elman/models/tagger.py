@@ -28,7 +28,7 @@ class WordFeatures(nn.Module):
 
     ``characters`` reads the distinct words of a batch once; ``word_index`` says which of them
     stands where (Lample et al. 2016).  A shape is an index below ``num_shapes``, such as
-    ``data/shapes.py`` gives (Collobert et al. 2011); its vector has ``shape_size`` numbers.
+    ``tasks/ner/shapes.py`` gives (Collobert et al. 2011); its vector has ``shape_size`` numbers.
     Raises ``ShapeError`` when a tensor that it reads is missing.
 
     >>> import torch

@@ -4,7 +4,7 @@
     hidden_size = { low = 32, high = 256, log = true }
     dropout = { low = 0.0, high = 0.6 }
 
-A default space for each job lies in ``spaces/``, a file of this form.
+A default space for each job is ``tasks/<task>/space.toml``, a file of this form.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import elman.tasks
 from elman.errors import ElmanError, OptionError
 from elman.tasks.options import parse, refuse_unknown
 from elman.tasks.task import Task
@@ -89,7 +90,7 @@ def default_space(task: Task) -> Space:
 
 def default_text(task: Task) -> str:
     """The file of ``default_space``, to begin one's own from."""
-    path = Path(__file__).parent / "spaces" / f"{task.NAME}.toml"
+    path = Path(elman.tasks.__file__).parent / task.NAME / "space.toml"
     return path.read_text(encoding="utf-8")
 
 

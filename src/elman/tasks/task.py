@@ -1,6 +1,6 @@
 """What a job is: the functions that take its files to a trained model and its inputs to answers.
 
-A job is a module with these names, such as ``sentiment.py``; what is the same for all jobs
+A job is a module with these names, such as ``sentiment/``; what is the same for all jobs
 (``train.py``, ``trained.py``, the command line) is written once and takes any of them.
 """
 

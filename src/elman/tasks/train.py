@@ -21,7 +21,7 @@ import elman.shipped
 from elman import cells
 from elman.data import bucketed_batches
 from elman.data.faults import Row
-from elman.data.parallel import data_files
+from elman.data.sources import data_files
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.tasks.card import write_card

@@ -1,7 +1,7 @@
 """What the jobs on words share: words as indices, and their vectors.
 
 A job on text reads words, looks them up in a vocabulary, and trains a model over their vectors.
-The jobs themselves are ``sentiment.py`` and ``ner.py``.
+The tasks themselves are the packages beside it.
 """
 
 from __future__ import annotations

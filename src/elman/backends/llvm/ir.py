@@ -2,7 +2,7 @@
 
 A value is the name of a register, or a constant, as text; all vectors have ``lanes`` numbers of
 one type.  Nothing here knows what a cell is: ``math.py`` says how a function is computed,
-``emit.py`` what a step is.
+``backends/programs.py`` what a step is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,193 @@
+"""Sequences in FASTA: read whole with every letter checked, or piece by piece where they lie.
+
+``fasta_rows`` reads a file from its first line to its last and says what is wrong where.
+``Region`` is a sequence that may be larger than memory: pyfaidx finds any part of it on the disk.
+What letters mean is in ``bases.py``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import tempfile
+import weakref
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from elman.data.faults import Fault, Place, Row
+from elman.errors import DataError
+from elman.tasks.dna.bases import STANDS_FOR
+
+ENDINGS = (".fa", ".fasta", ".fna", ".fas", ".ffn")
+#: a larger file is left on the disk, and read in pieces
+_LARGE = 64_000_000
+
+_FOREIGN = re.compile(f"[^{''.join(STANDS_FOR)}U]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A name and its bases, as the file has them."""
+
+    name: str
+    bases: str
+
+    def __len__(self) -> int:
+        return len(self.bases)
+
+    def part(self, start: int, end: int) -> str:
+        """Some of the bases."""
+        return self.bases[start:end]
+
+
+class Bases(Protocol):
+    """A sequence in memory, or one on the disk."""
+
+    @property
+    def name(self) -> str: ...
+    def __len__(self) -> int: ...
+    def part(self, start: int, end: int) -> str:
+        """Some of the bases."""
+
+
+def is_fasta(path: Path) -> bool:
+    """Whether a file's name says that it is FASTA, compressed or not."""
+    return Path(path.name.removesuffix(".gz")).suffix.lower() in ENDINGS
+
+
+def text_of(path: Path) -> IO[str]:
+    """A file of text, compressed by gzip or not; what is not ASCII comes as "\\ufffd"."""
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="ascii", errors="replace")
+    return path.open(encoding="ascii", errors="replace")
+
+
+def fasta_rows(path: Path) -> Iterator[Row[Sequence] | Fault]:
+    """The sequences of a file, or what is wrong with them, each with its line.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "x.fa"
+    ...     _ = path.write_text(">one first\\nACGT\\nacgtn\\n>two\\nAC-T\\n")
+    ...     first, second = fasta_rows(path)
+    >>> first.value
+    Sequence(name='one', bases='ACGTacgtn')
+    >>> second.message
+    'the sequence "two" has "-", which is no base; letters are ACGT and RYSWKMBDHVN (IUPAC).'
+    """
+    try:
+        with text_of(path) as lines:
+            yield from _sequences(path, lines)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        yield Fault(Place(path), f"the file cannot be read ({reason}).")
+
+
+def _sequences(path: Path, lines: IO[str]) -> Iterator[Row[Sequence] | Fault]:
+    name, begun, bad = None, 0, False
+    parts: list[str] = []
+    seen: dict[str, int] = {}
+
+    def done() -> Iterator[Row[Sequence] | Fault]:
+        if name is not None and not bad:
+            if any(parts):
+                yield Row(Place(path, begun), Sequence(name, "".join(parts)))
+            else:
+                yield Fault(
+                    Place(path, begun), f'the sequence "{name}" has no bases; remove its line.'
+                )
+
+    number = 0
+    for number, raw in enumerate(lines, 1):
+        line = raw.strip()
+        if line.startswith(">"):
+            yield from done()
+            words = line[1:].split()
+            name, begun, bad, parts = words[0] if words else "", number, False, []
+            if not name:
+                bad = True
+                yield Fault(Place(path, number), 'a name is missing after ">"; write one.')
+            elif name in seen:
+                bad = True
+                yield Fault(
+                    Place(path, number),
+                    f'the name "{name}" came before in line {seen[name]}; give each sequence its '
+                    "own.",
+                )
+            seen.setdefault(name, number)
+        elif line and name is None:
+            yield Fault(
+                Place(path, number),
+                'bases come before the first name; a FASTA file begins with ">" and a name.',
+            )
+            return
+        elif line and not line.startswith(";"):
+            foreign = _FOREIGN.search(line)
+            if foreign and not bad:
+                bad = True
+                yield Fault(
+                    Place(path, number),
+                    f'the sequence "{name}" has "{foreign.group()}", which is no base; letters '
+                    "are ACGT and RYSWKMBDHVN (IUPAC).",
+                )
+            parts.append(line)
+    yield from done()
+    if name is None:
+        yield Fault(Place(path), 'there is no sequence in the file; write ">", a name, and bases.')
+
+
+class Region:
+    """A sequence of a FASTA file that stays on the disk; ``part`` reads some of it."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._record, self.name = file[name], name
+
+    def __len__(self) -> int:
+        return len(self._record)
+
+    def part(self, start: int, end: int) -> str:
+        """Some of the bases; ``DataError`` for a letter that is none."""
+        bases = str(self._record[start:end])
+        foreign = _FOREIGN.search(bases)
+        if foreign:
+            raise DataError(
+                f'sequence "{self.name}", base {start + foreign.start() + 1}: '
+                f'"{foreign.group()}" is no base; letters are ACGT and RYSWKMBDHVN (IUPAC).'
+            )
+        return bases
+
+
+def open_fasta(path: Path, *, large: int = _LARGE) -> list[Bases]:
+    """The sequences of a file; of one with more than ``large`` bytes, without reading them.
+
+    Raises ``DataError`` for a file that cannot be read.
+    """
+    if path.suffix.lower() == ".gz" or path.stat().st_size <= large:
+        found: list[Bases] = []
+        for row in fasta_rows(path):
+            if isinstance(row, Fault):
+                raise DataError(str(row))
+            found.append(row.value)
+        return found
+    try:
+        import pyfaidx
+    except ImportError as error:
+        raise DataError(
+            f"{path}: so large a file is read with pyfaidx; pip install 'elman[dna]'."
+        ) from error
+    # the index goes elsewhere, because the folder of a genome is often not ours to write to
+    folder = tempfile.mkdtemp(prefix="elman-fasta-")
+    try:
+        file = pyfaidx.Fasta(str(path), indexname=str(Path(folder) / "index.fai"))
+    except (pyfaidx.FastaIndexingError, pyfaidx.IndexNotFoundError, ValueError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise DataError(
+            f"{path}: the file cannot be read piece by piece ({error}); all lines of a sequence "
+            "must be equally long, and each name must be there once."
+        ) from error
+    weakref.finalize(file, shutil.rmtree, folder, ignore_errors=True)
+    return [Region(file, name) for name in file.keys()]  # noqa: SIM118 - no dict

@@ -1,0 +1,85 @@
+"""A gene that codes for a protein: where its exons and its coding parts are on a sequence.
+
+Places count from 0 and ends are exclusive, always along the given strand.  Files of genes are
+``gff3.py``'s; what is legal is ``grammar.py``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Part = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CodingGene:
+    """One transcript of a gene: its exons and its coding parts, each sorted.
+
+    ``phase`` is how many of the first coding bases, on the gene's own strand, complete a codon
+    whose beginning is not there: 0 for a whole gene.
+    """
+
+    name: str
+    strand: Literal["+", "-"]
+    exons: tuple[Part, ...]
+    coding: tuple[Part, ...]
+    phase: int = 0
+
+    @property
+    def start(self) -> int:
+        """The first base."""
+        return self.exons[0][0]
+
+    @property
+    def end(self) -> int:
+        """Behind the last base."""
+        return self.exons[-1][1]
+
+    @property
+    def coding_length(self) -> int:
+        """How many bases are coding."""
+        return sum(end - start for start, end in self.coding)
+
+    def moved(self, by: int) -> CodingGene:
+        """The same gene, so many bases further on."""
+        exons, coding = (
+            tuple([(start + by, end + by) for start, end in parts])
+            for parts in (self.exons, self.coding)
+        )
+        return CodingGene(self.name, self.strand, exons, coding, self.phase)
+
+    def turned(self, length: int) -> CodingGene:
+        """The same gene on the other strand of a sequence of this length."""
+        exons, coding = (
+            tuple([(length - end, length - start) for start, end in reversed(parts)])
+            for parts in (self.exons, self.coding)
+        )
+        return CodingGene(self.name, "-" if self.strand == "+" else "+", exons, coding, self.phase)
+
+
+def label_bases(length: int, genes: Sequence[CodingGene]) -> str:
+    """A letter for each base: N outside, U untranslated, E coding exon, I intron.
+
+    >>> gene = CodingGene("g", "+", ((2, 6), (9, 12)), ((3, 6), (9, 11)))
+    >>> label_bases(14, [gene])
+    'NNUEEEIIIEEUNN'
+    """
+    labels = bytearray(b"N" * length)
+    for gene in genes:
+        labels[gene.start : gene.end] = b"I" * (gene.end - gene.start)
+        for letter, parts in ((b"U", gene.exons), (b"E", gene.coding)):
+            for start, end in parts:
+                labels[start:end] = letter * (end - start)
+    return labels.decode()
+
+
+def coding_parts(labels: str) -> list[Part]:
+    """The runs of E.
+
+    >>> coding_parts("NEEIEE")
+    [(1, 3), (4, 6)]
+    """
+    return [match.span() for match in re.finditer("E+", labels)]

@@ -1,0 +1,225 @@
+"""Annotated sequences: FASTA and GFF3 files that belong together, and what is wrong with them.
+
+A pair is ``genome.fa`` with ``genome.gff3`` beside it; either name, both with a comma between them
+(``genome.fa,genes.gff3``), or a folder of pairs, is what a user gives.  The formats are
+``fasta.py``'s and ``gff3.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from elman.data.faults import Fault, Place, Row
+from elman.data.report import DataReport
+from elman.data.sources import data_files
+from elman.tasks.dna import gff3
+from elman.tasks.dna.bases import Codes, encode_bases
+from elman.tasks.dna.fasta import ENDINGS as FASTA_ENDINGS
+from elman.tasks.dna.fasta import Sequence as Bases
+from elman.tasks.dna.fasta import fasta_rows, is_fasta
+from elman.tasks.dna.genes import CodingGene, coding_parts, label_bases
+from elman.tasks.dna.gff3 import Choice, Note, gene_rows, gff3_rows, matched_names
+from elman.tasks.dna.grammar import LABELS, gene_grammar, gene_path
+
+_LISTED = 20  # problems or notes
+
+
+@dataclass(frozen=True, eq=False)
+class Locus:
+    """A sequence with its genes, as codes and as the states of the grammar of both strands."""
+
+    name: str
+    bases: str
+    genes: tuple[CodingGene, ...]
+    codes: Codes
+    path: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.bases)
+
+    @property
+    def labels(self) -> str:
+        """A letter for each base: N, U, E or I."""
+        return label_bases(len(self), self.genes)
+
+
+def locus_rows(path: Path, choice: Choice = "first") -> Iterator[Row[Locus] | Fault | Note]:
+    """The annotated sequences of a pair of files or of a folder of pairs, and what is wrong."""
+    pairs = _pairs(path)
+    if isinstance(pairs, Fault):
+        yield pairs
+        return
+    for fasta, annotation in pairs:
+        if annotation is None:
+            yield Fault(
+                Place(fasta),
+                f"there is no annotation {_stem(fasta)}.gff3 beside it; put it there.",
+            )
+        else:
+            yield from _pair_rows(fasta, annotation, choice)
+
+
+def _pairs(path: Path) -> list[tuple[Path, Path | None]] | Fault:
+    if path.is_dir():
+        files = sorted([file for file in path.rglob("*") if file.is_file() and is_fasta(file)])
+        if not files:
+            return Fault(
+                Place(path),
+                f"there is no FASTA file in the folder; names end in {', '.join(FASTA_ENDINGS)}.",
+            )
+        return [(file, _beside(file, gff3.ENDINGS)) for file in files]
+    files = data_files(path)
+    for file in files:
+        if not file.exists():
+            return Fault(Place(file), "there is no such file; check its name and folder.")
+    if len(files) == 2:
+        sequences, genes = sorted(files, key=is_fasta, reverse=True)
+        return [(sequences, genes)]
+    if not is_fasta(path) and path.name.removesuffix(".gz").endswith(gff3.ENDINGS):
+        fasta = _beside(path, FASTA_ENDINGS)
+        if fasta is None:
+            return Fault(
+                Place(path), f"there is no sequence {_stem(path)}.fa beside it; put it there."
+            )
+        return [(fasta, path)]
+    return [(path, _beside(path, gff3.ENDINGS))]
+
+
+def _stem(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def _beside(path: Path, endings: Sequence[str]) -> Path | None:
+    names = [_stem(path) + ending + packed for ending in endings for packed in ("", ".gz")]
+    return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+
+
+def _pair_rows(
+    fasta: Path, annotation: Path, choice: Choice
+) -> Iterator[Row[Locus] | Fault | Note]:
+    sequences: list[Row[Bases]] = []
+    for row in fasta_rows(fasta):
+        if isinstance(row, Fault):
+            yield row
+        else:
+            sequences.append(row)
+    features = []
+    for feature in gff3_rows(annotation):
+        if isinstance(feature, Fault):
+            yield feature
+        else:
+            features.append(feature)
+    if not sequences:
+        return
+    sizes = {row.value.name: len(row.value) for row in sequences}
+    named = dict.fromkeys([row.value.sequence for row in features])
+    meant = matched_names(list(named), list(sizes))
+    if meant:
+        examples = ", ".join([f'"{a}" is taken for "{b}"' for a, b in list(meant.items())[:3]])
+        yield Note(Place(annotation), f"names differ from those of {fasta.name}: {examples}.")
+        features = [
+            Row(row.place, row.value._replace(sequence=meant.get(row.value.sequence, name)))
+            for row in features
+            for name in (row.value.sequence,)
+        ]
+    genes: dict[str, list[Row[CodingGene]]] = defaultdict(list)
+    for item in gene_rows(features, sizes, choice):
+        if isinstance(item, Row):
+            genes[item.value.sequence].append(Row(item.place, item.value.gene))
+        else:
+            yield item
+    for sequence in sequences:
+        yield from _locus(sequence, genes.get(sequence.value.name, []))
+
+
+def _locus(sequence: Row[Bases], genes: Sequence[Row[CodingGene]]) -> Iterator[Row[Locus] | Note]:
+    """The sequence with those of its genes that the grammar can describe."""
+    grammar = gene_grammar(both_strands=True)
+    name, bases = sequence.value.name, sequence.value.bases
+    codes = encode_bases(bases)
+    kept: list[CodingGene] = []
+    for row in genes:
+        gene = row.value
+        # with a neighbour on either side, as a path is about neighbours
+        start, end = max(0, gene.start - 1), min(len(codes), gene.end + 1)
+        try:
+            path = gene_path(grammar, codes[start:end], [gene.moved(-start)])
+        except ValueError as error:
+            yield Note(row.place, f'"{gene.name}" is left out: {error}.')
+            continue
+        odd = np.flatnonzero(grammar.strays[codes[start:end], path])
+        if len(odd):
+            at = start + int(odd[0])
+            meaning = _meaning(grammar.states[path[odd[0]]])
+            yield Note(
+                row.place,
+                f'"{gene.name}" has an unusual base {at + 1}, "{bases[at]}": {meaning}.',
+            )
+        kept.append(gene)
+    if not kept:
+        yield Note(sequence.place, f'"{name}" has no coding gene; all of it counts as outside.')
+    path = gene_path(grammar, codes, kept)
+    yield Row(sequence.place, Locus(name, bases, tuple(kept), codes, path))
+
+
+def _meaning(state: str) -> str:
+    if state.startswith("D"):
+        return "introns begin with GT or GC"
+    if state.startswith("A"):
+        return "introns end with AG"
+    return "a codon in the middle means stop"
+
+
+def check_loci(path: Path, choice: Choice = "first") -> DataReport:
+    """Check what ``locus_rows`` is to read.
+
+    Facts: ``sequences``, ``bases``, ``genes``, ``exons`` (coding), ``introns``, ``strands``,
+    ``labels`` (bases of each), ``masked`` and ``ambiguous`` bases, ``duplicates``.
+    """
+    items = list(locus_rows(path, choice))
+    loci = [item for item in items if isinstance(item, Row)]
+    notes = [str(item) for item in items if isinstance(item, Note)]
+    faults = [str(item) for item in items if isinstance(item, Fault)]
+    genes = [gene for row in loci for gene in row.value.genes]
+    labels = [row.value.labels for row in loci]
+    first: dict[str, Place] = {}
+    repeats = [
+        (row.place, before)
+        for row in loci
+        if (before := first.setdefault(row.value.bases.upper(), row.place)) is not row.place
+    ]
+    notes += [f"{place}: the same sequence came before ({before})." for place, before in repeats]
+    if loci and not genes:
+        notes.append("there is no coding gene; training needs at least one.")
+    facts: dict[str, object] = {
+        "sequences": len(loci),
+        "problems": len(faults),
+        "bases": sum(len(row.value) for row in loci),
+        "longest": max([len(row.value) for row in loci], default=0),
+        "genes": len(genes),
+        "exons": sum(len(coding_parts(each)) for each in labels),
+        "introns": sum(len(gene.exons) - 1 for gene in genes),
+        "strands": dict(Counter(gene.strand for gene in genes).most_common()),
+        "labels": {label: sum(each.count(label) for each in labels) for label in LABELS},
+        "masked": sum(_small(row.value.bases) for row in loci),
+        "ambiguous": sum(int((row.value.codes > 3).sum()) for row in loci),
+        "duplicates": len(repeats),
+    }
+    return DataReport(path, _listed(faults, "problems"), _listed(notes, "notes"), facts)
+
+
+def _small(bases: str) -> int:
+    """How many letters are small."""
+    return int((np.frombuffer(bases.encode("ascii"), dtype=np.uint8) >= ord("a")).sum())
+
+
+def _listed(sentences: Sequence[str], what: str) -> tuple[str, ...]:
+    if len(sentences) > _LISTED:
+        return (*sentences[:_LISTED], f"and {len(sentences) - _LISTED} more {what}.")
+    return tuple(sentences)

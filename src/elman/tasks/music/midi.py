@@ -1,0 +1,135 @@
+"""MIDI files, read and written through symusic.
+
+Reading keeps the notes of all tracks but drums, and the tempos.  ``MidiFile`` also says what was
+left out or may surprise, for ``elman check``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from elman.data.faults import Fault, Place, Row
+from elman.errors import OptionError
+from elman.files import write_whole
+from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
+from elman.tasks.music.pitch_sets import PARTS
+
+SUFFIXES = (".mid", ".midi")
+_TICKS = 480  # in a quarter note, when written
+
+
+@dataclass(frozen=True)
+class MidiFile:
+    """A piece, and what its file holds beyond it."""
+
+    piece: Piece
+    drums: int  # notes
+    beyond: int  # notes that no piano has
+    signatures: tuple[str, ...]
+
+
+def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
+    """The pieces and faults of a file, or of all MIDI files below a folder.
+
+    Files below folders called train, valid and test are for that part.
+    """
+    if not path.is_dir():
+        yield _read(path, None)
+        return
+    files = sorted([file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES])
+    if not files:
+        yield Fault(Place(path), "there is no MIDI file (.mid, .midi) in the folder.")
+    for file in files:
+        parts = [name for name in file.relative_to(path).parts[:-1] if name in PARTS]
+        yield _read(file, parts[-1] if parts else None)
+
+
+def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
+    place = Place(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Fault(place, f"the file cannot be read ({error.strerror}); check its name.")
+    try:
+        score = symusic().Score.from_midi(content).to("quarter")
+    except Exception as error:  # symusic raises whatever its parser met
+        said = str(error).replace("MiniMidi: ", "").replace("Invaild midi file! ", "")
+        reason = said.partition(": iostream")[0].strip(" .!")
+        return Fault(place, f"this is not a whole MIDI file ({reason}); make or copy it again.")
+    drums = sum([len(track.notes) for track in score.tracks if track.is_drum])
+    notes = [
+        Note(float(n.time), int(n.pitch), float(n.end), int(n.velocity))
+        for track in score.tracks
+        if not track.is_drum
+        for n in track.notes
+        if n.duration > 0
+    ]
+    played = [note for note in notes if LOWEST <= note.pitch <= HIGHEST]
+    if not played:
+        only = f"only drums ({drums} notes)" if drums else "no notes"
+        return Fault(place, f"there are {only} in the file; remove it.")
+    # silence before the first note is not music; whole quarters of it go, so that beats stay beats
+    silence = float(int(min([note.start for note in played])))
+    signatures = [f"{s.numerator}/{s.denominator}" for s in score.time_signatures]
+    piece = Piece(
+        tuple(
+            sorted([Note(n.start - silence, n.pitch, n.end - silence, n.velocity) for n in played])
+        ),
+        max([note.end for note in played]) - silence,
+        _tempos(score, silence),
+        part,
+    )
+    return Row(
+        place, MidiFile(piece, drums, len(notes) - len(played), tuple(dict.fromkeys(signatures)))
+    )
+
+
+def _tempos(score: Any, silence: float) -> tuple[tuple[float, float], ...]:
+    """Where which tempo begins; 120 quarters a minute where the file does not say."""
+    found = {0.0: 120.0}
+    for tempo in sorted(score.tempos, key=lambda tempo: tempo.time):
+        found[max(0.0, float(tempo.time) - silence)] = round(float(tempo.qpm), 3)
+    tempos = list(found.items())
+    kept = [after for before, after in pairwise(tempos) if before[1] != after[1]]
+    return (tempos[0], *kept)
+
+
+def write_midi(path: Path, piece: Piece, *, program: int = 0) -> None:
+    """Write a piece as a MIDI file; ``program`` is the instrument (0 piano, 19 church organ).
+
+    Times are rounded to 1/480 of a quarter note.
+
+    >>> import tempfile
+    >>> piece = Piece((Note(0.0, 60, 1.0), Note(1.0, 64, 2.5)), 2.5, ((0.0, 90.0),))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_midi(Path(folder) / "a.mid", piece)
+    ...     [row] = midi_rows(Path(folder) / "a.mid")
+    >>> row.value.piece == piece
+    True
+    """
+    library = symusic()
+    score = library.Score(_TICKS)
+    track = library.Track(name="Elman", program=program, is_drum=False)
+    for note in piece.notes:
+        start = round(note.start * _TICKS)
+        duration = max(1, round(note.end * _TICKS) - start)
+        track.notes.append(library.Note(start, duration, note.pitch, note.velocity))
+    score.tracks.append(track)
+    for place, tempo in piece.tempos:
+        score.tempos.append(library.Tempo(round(place * _TICKS), qpm=tempo))
+    write_whole(path, score.dumps_midi())
+
+
+def symusic() -> Any:
+    """The library, or what to install."""
+    try:
+        import symusic
+    except ImportError as error:
+        raise OptionError(
+            "MIDI files need symusic, which is not installed: pip install 'elman[music]'."
+        ) from error
+    return symusic

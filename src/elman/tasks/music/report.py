@@ -1,0 +1,132 @@
+"""What is in files of music, and what may surprise in training: ``elman check music``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from elman.data.faults import Fault, Place, Row
+from elman.data.report import DataReport, listed, many
+from elman.tasks.music.midi import MidiFile, midi_rows
+from elman.tasks.music.notes import HIGHEST, LOWEST, Piece, frames_of, pitch_name
+from elman.tasks.music.pitch_sets import pitch_set_rows
+
+#: signatures whose beat is a quarter note, as a grid of quarters expects
+_USUAL = ("4/4", "2/4", "3/4", "2/2", "6/4", "3/2", "4/2")
+#: a note that begins further from the grid than this part of a step is off it
+_OFF_GRID = 0.2
+
+
+def music_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] | Fault]:
+    """The pieces and faults of a MIDI file, a folder of them, or a JSON of pitch sets.
+
+    ``grid`` and ``tempo`` are those of JSON, which says neither.
+    """
+    if path.suffix.lower() == ".json" and not path.is_dir():
+        yield from pitch_set_rows(path, grid, tempo)
+        return
+    for item in midi_rows(path):
+        yield item if isinstance(item, Fault) else Row(item.place, item.value.piece)
+
+
+def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
+    """Check what ``music_rows`` is to read.
+
+    Facts: ``pieces``, ``problems``, ``parts``, ``notes``, ``steps`` (of the grid), ``range``,
+    ``pitches_at_once`` (the most), ``silent_steps``, ``minutes``, ``duplicates``.
+    """
+    files: list[Row[MidiFile]] = []
+    items: list[Row[Piece] | Fault] = []
+    if path.suffix.lower() == ".json" and not path.is_dir():
+        items += pitch_set_rows(path, grid, tempo)
+    else:
+        for item in midi_rows(path):
+            if isinstance(item, Fault):
+                items.append(item)
+            else:
+                files.append(item)
+                items.append(Row(item.place, item.value.piece))
+    rows = [item for item in items if isinstance(item, Row)]
+    frames = [frames_of(row.value, grid) for row in rows]
+    every = [frame for piece in frames for frame in piece]
+    pitches = [note.pitch for row in rows for note in row.value.notes]
+    repeats, repeated = repeated_rows(rows)
+    facts: dict[str, object] = {
+        "pieces": len(rows),
+        "problems": sum(isinstance(item, Fault) for item in items),
+        "parts": dict(Counter([row.value.part or "none" for row in rows])),
+        "notes": len(pitches),
+        "steps": len(every),
+        "range": f"{pitch_name(min(pitches))} to {pitch_name(max(pitches))}" if pitches else "",
+        "pitches_at_once": max([len(frame) for frame in every], default=0),
+        "silent_steps": sum(not frame for frame in every),
+        "minutes": round(sum([row.value.seconds(row.value.length) for row in rows]) / 60, 1),
+        "duplicates": repeats,
+    }
+    warnings = [*_of_files(files), *_of_pieces(rows), *_off_grid(rows, grid), *repeated]
+    return DataReport(path, listed(items), tuple(warnings), facts)
+
+
+def _of_files(files: Sequence[Row[MidiFile]]) -> Iterator[str]:
+    """What MIDI files hold that no model sees."""
+    drums = [row.place for row in files if row.value.drums]
+    if drums:
+        yield f"{many(drums, 'file')} with drums, which are left out."
+    beyond = [row.place for row in files if row.value.beyond]
+    if beyond:
+        yield f"{many(beyond, 'file')} with notes that no piano has, which are left out."
+    odd = {s: row.place for row in files for s in reversed(row.value.signatures) if s not in _USUAL}
+    for signature, place in odd.items():
+        yield f"{place}: the time signature {signature}; frames count quarter notes all the same."
+    changing = [row.place for row in files if len(row.value.piece.tempos) > 1]
+    if changing:
+        yield (
+            f"{many(changing, 'file')} whose tempo changes: frames count quarter notes whatever "
+            "they last, events keep the time."
+        )
+
+
+def _of_pieces(rows: Sequence[Row[Piece]]) -> Iterator[str]:
+    beyond = [
+        row.place
+        for row in rows
+        if any([not LOWEST <= note.pitch <= HIGHEST for note in row.value.notes])
+    ]
+    if beyond:
+        yield f"{many(beyond, 'piece')} with pitches that no piano has, which are left out."
+    silent = [row.place for row in rows if not row.value.notes]
+    if silent:
+        yield f"{many(silent, 'piece')} without a note."
+    short = [row.place for row in rows if row.value.notes and row.value.length < 4]
+    if short:
+        yield f"{many(short, 'piece')} shorter than four quarter notes."
+
+
+def _off_grid(rows: Sequence[Row[Piece]], grid: int) -> Iterator[str]:
+    starts = [note.start * grid for row in rows for note in row.value.notes]
+    off = sum([abs(start - round(start)) > _OFF_GRID for start in starts])
+    if off > len(starts) / 50:
+        yield (
+            f"{off / len(starts):.0%} of the notes begin between the steps of grid = {grid}, and "
+            "frames move them to the nearest; a finer grid or model = events keeps them."
+        )
+
+
+def repeated_rows(rows: Sequence[Row[Piece]]) -> tuple[int, list[str]]:
+    """Pieces that came before, within a part and across parts: the test must not be learned."""
+    first: dict[object, tuple[Place, str | None]] = {}
+    same: list[Place] = []
+    across: list[Place] = []
+    for row in rows:
+        notes = tuple([(n.start, n.end, n.pitch) for n in row.value.notes])
+        _, part = first.setdefault(notes, (row.place, row.value.part))
+        if first[notes][0] is row.place:
+            continue
+        (same if part == row.value.part else across).append(row.place)
+    warnings = []
+    if same:
+        warnings.append(f"{many(same, 'piece')} that came before.")
+    if across:
+        warnings.append(f"{many(across, 'piece')} that came before in another part.")
+    return len(same) + len(across), warnings

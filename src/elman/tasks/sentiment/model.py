@@ -1,0 +1,58 @@
+"""Two opinions on a text: of a network that reads it, and of naive Bayes on its phrases.
+
+Reading generalises from words to others like them; counting remembers which phrases went with
+which class.  They err on different texts, and the mean of the two errs less than either.  This is
+an ensemble of two: each is fitted by itself, the network by its loss and naive Bayes by counting.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from elman.models.classifier import Classifier
+from elman.models.feed_forward import BagOfWords
+from elman.models.standard import StandardClassifier
+from elman.tasks.sentiment.naive_bayes import NaiveBayes
+
+Words = Int64[Tensor, "time batch"]
+Lengths = Int64[Tensor, " batch"]
+Phrases = Int64[Tensor, "place batch"]
+Reader = Classifier | BagOfWords | StandardClassifier
+
+
+class WithPhrases(nn.Module):
+    """The mean of the logits of ``reader`` and of ``bayes``.
+
+    The probabilities are thus the geometric mean of the two's, up to their sum.
+
+    >>> import torch
+    >>> from elman.nn.embedding import WordEmbedding
+    >>> counts = torch.tensor([[0, 0], [0, 0], [3, 0], [1, 4]])
+    >>> model = WithPhrases(BagOfWords(WordEmbedding(50, 8), 16, 2), NaiveBayes(counts))
+    >>> words, lengths = torch.ones(5, 3, dtype=torch.int64), torch.tensor([5, 2, 0])
+    >>> model(words, lengths, torch.tensor([[2, 3, 0]])).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(self, reader: Reader, bayes: NaiveBayes) -> None:
+        super().__init__()
+        self.reader = reader
+        self.bayes = bayes
+
+    def forward(
+        self, words: Words, lengths: Lengths, phrases: Phrases
+    ) -> Float[Tensor, "batch class"]:
+        """The logits of each row."""
+        logits: Tensor = (self.reader(words, lengths) + self.bayes(phrases)) / 2
+        return logits
+
+    def loss(
+        self, words: Words, lengths: Lengths, phrases: Phrases, labels: Int64[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """The reader's own loss.
+
+        Naive Bayes has counted the very texts that training shows: if it had a say here, there
+        would be little left for the reader to learn.
+        """
+        return self.reader.loss(words, lengths, labels)

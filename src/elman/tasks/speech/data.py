@@ -1,0 +1,201 @@
+"""Recordings as examples: read once, checked, and refused where training could not use them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from elman.data import DataReport
+from elman.data.faults import Fault, Place, Row
+from elman.tasks.speech.audio import Sound, sound_or_fault
+from elman.tasks.speech.features import STEP, Frames, log_mel
+from elman.tasks.speech.manifests import Recording, manifest_rows
+from elman.tasks.speech.transcripts import Pieces, plain, steps_needed
+
+#: letters in a second that nobody says, and that are too few for the sound to be all of it
+FASTEST, SLOWEST = 35.0, 1.0
+#: more than this many files are read with a bar that shows how far it is
+_MANY = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Utterance:
+    """A sound as frames of half precision, and what is said in it where that is known."""
+
+    name: str
+    frames: Frames
+    seconds: float
+    fingerprint: str
+    text: str | None = None
+    #: where the manifest names it, for complaints
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """How sounds become frames and transcripts become text."""
+
+    sample_rate: int
+    num_mels: int
+    lowercase: bool
+    punctuation: bool
+    audio_column: str
+    text_column: str
+
+    def utterance(self, name: str, sound: Sound, text: str | None, place: str = "") -> Utterance:
+        """A sound as an example."""
+        frames = log_mel(sound.samples, self.sample_rate, self.num_mels).astype(np.float16)
+        return Utterance(name, frames, sound.seconds, sound.fingerprint, text, place)
+
+    def plain(self, text: str) -> str:
+        """A transcript as it is to be learned."""
+        return plain(text, lowercase=self.lowercase, punctuation=self.punctuation)
+
+    def rows(self, path: Path) -> Iterator[Row[Recording] | Fault]:
+        """The recordings that a manifest names."""
+        return manifest_rows(path, audio_column=self.audio_column, text_column=self.text_column)
+
+
+def read_utterances(path: Path, hearing: Hearing) -> Iterator[Row[Utterance] | Fault]:
+    """The recordings of a manifest or folder, each read."""
+    rows = list(hearing.rows(path))
+    for row in with_bar(rows, f"reading the recordings of {path.name}"):
+        if isinstance(row, Fault):
+            yield row
+            continue
+        found = _heard(row, hearing)
+        if isinstance(found, Fault):
+            yield found
+        else:
+            sound, text = found
+            name = str(row.value.audio)
+            yield Row(row.place, hearing.utterance(name, sound, text, str(row.place)))
+
+
+def _heard(row: Row[Recording], hearing: Hearing) -> tuple[Sound, str] | Fault:
+    """The sound and the plain text of a recording; a fault for a text without a word too."""
+    text = hearing.plain(row.value.text)
+    if not text:
+        return Fault(
+            row.place, f'the text "{row.value.text}" holds no word; write what is said, in words.'
+        )
+    sound = sound_or_fault(row.value.audio, hearing.sample_rate, row.place)
+    return sound if isinstance(sound, Fault) else (sound, text)
+
+
+def with_bar(
+    rows: Sequence[Row[Recording] | Fault], title: str
+) -> Iterable[Row[Recording] | Fault]:
+    """The rows, with a bar on a terminal where they are many."""
+    if len(rows) < _MANY:
+        return rows
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(rows, description=title, console=console, disable=not console.is_terminal)
+
+
+def check_recordings(path: Path, hearing: Hearing, frames_per_step: int) -> DataReport:
+    """Everything that is wrong with recordings and transcripts, each with file and line."""
+    rows = list(hearing.rows(path))
+    problems = [str(row) for row in rows if isinstance(row, Fault)]
+    named = [row for row in rows if isinstance(row, Row)]
+    heard: list[tuple[Place, Sound, str]] = []
+    for row in with_bar(rows, "listening"):
+        if isinstance(row, Fault):
+            continue
+        found = _heard(row, hearing)
+        if isinstance(found, Fault):
+            problems.append(str(found))
+            continue
+        sound, text = found
+        heard.append((row.place, sound, text))
+        if sound.silent:
+            problems.append(f"{row.place}: {row.value.audio} is silent; record it again.")
+    pieces = Pieces.characters([text for _, _, text in heard])
+    for place, sound, text in heard:
+        complaint = _too_long(sound, text, pieces, frames_per_step)
+        if complaint:
+            problems.append(f"{place}: {complaint}")
+    warnings = [*_rates(heard), *_ratios(heard), *_repeats(heard)]
+    facts: dict[str, object] = {
+        "examples": len(heard),
+        "problems": len(problems),
+        "minutes": round(sum([sound.seconds for _, sound, _ in heard]) / 60, 2),
+        "words": sum([len(text.split()) for _, _, text in heard]),
+        "different_words": len({word for _, _, text in heard for word in text.split()}),
+        "characters": "".join(pieces.pieces).strip(),
+        "rates": {str(k): v for k, v in Counter([s.file_rate for _, s, _ in heard]).items()},
+        "channels": {str(k): v for k, v in Counter([s.file_channels for _, s, _ in heard]).items()},
+    }
+    if not named and not problems:
+        problems.append(f"{path}: there is no recording; name at least one.")
+    listed = problems if len(problems) <= 20 else [
+        *problems[:20], f"and {len(problems) - 20} more problems."
+    ]  # fmt: skip
+    return DataReport(path, tuple(listed), tuple(warnings), facts)
+
+
+def steps_of(num_frames: int, frames_per_step: int) -> int:
+    """How many steps a sound has."""
+    return num_frames // frames_per_step
+
+
+def _too_long(sound: Sound, text: str, pieces: Pieces, frames_per_step: int) -> str:
+    """Why CTC cannot learn an example, or nothing."""
+    num_frames = max(0, int((sound.seconds - 0.025) / STEP) + 1)
+    steps = steps_of(num_frames, frames_per_step)
+    needed = steps_needed(pieces.encode(text))
+    if needed <= steps:
+        return ""
+    return (
+        f"the transcript needs {needed} steps and the {sound.seconds:.2f} s of sound have {steps}; "
+        "is it the right text? Else set frames_per_step lower."
+    )
+
+
+def _rates(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
+    rates = Counter([sound.file_rate for _, sound, _ in heard])
+    if len(rates) < 2:
+        return []
+    usual, _ = rates.most_common(1)[0]
+    others = [(place, sound) for place, sound, _ in heard if sound.file_rate != usual]
+    shown = "; ".join([f"{place}: {sound.file_rate} Hz" for place, sound in others[:3]])
+    return [
+        f"{len(others)} of {len(heard)} recordings are not at {usual} Hz ({shown}"
+        f"{'; ...' if others[3:] else ''}); they are resampled, but what was lost at a low rate "
+        "stays lost."
+    ]
+
+
+def _ratios(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
+    found = []
+    for place, sound, text in heard:
+        each = len(text) / sound.seconds
+        if not SLOWEST <= each <= FASTEST:
+            what = "too fast to be said" if each > FASTEST else "far fewer than are usual"
+            found.append(
+                f"{place}: {len(text)} characters in {sound.seconds:.1f} s are {what}; "
+                "do sound and text belong together?"
+            )
+    return _first(found, "more of the kind")
+
+
+def _repeats(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
+    first: dict[str, tuple[Place, str]] = {}
+    found = []
+    for place, sound, text in heard:
+        before, text_before = first.setdefault(sound.fingerprint, (place, text))
+        if before is not place:
+            which = "the same" if text == text_before else "another"
+            found.append(f"{place}: this recording came before ({before}), with {which} text.")
+    return _first(found, "more repeated recordings")
+
+
+def _first(sentences: list[str], what: str) -> list[str]:
+    return sentences[:5] + ([f"and {len(sentences) - 5} {what}."] if sentences[5:] else [])

@@ -1,0 +1,68 @@
+"""Which recording says what: JSONL and CSV manifests, and folders with a ``metadata.csv``.
+
+    {"audio": "a/1.wav", "text": "three seven one"}
+
+Paths are seen from the manifest's folder.  The formats themselves are read by ``data/text.py``; the
+sounds by ``audio.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elman.data.faults import Fault, Place, Row
+from elman.data.text import text_rows
+from elman.errors import DataError
+from elman.tasks.speech.audio import AUDIO_SUFFIXES
+
+#: the file of a folder that says what is in it, and its column of names (as of AudioFolder)
+METADATA, METADATA_COLUMN = "metadata.csv", "file_name"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound file and what is said in it."""
+
+    audio: Path
+    text: str
+
+
+def manifest_rows(
+    path: Path, *, audio_column: str = "audio", text_column: str = "text"
+) -> Iterator[Row[Recording] | Fault]:
+    """The recordings of a manifest or of a folder with a metadata.csv, and what is wrong with it.
+
+    Whether the sound files are there is not looked at.
+    """
+    folder = path.parent
+    if path.is_dir():
+        folder, path = path, path / METADATA
+        if not path.exists():
+            yield Fault(
+                Place(folder),
+                f"there is no {METADATA} in this folder; write one with the columns "
+                f'"{METADATA_COLUMN}" and "{text_column}", or name a manifest.',
+            )
+            return
+    if path.name == METADATA:
+        audio_column = METADATA_COLUMN if audio_column == "audio" else audio_column
+    rows = text_rows(path, text_column=text_column, label_column=audio_column, labelled=True)
+    for row in rows:
+        if isinstance(row, Fault):
+            message = row.message.replace("--label-column", "--audio-column")
+            yield Fault(row.place, message.replace("the label (", "the sound file ("))
+        else:
+            yield Row(row.place, Recording(folder / str(row.value.label), row.value.text))
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """All sound files in a folder and below it; ``DataError`` if there is none."""
+    found = sorted([f for f in folder.rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES])
+    if not found:
+        raise DataError(
+            f"{folder}: there is no sound file in this folder; the names of such end in "
+            f"{', '.join(AUDIO_SUFFIXES)}."
+        )
+    return found

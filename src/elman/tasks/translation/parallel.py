@@ -1,0 +1,177 @@
+"""Sentence pairs: a table ``source TAB target``, or two files that agree line by line.
+
+Two files are named with a comma between them, ``train.fr,train.en``; the second is looked for
+beside the first.  ``tidy`` makes one spelling out of the many that French punctuation has.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elman.data.faults import Fault, Place, Row
+from elman.data.plain_text import read_plain_text
+from elman.data.sources import data_files
+
+
+@dataclass(frozen=True)
+class SentencePair:
+    """A sentence and its translation, as they stand in the file."""
+
+    source: str
+    target: str
+
+
+def pair_rows(path: Path) -> list[Row[SentencePair] | Fault]:
+    """Every pair of a file or of two, and every fault, in their order.
+
+    Empty lines are passed over where both sides are empty.
+    """
+    files = data_files(path)
+    if len(files) == 1:
+        if path.is_dir():
+            place = Place(path)
+            return [Fault(place, "this is a folder; name a table, or two files: a.fr,a.en.")]
+        return _table_rows(path)
+    return _aligned_rows(files[0], files[1])
+
+
+def _table_rows(path: Path) -> list[Row[SentencePair] | Fault]:
+    text, faults = read_plain_text(path)
+    items: list[Row[SentencePair] | Fault] = list(faults)
+    wrong = {fault.place.line for fault in faults}
+    for number, line in enumerate(_lines(text), 1):
+        place = Place(path, number)
+        if not line.strip() or number in wrong:
+            continue
+        columns = line.split("\t")
+        if len(columns) != 2:
+            items.append(
+                Fault(
+                    place,
+                    f"there {'is 1 column' if len(columns) == 1 else f'are {len(columns)} columns'}"
+                    ", but a line is a source, one tab, and a target.",
+                )
+            )
+        else:
+            items.append(_pair(place, columns[0], columns[1]))
+    return _sorted(items)
+
+
+def _aligned_rows(first: Path, second: Path) -> list[Row[SentencePair] | Fault]:
+    sides = [read_plain_text(path) for path in (first, second)]
+    faults = [fault for _, found in sides for fault in found]
+    if any(not text for text, _ in sides):
+        return list(faults)
+    sources, targets = [_lines(text) for text, _ in sides]
+    items: list[Row[SentencePair] | Fault] = list(faults)
+    if len(sources) != len(targets):
+        items.append(
+            Fault(
+                Place(second),
+                f"it has {len(targets)} lines and {first.name} has {len(sources)}; each line "
+                "must be the translation of the same line there.",
+            )
+        )
+        return items
+    wrong = {fault.place.line for fault in faults}
+    for number, (source, target) in enumerate(zip(sources, targets, strict=True), 1):
+        if number not in wrong and (source.strip() or target.strip()):
+            items.append(_pair(Place(first, number), source, target))
+    return _sorted(items)
+
+
+def _lines(text: str) -> list[str]:
+    # only the line ends of editors: a text may hold U+2028 and its kin
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def _pair(place: Place, source: str, target: str) -> Row[SentencePair] | Fault:
+    for side, text in (("source", source), ("target", target)):
+        if not text.strip():
+            return Fault(place, f"the {side} is empty; write it or remove the line.")
+    return Row(place, SentencePair(source.strip(), target.strip()))
+
+
+def _sorted(items: list[Row[SentencePair] | Fault]) -> list[Row[SentencePair] | Fault]:
+    return sorted(items, key=lambda item: item.place.line or 0)
+
+
+_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "\u200b": None, "\u00ad": None})
+_BEFORE_SIGN = re.compile(r" +([?!;:»])")
+_AFTER_QUOTE = re.compile(r"« +")
+_ELISION = re.compile(r"\b([cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)'(?=\w)", re.IGNORECASE)
+
+
+def tidy(text: str) -> str:
+    """One spelling: composed letters (NFC), plain spaces and apostrophes, no invisible signs.
+
+    >>> tidy("J’ai  dit\\u00a0: e\\u0301te\\u0301")
+    "J'ai dit : été"
+    """
+    composed = unicodedata.normalize("NFC", text).translate(_APOSTROPHES)
+    return " ".join(composed.split())
+
+
+def tidy_source(text: str) -> str:
+    """``tidy``, French signs without their spaces, and elided words by themselves.
+
+    What is read is never shown again, so it may be spelled as is best to learn from: whether
+    there is a space before a question mark does not change the translation.
+
+    >>> tidy_source("L’homme qu'il voit !"), tidy_source("Voulez-vous chanter ?")
+    ("L' homme qu' il voit!", 'Voulez-vous chanter?')
+    """
+    signs = _AFTER_QUOTE.sub("«", _BEFORE_SIGN.sub(r"\1", tidy(text)))
+    return _ELISION.sub(r"\1' ", signs)
+
+
+def folded(text: str) -> str:
+    """A text's letters and digits in small: what two spellings of one sentence share.
+
+    A text without any is left as it is.
+
+    >>> folded("Va !") == folded("va.")
+    True
+    """
+    return "".join([c for c in tidy(text).casefold() if c.isalnum()]) or tidy(text)
+
+
+def groups(pairs: Sequence[SentencePair]) -> list[int]:
+    """A number for each pair; those that share a sentence, on either side, have the same.
+
+    Pairs of a group belong on one side of any split.  Sentences are the same whose letters and
+    digits are.  Numbers go up from 0 in the order of the pairs.
+
+    >>> groups([SentencePair("Va !", "Go."), SentencePair("Oui.", "Yes."),
+    ...         SentencePair("Allez !", "Go!"), SentencePair("va", "Go on.")])
+    [0, 1, 0, 0]
+    """
+    parent: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def root(key: tuple[int, str]) -> tuple[int, str]:
+        parent.setdefault(key, key)
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    keys = [((0, folded(pair.source)), (1, folded(pair.target))) for pair in pairs]
+    for source, target in keys:
+        parent[root(target)] = root(source)
+    number: dict[tuple[int, str], int] = {}
+    return [number.setdefault(root(source), len(number)) for source, _ in keys]
+
+
+def absurd_ratio(pair: SentencePair) -> bool:
+    """Whether one side has many times the letters of the other: no translation does.
+
+    >>> absurd_ratio(SentencePair("Oui.", "Yes, and I will tell you all about it tomorrow."))
+    True
+    """
+    short, long = sorted([len(pair.source), len(pair.target)])
+    return long > 20 + 3 * short

@@ -1,0 +1,117 @@
+"""What is in a file of sentence pairs and what is wrong with it: ``elman check translation``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from elman.data.faults import Row
+from elman.data.report import DataReport, listed, many
+from elman.data.sources import data_files
+from elman.tasks.translation.parallel import (
+    SentencePair,
+    absurd_ratio,
+    folded,
+    pair_rows,
+    tidy,
+)
+
+_LONG = 100  # words of a side
+_SPLITS = ("train", "valid", "dev", "test")
+
+
+def check_pairs(path: Path) -> DataReport:
+    """Check a table or two files that ``pair_rows`` is to read.
+
+    Warnings: sides whose lengths no translation could have, the same text on both sides, pairs
+    that came before, very long sentences, and sentences that also stand in another split: a file
+    beside this one whose name differs in "train", "valid", "dev" or "test" alone.  Facts:
+    ``pairs``, ``problems``, ``different_sources``, ``different_targets``, ``duplicates``,
+    ``source_words``, ``target_words``.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "pairs.tsv"
+    ...     _ = path.write_text("Oui.\\tYes.\\nNon.\\nTom\\tTom\\n")
+    ...     report = check_pairs(path)
+    >>> report.problems[0].partition("pairs.tsv, ")[2]
+    'line 2: there is 1 column, but a line is a source, one tab, and a target.'
+    >>> report.warnings[0].partition(" (")[0], report.facts["pairs"]
+    ('1 pair', 2)
+    """
+    items = pair_rows(path)
+    rows = [item for item in items if isinstance(item, Row)]
+    pairs = [row.value for row in rows]
+    counts = Counter([(tidy(pair.source), tidy(pair.target)) for pair in pairs])
+    facts: dict[str, object] = {
+        "pairs": len(rows),
+        "problems": len(items) - len(rows),
+        "different_sources": len({source for source, _ in counts}),
+        "different_targets": len({target for _, target in counts}),
+        "duplicates": sum(counts.values()) - len(counts),
+        "source_words": sum([len(pair.source.split()) for pair in pairs]),
+        "target_words": sum([len(pair.target.split()) for pair in pairs]),
+    }
+    warnings = [
+        *_found(rows, absurd_ratio, "whose sides differ absurdly in length"),
+        *_found(rows, _untranslated, "with the same text on both sides"),
+        *_found(rows, _is_long, f"with more than {_LONG} words on a side"),
+        *_repeats(rows),
+        *_leaks(path, rows),
+    ]
+    return DataReport(path, listed(items), tuple(warnings), facts)
+
+
+def _untranslated(pair: SentencePair) -> bool:
+    return tidy(pair.source) == tidy(pair.target)
+
+
+def _is_long(pair: SentencePair) -> bool:
+    return max(len(pair.source.split()), len(pair.target.split())) > _LONG
+
+
+def _found(
+    rows: Sequence[Row[SentencePair]], rule: Callable[[SentencePair], bool], what: str
+) -> list[str]:
+    places = [row.place for row in rows if rule(row.value)]
+    return [f"{many(places, 'pair')} {what}."] if places else []
+
+
+def _repeats(rows: Sequence[Row[SentencePair]]) -> list[str]:
+    seen: set[tuple[str, str]] = set()
+    places = []
+    for row in rows:
+        key = (tidy(row.value.source), tidy(row.value.target))
+        if key in seen:
+            places.append(row.place)
+        seen.add(key)
+    return [f"{many(places, 'pair')} that came before."] if places else []
+
+
+def _leaks(path: Path, rows: Sequence[Row[SentencePair]]) -> list[str]:
+    """Pairs that share a sentence with another split, which would then measure memory."""
+    warnings = []
+    for other in _other_splits(path):
+        theirs = [item.value for item in pair_rows(other) if isinstance(item, Row)]
+        sources = {folded(pair.source) for pair in theirs}
+        targets = {folded(pair.target) for pair in theirs}
+        places = [
+            row.place
+            for row in rows
+            if folded(row.value.source) in sources or folded(row.value.target) in targets
+        ]
+        if places:
+            warnings.append(f"{many(places, 'pair')} with a sentence that is also in {other}.")
+    return warnings
+
+
+def _other_splits(path: Path) -> list[Path]:
+    files = data_files(path)
+    found = []
+    for own in _SPLITS:
+        for other in _SPLITS:
+            beside = [file.with_name(file.name.replace(own, other)) for file in files]
+            if own != other and beside != files and all(file.is_file() for file in beside):
+                found.append(Path(",".join([str(file) for file in beside])))
+    return found

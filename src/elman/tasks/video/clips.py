@@ -1,0 +1,123 @@
+"""Films with a label each: a folder of films for each label, or a table with ``file,label``.
+
+How a film becomes frames is ``film.py``'s; what is wrong with a whole collection is told by
+``report.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elman.data.faults import Fault, Place, Row
+from elman.data.text import LabelledText, text_rows
+from elman.errors import DataError
+from elman.tasks.video.film import Film, FrameShape, read_film
+from elman.tasks.video.reading import told
+
+TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A film and its label; the label is None where a table was read without."""
+
+    file: Path
+    label: str | None
+    film: Film
+
+
+def clip_rows(
+    path: Path, shape: FrameShape, *, file_column: str = "file", label_column: str = "label"
+) -> Iterator[Row[Clip] | Fault]:
+    """The films of a folder or table, decoded, in their order, and what is wrong.
+
+    - a folder: a folder for each label, with its films; sorted, hidden files left out.
+    - ``.csv``, ``.tsv``, ``.jsonl``: a film's file, seen from the table's folder, and its label.
+    """
+    named = list(named_films(path, file_column=file_column, label_column=label_column))
+    for item in told(named, "films are read"):
+        if isinstance(item, Fault):
+            yield item
+            continue
+        file, label = item.value
+        try:
+            yield Row(item.place, Clip(file, label, read_film(file, shape)))
+        except DataError as error:
+            said = str(error) if item.place.line is None else f"{file}: {error}"
+            yield Fault(item.place, said)
+
+
+def named_films(
+    path: Path, *, file_column: str = "file", label_column: str | None = "label"
+) -> Iterator[Row[tuple[Path, str | None]] | Fault]:
+    """The files and labels of a folder or table, before any film is opened.
+
+    Without a ``label_column`` a table is read for its files alone.
+    """
+    if path.is_dir():
+        yield from _folder(path)
+    elif path.suffix.lower() in TABLES or not path.exists():
+        rows = text_rows(
+            path,
+            text_column=file_column,
+            label_column=label_column or "",
+            labelled=label_column is not None,
+            flags=("--file-column", "--label-column"),
+        )
+        for row in rows:
+            yield row if isinstance(row, Fault) else Row(row.place, _from(path.parent, row.value))
+    else:
+        yield Fault(
+            Place(path),
+            "this is neither a folder with a folder of films for each label nor a table; give "
+            'such a folder, or a .csv with the columns "file" and "label".',
+        )
+
+
+def film_files(path: Path, *, file_column: str = "file") -> list[Path]:
+    """The films that a path names: itself, those of a table, or all in a folder and below.
+
+    Raises ``DataError`` for a folder without any, and for what is wrong with a table.
+    """
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        shown = [f for f in files if not any([p[0] == "." for p in f.relative_to(path).parts])]
+        if not shown:
+            raise DataError(f"{path}: there is no film in this folder; name one with films.")
+        return shown
+    if path.suffix.lower() not in TABLES:
+        return [path]
+    found = []
+    for row in named_films(path, file_column=file_column, label_column=None):
+        if isinstance(row, Fault):
+            raise DataError(str(row))
+        found.append(row.value[0])
+    return found
+
+
+def _folder(path: Path) -> Iterator[Row[tuple[Path, str | None]] | Fault]:
+    folders = [entry for entry in _visible(path) if entry.is_dir()]
+    if not folders:
+        yield Fault(Place(path), "there is no folder in it; give a folder of films for each label.")
+    for folder in folders:
+        films = _visible(folder)
+        if not films:
+            yield Fault(Place(folder), "the folder of this label holds no film; fill or remove it.")
+        for file in films:
+            yield Row(Place(file), (file, folder.name))
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        return sorted([entry for entry in folder.iterdir() if not entry.name.startswith(".")])
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(
+            f"{folder}: the folder cannot be read ({reason}); check its rights."
+        ) from error
+
+
+def _from(folder: Path, row: LabelledText) -> tuple[Path, str | None]:
+    return folder / row.text.strip(), row.label

@@ -1,0 +1,129 @@
+"""What is in a collection of films and what is wrong with it: the work of ``elman check video``.
+
+The reader stops at the first fault; this goes through all films with the same rules (``clips.py``),
+and warns of what is allowed but seldom wanted.  A folder of splits, such as ``train`` and ``test``
+with a folder for each label in them, is checked as a whole: the same film on two sides is found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from elman.data.faults import Fault, Row
+from elman.data.report import DataReport, listed, many, once, repeated_rows
+from elman.tasks.video.clips import Clip, clip_rows
+from elman.tasks.video.film import FrameShape
+
+#: what is so many times the median is "very different"
+FAR = 4.0
+
+
+def check_clips(
+    path: Path, shape: FrameShape, *, file_column: str = "file", label_column: str = "label"
+) -> DataReport:
+    """Check a folder or table that ``clip_rows`` is to read, or a folder of such folders.
+
+    Facts: ``examples``, ``problems``, ``labels`` (a count for each), ``frames_per_example``
+    (``shortest``, ``median``, ``longest``), ``sizes`` and ``rates`` (the commonest, with counts),
+    ``duplicates``, and ``splits`` where there are several.
+    """
+    items: list[Row[Clip] | Fault] = []
+    split_of: dict[Path, str] = {}
+    splits = _splits(path)
+    for split in splits or [path]:
+        found = list(clip_rows(split, shape, file_column=file_column, label_column=label_column))
+        items += found
+        split_of |= {each.value.file: split.name for each in found if isinstance(each, Row)}
+    rows = [item for item in items if isinstance(item, Row)]
+    labels = Counter(str(row.value.label) for row in rows)
+    lengths = sorted(len(row.value.film.frames) for row in rows)
+    spread = {"shortest": 0.0, "median": 0.5, "longest": 1.0}
+    repeats, repeated = repeated_rows(
+        rows, lambda clip: (clip.film.digest, clip.label), "film", "label"
+    )
+    facts: dict[str, object] = {
+        "examples": len(rows),
+        "problems": sum(isinstance(item, Fault) for item in items),
+        "labels": dict(labels.most_common()),
+        "frames_per_example": {
+            name: lengths[round(part * (len(lengths) - 1))] if lengths else 0
+            for name, part in spread.items()
+        },
+        "sizes": _common([f"{r.value.film.width}x{r.value.film.height}" for r in rows]),
+        "rates": _common([f"{r.value.film.rate:.4g}" for r in rows]),
+        "duplicates": repeats,
+    }
+    warnings = [f'the label "{label}" has one example only.' for label in once(labels)]
+    if splits:
+        facts["splits"] = dict(Counter(split_of[row.value.file] for row in rows))
+        warnings += _leaks(rows, split_of)
+    if len(labels) == 1:
+        warnings.append("all examples have one label; training needs at least two.")
+    warnings += _still(rows) + repeated + _far(rows)
+    return DataReport(path, listed(items), tuple(warnings), facts)
+
+
+def _splits(path: Path) -> list[Path]:
+    """The folders in a folder, if each holds folders of films in its turn."""
+    folders = _folders(path) if path.is_dir() else []
+    return folders if folders and all([_folders(each) for each in folders]) else []
+
+
+def _folders(path: Path) -> list[Path]:
+    return [f for f in sorted(path.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+
+
+def _common(values: Sequence[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common(5))
+
+
+def _leaks(rows: Sequence[Row[Clip]], split_of: dict[Path, str]) -> list[str]:
+    """Films that are in more than one split."""
+    places: dict[bytes, dict[str, Row[Clip]]] = defaultdict(dict)
+    for row in rows:
+        places[row.value.film.digest].setdefault(split_of[row.value.file], row)
+    pairs = [list(found.values())[:2] for found in places.values() if len(found) > 1]
+    if not pairs:
+        return []
+    return [
+        f"{many([f'{a.place} and {b.place}' for a, b in pairs], 'film')} in more than one split; "
+        "a test on what was trained on says nothing: remove one."
+    ]
+
+
+def _still(rows: Sequence[Row[Clip]]) -> list[str]:
+    """Films of one frame, and films in which nothing moves."""
+    single = [row.place for row in rows if len(row.value.film.frames) == 1]
+    still = [
+        row.place
+        for row in rows
+        if len(f := row.value.film.frames) > 1 and bool((f == f[:1]).all())
+    ]
+    found = [f"{many(single, 'film')} of one frame only."] if single else []
+    return found + ([f"{many(still, 'film')} in which nothing moves."] if still else [])
+
+
+def _far(rows: Sequence[Row[Clip]]) -> list[str]:
+    """Films whose size, rate or length is very different from that of most."""
+    measures = {
+        "size": [float(max(row.value.film.width, row.value.film.height)) for row in rows],
+        "rate": [row.value.film.rate for row in rows],
+        "length": [row.value.film.seconds for row in rows],
+    }
+    units = {"size": "{:.0f} pixels", "rate": "{:.4g} frames a second", "length": "{:.3g} s"}
+    warnings = []
+    for name, values in measures.items():
+        if not values:
+            continue
+        median = sorted(values)[len(values) // 2]
+        far = [
+            f"{row.place}: {units[name].format(value)}"
+            for row, value in zip(rows, values, strict=True)
+            if not median / FAR <= value <= median * FAR
+        ]
+        if far:
+            usual = units[name].format(median)
+            warnings.append(f"{many(far, 'film')} of another {name} than most, {usual}.")
+    return warnings
