@@ -6,7 +6,7 @@ writes anything it runs what it made beside Elman and hands both to ``check.py``
 the files or refuses.
 
 To add an exporter, write it and add its function to ``_EXPORTERS``.  The module has another name
-than the function (``c_source.py`` has ``c``), since a submodule hides a function of its name.
+than the function (module ``c_source`` has function ``c``), since a submodule hides a function of its name.
 """
 
 from importlib import import_module
