@@ -6,15 +6,20 @@ as it was.  What the bytes mean is not decided here: see ``training/run_folder.p
 """
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from elman.errors import RunError
+
+#: how a file is opened that must not be there yet
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write ``content`` to ``path`` (text as UTF-8), or leave ``path`` exactly as it was.
 
+    A new file has the permissions that the umask leaves, another keeps its own; where ``path`` is
+    a link, what it points to is written, and a device or a pipe is written to as it stands.
     Raises ``RunError`` when the disk is full or the folder cannot be written to.
 
     >>> import tempfile
@@ -26,23 +31,43 @@ def write_whole(path: Path, content: bytes | str) -> None:
     'second'
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".part", dir=path.parent
-        )
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_bytes(data)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # a name has at most 255 bytes, and a letter at most four
+        name = target.parent / f".{target.name[:50]}.{secrets.token_hex(6)}.part"
+        handle = os.open(name, _NEW, 0o666)
+        temporary = name
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
+        if target.is_file():
+            os.chmod(temporary, target.stat().st_mode & 0o777)
+        os.replace(temporary, target)
+    except (OSError, ValueError) as error:  # ValueError: a name that the system cannot have
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or str(error)
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(
             f"{path}: could not be written ({reason}); what was saved there before is untouched. "
             "Free some space or choose another folder."
         ) from error
+
+
+def refuse_name(folder: Path) -> None:
+    """Raise ``RunError`` for a folder whose name no later reader of its files could open."""
+    try:
+        str(folder).encode("utf-8")
+        long = next((part for part in folder.parts if len(os.fsencode(part)) > 255), None)
+    except UnicodeEncodeError:
+        shown = os.fsencode(folder).decode("utf-8", "replace")
+        raise RunError(f"{shown}: the name is not UTF-8 text; choose another folder.") from None
+    if long is not None:
+        raise RunError(f"{long[:40]}...: the name is longer than 255 bytes; choose another folder.")
+    if "\0" in str(folder):
+        raise RunError(f"{folder!r}: the name holds a zero byte; choose another folder.")
