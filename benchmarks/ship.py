@@ -174,6 +174,7 @@ def shipped_folder(run: Trained, target: Path, settings: dict[str, Any]) -> RunF
     options, data = settings["options"], settings["data"]
     for part, names in ((options, ("vectors",)), (data, ("train", "valid", "start"))):
         part.update({name: Path(part[name]).name for name in names if name in part})
+    data.pop("begun_in", None)
     shutil.rmtree(target, ignore_errors=True)
     folder = RunFolder.create(target, settings)
     folder.save_weights(run.model, half=True)

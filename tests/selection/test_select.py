@@ -18,9 +18,11 @@ from elman.errors import ElmanError, OptionError, RunError
 from elman.files import write_whole
 from elman.selection import Search, Wish, default_space, read_space, select
 from elman.selection.show import importance, picture, table, time_left
-from elman.tasks import TASKS, Data
+from elman.tasks import TASKS, Data, train
 from elman.tasks.options import with_settings
 from elman.training import LoopOptions
+from elman.training.progress import Silence
+from elman.training.run_lock import run_lock
 
 TASK = TASKS["sentiment"]
 SPACE = read_space(
@@ -112,6 +114,72 @@ def test_a_folder_of_another_search_is_refused(data, tmp_path):
     (tmp_path / "full" / "letter.txt").write_text("Dear Ada")
     with pytest.raises(RunError, match="holds something else"):
         Search(TASK, other, tmp_path / "full")
+
+
+def test_a_search_is_overwritten_only_when_asked_and_only_if_nobody_works_in_it(data, tmp_path):
+    folder = tmp_path / "s"
+    select(TASK, Wish(data, SPACE, SETTINGS, trials=1), folder, tell=str).keep_best(str)
+    (folder / "notes.txt").write_text("mine")
+    other = Wish(data, SPACE.without(["cell"]), SETTINGS, trials=1)
+    with pytest.raises(RunError, match=r"begun with space .* or give --overwrite"):
+        Search(TASK, other, folder)
+    context = multiprocessing.get_context("spawn")
+    held, end = context.Event(), context.Event()
+    worker = context.Process(target=_hold, args=(folder / "trials" / "0000", held, end))
+    worker.start()
+    assert held.wait(60)
+    with pytest.raises(RunError, match=f"0000: process {worker.pid} on .* trains here"):
+        Search(TASK, other, folder, overwrite=True)
+    assert (folder / "best" / "model.safetensors").exists()
+    end.set()
+    worker.join()
+    search = Search(TASK, other, folder, overwrite=True)
+    assert search.study.trials == []
+    assert not (folder / "best").exists()
+    assert (folder / "notes.txt").read_text() == "mine"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("Dear Ada")
+    with pytest.raises(RunError, match="holds something else"):
+        Search(TASK, other, tmp_path / "full", overwrite=True)
+
+
+def _hold(folder, held, end):
+    with run_lock(folder):
+        held.set()
+        end.wait(60)
+
+
+def test_a_best_run_that_somebody_trained_further_is_not_lost(data, tmp_path):
+    folder = tmp_path / "s"
+    search = select(TASK, Wish(data, SPACE, SETTINGS, trials=1), folder, tell=str)
+    best = search.keep_best(str)
+    assert search.keep_best(str) == best
+    with pytest.raises(RunError, match="no checkpoint to go on from"):
+        train(TASK, data, best, {"epochs": 9}, resume=True)
+    train(TASK, data, best, {"epochs": 1, "hidden_size": 3}, overwrite=True, progress=Silence())
+    before = (best / "model.safetensors").read_bytes()
+    with pytest.raises(RunError, match="best: this is not what the search has put there"):
+        search.keep_best(str)
+    assert (best / "model.safetensors").read_bytes() == before
+    best.rename(tmp_path / "elsewhere")
+    assert elman.load(search.keep_best(str)).options.hidden_size > 0
+
+
+def test_a_search_knows_the_cells_of_a_file_that_has_changed(data, tmp_path):
+    file = tmp_path / "mine.py"
+    text = (
+        "from elman import cell, tanh\n"
+        "@cell(gates='a')\n"
+        "def mine(x, h, *, W, b):\n"
+        "    return tanh(W.a @ [h, x] + b.a)\n"
+    )
+    file.write_text(text)
+    space = read_space(TASK, f"cell = ['{file}:mine', 'gru']", "test")
+    Search(TASK, Wish(data, space, SETTINGS, trials=1), tmp_path / "s")
+    Search(TASK, Wish(data, space, SETTINGS, trials=1), tmp_path / "s")
+    file.write_text(text.replace("tanh(", "0.5 * tanh("))
+    with pytest.raises(RunError, match="this search was begun with cells"):
+        Search(TASK, Wish(data, space, SETTINGS, trials=1), tmp_path / "s")
 
 
 def test_folds_part_the_examples_and_the_mean_and_spread_are_theirs(data, tmp_path):

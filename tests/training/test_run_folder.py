@@ -149,7 +149,7 @@ def test_a_folder_with_a_run_is_not_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "run"
     folder = RunFolder.create(path, {"job": "first"})
     before = folder.settings_path.read_bytes()
-    with pytest.raises(RunError, match=r"a run was begun here already, .* by --resume, or choose"):
+    with pytest.raises(RunError, match=r"a run was begun here already, .* by --resume, choose"):
         RunFolder.create(path, {"job": "second"})
     assert folder.settings_path.read_bytes() == before
     folder.save_weights(nn.Linear(1, 1))
@@ -162,6 +162,8 @@ def test_a_folder_with_a_run_is_not_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
     with pytest.raises(RunError, match="file: this is a file, but a run needs a folder; choose"):
         RunFolder.create(tmp_path / "file", {})
+    RunFolder.create(path, {"job": "second"}, files={"cell.json": "{}"}, overwrite=True)
+    assert {each.name for each in path.iterdir()} == {"run.toml", "cell.json"}
 
 
 def test_a_folder_with_other_files_keeps_them(tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ def select(
     seeds: Annotated[int, typer.Option(help="Trainings of each trial and fold.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     out: Annotated[Path | None, typer.Option(help="The folder; else runs/select-JOB.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove the search that is in the folder.")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option for all.")
     ] = None,
@@ -66,7 +69,9 @@ def select(
         tried = Space({**tried.parts, **chosen.parts})
     wish = Wish(Data(train, valid), tried, settings, trials, hours, folds, seeds)
     folder = out or Path("runs") / f"select-{job}"
-    search, best = search_with(task, wish, folder, workers, Console(stderr=True, highlight=False))
+    search, best = search_with(
+        task, wish, folder, workers, Console(stderr=True, highlight=False), overwrite=overwrite
+    )
     found = search.study.best_trial
     if as_json:
         record = {"metric": task.METRIC, "value": found.value, "options": found.params}

@@ -33,6 +33,9 @@ def train_command(job: str) -> Callable[..., None]:
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on with the run in the folder.")
         ] = False,
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Remove the run that is in the folder.")
+        ] = False,
         start: Annotated[
             str,
             typer.Option(
@@ -56,26 +59,32 @@ def train_command(job: str) -> Callable[..., None]:
             wishes = read_wishes(run_file, job).updated(wishes)
         settings = {**assignments(set_ or []), **given(options)}
         wishes = wishes.updated(Wishes(settings=settings))
-        _train(job, wishes, resume)
+        _train(job, wishes, resume, overwrite)
 
     command.__doc__ = f"Train {task.TITLE}."
     return with_flags(command, flags)
 
 
-def _train(job: str, wishes: Any, resume: bool) -> None:
-    from elman.tasks import Data, load, train
+def _train(job: str, wishes: Any, resume: bool, overwrite: bool) -> None:
+    from elman.tasks import load, train
     from elman.training.processes import is_main_process
 
-    if wishes.train is None:
-        raise OptionError("--train is missing; name the training data, or a --run-file.")
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if several and wishes.out is None:
         raise OptionError("--out is missing; several processes need one folder that all know.")
+    if overwrite and wishes.out is None:
+        raise OptionError("--out is missing; --overwrite needs the folder of a run to remove.")
     folder = wishes.out or _run_folder(job, resume)
-    data = Data(wishes.train, wishes.valid, wishes.title, wishes.licence)
+    data = _data(wishes, folder, resume)
     start = load(wishes.start) if wishes.start else None
     trained, outcome = train(
-        task_of(job), data, folder, wishes.settings, start=start, resume=resume
+        task_of(job),
+        data,
+        folder,
+        wishes.settings,
+        start=start,
+        resume=resume,
+        overwrite=overwrite,
     )
     if outcome.stopped_because == "interrupted":
         raise typer.Exit(130)
@@ -86,6 +95,33 @@ def _train(job: str, wishes: Any, resume: bool) -> None:
         example = {"text": f'"{next(iter(task.POSTER))}"', "file": "FILE", "nothing": ""}
         line = f"  elman predict {folder} {example[task.INPUT]}"
         screen.print(line.rstrip(), soft_wrap=True, markup=False)
+
+
+def _data(wishes: Any, folder: Path, resume: bool) -> Any:
+    """The data that were asked for; of a run that is resumed, those that it was begun with."""
+    from elman.tasks import Data
+    from elman.tasks.resuming import is_there, resumed_data, resumed_part
+    from elman.training import RunFolder
+
+    train, valid, part = wishes.train, wishes.valid, (0, 10)
+    run = RunFolder(folder)
+    if resume and run.settings_path.exists():
+        begun_train, begun_valid = resumed_data(run)
+        part = resumed_part(run)
+        for given, begun in ((train, begun_train), (valid, begun_valid)):
+            if given is None and begun is not None and not is_there(begun):
+                flag = "--train" if begun is begun_train else "--valid"
+                raise OptionError(
+                    f"{folder}: its data are not there any more ({begun}); name them by {flag}."
+                )
+        train, valid = train or begun_train, valid or begun_valid
+    elif resume:
+        Console(stderr=True, highlight=False).print(
+            f"{folder}: no run was begun there yet; one begins.", soft_wrap=True, markup=False
+        )
+    if train is None:
+        raise OptionError("--train is missing; name the training data, or a --run-file.")
+    return Data(train, valid, wishes.title, wishes.licence, *part)
 
 
 def _run_folder(job: str, resume: bool) -> Path:

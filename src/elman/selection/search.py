@@ -3,7 +3,7 @@
     search.json      what is searched, on what; workers that share the folder must agree on it
     journal.log      optuna's record of all trials, which any number of processes write to
     trials/0007/     the run of trial 7; with folds or seeds a run for each below it
-    best/            the best, a run like any other
+    best/            the best, a run like any other; best/best.json says which trial it is
     trials.csv, search.png    see ``show.py``
 
 A search may be killed at any moment: the same command goes on with it, and a training that was
@@ -14,6 +14,7 @@ al. 2017), both by optuna.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,11 @@ from elman.selection.space import Space
 from elman.selection.watch import GivenUp, TimeIsUp, Watch
 from elman.tasks import Data, train
 from elman.tasks.task import Task
+from elman.tasks.train import find_cell
+from elman.training import RunFolder
 from elman.training.progress import Silence
+from elman.training.run_lock import NAME as LOCK
+from elman.training.run_lock import break_foreign_lock, is_running, run_lock, when_begun
 
 #: a worker on another machine that has given no sign for so long is taken for dead
 SILENT_SECONDS = 600.0
@@ -75,6 +80,7 @@ class Wish:
     def record(self, task: Task) -> dict[str, Any]:
         """What all workers and all days of a search must agree on, as JSON has it."""
         parts = {name: asdict(part) for name, part in self.space.parts.items()}
+        tried = parts.get("cell", {}).get("values", [self.settings.get("cell", "")])
         found = {
             "format": 1,
             "job": task.NAME,
@@ -85,22 +91,27 @@ class Wish:
             "seeds": self.seeds,
             "settings": dict(self.settings),
             "space": parts,
+            # a file of cells may have changed since
+            "cells": {name: find_cell(name).text for name in tried if ":" in name},
         }
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
 class Search:
-    """A search in a folder, begun or gone on with.
+    """A search in a folder, begun or gone on with; with ``overwrite`` begun anew.
 
-    Raises ``RunError`` when the folder holds a search for something else.
+    Raises ``RunError`` when the folder holds a search for something else, or is to be overwritten
+    while somebody works in it.
     """
 
-    def __init__(self, task: Task, wish: Wish, folder: Path) -> None:
+    def __init__(self, task: Task, wish: Wish, folder: Path, *, overwrite: bool = False) -> None:
         self.task, self.wish, self.folder = task, wish, folder
         #: the moment, as of ``time.time``, at which this worker's hours are over
         self.until = float("inf")
-        folder.mkdir(parents=True, exist_ok=True)
-        self._agree()
+        RunFolder(folder).refuse_place()
+        with run_lock(folder, wait=True):
+            removed = overwrite and self._remove()
+            self._agree(anew=removed)
         self.study = _open_study(folder, task, wish)
 
     @property
@@ -127,28 +138,45 @@ class Search:
             if not goes_on:
                 return
 
-    def _agree(self) -> None:
+    def _agree(self, *, anew: bool) -> None:
         path, record = self.folder / "search.json", self.wish.record(self.task)
         if not path.exists():
-            if any(self.folder.iterdir()):
+            if not anew and any(file.name != LOCK for file in self.folder.iterdir()):
                 raise RunError(f"{self.folder}: this folder holds something else; choose another.")
             write_whole(path, json.dumps(record, indent=1) + "\n")
             return
         try:
             begun = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            if not isinstance(begun, dict):
+                raise ValueError("it is not a table")
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path}: this cannot be read ({error}).") from error
         for name, value in record.items():
             if begun.get(name) != value:
                 raise RunError(
                     f"{path}: this search was begun with {name} {begun.get(name)!r}, not "
-                    f"{value!r}; go on with the same, or choose another folder."
+                    f"{value!r}; go on with the same, choose another folder, or give --overwrite."
                 )
+
+    def _remove(self) -> bool:
+        """Remove the search that is here, if there is one; ``RunError`` while anybody trains."""
+        if not (self.folder / "search.json").exists():
+            return False
+        with ExitStack() as locks:
+            for lock in self.folder.rglob(LOCK):
+                locks.enter_context(run_lock(lock.parent))
+            for name in ("best", "best.part", "trials"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+            for name in ("trials.csv", "search.png", "journal.log", "search.json"):
+                (self.folder / name).unlink(missing_ok=True)
+        return True
 
     def _next(self) -> Any | None:
         """The next trial, begun; None when there are enough."""
         with _lock(self.folder):
             for dead in self._dead():
+                for run in self._runs(str(dead.user_attrs.get("folder"))):
+                    break_foreign_lock(run[0])
                 self._leave(dead)
             spent = [t for t in self.study.trials if is_spent(t)]
             if len(spent) >= self.wish.trials:
@@ -158,6 +186,7 @@ class Search:
             trial = self.study.ask()
             trial.set_user_attr("host", socket.gethostname())
             trial.set_user_attr("process", os.getpid())
+            trial.set_user_attr("began", when_begun(os.getpid()))
             folder = trial.user_attrs.get("folder") or f"{trial.number:04d}"
             trial.set_user_attr("folder", folder)
             self._alive(folder).parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +206,8 @@ class Search:
             sign = self._alive(str(notes.get("folder")))
             silent = time.time() - sign.stat().st_mtime if sign.exists() else SILENT_SECONDS
             here = notes.get("host") == socket.gethostname()
-            if silent >= SILENT_SECONDS or (here and not _is_running(notes.get("process"))):
+            owner = notes.get("process", 0), notes.get("began", "")
+            if silent >= SILENT_SECONDS or (here and not is_running(*owner)):
                 dead.append(trial)
         return dead
 
@@ -274,25 +304,53 @@ class Search:
         best = self.best()
         if best is None:
             raise RunError(f"{self.folder}: no trial has come to its end, so there is no best.")
-        target = self.folder / "best"
-        marker = self.folder / "best.json"
+        with run_lock(self.folder, wait=True):  # one worker at a time
+            return self._keep(best, tell)
+
+    def _keep(self, best: Any, tell: Tell) -> Path:
+        target, fresh = self.folder / "best", self.folder / "best.part"
         chosen = {"trial": best.number, "value": best.value, "options": best.params}
-        if target.exists() and marker.exists() and json.loads(marker.read_text()) == chosen:
-            return target
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            kept = _read_chosen(target / "best.json")
+            if kept is None or kept["model"] != _digest(target):
+                raise RunError(
+                    f"{target}: this is not what the search has put there, and it stays "
+                    "untouched; move it elsewhere, and give the same command again."
+                )
+            if all(kept[name] == value for name, value in chosen.items()):
+                return target
         if self.wish.folds > 1:
             tell("The best options are trained once more, on all folds together.")
             first = int(self.wish.settings.get("seed", 0))
             settings = {"threads": 1, **self.wish.settings, **best.params, "seed": first}
-            train(self.task, self.wish.data, target, settings, progress=Silence())
+            shutil.rmtree(fresh, ignore_errors=True)
+            train(self.task, self.wish.data, fresh, settings, progress=Silence())
         else:
             runs = self._runs(best.user_attrs["folder"])
             values = best.user_attrs["values"]
             choose = max if self.task.HIGHER_IS_BETTER else min
             run = runs[values.index(choose(values))][0]
-            shutil.copytree(run, target, ignore=shutil.ignore_patterns("alive", "resume"))
-        write_whole(marker, json.dumps(chosen))
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(run, fresh, ignore=shutil.ignore_patterns("alive", "resume", LOCK))
+        write_whole(fresh / "best.json", json.dumps({**chosen, "model": _digest(fresh)}))
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
         return target
+
+
+def _digest(run: Path) -> str:
+    """The digest of a run's weights; empty where it has none."""
+    path = run / "model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _read_chosen(path: Path) -> dict[str, Any] | None:
+    """What a search has noted of the best run that it kept; None where it has not."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: found[name] for name in ("trial", "value", "options", "model")}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _open_study(folder: Path, task: Task, wish: Wish) -> Any:
@@ -332,10 +390,3 @@ def is_spent(trial: Any) -> bool:
     """Whether a trial counts among those that were asked for."""
     name = trial.state.name
     return name in ("COMPLETE", "PRUNED", "RUNNING") or "error" in trial.user_attrs
-
-
-def _is_running(process: Any) -> bool:
-    with suppress(ProcessLookupError, PermissionError, TypeError):
-        os.kill(process, 0)
-        return True
-    return False

@@ -17,10 +17,18 @@ from elman.tasks.task import Task
 
 
 def search_with(
-    task: Task, wish: Wish, folder: Path, workers: int, console: Console
+    task: Task,
+    wish: Wish,
+    folder: Path,
+    workers: int,
+    console: Console,
+    *,
+    overwrite: bool = False,
 ) -> tuple[Search, Path]:
     """Search with so many processes; write the table, the picture and the best run."""
-    search = Search(task, wish, folder)  # what is wrong with it is said once, before the others
+    search = Search(
+        task, wish, folder, overwrite=overwrite
+    )  # what is wrong with it is said once, before the others
     news = News(search, lambda line: console.print(line, soft_wrap=True))
     context = multiprocessing.get_context("spawn")
     others = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,18 +24,22 @@ from elman.data import bucketed_batches
 from elman.data.faults import Row
 from elman.data.sources import data_files
 from elman.errors import DataError, OptionError, RunError
-from elman.graph import Cell
+from elman.graph import Cell, read_cell
 from elman.tasks.card import write_card
 from elman.tasks.options import refuse_unknown, with_settings
+from elman.tasks.resuming import (
+    FILES,
+    files_of,
+    refuse_other_data,
+    resumed_options,
+    resumed_start,
+)
 from elman.tasks.task import Fitted, Learned, Task
-from elman.tasks.trained import Trained, load, read_options, rows_for
+from elman.tasks.trained import Trained, rows_for
 from elman.training import LoopOptions, Outcome, RunFolder, fit
-from elman.training.options import MAY_CHANGE
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
 
-#: options that name files beside the data, which are needed once
-FILES = ("vectors", "language_text")
 #: how the weights begin whose number follows from that of labels
 KNOW_LABELS = ("output.", "crf.")
 #: training takes smaller batches rather than fewer steps in an epoch
@@ -66,6 +71,7 @@ def train(
     *,
     start: Trained | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Trained, Outcome]:
     """Train a job's model on data files; the run folder then holds all of it.
@@ -73,25 +79,48 @@ def train(
     ``settings`` are options of the job and of training by name, as values or as text.  ``start``
     is a model to begin with: its weights, what it knows, and its options where ``settings`` do not
     name others.  Words that it does not know stay unknown; where labels are new to it, the layers
-    that know labels begin anew.  With ``resume`` a run in ``folder`` goes on, with the options
-    that it was begun with but for those that say when to stop.
+    that know labels begin anew.  With ``resume`` a run in ``folder`` goes on, with its cell and the
+    options that it was begun with but for those that say when to stop; where no run was begun yet,
+    one begins.  With ``overwrite`` the files of a run that is there are removed once the new one
+    begins.
 
     Raises ``DataError`` for what is wrong with the files, ``OptionError`` for options, ``RunError``
-    for the folder, ``TrainingError`` where the loss is not a number.
+    for the folder, such as one that another process trains in, and ``TrainingError`` where the
+    loss is not a number.
     """
     refuse_unknown(settings, [task.Options, LoopOptions], "options")
-    resume = resume and (folder / "run.toml").exists()
-    run = RunFolder.open(folder) if resume else RunFolder(folder)
+    if resume and overwrite:
+        raise OptionError("resume goes on with a run and overwrite removes it; give one of them.")
+    run = RunFolder(folder)
+    run.refuse_place()
+    with run.lock():
+        return _train(task, data, run, settings, start, resume, overwrite, progress)
+
+
+def _train(
+    task: Task,
+    data: Data,
+    run: RunFolder,
+    settings: Mapping[str, object],
+    start: Trained | None,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress | None,
+) -> tuple[Trained, Outcome]:
+    resume = resume and run.settings_path.exists()
     if resume:
-        options, training = _resumed(task, run, settings)
-        begun_with = run.settings().get("data", {}).get("start")
-        start = load(begun_with) if begun_with else None
+        run.refuse_to_resume_results()
+        options, training = resumed_options(task, run, settings)
+        start = resumed_start(run)
+        cell = read_cell(run.read_text("cell.json"))
     else:
+        if not overwrite and is_main_process():
+            run.refuse_run()
         options = with_settings(task.Options() if start is None else _options_of(start), settings)
         training = with_settings(task.TRAINING, settings)
+        cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
     if start is not None and start.task.NAME != task.NAME:
         raise OptionError(f"start: {start.name} is for the job {start.task.NAME}; name another.")
-    cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
     rows = task.read(data.train, options)
     train_rows = rows_for("train", task, rows)
     if data.valid is not None:
@@ -106,26 +135,30 @@ def train(
     valid = [row.value for row in valid_rows]
     if not resume and "batch_size" not in settings:
         training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
-    learned = task.learn(examples, options, training.seed)
+    record = _record(task, data, options, training, train_rows, valid_rows)
+    files = options
+    if resume:
+        refuse_other_data(run, record)
+        files = files_of(run, options)
+    learned = task.learn(examples, files, training.seed)
     if start is not None:
         learned = Learned(task.adopt(start.symbols, learned.symbols), None)
     task.refuse_strangers(valid_rows, learned.symbols)
-
-    record = _record(task, data, options, training, train_rows, valid_rows)
     if start is not None:
         ships = elman.shipped.models().get(start.name) == start.folder.path
         record["data"]["start"] = start.name if ships else str(start.folder.path)
-    if resume:
-        _refuse_other_data(run, record)
-    else:
-        run = RunFolder.create(folder, record)
-    if is_main_process():
-        run.write_file("symbols.json", learned.symbols.to_json())
-        run.write_file("cell.json", cell.text)
     torch.manual_seed(training.seed)
     model, symbols = task.build(options, cell, learned), learned.symbols
     if start is not None:
         _begin_with(model, start, anew=symbols is not start.symbols)
+    if not resume:
+        texts = {"symbols.json": learned.symbols.to_json(), "cell.json": cell.text}
+        RunFolder.create(run.path, record, files=texts, overwrite=overwrite)
+    elif learned.symbols.to_json() != run.read_text("symbols.json"):
+        raise RunError(
+            f"{run.path / 'symbols.json'}: this is not what the run's data and options give; put "
+            "the file back as training wrote it, or train anew in another folder."
+        )
     fitted = Fitted(model, symbols, options)
     lengths = [task.length(example) for example in examples]
 
@@ -153,7 +186,8 @@ def train(
     if is_main_process() and outcome.stopped_because != "interrupted":
         scores = task.score(fitted, valid, task.PredictOptions())
         write_card(run, task, options, outcome, scores, model)
-    return Trained(folder.name, task, options, training, cell, symbols, model, run), outcome
+    name = run.path.name
+    return Trained(name, task, options, training, cell, symbols, model, run), outcome
 
 
 def _options_of(start: Trained) -> Any:
@@ -245,6 +279,7 @@ def _record(
         "data": {
             "train": str(data.train),
             "valid": "" if data.valid is None else str(data.valid),
+            "begun_in": _here(),
             "title": data.title,
             "licence": data.licence,
             "train_examples": len(train),
@@ -256,35 +291,12 @@ def _record(
     }
 
 
-def _refuse_other_data(run: RunFolder, record: dict[str, Any]) -> None:
-    begun = run.settings().get("data", {})
-    for part, name in (("train", "training"), ("valid", "validation")):
-        if begun.get(f"{part}_sha256") != record["data"][f"{part}_sha256"]:
-            raise RunError(
-                f"{run.path}: this run was begun with other {name} data "
-                f"({begun.get(part) or 'none'}); resume it with the same, or train anew in "
-                "another folder."
-            )
-    if begun.get("held_out", record["data"]["held_out"]) != record["data"]["held_out"]:
-        raise RunError(
-            f"{run.path}: this run was begun with another part held out for validation; resume it "
-            "with the same, or train anew in another folder."
-        )
-
-
-def _resumed(task: Task, run: RunFolder, settings: Mapping[str, object]) -> tuple[Any, LoopOptions]:
-    """The options that a run was begun with, but for when to stop; others may not change."""
-    options, training = read_options(task, run)
-    asked = with_settings(options, settings), with_settings(training, settings)
-    for before, now in zip((options, training), asked, strict=True):
-        for each in fields(before):
-            old, new = getattr(before, each.name), getattr(now, each.name)
-            if old != new and each.name not in MAY_CHANGE:
-                raise OptionError(
-                    f"{run.path}: this run was begun with {each.name} {old!r}, and resuming "
-                    f"cannot change it to {new!r}; leave it out, or train anew in another folder."
-                )
-    return asked
+def _here() -> str:
+    """The folder that relative paths are seen from; empty where it is gone."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _fingerprint(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:

@@ -16,6 +16,7 @@ from torch import nn
 import elman.shipped
 from elman.data.faults import Row
 from elman.errors import OptionError, RunError
+from elman.files import refuse_name
 from elman.graph import Cell, read_cell
 from elman.tasks import dna, music, ner, sentiment, speech, translation, video
 from elman.tasks.options import refuse_unknown, with_settings
@@ -122,6 +123,7 @@ def rows_for(part: str, task: Task, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
 def find_run(run: str | Path) -> Path:
     """The folder of a run, or of the shipped model of that name."""
     path = Path(run)
+    refuse_name(path)
     shipped = elman.shipped.models()
     # `elman new ner ner` makes a folder called ner that is no run, and must not hide the model
     if path.is_dir() and (str(run) not in shipped or (path / "symbols.json").exists()):
@@ -156,9 +158,8 @@ def open_run(folder: RunFolder) -> Trained:
 
 def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
     """The options of the job and of training that a run was begun with."""
-    settings = folder.settings()
-    own = _table(settings, "options", folder)
-    training = _table(settings, "training", folder)
+    own = read_table(folder, "options")
+    training = read_table(folder, "training")
     refuse_unknown(own, [task.Options], f"{folder.settings_path}, [options]")
     refuse_unknown(training, [LoopOptions], f"{folder.settings_path}, [training]")
     # an option that is not there was None when it was saved
@@ -167,8 +168,9 @@ def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
     return with_settings(task.Options(), own), with_settings(task.TRAINING, training)
 
 
-def _table(settings: dict[str, Any], name: str, folder: RunFolder) -> dict[str, Any]:
-    table = settings.get(name)
+def read_table(folder: RunFolder, name: str) -> dict[str, Any]:
+    """A table of ``run.toml``; ``RunError`` where it is missing."""
+    table = folder.settings().get(name)
     if not isinstance(table, dict):
         raise RunError(
             f"{folder.settings_path}: there is no table [{name}]; put the file back as training "

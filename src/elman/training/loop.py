@@ -26,6 +26,7 @@ from elman.training.position import Position
 from elman.training.processes import Processes
 from elman.training.progress import Moment, Progress, Silence, choose_progress
 from elman.training.run_folder import RunFolder
+from elman.training.run_lock import sign
 from elman.training.schedule import learning_rate
 from elman.training.seeding import seed_everything
 from elman.training.signals import Signals
@@ -131,8 +132,9 @@ def fit(
             signals=Signals(processes, options, interruption),
         )
         try:
-            training.start(resume)
-            return training.run()
+            with folder.lock():
+                training.start(resume)
+                return training.run()
         finally:
             training.progress.close()
 
@@ -209,6 +211,7 @@ class _Training:
         take_step(self.optimizer)
         self.average.update(position.count_averaged(options))
         position.count_batch(mean_loss, len(rows))
+        sign(self.folder.path)
         self.progress.batch(
             Moment(
                 epoch=position.epoch,
@@ -302,7 +305,9 @@ class _Training:
 
     def start(self, resume: bool) -> None:
         """Begin anew, or put everything back as the checkpoint has it."""
-        if self.processes.is_main and not resume:
+        if self.processes.is_main and resume:
+            self.folder.refuse_to_resume_results()
+        elif self.processes.is_main:
             self.folder.refuse_results()
         resume = resume and self.folder.checkpoint_path.exists()
         self.processes.wait()  # until all have looked, before the main one writes

@@ -6,6 +6,7 @@
     curves.png          the same as a picture
     card.md             the data, its licence, the measured scores
     resume/             what resuming needs: see ``checkpoint.py``
+    lock.json           while a process trains here: see ``run_lock.py``
 
 What the options mean is the task's business; this file keeps them and says what is wrong with a
 folder that cannot be read.
@@ -14,7 +15,8 @@ folder that cannot be read.
 import json
 import platform
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,8 +25,9 @@ from typing import Any
 from torch import nn
 
 from elman.errors import RunError
-from elman.files import write_whole
+from elman.files import refuse_name, write_whole
 from elman.training.processes import is_main_process
+from elman.training.run_lock import run_lock
 from elman.training.toml import to_toml
 from elman.training.weights import (
     model_tensors,
@@ -34,6 +37,16 @@ from elman.training.weights import (
 )
 
 FORMAT = 1
+#: the files of a run beside its checkpoint
+FILES = (
+    "run.toml",
+    "symbols.json",
+    "cell.json",
+    "history.jsonl",
+    "curves.png",
+    "card.md",
+    "model.safetensors",
+)
 
 
 @dataclass(frozen=True)
@@ -51,23 +64,30 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, settings: Mapping[str, object]) -> "RunFolder":
-        """Begin a run: write ``run.toml`` with ``settings`` (tables and values, see ``toml.py``).
+    def create(
+        cls,
+        path: Path,
+        settings: Mapping[str, object],
+        *,
+        files: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> "RunFolder":
+        """Begin a run: write ``files``, then ``run.toml`` with ``settings`` (see ``toml.py``).
 
-        Raises ``RunError`` when a run is there already; nothing is overwritten.  Where several
-        processes train together, only the main one looks and writes.
+        Where there is a ``run.toml``, the others are there too, whatever moment a kill comes at.
+        Raises ``RunError`` when a run is there already; with ``overwrite`` its files are removed,
+        and all others stay.  Where several processes train together, only the main one looks and
+        writes.
         """
         folder = cls(path)
         if not is_main_process():
             return folder
-        folder.refuse_results()
-        if folder.settings_path.exists():
-            raise RunError(
-                f"{path}: a run was begun here already, and it stays untouched. Go on with it by "
-                "--resume, or choose another folder."
-            )
-        if path.exists() and not path.is_dir():
-            raise RunError(f"{path}: this is a file, but a run needs a folder; choose another.")
+        if overwrite:
+            folder.refuse_place()
+            folder.remove_run()
+        folder.refuse_run()
+        for name, text in (files or {}).items():
+            folder.write_file(name, text)
         folder.write_settings(settings)
         return folder
 
@@ -82,18 +102,74 @@ class RunFolder:
         folder.settings()
         return folder
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from writing here; of those that train together, the main one does.
+
+        Raises ``RunError`` when another process trains here, see ``run_lock.py``.
+        """
+        if not is_main_process():
+            yield
+            return
+        with run_lock(self.path):
+            yield
+
+    def refuse_place(self) -> None:
+        """Raise ``RunError`` where no folder can be, or none that could be loaded from."""
+        refuse_name(self.path)
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(
+                f"{self.path}: this is a file, but a run needs a folder; choose another."
+            )
+
+    def refuse_run(self) -> None:
+        """Raise ``RunError`` when a run was begun here, or no folder can be here."""
+        self.refuse_place()
+        self.refuse_results()
+        if self.settings_path.exists():
+            raise RunError(
+                f"{self.path}: a run was begun here already, and it stays untouched. Go on with it "
+                "by --resume, choose another folder, or give --overwrite."
+            )
+
     def refuse_results(self) -> None:
         """Raise ``RunError`` when a training has left its results here, so that none is lost."""
         if self.checkpoint_path.exists():
             raise RunError(
                 f"{self.path}: a run is here already, and it stays untouched. Go on with it by "
-                "--resume, or choose another folder."
+                "--resume, choose another folder, or give --overwrite."
             )
-        if self.model_path.exists():
+        if self.has_results():
             raise RunError(
                 f"{self.path}: a trained model is here already, and it stays untouched. "
-                "Choose another folder."
+                "Choose another folder, or give --overwrite."
             )
+
+    def refuse_to_resume_results(self) -> None:
+        """Raise ``RunError`` when a model was trained here, but there is nothing to go on from.
+
+        A copy without ``resume/`` is such a folder, as the best run of a search is.
+        """
+        if self.has_results() and not self.checkpoint_path.exists():
+            raise RunError(
+                f"{self.path}: a trained model is here, but no checkpoint to go on from "
+                f"({self.checkpoint_path.relative_to(self.path)}); it stays untouched. Begin "
+                f"another run with its weights by --start {self.path}, in another folder."
+            )
+
+    def has_results(self) -> bool:
+        """Whether anything is here that training came to."""
+        return self.model_path.exists() or (
+            self.history_path.exists() and self.history_path.stat().st_size > 0
+        )
+
+    def remove_run(self) -> None:
+        """Remove the files of a run, ``model.safetensors`` last; other files stay."""
+        self.checkpoint_path.unlink(missing_ok=True)
+        with suppress(OSError):  # something else is in it
+            self.checkpoint_path.parent.rmdir()
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
 
     @property
     def settings_path(self) -> Path:

@@ -1,0 +1,110 @@
+"""Going on with a run: what its folder knows of its options, its data and its start.
+
+A run goes on as it was begun.  Its data are looked for where they were when it was begun, and
+must be the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from elman.data.sources import data_files
+from elman.errors import OptionError, RunError
+from elman.tasks.options import with_settings
+from elman.tasks.task import Task
+from elman.tasks.trained import Trained, load, read_options, read_table
+from elman.training import LoopOptions, RunFolder
+from elman.training.options import MAY_CHANGE
+
+#: options that name files beside the data, which are needed once
+FILES = ("vectors", "language_text")
+
+
+def resumed_options(
+    task: Task, run: RunFolder, settings: Mapping[str, object]
+) -> tuple[Any, LoopOptions]:
+    """The options that a run was begun with, but for when to stop; others may not change."""
+    if (job := run.settings().get("job")) != task.NAME:
+        raise RunError(f"{run.path}: this is a run of the job {job!r}, not of {task.NAME}.")
+    options, training = read_options(task, run)
+    asked = with_settings(options, settings), with_settings(training, settings)
+    for before, now in zip((options, training), asked, strict=True):
+        for each in fields(before):
+            old, new = getattr(before, each.name), getattr(now, each.name)
+            if old != new and each.name not in MAY_CHANGE:
+                raise OptionError(
+                    f"{run.path}: this run was begun with {each.name} {old!r}, and resuming "
+                    f"cannot change it to {new!r}; leave it out, or train anew in another folder."
+                )
+    return asked
+
+
+def resumed_start(run: RunFolder) -> Trained | None:
+    """The model whose weights the run was begun with, if there is one."""
+    start = _path(run, "start")
+    return load(start) if start else None
+
+
+def resumed_data(run: RunFolder) -> tuple[Path, Path | None]:
+    """The training data that a run was begun with, and the validation data if it has them."""
+    train, valid = _path(run, "train"), _path(run, "valid")
+    if not train:
+        raise RunError(f"{run.settings_path}: no training data are named; name them by --train.")
+    return Path(train), Path(valid) if valid else None
+
+
+def resumed_part(run: RunFolder) -> tuple[int, int]:
+    """Which part of the training data is held out, and of how many."""
+    match read_table(run, "data").get("held_out"):
+        case [int(part), int(parts)] if 0 <= part < parts:
+            return part, parts
+    return 0, 10
+
+
+def files_of(run: RunFolder, options: Any) -> Any:
+    """The options, the files that they name seen from where the run was begun."""
+    names = [each.name for each in fields(options) if each.name in FILES]
+    return replace(options, **{name: _seen(run, getattr(options, name)) for name in names})
+
+
+def refuse_other_data(run: RunFolder, record: Mapping[str, Any]) -> None:
+    """Raise ``RunError`` where the data of ``record`` are not those that the run was begun with."""
+    begun = read_table(run, "data")
+    for part, name in (("train", "training"), ("valid", "validation")):
+        if begun.get(f"{part}_sha256") != record["data"][f"{part}_sha256"]:
+            raise RunError(
+                f"{run.path}: this run was begun with other {name} data "
+                f"({begun.get(part) or 'none'}); resume it with the same, or train anew in "
+                "another folder."
+            )
+    if begun.get("held_out", record["data"]["held_out"]) != record["data"]["held_out"]:
+        raise RunError(
+            f"{run.path}: this run was begun with another part held out for validation; resume it "
+            "with the same, or train anew in another folder."
+        )
+
+
+def _path(run: RunFolder, name: str) -> str:
+    found = read_table(run, "data").get(name, "")
+    if not isinstance(found, str):
+        raise RunError(f"{run.settings_path}, [data]: {name} is {found!r}; it must be a path.")
+    return _seen(run, found)
+
+
+def _seen(run: RunFolder, path: str) -> str:
+    """A relative path as seen from the folder in which the run was begun, if it is there."""
+    begun_in = read_table(run, "data").get("begun_in")
+    if not path or not isinstance(begun_in, str) or Path(begun_in) == Path.cwd():
+        return path
+    whole = Path(begun_in, path)
+    if not whole.exists():  # two files with a comma between them, it may be
+        whole = Path(",".join([str(Path(begun_in, part)) for part in path.split(",")]))
+    return str(whole) if is_there(whole) else path
+
+
+def is_there(data: Path) -> bool:
+    """Whether the file, the folder or the two files that ``data`` names exist."""
+    return all([file.exists() for file in data_files(data)])
