@@ -1,8 +1,10 @@
 """Labelled texts are read exactly from every format, and every mistake in one has its place."""
 
 import csv
+import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.data.text import LabelledText, read_labelled_texts
+from elman.data.words import split_words
 from elman.errors import DataError
+from elman.tasks.sentiment.report import check_labelled_texts
 
 EXPECTED = [LabelledText("Warm, and funny.", "good"), LabelledText('A "dud".', "bad")]
 
@@ -281,10 +285,10 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
         ),
         (
             "a.json",
-            '[{"text": "Fine.", "label": "good"}]\n',
+            '[["Fine.", "good"]]\n',
             ", line 1",
             (
-                "a JSON list came where an object was expected; write a line for each text, such "
+                "a JSON list came where an object was expected; write one for each text, such "
                 'as {"text": "...", "label": "..."}.'
             ),
         ),
@@ -365,3 +369,109 @@ def test_mistakes_in_folders_have_their_sentences(tmp_path: Path) -> None:
         f"{inner}: this is a folder, and one file was expected; name a file."
     )
     assert path.exists()
+
+
+def test_stray_quotes_in_a_tsv_are_signs_and_check_says_so(tmp_path: Path) -> None:
+    lines = ["text\tlabel", "nice\tpos", '" a great film\tpos', "lovely\tpos", 'he said "\tpos']
+    path = written(tmp_path, "quote.tsv", "\n".join([*lines, "awful\tneg", "dull\tneg"]) + "\n")
+    texts = [example.text for example in read_labelled_texts(path)]
+    assert texts == ["nice", '" a great film', "lovely", 'he said "', "awful", "dull"]
+    report = check_labelled_texts(path)
+    assert report.problems == ()
+    assert report.facts["examples"] == 6
+    note = f"{path}, line 3: double quotes are read as plain signs of the text (2 in the file)."
+    assert report.warnings[0] == note
+
+
+def test_quotes_that_enclose_texts_of_several_lines_in_a_tsv_are_read(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, "a.tsv", 'text\tlabel\n"two\nlines"\tpos\n"one ""x"""\tneg\nplain\tneg\n'
+    )
+    assert [example.text for example in read_labelled_texts(path)] == [
+        "two\nlines",
+        'one "x"',
+        "plain",
+    ]
+    assert "fields in double quotes are read without them" in check_labelled_texts(path).warnings[0]
+
+
+def test_a_stray_quote_in_a_csv_that_swallows_rows_is_named(tmp_path: Path) -> None:
+    rows = 'text,label\nnice,pos\n" a great film,pos\nlovely,pos\nhe said ",pos\nawful,neg\n'
+    path = written(tmp_path, "a.csv", rows)
+    said = error_of(path)
+    assert said.startswith(
+        f"{path}, line 3: a double quote opens a text here that goes on for 3 lines"
+    )
+    fine = 'text,label\nnice,pos\n"Great, funny\nfilm, really",pos\nawful,neg\n'
+    assert len(read_labelled_texts(written(tmp_path, "b.csv", fine))) == 3
+
+
+def test_a_json_array_is_read_with_the_line_of_each_object(tmp_path: Path) -> None:
+    objects = '[\n  {"text": "Fine.",\n   "label": 1},\n  {"text": "Dull.", "label": 0.50}\n]\n'
+    path = written(tmp_path, "a.json", objects)
+    assert read_labelled_texts(path) == [LabelledText("Fine.", "1"), LabelledText("Dull.", "0.50")]
+    bad = written(tmp_path, "b.json", objects.replace('"Dull."', "5"))
+    assert error_of(bad) == f'{bad}, line 4: "text" is a JSON number; a text is a string.'
+    cut = written(tmp_path, "c.json", objects[: objects.index("]")])
+    assert error_of(cut).startswith(f"{cut}, line 5: the JSON array does not go on here")
+
+
+def test_a_key_that_a_json_object_has_twice_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", '{"text": "Fine.", "text": "Dull.", "label": "good"}\n')
+    assert 'more than one column "text"' in error_of(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text,label,\nFine.,good,\nDull.,bad,\n",
+        "text,label\nFine.,good,,\nDull.,bad,\n",
+        "sep=;\ntext;label\nFine.;good\nDull.;bad\n",
+        "text,label\r\nFine.,good\nDull.,bad\r\r\n",
+        "text,label\rFine.,good\rDull.,bad\r",
+        "text,label\nFine.,good\n,\nDull.,bad\n",
+    ],
+    ids=["columns", "separators", "excel", "mixed ends", "old mac", "blank row"],
+)
+def test_untidy_tables_are_read(tmp_path: Path, content: str) -> None:
+    read = read_labelled_texts(written(tmp_path, "a.csv", content))
+    assert read == [LabelledText("Fine.", "good"), LabelledText("Dull.", "bad")]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_carriage_return_within_a_text_is_a_blank_and_noted(tmp_path: Path, name: str) -> None:
+    between = "," if name == "a.csv" else "\t"
+    path = written(tmp_path, name, f"text{between}label\nso\rgood{between}pos\nbad{between}neg\n")
+    assert [split_words(each.text) for each in read_labelled_texts(path)] == [
+        ["so", "good"],
+        ["bad"],
+    ]
+    note = f"{path}, line 2: a carriage return within the line is read as a blank (1 in the file)."
+    assert note in check_labelled_texts(path).warnings
+
+
+def test_line_ends_in_quoted_fields_stay_as_they_are(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", 'text,label\r\n"a\r\nb\rc",pos\r\nd,neg\r\n')
+    assert read_labelled_texts(path)[0].text == "a\r\nb\rc"
+
+
+def test_labels_that_look_alike_are_noted(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "text,label\nFine.,Good\nNice.,good\nDull.,bad\nSad.,bad\n")
+    warning = 'the labels "Good" and "good" look alike but count as two'
+    assert any(each.startswith(warning) for each in check_labelled_texts(path).warnings)
+
+
+def test_what_is_no_file_has_a_sentence_and_never_waits(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    assert "this is a pipe or a device, not a file" in error_of(pipe)
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    assert "there is no text in this folder" in error_of(folder)
+    assert "longer than the system allows" in error_of(Path("a" * 5000 + ".csv"))
+    packed = tmp_path / "packed.csv"
+    packed.write_bytes(gzip.compress(b"text,label\nFine.,good\n")[:-9])
+    assert "compressed with gzip; unpack it" in error_of(packed)
+    for encoding in ("utf-16", "utf-16-le", "utf-32"):
+        path = written(tmp_path, "wide.csv", "text,label\nFine.,good\n".encode(encoding))
+        assert "save it as UTF-8" in error_of(path)

@@ -1,8 +1,8 @@
-"""Where a data file is wrong, and why: a row or a fault, each with its place.
+"""Where a data file is wrong, and why: a row, a fault or a note, each with its place.
 
-The readers of this folder yield `Row` and `Fault` in the order of the file.  A strict reader
-raises the first fault as one `DataError` (`values_or_error`); ``elman check`` gathers them all
-(``report.py``).  So a rule of a format is written once.
+The readers yield `Row`, `Fault` and `Note` in the order of the file.  A strict reader raises the
+first fault as one `DataError` (`rows_or_error`); ``elman check`` gathers them all (``report.py``).
+So a rule of a format is written once.
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from elman.errors import DataError
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -53,7 +54,55 @@ class Row(Generic[T_co]):
     value: T_co
 
 
-def values_or_error(items: Iterable[Row[T_co] | Fault]) -> list[T_co]:
+@dataclass(frozen=True)
+class Note:
+    """Something unusual at a place that does not keep the file from being used.
+
+    >>> print(Note(Place(Path("genes.gtf"), 3), "this gene is left out."))
+    genes.gtf, line 3: this gene is left out.
+    """
+
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+class Rows(list[Row[T]]):
+    """The good rows of a file, and in ``skipped`` the faults of those that were left out."""
+
+    def __init__(self, rows: Iterable[Row[T]] = (), skipped: Iterable[Fault] = ()) -> None:
+        super().__init__(rows)
+        self.skipped = tuple(skipped)
+
+
+def rows_or_error(items: Iterable[Row[T] | Fault | Note], *, skip_bad: bool = False) -> Rows[T]:
+    """The rows; a ``DataError`` with the sentence of the first fault if there is one.
+
+    With ``skip_bad`` faults are kept in ``skipped`` instead; the first is still raised where no
+    row is left.
+
+    >>> place = Place(Path("reviews.csv"), 2)
+    >>> rows = rows_or_error([Row(place, "fine"), Fault(place, "bad.")], skip_bad=True)
+    >>> [row.value for row in rows], len(rows.skipped)
+    (['fine'], 1)
+    """
+    rows: list[Row[T]] = []
+    skipped: list[Fault] = []
+    for item in items:
+        if isinstance(item, Row):
+            rows.append(item)
+        elif isinstance(item, Fault):
+            if not skip_bad:
+                raise DataError(str(item))
+            skipped.append(item)
+    if skipped and not rows:
+        raise DataError(str(skipped[0]))
+    return Rows(rows, skipped)
+
+
+def values_or_error(items: Iterable[Row[T] | Fault | Note]) -> list[T]:
     """The values of the rows; a ``DataError`` with the sentence of the first fault if there is one.
 
     >>> place = Place(Path("reviews.csv"), 2)
@@ -63,9 +112,4 @@ def values_or_error(items: Iterable[Row[T_co] | Fault]) -> list[T_co]:
     Traceback (most recent call last):
     elman.errors.DataError: reviews.csv, line 2: the label is empty.
     """
-    values = []
-    for item in items:
-        if isinstance(item, Fault):
-            raise DataError(str(item))
-        values.append(item.value)
-    return values
+    return [row.value for row in rows_or_error(items)]

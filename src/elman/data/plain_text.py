@@ -1,4 +1,4 @@
-"""A text file as one string, or the faults that keep it from being one.
+r"""A text file as one string, or the faults that keep it from being one.
 
 Every text format starts here, so that a missing file, an empty one and bytes that
 are not UTF-8 get the same sentences everywhere.  What the text means is for the readers
@@ -6,17 +6,24 @@ beside it and those of the tasks.
 """
 
 import codecs
+import re
 from pathlib import Path
 
-from elman.data.faults import Fault, Place
+from elman.data.faults import Fault, Note, Place
+from elman.data.sources import why_not_a_file
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_GZIP = b"\x1f\x8b"
+# the look-behinds keep a run of returns from being tried at each of its places
+_LONE_RETURN = re.compile(r"(?<!\r)\r++(?!\n)")
+_LINE_END = re.compile(r"(?<!\r)\r*+\n")
 
 
 def read_plain_text(path: Path) -> tuple[str, list[Fault]]:
     """The text of a UTF-8 file without its byte order mark, and what is wrong with it.
 
-    Line ends are left as they are.  There is a fault for a file that is missing, unreadable, empty
+    Line ends are left as they are, but for a file whose only line ends are carriage returns: they
+    become line feeds.  There is a fault for a file that is missing, unreadable, empty
     or a folder (the text is then empty), and one for each line that is not UTF-8 or holds a zero
     byte (its text then has U+FFFD there).
 
@@ -28,18 +35,21 @@ def read_plain_text(path: Path) -> tuple[str, list[Fault]]:
     >>> text, faults[0].place.line
     ('fine\\ncaf�\\n', 2)
     """
+    reason = why_not_a_file(path)
+    if reason is not None:
+        return "", [Fault(Place(path), reason)]
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        return "", [Fault(Place(path), "there is no such file; check its name and folder.")]
-    except IsADirectoryError:
-        return "", [Fault(Place(path), "this is a folder, and one file was expected; name a file.")]
     except OSError as error:
-        reason = error.strerror or str(error)
-        return "", [Fault(Place(path), f"the file cannot be read ({reason}); check its rights.")]
+        why = error.strerror or str(error)
+        return "", [Fault(Place(path), f"the file cannot be read ({why}); check its rights.")]
     if content.startswith(_UTF_16):
         return "", [Fault(Place(path), "the file is UTF-16; save it as UTF-8.")]
+    if content.startswith(_GZIP):
+        return "", [Fault(Place(path), "the file is compressed with gzip; unpack it first.")]
     content = content.removeprefix(codecs.BOM_UTF8)
+    if b"\n" not in content:  # of a Mac before 2001
+        content = content.replace(b"\r", b"\n")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
@@ -49,10 +59,38 @@ def read_plain_text(path: Path) -> tuple[str, list[Fault]]:
     return text, _undecodable_lines(path, content) if "\0" in text else []
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text: they end with a line feed, alone or after carriage returns.
+
+    Nothing else ends a line, as in the tools that count lines.  ``str.splitlines`` would also
+    split at form feeds, U+0085 and U+2028, which sentences do hold, so that two files which agree
+    line by line would come apart.
+
+    >>> lines_of("one\\r\\ntwo\\x0b\\u2028 still\\r two\\n\\nfour\\n")
+    ['one', 'two\\x0b\\u2028 still\\r two', '', 'four']
+    """
+    lines = _LINE_END.split(text)
+    return lines[:-1] if not lines[-1] else lines
+
+
+def line_end_notes(path: Path, text: str) -> list[Note]:
+    """A note for the carriage returns of a text that end no line, if there are any.
+
+    >>> [note.message for note in line_end_notes(Path("a.txt"), "one\\ntwo\\rthree\\n")]
+    ['a carriage return within the line is read as a blank (1 in the file).']
+    """
+    found = _LONE_RETURN.search(text)
+    if found is None:
+        return []
+    line = text.count("\n", 0, found.start()) + 1
+    count = len(_LONE_RETURN.findall(text))
+    message = f"a carriage return within the line is read as a blank ({count} in the file)."
+    return [Note(Place(path, line), message)]
+
+
 def _undecodable_lines(path: Path, content: bytes) -> list[Fault]:
     faults = []
-    # bytes.splitlines knows \n, \r and \r\n, and no others: the line ends of every editor
-    for line, piece in enumerate(content.splitlines(), start=1):
+    for line, piece in enumerate(content.split(b"\n"), start=1):
         try:
             zero = piece.decode("utf-8").find("\0")
         except UnicodeDecodeError as error:

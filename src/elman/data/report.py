@@ -4,13 +4,14 @@ A reader stops at the first fault.  A task's ``report.py`` goes through the whol
 same rules, lists the faults, warns of what is allowed but seldom wanted, and counts.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from elman.data.faults import Fault, Place, Row
+from elman.data.faults import Fault, Note, Place, Row
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class DataReport:
     facts: dict[str, object]
 
 
-def listed(items: Iterable[Row[object] | Fault]) -> tuple[str, ...]:
+def listed(items: Iterable[Row[object] | Fault | Note]) -> tuple[str, ...]:
     """The faults as sentences, at most 20 and a last one that counts the others."""
     faults = [str(item) for item in items if isinstance(item, Fault)]
     if len(faults) > _LISTED:
@@ -42,7 +43,7 @@ def listed(items: Iterable[Row[object] | Fault]) -> tuple[str, ...]:
 
 
 def word_counts(
-    items: Sequence[Row[object] | Fault], words: Sequence[Sequence[str]]
+    items: Sequence[Row[object] | Fault | Note], words: Sequence[Sequence[str]]
 ) -> dict[str, object]:
     """The facts that every check of texts has: examples, problems and words."""
     counts = Counter(word for example in words for word in example)
@@ -64,6 +65,25 @@ def word_counts(
 def once(counts: Counter[str]) -> list[str]:
     """The names that occur once."""
     return [name for name, count in counts.items() if count == 1]
+
+
+def confusable(names: Iterable[str], what: str) -> list[str]:
+    """A warning for each pair of names that differ in case, blanks or how letters are composed.
+
+    >>> confusable(["pos", "neg", "Pos"], "label")
+    ['the labels "pos" and "Pos" look alike but count as two; write one of them throughout.']
+    """
+    first: dict[str, str] = {}
+    warnings = []
+    for name in names:
+        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        other = first.setdefault(plain, name)
+        if other != name:
+            warnings.append(
+                f'the {what}s "{other}" and "{name}" look alike but count as two; write one of '
+                "them throughout."
+            )
+    return warnings
 
 
 def long_examples(rows: Sequence[Row[object]], words: Sequence[Sequence[str]]) -> list[str]:

@@ -1,26 +1,33 @@
-"""Texts with a label each: CSV, TSV, JSON Lines, or a folder of text files for each label.
+"""Texts with a label each: CSV, TSV, JSON, or a folder of text files for each label.
 
 This reads and checks files; it does not split texts into words (``words.py``) nor number the
-labels.  Which format a file is in is told by the end of its name.
+labels.  Which format a file is in is told by the end of its name.  How the records of a file are
+found is in ``tables.py`` and ``json_records.py``.
 """
 
-import csv
-import io
 import json
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from elman.data.faults import Fault, Place, Row, values_or_error
-from elman.data.plain_text import read_plain_text
+from elman.data.faults import Fault, Note, Place, Row, values_or_error
+from elman.data.json_records import json_records, kind_of_json
+from elman.data.plain_text import line_end_notes, lines_of, read_plain_text
+from elman.data.sources import exists, is_folder
+from elman.data.tables import (
+    is_quoted,
+    named_delimiter,
+    records_with_lines,
+    swallowed,
+    table_records,
+)
 from elman.errors import DataError
 
 # The end of a file's name, and what separates the columns (None: looked for in the header).
 _TABLES = {".csv": None, ".tsv": "\t", ".tab": "\t"}
-_JSON_LINES = (".jsonl", ".ndjson", ".json")
+_JSON = (".jsonl", ".ndjson", ".json")
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,10 @@ def read_labelled_texts(
     """Every text of a file or folder, with its label, in the order of the file.
 
     - ``.csv``, ``.tsv``: the first line names the columns.  A CSV may use "," or ";", a tab or "|".
-    - ``.jsonl`` (also ``.ndjson``, ``.json``): an object a line.  A number as label becomes text.
+      Double quotes enclose texts in a CSV; in a TSV they do where they enclose whole texts
+      throughout, and are plain signs elsewhere.
+    - ``.jsonl`` (also ``.ndjson``, ``.json``): an object a line, or one array of objects.  A number
+      as label becomes the text that stands in the file.
     - a folder: a folder for each label, a text file for each text; sorted, hidden files left out.
 
     ``labelled=False`` takes the texts alone, whether there are labels or not; the text files may
@@ -65,16 +75,16 @@ def text_rows(
     label_column: str,
     labelled: bool,
     flags: tuple[str, str] = ("--text-column", "--label-column"),
-) -> Iterator[Row[LabelledText] | Fault]:
-    """Rows and faults in the order of the file; the arguments are `read_labelled_texts`'s.
+) -> Iterator[Row[LabelledText] | Fault | Note]:
+    """Rows, faults and notes in the order of the file; arguments as of `read_labelled_texts`.
 
     ``flags`` are what chooses the two columns on the command line, for the sentences.
     """
-    if path.is_dir():
+    if is_folder(path):
         yield from _folder_rows(path, labelled)
         return
     suffix = path.suffix.lower()
-    if path.exists() and suffix not in _TABLES and suffix not in _JSON_LINES:
+    if exists(path) and suffix not in _TABLES and suffix not in _JSON:
         message = (
             f'the name ends in "{suffix}", which is no format of labelled texts; '
             "give a .csv, .tsv or .jsonl file, or a folder with a folder of text files per label."
@@ -85,15 +95,19 @@ def text_rows(
     yield from faults
     if not text:
         return
+    yield from line_end_notes(path, text)
     columns = _Columns(text_column, label_column if labelled else None, flags)
+    rows: Iterator[Row[LabelledText] | Fault | Note]
     if suffix in _TABLES:
         rows = _table_rows(path, text, columns, _TABLES[suffix])
     else:
         rows = _json_rows(path, text, columns)
+    damaged = {fault.place.line for fault in faults}
     empty = True
     for row in rows:
-        empty = False
-        yield row
+        empty = empty and isinstance(row, Note)
+        if not (isinstance(row, Row) and row.place.line in damaged):
+            yield row
     if empty:
         yield Fault(Place(path), "there are no rows; give at least one text after the header.")
 
@@ -137,16 +151,19 @@ def _placed(place: Place, example: LabelledText | str) -> Row[LabelledText] | Fa
 
 def _table_rows(
     path: Path, text: str, columns: _Columns, delimiter: str | None
-) -> Iterator[Row[LabelledText] | Fault]:
+) -> Iterator[Row[LabelledText] | Fault | Note]:
     if delimiter is None:
-        delimiter = _delimiter(text, columns)
-    quoted = delimiter != "\t" or _is_quoted(text)
-    records = _records(path, text, delimiter, quoted)
-    header = next(records)
+        delimiter = named_delimiter(text) or _delimiter(text, columns)
+    quoted = True
+    if delimiter == "\t":
+        quoted, notes = is_quoted(path, text)
+        yield from notes
+    records = list(table_records(path, text, delimiter, quoted=quoted))
+    header = records[0]
     if isinstance(header, Fault):
         yield header
         return
-    names = [name.strip() for name in header.value]
+    names = [name.strip(" \r\t" if quoted else ' \r\t"') for name in header.value]
     missing = columns.missing_from(names)
     if missing is not None:
         message = f"{missing.removesuffix('.')} (the first line is to name the columns)."
@@ -154,62 +171,60 @@ def _table_rows(
         return
     at_text = names.index(columns.text)
     at_label = None if columns.label is None else names.index(columns.label)
-    for record in records:
+    stray = _stray_quotes(text, records, delimiter, len(names), at_label) if quoted else {}
+    for record in records[1:]:
         if isinstance(record, Fault):
             yield record
-        elif len(record.value) != len(names):
+            continue
+        cells = record.value
+        while len(cells) > len(names) and not cells[-1].strip():
+            cells = cells[:-1]
+        if len(cells) != len(names):
             yield Fault(
                 record.place,
-                f"the header names {len(names)} columns and the row has {len(record.value)}; "
+                f"the header names {len(names)} columns and the row has {len(cells)}; "
                 + (
                     f'put a text that holds "{delimiter}" or a line end in double quotes.'
                     if quoted
                     else "replace the tabs inside a text by blanks."
                 ),
             )
+        elif record.place.line in stray:
+            yield Fault(record.place, stray[record.place.line])
         else:
-            label = None if at_label is None else record.value[at_label]
-            yield _placed(record.place, columns.example(record.value[at_text], label))
+            label = None if at_label is None else cells[at_label]
+            yield _placed(record.place, columns.example(cells[at_text], label))
 
 
-def _records(
-    path: Path, text: str, delimiter: str, quoted: bool
-) -> Iterator[Row[list[str]] | Fault]:
-    """The records of a table, each with the line on which it starts; blank lines are left out."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        skipinitialspace=delimiter != "\t",  # people write: good, "warm, and funny"
-        strict=True,
-    )
-    while True:
-        place = Place(path, reader.line_num + 1)
-        try:
-            with _fields_of_any_length():
-                record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            why = "is never closed" if "end of data" in str(error) else "goes on after its end"
-            yield Fault(
-                place,
-                f"a text in double quotes that starts here {why}; "
-                'write a quote inside a quoted text twice ("").',
+def _stray_quotes(
+    text: str,
+    records: Sequence[Row[list[str]] | Fault],
+    delimiter: str,
+    width: int,
+    at_label: int | None,
+) -> dict[int, str]:
+    """The sentence for each record in which a stray quote swallows others, by its line.
+
+    Lines within a text are rows where they have as many columns, and a label that occurs elsewhere.
+    """
+    if at_label is None:
+        return {}
+    rows = [record for record in records if isinstance(record, Row)]
+    if len(rows) < len(records):  # the csv module has named a quote already
+        return {}
+    found: dict[int, str] = {}
+    spans = list(records_with_lines(rows, lines_of(text)))[1:]
+    labels = {row.value[at_label].strip() for row, inside in spans if len(inside) == 1
+              and len(row.value) == width}  # fmt: skip
+    for row, inside in spans:
+        inner = swallowed(inside, delimiter, width)
+        if row.place.line and sum(cells[at_label].strip() in labels for cells in inner) > 1:
+            found[row.place.line] = (
+                f"a double quote opens a text here that goes on for {len(inside)} lines, over what "
+                'look like rows of their own; write a quote inside a quoted text twice (""), and '
+                "put a text that begins with one in quotes."
             )
-            continue
-        if record:
-            yield Row(place, record)
-
-
-@contextmanager
-def _fields_of_any_length() -> Iterator[None]:
-    # The csv module refuses fields over 131,072 characters; the limit is one for the process.
-    limit = csv.field_size_limit(sys.maxsize)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)
+    return found
 
 
 def _delimiter(text: str, columns: _Columns) -> str:
@@ -225,55 +240,39 @@ def _delimiter(text: str, columns: _Columns) -> str:
     return max(headers, key=lambda d: len(headers[d]))
 
 
-def _is_quoted(text: str) -> bool:
-    """Whether double quotes in a TSV enclose texts, as pandas writes them, or are plain signs.
-
-    Both kinds are common.  They enclose if the file then falls into rows of one length.
-    """
-    if '"' not in text:
-        return False
-    lengths = {
-        None if isinstance(record, Fault) else len(record.value)
-        for record in _records(Path(), text, "\t", quoted=True)
-    }
-    return len(lengths) == 1 and None not in lengths
-
-
-# JSON Lines
+# JSON
 
 
 def _json_rows(path: Path, text: str, columns: _Columns) -> Iterator[Row[LabelledText] | Fault]:
-    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
-        if line.strip():
-            yield _placed(Place(path, number), _json_example(line, columns))
+    for record in json_records(path, text):
+        if isinstance(record, Fault):
+            yield record
+        else:
+            yield _placed(record.place, _json_example(record.value, columns))
 
 
-def _json_example(line: str, columns: _Columns) -> LabelledText | str:
-    try:
-        row = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        why = str(error)
-        if isinstance(error, json.JSONDecodeError):
-            why = f"{error.msg.removesuffix(' at')} at character {error.colno}"
-        return f"this is not JSON ({why}); write one object a line."
-    if not isinstance(row, dict):
+def _json_example(row: Any, columns: _Columns) -> LabelledText | str:
+    if not isinstance(row, tuple):
         return (
-            f"a JSON {_kind(row)} came where an object was expected; write a line for each text, "
-            f'such as {{"{columns.text}": "...", "{columns.label or "label"}": "..."}}.'
+            f"a JSON {kind_of_json(row)} came where an object was expected; write one for each "
+            f'text, such as {{"{columns.text}": "...", "{columns.label or "label"}": "..."}}.'
         )
-    missing = columns.missing_from(list(row))
+    missing = columns.missing_from([key for key, _ in row])
     if missing is not None:
         return missing
-    text = row[columns.text]
-    if not isinstance(text, str):
-        return f'"{columns.text}" is a JSON {_kind(text)}; a text is a string.'
+    values = dict(row)
+    text = values[columns.text]
+    if kind_of_json(text) != "string":
+        return f'"{columns.text}" is a JSON {kind_of_json(text)}; a text is a string.'
     if columns.label is None:
         return columns.example(text, None) if _is_unicode(text) else _HALF_CHARACTER
-    label = row[columns.label]
-    if isinstance(label, (list, dict)):
-        return f'"{columns.label}" is a JSON {_kind(label)}; a label is a string or a number.'
-    if label is not None and not isinstance(label, str):
-        label = json.dumps(label)  # 1, 0.5, true as they stand in the file
+    label = values[columns.label]
+    if isinstance(label, (list, tuple)):
+        return (
+            f'"{columns.label}" is a JSON {kind_of_json(label)}; a label is a string or a number.'
+        )
+    if isinstance(label, bool):
+        label = json.dumps(label)
     if not _is_unicode(text + (label or "")):
         return _HALF_CHARACTER
     return columns.example(text, label)
@@ -290,22 +289,13 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not of JSON")
-
-
-def _kind(value: object) -> str:
-    kinds = {dict: "object", list: "list", str: "string", bool: "boolean", type(None): "null"}
-    return kinds.get(type(value), "number")
-
-
 # a folder for each label
 
 
 def _folder_rows(path: Path, labelled: bool) -> Iterator[Row[LabelledText] | Fault]:
     entries = _visible(path)
-    files = [] if labelled else [entry for entry in entries if not entry.is_dir()]
-    for folder in (entry for entry in entries if entry.is_dir()):
+    files = [] if labelled else [entry for entry in entries if not is_folder(entry)]
+    for folder in (entry for entry in entries if is_folder(entry)):
         texts = _visible(folder)
         if labelled and not texts:
             yield Fault(Place(folder), "the folder of this label holds no text; fill or remove it.")

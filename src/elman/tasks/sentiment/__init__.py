@@ -19,7 +19,7 @@ from rich.markup import escape
 from torch import Generator, Tensor, nn
 
 from elman.data import DataReport, LabelledText, pad_sequences, read_labelled_texts, split_words
-from elman.data.faults import Fault, Row, values_or_error
+from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.text import text_rows
 from elman.errors import DataError, OptionError
 from elman.graph import Cell
@@ -126,7 +126,7 @@ def samples() -> Mapping[str, str | bytes]:
 
 def read(path: Path, options: Options) -> list[Row[Review]]:
     """The labelled texts of a CSV, TSV or JSONL file, or of a folder with a folder per label."""
-    rows = list(
+    rows = rows_or_error(
         text_rows(
             path,
             text_column=options.text_column,
@@ -134,8 +134,7 @@ def read(path: Path, options: Options) -> list[Row[Review]]:
             labelled=True,
         )
     )
-    values_or_error(rows)
-    return [Row(row.place, _review(row.value)) for row in rows if not isinstance(row, Fault)]
+    return Rows([Row(row.place, _review(row.value)) for row in rows], rows.skipped)
 
 
 def _review(text: LabelledText) -> Review:

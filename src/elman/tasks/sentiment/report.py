@@ -6,9 +6,10 @@ The rules are those of the reader, ``data/text.py``.
 from collections import Counter
 from pathlib import Path
 
-from elman.data.faults import Row
+from elman.data.faults import Note, Row
 from elman.data.report import (
     DataReport,
+    confusable,
     listed,
     long_examples,
     many,
@@ -40,12 +41,14 @@ def check_labelled_texts(
     (('the label "bad" has one example only.',), {'good': 2, 'bad': 1})
     """
     items = list(text_rows(path, text_column=text_column, label_column=label_column, labelled=True))
+    notes = [str(item) for item in items if isinstance(item, Note)]
     rows = [item for item in items if isinstance(item, Row)]
     words = [split_words(row.value.text) for row in rows]
     labels = Counter(row.value.label or "" for row in rows)
     facts = word_counts(items, words)
     facts["labels"] = dict(labels.most_common())
     warnings = [f'the label "{label}" has one example only.' for label in once(labels)]
+    warnings += confusable(labels, "label")
     if len(labels) == 1:
         warnings.append("all examples have one label; training needs at least two.")
     wordless = [row.place for row, found in zip(rows, words, strict=True) if not found]
@@ -56,4 +59,4 @@ def check_labelled_texts(
         rows, lambda example: (example.text.strip(), example.label), "text", "label"
     )
     facts["duplicates"] = repeats
-    return DataReport(path, listed(items), (*warnings, *repeated), facts)
+    return DataReport(path, listed(items), (*notes, *warnings, *repeated), facts)

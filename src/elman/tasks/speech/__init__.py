@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 import elman.shipped
 from elman.data import DataReport, pad_sequences
-from elman.data.faults import Fault, Row, values_or_error
+from elman.data.faults import Row, values_or_error
 from elman.data.text import text_rows
 from elman.decode.ctc import PrefixBeam, align, best_path
 from elman.errors import DataError, OptionError, RunError
@@ -386,9 +386,8 @@ def read_inputs(path: Path, options: Options) -> list[Utterance]:
         return [_read_sound(file, options) for file in audio_files(path)]
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json", ".csv", ".tsv"):
         column = "file_name" if path.name == "metadata.csv" else options.audio_column
-        found = list(text_rows(path, text_column=column, label_column="", labelled=False))
-        values_or_error(found)
-        names = [row.value.text for row in found if not isinstance(row, Fault)]
+        found = text_rows(path, text_column=column, label_column="", labelled=False)
+        names = [each.text for each in values_or_error(found)]
         return [_read_sound(path.parent / name, options) for name in names]
     return [_read_sound(path, options)]
 

@@ -53,7 +53,7 @@ def manifest_rows(
         if isinstance(row, Fault):
             message = row.message.replace("--label-column", "--audio-column")
             yield Fault(row.place, message.replace("the label (", "the sound file ("))
-        else:
+        elif isinstance(row, Row):
             yield Row(row.place, Recording(folder / str(row.value.label), row.value.text))
 
 

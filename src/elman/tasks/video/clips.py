@@ -67,7 +67,10 @@ def named_films(
             flags=("--file-column", "--label-column"),
         )
         for row in rows:
-            yield row if isinstance(row, Fault) else Row(row.place, _from(path.parent, row.value))
+            if isinstance(row, Row):
+                yield Row(row.place, _from(path.parent, row.value))
+            elif isinstance(row, Fault):
+                yield row
     else:
         yield Fault(
             Place(path),
