@@ -1,12 +1,13 @@
 """Exporters: a layer or a whole model as a file that runs without Elman.
 
-An exporter is one file of this folder.  It reads the graph of a cell and the modules of ``nn/``
-and ``models/``, never an engine; ``layers.py`` gives it the equations and the weights.  Before it
-writes anything it runs what it made beside Elman and hands both to ``check.py``, which writes
-the files or refuses.
+An exporter is one file or package of this folder.  It reads the graph of a cell and the modules of
+``nn/`` and ``models/``, never an engine; ``layers.py`` gives it the equations and the weights.
+Before it writes anything it runs what it made beside Elman and hands both to ``check.py``, which
+writes the files or refuses.
 
 To add an exporter, write it and add its function to ``_EXPORTERS``.  The module has another name
-than the function (module ``c_source`` has function ``c``), since a submodule hides a function of its name.
+than the function (module ``c_source`` has function ``c``), since a submodule hides a function of
+its name.
 """
 
 from importlib import import_module
@@ -15,7 +16,7 @@ from typing import Any
 from elman.export.check import Exported
 
 #: the functions that are imported when they are first used, and their modules
-_EXPORTERS: dict[str, str] = {}
+_EXPORTERS: dict[str, str] = {"onnx": "elman.export.onnx_format.exporter"}
 
 
 def __getattr__(name: str) -> Any:

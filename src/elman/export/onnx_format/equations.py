@@ -1,0 +1,213 @@
+"""A cell's equations as ONNX operators: one step inline, or all steps by a ``Scan``.
+
+An operation's own row in the table of operations says what it is made of, so writing it down
+for ONNX is evaluating it with a graph under construction for numbers.  What needs no state is
+computed for all steps before the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from elman.errors import ExportError
+from elman.export.onnx_format.graph import Graph, Name
+from elman.graph import Cell
+from elman.graph.node import OPERATIONS, Node, ancestors, intern
+from elman.graph.sizes import Sizes
+from elman.passes import PackedProduct, hoist, pack, simplify
+
+INPUT = intern("input", (), None)
+
+
+class OnnxMathematics:
+    """The functions in which the table of operations is written (``ops.Mathematics``)."""
+
+    _OPERATORS: ClassVar[dict[str, str]] = {
+        "add": "Add",
+        "subtract": "Sub",
+        "multiply": "Mul",
+        "divide": "Div",
+        "negate": "Neg",
+        "exp": "Exp",
+        "log": "Log",
+        "softplus": "Softplus",
+        "tanh": "Tanh",
+        "sigmoid": "Sigmoid",
+        "relu": "Relu",
+        "maximum": "Max",
+        "minimum": "Min",
+        "greater": "Greater",
+        "at_least": "GreaterOrEqual",
+        "where": "Where",
+    }
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __getattr__(self, function: str) -> object:
+        operator = self._OPERATORS.get(function)
+        if operator is None:
+            raise ExportError(f"the function {function} of the language of cells has no ONNX form.")
+        return lambda *operands: self.graph.op(operator, *operands)
+
+    def mean(self, a: Name) -> Name:
+        """Over the last axis, which stays."""
+        return self.graph.reduce("ReduceMean", a, -1)
+
+    def rsqrt(self, a: Name, offset: float) -> Name:
+        """1 / sqrt(a + offset)"""
+        shifted = self.graph.op("Add", a, self.graph.constant(offset))
+        return self.graph.op("Reciprocal", self.graph.op("Sqrt", shifted))
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A cell with its parameters, in the cell's order, ready to be written into a graph."""
+
+    cell: Cell
+    sizes: Sizes
+    parameters: Sequence[np.ndarray]
+
+    def step(self, graph: Graph, x: Name, states: Sequence[Name]) -> list[Name]:
+        """The next states (batch, hidden) from x (batch, input) and the states."""
+        roots = hoist(simplify(self.cell.next_states)).roots
+        values = {INPUT: x} | self._state_values(states)
+        self._write(graph, ancestors(roots), values)
+        return [
+            self._fill(graph, root, values[root], state)
+            for root, state in zip(roots, states, strict=True)
+        ]
+
+    def scan(
+        self,
+        graph: Graph,
+        x: Name,
+        states: Sequence[Name],
+        inside: Name,
+        *,
+        reverse: bool,
+    ) -> tuple[Name, list[Name]]:
+        """The outputs (time, batch, hidden) and the last states of x (time, batch, input).
+
+        ``inside`` (time, batch, 1) says which steps a row has: elsewhere its states stay as they
+        are and its output is zero.
+        """
+        hoisted = hoist(simplify(self.cell.next_states))
+        everything = ancestors(hoisted.roots)
+        values = {INPUT: x}
+        self._write(graph, [node for node in everything if node in hoisted.before], values)
+        # values of each step go into the loop as sequences, those of parameters are seen from it
+        step = [node for node in everything if node not in hoisted.before]
+        used = {operand for node in step for operand in node.operands} | {*hoisted.roots}
+        each_step = [node for node in values if node in used and _is_made_of(node, {"input"})]
+
+        body = Graph(graph.opset, graph)
+        hidden = self.sizes.hidden
+        old = [body.input(name, np.float32, ["batch", hidden]) for name in self.cell.states]
+        here = {n: value for n, value in values.items() if not _is_made_of(n, {"input"})}
+        running = body.input("running", np.bool_, ["batch", 1])
+        for node in each_step:
+            here[node] = body.input(
+                "x_t" if node is INPUT else node.operation,
+                np.float32,
+                ["batch", self.sizes.width((node.size,))],
+            )
+        here |= self._state_values(old)
+        self._write(body, step, here)
+        following = [
+            body.op("Where", running, here[root], state)
+            for root, state in zip(hoisted.roots, old, strict=True)
+        ]
+        y = body.op("Where", running, here[hoisted.roots[0]], body.constant(0.0))
+        for name, value in zip(self.cell.states, following, strict=True):
+            body.output(f"{name}_next", value, np.float32, ["batch", hidden])
+        body.output("y_t", y, np.float32, ["batch", hidden])
+
+        sequences = [inside, *[values[node] for node in each_step]]
+        direction = int(reverse)
+        *last, outputs = graph.ops(
+            "Scan",
+            *states,
+            *sequences,
+            outputs=len(states) + 1,
+            body=body.proto(self.cell.name),
+            num_scan_inputs=len(sequences),
+            scan_input_directions=[direction] * len(sequences),
+            scan_output_directions=[direction],
+        )
+        return outputs, last
+
+    def _state_values(self, states: Sequence[Name]) -> dict[Node, Name]:
+        return {
+            intern("state", (), name): value
+            for name, value in zip(self.cell.states, states, strict=True)
+        }
+
+    def _write(self, graph: Graph, nodes: Iterable[Node], values: dict[Node, Name]) -> None:
+        """Add operators for these nodes, operands first; ``values`` gains their names."""
+        arrays: dict[tuple[str, ...], np.ndarray] = {
+            (p.kind, p.family, p.gate): array
+            for p, array in zip(self.cell.parameters, self.parameters, strict=True)
+        }
+        mathematics = OnnxMathematics(graph)
+        wanted = [node for node in nodes if node not in values]
+        for node in [leaf for leaf in _leaves_of(wanted) if leaf not in values]:
+            if node.operation == "constant":
+                values[node] = graph.constant(node.attribute)
+            elif node.operation == "vector":
+                values[node] = graph.constant(
+                    arrays["vector", *node.attribute], hint=".".join(node.attribute)
+                )
+        for item in pack([node for node in wanted if node.operands]):
+            if isinstance(item, PackedProduct):
+                self._product(graph, item, arrays, values)
+                continue
+            rule = OPERATIONS[item.operation].evaluate
+            if rule is None:
+                raise ExportError(
+                    f"{self.cell.name}: the operation {item.operation} has no ONNX form."
+                )
+            values[item] = rule(mathematics, *[values[operand] for operand in item.operands])
+
+    def _product(
+        self,
+        graph: Graph,
+        item: PackedProduct,
+        arrays: Mapping[tuple[str, ...], np.ndarray],
+        values: dict[Node, Name],
+    ) -> None:
+        """Products of one operand with several matrices as one product."""
+        blocks = [
+            arrays["matrix", *node.operands[0].attribute][:, self.sizes.columns(node.attribute)]
+            for node in item.products
+        ]
+        keys = [".".join(node.operands[0].attribute) for node in item.products]
+        matrix = graph.constant(np.concatenate(blocks).T, hint="_".join(keys))
+        product = graph.op("MatMul", values[item.operand], matrix)
+        if len(blocks) == 1:
+            parts = [product]
+        else:
+            heights = graph.integers(*[len(block) for block in blocks])
+            parts = graph.ops("Split", product, heights, outputs=len(blocks), axis=-1)
+        values.update(zip(item.products, parts, strict=True))
+
+    def _fill(self, graph: Graph, node: Node, value: Name, like: Name) -> Name:
+        """A value that is made from parameters only, repeated for each row."""
+        if _is_made_of(node, {"input", "state"}):
+            return value
+        return graph.op("Expand", value, graph.op("Shape", like))
+
+
+def _is_made_of(node: Node, leaves: set[str]) -> bool:
+    """Whether one of these leaves has a part in the value."""
+    return any([leaf.operation in leaves for leaf in ancestors([node])])
+
+
+def _leaves_of(nodes: Iterable[Node]) -> list[Node]:
+    """The constants and vectors that nodes are made from, and those among them."""
+    every = [leaf for node in nodes for leaf in (node, *node.operands)]
+    return [*dict.fromkeys([leaf for leaf in every if leaf.operation in {"constant", "vector"}])]

@@ -1,0 +1,140 @@
+"""``elman.export.onnx``: a layer or a model as an ONNX file that says what it is.
+
+The graph is built (``layers.py``), run by ONNX Runtime beside Elman on random inputs and written
+only if it computes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from elman.errors import OptionError
+from elman.export.check import Exported, write_checked
+from elman.export.layers import Layers, layers_of
+from elman.export.onnx_format.graph import Graph
+from elman.export.onnx_format.layers import LayerExport
+from elman.export.onnx_format.libraries import onnx as onnx_library
+from elman.export.onnx_format.runtime import Session, largest_difference
+
+#: the oldest version of ONNX's operators that Elman writes, and the one that it writes unasked
+OLDEST_OPSET = 17
+#: of float32 values beside Elman's, as a fraction of the largest
+BOUND = 1e-5
+
+
+def onnx(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    step: bool = False,
+    opset: int = OLDEST_OPSET,
+    metadata: Mapping[str, str] | None = None,
+) -> Exported:
+    """Write a recurrent layer as an ONNX file, in float32, with free batch size and time.
+
+    ``step`` writes one time step, with the states as inputs and outputs, instead of whole
+    sequences.  ``opset`` is the version of ONNX's operators, 17 or newer.  ``metadata`` are
+    further entries of the file's own description.
+
+    Raises ``ExportError`` where the file could not be made or would compute something else, and
+    ``OptionError`` for an option that cannot be.
+
+    >>> import elman, tempfile
+    >>> layer = elman.Recurrent(elman.cells.gru, 3, 4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = elman.export.onnx(layer, Path(folder) / "gru.onnx")
+    >>> done.files[0].name, done.difference < 1e-5
+    ('gru.onnx', True)
+    """
+    path = Path(path)
+    check_opset(opset)
+    layers = layers_of(model)
+    if step and layers.stack.bidirectional:
+        raise OptionError(
+            f"{layers.stack.title}: a bidirectional layer has no step, since its output depends "
+            "on later steps; export whole sequences."
+        )
+    export = LayerExport(layers, opset)
+    graph = export.step() if step else export.sequence()
+    description = {**export.metadata, **about("step" if step else "sequence"), **(metadata or {})}
+    content = to_bytes(graph, layers.cell.name, str(layers.cell), description)
+    session = Session(content, path.name)
+    difference = step_difference(session, layers) if step else sequence_difference(session, layers)
+    note = "random steps" if step else "random sequences"
+    return write_checked({path: content}, difference, BOUND, note)
+
+
+def check_opset(opset: int) -> None:
+    """``OptionError`` for a version of ONNX's operators that cannot be written."""
+    newest = onnx_library().defs.onnx_opset_version()
+    if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= newest:
+        raise OptionError(
+            f"opset is {opset!r}; it must be an integer from {OLDEST_OPSET} to {newest}, the "
+            "newest that the installed onnx knows."
+        )
+
+
+def about(form: str) -> dict[str, str]:
+    """The entries of every file: who wrote it, in which form."""
+    return {"elman.format": "1", "elman.version": version("elman"), "elman.form": form}
+
+
+def to_bytes(graph: Graph, name: str, doc: str, metadata: Mapping[str, str]) -> bytes:
+    """The graph as the bytes of a file."""
+    content: bytes = graph.model(name, doc, metadata).SerializeToString()
+    return content
+
+
+def sequence_difference(session: Session, layers: Layers) -> float:
+    """How far the file is from Elman on random sequences: full, ragged, and of one step."""
+    stack, worst = layers.stack, 0.0
+    generator = torch.Generator().manual_seed(0)
+    rows = stack.num_layers * stack.directions
+    for time, lengths in ((7, None), (9, (4, 9, 0, 1)), (1, (1,))):
+        batch = 3 if lengths is None else len(lengths)
+        x = torch.randn(time, batch, stack.input_size, generator=generator)
+        feeds = {"x": (x.transpose(0, 1) if stack.batch_first else x).numpy()}
+        state = None
+        if lengths is not None:
+            shape = (rows, batch, stack.hidden_size)
+            state = tuple([torch.randn(shape, generator=generator) for _ in layers.cell.states])
+            feeds["lengths"] = np.array(lengths, np.int64)
+            feeds |= _named(layers, state, "state")
+        given = None if lengths is None else torch.tensor(lengths)
+        y, last = layers.on_reference_engine(x, state, given)
+        wanted = {"y": (y.transpose(0, 1) if stack.batch_first else y).numpy()}
+        wanted |= _named(layers, last, "next_state")
+        worst = max(worst, largest_difference(session.run(feeds), wanted))
+    return worst
+
+
+def step_difference(session: Session, layers: Layers) -> float:
+    """How far some steps of the file are from Elman, each from the state that the last one left."""
+    stack, worst = layers.stack, 0.0
+    generator = torch.Generator().manual_seed(0)
+    for batch in (1, 3):
+        shape = (stack.num_layers, batch, stack.hidden_size)
+        state = tuple([torch.randn(shape, generator=generator) for _ in layers.cell.states])
+        x = torch.randn(5, batch, stack.input_size, generator=generator)
+        y, last = layers.on_reference_engine(x, state)
+        feeds, outputs = _named(layers, state, "state"), []
+        for x_t in x.numpy():
+            found = session.run({"x": x_t, **feeds})
+            outputs.append(found["y"])
+            feeds = {name: found[f"next_{name}"] for name in feeds}
+        wanted = {"y": y.numpy(), **_named(layers, last, "state")}
+        worst = max(worst, largest_difference({"y": np.stack(outputs), **feeds}, wanted))
+    return worst
+
+
+def _named(layers: Layers, state: tuple[torch.Tensor, ...], prefix: str) -> dict[str, np.ndarray]:
+    return {
+        f"{prefix}.{name}": tensor.numpy()
+        for name, tensor in zip(layers.cell.states, state, strict=True)
+    }
