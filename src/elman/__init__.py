@@ -21,11 +21,15 @@ from elman.nn import Recurrent
 
 
 def __getattr__(name: str) -> Any:
-    """What is looked up only where it is used: ``load``, from the jobs' floor, and the version."""
+    """What is looked up only where it is used: ``load``, ``import_weights``, the version."""
     if name == "load":
         from elman.tasks import load
 
         return load
+    if name == "import_weights":
+        from elman.export.importing.importer import import_weights
+
+        return import_weights
     if name == "__version__":
         from importlib.metadata import version
 
@@ -40,6 +44,7 @@ __all__ = [
     "diagnose",
     "exp",
     "export",
+    "import_weights",
     "layer_norm",
     "load",
     "log",

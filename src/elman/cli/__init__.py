@@ -1,7 +1,7 @@
 """The command line: one command for each verb, made from the jobs' options.
 
     elman demo | new | check | train | evaluate | predict
-    elman cells | benchmark | diagnose | select
+    elman cells | benchmark | diagnose | select | import
 
 Answers go to standard output, everything else to standard error.  Whatever a user can put right
 ends with one sentence and the exit status 1; a mistake on the command line itself with 2.
@@ -19,6 +19,7 @@ from elman.cli.engine import benchmark, cells
 from elman.cli.files import check, new
 from elman.cli.flags import asking_flags, with_flags
 from elman.cli.gradients import diagnose
+from elman.cli.importing import import_command
 from elman.cli.poster import demo
 from elman.cli.selecting import select
 from elman.cli.shared import jobs
@@ -60,6 +61,7 @@ app.command(
     epilog="Example: elman diagnose --cell rnn --cell lstm --cell gru --plot gradients.png"
 )(diagnose)
 app.command(epilog="Example: elman select sentiment --train d/train.csv --trials 20")(select)
+app.command("import", epilog="Example: elman import model.keras --out layers")(import_command)
 
 
 def main() -> None:
