@@ -11,6 +11,7 @@ from pathlib import Path
 FLOORS = {
     "errors": 0,
     "files": 0.5,
+    "extras": 0.5,
     "graph": 1,
     "cells": 2,
     "passes": 3,

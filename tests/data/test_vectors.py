@@ -474,8 +474,7 @@ def test_a_missing_gensim_has_its_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(OptionError) as caught:
         train_vectors(SENTENCES)
     assert str(caught.value) == (
-        "train_vectors: gensim, which trains word vectors, is not installed; "
-        "pip install 'elman[vectors]'."
+        "training word vectors needs gensim, which is not installed: pip install 'elman[vectors]'"
     )
 
 

@@ -23,6 +23,7 @@ from jaxtyping import Float32
 
 from elman.data.vocabulary import PADDING, UNKNOWN, Vocabulary
 from elman.errors import DataError, OptionError, ShapeError
+from elman.extras import extra
 from elman.files import write_whole
 
 
@@ -128,13 +129,8 @@ def train_vectors(
     for name, value in options.items():
         if value < 1:
             raise OptionError(f"train_vectors: {name} is {value}; give 1 or more.")
-    try:
+    with extra("vectors", "training word vectors"):
         from gensim.models import Word2Vec  # type: ignore[import-untyped, unused-ignore]
-    except ImportError as error:
-        raise OptionError(
-            "train_vectors: gensim, which trains word vectors, is not installed; "
-            "pip install 'elman[vectors]'."
-        ) from error
     usable = [[word for word in sentence if _fits_a_line(word)] for sentence in sentences]
     frequent = Counter(chain.from_iterable(usable)).most_common(1)
     if not frequent or frequent[0][1] < min_count:

@@ -15,6 +15,8 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from elman.extras import extra
+
 Part = Literal["train", "valid", "test"]
 #: (sequences, generator, part) -> inputs (time, batch, input) and what is to be answered
 Draw = Callable[[int, Generator, Part], tuple[Tensor, Tensor]]
@@ -174,7 +176,8 @@ def _digits(batch: int, generator: Generator, part: Part) -> tuple[Tensor, Tenso
 
 @lru_cache(maxsize=1)
 def _images() -> tuple[Tensor, Tensor]:
-    from sklearn.datasets import load_digits
+    with extra("diagnose", "the problem of the digits"):
+        from sklearn.datasets import load_digits
 
     found = load_digits()
     return torch.tensor(found.data, dtype=torch.float32) / 16, torch.tensor(found.target)

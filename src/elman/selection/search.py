@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import ElmanError, OptionError, RunError
+from elman.extras import extra
 from elman.files import write_whole
 from elman.selection.space import Space
 from elman.selection.watch import GivenUp, TimeIsUp, Watch
@@ -108,6 +109,8 @@ class Search:
         self.task, self.wish, self.folder = task, wish, folder
         #: the moment, as of ``time.time``, at which this worker's hours are over
         self.until = float("inf")
+        with extra("select", "a search"):
+            import optuna  # noqa: F401 - before there is a folder
         RunFolder(folder).refuse_place()
         with run_lock(folder, wait=True):
             removed = overwrite and self._remove()

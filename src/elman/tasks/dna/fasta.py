@@ -20,6 +20,7 @@ from typing import IO, Any, Protocol
 
 from elman.data.faults import Fault, Place, Row
 from elman.errors import DataError
+from elman.extras import extra
 from elman.tasks.dna.bases import STANDS_FOR
 
 ENDINGS = (".fa", ".fasta", ".fna", ".fas", ".ffn")
@@ -173,12 +174,8 @@ def open_fasta(path: Path, *, large: int = _LARGE) -> list[Bases]:
                 raise DataError(str(row))
             found.append(row.value)
         return found
-    try:
+    with extra("dna", f"{path}: reading so large a file"):
         import pyfaidx
-    except ImportError as error:
-        raise DataError(
-            f"{path}: so large a file is read with pyfaidx; pip install 'elman[dna]'."
-        ) from error
     # the index goes elsewhere, because the folder of a genome is often not ours to write to
     folder = tempfile.mkdtemp(prefix="elman-fasta-")
     try:

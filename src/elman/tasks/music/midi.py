@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.data.faults import Fault, Place, Row
-from elman.errors import OptionError
+from elman.extras import extra
 from elman.files import write_whole
 from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
 from elman.tasks.music.pitch_sets import PARTS
@@ -126,10 +126,6 @@ def write_midi(path: Path, piece: Piece, *, program: int = 0) -> None:
 
 def symusic() -> Any:
     """The library, or what to install."""
-    try:
+    with extra("music", "reading and writing MIDI"):
         import symusic
-    except ImportError as error:
-        raise OptionError(
-            "MIDI files need symusic, which is not installed: pip install 'elman[music]'."
-        ) from error
     return symusic

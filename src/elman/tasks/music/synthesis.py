@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import OptionError
+from elman.extras import extra
 from elman.files import write_whole
 from elman.tasks.music.notes import Piece
 
@@ -98,10 +99,6 @@ def write_sound(path: Path, sound: Sound, rate: int = RATE) -> None:
 
 
 def _soundfile() -> Any:
-    try:
+    with extra("music", "writing sound"):
         import soundfile
-    except ImportError as error:
-        raise OptionError(
-            "sound needs soundfile, which is not installed: pip install 'elman[music]'."
-        ) from error
     return soundfile

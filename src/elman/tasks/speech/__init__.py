@@ -26,6 +26,7 @@ from elman.data.faults import Row, values_or_error
 from elman.data.text import text_rows
 from elman.decode.ctc import PrefixBeam, align, best_path
 from elman.errors import DataError, OptionError, RunError
+from elman.extras import extra
 from elman.files import write_whole
 from elman.graph import Cell
 from elman.models import Transcriber
@@ -210,6 +211,7 @@ def group(example: Utterance) -> Hashable:
 
 def learn(examples: Sequence[Utterance], options: Options, seed: int) -> Learned:
     """The pieces of text, the usual frames, and a language model where one is wanted."""
+    _scorer()  # before training, not after its first epoch
     texts = [str(example.text) for example in examples]
     pieces = learn_pieces(texts, options.units, options.subwords)
     normal = Normal.of([example.frames.astype(np.float32) for example in examples])
@@ -366,9 +368,15 @@ def score(fitted: Fitted, examples: Sequence[Utterance], wanted: PredictOptions)
     return _error_rates(examples, [answer.text for answer in predict(fitted, examples, wanted)])
 
 
-def _error_rates(examples: Sequence[Utterance], written: list[str]) -> dict[str, Any]:
-    import jiwer
+def _scorer() -> Any:
+    """The library that counts wrong words, or what to install."""
+    with extra("speech", "counting wrong words"):
+        import jiwer
+    return jiwer
 
+
+def _error_rates(examples: Sequence[Utterance], written: list[str]) -> dict[str, Any]:
+    jiwer = _scorer()
     said = [str(example.text) for example in examples]
     return {
         "wer": float(jiwer.wer(said, written)),

@@ -17,6 +17,7 @@ from jaxtyping import Float32
 
 from elman.data.faults import Fault, Place
 from elman.errors import DataError
+from elman.extras import extra
 
 Samples = Float32[np.ndarray, " time"]
 
@@ -56,7 +57,8 @@ def read_audio(path: Path, rate: int) -> Sound:
 
 def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
     """The sound in a file, or why there is none; ``place`` is where the file is named."""
-    import soundfile
+    with extra("speech", "reading sound"):
+        import soundfile
 
     what = "this file" if place.path == path else str(path)
     if not path.exists():
@@ -110,7 +112,8 @@ class Resampler:
     """Resamples sound that arrives in pieces; however it is cut, the same numbers come out."""
 
     def __init__(self, rate: int, new_rate: int) -> None:
-        import soxr
+        with extra("speech", "resampling sound"):
+            import soxr
 
         self._stream: Any = None
         if rate != new_rate:

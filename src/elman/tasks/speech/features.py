@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from elman.extras import extra
 from elman.tasks.speech.audio import Samples
 
 Frames = Float32[np.ndarray, "time mel"]
@@ -40,7 +41,8 @@ class LogMel:
     """Log-mel frames of sound that arrives in pieces."""
 
     def __init__(self, rate: int, num_mels: int) -> None:
-        import kaldi_native_fbank
+        with extra("speech", "hearing speech"):
+            import kaldi_native_fbank
 
         options = kaldi_native_fbank.FbankOptions()
         options.frame_opts.samp_freq = rate

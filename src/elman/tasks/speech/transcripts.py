@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from elman.errors import DataError
+from elman.extras import extra
 
 BLANK = 0
 
@@ -61,8 +62,9 @@ class Pieces:
     @classmethod
     def subwords(cls, texts: Sequence[str], size: int) -> Pieces:
         """About ``size`` sub-words by byte pair encoding (Sennrich et al. 2016) of characters."""
-        import tokenizers
-        from tokenizers import decoders, models, pre_tokenizers, trainers
+        with extra("speech", "cutting words into parts"):
+            import tokenizers
+            from tokenizers import decoders, models, pre_tokenizers, trainers
 
         tokenizer = tokenizers.Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -95,7 +97,8 @@ class Pieces:
         return found
 
     def _cutter(self) -> Any:
-        import tokenizers
+        with extra("speech", "cutting words into parts"):
+            import tokenizers
 
         found = _CUTTERS.get(self)
         if found is None:

@@ -223,6 +223,7 @@ def parts(example: Pair) -> tuple[Hashable, ...]:
 
 def learn(examples: Sequence[Pair], options: Options, seed: int) -> Learned:
     """The sub-words of the training sentences."""
+    translation_scores(["a"], [["a"]])  # what scores is there before training, or it is said
     sources = [tidy_source(example.source) for example in examples]
     targets = [str(example.target) for example in examples]
     size = options.vocabulary

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from elman.errors import DataError, OptionError, ShapeError
+from elman.errors import DataError, ShapeError
+from elman.extras import extra
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,9 @@ def translation_scores(texts: Sequence[str], references: Sequence[Sequence[str]]
         )
     if not texts:
         raise DataError("translation_scores: there is nothing to score; give at least one text.")
-    try:
+    with extra("translation", "scoring translations"):
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
-    except ImportError as error:
-        raise OptionError(
-            "translation_scores: sacrebleu, which scores translations, is not installed; "
-            "pip install 'elman[translation]'."
-        ) from error
     most = max(len(each) for each in references)
     # a stream for each place, None where a text has no reference for it
     streams: list[Any] = [

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from elman.errors import OptionError, RunError
+from elman.extras import extra
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -102,15 +103,10 @@ class SubWords:
 
 
 def _tokenizers() -> Any:
-    try:
+    with extra("translation", "cutting words into parts"):
         import tokenizers
         import tokenizers.decoders
         import tokenizers.models
         import tokenizers.pre_tokenizers
         import tokenizers.trainers
-    except ImportError as error:
-        raise OptionError(
-            "SubWords: tokenizers, which cuts words, is not installed; "
-            "pip install 'elman[translation]'."
-        ) from error
     return tokenizers

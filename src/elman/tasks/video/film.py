@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from elman.errors import DataError
+from elman.extras import extra
 
 Picture = UInt8[np.ndarray, "channel size size"]
 T = TypeVar("T")
@@ -118,7 +119,8 @@ def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T
 
 def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Shown]:
     """The frames of a film as they come, at least one; for errors see ``read_film``."""
-    import av
+    with extra("video", "reading films"):
+        import av
 
     count = 0
     try:

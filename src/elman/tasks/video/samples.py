@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.extras import extra
+
 Picture = NDArray[np.uint8]
 Shape = NDArray[np.bool_]
 Draw = Callable[[float, np.random.Generator], Shape]
@@ -81,7 +83,8 @@ def _pictures(draw: Draw, number: int) -> list[Picture]:
 
 def film_bytes(pictures: Sequence[Picture], kind: str, rate: int = RATE) -> bytes:
     """Grey pictures as a film file: mp4, avi, webm or gif."""
-    import av
+    with extra("video", "making films"):
+        import av
 
     codec, pixels, options = KINDS[kind]
     written = io.BytesIO()
