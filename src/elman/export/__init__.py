@@ -5,18 +5,25 @@ An exporter is one file or package of this folder.  It reads the graph of a cell
 Before it writes anything it runs what it made beside Elman and hands both to ``check.py``, which
 writes the files or refuses.
 
-To add an exporter, write it and add its function to ``_EXPORTERS``.  The module has another name
-than the function (module ``c_source`` has function ``c``), since a submodule hides a function of
+To add an exporter, write it and add its function to ``_EXPORTERS``.  It has another name
+than the function (package ``c_source`` has function ``c``), since a submodule hides a function of
 its name.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elman.export.check import Exported
 
+if TYPE_CHECKING:
+    from elman.export.c_source.exporter import c
+    from elman.export.onnx_format.exporter import onnx
+
 #: the functions that are imported when they are first used, and their modules
-_EXPORTERS: dict[str, str] = {"onnx": "elman.export.onnx_format.exporter"}
+_EXPORTERS = {
+    "c": "elman.export.c_source.exporter",
+    "onnx": "elman.export.onnx_format.exporter",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +33,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'elman.export' has no attribute {name!r}")
 
 
-__all__ = ["Exported"]
+__all__ = ["Exported", "c", "onnx"]

@@ -37,6 +37,11 @@ class Layers:
         """The sizes of a layer."""
         return Sizes(self.stack.layer_input_size(layer), self.stack.hidden_size)
 
+    def to(self, dtype: torch.dtype) -> Layers:
+        """The same with the parameters in that type."""
+        moved = [[tuple([p.to(dtype) for p in d]) for d in each] for each in self.parameters]
+        return Layers(self.stack, tuple([tuple(each) for each in moved]))
+
     def on_reference_engine(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:

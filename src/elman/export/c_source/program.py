@@ -1,0 +1,180 @@
+"""A model with a step as the text of a C file and of its header."""
+
+from __future__ import annotations
+
+import re
+
+from elman.export.c_source.ends import Dense, Lookup, log_softmax
+from elman.export.c_source.layer import LayerInC
+from elman.export.c_source.plan import Plan
+from elman.export.c_source.text import comment, helper_functions, mangled
+from elman.export.stepwise import Stepwise
+
+
+def prefix_of(stem: str) -> str:
+    """What every name of a file's functions and types begins with.
+
+    >>> prefix_of("my-amp"), prefix_of("808"), prefix_of("_x")
+    ('my_amp', 'm808', 'm_x')
+    """
+    name = mangled(re.sub(r"[-. ]", "_", stem))
+    return name if name[:1].isalpha() else f"m{name}"
+
+
+class Program:
+    """A stepwise model as the text of a source file and of its header."""
+
+    def __init__(self, stem: str, model: Stepwise, *, quantized: bool) -> None:
+        self.stem, self.prefix, self.model = stem, prefix_of(stem), model
+        layers, self.helpers = model.layers, set[str]()
+        plan = Plan(layers.cell, merge=not quantized)
+        self.kind = "signed char" if quantized else "float"
+        self.layers = [
+            LayerInC(
+                self.prefix, k, plan, layers.sizes(k), layers.parameters[k][0],
+                quantized=quantized, helpers=self.helpers,
+            )
+            for k in range(layers.stack.num_layers)
+        ]  # fmt: skip
+        self.lookup = None
+        if model.table is not None:
+            self.lookup = Lookup(self.prefix, model.table, quantized=quantized)
+        self.dense = None
+        if model.output is not None:
+            self.dense = Dense(self.prefix, model.output, quantized=quantized, helpers=self.helpers)
+        self.input_size = layers.stack.input_size
+        self.hidden_size = layers.stack.hidden_size
+        self.output_size = self.hidden_size if self.dense is None else self.dense.size
+
+    @property
+    def signature(self) -> str:
+        """The declaration of the function of a step, without its end."""
+        given = "int symbol" if self.lookup is not None else "const float *input"
+        return f"void {self.prefix}_step({self.prefix}_state *state, {given}, float *output)"
+
+    @property
+    def header(self) -> str:
+        """The text of the header."""
+        prefix, upper = self.prefix, self.prefix.upper()
+        about = self._about()
+        if self.lookup is not None:
+            said = (
+                f"/* One step: reads symbol, an index below {prefix.upper()}_SYMBOLS, and writes "
+                f"{self.output_size} numbers.\n   Another index is read as "
+                f"{self.lookup.unknown}. */"
+            )
+            sizes = [f"#define {upper}_SYMBOLS {self.lookup.count}"]
+        else:
+            said = f"/* One step: reads {self.input_size} numbers, writes {self.output_size}. */"
+            sizes = [f"#define {upper}_INPUT_SIZE {self.input_size}"]
+        members = "\n".join([f"    {each.name} layer_{each.index};" for each in self.layers])
+        return "\n".join(
+            [
+                about,
+                f"#ifndef {upper}_H",
+                f"#define {upper}_H",
+                "",
+                *sizes,
+                f"#define {upper}_OUTPUT_SIZE {self.output_size}",
+                "",
+                *[each.struct + "\n" for each in self.layers],
+                "/* What a stream carries from step to step; one for each stream. */",
+                f"typedef struct {prefix}_state {{\n{members}\n}} {prefix}_state;",
+                "",
+                "#ifdef __cplusplus",
+                'extern "C" {',
+                "#endif",
+                "",
+                "/* A stream begins: every state is zero. */",
+                f"void {prefix}_init({prefix}_state *state);",
+                "",
+                said,
+                f"{self.signature};",
+                "",
+                "#ifdef __cplusplus",
+                "}",
+                "#endif",
+                "",
+                "#endif",
+                "",
+            ]
+        )
+
+    @property
+    def source(self) -> str:
+        """The text of the source file."""
+        prefix = self.prefix
+        step = self._step()
+        tables = [t for each in self.layers for t in each.tables]
+        functions = [each.function + "\n" for each in self.layers]
+        for end in (self.lookup, self.dense):
+            if end is not None:
+                tables += end.tables
+                functions.append(end.function + "\n")
+        if self.model.log_probabilities:
+            functions.append(log_softmax(prefix, self.output_size))
+        zeros = [
+            f"        state->layer_{each.index}.{member}[u] = 0.0f;"
+            for each in self.layers
+            for member in each.members.values()
+        ]
+        by_layer = len(self.layers[0].members)
+        loops = []
+        for k, each in enumerate(self.layers):
+            own = zeros[k * by_layer : (k + 1) * by_layer]
+            loops += [f"    for (int u = 0; u < {each.padded}; ++u) {{", *own, "    }"]
+        return "\n".join(
+            [
+                self._about(),
+                f'#include "{self.stem}.h"',
+                "",
+                "#include <math.h>",
+                "",
+                "/* tables begin where a vector of the processor does */",
+                "#if defined(__GNUC__)",
+                f"#define {prefix}_ALIGNED __attribute__((aligned(64)))",
+                "#else",
+                f"#define {prefix}_ALIGNED",
+                "#endif",
+                "",
+                *tables,
+                helper_functions(prefix, self.helpers, self.kind),
+                *functions,
+                f"void {prefix}_init({prefix}_state *state)",
+                "{",
+                *loops,
+                "}",
+                "",
+                *step,
+                "",
+            ]
+        )
+
+    def _step(self) -> list[str]:
+        prefix, lines = self.prefix, [self.signature, "{"]
+        source = "input"
+        if self.lookup is not None:
+            lines.append(f"    float input[{self.input_size}];")
+            lines.append(f"    {prefix}_lookup(symbol, input);")
+        for each in self.layers:
+            lines.append(f"    {each.name}_step(&state->layer_{each.index}, {source});")
+            source = f"state->layer_{each.index}.{next(iter(each.members.values()))}"
+        if self.dense is not None:
+            lines.append(f"    {prefix}_dense({source}, output);")
+        else:
+            lines.append(f"    for (int u = 0; u < {self.hidden_size}; ++u)")
+            lines.append(f"        output[u] = {source}[u];")
+        if self.model.log_probabilities:
+            lines.append(f"    {prefix}_log_softmax(output);")
+        return [*lines, "}"]
+
+    def _about(self) -> str:
+        stack = self.model.layers.stack
+        equations = [f"     {comment(line)}" for line in str(self.model.layers.cell).splitlines()]
+        count = f"{stack.num_layers} layer{'s' if stack.num_layers > 1 else ''}"
+        title = (
+            f"/* {comment(self.stem)}: {count} of {comment(self.model.layers.cell.name)}, "
+            f"{stack.hidden_size} units, written by Elman."
+        )
+        said = [f"   The output is {self.model.meaning}."] if self.model.meaning else []
+        return "\n".join([title, *said, "", *equations, "*/"])
