@@ -2,7 +2,8 @@
 
 A ``text`` block right after Python is what that Python prints; lines of a ``console`` block
 beneath a ``$ command`` are what the command puts on standard output.  ``...`` stands for
-anything.  Nothing beneath means that nothing is claimed.
+anything.  Nothing beneath means that nothing is claimed.  A block with a title, as
+```` ```c title="run.c" ````, is a file that the reader has by then.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ ELSEWHERE = ("make", "torchrun")
 SHORT = ["--threads", "1"]
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def run_page(page: Path) -> list[str]:
             code = block.code.splitlines()
             lines[block.line - 1 : block.line - 1 + len(code)] = code
     source.write_text("\n".join(lines), encoding="utf-8")
+    for name, content in _FILE.findall(text):
+        Path(name).write_text(content, encoding="utf-8")
     names: dict[str, object] = {"__name__": "__main__"}
     wrong = []
     for block in blocks(text):

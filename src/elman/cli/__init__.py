@@ -1,7 +1,7 @@
 """The command line: one command for each verb, made from the jobs' options.
 
     elman demo | new | check | train | evaluate | predict
-    elman cells | benchmark | diagnose | select | import
+    elman cells | benchmark | diagnose | select | export | import
 
 Answers go to standard output, everything else to standard error.  Whatever a user can put right
 ends with one sentence and the exit status 1; a mistake on the command line itself with 2.
@@ -16,6 +16,7 @@ import typer
 
 from elman.cli.asking import evaluate, predict
 from elman.cli.engine import benchmark, cells
+from elman.cli.exporting import export
 from elman.cli.files import check, new
 from elman.cli.flags import asking_flags, with_flags
 from elman.cli.gradients import diagnose
@@ -61,6 +62,7 @@ app.command(
     epilog="Example: elman diagnose --cell rnn --cell lstm --cell gru --plot gradients.png"
 )(diagnose)
 app.command(epilog="Example: elman select sentiment --train d/train.csv --trials 20")(select)
+app.command(epilog="Example: elman export speech --to c --quantize int8")(export)
 app.command("import", epilog="Example: elman import model.keras --out layers")(import_command)
 
 

@@ -65,7 +65,8 @@ class Program:
             )
             sizes = [f"#define {upper}_SYMBOLS {self.lookup.count}"]
         else:
-            said = f"/* One step: reads {self.input_size} numbers, writes {self.output_size}. */"
+            read = f"{self.input_size} number{'s' if self.input_size > 1 else ''}"
+            said = f"/* One step: reads {read}, writes {self.output_size}. */"
             sizes = [f"#define {upper}_INPUT_SIZE {self.input_size}"]
         members = "\n".join([f"    {each.name} layer_{each.index};" for each in self.layers])
         return "\n".join(
