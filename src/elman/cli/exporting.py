@@ -33,10 +33,7 @@ def export(
         raise OptionError(f"--quantize {quantize} is for --to c; leave it out.")
     path = out / f"{find_run(run).resolve().name}.{to}"
     model = load(run).model
-    if to == "c":
-        done = c(model, path, quantize=quantize)
-    else:
-        done = onnx(model, path, step=step)
+    done = c(model, path, quantize=quantize) if to == "c" else onnx(model, path, step=step)
     if as_json:
         files = [str(file) for file in done.files]
         print(json.dumps({"files": files, "difference": done.difference, "note": done.note}))
