@@ -9,6 +9,7 @@ ends with one sentence and the exit status 1; a mistake on the command line itse
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -68,6 +69,9 @@ app.command("import", epilog="Example: elman import model.keras --out layers")(i
 
 def main() -> None:
     """Run the command line; ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer letters than a text
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ElmanError as error:

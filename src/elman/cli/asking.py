@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from elman.cli.flags import given
-from elman.cli.shared import Json, console
+from elman.cli.shared import Json, console, print_json
 from elman.errors import OptionError
 
 
@@ -26,7 +25,7 @@ def evaluate(
 
     scores = load(run).evaluate(data, **given(wanted))
     if as_json:
-        print(json.dumps(scores, ensure_ascii=False))
+        print_json(scores)
     else:
         _show_scores(scores)
 
@@ -77,7 +76,7 @@ def predict(
     answers = model(asked, **settings)
     if as_json:
         records = [model.task.record(answer) for answer in answers]
-        print(json.dumps({"predictions": records}, ensure_ascii=False))
+        print_json({"predictions": records})
     else:
         for answer in answers:
             screen.print(model.task.show(answer), soft_wrap=True, highlight=False)
@@ -85,6 +84,8 @@ def predict(
 
 def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
     """Paths where there are files of that name, texts elsewhere; the lines of standard input."""
+    from elman.data.sources import exists
+
     if not inputs and kind == "nothing":
         return [None]
     if not inputs and kind == "file":
@@ -92,29 +93,39 @@ def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
     if not inputs:
         if sys.stdin.isatty():
             print("Type a text and press Enter; end with Ctrl-D.", file=sys.stderr)
-        lines = _read_standard_input()
-        return [line.strip() for line in lines if line.strip()]
+        return _read_standard_input()
     found: list[str | Path] = []
     for value in inputs:
         if not value.strip():  # before Path: that of nothing is the folder one is in
             raise OptionError("an input is empty; give a text, a file or a folder.")
         path = Path(value)
-        if len(value) < 1000 and path.exists():
+        if exists(path):
             found.append(path)
         elif kind != "text" or (path.suffix.lower() in _TEXT_FILES and " " not in value):
             raise OptionError(f"{value}: there is no such file; check its name and folder.")
         else:
-            found.append(value)
+            found.append(_unicode(value))
     return found
 
 
+def _unicode(text: str) -> str:
+    """The text; ``OptionError`` where the terminal sent bytes that are none."""
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        shown = text.encode("ascii", "backslashreplace").decode()
+        raise OptionError(f'the input "{shown}" is not UTF-8; convert the text to UTF-8.')
+    return text
+
+
 #: a word that ends so was meant as the name of a file
-_TEXT_FILES = (".csv", ".tsv", ".jsonl", ".txt", ".conll", ".fa", ".fasta")
+_TEXT_FILES = (".csv", ".tsv", ".json", ".jsonl", ".txt", ".conll", ".fa", ".fasta")
 
 
 def _read_standard_input() -> list[str]:
+    """The lines, blank ones too, so that answers and lines agree."""
+    from elman.data.plain_text import lines_of
+
     try:
-        lines = sys.stdin.buffer.read().decode("utf-8").splitlines()
+        lines = lines_of(sys.stdin.buffer.read().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise OptionError(
             f"standard input: byte {error.start} is not UTF-8; convert the text to UTF-8."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from elman import cells as cell_catalogue
-from elman.cli.shared import Json, console
+from elman.cli.shared import Json, console, print_json
 from elman.errors import OptionError
 
 
@@ -63,7 +62,7 @@ def benchmark(
     with progress.status("measuring for about half a minute ..."):
         report = short_benchmark(find_cell(cell), counts, tell=lambda r: shown.add_row(*row(r)))
     if as_json:
-        print(json.dumps(report.record()))
+        print_json(report.record())
     else:
         screen = console()
         screen.print(shown)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from elman.cli.shared import Json, console, task_of
+from elman.cli.shared import Json, console, print_json, task_of
 from elman.errors import OptionError
 
 
@@ -78,7 +77,7 @@ def check(
             "warnings": report.warnings,
             "facts": report.facts,
         }
-        print(json.dumps(record, ensure_ascii=False))
+        print_json(record)
     else:
         _show_report(report)
     if report.problems:

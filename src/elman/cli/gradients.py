@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from elman.cli.shared import Json, console
+from elman.cli.shared import Json, console, print_json
 from elman.errors import OptionError
 
 
@@ -92,7 +91,7 @@ def diagnose(
     if plot is not None:
         found.plot(plot)
     if as_json:
-        print(json.dumps(found.record(), ensure_ascii=False))
+        print_json(found.record())
         return
     _show(tables(found), found.words, plot)
 
@@ -128,7 +127,7 @@ def _long_term(
     if plot is not None:
         write_whole(plot, draw(courses))
     if as_json:
-        print(json.dumps(record(courses), ensure_ascii=False))
+        print_json(record(courses))
     else:
         _show(tables(courses), sentences(courses), plot)
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from elman.cli.flags import assignments
-from elman.cli.shared import Json, console, task_of
+from elman.cli.shared import Json, console, print_json, task_of
 from elman.errors import OptionError
 
 
@@ -75,7 +75,7 @@ def select(
     found = search.study.best_trial
     if as_json:
         record = {"metric": task.METRIC, "value": found.value, "options": found.params}
-        print(json.dumps({**record, "run": str(best), "trials": len(search.study.trials)}))
+        print_json({**record, "run": str(best), "trials": len(search.study.trials)})
         return
     screen = console()
     screen.print(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -27,6 +29,12 @@ def task_of(name: str) -> Any:
     if name not in TASKS:
         raise OptionError(f'there is no job "{name}"; there are {", ".join(TASKS)}.')
     return TASKS[name]
+
+
+def print_json(record: object) -> None:
+    """One JSON object on standard output, in escapes where its encoding is not Unicode."""
+    unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    print(json.dumps(record, ensure_ascii=not unicode))
 
 
 def console() -> Console:

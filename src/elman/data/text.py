@@ -28,6 +28,8 @@ from elman.errors import DataError
 # The end of a file's name, and what separates the columns (None: looked for in the header).
 _TABLES = {".csv": None, ".tsv": "\t", ".tab": "\t"}
 _JSON = (".jsonl", ".ndjson", ".json")
+#: how the names of such files end
+SUFFIXES = (*_TABLES, *_JSON)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def text_rows(
         yield from _folder_rows(path, labelled)
         return
     suffix = path.suffix.lower()
-    if exists(path) and suffix not in _TABLES and suffix not in _JSON:
+    if exists(path) and suffix not in SUFFIXES:
         message = (
             f'the name ends in "{suffix}", which is no format of labelled texts; '
             "give a .csv, .tsv or .jsonl file, or a folder with a folder of text files per label."

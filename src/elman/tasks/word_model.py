@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, train_vectors
-from elman.data.plain_text import read_plain_text
+from elman.data.plain_text import lines_of, read_plain_text
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.nn import Recurrent
@@ -62,14 +62,14 @@ class TextOptions(RecurrentOptions):
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty; ``DataError`` if it cannot be read."""
+    """The lines of a text file, blank ones too, so that answers and lines agree.
+
+    Raises ``DataError`` for a file that cannot be read or holds no text.
+    """
     text, faults = read_plain_text(path)
     for fault in faults:
         raise DataError(str(fault))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: there is no text in the file; write a text on each line.")
-    return lines
+    return lines_of(text)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from elman.data.faults import Fault
+from elman.data.faults import Fault, Note, Row
 from elman.tasks.translation.parallel import SentencePair, groups, pair_rows, tidy, tidy_source
 from elman.tasks.translation.report import check_pairs
 
@@ -12,7 +12,11 @@ def faults(path):
 
 
 def values(path):
-    return [item.value for item in pair_rows(path) if not isinstance(item, Fault)]
+    return [item.value for item in pair_rows(path) if isinstance(item, Row)]
+
+
+def notes(path):
+    return [str(item) for item in pair_rows(path) if isinstance(item, Note)]
 
 
 def test_a_table_and_two_files_are_the_same_pairs(tmp_path):
@@ -30,7 +34,7 @@ def test_a_table_and_two_files_are_the_same_pairs(tmp_path):
     ("content", "sentence"),
     [
         ("Oui.\tYes.\nNon.\n", "line 2: there is 1 column, but a line is a source, one tab"),
-        ("Oui.\tYes.\tCC-BY\n", "line 1: there are 3 columns"),
+        ("Oui.\tYes.\tJa.\n", "line 1: there are 3 columns"),
         ("Oui.\t\n", "line 1: the target is empty; write it or remove the line."),
         ("\tYes.\n", "line 1: the source is empty"),
         ("", "the file is empty"),
@@ -118,3 +122,54 @@ def test_check_sees_a_leak_between_aligned_files_too(tmp_path):
         (tmp_path / name).write_text(text)
     [warning] = check_pairs(tmp_path / "train.fr,train.en").warnings
     assert "line 1) with a sentence that is also in" in warning
+
+
+LINES = [(f"la maison {letter} est rouge", f"the house {letter} is red") for letter in "abcdefgh"]
+
+
+def test_a_carriage_return_within_a_line_keeps_the_pairs_together(tmp_path):
+    french = "\n".join(source for source, _ in LINES).replace("d est", "d\rest")
+    (tmp_path / "cr.fr").write_bytes(french.encode())
+    (tmp_path / "cr.en").write_text("\n".join(target for _, target in LINES) + "\n")
+    table = "\n".join("\t".join(pair) for pair in LINES).replace("d est", "d\rest")
+    (tmp_path / "cr.tsv").write_bytes(table.encode())
+    for name in ("cr.fr,cr.en", "cr.tsv"):
+        path = tmp_path / name
+        assert values(path) == [SentencePair(*pair) for pair in LINES]
+        [note] = check_pairs(path).warnings
+        assert "line 4: a carriage return within the line is read as a blank" in note
+
+
+def test_lines_end_at_line_feeds_only(tmp_path):
+    (tmp_path / "a.fr").write_bytes("Oui\u2028 !\nNon\x0b.\x85\n".encode())
+    (tmp_path / "a.en").write_bytes(b"Yes!\r\nNo.\r\n")
+    assert len(values(tmp_path / "a.fr,a.en")) == 2
+
+
+def test_who_wrote_a_sentence_of_anki_is_passed_over_and_counted(tmp_path):
+    path = tmp_path / "fra.txt"
+    by = "CC-BY 2.0 (France) Attribution: tatoeba.org #1 (x) & #2 (y)"
+    path.write_text(f"Go.\tVa !\t{by}\nHi.\tSalut.\t{by}\nYes.\tOui.\t\n")
+    assert values(path) == [
+        SentencePair("Go.", "Va !"),
+        SentencePair("Hi.", "Salut."),
+        SentencePair("Yes.", "Oui."),
+    ]
+    [note] = notes(path)
+    assert "line 1: the third column, an attribution, is passed over (2 in the file)" in note
+
+
+def test_quotes_of_sentences_stay_and_those_around_fields_go(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('"Va !"\t"Go!"\nOui.\tYes.\n')
+    assert values(path)[0] == SentencePair('"Va !"', '"Go!"')
+    path.write_text('"""Va"" !"\t"""Go""!"\nOui.\tYes.\n')
+    assert values(path)[0] == SentencePair('"Va" !', '"Go"!')
+    assert "fields in double quotes are read without them" in notes(path)[0]
+
+
+def test_a_line_that_names_the_columns_is_no_pair(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("source\ttarget\nOui.\tYes.\n")
+    assert values(path) == [SentencePair("Oui.", "Yes.")]
+    assert "the line names the columns" in notes(path)[0]

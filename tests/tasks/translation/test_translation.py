@@ -141,7 +141,7 @@ def test_standard_input_tables_and_long_or_empty_sentences_are_answered(
     run = folder / "run"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Bonjour !\n\n  Oui.\n")))
     _, out, _ = command("predict", run, "--json")
-    assert [each["text"] for each in json.loads(out)["predictions"]] == ["Bonjour !", "Oui."]
+    assert [each["text"] for each in json.loads(out)["predictions"]] == ["Bonjour !", "", "  Oui."]
     _, out, _ = command("predict", run, folder / "valid.tsv", "--json")
     assert len(json.loads(out)["predictions"]) == 10
     _, out, _ = command("predict", run, "Le chat " * 200)
@@ -209,3 +209,18 @@ def test_a_batch_holds_the_target_after_a_start_and_up_to_an_end(folder):
     assert batch["lengths"].tolist()[1] == 1
     fitted = Fitted(model.model, model.symbols, model.options)
     assert translation.validate(fitted, pairs).keys() == {"bleu", "chrf", "loss", "answers"}
+
+
+def test_a_word_of_many_letters_is_cut_after_a_bound_of_sub_words(folder):
+    model = elman.load(folder / "run")
+    most = translation.most_subwords(model.options)
+    long = "x\u0439" * most
+    [answer] = model([long], beam=1)
+    assert answer.note == f"only its first {most} sub-words were translated"
+    batch = translation.collate(
+        [translation.Pair(long, long), translation.Pair("Oui.", "Yes.")],
+        model.symbols,
+        model.options,
+    )
+    assert batch["source"].shape == batch["target"].shape == (most + 1, 2)
+    assert model(["Oui."])[0].note == ""

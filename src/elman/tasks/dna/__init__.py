@@ -446,8 +446,6 @@ def as_input(value: str | Bases) -> Bases:
     if not isinstance(value, str):
         return value
     bases = "".join(value.split())
-    if not bases:
-        raise DataError("a sequence has no bases; give letters such as ACGT, or a FASTA file.")
     foreign = np.flatnonzero(encode_bases(bases) == NO_BASE)
     if len(foreign):
         raise DataError(
@@ -459,14 +457,20 @@ def as_input(value: str | Bases) -> Bases:
 
 def predict(fitted: Fitted, inputs: Sequence[Bases], wanted: PredictOptions) -> list[Reading]:
     """The labels and genes of each sequence; one longer than ``PIECE`` is read in pieces."""
-    short = [k for k, each in enumerate(inputs) if len(each) <= PIECE]
+    short = [k for k, each in enumerate(inputs) if 0 < len(each) <= PIECE]
     answered = ask(fitted.model, [inputs[k] for k in short], len, partial(_read_batch, fitted))
     readings = dict(zip(short, answered, strict=True))
     fitted.model.eval()
     return [
-        readings[k] if k in readings else read_in_pieces(fitted, each)
-        for k, each in enumerate(inputs)
+        readings[k] if k in readings else _read_long(fitted, each) for k, each in enumerate(inputs)
     ]
+
+
+def _read_long(fitted: Fitted, sequence: Bases) -> Reading:
+    """The genes of a long sequence; of an empty one, none."""
+    if not len(sequence):
+        return Reading(sequence.name, 0, ())
+    return read_in_pieces(fitted, sequence)
 
 
 def _read_batch(fitted: Fitted, batch: Sequence[Bases]) -> list[Reading]:

@@ -360,7 +360,7 @@ def _spans(fitted: Fitted, tensors: dict[str, Tensor]) -> list[list[Span]]:
 
 
 def read_inputs(path: Path, options: Options) -> list[Sentence]:
-    """The sentences of a .conll file; of any other file, each line that is not empty."""
+    """The sentences of a .conll file; of any other file, each line."""
     if path.suffix.lower() in (".conll", ".conllu", ".bio", ".iob", ".annotated"):
         return [_sentence(tagged) for tagged in read_conll(path, tagged=False)]
     return [as_input(line) for line in read_lines(path)]

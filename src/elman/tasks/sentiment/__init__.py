@@ -20,7 +20,8 @@ from torch import Generator, Tensor, nn
 
 from elman.data import DataReport, LabelledText, pad_sequences, read_labelled_texts, split_words
 from elman.data.faults import Row, Rows, rows_or_error
-from elman.data.text import text_rows
+from elman.data.sources import is_folder
+from elman.data.text import SUFFIXES, text_rows
 from elman.errors import DataError, OptionError
 from elman.graph import Cell
 from elman.models import BagOfWords, Classifier, StandardClassifier
@@ -304,8 +305,8 @@ def _probabilities(fitted: Fitted, examples: Sequence[Review]) -> list[Tensor]:
 
 
 def read_inputs(path: Path, options: Options) -> list[Review]:
-    """The texts of a table or folder; of any other file, each line that is not empty."""
-    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson"):
+    """The texts of a table or folder; of any other file, each line."""
+    if is_folder(path) or path.suffix.lower() in SUFFIXES:
         rows = read_labelled_texts(path, text_column=options.text_column, labelled=False)
         return [_review(row) for row in rows]
     return [as_input(line) for line in read_lines(path)]

@@ -18,7 +18,7 @@ from rich.markup import escape
 from torch import Generator, Tensor, nn
 
 from elman.data import DataReport, pad_sequences
-from elman.data.faults import Fault, Row, values_or_error
+from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.sources import data_files
 from elman.decode import Hypothesis, beam_search, greedy_search
 from elman.errors import OptionError, RunError
@@ -83,7 +83,7 @@ class Options(RecurrentOptions):
     joint: bool = option(False, "the same sub-words and vectors for both languages")
     dropout: float = option(0.1, "part of the features that training leaves out")
     label_smoothing: float = option(0.1, "part of the target that goes to all sub-words")
-    longest: int = option(80, "sentences are cut after so many words")
+    longest: int = option(80, "sentences are cut after so many words, or twice as many sub-words")
 
     def __post_init__(self) -> None:
         for name in (
@@ -193,13 +193,13 @@ def samples() -> Mapping[str, str | bytes]:
 
 def read(path: Path, options: Options) -> list[Row[Pair]]:
     """The sentence pairs of a table, or of two files."""
-    items = pair_rows(path)
-    pairs = values_or_error(items)
-    rows = [item for item in items if not isinstance(item, Fault)]
-    return [
-        Row(row.place, Pair(pair.source, tidy(pair.target), group))
-        for row, pair, group in zip(rows, pairs, groups(pairs), strict=True)
+    rows = rows_or_error(pair_rows(path))
+    numbers = groups([row.value for row in rows])
+    pairs = [
+        Row(row.place, Pair(row.value.source, tidy(row.value.target), group))
+        for row, group in zip(rows, numbers, strict=True)
     ]
+    return Rows(pairs, rows.skipped)
 
 
 def check(path: Path, options: Options) -> DataReport:
@@ -293,18 +293,33 @@ def collate(
     options: Options,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Sub-words (time, batch) of both sides: source, target after a start, and target to an end."""
-    source, lengths = pad_sequences([_encode(e.source, symbols) for e in examples])
+    """Sub-words (time, batch) of both sides: source, target after a start, and target to an end.
+
+    Those beyond `most_subwords` are left out: a word of a thousand letters is as many.
+    """
+    most = most_subwords(options)
+    source, lengths = pad_sequences([_encode(e.source, symbols, most) for e in examples])
     batch = {"source": source, "lengths": lengths}
     if all(example.target is not None for example in examples):
-        targets = [symbols.target.encode(str(example.target)) for example in examples]
+        texts = [_first_letters(str(example.target), most) for example in examples]
+        targets = [symbols.target.encode(text)[:most] for text in texts]
         batch["target"], batch["target_lengths"] = pad_sequences([[START, *t] for t in targets])
         batch["following"], _ = pad_sequences([[*t, END] for t in targets])
     return batch
 
 
-def _encode(source: str, symbols: TranslationSymbols) -> list[int]:
-    return [*symbols.source.encode(tidy_source(source)), END]
+def most_subwords(options: Options) -> int:
+    """How many sub-words of a sentence are read: two a word, where most words are one."""
+    return 2 * options.longest
+
+
+def _first_letters(text: str, most: int) -> str:
+    """As much of a text as ``most`` sub-words can hold, which have 32 letters at most."""
+    return text[: 32 * most]
+
+
+def _encode(source: str, symbols: TranslationSymbols, most: int) -> list[int]:
+    return [*symbols.source.encode(tidy_source(_first_letters(source, most)))[:most], END]
 
 
 def validate(fitted: Fitted, examples: Sequence[Pair]) -> dict[str, Any]:
@@ -400,11 +415,15 @@ def _search(
         )
 
     # a beam has as many rows as places
-    return ask(fitted.model, inputs, lambda each: wanted.beam * (8 + length(each)), answer)
+    def places(example: Pair) -> int:
+        letters = len(example.source) // 4  # of a word that is many sub-words
+        return wanted.beam * (8 + min(most_subwords(fitted.options), max(length(example), letters)))
+
+    return ask(fitted.model, inputs, places, answer)
 
 
 def read_inputs(path: Path, options: Options) -> list[Pair]:
-    """The sources of a table ``source TAB target``, or each line that is not empty."""
+    """The sources of a table ``source TAB target``, or each line."""
     if path.suffix.lower() in (".tsv", ".tab") or len(data_files(path)) == 2:
         return [Pair(row.value.source) for row in read(path, options)]
     return [Pair(line) for line in read_lines(path)]
@@ -422,17 +441,28 @@ def predict(fitted: Fitted, inputs: Sequence[Pair], wanted: PredictOptions) -> l
     for example, found in zip(inputs, _search(fitted, inputs, wanted), strict=True):
         texts = [(symbols.target.decode(each.tokens), each.score) for each in found]
         attention = _attention(fitted, example, found[0]) if wanted.show or wanted.png else None
-        long = len(example.source.split()) > fitted.options.longest
-        note = f"only its first {fitted.options.longest} words were translated" if long else ""
+        note = _note(example.source, fitted)
         answers.append(Translation(example.source, texts[0][0], tuple(texts), attention, note))
     return answers
+
+
+def _note(source: str, fitted: Fitted) -> str:
+    """What was left out of a sentence, if it is a long one."""
+    longest, most = fitted.options.longest, most_subwords(fitted.options)
+    words = _first_words(source, longest)
+    if len(_encode(words, fitted.symbols, most + 1)) > most + 1:
+        return f"only its first {most} sub-words were translated"
+    if len(source.split()) > longest:
+        return f"only its first {longest} words were translated"
+    return ""
 
 
 def _attention(fitted: Fitted, example: Pair, found: Hypothesis) -> Attention:
     """What the model looked at: it reads its own translation once more."""
     symbols: TranslationSymbols = fitted.symbols
     [example] = cut([example], fitted.options.longest)
-    source, target = _encode(example.source, symbols), [START, *found.tokens]
+    source = _encode(example.source, symbols, most_subwords(fitted.options))
+    target = [START, *found.tokens]
     model: Any = fitted.model
     with torch.no_grad():
         weights = model.attend(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.data.faults import Fault, Place, Row
-from elman.data.plain_text import read_plain_text
-from elman.data.sources import data_files
+from elman.data.faults import Fault, Note, Place, Row
+from elman.data.plain_text import line_end_notes, lines_of, read_plain_text
+from elman.data.sources import data_files, is_folder
+from elman.data.tables import is_quoted, table_records
 
 
 @dataclass(frozen=True)
@@ -25,30 +26,42 @@ class SentencePair:
     target: str
 
 
-def pair_rows(path: Path) -> list[Row[SentencePair] | Fault]:
-    """Every pair of a file or of two, and every fault, in their order.
+Item = Row[SentencePair] | Fault | Note
 
-    Empty lines are passed over where both sides are empty.
+
+def pair_rows(path: Path) -> list[Item]:
+    """Every pair of a file or of two, every fault and every note, in their order.
+
+    Empty lines are passed over where both sides are empty, and so is the third column of Tatoeba's
+    and Anki's tables, which says who wrote the sentences.
     """
     files = data_files(path)
     if len(files) == 1:
-        if path.is_dir():
+        if is_folder(path):
             place = Place(path)
             return [Fault(place, "this is a folder; name a table, or two files: a.fr,a.en.")]
         return _table_rows(path)
     return _aligned_rows(files[0], files[1])
 
 
-def _table_rows(path: Path) -> list[Row[SentencePair] | Fault]:
+def _table_rows(path: Path) -> list[Item]:
     text, faults = read_plain_text(path)
-    items: list[Row[SentencePair] | Fault] = list(faults)
+    if not text:
+        return list(faults)
+    items: list[Item] = [*faults, *line_end_notes(path, text)]
     wrong = {fault.place.line for fault in faults}
-    for number, line in enumerate(_lines(text), 1):
-        place = Place(path, number)
-        if not line.strip() or number in wrong:
+    written: list[Place] = []
+    for place, columns in _columns(path, text, items):
+        while len(columns) > 2 and not columns[-1].strip():
+            columns = columns[:-1]
+        if len(columns) == 3 and _ATTRIBUTION.search(columns[2]):
+            written.append(place)
+            columns = columns[:2]
+        if place.line in wrong or not any(column.strip() for column in columns):
             continue
-        columns = line.split("\t")
-        if len(columns) != 2:
+        if place.line == 1 and _HEADER.fullmatch("\t".join(columns)):
+            items.append(Note(place, "the line names the columns; it is no pair."))
+        elif len(columns) != 2:
             items.append(
                 Fault(
                     place,
@@ -58,16 +71,44 @@ def _table_rows(path: Path) -> list[Row[SentencePair] | Fault]:
             )
         else:
             items.append(_pair(place, columns[0], columns[1]))
+    if written:
+        message = f"the third column, an attribution, is passed over ({len(written)} in the file)."
+        items.append(Note(written[0], message))
     return _sorted(items)
 
 
-def _aligned_rows(first: Path, second: Path) -> list[Row[SentencePair] | Fault]:
+_ATTRIBUTION = re.compile(r"\bCC[- ](?:BY|0)|\battribution\b|\btatoeba\b", re.IGNORECASE)
+_HEADER = re.compile(r"(?:source|src)\t(?:target|tgt|trg)", re.IGNORECASE)
+
+
+def _columns(path: Path, text: str, items: list[Item]) -> Iterator[tuple[Place, list[str]]]:
+    """The columns of each line; what has to be said of them goes to ``items``.
+
+    Sentences may be in double quotes as a whole, so they enclose fields only where quotes within
+    them are doubled, too.
+    """
+    quoted, notes = is_quoted(path, text) if '""' in text else (False, [])
+    if not quoted:
+        for number, line in enumerate(lines_of(text), 1):
+            yield Place(path, number), line.split("\t")
+        return
+    items += notes
+    for record in table_records(path, text, "\t", quoted=True):
+        if isinstance(record, Fault):
+            items.append(record)
+        else:
+            yield record.place, record.value
+
+
+def _aligned_rows(first: Path, second: Path) -> list[Item]:
     sides = [read_plain_text(path) for path in (first, second)]
     faults = [fault for _, found in sides for fault in found]
     if any(not text for text, _ in sides):
         return list(faults)
-    sources, targets = [_lines(text) for text, _ in sides]
-    items: list[Row[SentencePair] | Fault] = list(faults)
+    sources, targets = [lines_of(text) for text, _ in sides]
+    items: list[Item] = list(faults)
+    for path, (text, _) in zip((first, second), sides, strict=True):
+        items += line_end_notes(path, text)
     if len(sources) != len(targets):
         items.append(
             Fault(
@@ -84,20 +125,15 @@ def _aligned_rows(first: Path, second: Path) -> list[Row[SentencePair] | Fault]:
     return _sorted(items)
 
 
-def _lines(text: str) -> list[str]:
-    # only the line ends of editors: a text may hold U+2028 and its kin
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines[:-1] if lines and not lines[-1] else lines
-
-
-def _pair(place: Place, source: str, target: str) -> Row[SentencePair] | Fault:
+def _pair(place: Place, source: str, target: str) -> Item:
     for side, text in (("source", source), ("target", target)):
         if not text.strip():
             return Fault(place, f"the {side} is empty; write it or remove the line.")
-    return Row(place, SentencePair(source.strip(), target.strip()))
+    source, target = [side.replace("\r", " ").strip() for side in (source, target)]
+    return Row(place, SentencePair(source, target))
 
 
-def _sorted(items: list[Row[SentencePair] | Fault]) -> list[Row[SentencePair] | Fault]:
+def _sorted(items: list[Item]) -> list[Item]:
     return sorted(items, key=lambda item: item.place.line or 0)
 
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from elman.data.faults import Row
+from elman.data.faults import Note, Row
 from elman.data.report import DataReport, listed, many
-from elman.data.sources import data_files
+from elman.data.sources import data_files, kind_of
 from elman.tasks.translation.parallel import (
     SentencePair,
     absurd_ratio,
@@ -42,11 +42,12 @@ def check_pairs(path: Path) -> DataReport:
     """
     items = pair_rows(path)
     rows = [item for item in items if isinstance(item, Row)]
+    notes = [str(item) for item in items if isinstance(item, Note)]
     pairs = [row.value for row in rows]
     counts = Counter([(tidy(pair.source), tidy(pair.target)) for pair in pairs])
     facts: dict[str, object] = {
         "pairs": len(rows),
-        "problems": len(items) - len(rows),
+        "problems": len(items) - len(rows) - len(notes),
         "different_sources": len({source for source, _ in counts}),
         "different_targets": len({target for _, target in counts}),
         "duplicates": sum(counts.values()) - len(counts),
@@ -54,6 +55,7 @@ def check_pairs(path: Path) -> DataReport:
         "target_words": sum([len(pair.target.split()) for pair in pairs]),
     }
     warnings = [
+        *notes,
         *_found(rows, absurd_ratio, "whose sides differ absurdly in length"),
         *_found(rows, _untranslated, "with the same text on both sides"),
         *_found(rows, _is_long, f"with more than {_LONG} words on a side"),
@@ -112,6 +114,6 @@ def _other_splits(path: Path) -> list[Path]:
     for own in _SPLITS:
         for other in _SPLITS:
             beside = [file.with_name(file.name.replace(own, other)) for file in files]
-            if own != other and beside != files and all(file.is_file() for file in beside):
+            if own != other and beside != files and all(kind_of(file) == "file" for file in beside):
                 found.append(Path(",".join([str(file) for file in beside])))
     return found
