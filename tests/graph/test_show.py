@@ -219,7 +219,7 @@ class Written(Arithmetic):
         operands = operands if isinstance(operands, list) else [operands]
         return apply("product", intern("matrix", (), self.key), *operands)
 
-    def as_node(self):
+    def __node__(self):
         return intern("vector", (), self.key)
 
 

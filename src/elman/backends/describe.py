@@ -82,7 +82,7 @@ def _graph(cell: Cell, program: Program, names: Names) -> str:
     lines = []
     for node in nodes:
         name = names.get(node, "") if node.operands else expression(node, cell, names=names)
-        made = f"from `{given[node].buffer.name}`" if node in given else node.operation
+        made = f"from `{given[node].buffer.title}`" if node in given else node.operation
         if node.operands and node not in given:
             made += f"({', '.join([number[operand] for operand in node.operands])})"
         lines.append(f"{number[node]:6}{name:12}{made}")
@@ -261,7 +261,7 @@ class _Page:
             for place in program.stores.get(node, ()):
                 text = expression(node, self.cell, names=names)
                 found.setdefault(place.buffer, []).append(text)
-        return "; ".join([f"{', '.join(v)} to `{buffer.name}`" for buffer, v in found.items()])
+        return "; ".join([f"{', '.join(v)} to `{buffer.title}`" for buffer, v in found.items()])
 
     def _show(self, node: Node) -> str:
         return expression(node, self.cell, names=self.names)

@@ -86,11 +86,11 @@ def forward(
         for tensor in kept:
             tensor[schedule.total :].zero_()
     tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
-    tensors |= {f"last {s}": last[k] for k, s in enumerate(programs.cell.states)}
+    tensors |= {f"last {k}": state for k, state in enumerate(last)}
     tensors |= _masks(layer, masks)
     if keep:
         tensors["kept"] = kept[0]
-        names = [f"history {programs.cell.states[k]}" for k in programs.histories]
+        names = [f"history {k}" for k in programs.histories]
         tensors |= dict(zip(names, kept[1:], strict=True))
     _prepare(layer, schedule, weights, tensors)
     hoisted = pays_to_hoist(layer, schedule)
@@ -149,11 +149,11 @@ def backward(
         "kept": kept[0],
         "dx": dx,
     }
-    names = [f"history {programs.cell.states[k]}" for k in programs.histories]
+    names = [f"history {k}" for k in programs.histories]
     tensors |= dict(zip(names, kept[1:], strict=True))
     tensors |= _first(layer, schedule, states) | _masks(layer, masks)
-    for k, name in enumerate(programs.cell.states):
-        tensors[f"d last {name}"], tensors[f"d first {name}"] = dlast[k], dfirst[k]
+    for k in range(len(states)):
+        tensors[f"d last {k}"], tensors[f"d first {k}"] = dlast[k], dfirst[k]
     weights = partial(CompiledProgram.pack, parameters=parameters, dtype=layer.dtype)
     _prepare(layer, schedule, weights, tensors)
     compiled = layer.backward
@@ -190,12 +190,12 @@ def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def _first(layer: Layer, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
     """The starting states, in the order in which each is read."""
     found = {}
-    for k, (name, state) in enumerate(zip(layer.programs.cell.states, states, strict=True)):
+    for k, state in enumerate(states):
         buffer = layer.programs.first(k)
         if buffer.outside:
             found[buffer.name] = _as(state, layer.outside).contiguous()
         if buffer.half or not buffer.outside:
-            found[f"first {name}"] = schedule.sort(_as(state, layer.dtype))
+            found[f"first {k}"] = schedule.sort(_as(state, layer.dtype))
     return found
 
 

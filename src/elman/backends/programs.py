@@ -20,7 +20,7 @@ Sizes are still symbols: the numbers come with the compiler (``llvm/``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Literal
@@ -36,7 +36,7 @@ from elman.passes.gradient import ParameterKey
 
 INPUT = intern("input", (), None)
 #: dL/dy of a step, which joins what comes from the later steps
-OUTER = intern("adjoint", (), ("y of this step", "hidden"))
+OUTER = intern("adjoint", (), (None, "hidden"))
 
 
 #: buffers for what one phase stores for a later one, and for operands that a phase computes
@@ -52,6 +52,10 @@ class Buffer:
     padded to whole vectors; without, one value, as torch lays it out.  A buffer of the caller's is
     ``outside``: its rows are in the caller's order, those of others in the engine's.  Numbers of
     one that is ``half`` are bfloat16.
+
+    Names are the engine's own.  A buffer that belongs to a state has the state's number, never its
+    name, so that no cell can give two buffers one name; ``of`` is the author's word for it, for a
+    page that a person reads.
     """
 
     name: str
@@ -60,11 +64,20 @@ class Buffer:
     size: Literal["hidden", "input"] = "hidden"
     outside: bool = False
     half: bool = False
+    of: str = field(default="", compare=False)
 
     @property
     def in_half(self) -> Buffer:
         """The same as bfloat16."""
         return replace(self, name=f"{self.name} half", half=True)
+
+    @property
+    def title(self) -> str:
+        """The name for a reader, with the state's own name where it has one."""
+        if not self.of:
+            return self.name
+        words = [self.of if word.isdecimal() else word for word in self.name.split()]
+        return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -259,12 +272,25 @@ class Programs:
         if k == 0:
             return self.outside("y")
         if keep and k in self.histories:
-            return Buffer(f"history {self.cell.states[k]}", "step")
-        return Buffer(f"pair {self.cell.states[k]}", "pair")
+            return self.of_state(k, "history", "step")
+        return self.of_state(k, "pair", "pair")
+
+    def of_state(
+        self,
+        k: int,
+        role: Literal["history", "pair", "first", "last", "d pair", "d first", "d last"],
+        rows: Literal["step", "batch", "pair"],
+        *,
+        outside: bool = False,
+        half: bool = False,
+    ) -> Buffer:
+        """The buffer that state ``k`` has for this purpose."""
+        of = self.cell.states[k]
+        return Buffer(f"{role} {k}", rows, outside=outside, half=half, of=of)
 
     def first(self, k: int) -> Buffer:
         """The starting values of a state, in the order of what is written after them."""
-        found = Buffer(f"first {self.cell.states[k]}", "batch", outside=k == 0)
+        found = self.of_state(k, "first", "batch", outside=k == 0)
         return found.in_half if k == 0 and self.half else found
 
     def operand_place(self, node: Node) -> Place:
@@ -343,16 +369,16 @@ class Programs:
         multiplied: dict[Node, Place] = {}
         lasts = []
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
-            name = self.cell.states[k]
             buffer = self.state_place(k, keep=keep)
-            last = Buffer(f"last {name}", "batch", outside=True, half=buffer.half)
+            last = self.of_state(k, "last", "batch", outside=True, half=buffer.half)
             lasts.append((Place(buffer), last))
             stores.append((node, Place(buffer)))
             before, now = Place(buffer, 0, -1, self.first(k)), Place(buffer)
             if buffer.half:  # the output: the state itself lies there in full
                 multiplied |= {leaf: before, node: now}
-                pair = Buffer(f"pair {name}", "pair")
-                before, now = Place(pair, 0, -1, Buffer(f"first {name}", "batch")), Place(pair)
+                pair = self.of_state(k, "pair", "pair")
+                before = Place(pair, 0, -1, self.of_state(k, "first", "batch"))
+                now = Place(pair)
                 stores.append((node, now))
             loads[leaf] = before
             if node.operands:
@@ -391,14 +417,14 @@ class Programs:
         stores = list(left_places.items())
         loads |= {node: place for node, place in left_places.items() if node not in loads}
         lasts = []
-        for k, name in enumerate(self.cell.states):
-            pair = Buffer(f"d{name}", "pair")
-            carry = Place(pair, 0, 1, Buffer(f"d last {name}", "batch"))
+        for k in range(len(self.states)):
+            pair = self.of_state(k, "d pair", "pair")
+            carry = Place(pair, 0, 1, self.of_state(k, "d last", "batch"))
             loads[self.plan.gradient.seeds[k]] = carry
             stores.append((dstates[k], Place(pair)))
             if dstates[k].operands:  # a later phase may read what an earlier one has stored
                 loads.setdefault(dstates[k], Place(pair))
-            lasts.append((Place(pair), Buffer(f"d first {name}", "batch", outside=True)))
+            lasts.append((Place(pair), self.of_state(k, "d first", "batch", outside=True)))
         loads[OUTER] = Place(self.outside("dy"))
         scratch = _between([node for node in between if node not in loads])
         loads |= scratch
@@ -541,7 +567,7 @@ def _in_half(
     for node, place in operands.items():
         if place.shift and not place.buffer.half:
             assert place.first is not None
-            twin = Buffer(place.buffer.name, "pair").in_half
+            twin = Buffer(place.buffer.name, "pair", of=place.buffer.of).in_half
             found[node] = Place(twin, 0, place.shift, place.first.in_half)
             more += [
                 (written, Place(twin))

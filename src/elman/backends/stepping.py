@@ -170,8 +170,9 @@ class _StepLayer:
         self._layer, self._compiled, self._batch = layer, compiled, batch
         self._names = [buffer.name for buffer in compiled.layout.program.buffers]
         self.call = _CALL(compiled.kernel.address("step"))
-        self.firsts = [self.slot(f"first {name}") for name in layer.programs.cell.states]
-        self._lasts = [self.slot(f"last {name}") for name in layer.programs.cell.states]
+        states = range(len(layer.programs.states))
+        self.firsts = [self.slot(f"first {k}") for k in states]
+        self._lasts = [self.slot(f"last {k}") for k in states]
         self._counts, self._offsets = np.array([0, batch, 0]), np.array([0, 0, 0])
         self._order = np.arange(batch)
 

@@ -70,10 +70,10 @@ NO_MATRIX = "to the left of @ stands a matrix of learned parameters, as in W.f @
 class SupportsNode(Protocol):
     """What arithmetic accepts beside nodes and numbers: a learned parameter, see ``trace.py``."""
 
-    def as_node(self) -> Node: ...
+    def __node__(self) -> Node: ...
 
 
-Operand = Any  # a Node, a number, or whatever has `as_node`
+Operand = Any  # a Node, a number, or whatever has `__node__`
 
 
 class Arithmetic:
@@ -231,8 +231,8 @@ def as_node(value: Operand) -> Node:
     """A node from a node, a number or a learned parameter."""
     if isinstance(value, Node):
         return value
-    if hasattr(value, "as_node"):
-        node = value.as_node()
+    if hasattr(value, "__node__"):
+        node = value.__node__()
         assert isinstance(node, Node)
         return node
     if isinstance(value, bool):

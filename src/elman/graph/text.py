@@ -7,6 +7,7 @@ what kernels are cached under.  Reading it runs no code.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -63,15 +64,16 @@ def read_cell(text: str) -> Cell:
                     f"a saved cell uses the operation {operation!r}, which this version of Elman "
                     "does not have; upgrade Elman to read it."
                 )
-            nodes.append(intern(operation, tuple([nodes[k] for k in operands]), _value(attribute)))
+            given = tuple([_at(nodes, k) for k in operands])
+            nodes.append(intern(operation, given, _value(attribute)))
         cell = Cell(
             name=record["name"],
             input=record["input"],
             states=tuple(record["states"]),
-            next_states=tuple([nodes[k] for k in record["next"]]),
+            next_states=tuple([_at(nodes, k) for k in record["next"]]),
             parameters=tuple([_parameter(*fields) for fields in record["parameters"]]),
             gates=tuple(record["gates"]),
-            names={nodes[int(k)]: name for k, name in record["names"].items()},
+            names={_at(nodes, int(k)): name for k, name in record["names"].items()},
             start={key: float(value) for key, value in record["start"].items()},
             doc=record["doc"],
         )
@@ -81,6 +83,13 @@ def read_cell(text: str) -> Cell:
         raise
     except Exception as error:
         raise CellError(f"a saved cell cannot be read ({error}); the file is damaged.") from error
+
+
+def _at(nodes: Sequence[Node], position: object) -> Node:
+    """A node that stands before; Python would count negative positions from the end."""
+    if type(position) is not int or not 0 <= position < len(nodes):
+        raise ValueError(f"there is no value {position} before it is used")
+    return nodes[position]
 
 
 def _parameter(family: str, gate: str, kind: str, columns: list[str]) -> Parameter:

@@ -19,6 +19,7 @@ from numbers import Real
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Literal, NoReturn, overload
+from unicodedata import normalize
 
 from elman.errors import CellError
 from elman.graph import node as nodes
@@ -87,7 +88,7 @@ class LearnedParameter(Arithmetic):
         self.recorder.columns(self, tuple([operand.size for operand in operands]))
         return product
 
-    def as_node(self) -> Node:
+    def __node__(self) -> Node:
         """The parameter as a vector."""
         self.recorder.use(self, "vector")
         return intern("vector", (), (self.family, self.gate))
@@ -114,17 +115,17 @@ class Family(Arithmetic):
             )
         return LearnedParameter(self._recorder, self._name, gate)
 
-    def as_node(self) -> NoReturn:
+    def __node__(self) -> NoReturn:
         """Always refused: a family is not a value."""
         raise Misuse(
             f"{self._name} is a family of parameters; name one of them, such as {self._name}.f"
         )
 
     def __matmul__(self, other: Any) -> NoReturn:
-        self.as_node()
+        self.__node__()
 
     def __getitem__(self, index: object) -> NoReturn:
-        self.as_node()
+        self.__node__()
 
 
 class _Recorder:
@@ -218,7 +219,6 @@ def _trace(function: Callable[..., Any], gates: str, start: Mapping[str, float])
         start={key: float(value) for key, value in start.items() if _is_number(value)},
         doc=inspect.cleandoc(function.__doc__ or ""),
     )
-    verify(made)
     keys = [parameter.key for parameter in made.parameters]
     for key, value in start.items():
         if key not in keys:
@@ -226,6 +226,7 @@ def _trace(function: Callable[..., Any], gates: str, start: Mapping[str, float])
             raise CellError(f"{declaration}start names {key}; {known}.")
         if not _is_number(value):
             raise CellError(f"{declaration}start gives {key} the value {value!r}, not a number.")
+    verify(made)
     return made
 
 
@@ -254,7 +255,8 @@ def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[No
 
 
 def _declared_gates(declaration: str, gates: str) -> tuple[str, ...]:
-    found = tuple(gates.split()) if isinstance(gates, str) else ()
+    # as Python itself reads the names in the equations
+    found = tuple(normalize("NFKC", gates).split()) if isinstance(gates, str) else ()
     if not isinstance(gates, str) or not all([gate.isidentifier() for gate in found]):
         raise CellError(
             f"{declaration}gates is {gates!r}; write the names with blanks between them, as in "

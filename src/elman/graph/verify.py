@@ -7,17 +7,22 @@ product    a matrix leaf, then one operand or more
 condition  greater | at_least, which only the first operand of `where` may be
 otherwise  a row of the table of operations, on values
 
-What `PASSES_ONLY` lists is found in graphs that passes made, never in a cell.
+What `PASSES_ONLY` lists is found in graphs that passes made, never in a cell.  Names are Python
+identifiers, which hold no line ends, dots or blanks; a gate's does not begin with "_".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 
 from elman.errors import CellError
 from elman.graph.cell import Cell
 from elman.graph.node import OPERATIONS, Node
 from elman.graph.ops import LEAVES
+
+#: characters of a name at most, so that it fits a line and a file's name
+LONGEST_NAME = 100
 
 CONDITIONS = frozenset({"greater", "at_least"})
 PRODUCTS = frozenset({"product", "block_product", "transposed_product"})
@@ -29,7 +34,7 @@ PASSES_ONLY = frozenset(
 def verify(cell: Cell) -> None:
     """Raise ``CellError`` with one sentence if the cell breaks the grammar."""
     for sentence in (*problems(cell.nodes), *_problems_of_the_whole(cell)):
-        raise CellError(f"{cell.name}: {sentence}")
+        raise CellError(f"{_title(cell.name)}: {sentence}")
 
 
 def problems(nodes: Iterable[Node]) -> Iterable[str]:
@@ -57,6 +62,7 @@ def problems(nodes: Iterable[Node]) -> Iterable[str]:
 
 def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
     """What breaks the grammar between a cell's graph and its states and parameters."""
+    yield from _problems_of_names(cell)
     if not cell.states:
         yield "a cell needs at least one state after its input."
     if len(cell.states) != len(cell.next_states):
@@ -85,6 +91,54 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
                     f"{matrix.key} has columns for [{', '.join(matrix.columns)}] and multiplies "
                     f"[{', '.join(sizes)}]."
                 )
+    keys = [parameter.key for parameter in cell.parameters]
+    for key, value in cell.start.items():
+        if key not in keys:
+            yield f"it has a first value for {_shortened(key)}, which is not a parameter."
+        elif not isfinite(value):
+            yield f"the first value of {key} is {value}, which is not a finite number."
+
+
+def _problems_of_names(cell: Cell) -> Iterable[str]:
+    """What a name cannot be, whoever wrote the cell: tracing, a pass, or a text from a file."""
+    if _title(cell.name) != cell.name:
+        yield f"the name of a cell is one line of 1 to {LONGEST_NAME} printable characters."
+    for kind, names in (
+        ("input", [cell.input]),
+        ("state", cell.states),
+        ("gate", [*cell.gates, *[p.gate for p in cell.parameters]]),
+        ("family", [p.family for p in cell.parameters]),
+        ("value", cell.names.values()),
+    ):
+        for name in names:
+            if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
+                yield (
+                    f"the {kind} {_shortened(name)} has a name that is not a Python identifier of "
+                    f"at most {LONGEST_NAME} characters."
+                )
+            elif kind == "gate" and name.startswith("_"):
+                yield f'the gate {name} has a name that begins with "_".'
+    if len(set(cell.states)) < len(cell.states):
+        yield "two of its states have one name."
+    for p in cell.parameters:
+        if p.kind == "matrix" and not (p.columns and {*p.columns} <= {"input", "hidden"}):
+            yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden ones."
+    if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):
+        yield "its description is not text."
+
+
+def _title(name: object) -> str:
+    fits = isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME
+    return str(name) if fits else "a cell"
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether the text has halves of characters, which no file and no operator takes."""
+    return any(["\ud800" <= character <= "\udfff" for character in text])
+
+
+def _shortened(name: object) -> str:
+    return repr(name) if len(repr(name)) < 80 else f"{repr(name)[:60]}..."
 
 
 def _has_its_attribute(node: Node) -> bool:
@@ -94,9 +148,11 @@ def _has_its_attribute(node: Node) -> bool:
     if node.operation == "state":
         return isinstance(attribute, str)
     if node.operation == "mask":
-        parts = isinstance(attribute, tuple) and len(attribute) == 3
-        named = parts and all([isinstance(name, str) for name in attribute[:2]])
-        return named and attribute[2] in ("step", "sequence")
+        if not isinstance(attribute, tuple) or len(attribute) != 3:
+            return False
+        role, of, per = attribute
+        named = isinstance(of, str) and (of.isidentifier() or of.isdecimal())
+        return role in ("drop", "zone") and named and per in ("step", "sequence")
     if node.operation in {"vector", "matrix"}:
         pair = isinstance(attribute, tuple) and len(attribute) == 2
         return pair and all([isinstance(name, str) for name in attribute])

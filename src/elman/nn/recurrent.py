@@ -8,7 +8,7 @@ place in the ``state_dict``.  Modules with torch.nn's names and weights are in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import torch
@@ -40,6 +40,8 @@ class Recurrent(nn.Module):
     is "auto" or an engine's name.
 
     Parameters are called ``layers.{k}.{d}.W.f``: layer k, direction d, letters of the equation.
+    Names may be any that the equations may use; only ``torch.func.functional_call`` and
+    ``torch.export`` find no family that is called as an attribute of torch.nn.Module is.
     A matrix begins Glorot-uniform where it meets the input (Glorot and Bengio 2010).  Where it
     meets a state, ``initial`` says how: "orthogonal" (Saxe et al. 2014), "identity" (Le, Jaitly
     and Hinton 2015) or "glorot".  Biases begin at zero, except where the cell says otherwise, as
@@ -393,8 +395,45 @@ class Recurrent(nn.Module):
         return found
 
 
-class _Direction(nn.Module):
-    """The parameters of one layer in one direction: ``W.f`` is attribute f of attribute W."""
+class _Named(nn.Module):
+    """A module whose members have names that a cell's author chose.
+
+    torch finds a module's members in its tables, and its own methods and settings by attribute.  A
+    gate may be called ``training`` and a family ``float``, so members are put into the tables
+    here, and what torch sets by attribute never meets one of the same name.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, nn.Parameter) and name in self._parameters:
+            self._parameters[name] = value
+        elif isinstance(value, (Tensor, nn.Module)):
+            super().__setattr__(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+
+class _Family(_Named):
+    """The parameters of one family: ``W["f"]``, or ``W.f`` where torch has no attribute f."""
+
+    def __init__(self, members: Mapping[str, nn.Parameter]) -> None:
+        super().__init__()
+        self._parameters.update(members)
+
+    def __getitem__(self, gate: str) -> Tensor:
+        # pruning and parametrizations put a tensor that they compute in a parameter's place
+        found = self._parameters[gate] if gate in self._parameters else getattr(self, gate)
+        assert isinstance(found, Tensor)
+        return found
+
+    def __setitem__(self, gate: str, value: nn.Parameter) -> None:
+        self._parameters[gate] = value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+
+class _Direction(_Named):
+    """The parameters of one layer in one direction, family by family."""
 
     def __init__(
         self,
@@ -404,15 +443,11 @@ class _Direction(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        families: dict[str, dict[str, Tensor]] = {}
+        families: dict[str, dict[str, nn.Parameter]] = {}
         for p in cell.parameters:
             tensor = torch.empty(p.shape(sizes), device=device, dtype=dtype)
             families.setdefault(p.family, {})[p.gate] = nn.Parameter(tensor)
-        for family, members in families.items():
-            ordered = nn.ParameterDict()
-            for gate, tensor in members.items():  # one by one: update() would sort them
-                ordered[gate] = tensor
-            self.add_module(family, ordered)
+        self._modules.update({name: _Family(members) for name, members in families.items()})
 
     def in_order(self, cell: Cell) -> list[Tensor]:
         """The tensors in the order of the cell's parameters."""
@@ -448,6 +483,8 @@ class _Direction(nn.Module):
         # as much as some hundred products
         family = self._modules[p.family]
         assert family is not None
-        tensor = family._parameters[p.gate]
-        assert tensor is not None
-        return tensor
+        tensor = family._parameters.get(p.gate)
+        if tensor is not None:
+            return tensor
+        assert isinstance(family, _Family)
+        return family[p.gate]

@@ -77,6 +77,11 @@ class Stack:
                 raise OptionError(
                     f"{self.title}: {name} is {value!r}; it must be a whole number, 1 or more."
                 )
+        if self.cell.masks:
+            raise OptionError(
+                f"{self.title}: the cell has masks in its equations, which training draws; pass "
+                "the cell without them, and dropout or zoneout as options."
+            )
         self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(

@@ -66,7 +66,10 @@ def drop_candidates(cell: Cell) -> Cell:
     c' = f * c + (1 - f) * (drop.g * g)
     h' = o * tanh(c')
     """
-    names = {node: cell.names.get(node, f"{k}") for k, node in enumerate(candidates(cell))}
+    names: dict[Node, str] = {}
+    for k, node in enumerate(candidates(cell)):
+        name = cell.names.get(node, f"{k}")
+        names[node] = name if name not in names.values() else f"{k}"  # a mask for each
 
     def change(node: Node, operands: tuple[Node, ...]) -> Node:
         found = [

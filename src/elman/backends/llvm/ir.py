@@ -64,9 +64,13 @@ class Builder:
         self.lines.append("  " + line)
 
     def comment(self, text: str) -> None:
-        """What the lines to come compute; an empty text is left out."""
+        """What the lines to come compute; an empty text is left out.
+
+        A comment ends with its line, so whatever cannot be printed is a question mark.
+        """
         if text:
-            self.lines.append(f"  ; {text}")
+            shown = [character if character.isprintable() else "?" for character in text]
+            self.lines.append(f"  ; {''.join(shown)}")
 
     def label(self, name: str) -> None:
         """Where a block of lines begins."""

@@ -100,6 +100,8 @@ def _dump(folder: Path, key: str, texts: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     title = "_".join(key.partition("\n")[0].split())
     name = "".join([c if c.isalnum() or c in "-_" else "-" for c in title])
+    # file systems allow 255 bytes
+    name = name.encode()[:200].decode(errors="ignore")
     digits = hashlib.sha256(key.encode()).hexdigest()[:6]
     for ending, text in texts.items():
         (folder / f"{name}_{digits}.{ending}").write_text(text, encoding="utf-8")
