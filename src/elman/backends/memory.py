@@ -9,6 +9,7 @@ tensor's last owner lets go of it; then the next tensor of about that size has t
 from __future__ import annotations
 
 import mmap
+import os
 import threading
 import weakref
 from collections import OrderedDict
@@ -48,7 +49,7 @@ class Pool:
         self._idle_bytes = 0
         self._made = 0
         # a block may come back while another is taken, by the same thread
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def empty(self, count: int, dtype: torch.dtype) -> Tensor:
         """Uninitialised numbers that begin where a cache line does."""
@@ -62,25 +63,32 @@ class Pool:
         return tensor.view(dtype) if dtype is torch.bfloat16 else tensor
 
     def _take(self, needed: int) -> mmap.mmap:
-        with self._lock:
+        with self.lock:
             for key, (size, block) in reversed(self._idle.items()):
                 if size == needed:
                     del self._idle[key]
                     self._idle_bytes -= size
                     return block
-        block = mmap.mmap(-1, needed)
+        block = _fresh(needed)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             block.madvise(mmap.MADV_HUGEPAGE)
         return block
 
     def _give_back(self, size: int, block: mmap.mmap) -> None:
-        with self._lock:
+        with self.lock:
             self._made += 1
             self._idle[self._made] = (size, block)
             self._idle_bytes += size
             while self._idle_bytes > LARGEST_IDLE:
                 _, (oldest, _) = self._idle.popitem(last=False)
                 self._idle_bytes -= oldest
+
+
+def _fresh(size: int) -> mmap.mmap:
+    """Pages of this process alone: a forked child has its own copy of what it finds there."""
+    if hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)  # where there is no fork
 
 
 def _rounded(size: int) -> int:
@@ -90,6 +98,12 @@ def _rounded(size: int) -> int:
 
 
 POOL = Pool()
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
+    os.register_at_fork(
+        before=POOL.lock.acquire,
+        after_in_parent=POOL.lock.release,
+        after_in_child=POOL.lock.release,
+    )
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

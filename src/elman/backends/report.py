@@ -29,7 +29,7 @@ def conditions(name: str, dtype: torch.dtype, device: torch.device) -> str:
         if dtype is torch.bfloat16:
             number += f" ({'sums and states' if target.multiplies_bfloat16 else 'all'} in float32)"
         if find_team() is None:
-            several = "one thread, since torch's team of OpenMP threads was not found"
+            several = "one thread, since torch's team of OpenMP threads is not there"
         return (
             f"{number}, compiled for {target.cpu} with vectors of {target.lanes(scalar)} numbers "
             f"({8 * WIDTH[scalar] * target.lanes(scalar)} bits); {several}."

@@ -8,6 +8,7 @@ how the rules of differentiation are written (``ops.py``, which holds the table 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -201,7 +202,11 @@ class Observers(threading.local):
 
 observers = Observers()
 _interned: WeakValueDictionary[tuple[Any, ...], Node] = WeakValueDictionary()
-_lock = threading.Lock()
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def intern(operation: str, operands: tuple[Node, ...], attribute: Any) -> Node:

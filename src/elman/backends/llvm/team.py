@@ -3,17 +3,22 @@
 A second pool of threads would fight torch's, whose workers spin while they wait.  So shares of
 the work run on the team of the libgomp that torch brought (Linux); elsewhere one thread runs all
 of them in turn, with the same result.
+
+A fork copies one thread, and OpenMP in the child waits for ever for the others of the team.  So a
+child of a process with several threads has no team: its kernels run on one thread.  Torch's own
+operations would wait as well, so that torch is held to one thread there too if the team was in use.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import llvmlite.binding as llvm
+import torch
 
 from elman.backends.llvm.jit import Kernel, load
 from elman.backends.llvm.target import find_target
@@ -72,17 +77,35 @@ class Team:
         self._parallel = library.GOMP_parallel
         self._parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         self._parallel.restype = None
+        #: whether it has ever had work
+        self.is_up = False
 
     def run(self, function: int, table: int, bounds: Sequence[int], begin: int, end: int) -> None:
         """Call ``function(table, bounds[k], bounds[k + 1], begin, end)`` for each k."""
+        self.is_up = True
         shares = len(bounds) - 1
         data = (ctypes.c_int64 * (_HEAD + shares + 1))(function, table, begin, end, shares, *bounds)
         self._parallel(self._body, ctypes.addressof(data), shares, 0)
 
 
-@lru_cache(maxsize=1)
+class _Here:
+    """What this process knows of its threads."""
+
+    team: Team | None = None
+    #: whether the team has been looked for
+    is_known = False
+    #: whether there were several threads when the last fork began
+    had_threads = False
+
+
 def find_team() -> Team | None:
-    """torch's team, or ``None`` where its library is another one."""
+    """torch's team, or ``None`` where its library is another one or a fork left it behind."""
+    if not _Here.is_known:
+        _Here.team, _Here.is_known = _team_of_this_process(), True
+    return _Here.team
+
+
+def _team_of_this_process() -> Team | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -91,3 +114,22 @@ def find_team() -> Team | None:
         return Team(ctypes.CDLL(paths[0])) if paths else None
     except (OSError, AttributeError):
         return None
+
+
+def _before_fork() -> None:
+    try:
+        _Here.had_threads = len(os.listdir("/proc/self/task")) > 1
+    except OSError:
+        _Here.had_threads = True
+
+
+def _in_child() -> None:
+    if not _Here.had_threads:
+        return
+    if _Here.team is not None and _Here.team.is_up:
+        torch.set_num_threads(1)
+    _Here.team, _Here.is_known = None, True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_in_child)
