@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -218,8 +219,12 @@ def test_a_key_tells_versions_apart(monkeypatch):
         ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/elman"),
         ("linux", {}, "/home/e/.cache/elman"),
         ("linux", {"ELMAN_CACHE_DIR": ""}, "/home/e/.cache/elman"),
+        ("linux", {"XDG_CACHE_HOME": ""}, "/home/e/.cache/elman"),
+        ("linux", {"XDG_CACHE_HOME": "."}, "/home/e/.cache/elman"),
+        ("linux", {"XDG_CACHE_HOME": "x/y"}, "/home/e/.cache/elman"),
         ("darwin", {}, "/home/e/Library/Caches/elman"),
         ("win32", {"LOCALAPPDATA": "/l"}, "/l/elman/Cache"),
+        ("win32", {"LOCALAPPDATA": "l"}, "/home/e/AppData/Local/elman/Cache"),
         ("win32", {}, "/home/e/AppData/Local/elman/Cache"),
     ],
 )
@@ -233,3 +238,198 @@ def test_the_folder_is_the_platforms_own_or_what_is_asked_for(
     monkeypatch.setattr(cache.sys, "platform", platform)
     monkeypatch.setattr(Path, "home", lambda: Path("/home/e"))
     assert cache.folder() == Path(expected)
+
+
+# whose kernels are run
+
+IS_POSIX = os.name == "posix"
+on_posix = pytest.mark.skipif(not IS_POSIX, reason="owners and modes of POSIX")
+as_root = pytest.mark.skipif(not IS_POSIX or os.geteuid() != 0, reason="files of another user")
+NOBODY = 65534
+
+
+@pytest.fixture
+def filled(folder, compiled):
+    """The folder with this cell's kernels, all of them, and nothing said yet."""
+    compute()
+    cache._said.clear()
+    compiled.clear()
+    return folder
+
+
+def test_folder_and_kernels_are_for_their_owner_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path / "a" / "kernels"))
+    before = os.umask(0)
+    try:
+        cache.write("k", b"code")
+    finally:
+        os.umask(before)
+    assert cache.read("k") == b"code"
+    if IS_POSIX:
+        modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "a").rglob("*")]
+        assert [(tmp_path / "a").stat().st_mode & 0o777, *modes] == [0o700, 0o700, 0o600]
+
+
+@on_posix
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o720, 0o702, 0o1777])
+def test_kernels_in_a_folder_that_others_can_write_are_not_run(mode, filled, compiled):
+    count = len(contents(filled))
+    filled.chmod(mode)
+    said = f"since others can write {filled} (mode {mode:o})"
+    with pytest.warns(RuntimeWarning) as caught:
+        compute()
+    assert len(compiled) == count
+    assert len(caught) == 1, "it is said once"
+    assert said in str(caught[0].message)
+    compute()  # where a second warning would be an error
+
+
+@on_posix
+def test_a_kernel_that_others_can_write_is_not_run(filled, compiled):
+    for path in filled.iterdir():
+        path.chmod(0o666)
+    with pytest.warns(RuntimeWarning, match=r"is not used, since others can write .*\.o"):
+        compute()
+    assert len(compiled) == len(contents(filled))
+    assert {path.stat().st_mode & 0o777 for path in filled.iterdir()} == {0o600}  # written anew
+
+
+@on_posix
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_a_folder_on_the_way_that_others_can_write_is_not_trusted(mode, filled, compiled):
+    filled.parent.chmod(mode)
+    with pytest.warns(RuntimeWarning, match="is not used, since others can write"):
+        compute()
+    assert compiled
+
+
+@on_posix
+def test_a_folder_with_the_sticky_bit_may_be_on_the_way(filled, compiled):
+    filled.parent.chmod(0o1777)
+    compute()
+    assert not compiled
+
+
+@on_posix
+def test_links_of_ones_own_are_followed(filled, compiled, monkeypatch, tmp_path):
+    (tmp_path / "link").symlink_to("elsewhere/../other")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "other").symlink_to(filled)
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path / "link"))
+    compute()
+    assert not compiled
+
+
+@on_posix
+def test_a_link_from_a_folder_that_others_can_write_is_not_followed(
+    filled, compiled, monkeypatch, tmp_path
+):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "theirs").symlink_to(filled)
+    (tmp_path / "link").symlink_to(shared / "theirs")
+    shared.chmod(0o777)
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path / "link"))
+    with pytest.warns(RuntimeWarning, match=f"since others can write {shared}"):
+        compute()
+    assert compiled
+
+
+@on_posix
+def test_a_circle_of_links_is_no_folder(folder, compiled):
+    folder.symlink_to(folder)
+    with pytest.warns(RuntimeWarning, match="has too many links"):
+        compute()
+    assert compiled
+
+
+@on_posix
+@pytest.mark.parametrize("put", ["link", "pipe"])
+def test_what_is_not_a_file_is_no_kernel(put, filled, compiled, tmp_path):
+    for path in list(filled.iterdir()):
+        if put == "link":
+            path.rename(tmp_path / path.name)
+            path.symlink_to(tmp_path / path.name)
+        else:
+            path.unlink()
+            os.mkfifo(path)
+    compute()
+    assert len(compiled) == len(contents(filled))
+
+
+@as_root
+@pytest.mark.parametrize("what", ["folder", "above", "kernels", "link"])
+def test_kernels_of_another_user_are_not_run(what, filled, compiled, monkeypatch, tmp_path):
+    if what == "link":
+        (tmp_path / "link").symlink_to(filled)
+        monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path / "link"))
+    theirs = {
+        "folder": [filled],
+        "above": [filled.parent],
+        "kernels": list(filled.iterdir()),
+        "link": [tmp_path / "link"],
+    }
+    for path in theirs[what]:
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.warns(RuntimeWarning, match=r"belongs to another user \(uid 65534\)"):
+        compute()
+    assert compiled
+
+
+AS_ANOTHER = """
+import os, sys, warnings
+from elman.backends.llvm import cache
+warnings.simplefilter("always")
+os.setgroups([])
+os.setgid({user})
+os.setuid({user})
+cache.write("theirs", b"planted")
+print(cache.read("ours"), cache.read("theirs"))
+"""
+
+
+@as_root
+def test_another_user_can_plant_no_kernel_and_runs_roots(monkeypatch, request):
+    public = Path(tempfile.mkdtemp(dir="/tmp"))  # those of the tests are for their user alone
+    public.chmod(0o755)
+    request.addfinalizer(lambda: shutil.rmtree(public))
+    own = public / "kernels"
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(own))
+    cache.write("ours", b"code")
+
+    def other():
+        finished = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER.format(user=NOBODY)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return finished.stdout + finished.stderr
+
+    assert other() == "None None\n"
+    own.chmod(0o755)
+    (own / "ours.o").chmod(0o644)
+    assert other() == "b'code' None\n"  # what root wrote, everyone may run
+    assert cache.read("theirs") is None
+    os.chown(own, NOBODY, NOBODY)
+    assert "b'code' b'planted'" in other()
+    with pytest.warns(RuntimeWarning, match="belongs to another user"):
+        assert cache.read("theirs") is None
+
+
+def test_a_relative_folder_is_ignored_and_that_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ELMAN_CACHE_DIR", "kernels")
+    monkeypatch.setattr(cache.sys, "platform", "linux")
+    cache._said.clear()
+    with pytest.warns(RuntimeWarning, match="ELMAN_CACHE_DIR is 'kernels', which is ignored"):
+        assert cache.folder() == tmp_path / "home" / ".cache" / "elman"
+    monkeypatch.setenv("HOME", "home")
+    with pytest.raises(RuntimeError):
+        cache.folder()
+    assert not (tmp_path / "kernels").exists()
+    assert cache.read("k") is None

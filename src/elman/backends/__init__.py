@@ -21,7 +21,8 @@ As code
     ``llvm/product.py``    a tile of sums of products, ``llvm/pointwise.py`` the equations after it
     ``llvm/step.py``       tiles, phases and the loop over time: a program as one function
     ``llvm/outer.py``      the parameters' gradients, ``llvm/pack.py`` the packing of weights
-    ``llvm/jit.py``        from text to functions in memory, by way of ``llvm/cache.py``
+    ``llvm/jit.py``        from text to functions in memory, by way of ``llvm/cache.py`` and
+                           ``llvm/trust.py``
 
 At work
     ``schedule.py``        which sequences run at which step, so that padding costs nothing
