@@ -86,16 +86,17 @@ def row_of(section: str, result: Result, target: str = "") -> Row:
 
 def summaries(rows: Iterable[Row]) -> list[Summary]:
     """Each target that has rows, for each number of threads, in the order of ``targets.py``."""
-    values: dict[tuple[str, int], list[float]] = {}
+    values: dict[tuple[str, int], list[float | None]] = {}
     for row in rows:
         if row.target:
-            # what computes something else is no figure, and cannot be good enough
-            worst = 1e9 if TARGETS[row.target].at_most else 1e-9
-            found = worst if row.value is None else row.value
-            values.setdefault((row.target, row.threads), []).append(found)
+            values.setdefault((row.target, row.threads), []).append(row.value)
     order = list(TARGETS)
-    keys = sorted(values, key=lambda key: (order.index(key[0]), key[1]))
-    return [summarise(TARGETS[name], threads, values[name, threads]) for name, threads in keys]
+    found = []
+    for name, threads in sorted(values, key=lambda key: (order.index(key[0]), key[1])):
+        each = values[name, threads]
+        there = [value for value in each if value is not None]
+        found.append(summarise(TARGETS[name], threads, there, len(each) - len(there)))
+    return found
 
 
 def print_section(console: Console, section: str, rows: Sequence[Row]) -> None:
@@ -126,7 +127,17 @@ def print_section(console: Console, section: str, rows: Sequence[Row]) -> None:
 def print_targets(console: Console, found: Sequence[Summary]) -> None:
     table = Table(box=None, title="targets", title_justify="left", title_style="bold")
     table.add_column("what, beside what")
-    names = ("threads", "rows", "worst", "required", "hoped", "geometric mean", "required", "hoped")
+    names = (
+        "threads",
+        "rows",
+        "differ",
+        "worst",
+        "required",
+        "hoped",
+        "geometric mean",
+        "required",
+        "hoped",
+    )
     for name in names:
         table.add_column(name, justify="right")
     table.add_column("")
@@ -136,10 +147,11 @@ def print_targets(console: Console, found: Sequence[Summary]) -> None:
             target.title,
             str(one.threads),
             str(one.values),
-            f"{_number(one.worst)} {target.unit}",
+            str(one.differing or ""),
+            f"{_number(one.worst)} {target.unit}" if one.values else "",
             _bound(target.each.required, target.at_most),
             _bound(target.each.hoped, target.at_most),
-            f"{_number(one.mean)} {target.unit}",
+            f"{_number(one.mean)} {target.unit}" if one.values else "",
             _bound(target.mean.required, target.at_most),
             _bound(target.mean.hoped, target.at_most),
             one.verdict.upper() if one.verdict == "missed" else one.verdict,

@@ -32,7 +32,7 @@ from elman.benchmark import (
     interleaved,
     torch_layer,
 )
-from elman.benchmark.contest import TOLERANCE, Work, difference, torch_threads
+from elman.benchmark.contest import COMPARED_STEPS, TOLERANCE, Work, difference, torch_threads
 from elman.benchmark.contestants import parameters_of, torch_module
 from elman.benchmark.timing import clock_for
 from elman.cells import CATALOGUE
@@ -244,11 +244,16 @@ def _ragged(name: str, shape: Shape, threads: int, work: Work, seconds: float) -
     share = float(lengths.sum()) / (shape.time * shape.batch)
 
     def packed(x: Tensor) -> Tensor:
-        y = module(pack_padded_sequence(x, lengths, enforce_sorted=False))[0]
-        return pad_packed_sequence(y, total_length=shape.time)[0]
+        within = lengths if len(x) == shape.time else lengths.clamp(max=len(x))
+        y = module(pack_padded_sequence(x, within, enforce_sorted=False))[0]
+        return pad_packed_sequence(y, total_length=len(x))[0]
+
+    def ragged_layer(x: Tensor) -> Tensor:
+        within = lengths if len(x) == shape.time else lengths.clamp(max=len(x))
+        return layer(x, lengths=within)[0]
 
     padded = elman_layer(layer)
-    ours = replace(padded, forward=lambda x: layer(x, lengths=lengths)[0])
+    ours = replace(padded, forward=ragged_layer)
     theirs = replace(torch_module(module), forward=packed)
     x = torch.randn(shape.time, shape.batch, shape.input)
     what = f"{name} {work}, ragged"
@@ -448,7 +453,11 @@ def _child(script: str, *arguments: object, environment: dict[str, str] | None =
 
 
 def _outcome(one: Contestant, x: Tensor, work: Work, layer: Recurrent) -> dict[str, Tensor]:
-    """What must agree: y, and in training the gradients of x and of the layer's parameters."""
+    """What must agree: y, and in training the gradients of x and of the layer's parameters.
+
+    Over the first steps only; see ``COMPARED_STEPS``.
+    """
+    x = x[:COMPARED_STEPS]
     if work == "inference":
         return one.values(x)
     grad_y = torch.ones(*x.shape[:2], layer.hidden_size)
@@ -486,6 +495,9 @@ def _timed(
         expected = {"y": runs[ours]()}
         shape_of_y = expected["y"].shape
         found = {name: torch.as_tensor(runs[name]()).reshape(shape_of_y) for name in others}
+        if expected["y"].dim() == 3:  # time batch hidden; see COMPARED_STEPS
+            expected["y"] = expected["y"][:COMPARED_STEPS]
+            found = {name: y[:COMPARED_STEPS] for name, y in found.items()}
         apart = {name: difference(expected, {"y": y}) for name, y in found.items()}
         times = interleaved(runs, seconds, clock=clock_for(threads), repeat=repeat, most=1000)
     return [

@@ -214,7 +214,8 @@ def speed() -> str:
     record = read("engine")
     found: dict[str, dict[int, str]] = {}
     for row in record["targets"]:
-        if row["target"]["unit"] == "×" and not row["target"]["at_most"]:
+        measured = row["values"] > 0  # pairs whose values differ are in no figure
+        if measured and row["target"]["unit"] == "×" and not row["target"]["at_most"]:
             value = f"{row['mean']:.2f}" if row["values"] == 1 else (
                 f"{row['mean']:.2f} ({row['worst']:.2f})"
             )  # fmt: skip
@@ -241,9 +242,15 @@ def engine() -> str:
             for word, bound in (("", target["each"]), ("mean ", target["mean"]))
             if bound["required"] is not None
         ]
+        shapes = f"{row['values']}"
+        if row.get("differing"):  # figures of older runs do not say
+            shapes += f", and {row['differing']} whose values differ"
+        worst, mean = (
+            "" if row[name] is None else f"{row[name]:.2f} {unit}" for name in ("worst", "mean")
+        )
         lines.append(
-            f"| {target['title']} | {row['threads']} | {row['values']} | {row['worst']:.2f} {unit} "
-            f"| {row['mean']:.2f} {unit} | {', '.join(asked)} | {row['verdict']} |"
+            f"| {target['title']} | {row['threads']} | {shapes} | {worst} "
+            f"| {mean} | {', '.join(asked)} | {row['verdict']} |"
         )
     lines += [
         "",

@@ -36,13 +36,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a target stands after its values on so many threads."""
+    """How a target stands after its values on so many threads.
+
+    ``differing`` rivals computed something else: they are in no figure, and the target is missed.
+    ``worst`` and ``mean`` are ``None`` where no rival is left.
+    """
 
     target: Target
     threads: int
     values: int
-    worst: float
-    mean: float
+    differing: int
+    worst: float | None
+    mean: float | None
     verdict: Verdict
 
 
@@ -91,8 +96,10 @@ def verdict(value: float, bound: Bound, at_most: bool = False) -> Verdict:
     return "met"
 
 
-def summarise(target: Target, threads: int, values: Sequence[float]) -> Summary:
+def summarise(target: Target, threads: int, values: Sequence[float], differing: int = 0) -> Summary:
     """How a target stands: met when every value and the mean reach what is required."""
+    if not values:
+        return Summary(target, threads, 0, differing, None, None, "missed")
     worst = max(values) if target.at_most else min(values)
     mean = geometric_mean(values)
     parts = [verdict(worst, target.each, target.at_most), verdict(mean, target.mean)]
@@ -103,4 +110,5 @@ def summarise(target: Target, threads: int, values: Sequence[float]) -> Summary:
         if part and (part == "missed" or bound.hoped is not None)
     ] or [part for part in parts if part]
     order: Sequence[Verdict] = ("missed", "met", "hoped for")
-    return Summary(target, threads, len(values), worst, mean, min(asked, key=order.index))
+    found: Verdict = "missed" if differing else min(asked, key=order.index)
+    return Summary(target, threads, len(values), differing, worst, mean, found)

@@ -65,6 +65,20 @@ def test_other_equations_are_timed_only_where_that_is_said():
     assert found.agrees
 
 
+@pytest.mark.parametrize("work", ["training", "inference"])
+@pytest.mark.parametrize(("step", "agrees"), [(31, False), (32, True)])
+def test_values_are_compared_over_the_first_steps(work, step, agrees):
+    ours, shape = layer(), Shape(40, 2, 3, 5)
+    right = eager_loop(ours)
+
+    def forward(x):  # as rounding grows from step to step, in a cell that is chaotic
+        y = right.forward(x)
+        return y * torch.where(torch.arange(len(y)) < step, 1.0, 7.0)[:, None, None]
+
+    [found] = contest(ours, [replace(right, forward=forward)], shape, work, 1, 0.0)
+    assert found.agrees == agrees
+
+
 def test_torchs_number_of_threads_is_put_back():
     before = torch.get_num_threads()
     contest(layer(), [], SMALL, "inference", before + 1, 0.0)

@@ -84,8 +84,12 @@ def test_wrong_values_miss_their_target_however_fast():
     made = row_of("training", wrong, "lstm training")
     assert made.verdict == "missed"
     assert "differ by 5e-01" in made.note
-    assert summaries([row(9.0), made])[0].verdict == "missed"
-    assert summaries([row(None, "ragged")])[0].verdict == "missed"
+    [one] = summaries([row(9.0), made, row(4.0)])
+    assert (one.verdict, one.values, one.differing) == ("missed", 2, 1)
+    assert (one.worst, one.mean) == (4.0, pytest.approx(6.0))  # of those that agree
+    [one] = summaries([row(None, "ragged")])
+    assert (one.verdict, one.values, one.differing) == ("missed", 0, 1)
+    assert (one.worst, one.mean) == (None, None)
 
 
 def test_the_json_holds_rows_targets_and_what_was_skipped(tmp_path):

@@ -20,6 +20,9 @@ Work = Literal["training", "inference"]
 #: by rounding, and at a rectifier's kink a rounded zero lets a gradient through or not; a wrong
 #: gate or gradient is off by parts of the whole.
 TOLERANCE = 5e-3
+#: Steps over which values are compared: rounding grows from step to step, in some cells without
+#: end, and says less and less of whether the equations are the same.
+COMPARED_STEPS = 32
 
 
 class Shape(NamedTuple):
@@ -100,9 +103,10 @@ def contest(
     parameters = parameters_of(layer)
 
     def values(contestant: Contestant) -> Mapping[str, Tensor]:
+        first, grad_first = x[:COMPARED_STEPS], grad_y[:COMPARED_STEPS]
         if work == "inference":
-            return contestant.values(x)
-        return contestant.gradients(x, grad_y, parameters)
+            return contestant.values(first)
+        return contestant.gradients(first, grad_first, parameters)
 
     with torch_threads(threads):
         expected = values(ours)

@@ -1,19 +1,22 @@
 """Cells whose sums are normalised over their units (Ba, Kiros and Hinton 2016).
 
 What comes from the state and what comes from the input are normalised each by itself, with gains
-``p`` and ``q`` that begin at 1.  Each gate is normalised alone, as most libraries do; the paper
+``p`` and ``q``.  Each gate is normalised alone, as most libraries do; the paper
 puts the gates side by side first.
+
+Gains begin at 1, those of the recurrent sums at 0.1 (Cooijmans et al. 2017): with 1 the step
+stretches small differences of the state, and over some hundred steps the layer is chaotic.
 """
 
 from elman.graph import cell, layer_norm, sigmoid, tanh
 
 
-def _gains(state: str, both: str) -> dict[str, float]:
-    """Gains of 1, of which some gates have one for the state only."""
-    return {f"p.{gate}": 1.0 for gate in state + both} | {f"q.{gate}": 1.0 for gate in both}
+def _gains(recurrent: str, inputs: str) -> dict[str, float]:
+    """The first gains of the gates' recurrent sums and of their sums over the input."""
+    return {f"p.{gate}": 0.1 for gate in recurrent} | {f"q.{gate}": 1.0 for gate in inputs}
 
 
-@cell(gates="i f g o c", start={"b.f": 1.0, **_gains("c", "ifgo")})
+@cell(gates="i f g o c", start={"b.f": 1.0, **_gains("ifgo", "ifgo"), "p.c": 1.0})
 def layer_norm_lstm(x, h, c, *, R, W, b, p, q):
     """LSTM with layer normalisation (Ba, Kiros and Hinton 2016)."""
     f = sigmoid(p.f * layer_norm(R.f @ h) + q.f * layer_norm(W.f @ x) + b.f)
@@ -25,7 +28,7 @@ def layer_norm_lstm(x, h, c, *, R, W, b, p, q):
     return h, c
 
 
-@cell(gates="z r n m", start={**_gains("m", "zr"), "q.n": 1.0})
+@cell(gates="z r n m", start=_gains("zrm", "zrn"))
 def layer_norm_gru(x, h, *, R, W, b, p, q):
     """GRU with layer normalisation (Ba, Kiros and Hinton 2016): reset after the product."""
     z = sigmoid(p.z * layer_norm(R.z @ h) + q.z * layer_norm(W.z @ x) + b.z)
