@@ -251,3 +251,87 @@ def test_a_normalised_branch_survives_the_round_trip():
 
     read = read_cell(normalised.text)
     assert str(read) == ("u = p.f * layer_norm(W.f · [h, x]) + b.f\nh' = where(0 >= u, 0.1 * u, u)")
+
+
+# cells that are too large
+
+
+def steps(count, operation="tanh", operands=lambda k: [k]):
+    """A saved cell whose values follow from one another."""
+    return changed(
+        states=["h"],
+        gates=[],
+        parameters=[],
+        names={},
+        start={},
+        name="made",
+        nodes=[["state", [], "h"], *[[operation, operands(k), None] for k in range(count)]],
+        next=[count],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (steps(2000), "a saved cell has 2,001 values, and 500 is the most that is compiled."),
+        (
+            steps(400),
+            "made: 401 operations of a step follow from one another, and 150 is the most that is "
+            "compiled; write a smaller step, or stack layers.",
+        ),
+        (
+            '{"format":1,"nodes":' + "[" * 100_000,
+            "a saved cell cannot be read (it is nested too deeply); the file is damaged.",
+        ),
+        (
+            with_nodes(["tanh", [-1], None]),
+            "a saved cell cannot be read (there is no value -1 before it is used); the file is "
+            "damaged.",
+        ),
+        (
+            with_nodes(["tanh", [1], None]),
+            "a saved cell cannot be read (there is no value 1 before it is used); the file is "
+            "damaged.",
+        ),
+        (with_nodes(["mask", [], ["drop", "a\nb", "step"]]), None),
+        (
+            changed(start={"b.q": 1.0}),
+            "diagonal_peephole_lstm: it has a first value for 'b.q', which is not a parameter.",
+        ),
+        (
+            changed(start={"b.f": math.nan}),
+            "diagonal_peephole_lstm: the first value of b.f is nan, which is not a finite number.",
+        ),
+        (changed(doc="\ud800"), "diagonal_peephole_lstm: its description is not text."),
+        (
+            changed(name="a\nb"),
+            "a cell: the name of a cell is one line of 1 to 100 printable characters.",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_be_run_is_refused_by_one_sentence(text, said):
+    with pytest.raises(CellError) as caught:
+        read_cell(text)
+    assert "\n" not in str(caught.value)
+    assert said is None or str(caught.value) == said
+
+
+def test_a_traced_cell_that_is_too_large_is_refused():
+    def long(x, h):
+        for _ in range(600):
+            h = tanh(h)
+        return h
+
+    with pytest.raises(CellError, match=r"^long: a step has 601 values, and 500 is the most"):
+        cell(long)
+
+
+@pytest.mark.parametrize("operands", [lambda k: [k, k], lambda k: [k, max(0, k - 1)]])
+def test_a_short_cell_never_has_a_long_text(operands):
+    """Written out, each value would be twice as long as the one before."""
+    small, large = (read_cell(steps(n, "multiply", operands)) for n in (5, 140))
+    assert "v_" not in str(small)
+    assert max([len(line) for line in str(large).splitlines()]) < 40
+    assert len(large.latex()) < 10_000
+    read = read_cell(large.text)
+    assert read.next_states == large.next_states

@@ -1,6 +1,7 @@
 """Recurrent: every cell, direction, depth, ragged batch and dtype, in values and all gradients."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import elman
 from elman.backends import ENGINES
 from elman.backends.llvm.target import chosen_target
 from elman.errors import OptionError, ShapeError
+from elman.passes.noise import drop_states
 from nn.independent_cells import run
 
 CELLS = tuple(elman.cells.CATALOGUE.values())
@@ -446,3 +448,21 @@ def test_the_report_says_how_much_training_keeps(cell, dtype, backend):
     kept = [t for t in saved.values() if t.shape[:1] == (TIME * BATCH,)]
     each = sum(t.numel() * t.itemsize for t in kept) // (TIME * BATCH)
     assert f"keeps {each:,} bytes for each row and step in its 4 layers" in layer.backend_report()
+
+
+@pytest.mark.parametrize("options", [{"hidden_size": 10**9}, {"num_layers": 10**9}])
+def test_a_layer_that_no_memory_holds_is_refused_by_a_sentence(options):
+    sizes = {"input_size": 10, "hidden_size": 20} | options
+    with pytest.raises(OptionError) as caught:
+        elman.Recurrent(elman.cells.lstm, **sizes)
+    assert re.fullmatch(
+        r"Recurrent\(lstm\): [\d,]+ parameters take [\d,]+ GB, and this machine has [\d,]+ GB of "
+        r"memory; choose a smaller input_size, hidden_size or num_layers\.",
+        str(caught.value),
+    )
+    elman.Recurrent(elman.cells.lstm, 10, 10**5, device="meta")  # takes none
+
+
+def test_a_cell_with_masks_of_its_own_is_refused():
+    with pytest.raises(OptionError, match="the cell has masks in its equations"):
+        elman.Recurrent(drop_states(elman.cells.gru), 3, 4)

@@ -6,13 +6,18 @@ expression needs parentheses, and how states and parameters are written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from elman.graph.node import OPERATIONS, Node, ancestors
 
 if TYPE_CHECKING:
     from elman.graph.cell import Cell
+
+#: signs of an equation at most; a longer one is written in parts
+LONGEST = 1000
 
 _GREEK = {
     *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"),
@@ -46,6 +51,8 @@ def expression(
     """
     if names is None:
         names = labels(cell) if cell is not None else {}
+    if _lengths(ancestors([node]), names)[node] > LONGEST:
+        return "…"
     return _write(node, names, 0, top, in_latex, cell.input if cell is not None else "x")
 
 
@@ -59,11 +66,30 @@ def labels(cell: Cell) -> dict[Node, str]:
         if node.operands:
             primed.setdefault(node, f"{state}'")
     called = {**cell.names, **{node: primed[node] for node in cell.nodes if node in primed}}
+    if max(_lengths(cell.nodes, called).values(), default=0) > LONGEST:
+        called = {**_numbered(cell, called), **called}
     ordered: dict[Node, str] = {}
     for node in called:
         needed = [value for value in ancestors([node], stop=ordered) if value in called]
         ordered |= {value: called[value] for value in needed}
     return ordered
+
+
+def _lengths(nodes: Iterable[Node], names: Mapping[Node, str]) -> dict[Node, int]:
+    """How many signs each value takes that is written in terms of the named ones."""
+    found: dict[Node, int] = {}
+    for node in nodes:
+        found[node] = 1 + sum([1 if o in names else found[o] for o in node.operands])
+    return found
+
+
+def _numbered(cell: Cell, called: Mapping[Node, str]) -> dict[Node, str]:
+    """Names for values that are used several times, whose text would grow with each use."""
+    taken = {*called.values(), cell.input, *cell.states}
+    uses = Counter([operand for node in cell.nodes for operand in node.operands])
+    shared = [n for n in cell.nodes if n.operands and n not in called and uses[n] > 1]
+    free = (name for k in itertools.count(1) if (name := f"v_{k}") not in taken)
+    return dict(zip(shared, free, strict=False))
 
 
 def _lines(cell: Cell, *, in_latex: bool) -> list[tuple[str, str]]:

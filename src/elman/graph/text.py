@@ -14,7 +14,7 @@ from typing import Any
 from elman.errors import CellError
 from elman.graph.cell import Cell, Parameter
 from elman.graph.node import OPERATIONS, Node, intern
-from elman.graph.verify import verify
+from elman.graph.verify import MOST_VALUES, verify
 
 FORMAT = 1
 
@@ -58,6 +58,11 @@ def read_cell(text: str) -> Cell:
                 f"{FORMAT}; upgrade Elman to read it."
             )
         nodes: list[Node] = []
+        if len(record["nodes"]) > MOST_VALUES:
+            raise CellError(
+                f"a saved cell has {len(record['nodes']):,} values, and {MOST_VALUES} is the most "
+                "that is compiled."
+            )
         for operation, operands, attribute in record["nodes"]:
             if operation not in OPERATIONS:
                 raise CellError(
@@ -81,6 +86,10 @@ def read_cell(text: str) -> Cell:
         return cell
     except CellError:
         raise
+    except RecursionError:
+        raise CellError(
+            "a saved cell cannot be read (it is nested too deeply); the file is damaged."
+        ) from None
     except Exception as error:
         raise CellError(f"a saved cell cannot be read ({error}); the file is damaged.") from error
 

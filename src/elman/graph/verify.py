@@ -13,6 +13,7 @@ identifiers, which hold no line ends, dots or blanks; a gate's does not begin wi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from math import isfinite
 
@@ -23,6 +24,9 @@ from elman.graph.ops import LEAVES
 
 #: characters of a name at most, so that it fits a line and a file's name
 LONGEST_NAME = 100
+#: values of a cell at most, and how many of them may follow from one another: published cells have
+#: some dozens, and each takes a few hundredths of a second to compile
+MOST_VALUES, DEEPEST = 500, 150
 
 CONDITIONS = frozenset({"greater", "at_least"})
 PRODUCTS = frozenset({"product", "block_product", "transposed_product"})
@@ -33,7 +37,8 @@ PASSES_ONLY = frozenset(
 
 def verify(cell: Cell) -> None:
     """Raise ``CellError`` with one sentence if the cell breaks the grammar."""
-    for sentence in (*problems(cell.nodes), *_problems_of_the_whole(cell)):
+    parts = (_problems_of_size(cell), problems(cell.nodes), _problems_of_the_whole(cell))
+    for sentence in itertools.chain(*parts):
         raise CellError(f"{_title(cell.name)}: {sentence}")
 
 
@@ -58,6 +63,25 @@ def problems(nodes: Iterable[Node]) -> Iterable[str]:
         for position, operand in enumerate(node.operands):
             if operand.operation in CONDITIONS and (node.operation, position) != ("where", 0):
                 yield "a comparison can only be the first operand of where(condition, a, b)."
+
+
+def _problems_of_size(cell: Cell) -> Iterable[str]:
+    """What makes a cell too large to compile."""
+    advice = "write a smaller step, or stack layers"
+    if len(cell.nodes) > MOST_VALUES:
+        yield (
+            f"a step has {len(cell.nodes):,} values, and {MOST_VALUES} is the most that is "
+            f"compiled; {advice}."
+        )
+    depth: dict[Node, int] = {}
+    for node in cell.nodes:
+        depth[node] = 1 + max([depth[operand] for operand in node.operands], default=0)
+    deepest = max(depth.values(), default=0)
+    if deepest > DEEPEST:
+        yield (
+            f"{deepest:,} operations of a step follow from one another, and {DEEPEST} is the most "
+            f"that is compiled; {advice}."
+        )
 
 
 def _problems_of_the_whole(cell: Cell) -> Iterable[str]:

@@ -132,6 +132,8 @@ class Recurrent(nn.Module):
             truncate=truncate,
             backend=backend,
         )
+        if torch.device(device or "cpu").type == "cpu":
+            self.stack.check_memory(dtype or torch.get_default_dtype())
         self.penalties = Penalties(activation_penalty, temporal_penalty)
         self.penalties.check(self.stack.title)
         #: what the last run in training adds to the loss, if anything

@@ -7,6 +7,8 @@ Modules with parameters are in ``recurrent.py`` and ``torch_layers.py``.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -112,6 +114,24 @@ class Stack:
     def layer_input_size(self, layer: int) -> int:
         """What the layer reads: the module's input, or all directions of the layer below."""
         return self.input_size if layer == 0 else self.hidden_size * self.directions
+
+    def check_memory(self, dtype: torch.dtype) -> None:
+        """Raise ``OptionError`` if the parameters do not fit into this machine's memory."""
+        if not hasattr(os, "sysconf"):
+            return
+        first, others = [
+            sum([math.prod(p.shape(Sizes(size, self.hidden_size))) for p in self.cell.parameters])
+            for size in (self.input_size, self.hidden_size * self.directions)
+        ]
+        count = self.directions * (first + (self.num_layers - 1) * others)
+        needed = count * dtype.itemsize
+        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if needed > present > 0:
+            raise OptionError(
+                f"{self.title}: {count:,} parameters take {needed / 1e9:,.0f} GB, and this machine "
+                f"has {present / 1e9:,.0f} GB of memory; choose a smaller input_size, hidden_size "
+                "or num_layers."
+            )
 
     def run(
         self,
