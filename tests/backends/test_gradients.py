@@ -14,7 +14,7 @@ from elman.backends import ENGINES
 from elman.cells import CATALOGUE
 from elman.graph import cell
 from elman.graph.node import OPERATIONS
-from elman.graph.verify import PASSES_ONLY
+from elman.graph.ops import INTERNAL, PRODUCTS
 from graph.plain import FUNCTIONS, draw_numbers
 from graph.random_cells import (
     NO_OPERAND,
@@ -28,7 +28,6 @@ from graph.random_cells import (
 
 #: operations that are not a function of numbers: leaves, and products, which plain.py spells out
 LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant", "mask"}
-PRODUCTS = {"product", "block_product", "transposed_product"}
 
 
 each_engine = pytest.mark.parametrize("backend", ENGINES)
@@ -67,7 +66,7 @@ def test_the_lines_above_have_every_operation():
         made = {}
         exec(f"def one(x, h, c, *, W, b, p):\n    return {text}, c + tanh(W.y @ x)", names, made)
         seen |= {node.operation for node in cell(made["one"]).nodes}
-    functions = set(OPERATIONS) - LEAVES - PRODUCTS - PASSES_ONLY
+    functions = set(OPERATIONS) - LEAVES - PRODUCTS - INTERNAL
     assert functions <= set(FUNCTIONS)
     assert functions - seen <= {"at_least"}  # a <= b is b >= a turned, below
     assert any("<=" in line for line in LINES)

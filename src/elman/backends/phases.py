@@ -14,11 +14,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from elman.graph.node import Node, ancestors, intern
+from elman.graph.ops import CONDITIONS, PRODUCTS, REDUCTIONS
 from elman.graph.sizes import Block
-from elman.graph.verify import CONDITIONS
-
-PRODUCTS = frozenset({"block_product", "transposed_product"})
-REDUCTION = "mean"
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Phase:
     @property
     def reduces(self) -> bool:
         """Whether a value depends on all units of its row, as a mean does."""
-        return any([value.operation == REDUCTION for value in self.values])
+        return any([value.operation in REDUCTIONS for value in self.values])
 
 
 def divide(

@@ -14,13 +14,11 @@ from functools import cached_property, lru_cache
 
 from elman.graph import Cell, read_cell
 from elman.graph.node import Node, ancestors
+from elman.graph.ops import CHEAP, LEAVES
 from elman.graph.verify import problems
 from elman.passes import Gradient, PackedProduct, differentiate, hoist, pack, simplify
 
 Schedule = tuple[Node | PackedProduct, ...]
-
-#: Operations so cheap that backward computes them again rather than read them from memory.
-CHEAP = frozenset({"add", "subtract", "multiply", "negate"})
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def _keep(gradient: Gradient, forward: frozenset[Node]) -> tuple[Node, ...]:
         if node not in forward:
             direct.update(dict.fromkeys([o for o in node.operands if o in forward]))
     direct.update(dict.fromkeys([product.operand for product in gradient.products]))
-    given = {"input", "constant", "vector", "matrix", "mask"}
+    given = LEAVES - {"state", "adjoint"}
     present: set[Node] = set()
     kept: list[Node] = []
     for node in [node for node in ancestors(direct) if node in direct]:

@@ -29,8 +29,9 @@ from elman.backends.phases import Phase, divide
 from elman.backends.plan import Plan, plan_of
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors, as_node, intern
+from elman.graph.ops import CONDITIONS
+from elman.graph.rewrite import moved, rewrite
 from elman.graph.sizes import Block
-from elman.graph.verify import CONDITIONS
 from elman.passes import lower
 from elman.passes.gradient import ParameterKey
 
@@ -530,12 +531,8 @@ def _gathered(pairs: Iterable[tuple[Node, Place]]) -> dict[Node, tuple[Place, ..
 
 def _replaced(roots: Sequence[Node], old: Node, new: Node) -> tuple[Node, ...]:
     """The same values with one leaf written as another value."""
-    rebuilt: dict[Node, Node] = {old: new}
-    for node in ancestors(roots):
-        if node not in rebuilt:
-            operands = tuple([rebuilt[operand] for operand in node.operands])
-            rebuilt[node] = intern(node.operation, operands, node.attribute)
-    return tuple([rebuilt[root] for root in roots])
+    found = rewrite(roots, lambda node, became: new if node is old else moved(node, became))
+    return tuple([found[root] for root in roots])
 
 
 def _used(phases: Sequence[Phase]) -> tuple[set[Node | None], set[Node]]:

@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 
 from elman.diagnose.trajectory import Trajectory
 from elman.graph.node import Node
+from elman.graph.ops import SATURATING
 from elman.graph.show import expression, labels
 from elman.passes import hoist, simplify
 
-#: below the first, or above the second, a gate counts as saturated
-ENDS = {"sigmoid": (0.1, 0.9), "tanh": (-0.8, 0.8), "relu": (0.0, np.inf)}
+#: below the first, or above the second, a gate counts as saturated: a tenth of its range from an
+#: end, where it has two
+ENDS = {
+    name: (low + (high - low) / 10, high - (high - low) / 10) if np.isfinite(high) else (low, high)
+    for name, (low, high) in SATURATING.items()
+}
 #: a unit is frozen if it varies by less than this part of what its layer's values amount to
 FROZEN = 1e-3
 

@@ -8,11 +8,16 @@ function; ``show.py`` prints it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from elman.errors import CellError
+from elman.graph import show
 from elman.graph.node import Node, Size, ancestors
+from elman.graph.ops import PARAMETERS
+from elman.graph.rewrite import moved, rewrite
+from elman.graph.show import expression
 from elman.graph.sizes import Sizes
 
 
@@ -82,20 +87,48 @@ class Cell:
 
     def without(self, family: str) -> Cell:
         """The same cell without a family of vectors, as ``bias=False`` leaves out ``b``."""
-        from elman.graph.trace import without_family
+        gone: set[Node] = set()
 
-        return without_family(self, family)
+        def refuse(node: Node) -> CellError:
+            return CellError(
+                f"{self.name}: bias=False cannot leave {family} out of "
+                f"`{expression(node, self, top=True)}`; it can only where {family} is added."
+            )
+
+        def leave_out(node: Node, new: Mapping[Node, Node]) -> Node:
+            if node.operation in PARAMETERS and node.attribute[0] == family:
+                gone.add(node)
+                return node
+            left = [operand for operand in node.operands if operand not in gone]
+            if len(left) == len(node.operands):
+                return moved(node, new)
+            if node.operation != "add" or (left and new[left[0]].size != node.size):
+                raise refuse(node)
+            if not left:
+                gone.add(node)
+                return node
+            return new[left[0]]
+
+        new = rewrite(self.next_states, leave_out)
+        for node in self.next_states:
+            if node in gone:
+                raise refuse(node)
+        kept = tuple([p for p in self.parameters if p.family != family])
+        keys = {p.key for p in kept}
+        return replace(
+            self,
+            next_states=tuple([new[node] for node in self.next_states]),
+            parameters=kept,
+            names={new[old]: name for old, name in self.names.items() if old not in gone},
+            start={key: value for key, value in self.start.items() if key in keys},
+        )
 
     def latex(self) -> str:
         """The equations as LaTeX, one line each, aligned at the equals sign."""
-        from elman.graph.show import latex
-
-        return latex(self)
+        return show.latex(self)
 
     def __str__(self) -> str:
-        from elman.graph.show import text
-
-        return text(self)
+        return show.text(self)
 
     def __repr__(self) -> str:
         return f"<cell {self.name}: states {', '.join(self.states)}>"

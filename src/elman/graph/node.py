@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from numbers import Real
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 #: The size of a node's last axis: a symbol, bound to a number only when a layer is built.
 #: ``"one"`` is the size of a constant, ``"matrix"`` marks a parameter that only products take.
 Size = str
+
+#: "parameter" is a leaf that is learned; "arithmetic" costs less to compute than to read back;
+#: a "condition" may only be the first operand of ``where``; a "reduction" mixes a row's units
+Kind = Literal["leaf", "parameter", "product", "arithmetic", "function", "condition", "reduction"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Operation:
     where there is none) from the adjoint ``g`` of the result ``y``.  ``evaluate`` writes the
     operation in terms of a ``Mathematics``, the few functions that every engine supplies.
     ``text`` and ``latex`` are templates, ``precedence`` says how tightly they bind.
+
+    ``kind`` is what passes and engines group operations by; the sets that they use are derived
+    from it at the end of ``ops.py``.  ``bounds`` are the ends of a function that saturates.
+    ``internal`` operations are written by passes and never stand in a cell.
     """
 
     name: str
@@ -41,6 +49,9 @@ class Operation:
     text: str = ""
     latex: str = ""
     precedence: int = 9
+    kind: Kind = "function"
+    bounds: tuple[float, float] | None = None
+    internal: bool = False
 
     @cached_property
     def arity(self) -> int | None:

@@ -7,9 +7,10 @@ each engine supplies; so a new row runs, differentiates and prints everywhere at
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Protocol
 
-from elman.graph.node import OPERATIONS, Node, Operand, Operation, apply
+from elman.graph.node import OPERATIONS, Kind, Node, Operand, Operation, apply
 from elman.graph.sizes import Block, blocks, declared, elementwise, fixed, product
 
 #: Added to the variance in layer normalisation (Ba, Kiros and Hinton 2016), as torch.nn does.
@@ -73,33 +74,37 @@ def _transposed(g: Node, operands: tuple[Node, ...]) -> tuple[Node | None, ...]:
 
 TABLE = (
     # leaves
-    Operation("input", fixed("input"), text="x", latex=r"x_t"),
-    Operation("state", fixed("hidden")),
-    Operation("vector", fixed("hidden")),
-    Operation("matrix", fixed("matrix")),
-    Operation("adjoint", declared),
-    Operation("constant", fixed("one")),
+    Operation("input", fixed("input"), text="x", latex=r"x_t", kind="leaf"),
+    Operation("state", fixed("hidden"), kind="leaf"),
+    Operation("vector", fixed("hidden"), kind="parameter"),
+    Operation("matrix", fixed("matrix"), kind="parameter"),
+    Operation("adjoint", declared, kind="leaf", internal=True),
+    Operation("constant", fixed("one"), kind="leaf"),
     # numbers that training draws: (ROLE, OF, "step" or "sequence"); passes write them, not users
-    Operation("mask", fixed("hidden")),
+    Operation("mask", fixed("hidden"), kind="leaf"),
     # products; `block_product` and `transposed_product` are written by passes, not by users
-    Operation("product", product, lambda g, y, v: _transposed(g, v)),
+    Operation("product", product, lambda g, y, v: _transposed(g, v), kind="product"),
     Operation(
         "block_product", fixed("hidden"),
         lambda g, y, v: (None, apply("transposed_product", v[0], g, attribute=(y.attribute,))),
+        kind="product", internal=True,
     ),
-    Operation("transposed_product", blocks),
+    Operation("transposed_product", blocks, kind="product", internal=True),
     # arithmetic
     Operation(
         "add", elementwise, lambda g, y, v: (g, g),
         lambda m, a, b: m.add(a, b), "{0} + {1}", "{0} + {1}", 4,
+        kind="arithmetic",
     ),
     Operation(
         "subtract", elementwise, lambda g, y, v: (g, -g),
         lambda m, a, b: m.subtract(a, b), "{0} - {1}", "{0} - {1}", 4,
+        kind="arithmetic",
     ),
     Operation(
         "multiply", elementwise, lambda g, y, v: (g * v[1], g * v[0]),
         lambda m, a, b: m.multiply(a, b), "{0} * {1}", r"{0} \odot {1}", 5,
+        kind="arithmetic",
     ),
     Operation(
         "divide", elementwise, lambda g, y, v: (g / v[1], -(g * y) / v[1]),
@@ -108,19 +113,23 @@ TABLE = (
     Operation(
         "negate", elementwise, lambda g, y, v: (-g,),
         lambda m, a: m.negate(a), "-{0}", "-{0}", 6,
+        kind="arithmetic",
     ),
     # functions
     Operation(
         "sigmoid", elementwise, lambda g, y, v: (g * (y * (1 - y)),),
         lambda m, a: m.sigmoid(a), "σ({0})", r"\sigma({0})",
+        bounds=(0.0, 1.0),
     ),
     Operation(
         "tanh", elementwise, lambda g, y, v: (g * (1 - y * y),),
         lambda m, a: m.tanh(a), "tanh({0})", r"\tanh({0})",
+        bounds=(-1.0, 1.0),
     ),
     Operation(
         "relu", elementwise, lambda g, y, v: (apply("where", y > 0, g, 0.0),),
         lambda m, a: m.relu(a), "relu({0})", r"\operatorname{{relu}}({0})",
+        bounds=(0.0, inf),
     ),
     Operation(
         "exp", elementwise, lambda g, y, v: (g * y,),
@@ -148,10 +157,12 @@ TABLE = (
     Operation(
         "greater", elementwise, lambda g, y, v: (None, None),
         lambda m, a, b: m.greater(a, b), "{0} > {1}", "{0} > {1}", 2,
+        kind="condition",
     ),
     Operation(
         "at_least", elementwise, lambda g, y, v: (None, None),
         lambda m, a, b: m.at_least(a, b), "{0} >= {1}", r"{0} \geq {1}", 2,
+        kind="condition",
     ),
     Operation(
         "where", elementwise,
@@ -164,27 +175,50 @@ TABLE = (
         "layer_norm", elementwise,
         lambda g, y, v: (apply("layer_norm_gradient", g, v[0]),),
         lambda m, a: _normalise(m, a)[0], "layer_norm({0})", r"\operatorname{{LN}}({0})",
+        kind="reduction",
     ),
     Operation(
         "layer_norm_gradient", elementwise, None,
         _layer_norm_gradient, "layer_norm_gradient({0}, {1})",
         r"\operatorname{{LN}}'({0}, {1})",
+        kind="reduction", internal=True,
     ),
     # what layer normalisation is made of; written by a pass, not by users
     Operation(
         "mean", elementwise, None, lambda m, a: m.mean(a),
         "mean({0})", r"\operatorname{{mean}}({0})",
+        kind="reduction", internal=True,
     ),
     Operation(
         "rsqrt", elementwise, None, lambda m, a: m.rsqrt(a, 0.0),
         "rsqrt({0})", r"\operatorname{{rsqrt}}({0})",
+        internal=True,
     ),
 )  # fmt: skip
 
 OPERATIONS.update({row.name: row for row in TABLE})
 
+
+def _of_kind(*kinds: Kind) -> frozenset[str]:
+    return frozenset([row.name for row in TABLE if row.kind in kinds])
+
+
 #: The operations that a step graph begins with; they have no operands.
-LEAVES = frozenset({"input", "state", "vector", "matrix", "adjoint", "constant", "mask"})
+LEAVES = _of_kind("leaf", "parameter")
+#: The leaves that are learned.
+PARAMETERS = _of_kind("parameter")
+#: Matrix products; their first operand is the matrix.
+PRODUCTS = _of_kind("product")
+#: Comparisons, which only the first operand of ``where`` may be.
+CONDITIONS = _of_kind("condition")
+#: What costs less to compute again than to read from memory.
+CHEAP = _of_kind("arithmetic")
+#: What needs all units of a row.
+REDUCTIONS = _of_kind("reduction")
+#: What passes write; it never stands in a cell.
+INTERNAL = frozenset([row.name for row in TABLE if row.internal])
+#: The functions that saturate, and the ends of their range.
+SATURATING = {row.name: row.bounds for row in TABLE if row.bounds is not None}
 
 
 def sigmoid(a: Operand) -> Node:

@@ -25,8 +25,9 @@ from elman.errors import CellError
 from elman.graph import node as nodes
 from elman.graph.cell import Cell, Parameter
 from elman.graph.node import Arithmetic, Misuse, Node, SizeClash, ancestors, as_node, intern
+from elman.graph.ops import CONDITIONS
 from elman.graph.show import expression
-from elman.graph.verify import CONDITIONS, problems, verify
+from elman.graph.verify import problems, verify
 
 
 @overload
@@ -282,48 +283,6 @@ def _foreign(error: Exception) -> str:
             f"and Elman's own sigmoid, tanh, relu, exp ... ({said})"
         )
     return said
-
-
-def without_family(cell: Cell, family: str) -> Cell:
-    """The cell with a family of vectors taken out of the sums that they stand in."""
-    rebuilt: dict[Node, Node | None] = {}
-    following: list[Node] = []
-
-    def refuse(node: Node) -> CellError:
-        return CellError(
-            f"{cell.name}: bias=False cannot leave {family} out of "
-            f"`{expression(node, cell, top=True)}`; it can only where {family} is added."
-        )
-
-    for node in cell.nodes:
-        if node.operation in {"vector", "matrix"} and node.attribute[0] == family:
-            rebuilt[node] = None
-            continue
-        operands = [rebuilt[operand] for operand in node.operands]
-        left = [operand for operand in operands if operand is not None]
-        if len(left) == len(operands):
-            rebuilt[node] = intern(node.operation, tuple(left), node.attribute)
-            continue
-        if node.operation != "add" or (left and left[0].size != node.size):
-            raise refuse(node)
-        rebuilt[node] = left[0] if left else None
-    for node in cell.next_states:
-        new = rebuilt[node]
-        if new is None:
-            raise refuse(node)
-        following.append(new)
-    kept = tuple([p for p in cell.parameters if p.family != family])
-    return Cell(
-        name=cell.name,
-        input=cell.input,
-        states=cell.states,
-        next_states=tuple(following),
-        parameters=kept,
-        gates=cell.gates,
-        names={new: name for old, name in cell.names.items() if (new := rebuilt[old]) is not None},
-        start={k: v for k, v in cell.start.items() if k in {p.key for p in kept}},
-        doc=cell.doc,
-    )
 
 
 def _arguments(

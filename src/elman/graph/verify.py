@@ -7,8 +7,9 @@ product    a matrix leaf, then one operand or more
 condition  greater | at_least, which only the first operand of `where` may be
 otherwise  a row of the table of operations, on values
 
-What `PASSES_ONLY` lists is found in graphs that passes made, never in a cell.  Names are Python
-identifiers, which hold no line ends, dots or blanks; a gate's does not begin with "_".
+Operations that are `internal` in the table are found in graphs that passes made, never in a cell.
+Names are Python identifiers, which hold no line ends, dots or blanks; a gate's does not begin with
+"_".
 """
 
 from __future__ import annotations
@@ -20,19 +21,13 @@ from math import isfinite
 from elman.errors import CellError
 from elman.graph.cell import Cell
 from elman.graph.node import OPERATIONS, Node
-from elman.graph.ops import LEAVES
+from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, PARAMETERS, PRODUCTS
 
 #: characters of a name at most, so that it fits a line and a file's name
 LONGEST_NAME = 100
 #: values of a cell at most, and how many of them may follow from one another: published cells have
 #: some dozens, and each takes a few hundredths of a second to compile
 MOST_VALUES, DEEPEST = 500, 150
-
-CONDITIONS = frozenset({"greater", "at_least"})
-PRODUCTS = frozenset({"product", "block_product", "transposed_product"})
-PASSES_ONLY = frozenset(
-    {"adjoint", "block_product", "transposed_product", "layer_norm_gradient", "mean", "rsqrt"}
-)
 
 
 def verify(cell: Cell) -> None:
@@ -100,11 +95,11 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
     if len(known) < len(cell.parameters):
         yield "two of its parameters have one name."
     for node in cell.nodes:
-        if node.operation in PASSES_ONLY:
+        if node.operation in INTERNAL:
             yield f"{node.operation} cannot stand in a cell."
         elif node.operation == "state" and node.attribute not in cell.states:
             yield f"{node.attribute} is not one of its states."
-        elif node.operation in {"matrix", "vector"}:
+        elif node.operation in PARAMETERS:
             if (node.operation, *node.attribute) not in known:
                 yield f"{'.'.join(node.attribute)} is not one of its parameters."
         elif node.operation == "product":
@@ -177,7 +172,7 @@ def _has_its_attribute(node: Node) -> bool:
         role, of, per = attribute
         named = isinstance(of, str) and (of.isidentifier() or of.isdecimal())
         return role in ("drop", "zone") and named and per in ("step", "sequence")
-    if node.operation in {"vector", "matrix"}:
+    if node.operation in PARAMETERS:
         pair = isinstance(attribute, tuple) and len(attribute) == 2
         return pair and all([isinstance(name, str) for name in attribute])
-    return node.operation in PASSES_ONLY or attribute is None
+    return node.operation in INTERNAL or attribute is None

@@ -8,10 +8,11 @@ can then be computed for all steps at once, as one large product.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from elman.graph.node import Node, ancestors, intern
+from elman.graph.rewrite import moved, rewrite
 from elman.graph.sizes import Block
 
 
@@ -34,23 +35,20 @@ def hoist(roots: Sequence[Node]) -> Hoisted:
     split = _split_products(roots)
     uses = Counter([operand for node in ancestors(split) for operand in node.operands])
     uses.update(split)
-    rebuilt: dict[Node, Node] = {}
     free: set[Node] = set()
 
-    def is_free(node: Node) -> bool:
-        return node in free
-
-    for node in ancestors(split):
+    def gather(node: Node, new: Mapping[Node, Node]) -> Node:
         if node.operation == "add":
-            terms = [rebuilt[term] for term in _terms(node, uses)]
-            new = _sum([*filter(is_free, terms)] + [term for term in terms if not is_free(term)])
-            _mark(ancestors([new]), free)
+            terms = [new[term] for term in _terms(node, uses)]
+            found = _sum(sorted(terms, key=lambda term: term not in free))
+            _mark(ancestors([found]), free)
         else:
-            operands = tuple([rebuilt[operand] for operand in node.operands])
-            new = intern(node.operation, operands, node.attribute)
-            _mark([new], free)
-        rebuilt[node] = new
-    following = tuple([rebuilt[root] for root in split])
+            found = moved(node, new)
+            _mark([found], free)
+        return found
+
+    gathered = rewrite(split, gather)
+    following = tuple([gathered[root] for root in split])
     before = frozenset([node for node in ancestors(following) if node in free and node.operands])
     return Hoisted(following, before)
 
@@ -62,21 +60,21 @@ def _mark(nodes: Sequence[Node], free: set[Node]) -> None:
 
 
 def _split_products(roots: Sequence[Node]) -> tuple[Node, ...]:
-    rebuilt: dict[Node, Node] = {}
-    for node in ancestors(roots):
-        operands = tuple([rebuilt[operand] for operand in node.operands])
-        if node.operation != "product":
-            rebuilt[node] = intern(node.operation, operands, node.attribute)
-            continue
-        matrix, *vectors = operands
-        sizes = tuple([vector.size for vector in vectors])
-        rebuilt[node] = _sum(
-            [
-                intern("block_product", (matrix, vector), Block(sizes[:k], sizes[k]))
-                for k, vector in enumerate(vectors)
-            ]
-        )
-    return tuple([rebuilt[root] for root in roots])
+    new = rewrite(roots, _split)
+    return tuple([new[root] for root in roots])
+
+
+def _split(node: Node, new: Mapping[Node, Node]) -> Node:
+    if node.operation != "product":
+        return moved(node, new)
+    matrix, *vectors = [new[operand] for operand in node.operands]
+    sizes = tuple([vector.size for vector in vectors])
+    return _sum(
+        [
+            intern("block_product", (matrix, vector), Block(sizes[:k], sizes[k]))
+            for k, vector in enumerate(vectors)
+        ]
+    )
 
 
 def _terms(node: Node, uses: Counter[Node]) -> list[Node]:

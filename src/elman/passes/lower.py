@@ -7,9 +7,10 @@ evaluating it with nodes for numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from elman.graph.node import OPERATIONS, Node, ancestors, apply, intern
+from elman.graph.node import OPERATIONS, Node, apply
+from elman.graph.rewrite import moved, rewrite
 
 
 class NodeMathematics:
@@ -21,7 +22,7 @@ class NodeMathematics:
     @staticmethod
     def rsqrt(a: Node, offset: float) -> Node:
         """1 / sqrt(a + offset)"""
-        return apply("rsqrt", a + offset)
+        return apply("rsqrt", a + offset if offset else a)
 
 
 def lower(roots: Sequence[Node]) -> tuple[Node, ...]:
@@ -33,12 +34,14 @@ def lower(roots: Sequence[Node]) -> tuple[Node, ...]:
     >>> expression(lower([apply("layer_norm", h)])[0])
     '(h - mean(h)) * rsqrt(mean((h - mean(h)) * (h - mean(h))) + 1e-05)'
     """
-    written: dict[Node, Node] = {}
-    for node in ancestors(roots):
-        operands = [written[operand] for operand in node.operands]
-        rule = OPERATIONS[node.operation].evaluate
-        if rule is None or not operands or node.operation in {"mean", "rsqrt"}:
-            written[node] = intern(node.operation, tuple(operands), node.attribute)
-        else:
-            written[node] = rule(NodeMathematics(), *operands)
-    return tuple([written[root] for root in roots])
+    new = rewrite(roots, _written_out)
+    return tuple([new[root] for root in roots])
+
+
+def _written_out(node: Node, new: Mapping[Node, Node]) -> Node:
+    definition = OPERATIONS[node.operation].evaluate
+    if definition is None:  # leaves and products
+        return moved(node, new)
+    written = definition(NodeMathematics(), *[new[operand] for operand in node.operands])
+    assert isinstance(written, Node)
+    return written

@@ -7,18 +7,17 @@ noisy cell come from its equations, like those of any other, and no engine knows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors, as_node, intern
+from elman.graph.ops import CHEAP, PRODUCTS, REDUCTIONS, SATURATING
+from elman.graph.rewrite import Rule, moved, rewrite
 
-#: functions of which a candidate may be one
-ACTIVATIONS = frozenset({"tanh", "relu"})
-PRODUCTS = frozenset({"product", "block_product"})
-#: from a node and its new operands to the node's new value
-Change = Callable[[Node, tuple[Node, ...]], Node]
+#: functions of which a candidate may be one: those that saturate and are not gates
+ACTIVATIONS = frozenset([name for name, ends in SATURATING.items() if ends != (0.0, 1.0)])
 
 
 def drop_states(cell: Cell) -> Cell:
@@ -36,19 +35,17 @@ def drop_states(cell: Cell) -> Cell:
     h' = (1 - z) * h + z * n
     """
 
-    def change(node: Node, operands: tuple[Node, ...]) -> Node:
-        if node.operation in PRODUCTS:
-            matrix, *factors = operands
-            operands = (
-                matrix,
-                *[
-                    _mask("drop", _state_of(cell, old), "sequence") * new
-                    if new.size == "hidden"
-                    else new
-                    for old, new in zip(node.operands[1:], factors, strict=True)
-                ],
-            )
-        return intern(node.operation, operands, node.attribute)
+    def change(node: Node, new: Mapping[Node, Node]) -> Node:
+        if node.operation not in PRODUCTS:
+            return moved(node, new)
+        matrix, *factors = node.operands
+        masked = [
+            _mask("drop", _state_of(cell, old), "sequence") * new[old]
+            if old.size == "hidden"
+            else new[old]
+            for old in factors
+        ]
+        return intern(node.operation, (matrix, *masked), node.attribute)
 
     return _changed(cell, change)
 
@@ -71,10 +68,10 @@ def drop_candidates(cell: Cell) -> Cell:
         name = cell.names.get(node, f"{k}")
         names[node] = name if name not in names.values() else f"{k}"  # a mask for each
 
-    def change(node: Node, operands: tuple[Node, ...]) -> Node:
+    def change(node: Node, new: Mapping[Node, Node]) -> Node:
         found = [
-            _mask("drop", names[old], "step") * new if old in names else new
-            for old, new in zip(node.operands, operands, strict=True)
+            _mask("drop", names[old], "step") * new[old] if old in names else new[old]
+            for old in node.operands
         ]
         return intern(node.operation, tuple(found), node.attribute)
 
@@ -141,15 +138,13 @@ def _mask(role: str, of: str, per: Literal["step", "sequence"]) -> Node:
     return intern("mask", (), (role, of, per))
 
 
-def _changed(cell: Cell, change: Change) -> Cell:
-    """The cell with every value as ``change`` makes it from the new values of its operands."""
-    rebuilt: dict[Node, Node] = {}
-    for node in cell.nodes:
-        rebuilt[node] = change(node, tuple([rebuilt[operand] for operand in node.operands]))
+def _changed(cell: Cell, change: Rule) -> Cell:
+    """The cell with every value as ``change`` makes it."""
+    new = rewrite(cell.next_states, change)
     return replace(
         cell,
-        next_states=tuple([rebuilt[node] for node in cell.next_states]),
-        names={rebuilt[node]: name for node, name in cell.names.items() if node in rebuilt},
+        next_states=tuple([new[node] for node in cell.next_states]),
+        names={new[node]: name for node, name in cell.names.items() if node in new},
     )
 
 
@@ -166,6 +161,6 @@ def _sums_products(value: Node) -> bool:
     """Whether a product of a matrix is among the terms and factors of a value."""
     if value.operation in PRODUCTS:
         return True
-    if value.operation not in {"add", "subtract", "negate", "multiply", "layer_norm"}:
+    if value.operation not in CHEAP | REDUCTIONS:
         return False
     return any([_sums_products(operand) for operand in value.operands])

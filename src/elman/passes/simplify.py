@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from elman.graph.node import Node, ancestors, as_node, intern
+from elman.graph.node import Node, as_node, intern
+from elman.graph.rewrite import moved, rewrite
 
 
 def simplify(roots: Sequence[Node]) -> tuple[Node, ...]:
@@ -19,11 +20,8 @@ def simplify(roots: Sequence[Node]) -> tuple[Node, ...]:
     >>> simplify([(1 * h + 0) * (2 + 3), -(-h)])
     (multiply(state(h), constant(5.0)), state(h))
     """
-    rebuilt: dict[Node, Node] = {}
-    for node in ancestors(roots):
-        operands = tuple([rebuilt[operand] for operand in node.operands])
-        rebuilt[node] = _step(intern(node.operation, operands, node.attribute))
-    return tuple([rebuilt[root] for root in roots])
+    new = rewrite(roots, lambda node, new: _step(moved(node, new)))
+    return tuple([new[root] for root in roots])
 
 
 def _step(node: Node) -> Node:

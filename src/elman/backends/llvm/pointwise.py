@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from elman.backends.llvm.ir import Builder, Module, Value
 from elman.backends.llvm.layout import Layout
 from elman.backends.llvm.math import VectorMathematics
-from elman.backends.phases import REDUCTION, Phase
+from elman.backends.phases import Phase
 from elman.backends.programs import Place
 from elman.graph.node import OPERATIONS, Node
+from elman.graph.ops import REDUCTIONS
 
 Pointers = Mapping[Place, Value]
 #: where each place is, as an address and an offset
@@ -66,7 +67,7 @@ class Equations:
         if node in self.load and node not in self.computed:
             pointer, offset, half = self.load[node]
             return b.load(pointer, offset, self.active, half=half)
-        assert node.operation != REDUCTION, "a reduction waits for its row"
+        assert node.operation not in REDUCTIONS, "a reduction waits for its row"
         rule = OPERATIONS[node.operation].evaluate
         assert rule is not None, f"{node.operation} is not computed unit by unit"
         operands = [self.value(o) for o in node.operands]
@@ -204,7 +205,7 @@ def _waves(phase: Phase) -> list[list[Node]]:
     for node in phase.values:
         operands = rest.get(node, node.operands)
         deepest = max([depth.get(operand, 0) for operand in operands], default=0)
-        if node.operation == REDUCTION:
+        if node.operation in REDUCTIONS:
             waves.setdefault(deepest, []).append(node)
             deepest += 1
         depth[node] = deepest
