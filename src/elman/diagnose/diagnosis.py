@@ -1,17 +1,15 @@
-"""What is found out about one layer in one direction, as arrays; and about several, side by side.
+"""The diagnosis of one layer in one direction: arrays, and what follows from them alone.
 
-``Diagnosis`` has the numbers, and what follows from them alone: medians, the memory horizon, how
-fast the gradient fades.  ``Comparison`` holds one for each layer by name; it prints as a table
-with sentences, and draws.  ``examination.py`` makes both.
+That is medians, the memory horizon and how fast the gradient fades.  ``examination.py`` makes a
+``Diagnosis``; ``comparison.py`` sets several side by side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 
 from elman.diagnose.gates import Gate, Units
 from elman.diagnose.jacobian import Jacobians
-from elman.files import write_whole
 from elman.graph import Cell
 
 Numbers = NDArray[np.float64]
@@ -170,55 +167,6 @@ class Diagnosis:
                 "spectral_radius": _plain(np.nanmedian(jacobians.spectral_radius, 1)),
             }
         return found
-
-
-@dataclass(frozen=True, repr=False)
-class Comparison(Mapping[str, Diagnosis]):
-    """A ``Diagnosis`` for each layer by name, in order; prints as a table and sentences."""
-
-    layers: Mapping[str, Diagnosis]
-
-    def __getitem__(self, name: str) -> Diagnosis:
-        return self.layers[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.layers)
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What the numbers show, a sentence each."""
-        from elman.diagnose.words import comparing_sentence, sentences
-
-        said = [sentence for each in self.values() for sentence in sentences(each)]
-        comparing = comparing_sentence(self.values())
-        return (*said, comparing) if comparing else tuple(said)
-
-    def plot(self, path: Path | str | None = None) -> bytes:
-        """A PNG of all of them side by side; also written to ``path`` if there is one."""
-        from elman.diagnose.plot import draw
-
-        picture = draw(self)
-        if path is not None:
-            write_whole(Path(path), picture)
-        return picture
-
-    def record(self) -> dict[str, Any]:
-        """The figures and the sentences as a JSON object."""
-        return {
-            "layers": {name: each.record() for name, each in self.items()},
-            "words": list(self.words),
-        }
-
-    def __repr__(self) -> str:
-        return f"<Comparison: {', '.join(self)}>"
-
-    def __str__(self) -> str:
-        from elman.diagnose.table import as_text
-
-        return as_text(self)
 
 
 def _plain(value: Any) -> Any:

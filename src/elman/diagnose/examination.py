@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from elman.backends import reference
 from elman.backends.plan import plan_of
-from elman.diagnose.diagnosis import Comparison, Diagnosis
+from elman.diagnose.comparison import Comparison
+from elman.diagnose.diagnosis import Diagnosis
 from elman.diagnose.flow import follow_back, losses_of
 from elman.diagnose.gates import gates_of, units_of
 from elman.diagnose.inside import Visit, visits

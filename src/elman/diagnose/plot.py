@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elman.diagnose.diagnosis import TENTH, Comparison
+from elman.diagnose.diagnosis import TENTH, Diagnosis
+from elman.diagnose.words import all_sentences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,19 +24,19 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 FLOOR = 1e-16
 
 
-def draw(found: Comparison) -> bytes:
+def draw(found: Mapping[str, Diagnosis]) -> bytes:
     """A PNG: gradients by distance, singular values, spectral radii, gates; sentences beneath."""
     picture = io.BytesIO()
     figure_of(found).savefig(picture, format="png", dpi=110)
     return picture.getvalue()
 
 
-def figure_of(found: Comparison) -> Figure:
+def figure_of(found: Mapping[str, Diagnosis]) -> Figure:
     """The same as a matplotlib figure, for other formats and further drawing."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    words = "\n".join([line for said in found.words for line in textwrap.wrap(said, 150)])
+    words = "\n".join([line for said in all_sentences(found) for line in textwrap.wrap(said, 150)])
     gates = sum([len(each.gates) for each in found.values()])
     below = max(3.6, 0.24 * gates + 1.0)
     text = 0.165 * (words.count("\n") + 2)
@@ -54,7 +56,7 @@ def figure_of(found: Comparison) -> Figure:
     return figure
 
 
-def _gradients(axes: Axes, found: Comparison) -> None:
+def _gradients(axes: Axes, found: Mapping[str, Diagnosis]) -> None:
     for k, each in enumerate(found.values()):
         for s, state in enumerate(each.gradient):
             label = each.name if len(each.gradient) == 1 else f"{each.name}: {state}"
@@ -65,7 +67,7 @@ def _gradients(axes: Axes, found: Comparison) -> None:
     _dress(axes, "length of ∂L⟨t⟩/∂state⟨t-k⟩", "steps back in time, k", "Gradient")
 
 
-def _singular_values(axes: Axes, found: Comparison) -> None:
+def _singular_values(axes: Axes, found: Mapping[str, Diagnosis]) -> None:
     for k, each in enumerate(found.values()):
         if each.jacobians is not None:
             for s, name in enumerate(("largest", "smallest")):
@@ -76,7 +78,7 @@ def _singular_values(axes: Axes, found: Comparison) -> None:
     _dress(axes, "singular value", "steps back in time, k", title)
 
 
-def _spectral_radius(axes: Axes, found: Comparison) -> None:
+def _spectral_radius(axes: Axes, found: Mapping[str, Diagnosis]) -> None:
     for k, each in enumerate(found.values()):
         if each.jacobians is not None:
             values = each.jacobians.spectral_radius[:, 0]
@@ -85,7 +87,7 @@ def _spectral_radius(axes: Axes, found: Comparison) -> None:
     _dress(axes, "largest |eigenvalue|", "step of the sequence", "Spectral radius of one step")
 
 
-def _gates(axes: Axes, found: Comparison) -> None:
+def _gates(axes: Axes, found: Mapping[str, Diagnosis]) -> None:
     rows = [(each.name, gate) for each in found.values() for gate in each.gates]
     for y, (_, gate) in enumerate(rows):
         low, high = 100 * gate.low.mean(), 100 * gate.high.mean()

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from elman.diagnose.diagnosis import Comparison, Diagnosis
+from elman.diagnose.diagnosis import Diagnosis
+from elman.diagnose.words import all_sentences
 
 
-def tables(found: Comparison) -> list[Table]:
+def tables(found: Mapping[str, Diagnosis]) -> list[Table]:
     """The gradients, a row for each state; then the gates."""
     return [_gradients(found), _gates(found)]
 
 
-def as_text(found: Comparison) -> str:
+def as_text(found: Mapping[str, Diagnosis]) -> str:
     """The tables and the sentences as plain text."""
     page = io.StringIO()
     console = Console(file=page, width=120, no_color=True, highlight=False)
     for table in tables(found):
         console.print(table)
-    for sentence in found.words:
+    for sentence in all_sentences(found):
         console.print(sentence, soft_wrap=True, markup=False)
     return page.getvalue().rstrip("\n")
 
 
-def _gradients(found: Comparison) -> Table:
+def _gradients(found: Mapping[str, Diagnosis]) -> Table:
     table = Table(
         box=None,
         padding=(0, 1, 0, 0),
@@ -92,7 +94,7 @@ def _spectrum(found: Diagnosis) -> list[str]:
     return [*[_short(value) for value in ends], f"{np.nanmedian(one.spectral_radius):.2f}"]
 
 
-def _gates(found: Comparison) -> Table:
+def _gates(found: Mapping[str, Diagnosis]) -> Table:
     table = Table(
         box=None,
         padding=(0, 1, 0, 0),

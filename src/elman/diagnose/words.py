@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -12,6 +12,13 @@ from elman.diagnose.gates import Gate
 
 #: a gate is worth a sentence if it is saturated in more than this share of all steps
 OFTEN = 0.5
+
+
+def all_sentences(found: Mapping[str, Diagnosis]) -> tuple[str, ...]:
+    """What the numbers of every layer show, and then how the layers compare."""
+    said = [sentence for each in found.values() for sentence in sentences(each)]
+    comparing = comparing_sentence(found.values())
+    return (*said, comparing) if comparing else tuple(said)
 
 
 def sentences(found: Diagnosis) -> list[str]:
