@@ -72,6 +72,7 @@ def _shape(columns: tuple[str, ...]) -> str:
 def main() -> None:
     """Write every generated page."""
     write_whole(GENERATED / "equations.md", equations())
+    write_whole(GENERATED / "summary.md", tables.summary())
     for question in ("sentiment", "named_entities", "speech", "music", "video", "translation"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "open_speech.md", tables.open_speech())
