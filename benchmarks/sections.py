@@ -273,7 +273,7 @@ def _ragged(name: str, shape: Shape, threads: int, work: Work, seconds: float) -
     ]  # fmt: skip
 
 
-@cell(gates="write keep new show", start={"b.keep": 1.0})
+@cell(gates="write keep new show", init={"b.keep": 1.0})
 def a_users_own(word, said, memory, *, W, b):
     """The equations of the catalogue's LSTM in a user's words: nothing may depend on names."""
     keep = sigmoid(W.keep @ [said, word] + b.keep)

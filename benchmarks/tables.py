@@ -227,12 +227,8 @@ def speed() -> str:
     record = read("engine")
     found: dict[str, dict[int, str]] = {}
     for row in record["targets"]:
-<<<<<<< HEAD
-        measured = row["values"] > 0  # pairs whose values differ are in no figure
-        if measured and row["target"]["unit"] == "×" and not row["target"]["at_most"]:
-=======
-        if row["target"]["title"] in README_SPEED:
->>>>>>> b6d057c (Rewrite README, and add pages on installing, questions and words)
+        # pairs whose values differ are in no figure
+        if row["target"]["title"] in README_SPEED and row["values"] > 0:
             value = f"{row['mean']:.2f}" if row["values"] == 1 else (
                 f"{row['mean']:.2f} ({row['worst']:.2f})"
             )  # fmt: skip

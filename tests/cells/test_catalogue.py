@@ -142,7 +142,7 @@ def test_forget_gates_begin_open_and_gains_of_recurrent_sums_small():
     }
     gains["layer_norm_lstm"]["p.c"] = 1.0  # of the memory, which no matrix multiplies
     for name, cell in CATALOGUE.items():
-        assert cell.start == gains.get(name, {}) | ({"b.f": 1.0} if "lstm" in name else {})
+        assert cell.init == gains.get(name, {}) | ({"b.f": 1.0} if "lstm" in name else {})
 
 
 @pytest.mark.parametrize("name", ["layer_norm_lstm", "layer_norm_gru"])

@@ -114,7 +114,7 @@ def full_gate_recurrence(x, h, c, i, f, o, *, W, b, p):
     return h, c, new_i, new_f, new_o
 
 
-@cell(gates="f g", start={"b.f": 1.0})
+@cell(gates="f g", init={"b.f": 1.0})
 def minimal_gated_unit(x, h, *, W, b):
     """Zhou et al. 2016."""
     f = sigmoid(W.f @ [h, x] + b.f)

@@ -94,25 +94,25 @@ def test_a_gate_that_begins_with_an_underscore():
 
 
 @pytest.mark.parametrize(
-    ("start", "said"),
+    ("init", "said"),
     [
-        ({"b.f": 1.0}, "start names b.f; its parameters are W.f."),
-        ({"W": 1.0}, "start names W; its parameters are W.f."),
-        ({"W.f": "1"}, "start gives W.f the value '1', not a number."),
-        ({"W.f": True}, "start gives W.f the value True, not a number."),
+        ({"b.f": 1.0}, "init names b.f; its parameters are W.f."),
+        ({"W": 1.0}, "init names W; its parameters are W.f."),
+        ({"W.f": "1"}, "init gives W.f the value '1', not a number."),
+        ({"W.f": True}, "init gives W.f the value True, not a number."),
     ],
 )
-def test_a_start_that_cannot_be(start, said):
-    assert sentence(one_gate, start=start) == declaration(one_gate) + said
+def test_first_values_that_cannot_be(init, said):
+    assert sentence(one_gate, init=init) == declaration(one_gate) + said
 
 
 def no_parameter(x, h):
     return tanh(h)
 
 
-def test_a_start_for_a_cell_without_parameters():
-    assert sentence(no_parameter, start={"b.f": 1.0}) == declaration(no_parameter) + (
-        "start names b.f; it has no parameters."
+def test_first_values_for_a_cell_without_parameters():
+    assert sentence(no_parameter, init={"b.f": 1.0}) == declaration(no_parameter) + (
+        "init names b.f; it has no parameters."
     )
 
 
@@ -636,7 +636,7 @@ def test_the_sentence_names_the_line_below_the_decorator():
 
         @cell(
             gates="f",
-            start={"b.f": 1.0},
+            init={"b.f": 1.0},
         )
         def decorated(x, h, *, W, b):
             f = sigmoid(W.f @ [h, x] + b.f)

@@ -24,7 +24,7 @@ from elman.graph.show import expression
 from graph.random_cells import quick, random_cells
 
 
-@cell(gates="i f g o", start={"b.f": 1.0})
+@cell(gates="i f g o", init={"b.f": 1.0})
 def lstm(x, h, c, *, W, b):
     f = sigmoid(W.f @ [h, x] + b.f)
     i = sigmoid(W.i @ [h, x] + b.i)

@@ -20,7 +20,7 @@ def test_the_catalogue_is_read_as_it_was_written(written):
     assert str(read) == str(written)
     assert read.latex() == written.latex()
     assert read.next_states == written.next_states  # the very nodes
-    for name in ("name", "input", "states", "gates", "parameters", "start", "doc"):
+    for name in ("name", "input", "states", "gates", "parameters", "init", "doc"):
         assert getattr(read, name) == getattr(written, name)
     assert read.names == written.names
 
@@ -109,7 +109,7 @@ def with_nodes(*nodes, **fields):
         gates=["f"],
         parameters=[["W", "f", "matrix", ["hidden", "input"]], ["b", "f", "vector", []]],
         names={},
-        start={},
+        init={},
         name="made",
         nodes=[["state", [], "h"], *nodes],
         next=[len(nodes)],
@@ -244,7 +244,7 @@ def test_any_change_of_a_text_is_read_or_refused(data):
 
 
 def test_a_normalised_branch_survives_the_round_trip():
-    @cell(gates="f", start={"p.f": 1.0})
+    @cell(gates="f", init={"p.f": 1.0})
     def normalised(x, h, *, W, b, p):
         u = p.f * layer_norm(W.f @ [h, x]) + b.f
         return where(u <= 0, 0.1 * u, u)

@@ -29,7 +29,7 @@ def state(name):
     return intern("state", (), name)
 
 
-@cell(gates="i f g o", start={"b.f": 1.0})
+@cell(gates="i f g o", init={"b.f": 1.0})
 def long_short_term_memory(x, h, c, *, W, b):
     """Seven lines.
 
@@ -51,7 +51,7 @@ def test_the_lstm_is_read_as_written():
     assert read.input == "x"
     assert read.states == ("h", "c")
     assert read.gates == ("i", "f", "g", "o")
-    assert read.start == {"b.f": 1.0}
+    assert read.init == {"b.f": 1.0}
     assert read.doc == "Seven lines.\n\nAnd a second paragraph."
 
 
@@ -214,12 +214,12 @@ def test_one_matrix_may_stand_in_two_products_of_the_same_columns():
     assert [(p.key, p.columns) for p in shared.parameters] == [("W.a", ("hidden", "input"))]
 
 
-def test_a_start_may_be_an_integer():
-    @cell(start={"b.f": 1})
+def test_a_first_value_may_be_an_integer():
+    @cell(init={"b.f": 1})
     def started(x, h, *, b):
         return h + b.f
 
-    assert started.start == {"b.f": 1.0}
+    assert started.init == {"b.f": 1.0}
     assert read_cell(started.text) == started
 
 
@@ -243,7 +243,7 @@ def test_comparisons_of_any_direction_are_two_operations():
 def test_leaving_out_the_bias_takes_it_out_of_its_sums_only():
     bare = long_short_term_memory.without("b")
     assert [p.key for p in bare.parameters] == ["W.i", "W.f", "W.g", "W.o"]
-    assert bare.start == {}
+    assert bare.init == {}
     assert bare.gates == long_short_term_memory.gates
     assert str(bare).splitlines()[0] == "f = σ(W.f · [h, x])"
     assert str(bare).splitlines()[-1] == "h' = o * tanh(c')"
@@ -377,3 +377,14 @@ def test_cells_traced_in_several_threads_do_not_disturb_one_another():
     for k, expected in enumerate(alone):
         assert found[k].next_states == expected.next_states
         assert found[k] == expected
+
+
+def test_first_values_go_by_init_and_by_their_old_name():
+    def gated(x, h, *, W, b):
+        return sigmoid(W.f @ [h, x] + b.f)
+
+    now = cell(init={"b.f": 1.0})(gated)
+    assert now.init == {"b.f": 1.0}
+    assert cell(start={"b.f": 1.0})(gated) == now
+    with pytest.raises(CellError, match="init and start are one option; leave out start"):
+        cell(init={}, start={})(gated)

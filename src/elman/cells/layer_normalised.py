@@ -16,7 +16,7 @@ def _gains(recurrent: str, inputs: str) -> dict[str, float]:
     return {f"p.{gate}": 0.1 for gate in recurrent} | {f"q.{gate}": 1.0 for gate in inputs}
 
 
-@cell(gates="i f g o c", start={"b.f": 1.0, **_gains("ifgo", "ifgo"), "p.c": 1.0})
+@cell(gates="i f g o c", init={"b.f": 1.0, **_gains("ifgo", "ifgo"), "p.c": 1.0})
 def layer_norm_lstm(x, h, c, *, R, W, b, p, q):
     """LSTM with layer normalisation (Ba, Kiros and Hinton 2016)."""
     f = sigmoid(p.f * layer_norm(R.f @ h) + q.f * layer_norm(W.f @ x) + b.f)
@@ -28,7 +28,7 @@ def layer_norm_lstm(x, h, c, *, R, W, b, p, q):
     return h, c
 
 
-@cell(gates="z r n m", start=_gains("zrm", "zrn"))
+@cell(gates="z r n m", init=_gains("zrm", "zrn"))
 def layer_norm_gru(x, h, *, R, W, b, p, q):
     """GRU with layer normalisation (Ba, Kiros and Hinton 2016): reset after the product."""
     z = sigmoid(p.z * layer_norm(R.z @ h) + q.z * layer_norm(W.z @ x) + b.z)

@@ -3,7 +3,7 @@
 from elman.graph import cell, sigmoid, tanh
 
 
-@cell(gates="i f g o", start={"b.f": 1.0})
+@cell(gates="i f g o", init={"b.f": 1.0})
 def lstm(x, h, c, *, W, b):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000)."""
     f = sigmoid(W.f @ [h, x] + b.f)
@@ -15,7 +15,7 @@ def lstm(x, h, c, *, W, b):
     return h, c
 
 
-@cell(gates="f g o", start={"b.f": 1.0})
+@cell(gates="f g o", init={"b.f": 1.0})
 def coupled_lstm(x, h, c, *, W, b):
     """LSTM with coupled input and forget gates, i = 1 - f (Greff et al. 2015)."""
     f = sigmoid(W.f @ [h, x] + b.f)

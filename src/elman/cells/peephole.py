@@ -3,7 +3,7 @@
 from elman.graph import cell, sigmoid, tanh
 
 
-@cell(gates="i f g o", start={"b.f": 1.0})
+@cell(gates="i f g o", init={"b.f": 1.0})
 def peephole_lstm(x, h, c, *, W, b):
     """LSTM with full peephole matrices (after Gers and Schmidhuber 2000)."""
     f = sigmoid(W.f @ [c, h, x] + b.f)
@@ -15,7 +15,7 @@ def peephole_lstm(x, h, c, *, W, b):
     return h, c
 
 
-@cell(gates="i f g o", start={"b.f": 1.0})
+@cell(gates="i f g o", init={"b.f": 1.0})
 def diagonal_peephole_lstm(x, h, c, *, W, b, p):
     """LSTM with a peephole weight for each unit (Gers and Schmidhuber 2000; ONNX's P)."""
     f = sigmoid(W.f @ [h, x] + p.f * c + b.f)
@@ -27,7 +27,7 @@ def diagonal_peephole_lstm(x, h, c, *, W, b, p):
     return h, c
 
 
-@cell(gates="f g o", start={"b.f": 1.0})
+@cell(gates="f g o", init={"b.f": 1.0})
 def coupled_peephole_lstm(x, h, c, *, W, b):
     """LSTM with full peepholes and i = 1 - f (Greff et al. 2015)."""
     f = sigmoid(W.f @ [c, h, x] + b.f)

@@ -17,7 +17,8 @@ from elman.graph.ops import (
     tanh,
     where,
 )
-from elman.graph.text import read_cell, write_cell
+from elman.graph.reader import read_cell
+from elman.graph.text import write_cell
 from elman.graph.trace import cell
 
 __all__ = [

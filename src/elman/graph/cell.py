@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from elman.errors import CellError
 from elman.graph import show
@@ -19,6 +19,7 @@ from elman.graph.ops import PARAMETERS
 from elman.graph.rewrite import moved, rewrite
 from elman.graph.show import expression
 from elman.graph.sizes import Sizes
+from elman.graph.text import write_cell
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Cell:
     """The equations of one step: from the input and the states to the next states.
 
     ``states`` and ``next_states`` go together; the first state is what a layer puts out.
-    ``names`` holds the author's names of values in the author's order, ``start`` the value that a
-    parameter begins training with where it is not the usual one, ``doc`` the docstring.
+    ``names`` holds the author's names of values in the author's order, ``init`` the first value of
+    a parameter where it is not the usual one, ``doc`` the docstring.
 
     >>> from elman.cells import gru
     >>> gru.states
@@ -65,7 +66,7 @@ class Cell:
     parameters: tuple[Parameter, ...]
     gates: tuple[str, ...]
     names: Mapping[Node, str] = field(default_factory=dict)
-    start: Mapping[str, float] = field(default_factory=dict)
+    init: Mapping[str, float] = field(default_factory=dict)
     doc: str = ""
 
     @cached_property
@@ -80,9 +81,7 @@ class Cell:
 
     @cached_property
     def text(self) -> str:
-        """The whole cell as one line of JSON; ``elman.graph.text.read_cell`` reads it back."""
-        from elman.graph.text import write_cell
-
+        """The whole cell as one line of JSON; ``elman.graph.read_cell`` reads it back."""
         return write_cell(self)
 
     def without(self, family: str) -> Cell:
@@ -120,7 +119,7 @@ class Cell:
             next_states=tuple([new[node] for node in self.next_states]),
             parameters=kept,
             names={new[old]: name for old, name in self.names.items() if old not in gone},
-            start={key: value for key, value in self.start.items() if key in keys},
+            init={key: value for key, value in self.init.items() if key in keys},
         )
 
     def latex(self) -> str:
@@ -144,8 +143,3 @@ class Cell:
 
     def __deepcopy__(self, memo: object) -> Cell:
         return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        from elman.graph.text import read_cell
-
-        return read_cell, (self.text,)

@@ -34,24 +34,29 @@ from elman.graph.verify import problems, verify
 def cell(function: Callable[..., Any], /) -> Cell: ...
 @overload
 def cell(
-    *, gates: str = "", start: Mapping[str, float] | None = None
+    *,
+    gates: str = "",
+    init: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]: ...
 def cell(
     function: Callable[..., Any] | None = None,
     /,
     *,
     gates: str = "",
+    init: Mapping[str, float] | None = None,
     start: Mapping[str, float] | None = None,
 ) -> Cell | Callable[[Callable[..., Any]], Cell]:
     """Make a cell from its equations.
 
     ``gates`` names the gates in the order in which their parameters are packed, and catches a
     typo such as ``W.ff``; without it they come in the order in which they are first used.
-    ``start`` gives parameters a first value other than the usual one.  Raises ``CellError``
+    ``init`` gives parameters a first value other than the usual one (``start`` is its name in
+    Elman 0.1).  Raises ``CellError``
     with the line and its text when the equations cannot be understood.
 
     >>> from elman import cell, sigmoid, tanh
-    >>> @cell(gates="f g", start={"b.f": 1.0})
+    >>> @cell(gates="f g", init={"b.f": 1.0})
     ... def minimal_gated_unit(x, h, *, W, b):
     ...     "Zhou et al. 2016."
     ...     f = sigmoid(W.f @ [h, x] + b.f)
@@ -64,7 +69,9 @@ def cell(
     h' = (1 - f) * h + f * g
     """
     if function is None:
-        return lambda f: _trace(f, gates, start or {})
+        if init is not None and start is not None:
+            raise CellError("@cell: init and start are one option; leave out start.")
+        return lambda f: _trace(f, gates, init or start or {})
     if not inspect.isfunction(function):
         raise CellError(
             f"@cell stands above a function and was given {function!r}; options go by keyword, as "
@@ -170,7 +177,7 @@ class _Recorder:
             )
 
 
-def _trace(function: Callable[..., Any], gates: str, start: Mapping[str, float]) -> Cell:
+def _trace(function: Callable[..., Any], gates: str, init: Mapping[str, float]) -> Cell:
     name, code = function.__name__, function.__code__
     declaration = _where(name, code, code.co_firstlineno)
     declared = _declared_gates(declaration, gates)
@@ -217,16 +224,16 @@ def _trace(function: Callable[..., Any], gates: str, start: Mapping[str, float])
         parameters=_parameters(recorder, families, declared or tuple(recorder.order)),
         gates=declared or tuple(recorder.order),
         names=_final_names(recorder.names, following, (input_name, *states)),
-        start={key: float(value) for key, value in start.items() if _is_number(value)},
+        init={key: float(value) for key, value in init.items() if _is_number(value)},
         doc=inspect.cleandoc(function.__doc__ or ""),
     )
     keys = [parameter.key for parameter in made.parameters]
-    for key, value in start.items():
+    for key, value in init.items():
         if key not in keys:
             known = f"its parameters are {', '.join(keys)}" if keys else "it has no parameters"
-            raise CellError(f"{declaration}start names {key}; {known}.")
+            raise CellError(f"{declaration}init names {key}; {known}.")
         if not _is_number(value):
-            raise CellError(f"{declaration}start gives {key} the value {value!r}, not a number.")
+            raise CellError(f"{declaration}init gives {key} the value {value!r}, not a number.")
     verify(made)
     return made
 

@@ -111,7 +111,7 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
                     f"[{', '.join(sizes)}]."
                 )
     keys = [parameter.key for parameter in cell.parameters]
-    for key, value in cell.start.items():
+    for key, value in cell.init.items():
         if key not in keys:
             yield f"it has a first value for {_shortened(key)}, which is not a parameter."
         elif not isfinite(value):

@@ -207,14 +207,14 @@ class Recurrent(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw first values for all parameters anew."""
-        start = dict(self.cell.start)
+        first_values = dict(self.cell.init)
         if self.forget_bias is not None:
-            start["b.f"] = self.forget_bias
+            first_values["b.f"] = self.forget_bias
         for k, layer in enumerate(self.layers):
             assert isinstance(layer, nn.ModuleList)
             for direction in layer:
                 assert isinstance(direction, _Direction)
-                direction.reset(self.cell, self._sizes(k), start, self.initial)
+                direction.reset(self.cell, self._sizes(k), first_values, self.initial)
 
     @overload
     def forward(
@@ -456,12 +456,14 @@ class _Direction(_Named):
         return [self._tensor(p) for p in cell.parameters]
 
     @torch.no_grad()
-    def reset(self, cell: Cell, sizes: Sizes, start: Mapping[str, float], initial: str) -> None:
+    def reset(
+        self, cell: Cell, sizes: Sizes, first_values: Mapping[str, float], initial: str
+    ) -> None:
         """First values; see ``Recurrent``."""
         for p in cell.parameters:
             tensor = self._tensor(p)
-            if p.key in start:
-                tensor.fill_(start[p.key])
+            if p.key in first_values:
+                tensor.fill_(first_values[p.key])
             elif p.kind == "matrix":
                 for size, block in zip(
                     p.columns, tensor.split([sizes.width((s,)) for s in p.columns], 1), strict=True
