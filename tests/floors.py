@@ -44,9 +44,22 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
             yield place.parts[0], path
 
 
-def imported_names(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, full name) of each import, those inside functions too; "." where it is relative."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported_names(path: Path, *, for_types: bool = True) -> Iterator[tuple[int, str]]:
+    """(line, full name) of each import, those inside functions too; "." where it is relative.
+
+    Without ``for_types`` those beneath ``if TYPE_CHECKING`` are left out.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+        if not for_types
+    }
+    for node in ast.walk(tree):
+        if node in left_out:
+            continue
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -112,4 +125,46 @@ def foreign_imports(root: Path, part: str) -> set[str]:
                     found |= {alias.name.split(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     found.add(node.module.split(".")[0])
+    return found
+
+
+def cycles(root: Path) -> list[list[str]]:
+    """The files that import one another in a circle, one list for each circle.
+
+    Imports inside functions count; those for the type checker alone do not.
+    """
+    names = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = [root.name, *path.relative_to(root).with_suffix("").parts]
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    arrows = {name: _files(path, names) - {name} for name, path in names.items()}
+    found = []
+    while arrows:
+        # a file that imports none of the others, or that none of them imports, is in no circle
+        imported = {other for others in arrows.values() for other in others}
+        outside = {name for name, others in arrows.items() if not others or name not in imported}
+        if not outside:
+            break
+        arrows = {n: others - outside for n, others in arrows.items() if n not in outside}
+    while arrows:
+        circle = _reached(arrows, min(arrows))
+        found.append(sorted(circle))
+        arrows = {n: others - circle for n, others in arrows.items() if n not in circle}
+    return found
+
+
+def _files(path: Path, names: dict[str, Path]) -> set[str]:
+    """The modules of the package that a file imports."""
+    return {
+        name if name in names else name.rpartition(".")[0]
+        for _, name in imported_names(path, for_types=False)
+    } & set(names)
+
+
+def _reached(arrows: dict[str, set[str]], start: str) -> set[str]:
+    found, waiting = {start}, [start]
+    while waiting:
+        fresh = arrows[waiting.pop()] - found
+        found |= fresh
+        waiting += fresh
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import elman
-from floors import broken_arrows, foreign_imports, foreign_tasks, imported_parts, modules
+from floors import broken_arrows, cycles, foreign_imports, foreign_tasks, imported_parts, modules
 
 ROOT = Path(elman.__file__).parent
 FILES = [path for _, path in modules(ROOT)]
@@ -128,3 +128,23 @@ def test_an_import_of_another_task_is_found(tmp_path):
     (tmp_path / "tasks" / "train.py").write_text("")
     (tmp_path / "tasks" / "music" / "a.py").write_text("from elman.tasks import speech")
     assert foreign_tasks(tmp_path) == ["tasks/music/a.py, line 1: imports the task speech"]
+
+
+def test_files_form_no_cycle():
+    assert cycles(ROOT) == []
+
+
+def test_a_cycle_is_found(tmp_path):
+    for name, text in {
+        "a": "import house.b",
+        "b": "def f():\n    from house import c",
+        "c": "from house.a import x",
+        "d": "from house import a",
+        "e": "if TYPE_CHECKING:\n    import house.f",
+        "f": "import house.e",
+    }.items():
+        path = tmp_path / "house" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "house" / "__init__.py").write_text("")
+    assert cycles(tmp_path / "house") == [["house.a", "house.b", "house.c"]]
