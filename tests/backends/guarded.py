@@ -133,7 +133,7 @@ def examples(draw_from):
 
 def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
     """Forward, with and without keeping, backward, and the first step alone."""
-    native.pays_to_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
+    native.should_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
     rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
     y, *_ = native.forward(make_plan(cell), *rest, keep=False)
     assert torch.equal(y, results(cell, numbers)["y"])

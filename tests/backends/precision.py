@@ -77,7 +77,7 @@ def assert_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 
 
 def hoists(hoisted: bool) -> Callable[..., bool]:
-    """In place of ``native.pays_to_hoist``: always, where there is something to, or never."""
+    """In place of ``native.should_hoist``: always, where there is something to, or never."""
 
     def decide(layer: Layer, _: Schedule) -> bool:
         return hoisted and bool(layer.programs.hoisted)

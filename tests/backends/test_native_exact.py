@@ -37,7 +37,7 @@ each_way = pytest.mark.parametrize("hoisted", [False, True], ids=["in the step",
 def hoist(monkeypatch):
     """Whether products with the input are computed ahead, decided by the test."""
 
-    return lambda hoisted: monkeypatch.setattr(native, "pays_to_hoist", hoists(hoisted))
+    return lambda hoisted: monkeypatch.setattr(native, "should_hoist", hoists(hoisted))
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from elman.backends.llvm.target import WIDTH, Target
 from elman.backends.llvm.team import find_team
 from elman.backends.memory import aligned, empty
 from elman.backends.names import comments_of
+from elman.backends.page import explain
 from elman.backends.programs import SCRATCH, Buffer, Program, Programs, programs_of
 from elman.backends.schedule import Schedule
 from elman.graph.sizes import Block, Sizes
@@ -54,12 +55,6 @@ def _comments(programs: Programs) -> Mapping[Any, str]:
     return comments_of(programs) if dump_folder() else {}
 
 
-def _explain(programs: Programs, layout: Layout, *, outer: bool = False) -> dict[str, str]:
-    from elman.backends.describe import explain  # it describes what is in this file
-
-    return explain(programs, layout, outer=outer)
-
-
 @dataclass(frozen=True, eq=False)
 class CompiledProgram:
     """A program with its kernel."""
@@ -79,7 +74,10 @@ class CompiledProgram:
             return module.text
 
         return load(
-            self.key, self.layout.target, write, lambda: _explain(self.programs, self.layout)
+            self.key,
+            self.layout.target,
+            write,
+            lambda: explain(_layer(self.programs, self.layout), self.layout),
         )
 
     @cached_property
@@ -192,7 +190,7 @@ class CompiledOuter:
             self.key,
             layout.target,
             write,
-            lambda: _explain(self.outer.programs, layout, outer=True),
+            lambda: explain(_layer(self.outer.programs, layout), layout, outer=True),
         )
 
     @cached_property
@@ -357,6 +355,10 @@ def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> Lay
     """The kernels of a cell (by its text) for these sizes and tensors of this type."""
     half = dtype is torch.bfloat16 and target.multiplies_bfloat16
     return Layer(programs_of(text, half=half), sizes, SCALARS[INSIDE[dtype]], target)
+
+
+def _layer(programs: Programs, layout: Layout) -> Layer:
+    return Layer(programs, layout.sizes, layout.scalar, layout.target)
 
 
 def _threads(work: float, pieces: int) -> int:

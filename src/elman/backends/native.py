@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from elman.backends.hoisting import should_hoist
 from elman.backends.kernels import INSIDE, SCALARS, CompiledProgram, Layer, layer_of
 from elman.backends.llvm.layout import segmented_stride
 from elman.backends.llvm.target import WIDTH, chosen_target
@@ -93,7 +94,7 @@ def forward(
         names = [f"history {k}" for k in programs.histories]
         tensors |= dict(zip(names, kept[1:], strict=True))
     _prepare(layer, schedule, weights, tensors)
-    hoisted = pays_to_hoist(layer, schedule)
+    hoisted = should_hoist(layer, schedule)
     if hoisted:
         buffer = programs.ahead_buffer
         tensors["ahead"] = layer.memory(layer.ahead.layout, buffer, schedule.total)
@@ -246,14 +247,3 @@ def _run_all(
     rows = all_at_once(schedule, 0, schedule.total)
     scratch = layer.scratch(compiled.layout, rows.batch)
     compiled.run(rows, weights(compiled), {**tensors, **scratch})
-
-
-def pays_to_hoist(layer: Layer, schedule: Schedule) -> bool:
-    """Whether the products with the input are quicker for all steps at once.
-
-    With few rows a step reads all weights for little work; all steps at once read them once for
-    many rows.  That pays the longer, the slower the memory is that the weights lie in.
-    """
-    if not layer.programs.hoisted or schedule.total < 4 * schedule.batch:
-        return False
-    return schedule.batch <= (4 if layer.bytes > 1 << 20 else 2 if layer.bytes > 1 << 19 else 1)

@@ -1,0 +1,307 @@
+"""The native engine's plan for a cell as a page to read: phases, memory, register tiles.
+
+The page says what ``programs.py`` and ``llvm/layout.py`` decide, in the names of ``names.py``.
+``describe.py`` gives it for a cell and sizes; ``ELMAN_DUMP`` writes it beside each kernel.  Nothing
+is decided here.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from elman.backends.hoisting import should_hoist
+from elman.backends.llvm.layout import Layout
+from elman.backends.llvm.outer import OuterLayout
+from elman.backends.llvm.target import WIDTH
+from elman.backends.names import Names, names_ahead, names_of, outer_texts, sum_text
+from elman.backends.phases import Phase
+from elman.backends.programs import SCRATCH, Buffer, Program
+from elman.backends.schedule import STRETCH_BYTES, make_schedule
+from elman.graph import Cell
+from elman.graph.node import Node, ancestors
+from elman.graph.show import expression
+from elman.passes import lower
+
+if TYPE_CHECKING:
+    from elman.backends.kernels import Layer
+
+#: batches and steps for which the page says whether products with the input are taken ahead
+BATCHES, STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 100
+
+
+def explain(layer: Layer, layout: Layout, *, outer: bool = False) -> dict[str, str]:
+    """What is dumped beside a kernel: ``graph``, its values, and ``plan``, the cell's page.
+
+    ``outer`` is for the kernel of the parameters' gradients, whose layout is the adjoint step's.
+    """
+    programs = layer.programs
+    names = names_of(programs)
+    if outer:
+        graph = "\n".join(outer_texts(programs, names).values()) + "\n"
+    else:
+        is_ahead = layout.program.name == programs.ahead.name
+        called = names_ahead(programs, names) if is_ahead else names
+        graph = _graph(programs.cell, layout.program, called)
+    return {"graph": graph, "plan": page(layer)}
+
+
+def page(layer: Layer) -> str:
+    """What the native engine does for a layer, as plain text."""
+    return "\n".join(_Page(layer).lines()) + "\n"
+
+
+def _graph(cell: Cell, program: Program, names: Names) -> str:
+    """The values of a program, one a line: its number, its name, and what it is made from."""
+    computed = {value for phase in program.phases for value in phase.values}
+    places = {**program.operands, **program.loads}
+    given = {node: place for node, place in places.items() if node not in computed}
+    nodes = ancestors([node for phase in program.phases for node in phase.stored], stop=given)
+    number = {node: f"v{k}" for k, node in enumerate(nodes)}
+    lines = []
+    for node in nodes:
+        name = names.get(node, "") if node.operands else expression(node, cell, names=names)
+        made = f"from `{given[node].buffer.title}`" if node in given else node.operation
+        if node.operands and node not in given:
+            made += f"({', '.join([number[operand] for operand in node.operands])})"
+        lines.append(f"{number[node]:6}{name:12}{made}")
+    return "\n".join(lines) + "\n"
+
+
+class _Page:
+    """The lines of ``describe``."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer, self.programs, self.cell = layer, layer.programs, layer.programs.cell
+        self.lanes = layer.target.lanes(layer.scalar)
+        self.names = names_of(self.programs)
+
+    def lines(self) -> Iterator[str]:
+        target, sizes, cell = self.layer.target, self.layer.sizes, self.cell
+        yield (
+            f"{cell.name}, input {sizes.input}, hidden {sizes.hidden}, "
+            f"{str(self.layer.outside).removeprefix('torch.')}: the plan of the native engine"
+        )
+        yield (
+            f"for {target.cpu}: {target.registers} vector registers, each for {self.lanes} "
+            "numbers, a block of units"
+        )
+        yield from _head("EQUATIONS")
+        yield from [f"  {line}" for line in str(cell).splitlines()]
+        gates = [p.gate for p in cell.parameters if p.kind == "matrix"] or ["f"]
+        gate, state = gates[0], cell.states[0]
+        yield from _paragraph(
+            f"Σ{gate} is the sum of products with W.{gate} in it, ∂{state}' is dL/d{state}' for "
+            f"the loss L; later.{state} and output.{state} are what ∂{state}' has from the later "
+            "steps and from the output of this step."
+        )
+        yield from self._forward()
+        yield from self._ahead()
+        yield from self._backward()
+        yield from self._parameters()
+        yield from self._memory()
+
+    # the sections
+
+    def _forward(self) -> Iterator[str]:
+        inference = self.programs.forward(keep=False, hoisted=False)
+        training = self.programs.forward(keep=True, hoisted=False)
+        yield from _head("FORWARD: a step, from the first to the last")
+        yield from _paragraph(
+            "A phase is sums of products, which stay in registers, and then the equations that use "
+            "them, a vector of units at a time; a new phase begins where a product needs all "
+            "units of what was just computed.  `y` and a `history` hold every step, a `pair` only "
+            "this one and the last; `kept` is for backward, `between` for a later phase."
+        )
+        yield from self._phases(inference, self.names)
+        if [_work(phase) for phase in inference.phases] == [_work(p) for p in training.phases]:
+            for k, phase in enumerate(training.phases, 1):
+                which = f" in phase {k}" if len(training.phases) > 1 else ""
+                yield from _hanging(
+                    f"  training writes{which}: ", self._written(training, phase, self.names)
+                )
+        else:
+            yield "  in training, where backward needs more:"
+            yield from self._phases(training, self.names)
+
+    def _ahead(self) -> Iterator[str]:
+        programs = self.programs
+        if programs.prepare is not None:
+            yield from _head("OPERANDS that are made from the input, for all steps at once")
+            yield from self._phases(programs.prepare, self.names, titled=False)
+        if not programs.hoisted:
+            return
+        yield from _head("AHEAD OF THE LOOP: what needs only the input")
+        yield from _paragraph(
+            "It can be computed for all steps at once, so that weights are read once for many "
+            "rows; the step's sums then begin with it."
+        )
+        yield from self._phases(programs.ahead, names_ahead(programs, self.names), titled=False)
+        pays = [
+            batch
+            for batch in BATCHES
+            if should_hoist(self.layer, make_schedule(STEPS, batch, None, False))
+        ]
+        rest = [batch for batch in BATCHES if batch not in pays]
+        yield f"  runs of {STEPS} steps do so at a batch of {_listed(pays)}, not of {_listed(rest)}"
+
+    def _backward(self) -> Iterator[str]:
+        yield from _head("BACKWARD: the adjoint step, from the last to the first")
+        yield from _paragraph(
+            "It takes the gradients of the output and of the next states and gives those of the "
+            "states; what parameters and input need is left in `gradients`."
+        )
+        yield from self._phases(self.programs.backward, self.names)
+        if self.programs.into_input is not None:
+            yield "  the input's gradient, after some steps for all their rows at once"
+            yield from self._phases(self.programs.into_input, self.names, titled=False)
+
+    def _parameters(self) -> Iterator[str]:
+        programs = self.programs
+        outer = OuterLayout(programs, self._layout(programs.backward))
+        yield from _head("PARAMETERS: their gradients, after some steps for all their rows at once")
+        yield from _paragraph(
+            "A matrix gathers outer products (⊗) of a gradient with the operand that the matrix "
+            "met; a vector gathers sums."
+        )
+        yield from _wrapped([*outer_texts(programs, self.names).values()])
+        widest = max([w for o in outer.operands for w in outer.panel_widths(o)], default=0)
+        yield (
+            f"  tile: {outer.rows} units of the gradient × {widest * self.lanes} numbers of the "
+            "operand in registers"
+        )
+
+    def _memory(self) -> Iterator[str]:
+        programs, width = self.programs, WIDTH[self.layer.scalar]
+        row_bytes = self._layout(programs.backward).row_bytes
+        yield from _head("MEMORY: bytes for each row of the batch and each step")
+        kept = row_bytes(programs.kept_buffer) if programs.kept else 0
+        histories = self.layer.sizes.hidden * width * len(programs.histories)
+        yield _amount("kept for backward", kept + histories, "beside x and y")
+        if kept:
+            shown = [self._show(node) for node in lower(programs.kept)]
+            yield from _hanging(_amount("  `kept`", kept) + "  ", ", ".join(shown))
+        if histories:
+            states = [f"{programs.cell.states[k]}'" for k in programs.histories]
+            yield _amount("  histories", histories, ", ".join(states))
+        yield _amount(
+            "temporary `gradients`",
+            row_bytes(programs.gradients_buffer),
+            f"of about {STRETCH_BYTES >> 20} MB at a time, then written over",
+        )
+        if programs.hoisted:
+            ahead = row_bytes(programs.ahead_buffer)
+            yield _amount("temporary `ahead`", ahead, "where it is computed ahead of the loop")
+        each = {
+            "inference": programs.forward(keep=False, hoisted=False),
+            "training": programs.forward(keep=True, hoisted=False),
+            "backward": programs.backward,
+        }
+        found = []
+        for title, program in each.items():
+            row = [
+                row_bytes(buffer) * (2 if buffer.rows == "pair" else 1)
+                for buffer in program.buffers
+                if buffer.rows == "pair" or buffer.name in SCRATCH
+            ]
+            found.append(f"{title} {sum(row):,}")
+        yield f"  and for each row, whatever the number of steps: {', '.join(found)}"
+
+    # what they are made of
+
+    def _layout(self, program: Program) -> Layout:
+        return Layout(program, self.layer.sizes, self.layer.scalar, self.layer.target)
+
+    def _phases(self, program: Program, names: Names, *, titled: bool = True) -> Iterator[str]:
+        layout = self._layout(program)
+        for k, phase in enumerate(program.phases, 1):
+            if titled:
+                yield f"  phase {k} of {len(program.phases)}"
+            sums = {total.value: sum_text(total, names) for total in phase.accumulators}
+            yield from _column("sums", [_equation(v, text, names) for v, text in sums.items()])
+            if sums:
+                tiling = layout.tiling(phase)
+                tile = [f"{tiling.rows} rows", _count(tiling.columns_of_many, "block")]
+                tile.append(_count(tiling.accumulators, "sum"))
+                yield (
+                    f"    tile     {' × '.join(tile)} in registers; for 1 row "
+                    f"{_count(tiling.columns(1), 'block')}"
+                )
+            values = [v for v in phase.values if v in names and v not in sums]
+            texts = [expression(v, self.cell, names=names, top=True) for v in values]
+            yield from _column(
+                "then", [_equation(v, text, names) for v, text in zip(values, texts, strict=True)]
+            )
+            yield from _hanging("    written  ", self._written(program, phase, names))
+
+    def _written(self, program: Program, phase: Phase, names: Names) -> str:
+        found: dict[Buffer, list[str]] = {}
+        for node in phase.stored:
+            for place in program.stores.get(node, ()):
+                text = expression(node, self.cell, names=names)
+                found.setdefault(place.buffer, []).append(text)
+        return "; ".join([f"{', '.join(v)} to `{buffer.title}`" for buffer, v in found.items()])
+
+    def _show(self, node: Node) -> str:
+        return expression(node, self.cell, names=self.names)
+
+
+def _work(phase: Phase) -> tuple[frozenset[Node], frozenset[Node]]:
+    """What a phase computes, in whatever order."""
+    return frozenset([total.value for total in phase.accumulators]), frozenset(phase.values)
+
+
+def _equation(value: Node, right: str, names: Names) -> str:
+    return f"{names[value]} = {right}" if value in names else right
+
+
+def _head(title: str) -> Sequence[str]:
+    return ["", title]
+
+
+def _paragraph(text: str) -> Sequence[str]:
+    return textwrap.wrap(text, 98, initial_indent="  ", subsequent_indent="  ")
+
+
+def _column(title: str, lines: Sequence[str]) -> Sequence[str]:
+    head = " " * 13
+    wide = [textwrap.wrap(line, 87, break_on_hyphens=False) or [line] for line in lines]
+    broken = [f"{head}{'    ' if k else ''}{part}" for each in wide for k, part in enumerate(each)]
+    return [f"    {title:9}{broken[0].lstrip()}", *broken[1:]] if broken else []
+
+
+def _hanging(head: str, text: str) -> Sequence[str]:
+    """A list behind its head, broken between its items only."""
+    room = 100 - len(head)
+    items = text.replace(", ", ",\n").split("\n")
+    lines = [items[0]]
+    for item in items[1:]:
+        if len(lines[-1]) + 1 + len(item) <= room:
+            lines[-1] += f" {item}"
+        else:
+            lines.append(item)
+    return [head + lines[0], *[" " * len(head) + line for line in lines[1:]]]
+
+
+def _wrapped(items: Sequence[str]) -> Sequence[str]:
+    """Items beside each other, broken between them only."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(item) < 96:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(f"  {item}")
+    return lines
+
+
+def _amount(title: str, number: int, remark: str = "") -> str:
+    return f"  {title:24}{number:10,}  {remark}".rstrip()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join([str(number) for number in numbers]) or "none"
