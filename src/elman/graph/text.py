@@ -32,7 +32,7 @@ def write_cell(cell: Cell) -> str:
         ],
         "next": [index[node] for node in cell.next_states],
         "names": {index[node]: name for node, name in cell.names.items()},
-        "start": dict(cell.init)  # its name in format 1,
+        "start": dict(cell.init),  # its name in format 1
         "doc": cell.doc,
     }
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False)

@@ -19,7 +19,7 @@ from torch import Tensor
 from elman.errors import ExportError
 from elman.export.c_source.program import Program
 from elman.export.stepwise import Stepwise
-from elman.graph.verify import CONDITIONS
+from elman.graph.ops import CONDITIONS
 
 #: a sequence is short, since some cells double every rounding error from step to step
 STEPS_OF_A_SEQUENCE = 8

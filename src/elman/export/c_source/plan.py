@@ -16,9 +16,9 @@ from itertools import permutations
 
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors, intern
+from elman.graph.ops import CONDITIONS
 from elman.graph.show import labels
 from elman.graph.sizes import Block
-from elman.graph.verify import CONDITIONS
 from elman.passes.lower import lower
 
 #: sums that one loop over a vector adds to: more would not stay in the registers of a processor
