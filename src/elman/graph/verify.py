@@ -27,7 +27,7 @@ from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, PARAMETERS, PRODUCTS
 LONGEST_NAME = 100
 #: values of a cell at most, and how many of them may follow from one another: published cells have
 #: some dozens, and each takes a few hundredths of a second to compile
-MOST_VALUES, DEEPEST = 500, 150
+MOST_VALUES, DEEPEST = 500, 250
 
 
 def verify(cell: Cell) -> None:
