@@ -276,7 +276,7 @@ def steps(count, operation="tanh", operands=lambda k: [k]):
         (steps(2000), "a saved cell has 2,001 values, and 500 is the most that is compiled."),
         (
             steps(400),
-            "made: 401 operations of a step follow from one another, and 150 is the most that is "
+            "made: 401 operations of a step follow from one another, and 250 is the most that is "
             "compiled; write a smaller step, or stack layers.",
         ),
         (
