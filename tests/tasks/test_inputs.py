@@ -54,7 +54,9 @@ def test_a_text_longer_than_any_name_is_a_text(command, monkeypatch):
         ("check", "sentiment", ".csv"),
         ("check", "ner", ".conll"),
         ("check", "translation", ".tsv"),
+        ("check", "dna", ".fa"),
         ("evaluate", "sentiment", ".csv"),
+        ("evaluate", "dna", ".fa"),
     ],
 )
 def test_a_name_that_is_no_file_is_refused_and_never_waited_for(

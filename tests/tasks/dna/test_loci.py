@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from elman.data.faults import Fault, Row
+from elman.data.faults import Fault, Note, Row
 from elman.errors import DataError
+from elman.tasks.dna.annotated_genes import gene_rows
 from elman.tasks.dna.fasta import fasta_rows, open_fasta
 from elman.tasks.dna.found_genes import FoundGene, gff3_text
 from elman.tasks.dna.genes import CodingGene
-from elman.tasks.dna.gff3 import Note, gene_rows, gff3_rows, matched_names
+from elman.tasks.dna.gff3 import gff3_rows
 from elman.tasks.dna.loci import check_loci, locus_rows
 from elman.tasks.dna.samples import sample_genes
+from elman.tasks.dna.sequence_names import matched_names
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 

@@ -22,6 +22,7 @@ from torch import Generator, Tensor, nn
 
 from elman.data import DataReport, pad_sequences
 from elman.data.faults import Fault, Row
+from elman.data.sources import is_folder, kind_of
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.tasks.dna.answers import Reading, record_reading, show_reading, write_readings
@@ -433,8 +434,8 @@ def _probabilities(fitted: Fitted, scores: Tensor, codes: Tensor, lengths: Tenso
 
 def read_inputs(path: Path, options: Options) -> list[Bases]:
     """The sequences of a FASTA file, or of all of them in a folder."""
-    if path.is_dir():
-        files = sorted([file for file in path.rglob("*") if file.is_file() and is_fasta(file)])
+    if is_folder(path):
+        files = sorted([f for f in path.rglob("*") if kind_of(f) == "file" and is_fasta(f)])
         if not files:
             raise DataError(f"{path}: there is no FASTA file in the folder; name one.")
         return [each for file in files for each in open_fasta(file)]

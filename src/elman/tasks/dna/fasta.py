@@ -7,23 +7,28 @@ What letters mean is in ``bases.py``.
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import itertools
 import re
 import shutil
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from elman.data.faults import Fault, Place, Row
+from elman.data.sources import why_not_a_file
 from elman.errors import DataError
 from elman.extras import extra
 from elman.tasks.dna.bases import STANDS_FOR
 
 ENDINGS = (".fa", ".fasta", ".fna", ".fas", ".ffn")
+#: how the names of annotations end, which may hold sequences, too
+ANNOTATION_ENDINGS = (".gff3", ".gff", ".gtf")
 #: a larger file is left on the disk, and read in pieces
 _LARGE = 64_000_000
 
@@ -60,15 +65,41 @@ def is_fasta(path: Path) -> bool:
     return Path(path.name.removesuffix(".gz")).suffix.lower() in ENDINGS
 
 
+def is_annotation(path: Path) -> bool:
+    """Whether a file's name says that it is GFF3 or GTF, compressed or not."""
+    return Path(path.name.removesuffix(".gz")).suffix.lower() in ANNOTATION_ENDINGS
+
+
 def text_of(path: Path) -> IO[str]:
-    """A file of text, compressed by gzip or not; what is not ASCII comes as "\\ufffd"."""
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="ascii", errors="replace")
-    return path.open(encoding="ascii", errors="replace")
+    """A file of text, compressed by gzip or not, without its byte order mark.
+
+    Bytes that are not UTF-8 come as escapes such as \\xe9, so that names stay apart.  Raises
+    ``OSError`` with a sentence for what is no file.
+    """
+    reason = why_not_a_file(path)
+    if reason is not None:
+        raise OSError(reason)
+    with path.open("rb") as stream:
+        head = stream.read(3)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise OSError("the file is UTF-16; save it as UTF-8.")
+    opened: Any = gzip.open if head.startswith(b"\x1f\x8b") else open
+    lines: IO[str] = opened(path, "rt", encoding="utf-8-sig", errors="backslashreplace")
+    return lines
+
+
+def cannot_be_read(error: Exception) -> str:
+    """The sentence for an error of ``text_of`` or of the lines that it gives."""
+    if type(error) is OSError and error.errno is None:
+        return str(error)
+    reason = getattr(error, "strerror", None) or error
+    return f"the file cannot be read ({reason}); fetch it again, or check its rights."
 
 
 def fasta_rows(path: Path) -> Iterator[Row[Sequence] | Fault]:
     """The sequences of a file, or what is wrong with them, each with its line.
+
+    Those of a GFF3 file follow its line ``##FASTA``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -82,13 +113,39 @@ def fasta_rows(path: Path) -> Iterator[Row[Sequence] | Fault]:
     """
     try:
         with text_of(path) as lines:
-            yield from _sequences(path, lines)
+            numbered: Iterable[tuple[int, str]] = enumerate(lines, 1)
+            if is_annotation(path):
+                numbered = itertools.dropwhile(lambda each: not begins_fasta(each[1]), numbered)
+            yield from _sequences(path, numbered)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        yield Fault(Place(path), f"the file cannot be read ({reason}).")
+        yield Fault(Place(path), cannot_be_read(error))
 
 
-def _sequences(path: Path, lines: IO[str]) -> Iterator[Row[Sequence] | Fault]:
+def begins_fasta(line: str) -> bool:
+    """Whether a line of a GFF3 file is the one behind which its sequences are.
+
+    Comments may begin with the same letters.
+
+    >>> begins_fasta("##FASTA\\r\\n"), begins_fasta("##FASTAQMLK")
+    (True, False)
+    """
+    return line.rstrip() == "##FASTA" or line.startswith(">")
+
+
+def holds_sequences(path: Path) -> bool:
+    """Whether a GFF3 file holds its sequences, too."""
+    try:
+        with text_of(path) as lines:
+            return any(begins_fasta(line) for line in lines)
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+def _shown(sign: str) -> str:
+    return sign if sign.isprintable() else f"U+{ord(sign):04X}"
+
+
+def _sequences(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row[Sequence] | Fault]:
     name, begun, bad = None, 0, False
     parts: list[str] = []
     seen: dict[str, int] = {}
@@ -102,9 +159,10 @@ def _sequences(path: Path, lines: IO[str]) -> Iterator[Row[Sequence] | Fault]:
                     Place(path, begun), f'the sequence "{name}" has no bases; remove its line.'
                 )
 
-    number = 0
-    for number, raw in enumerate(lines, 1):
+    for number, raw in lines:
         line = raw.strip()
+        if line == "##FASTA" and name is None:
+            continue
         if line.startswith(">"):
             yield from done()
             words = line[1:].split()
@@ -132,8 +190,8 @@ def _sequences(path: Path, lines: IO[str]) -> Iterator[Row[Sequence] | Fault]:
                 bad = True
                 yield Fault(
                     Place(path, number),
-                    f'the sequence "{name}" has "{foreign.group()}", which is no base; letters '
-                    "are ACGT and RYSWKMBDHVN (IUPAC).",
+                    f'the sequence "{name}" has "{_shown(foreign.group())}", which is no base; '
+                    "letters are ACGT and RYSWKMBDHVN (IUPAC).",
                 )
             parts.append(line)
     yield from done()
@@ -157,9 +215,17 @@ class Region:
         if foreign:
             raise DataError(
                 f'sequence "{self.name}", base {start + foreign.start() + 1}: '
-                f'"{foreign.group()}" is no base; letters are ACGT and RYSWKMBDHVN (IUPAC).'
+                f'"{_shown(foreign.group())}" is no base; letters are ACGT and RYSWKMBDHVN (IUPAC).'
             )
         return bases
+
+
+def _stays_on_disk(path: Path, large: int) -> bool:
+    """Whether pyfaidx is to read a file: a large one that is nothing but plain FASTA."""
+    if is_annotation(path) or why_not_a_file(path) is not None or path.stat().st_size <= large:
+        return False
+    with path.open("rb") as stream:
+        return stream.read(1) in (b">", b";")
 
 
 def open_fasta(path: Path, *, large: int = _LARGE) -> list[Bases]:
@@ -167,7 +233,7 @@ def open_fasta(path: Path, *, large: int = _LARGE) -> list[Bases]:
 
     Raises ``DataError`` for a file that cannot be read.
     """
-    if path.suffix.lower() == ".gz" or path.stat().st_size <= large:
+    if not _stays_on_disk(path, large):
         found: list[Bases] = []
         for row in fasta_rows(path):
             if isinstance(row, Fault):

@@ -1,8 +1,8 @@
-"""Annotated sequences: FASTA and GFF3 files that belong together, and what is wrong with them.
+"""Annotated sequences: FASTA and GFF3 or GTF files that belong together, and what is wrong there.
 
 A pair is ``genome.fa`` with ``genome.gff3`` beside it; either name, both with a comma between them
-(``genome.fa,genes.gff3``), or a folder of pairs, is what a user gives.  The formats are
-``fasta.py``'s and ``gff3.py``'s.
+(``genome.fa,genes.gff3``), or a folder of pairs, is what a user gives.  A GFF3 file
+that holds its sequences needs no other.  The formats are ``fasta.py``'s and ``gff3.py``'s.
 """
 
 from __future__ import annotations
@@ -15,17 +15,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from elman.data.faults import Fault, Place, Row
+from elman.data.faults import Fault, Note, Place, Row
 from elman.data.report import DataReport
-from elman.data.sources import data_files
-from elman.tasks.dna import gff3
+from elman.data.sources import data_files, is_folder, kind_of, why_not_a_file
+from elman.tasks.dna.annotated_genes import Choice, gene_rows
 from elman.tasks.dna.bases import Codes, encode_bases
+from elman.tasks.dna.fasta import (
+    ANNOTATION_ENDINGS,
+    fasta_rows,
+    holds_sequences,
+    is_annotation,
+    is_fasta,
+)
 from elman.tasks.dna.fasta import ENDINGS as FASTA_ENDINGS
 from elman.tasks.dna.fasta import Sequence as Bases
-from elman.tasks.dna.fasta import fasta_rows, is_fasta
 from elman.tasks.dna.genes import CodingGene, coding_parts, label_bases
-from elman.tasks.dna.gff3 import Choice, Note, gene_rows, gff3_rows, matched_names
+from elman.tasks.dna.gff3 import gff3_rows
 from elman.tasks.dna.grammar import LABELS, gene_grammar, gene_path
+from elman.tasks.dna.sequence_names import matched_names
 
 _LISTED = 20  # problems or notes
 
@@ -66,29 +73,34 @@ def locus_rows(path: Path, choice: Choice = "first") -> Iterator[Row[Locus] | Fa
 
 
 def _pairs(path: Path) -> list[tuple[Path, Path | None]] | Fault:
-    if path.is_dir():
-        files = sorted([file for file in path.rglob("*") if file.is_file() and is_fasta(file)])
-        if not files:
+    if is_folder(path):
+        inside = sorted([file for file in path.rglob("*") if kind_of(file) == "file"])
+        pairs = [(f, _beside(f, ANNOTATION_ENDINGS)) for f in inside if is_fasta(f)]
+        taken = {annotation for _, annotation in pairs}
+        others = [f for f in inside if is_annotation(f) and f not in taken]
+        pairs += [(f, f) for f in others if holds_sequences(f)]
+        if not pairs:
             return Fault(
                 Place(path),
                 f"there is no FASTA file in the folder; names end in {', '.join(FASTA_ENDINGS)}.",
             )
-        return [(file, _beside(file, gff3.ENDINGS)) for file in files]
+        return sorted(pairs, key=lambda pair: pair[0])
     files = data_files(path)
     for file in files:
-        if not file.exists():
-            return Fault(Place(file), "there is no such file; check its name and folder.")
+        reason = why_not_a_file(file)
+        if reason is not None:
+            return Fault(Place(file), reason)
     if len(files) == 2:
         sequences, genes = sorted(files, key=is_fasta, reverse=True)
         return [(sequences, genes)]
-    if not is_fasta(path) and path.name.removesuffix(".gz").endswith(gff3.ENDINGS):
-        fasta = _beside(path, FASTA_ENDINGS)
+    if is_annotation(path):
+        fasta = _beside(path, FASTA_ENDINGS) or (path if holds_sequences(path) else None)
         if fasta is None:
             return Fault(
                 Place(path), f"there is no sequence {_stem(path)}.fa beside it; put it there."
             )
         return [(fasta, path)]
-    return [(path, _beside(path, gff3.ENDINGS))]
+    return [(path, _beside(path, ANNOTATION_ENDINGS))]
 
 
 def _stem(path: Path) -> str:
@@ -97,7 +109,9 @@ def _stem(path: Path) -> str:
 
 def _beside(path: Path, endings: Sequence[str]) -> Path | None:
     names = [_stem(path) + ending + packed for ending in endings for packed in ("", ".gz")]
-    return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    return next(
+        (path.with_name(name) for name in names if kind_of(path.with_name(name)) == "file"), None
+    )
 
 
 def _pair_rows(
