@@ -15,7 +15,7 @@ import elman
 from elman.files import write_whole
 from elman.tasks import dna
 from job_figures import Configuration, measure
-from real_data import smallgenes, smallgenes_cut
+from recipes.real_data import smallgenes, smallgenes_cut
 
 RUNS = Path("runs")
 DATA = smallgenes(RUNS / "data")

@@ -27,7 +27,7 @@ import elman
 from elman.benchmark import machine
 from elman.files import write_whole
 from elman.tasks import Data, ner, sentiment, train
-from real_data import GLOVE, broad_twitter, sentence_polarity
+from recipes.real_data import GLOVE, broad_twitter, sentence_polarity
 
 DATA = Path("runs") / "data"
 

@@ -20,7 +20,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from elman.benchmark import machine
 from elman.files import write_whole
-from real_data import SOURCE
+from recipes.real_data import SOURCE
 
 RESULTS = Path(__file__).parent / "results" / "motion_limits.json"
 #: frames of a window, and from one window to the next

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from elman.tasks import music
 from job_figures import Configuration, measure
-from real_data import chorales
+from recipes.real_data import chorales
 
 DATA = chorales(Path("runs") / "data")
 TITLE = "Bach's chorales, quarter notes (Boulanger-Lewandowski et al. 2012)"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from elman.tasks import music
 from job_figures import Configuration, measure
-from real_data import chorales_in_sixteenths
+from recipes.real_data import chorales_in_sixteenths
 
 DATA = chorales_in_sixteenths(Path("runs") / "data")
 TITLE = "Bach's chorales, sixteenth notes (Boulanger-Lewandowski et al. 2012)"

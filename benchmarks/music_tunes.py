@@ -23,7 +23,7 @@ from rich.table import Table
 import elman
 from elman.files import write_whole
 from elman.tasks.music.notes import Frame, frames_of, key_of, notes_of
-from real_data import chorales
+from recipes.real_data import chorales
 
 GRID = 1  # the shipped model's
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 9, 10, 11)}

@@ -3,16 +3,16 @@
     python benchmarks/named_entities.py [--seeds 0 1 2]
 
 The Broad Twitter Corpus (Derczynski et al. 2016) and WNUT-17 (Derczynski et al. 2017), the splits
-of ``real_data.py``, with GloVe vectors of 50 numbers: the recurrent tagger, and the one-to-one
-baseline that sees two words on either side; both with a conditional random field.  One model for
-WNUT-17 begins with the weights of the Broad Twitter Corpus's, whose kinds of names are others.
+of ``recipes/real_data.py``, with GloVe vectors of 50 numbers: the recurrent tagger, and the
+one-to-one baseline that sees two words on either side; both with a conditional random field.  One
+model for WNUT-17 starts from the weights of the Broad Twitter Corpus's, whose entity types differ.
 """
 
 from pathlib import Path
 
 from elman.tasks import ner
 from job_figures import Configuration, measure
-from real_data import GLOVE, broad_twitter, wnut17
+from recipes.real_data import GLOVE, broad_twitter, wnut17
 
 DATA = Path("runs") / "data"
 BTC, WNUT = broad_twitter(DATA), wnut17(DATA)

@@ -25,7 +25,7 @@ import elman
 from elman.benchmark import machine
 from elman.files import write_whole
 from elman.tasks import Data, ner, train
-from real_data import broad_twitter
+from recipes.real_data import broad_twitter
 
 SHORT = 15
 MODELS = ("recurrent", "window", "standard")

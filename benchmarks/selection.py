@@ -25,7 +25,7 @@ from elman.selection import Wish, default_space
 from elman.selection.show import importance
 from elman.selection.workers import search_with
 from elman.tasks import TASKS, Data, train
-from real_data import chorales, sentence_polarity
+from recipes.real_data import chorales, sentence_polarity
 
 RESULTS = Path(__file__).parent / "results" / "selection.json"
 JOBS = {"sentiment": sentence_polarity, "music": chorales}

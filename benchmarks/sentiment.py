@@ -2,16 +2,16 @@
 
     python benchmarks/sentiment.py [--seeds 0 1 2]
 
-Sentence polarity (Pang and Lee 2005), the split of ``real_data.py``: from scratch, with GloVe
-vectors of 50 numbers, and with naive Bayes as a second opinion; and the one-to-one baseline, a bag
-of words, all three ways.
+Sentence polarity (Pang and Lee 2005), the split of ``recipes/real_data.py``: from scratch, with
+GloVe vectors of 50 numbers, and averaged with naive Bayes; and the one-to-one baseline, a bag of
+words, all three ways.
 """
 
 from pathlib import Path
 
 from elman.tasks import sentiment
 from job_figures import Configuration, measure
-from real_data import GLOVE, sentence_polarity
+from recipes.real_data import GLOVE, sentence_polarity
 
 DATA = sentence_polarity(Path("runs") / "data")
 TITLE = "sentence polarity (Pang and Lee 2005)"

@@ -19,7 +19,7 @@ import elman
 from elman.benchmark import machine
 from elman.files import write_whole
 from elman.tasks import Data, sentiment, train
-from real_data import GLOVE, sentence_polarity
+from recipes.real_data import GLOVE, sentence_polarity
 
 RESULTS = Path(__file__).parent / "results" / "sentiment_folds.json"
 VECTORS: dict[str, object] = {"vectors": str(GLOVE), "threads": 1}

@@ -2,7 +2,7 @@
 
     python benchmarks/speech.py [--seeds 0 1 2]
 
-Strings of 3 to 7 digits from human recordings (``spoken_digits.py``): takes 0 to 4 of all
+Strings of 3 to 7 digits from human recordings (``recipes/spoken_digits.py``): takes 0 to 4 of all
 speakers, without and with an n-gram model of the training transcripts (the network and its weights
 are the same); and each speaker in turn left out of training and validation, trained for four
 minutes.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from elman.tasks import speech
 from job_figures import Configuration, measure
-from spoken_digits import SPEAKERS, spoken_digits
+from recipes.spoken_digits import SPEAKERS, spoken_digits
 
 DATA = Path("runs") / "data"
 TITLE = "Free Spoken Digit Dataset (Jackson et al. 2018), joined to strings of 3 to 7 digits"

@@ -31,7 +31,7 @@ from elman.tasks.dna.bases import LETTERS, PROBABILITIES, encode_bases
 from elman.tasks.dna.model import BaseReader
 from elman.training import LoopOptions, RunFolder, fit
 from elman.training.progress import Silence
-from r_data import factor, read_rda
+from recipes.r_data import factor, read_rda
 
 BASES = {"100": "A", "010": "C", "001": "G", "000": "T"}
 CLASSES = ("ei", "ie", "n")

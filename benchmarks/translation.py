@@ -2,15 +2,15 @@
 
     python benchmarks/translation.py [--seeds 0]
 
-Tatoeba's pairs in the split of ``real_data.py``: groups of pairs that share a sentence, every 46th
-the test.  BLEU and chrF by sacrebleu against all translations that a test sentence has.
+Tatoeba's pairs in the split of ``recipes/real_data.py``: groups of pairs that share a sentence, every
+46th the test.  BLEU and chrF by sacrebleu against all translations that a test sentence has.
 """
 
 from pathlib import Path
 
 from elman.tasks import translation
 from job_figures import Configuration, measure
-from real_data import tatoeba
+from recipes.real_data import tatoeba
 
 DATA = tatoeba(Path("runs") / "data")
 TITLE = "Tatoeba, French and English sentence pairs"

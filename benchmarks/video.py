@@ -13,7 +13,7 @@ from pathlib import Path
 
 from elman.tasks import video
 from job_figures import Configuration, measure
-from real_data import motion_clips
+from recipes.real_data import motion_clips
 
 FOLDER = Path("runs") / "data"
 BANDAI = "Bandai-Namco Research Motiondataset 2, drawn as silhouettes"

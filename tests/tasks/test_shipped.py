@@ -9,9 +9,9 @@ import safetensors
 import torch
 
 import elman
-import real_data
 from elman import shipped
 from elman.tasks import TASKS
+from recipes import real_data
 
 MODELS = shipped.models()
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

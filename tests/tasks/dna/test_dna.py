@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import elman
-import real_data
 from elman.data.faults import Row
 from elman.errors import DataError, ElmanError
 from elman.tasks import Data, dna, train
@@ -19,6 +18,7 @@ from elman.tasks.dna.fasta import Sequence, open_fasta
 from elman.tasks.dna.loci import locus_rows
 from elman.tasks.dna.samples import sample_genes
 from elman.training.progress import Silence
+from recipes import real_data
 
 #: options with which the samples train in seconds
 SMALL = {

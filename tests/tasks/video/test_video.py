@@ -16,7 +16,7 @@ from elman.tasks.video import Options, labels_of_stream
 from elman.tasks.video.film import FrameShape, read_film
 from elman.tasks.video.samples import film_bytes
 from elman.training.progress import Silence
-from runner import runner
+from recipes.runner import runner
 from tasks.conftest import samples
 from tasks.test_bad_input import fails
 from tasks.video.film_files import film, flat, sound

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from elman.files import write_whole
-from real_data import SOURCE
+from recipes.real_data import SOURCE
 
 RATE = 8_000
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -1,6 +1,6 @@
 """Draw the clip of the poster: a figure that runs, by formulas of a running gait.
 
-    python benchmarks/runner.py [OUT.mp4]
+    python -m recipes.runner [OUT.mp4]
 
 Nobody was filmed.  Each joint's angle is a periodic function of time, as biomechanics describes
 running (Novacheck 1998): the thigh swings about a leaning trunk, the knee folds while its leg comes

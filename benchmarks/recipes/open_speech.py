@@ -1,7 +1,7 @@
 """A transcriber of open English, learned from synthesisers and human digits; how well it does.
 
-    python benchmarks/synthetic_speech.py runs/data/open/spoken
-    python benchmarks/open_speech.py [--start RUN] [--minutes 120] [--resume] [--ship]
+    python -m recipes.synthetic_speech runs/data/open/spoken
+    python -m recipes.open_speech [--start RUN] [--minutes 120] [--resume] [--ship]
 
 Trained on made speech (``synthetic_speech.py``) and on human digits (``spoken_digits.py``, takes
 from 10 on), chosen on voices and sentences that are heard nowhere else, and measured once on
@@ -31,9 +31,9 @@ from elman.files import write_whole
 from elman.tasks import Data, Trained, speech, train
 from elman.tasks.speech import PredictOptions
 from elman.tasks.speech.language_model import learn_language
-from ship import shipped_folder
-from spoken_digits import WORDS, spoken_digits
-from synthetic_speech import FOX, POSTER, normal, sentences
+from recipes.ship import shipped_folder
+from recipes.spoken_digits import WORDS, spoken_digits
+from recipes.synthetic_speech import FOX, POSTER, normal, sentences
 
 FOLDER = Path("runs") / "data" / "open"
 RUN = Path("runs") / "open_speech"
@@ -202,7 +202,7 @@ def ship(run: Trained, minutes: float, epochs: float) -> None:
         }
     [poster] = small(speech.POSTER["fox.flac"])
     record = {
-        "command": "python benchmarks/open_speech.py --ship",
+        "command": "python -m recipes.open_speech --ship",
         "machine": machine(),
         "settings": {k: v for k, v in asdict(small.options).items() if k != "language_text"},
         "parameters": sum(p.numel() for p in small.model.parameters()),
@@ -215,7 +215,7 @@ def ship(run: Trained, minutes: float, epochs: float) -> None:
         },
         "figures": figures,
     }
-    results = Path(__file__).parent / "results" / "open_speech.json"
+    results = Path(__file__).parents[1] / "results" / "open_speech.json"
     write_whole(results, json.dumps(record, indent=1) + "\n")
     write_whole(target / "card.md", card(record, target))
 

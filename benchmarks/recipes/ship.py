@@ -1,6 +1,6 @@
 """Make the models that ship with the package out of runs of the job figures.
 
-    python benchmarks/ship.py
+    python -m recipes.ship
 
 Of the seeds of a configuration the one with the best validation metric is taken; its test figure
 was measured once, in ``sentiment.py`` or ``named_entities.py``, and is only copied into the card.
@@ -22,7 +22,7 @@ from elman import shipped
 from elman.files import write_whole
 from elman.tasks import Trained
 from elman.training import RunFolder
-from real_data import (
+from recipes.real_data import (
     broad_twitter,
     chorales,
     motion_clips,

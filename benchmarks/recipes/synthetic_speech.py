@@ -1,7 +1,7 @@
 """Speech to learn from, said by free synthesisers: audio files and manifests.
 
-    python benchmarks/synthetic_speech.py OUT [--hours 24] [--part valid test train]
-    python benchmarks/synthetic_speech.py src/elman/shipped/poster --part poster
+    python -m recipes.synthetic_speech OUT [--hours 24] [--part valid test train]
+    python -m recipes.synthetic_speech src/elman/shipped/poster --part poster
 
 The sentences are the English side of Tatoeba (CC BY 2.0), lines of Shakespeare, sentences on
 films (Pang and Lee 2005, CC BY 4.0) and made-up strings of words and numbers.  The voices are
@@ -34,7 +34,7 @@ import soundfile
 import soxr
 
 from elman.files import write_whole
-from real_data import SOURCE
+from recipes.real_data import SOURCE
 
 RATE = 8_000
 SEED = 4
