@@ -2,8 +2,8 @@
 
     python benchmarks/translation.py [--seeds 0]
 
-Tatoeba's pairs in the split of ``recipes/real_data.py``: groups of pairs that share a sentence, every
-46th the test.  BLEU and chrF by sacrebleu against all translations that a test sentence has.
+Tatoeba's pairs in the split of ``recipes/real_data.py``: groups of pairs that share a sentence,
+every 46th the test.  BLEU and chrF by sacrebleu against all translations that a test sentence has.
 """
 
 from pathlib import Path
