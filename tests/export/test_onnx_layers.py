@@ -389,3 +389,25 @@ def test_a_missing_library_is_a_sentence(library, tmp_path, monkeypatch):
     ):
         elman.export.onnx(layer_of(CATALOGUE["gru"]), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
+
+
+# int8
+
+
+@pytest.mark.parametrize("step", [False, True])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "coupled_lstm", "gru", "peephole_lstm"])
+def test_int8_weights_take_a_quarter_and_stay_near(name, step, tmp_path):
+    torch.manual_seed(0)
+    layer = elman.Recurrent(CATALOGUE[name], 32, 96)
+    elman.export.onnx(layer, tmp_path / "whole.onnx", step=step)
+    done = elman.export.onnx(layer, tmp_path / "int8.onnx", step=step, quantize="int8")
+    assert 1e-5 < done.difference < 0.1
+    sizes = [(tmp_path / f"{which}.onnx").stat().st_size for which in ("int8", "whole")]
+    assert sizes[0] < 0.4 * sizes[1]
+    said = {e.key: e.value for e in onnx.load(tmp_path / "int8.onnx").metadata_props}
+    assert (said["elman.quantized"], said["elman.cell"]) == ("int8", name)
+
+
+def test_another_quantisation_is_refused(tmp_path):
+    with pytest.raises(OptionError, match=r'quantize is \'int4\'; it is "int8" or None'):
+        elman.export.onnx(layer_of(CATALOGUE["gru"]), tmp_path / "a.onnx", quantize="int4")

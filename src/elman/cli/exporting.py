@@ -1,41 +1,114 @@
-"""``elman export``: a trained model as a file that runs without Elman."""
+"""``elman export``: a trained model, or an imported layer, as files that run without Elman."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from torch import nn
 
 from elman.cli.shared import Json
 from elman.errors import OptionError
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
-    to: Annotated[Literal["c", "onnx"], typer.Option(help="C99 source, or an ONNX file.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run folder, a shipped model, or a layer of `elman import`."
+        ),
+    ],
+    to: Annotated[Literal["c", "onnx"], typer.Option(help="C99 source, or ONNX files.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
     step: Annotated[
-        bool, typer.Option("--step", help="One time step with the state, as C always is.")
+        bool, typer.Option("--step", help="Only one time step with the state, as C always is.")
     ] = False,
+    sequence: Annotated[bool, typer.Option("--sequence", help="Only whole sequences.")] = False,
+    opset: Annotated[
+        int | None, typer.Option(help="Version of ONNX's operators, 17 or newer.")
+    ] = None,
     quantize: Annotated[
-        Literal["int8"] | None, typer.Option(help="Matrices as int8 with a scale for each row.")
+        Literal["int8"] | None, typer.Option(help="Weights as int8, a little less exact.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained model as C or ONNX, and say how far its values are from Elman's."""
-    from elman.export import c, onnx
+    """Write a trained model as C or ONNX, and say how far its values are from Elman's.
+
+    To ONNX, each form of the model becomes a file: whole sequences, and one step where it has one.
+    """
+    from elman.export import c
+
+    if step and sequence:
+        raise OptionError("--step and --sequence exclude each other; omit both to write both.")
+    if to == "c" and (sequence or opset is not None):
+        raise OptionError("C code computes one time step; --sequence and --opset are for ONNX.")
+    name, model, described = _model(run)
+    if to == "c":
+        done = [c(model, out / f"{name}.c", quantize=quantize)]
+    else:
+        options = {"opset": opset or 17, "quantize": quantize, "metadata": described}
+        done = _onnx(model, out, name, options, step=step, sequence=sequence)
+    if as_json:
+        files = [str(file) for each in done for file in each.files]
+        known = [each.difference for each in done if each.difference is not None]
+        worst = max(known) if len(known) == len(done) else None
+        print(json.dumps({"files": files, "difference": worst, "note": done[0].note}))
+    else:
+        for each in done:
+            print(each)
+
+
+def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
+    """The name for files, the module, and what a file is to say of its task."""
+    if run.endswith(".safetensors"):
+        from elman.export.importing.importer import import_weights
+
+        return Path(run).stem, import_weights(run), {}
     from elman.tasks import load
     from elman.tasks.trained import find_run
 
-    if to != "c" and quantize is not None:
-        raise OptionError(f"--quantize {quantize} is for --to c; leave it out.")
-    path = out / f"{find_run(run).resolve().name}.{to}"
-    model = load(run).model
-    done = c(model, path, quantize=quantize) if to == "c" else onnx(model, path, step=step)
-    if as_json:
-        files = [str(file) for file in done.files]
-        print(json.dumps({"files": files, "difference": done.difference, "note": done.note}))
-    else:
-        print(done)
+    trained = load(run)
+    options = dataclasses.asdict(trained.options)
+    described = {
+        "elman.task": trained.task.NAME,
+        "elman.symbols": trained.symbols.to_json(),
+        "elman.options": json.dumps(options),
+        "elman.cell_graph": trained.cell.text,
+    }
+    if "sample_rate" in options:
+        described["elman.sample_rate"] = str(options["sample_rate"])
+    return find_run(run).resolve().name, trained.model, described
+
+
+def _onnx(
+    model: nn.Module,
+    folder: Path,
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    step: bool,
+    sequence: bool,
+) -> list[Any]:
+    """A file for each form of the model, or for the one that is wanted."""
+    from elman.export import onnx
+    from elman.export.onnx_format.forms import form_called, forms_of
+
+    forms = [form.name for form in forms_of(model)]
+    if not forms:  # a layer
+        both = ["sequence"] if getattr(model, "bidirectional", False) else ["sequence", "step"]
+        wanted = ["step"] if step else ["sequence"] if sequence else both
+        return [
+            onnx(model, folder / _file(name, each), step=each == "step", **options)
+            for each in wanted
+        ]
+    if step or sequence:
+        forms = [form_called(model, None, step=step).name]
+    return [onnx(model, folder / _file(name, form), form=form, **options) for form in forms]
+
+
+def _file(name: str, form: str) -> str:
+    return f"{name}.onnx" if form == "sequence" else f"{name}.{form}.onnx"

@@ -1,14 +1,16 @@
 """``elman.export.onnx``: a layer or a model as an ONNX file that says what it is.
 
-The graph is built (``layers.py``), run by ONNX Runtime beside Elman on random inputs and written
-only if it computes the same.
+The graph is built (``layers.py``, ``models.py``), run by ONNX Runtime beside Elman on random inputs
+and written only if it computes the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Container, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,10 +19,16 @@ from torch import nn
 from elman.errors import OptionError
 from elman.export.check import Exported, write_checked
 from elman.export.layers import Layers, layers_of
+from elman.export.onnx_format.forms import Form, form_called, forms_of
 from elman.export.onnx_format.graph import Graph
 from elman.export.onnx_format.layers import LayerExport
 from elman.export.onnx_format.libraries import onnx as onnx_library
+from elman.export.onnx_format.models import model_difference, model_graph
+from elman.export.onnx_format.quantize import BOUND as QUANTIZED_BOUND
+from elman.export.onnx_format.quantize import NATIVE, quantized
+from elman.export.onnx_format.recurrent import EVERY
 from elman.export.onnx_format.runtime import Session, largest_difference
+from elman.nn.recurrent import Recurrent
 
 #: the oldest version of ONNX's operators that Elman writes, and the one that it writes unasked
 OLDEST_OPSET = 17
@@ -34,13 +42,17 @@ def onnx(
     *,
     step: bool = False,
     opset: int = OLDEST_OPSET,
+    quantize: Literal["int8"] | None = None,
+    form: str | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Exported:
-    """Write a recurrent layer as an ONNX file, in float32, with free batch size and time.
+    """Write a recurrent layer or a model as an ONNX file, in float32, with free batch and time.
 
     ``step`` writes one time step, with the states as inputs and outputs, instead of whole
-    sequences.  ``opset`` is the version of ONNX's operators, 17 or newer.  ``metadata`` are
-    further entries of the file's own description.
+    sequences.  ``form`` names another part of a model, such as the "encode" of a translator.
+    ``opset`` is the version of ONNX's operators, 17 or newer.  ``quantize="int8"`` stores weights
+    as int8, whose values differ more.  ``metadata`` are further entries of the file's own
+    description.
 
     Raises ``ExportError`` where the file could not be made or would compute something else, and
     ``OptionError`` for an option that cannot be.
@@ -54,20 +66,66 @@ def onnx(
     """
     path = Path(path)
     check_opset(opset)
+    if quantize not in (None, "int8"):
+        raise OptionError(f'ONNX: quantize is {quantize!r}; it is "int8" or None.')
+    described = {**about(), **(metadata or {})}
+    if forms_of(model):
+        chosen = form_called(model, form, step=step)
+        return _export_model(model, path, chosen, opset, quantize, described)
     layers = layers_of(model)
     if step and layers.stack.bidirectional:
         raise OptionError(
             f"{layers.stack.title}: a bidirectional layer has no step, since its output depends "
             "on later steps; export whole sequences."
         )
-    export = LayerExport(layers, opset)
+    export = LayerExport(layers, opset, _native(quantize))
     graph = export.step() if step else export.sequence()
-    description = {**export.metadata, **about("step" if step else "sequence"), **(metadata or {})}
-    content = to_bytes(graph, layers.cell.name, str(layers.cell), description)
+    described |= {**export.metadata, "elman.form": "step" if step else "sequence"}
+    content = to_bytes(graph, layers.cell.name, str(layers.cell), described, quantize)
     session = Session(content, path.name)
     difference = step_difference(session, layers) if step else sequence_difference(session, layers)
     note = "random steps" if step else "random sequences"
-    return write_checked({path: content}, difference, BOUND, note)
+    return write_checked({path: content}, difference, _bound(quantize), note)
+
+
+def _native(quantize: str | None) -> Container[str]:
+    return NATIVE if quantize else EVERY
+
+
+def _bound(quantize: str | None) -> float:
+    return QUANTIZED_BOUND if quantize else BOUND
+
+
+def _export_model(
+    model: nn.Module,
+    path: Path,
+    chosen: Form,
+    opset: int,
+    quantize: str | None,
+    described: Mapping[str, str],
+) -> Exported:
+    """Write one form of a model."""
+    # of a copy, since the file is of float32 and of what is evaluated
+    copied = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    (form,) = [each for each in forms_of(copied) if each.name == chosen.name]
+    cells = {
+        module.cell.name: module.cell
+        for module in copied.modules()
+        if isinstance(module, Recurrent)
+    }
+    equations = "\n\n".join([f"{name}:\n{cell}" for name, cell in cells.items()])
+    entries = {
+        **described,
+        **form.metadata,
+        "elman.model": type(model).__name__,
+        "elman.form": form.name,
+        "elman.cell": ", ".join(cells),
+        "elman.equations": equations,
+    }
+    graph = model_graph(form, opset, native=_native(quantize))
+    content = to_bytes(graph, type(model).__name__, equations, entries, quantize)
+    difference = model_difference(Session(content, path.name), form)
+    return write_checked({path: content}, difference, _bound(quantize), "random inputs")
 
 
 def check_opset(opset: int) -> None:
@@ -80,15 +138,17 @@ def check_opset(opset: int) -> None:
         )
 
 
-def about(form: str) -> dict[str, str]:
-    """The entries of every file: who wrote it, in which form."""
-    return {"elman.format": "1", "elman.version": version("elman"), "elman.form": form}
+def about() -> dict[str, str]:
+    """The entries of every file: what wrote it."""
+    return {"elman.format": "1", "elman.version": version("elman")}
 
 
-def to_bytes(graph: Graph, name: str, doc: str, metadata: Mapping[str, str]) -> bytes:
+def to_bytes(
+    graph: Graph, name: str, doc: str, metadata: Mapping[str, str], quantize: str | None
+) -> bytes:
     """The graph as the bytes of a file."""
     content: bytes = graph.model(name, doc, metadata).SerializeToString()
-    return content
+    return quantized(content) if quantize else content
 
 
 def sequence_difference(session: Session, layers: Layers) -> float:

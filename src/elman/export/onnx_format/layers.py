@@ -9,14 +9,14 @@ before it.  One step: ``x`` (batch, input) and all states, which are needed then
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from elman.export.layers import Layers
 from elman.export.onnx_format.graph import Graph, Name
-from elman.export.onnx_format.recurrent import Layer, lengths_of
+from elman.export.onnx_format.recurrent import EVERY, Layer, lengths_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class LayerExport:
 
     layers: Layers
     opset: int
-    native: bool = True
+    native: Container[str] = EVERY
 
     def layer(self, k: int) -> Layer:
         """One layer with its weights as arrays."""

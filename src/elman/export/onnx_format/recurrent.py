@@ -6,7 +6,7 @@ Rows keep their own lengths: past it, the output is zero and the state stays as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from elman.export.onnx_format.graph import Graph, Name
 from elman.export.onnx_format.recognise import USUAL, Operator, recognise
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+
+#: the recurrent operators of ONNX
+EVERY = frozenset(USUAL)
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,13 @@ def lengths_of(graph: Graph, lengths: Name, x: Name) -> Lengths:
 class Layer:
     """A layer's equations and weights: ``parameters[direction]``, in the cell's order.
 
-    ``native`` is False where the equations are to be written out although ONNX has the cell.
+    ``native`` are the operators of ONNX to use; other cells' equations are written out.
     """
 
     cell: Cell
     sizes: Sizes
     parameters: Sequence[Sequence[np.ndarray]]
-    native: bool = True
+    native: Container[str] = EVERY
 
     def sequence(
         self,
@@ -70,7 +73,7 @@ class Layer:
         ``x`` is (time, batch, input), each state (directions, batch, hidden).  ``reverse`` is for
         a layer of one direction that runs from each row's end.
         """
-        operator = recognise(self.cell) if self.native else None
+        operator = self._operator()
         if operator is not None:
             return self._native(graph, operator, x, states, lengths, reverse=reverse)
         outputs, last = [], []
@@ -88,7 +91,7 @@ class Layer:
 
     def step(self, graph: Graph, x: Name, states: Sequence[Name]) -> tuple[Name, list[Name]]:
         """The output (batch, hidden) and the next states (batch, hidden) of x (batch, input)."""
-        operator = recognise(self.cell) if self.native else None
+        operator = self._operator()
         if operator is None:
             following = Equations(self.cell, self.sizes, self.parameters[0]).step(graph, x, states)
             return following[0], following
@@ -97,6 +100,10 @@ class Layer:
         outputs = self._node(graph, operator, time, begun, "", "forward")
         following = [graph.squeeze(state, 0) for state in outputs[1:]]
         return following[0], following
+
+    def _operator(self) -> Operator | None:
+        found = recognise(self.cell)
+        return found if found is not None and found.name in self.native else None
 
     def _native(
         self,

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor, nn
 
+import elman.tasks.dna.exported  # noqa: F401 - says how its model is exported
 from elman.data import DataReport, pad_sequences
 from elman.data.faults import Fault, Row
 from elman.data.sources import is_folder, kind_of

@@ -18,6 +18,7 @@ import torch
 from rich.markup import escape
 from torch import Generator, Tensor, nn
 
+import elman.tasks.sentiment.exported  # noqa: F401 - says how its model is exported
 from elman.data import DataReport, LabelledText, pad_sequences, read_labelled_texts, split_words
 from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.sources import is_folder

@@ -18,6 +18,7 @@ from rich.markup import escape
 from torch import Generator, Tensor, nn
 
 import elman.shipped
+import elman.tasks.video.exported
 from elman.data import DataReport
 from elman.data.faults import Fault, Row, values_or_error
 from elman.errors import DataError, OptionError

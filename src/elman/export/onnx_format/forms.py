@@ -1,0 +1,357 @@
+"""The forms in which a model is exported: which tensors go in and come out, and random ones.
+
+``forms_of`` says it for the classes of ``models/``; a task registers the models that are its own
+with ``forms_of.register``.  A form's module is traced by ``program.py`` and compared with its file
+on what ``draw`` makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from elman.errors import OptionError
+from elman.models.classifier import RowClassifier
+from elman.models.decoders import FeedingDecoder, Memory, Recall
+from elman.models.generator import Generator as GeneratorModel
+from elman.models.tagger import WordTagger
+from elman.models.transcriber import Transcriber
+from elman.models.translator import Translator, Writing
+from elman.nn.embedding import WordEmbedding
+from elman.nn.predictions import IndependentPitches, NextToken
+
+Axes = Sequence[int | str]
+#: random inputs for lengths of the free axes
+Draw = Callable[[Mapping[str, int], Generator], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One graph of a model.
+
+    ``inputs`` and ``outputs`` have the names and axes of the tensors of ``module``'s forward, in
+    order; an axis with a name has any length.  ``name`` is "sequence", "step", "encode" ...
+    """
+
+    name: str
+    module: nn.Module
+    inputs: Mapping[str, Axes]
+    outputs: Mapping[str, Axes]
+    draw: Draw
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    #: what a sequence has at least, for the checks
+    shortest: int = 1
+
+
+@singledispatch
+def forms_of(model: nn.Module) -> list[Form]:
+    """The forms of a model, whole sequences first; none for a class that nobody registered."""
+    return []
+
+
+class Calls(nn.Module):
+    """A function of tensors with the modules that it uses."""
+
+    def __init__(self, function: Callable[..., Any], *modules: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        self.used = nn.ModuleList(modules)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The function's results as a flat tuple."""
+        found = self.function(*tensors)
+        return (found,) if isinstance(found, Tensor) else tuple(found)
+
+
+def draw_lengths(sizes: Mapping[str, int], generator: Generator) -> Tensor:
+    """A length for each row: one full, one of nothing where there are three or more."""
+    lengths = torch.randint(1, sizes["time"] + 1, (sizes["batch"],), generator=generator)
+    lengths[0] = sizes["time"]
+    if len(lengths) > 2:
+        lengths[-1] = 0
+    return lengths
+
+
+def draw_indices(count: int, *shape: int, generator: Generator) -> Tensor:
+    """Random indices below ``count``."""
+    return torch.randint(0, count, shape, generator=generator)
+
+
+def _words(embedding: nn.Module) -> int:
+    assert isinstance(embedding, WordEmbedding)
+    return embedding.weight.shape[0]
+
+
+@forms_of.register
+def _(model: RowClassifier) -> list[Form]:
+    count = _words(model.embedding)  # type: ignore[arg-type]
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        words = draw_indices(count, sizes["time"], sizes["batch"], generator=generator)
+        return words, draw_lengths(sizes, generator)
+
+    return [
+        Form(
+            "sequence",
+            Calls(model, model),
+            {"words": ["time", "batch"], "lengths": ["batch"]},
+            {"logits": ["batch", "class"]},
+            draw,
+        )
+    ]
+
+
+@forms_of.register
+def _(model: WordTagger) -> list[Form]:
+    features, inputs = model.features, {"words": ["time", "batch"], "lengths": ["batch"]}
+    names = ["words", "lengths"]
+    if features.shapes is not None:
+        inputs["shapes"] = ["time", "batch"]
+    if features.characters is not None:
+        inputs |= {
+            "characters": ["length", "word"],
+            "character_lengths": ["word"],
+            "word_index": ["time", "batch"],
+        }
+    names = [*inputs]
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        time, batch = sizes["time"], sizes["batch"]
+        found = {
+            "words": draw_indices(_words(features.embedding), time, batch, generator=generator),
+            "lengths": draw_lengths(sizes, generator),
+        }
+        if features.shapes is not None:
+            count = _words(features.shapes)
+            found["shapes"] = draw_indices(count, time, batch, generator=generator)
+        if features.characters is not None:
+            length, words = sizes["length"], sizes["word"]
+            known = _words(features.characters.embedding)
+            found["characters"] = draw_indices(known, length, words, generator=generator)
+            found["character_lengths"] = 1 + draw_indices(length, words, generator=generator)
+            found["word_index"] = draw_indices(words, time, batch, generator=generator)
+        return [found[name] for name in names]
+
+    crf, outputs = model.crf, {"scores": ["time", "batch", "tag"]}
+    if crf is not None:
+        outputs |= {"transitions": ["before", "after"], "start": ["tag"], "end": ["tag"]}
+
+    def score(*tensors: Tensor) -> list[Tensor]:
+        scores = model(**dict(zip(names, tensors, strict=True)))
+        return [scores] if crf is None else [scores, crf.transitions, crf.start, crf.end]
+
+    return [Form("sequence", Calls(score, model), inputs, outputs, draw)]
+
+
+@forms_of.register
+def _(model: Transcriber) -> list[Form]:
+    size, width = model.frames_per_step, model.encoder.input_size // model.frames_per_step
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        shape = (sizes["time"], sizes["batch"], width)
+        return torch.randn(shape, generator=generator), draw_lengths(sizes, generator)
+
+    forms = [
+        Form(
+            "sequence",
+            Calls(model, model),
+            {"frames": ["time", "batch", width], "lengths": ["batch"]},
+            {"log_probs": ["step", "batch", "symbol"], "steps": ["batch"]},
+            draw,
+            {"frames_per_step": str(size)},
+            shortest=size,
+        )
+    ]
+    if model.encoder.bidirectional:
+        return forms
+    states, shape = model.encoder.cell.states, state_axes(model.encoder)
+
+    def step(frames: Tensor, *state: Tensor) -> list[Tensor]:
+        # batch frame mel -> frame batch mel
+        scores, after = model.advance(frames.transpose(0, 1), tuple(state))
+        return [scores[0], *after]
+
+    def draw_step(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        frames = torch.randn((sizes["batch"], size, width), generator=generator)
+        return [frames, *draw_states(model.encoder, sizes["batch"], generator)]
+
+    forms.append(
+        Form(
+            "step",
+            Calls(step, model),
+            {"frames": ["batch", size, width], **{f"state.{n}": shape for n in states}},
+            {"log_probs": ["batch", "symbol"], **{f"next_state.{n}": shape for n in states}},
+            draw_step,
+            {"frames_per_step": str(size)},
+        )
+    )
+    return forms
+
+
+@forms_of.register
+def _(model: GeneratorModel) -> list[Form]:
+    layer = model.recurrent
+    names, shape = layer.cell.states, state_axes(layer)
+    tokens = isinstance(model.embedding, WordEmbedding)
+    own: list[int | str] = [] if tokens else [layer.input_size]
+    head = (
+        model.prediction if isinstance(model.prediction, NextToken | IndependentPitches) else None
+    )
+
+    def predict(features: Tensor) -> Tensor:
+        """Logits where the prediction is one layer; the features of one that chooses in turn."""
+        return features if head is None else head.output(features)
+
+    def draw_input(generator: Generator, *axes: int) -> Tensor:
+        if tokens:
+            return draw_indices(_words(model.embedding), *axes, generator=generator)
+        return torch.randint(0, 2, (*axes, layer.input_size), generator=generator).float()
+
+    def sequence(x: Tensor, lengths: Tensor) -> list[Tensor]:
+        y, after = model(x, lengths)
+        return [predict(y), *after]
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        x = draw_input(generator, sizes["time"], sizes["batch"])
+        return x, draw_lengths(sizes, generator)
+
+    def step(x: Tensor, *state: Tensor) -> list[Tensor]:
+        y, after = model(x[None], None, tuple(state))
+        return [predict(y[0]), *after]
+
+    def draw_step(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        x = draw_input(generator, sizes["batch"])
+        return [x, *draw_states(layer, sizes["batch"], generator)]
+
+    said = "features" if head is None else "logits"
+    after = {f"next_state.{name}": shape for name in names}
+    return [
+        Form(
+            "sequence",
+            Calls(sequence, model),
+            {"x": ["time", "batch", *own], "lengths": ["batch"]},
+            {said: ["time", "batch", said], **after},
+            draw,
+        ),
+        Form(
+            "step",
+            Calls(step, model),
+            {"x": ["batch", *own], **{f"state.{name}": shape for name in names}},
+            {said: ["batch", said], **after},
+            draw_step,
+        ),
+    ]
+
+
+@forms_of.register
+def _(model: Translator) -> list[Form]:
+    decoder, cell = model.decoder, model.encoder.cell
+    feeding = isinstance(decoder, FeedingDecoder)
+    assert isinstance(decoder, nn.Module)
+    layers = [decoder.recurrent] if feeding else [decoder.asking, decoder.reading]
+    parts = ("recurrent",) if feeding else ("asking", "reading")
+    states = {
+        f"state.{part}.{name}": state_axes(layer)
+        for part, layer in zip(parts, layers, strict=True)
+        for name in cell.states
+    }
+    if feeding:
+        states["state.fed"] = [1, "batch", model.target.size]
+    after = {f"next_{name}": axes for name, axes in states.items()}
+    memory: dict[str, Axes] = {
+        "memory": ["time", "batch", "memory"],
+        "keys": ["time", "batch", "key"],
+    }
+
+    def flat(recall: Recall) -> list[Tensor]:
+        fed = [] if recall.fed is None else [recall.fed]
+        return [*[state for each in recall.states for state in each], *fed]
+
+    def encode(source: Tensor, lengths: Tensor) -> list[Tensor]:
+        begun = model.start(source, lengths)
+        return [begun.memory.outputs, begun.memory.keys, *flat(begun.recall)]
+
+    def decode(
+        token: Tensor, outputs: Tensor, keys: Tensor, lengths: Tensor, *state: Tensor
+    ) -> Any:
+        count = len(cell.states)
+        groups = [tuple(state[k * count : (k + 1) * count]) for k in range(len(layers))]
+        recall = Recall(tuple(groups), state[-1] if feeding else None)
+        scores, then = model.step(token, Writing(Memory(outputs, keys, lengths, ()), recall))
+        return [scores, *flat(then.recall)]
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        shape = sizes["time"], sizes["batch"]
+        source = draw_indices(_words(model.source), *shape, generator=generator)
+        return source, draw_lengths(sizes, generator)
+
+    def draw_step(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        source, lengths = draw(sizes, generator)
+        outputs, keys, *state = encode(source, lengths)
+        count = _words(model.target)
+        token = draw_indices(count, sizes["batch"], generator=generator)
+        return [token, outputs, keys, lengths, *state]
+
+    fixed = {name: _fixed(axes, model) for name, axes in memory.items()}
+    return [
+        Form(
+            "encode",
+            Calls(encode, model),
+            {"source": ["time", "batch"], "lengths": ["batch"]},
+            {**fixed, **states},
+            draw,
+        ),
+        Form(
+            "decode",
+            Calls(decode, model),
+            {"token": ["batch"], **fixed, "lengths": ["batch"], **states},
+            {"log_probs": ["batch", "token"], **after},
+            draw_step,
+        ),
+    ]
+
+
+def _fixed(axes: Axes, model: Translator) -> Axes:
+    """The axes of the source's outputs or keys, with their sizes."""
+    attention = model.decoder.attention
+    size = model.encoder.output_size
+    if axes[-1] == "key":
+        size = attention.prepare(torch.zeros(1, 1, size)).shape[-1]
+    return [*axes[:-1], size]
+
+
+def state_axes(layer: Any) -> Axes:
+    """The axes of each state of a layer in one direction."""
+    return [layer.num_layers, "batch", layer.hidden_size]
+
+
+def draw_states(layer: Any, batch: int, generator: Generator) -> list[Tensor]:
+    """Random states of a layer in one direction."""
+    shape = (layer.num_layers, batch, layer.hidden_size)
+    return [torch.randn(shape, generator=generator) for _ in layer.cell.states]
+
+
+def form_called(model: nn.Module, name: str | None, *, step: bool) -> Form:
+    """The form of a model with this name, or its first, or its step.
+
+    Raises ``OptionError`` where there is none.
+    """
+    forms = forms_of(model)
+    title, names = type(model).__name__, ", ".join([form.name for form in forms])
+    if name is None and step:
+        steps = [form for form in forms if form.name in ("step", "decode")]
+        if not steps:
+            raise OptionError(
+                f"{title}: this model has no step, since its output depends on later inputs; "
+                "export whole sequences."
+            )
+        return steps[0]
+    for form in forms:
+        if name in (None, form.name):
+            return form
+    raise OptionError(f"{title}: it has no form {name!r}; it has {names or 'none'}.")

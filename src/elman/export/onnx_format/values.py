@@ -1,0 +1,104 @@
+"""Values of a torch program on its way into an ONNX graph.
+
+A value is a constant (a tensor or a number), ``Dynamic``, the name of a tensor that depends on the
+inputs, or ``Size``, the name of a length that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elman.export.onnx_format.graph import Graph, Name
+from elman.export.onnx_format.recurrent import EVERY, Layer, Lengths, lengths_of
+from elman.graph import Cell, read_cell
+from elman.graph.sizes import Sizes
+
+
+class Dynamic(str):
+    """The name of a value that depends on the inputs."""
+
+    __slots__ = ()
+
+
+class Size(str):
+    """The name of a vector of one int64 that depends on the inputs' shapes."""
+
+    __slots__ = ()
+
+
+class Values:
+    """What the rules of ``operators.py`` need: the graph, and values as names in it."""
+
+    def __init__(self, graph: Graph, *, native: Container[str] = EVERY) -> None:
+        self.graph = graph
+        self.native = native
+        self._lengths: dict[tuple[str, str], Lengths] = {}
+
+    def tensor(self, value: Any, dtype: torch.dtype | None = None) -> Dynamic:
+        """A value as a name; a constant gets the type ``dtype``."""
+        if isinstance(value, Dynamic):
+            return value
+        if isinstance(value, Size):
+            return Dynamic(self.graph.squeeze(value, 0))
+        if not isinstance(value, Tensor):
+            value = torch.tensor(value, dtype=dtype)
+        elif dtype is not None:
+            value = value.to(dtype)
+        if value.dtype is torch.float64:
+            value = value.float()
+        return Dynamic(self.graph.constant(value.numpy(), value.numpy().dtype, hint="weight"))
+
+    def shape(self, sizes: Sequence[Any]) -> Name:
+        """A vector of int64 from numbers and sizes."""
+        if not any([isinstance(size, Size) for size in sizes]):
+            return self.graph.integers(*sizes)
+        return self.graph.join([self.size(size) for size in sizes], 0)
+
+    def size(self, value: Any) -> Name:
+        """A size or a number as a vector of one int64."""
+        if isinstance(value, Size):
+            return value
+        if isinstance(value, Dynamic):
+            return self.graph.unsqueeze(value, 0)
+        return self.graph.integers(int(value))
+
+    def recurrent(
+        self,
+        x: Name,
+        states: Sequence[Name],
+        parameters: Sequence[Tensor],
+        lengths: Name | None,
+        cell: str,
+        reverse: bool,
+    ) -> list[Dynamic]:
+        """[y, last states ...] of one layer in one direction."""
+        graph, chosen = self.graph, read_cell(cell)
+        arrays = [parameter.float().numpy() for parameter in parameters]
+        hidden = next(
+            p.shape(Sizes(1, array.shape[0]))[0]
+            for p, array in zip(chosen.parameters, arrays, strict=True)
+        )
+        if lengths is None:
+            lengths = graph.op("Expand", graph.size(x, 0), graph.size(x, 1))
+        key = (str(lengths), str(x))
+        if key not in self._lengths:
+            self._lengths[key] = lengths_of(graph, lengths, x)
+        layer = Layer(chosen, Sizes(self._width(chosen, arrays), hidden), [arrays], self.native)
+        begun = [graph.unsqueeze(state, 0) for state in states]
+        y, last = layer.sequence(graph, x, begun, self._lengths[key], reverse=reverse)
+        return [Dynamic(y), *[Dynamic(graph.squeeze(state, 0)) for state in last]]
+
+    @staticmethod
+    def _width(cell: Cell, arrays: Sequence[np.ndarray]) -> int:
+        """The size of the input, from the matrix that meets it."""
+        for p, array in zip(cell.parameters, arrays, strict=True):
+            count = p.columns.count("input")
+            if count:
+                others = (len(p.columns) - count) * array.shape[0]
+                return int((array.shape[1] - others) // count)
+        return 1

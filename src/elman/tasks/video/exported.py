@@ -1,0 +1,76 @@
+"""How a ``FilmClassifier`` is exported: the frames of one video, or one more frame of several.
+
+A step takes the frame before (the frame itself for a video's first), how many frames there were
+(``count``), and as ``state.pooled`` what came out as ``next_state.pooled``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from elman.export.onnx_format.forms import Axes, Calls, Form, draw_states, forms_of, state_axes
+from elman.tasks.video.model import FilmClassifier
+
+
+@forms_of.register
+def _(model: FilmClassifier) -> list[Form]:
+    convolutions = [m for m in model.embedding.convolutions if isinstance(m, nn.Conv2d)]
+    channels = convolutions[0].in_channels // 2
+    places = model.embedding.output.in_features // convolutions[-1].out_channels
+    size = math.isqrt(places) * 2 ** len(convolutions)
+    picture: list[int | str] = [channels, size, size]
+
+    def draw_frames(count: int, generator: Generator) -> Tensor:
+        shape = (count, channels, size, size)
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+    def whole(frames: Tensor) -> Tensor:
+        before = torch.cat([frames[:1], frames[:-1]])
+        x = model.embedding.encode(frames, before)[:, None]
+        return model.classify(x, torch.full((1,), frames.shape[0]))
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        return (draw_frames(sizes["time"], generator),)
+
+    forms = [
+        Form("sequence", Calls(whole, model), {"frames": ["time", *picture]},
+             {"logits": [1, "class"]}, draw)
+    ]  # fmt: skip
+    if model.encoder.bidirectional or model.pooling == "attention":
+        return forms
+    names, shape = model.encoder.cell.states, state_axes(model.encoder)
+    states: dict[str, Axes] = {"state.pooled": ["batch", model.encoder.output_size]}
+    states |= {f"state.{name}": shape for name in names}
+
+    def step(
+        frame: Tensor, before: Tensor, count: Tensor, pooled: Tensor, *state: Tensor
+    ) -> list[Tensor]:
+        y, after = model.encoder(model.embedding.encode(frame, before)[None], tuple(state))
+        now = y[0]
+        if model.pooling == "mean":
+            now = pooled + (now - pooled) / (count + 1)
+        elif model.pooling == "max":
+            now = torch.where(count == 0, now, torch.maximum(pooled, now))
+        return [model.output(now), now, *after]
+
+    def draw_step(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        batch = sizes["batch"]
+        pooled = torch.randn((batch, model.encoder.output_size), generator=generator)
+        state = draw_states(model.encoder, batch, generator)
+        frames = [draw_frames(batch, generator) for _ in range(2)]
+        return [*frames, torch.tensor([sizes["time"] - 1]), pooled, *state]
+
+    forms.append(
+        Form(
+            "step",
+            Calls(step, model),
+            {"frame": ["batch", *picture], "before": ["batch", *picture], "count": [1], **states},
+            {"logits": ["batch", "class"], **{f"next_{n}": axes for n, axes in states.items()}},
+            draw_step,
+        )
+    )
+    return forms
