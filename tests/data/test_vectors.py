@@ -300,7 +300,7 @@ def test_a_missing_file_and_a_folder_have_their_sentences(tmp_path: Path) -> Non
     missing = tmp_path / "none"
     assert error_of(missing) == f"{missing}: there is no such file; check its name and folder."
     assert error_of(tmp_path) == (
-        f"{tmp_path}: the file cannot be read (Is a directory); name a file."
+        f"{tmp_path}: this is a folder, and one file was expected; name a file."
     )
 
 
@@ -485,3 +485,35 @@ def test_a_published_set_is_read() -> None:
     assert vectors.matrix.shape == (30_000, 50)
     assert vectors.words[:3] == ("the", ",", ".")
     assert vectors.matrix[0, 0] == np.float32(0.41796875)
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\x0c", b"\x0b"])
+@pytest.mark.parametrize("header", [b"4 3\n", b""])
+def test_a_blank_that_stands_as_a_word_is_left_out_with_a_note(
+    tmp_path: Path, blank: bytes, header: bytes
+) -> None:
+    path = tmp_path / "blank.vec"
+    lines = [b"the 0.1 0.2 0.3", blank + b" 0.1 0.2 0.3", b"of 0.5 0.5 0.5", b"and 1 2 3"]
+    path.write_bytes(header + b"\n".join(lines) + b"\n")
+    vectors = read_vectors(path)
+    assert vectors.words == ("the", "of", "and")
+    assert vectors.matrix[2].tolist() == [1, 2, 3]
+    number = 3 if header else 2
+    assert vectors.notes == (f"{path}, line {number}: the word is a blank; 1 line left out.",)
+
+
+def test_words_of_vectors_are_composed(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("Zoe\u0308 1 2\n", encoding="utf-8")
+    assert read_vectors(path, keep={"Zo\u00eb"}).words == ("Zo\u00eb",)
+
+
+def test_what_is_no_file_of_vectors_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, sentence in (
+        (tmp_path / "pipe", "a pipe or a device"),
+        (tmp_path, "this is a folder"),
+        (tmp_path / ("a" * 300), "longer than the system allows"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            read_vectors(path)

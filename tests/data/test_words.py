@@ -1,7 +1,9 @@
 """Words are cut as the Penn Treebank cuts them, and nothing of a text is lost."""
 
+import itertools
 import re
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,7 @@ GLOVE = Path(__file__).resolve().parents[2].parent / "shared/data/text/glove6b_5
         ("नमस्ते दुनिया।", "नमस्ते|दुनिया|।"),
         ("مرحبا بك", "مرحبا|بك"),
         ("你好。ab世", "你|好|。|ab|世"),
-        ("cafe\u0301 naïve", "cafe\u0301|naïve"),
+        ("cafe\u0301 naïve", "caf\u00e9|naïve"),
         ("zero\u200bwidth \ufeffmark", "zero|width|mark"),
         ("", ""),
         (" \n\t", ""),
@@ -148,3 +150,25 @@ def test_words_meet_their_glove_vectors() -> None:
         "in the '90s... She'd, I'm, we're, you'll -- 1,000 well-known R&B songs, 1/2 of AT&T."
     )
     assert [word for word in split_words(text.lower()) if word not in known] == []
+
+
+def test_accents_may_be_written_as_one_character_or_as_two() -> None:
+    text = "Zo\u00eb d\u00eena \u00e0 \u00c5rhus, 1\u00b5m \ud55c\uad6d caf\u00e9s."
+    apart = unicodedata.normalize("NFD", text)
+    assert apart != text
+    assert split_words(apart) == split_words(text)
+    found = [apart[start:end] for start, end in word_spans(apart)]
+    assert [unicodedata.normalize("NFC", word) for word in found] == split_words(text)
+
+
+@given(
+    text=st.text(
+        st.sampled_from("aAe '.,-1\u0301\u0327\u0308\u00e9\u1e69\u1112\u1161\u11ab\u0958\u2126")
+    )
+)
+def test_spans_of_any_text_are_those_of_its_words(text: str) -> None:
+    spans = word_spans(text)
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+    words = [unicodedata.normalize("NFC", text[start:end]) for start, end in spans]
+    assert words == split_words(text)

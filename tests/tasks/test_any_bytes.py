@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.data.text import read_labelled_texts
@@ -31,6 +31,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_reader_returns_or_raises_a_data_error(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
@@ -54,6 +55,7 @@ def test_a_reader_returns_or_raises_a_data_error(
     assert report.problems[:1] == ((refusal,) if refusal else ())
 
 
+@settings(deadline=None)
 @given(content=st.binary())
 @example(b"\x08" * 20)
 def test_gzipped_bytes_of_any_kind_return_or_raise_a_data_error(

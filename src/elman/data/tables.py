@@ -133,7 +133,8 @@ def records_with_lines(
 ) -> Iterator[tuple[Row[list[str]], Sequence[str]]]:
     """Each record with the lines of the file that it goes over, without blank ones at its end."""
     starts = [record.place.line or 1 for record in records]
-    for record, start, end in zip(records, starts, [*starts[1:], len(lines) + 1], strict=True):
+    ends = [*starts[1:], len(lines) + 1][: len(starts)]
+    for record, start, end in zip(records, starts, ends, strict=True):
         inside = lines[start - 1 : end - 1]
         while len(inside) > 1 and not inside[-1].strip():
             inside = inside[:-1]

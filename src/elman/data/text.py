@@ -161,6 +161,11 @@ def _table_rows(
         quoted, notes = is_quoted(path, text)
         yield from notes
     records = list(table_records(path, text, delimiter, quoted=quoted))
+    if not records:
+        yield Fault(
+            Place(path, 1), "there are no names of columns; the first line is to have them."
+        )
+        return
     header = records[0]
     if isinstance(header, Fault):
         yield header

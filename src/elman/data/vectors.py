@@ -21,7 +21,9 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Float32
 
+from elman.data.sources import why_not_a_file
 from elman.data.vocabulary import PADDING, UNKNOWN, Vocabulary
+from elman.data.words import composed
 from elman.errors import DataError, OptionError, ShapeError
 from elman.extras import extra
 from elman.files import write_whole
@@ -31,11 +33,14 @@ from elman.files import write_whole
 class WordVectors:
     """Words, each once, and the vector of each: row i of ``matrix`` belongs to ``words[i]``.
 
+    ``notes`` are sentences about lines of the file that were left out.
+
     Raises ``ShapeError`` where the numbers of words and rows differ.
     """
 
     words: tuple[str, ...]
     matrix: Float32[np.ndarray, "word size"]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or len(self.matrix) != len(self.words):
@@ -55,7 +60,8 @@ def read_vectors(path: Path, *, keep: Container[str] | None = None) -> WordVecto
 
     ``keep`` names the words that are wanted (`spellings` says which those are); the file's other
     words are passed over.  Of a word that comes twice, the first vector counts.  Bytes of a word
-    that are not UTF-8 become U+FFFD: some published files hold such words.
+    that are not UTF-8 become U+FFFD: some published files hold such words.  Words are composed
+    (NFC), as those of texts are.  A blank that stands as a word is left out, with a note.
 
     Raises ``DataError``, with the line, for a file that is missing, cut short or of another kind,
     a line with too many or too few numbers, and numbers that are not finite.
@@ -68,11 +74,12 @@ def read_vectors(path: Path, *, keep: Container[str] | None = None) -> WordVecto
     >>> vectors.words, vectors.matrix.tolist()
     (('spell',), [[2.0, 0.25]])
     """
+    reason = why_not_a_file(path)
+    if reason is not None:
+        raise DataError(f"{path}: {reason}")
     try:
         with _opened(path) as stream:
             return _read(path, stream, keep)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file; check its name and folder.") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"{path}: the compressed file is damaged or cut short ({error}); fetch it again."
@@ -268,6 +275,7 @@ class _Kept:
         self.keep = keep
         self.words: dict[str, str] = {}  # each word, in order, and its place in the file
         self.numbers = bytearray()
+        self.blanks: list[int] = []  # lines whose word is a blank
 
     def wants(self, word: str) -> bool:
         return (self.keep is None or word in self.keep) and word not in self.words
@@ -285,7 +293,11 @@ class _Kept:
                 f'{self.path}, {place}: the vector of "{word}" has a number that is not finite '
                 "as float32; remove the word."
             )
-        return WordVectors(tuple(self.words), matrix.astype(np.float32, copy=False))
+        notes: tuple[str, ...] = ()
+        if self.blanks:
+            lines = f"{len(self.blanks)} line{'s' if len(self.blanks) > 1 else ''}"
+            notes = (f"{self.path}, line {self.blanks[0]}: the word is a blank; {lines} left out.",)
+        return WordVectors(tuple(self.words), matrix.astype(np.float32, copy=False), notes)
 
 
 def _is_binary(after_header: bytes) -> bool:
@@ -318,12 +330,15 @@ def _read_lines(kept: _Kept, stream: BinaryIO, first: int) -> int:
             continue
         count += 1
         blanks = len(fields) - 1 - kept.size  # of the word itself: GloVe 840B has such words
+        if blanks == -1 and not line[:1].strip() and all(map(_is_number, fields)):
+            kept.blanks.append(number)
+            continue
         if blanks < 0 or (blanks > 0 and all(map(_is_number, fields[1 : 1 + blanks]))):
             raise DataError(
                 f"{kept.path}, line {number}: {len(fields) - 1} numbers follow the word, where "
                 f"{kept.size} are expected; correct or remove the line."
             )
-        word = b" ".join(fields[: 1 + blanks]).decode("utf-8", errors="replace")
+        word = _word(b" ".join(fields[: 1 + blanks]))
         if not kept.wants(word):
             continue
         try:
@@ -351,7 +366,7 @@ def _read_binary(kept: _Kept, stream: BinaryIO, count: int) -> None:
                     "was cut short, or its header is wrong: fetch it again."
                 )
             buffer, start = buffer[start:] + more, 0
-        word = buffer[start:blank].lstrip(b"\r\n").decode("utf-8", errors="replace")
+        word = _word(buffer[start:blank].lstrip(b"\r\n"))
         start = blank + 1 + width
         if kept.wants(word):
             kept.add(word, f"word {entry} of {count}", buffer[blank + 1 : start])
@@ -385,10 +400,14 @@ def _read_npz(path: Path, stream: BinaryIO, keep: Container[str] | None) -> Word
     kept = _Kept(path, vectors.shape[1], keep)
     with np.errstate(over="ignore"):
         rows = vectors.astype("<f4")
-    for row, word in enumerate(words.tolist()):
+    for row, word in enumerate(map(composed, words.tolist())):
         if kept.wants(word):
             kept.add(word, f"row {row}", rows[row].tobytes())
     return kept.vectors()
+
+
+def _word(field: bytes) -> str:
+    return composed(field.decode("utf-8", errors="replace"))
 
 
 def _is_number(field: bytes) -> bool:

@@ -11,8 +11,19 @@ import re
 import unicodedata
 
 
+def composed(text: str) -> str:
+    """The text with each letter and its accents as one character (NFC), as vocabularies have it.
+
+    >>> composed("Zoe\u0308") == "Zo\u00eb"
+    True
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def split_words(text: str) -> list[str]:
     """The words of a text, in its order; a text already split by blanks stays as it is.
+
+    Words are composed (`composed`), however the text writes its accents.
 
     Apart: clitics ("n't" "'s" "'m" "'d" "'re" "'ve" "'ll") and punctuation.  Whole: URLs, e-mail
     addresses, @names, #tags, numbers, dates, abbreviations, emoticons, emoji.  A typographic
@@ -23,18 +34,54 @@ def split_words(text: str) -> list[str]:
     >>> split_words("it's so laddish and juvenile , only")
     ['it', "'s", 'so', 'laddish', 'and', 'juvenile', ',', 'only']
     """
-    plain = text.replace("\u2019", "'")
+    plain = composed(text).replace("\u2019", "'")
     return [match.group() for match in _words_and_breaks().finditer(plain) if match["word"]]
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
     """Where each word of `split_words` begins and ends in ``text`` (the end exclusive).
 
+    The places are those of the text as it is given, whether its letters are composed or not.
+
     >>> word_spans("It's fine.")
     [(0, 2), (2, 4), (5, 9), (9, 10)]
     """
-    plain = text.replace("\u2019", "'")
-    return [match.span() for match in _words_and_breaks().finditer(plain) if match["word"]]
+    whole, places = _composed_with_places(text)
+    plain = whole.replace("\u2019", "'")
+    spans = [match.span() for match in _words_and_breaks().finditer(plain) if match["word"]]
+    if places is None:
+        return spans
+    return [(places[start], places[end]) for start, end in spans]
+
+
+def _composed_with_places(text: str) -> tuple[str, list[int] | None]:
+    """The composed text, and where in ``text`` each of its characters begins; None: at the same.
+
+    Only neighbours compose, so pieces that begin with a character that never joins the one before
+    can be composed by themselves.
+    """
+    whole = composed(text)
+    if whole == text:
+        return text, None
+    pieces, places, start = [], [], 0
+    for end in range(1, len(text) + 1):
+        if end < len(text) and _may_join(text[end]):
+            continue
+        piece = unicodedata.normalize("NFC", text[start:end])
+        pieces.append(piece)
+        # a piece that composes to several characters has all but the first at its end
+        places += [start, *[min(start + k, end) for k in range(1, len(piece))]]
+        start = end
+    return "".join(pieces), [*places, len(text)]
+
+
+def _may_join(character: str) -> bool:
+    """Whether a character may become one with those before it: marks, and Hangul's later jamo."""
+    return (
+        unicodedata.combining(character) != 0
+        or unicodedata.category(character) in ("Mn", "Mc")
+        or "\u1160" <= character <= "\u11ff"
+    )
 
 
 # Ideographs, which are written without blanks: each is a word.

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, train_vectors
+from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, spellings, train_vectors
 from elman.data.plain_text import lines_of, read_plain_text
+from elman.data.words import composed
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell
 from elman.nn import Recurrent
@@ -72,6 +73,12 @@ def read_lines(path: Path) -> list[str]:
     return lines_of(text)
 
 
+def fold_word(word: str, lowercase: bool) -> str:
+    """A word as a vocabulary has it: composed, and in small letters if it is to be."""
+    word = composed(word)
+    return word.lower() if lowercase else word
+
+
 @dataclass(frozen=True)
 class TextSymbols:
     """The words, labels, characters and phrases that a model on text knows.
@@ -92,7 +99,7 @@ class TextSymbols:
 
     def fold(self, word: str) -> str:
         """A word as the vocabulary has it."""
-        return word.lower() if self.lowercase else word
+        return fold_word(word, self.lowercase)
 
     def with_labels(self, labels: tuple[str, ...]) -> TextSymbols:
         """These, or the same with other labels where one is not known here."""
@@ -158,13 +165,17 @@ def learn_text(
 def _words(
     sentences: Sequence[Sequence[str]], options: TextOptions, seed: int
 ) -> tuple[Vocabulary, Tensor | None]:
-    folded = [[w.lower() if options.lowercase else w for w in words] for words in sentences]
+    folded = [[fold_word(w, options.lowercase) for w in words] for words in sentences]
     frequent = Vocabulary.count(folded, min_count=options.min_count)
     if not options.vectors:
         return frequent, None
+    # a word that the file has in small letters only is found by its `spellings`
     seen = {word for words in folded for word in words}
-    found = _vectors(folded, seen, options, seed)
-    kept = dict.fromkeys([*found.words, *frequent.words[2:]])
+    wanted = {form for word in seen for form in spellings(word)}
+    found = _vectors(folded, wanted, options, seed)
+    there = set(found.words)
+    other = [w for w in sorted(seen) if w not in there and w.lower() in there]
+    kept = dict.fromkeys([*found.words, *frequent.words[2:], *other])
     known = Vocabulary([word for word in kept if word not in frequent.words[:2]])
     matrix, _ = rows_for(known, found, seed=seed)
     return known, torch.from_numpy(matrix)

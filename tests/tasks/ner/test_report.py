@@ -59,6 +59,8 @@ def test_the_facts_of_tags_name_the_scheme_and_count_the_types(tmp_path: Path) -
         "words_that_occur_once": 5,
         "words_per_example": {"median": 2, "percentile_95": 3, "longest": 3},
         "scheme": "IOB1",
+        "token_column": 1,
+        "tag_column": "last",
         "types": {"PER": 2, "LOC": 2},
         "tagged_words": 5,
         "duplicates": 0,

@@ -18,7 +18,8 @@ from rich.markup import escape
 from torch import Generator, Tensor, nn
 
 from elman.data import PADDING, UNKNOWN, DataReport, Vocabulary, pad_sequences, word_spans
-from elman.data.faults import Fault, Row, values_or_error
+from elman.data.faults import Row, Rows, rows_or_error
+from elman.data.words import composed
 from elman.decode import bio_constraints, viterbi
 from elman.errors import DataError, OptionError
 from elman.graph import Cell
@@ -135,9 +136,8 @@ def samples() -> Mapping[str, str | bytes]:
 
 def read(path: Path, options: Options) -> list[Row[Sentence]]:
     """The sentences of a file in CoNLL columns."""
-    rows, _ = conll_rows(path, tagged=True)
-    values_or_error(rows)
-    return [Row(row.place, _sentence(row.value)) for row in rows if not isinstance(row, Fault)]
+    rows = rows_or_error(conll_rows(path, tagged=True).items)
+    return Rows([Row(row.place, _sentence(row.value)) for row in rows], rows.skipped)
 
 
 def _sentence(tagged: TaggedSentence) -> Sentence:
@@ -146,7 +146,8 @@ def _sentence(tagged: TaggedSentence) -> Sentence:
     for word in tagged.tokens:
         places.append((start, start + len(word)))
         start += len(word) + 1
-    return Sentence(tagged.tokens, tagged.tags, " ".join(tagged.tokens), tuple(places))
+    words = tuple([composed(word) for word in tagged.tokens])
+    return Sentence(words, tagged.tags, " ".join(tagged.tokens), tuple(places))
 
 
 def check(path: Path, options: Options) -> DataReport:
@@ -361,7 +362,7 @@ def _spans(fitted: Fitted, tensors: dict[str, Tensor]) -> list[list[Span]]:
 
 def read_inputs(path: Path, options: Options) -> list[Sentence]:
     """The sentences of a .conll file; of any other file, each line."""
-    if path.suffix.lower() in (".conll", ".conllu", ".bio", ".iob", ".annotated"):
+    if path.suffix.lower() in (".conll", ".conllu", ".bio", ".iob", ".iob2", ".annotated"):
         return [_sentence(tagged) for tagged in read_conll(path, tagged=False)]
     return [as_input(line) for line in read_lines(path)]
 
@@ -373,7 +374,7 @@ def as_input(value: str | Sequence[str] | Sentence) -> Sentence:
     if not isinstance(value, str):
         return _sentence(TaggedSentence(tuple(value), None))
     places = tuple(word_spans(value))
-    words = tuple([value[start:end].replace("’", "'") for start, end in places])
+    words = tuple([composed(value[start:end]).replace("’", "'") for start, end in places])
     return Sentence(words, None, value, places)
 
 

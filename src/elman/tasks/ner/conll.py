@@ -1,22 +1,22 @@
-"""CoNLL columns: a word a line, its tag in the last column, an empty line after each sentence.
+"""CoNLL columns: a word a line with its tag, an empty line after each sentence.
 
-The first column is the word, the last one the tag; what lies between is not read.  Columns are
-apart by a tab, or by blanks in lines without a tab.  Tags may be in any scheme of
-``tag_schemes.py``, which is recognised from the whole file, and are always returned as BIO.
-``report.py`` counts what such a file holds.
+The columns between them are not read; which ones are is in ``columns.py``.  Columns are apart by a
+tab, or by blanks in lines without a tab.  Tags may be in any scheme of ``tag_schemes.py``, which is
+recognised from the whole file, and are always returned as BIO.  ``report.py`` counts what such a
+file holds.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from elman.data.faults import Fault, Place, Row, values_or_error
-from elman.data.plain_text import read_plain_text
+from elman.data.faults import Fault, Note, Place, Row, values_or_error
+from elman.data.plain_text import line_end_notes, lines_of, read_plain_text
+from elman.tasks.ner.columns import Cells, Columns, choose_columns, number_fault, skips
 from elman.tasks.ner.tag_schemes import Scheme, illegal_tags, recognise_scheme, shape_fault, to_bio
 
-# \s and str.splitlines would break words at U+00A0, U+0085 or U+2028, which tweets do hold.
-_LINE_END = re.compile(r"\r\n|\n|\r")
+# \\s would break words at U+00A0, U+0085 or U+2028, which tweets do hold.
 _BLANKS = re.compile(r"[ \t]+")
 
 
@@ -31,11 +31,25 @@ class TaggedSentence:
     tags: tuple[str, ...] | None
 
 
-def read_conll(path: Path, *, tagged: bool = True) -> list[TaggedSentence]:
+@dataclass(frozen=True)
+class ConllFile:
+    """What is in a file, in its order, the scheme of its tags, and the columns that were read."""
+
+    items: list[Row[TaggedSentence] | Fault | Note]
+    scheme: Scheme | None = None
+    columns: Columns | None = None
+
+
+def read_conll(
+    path: Path, *, tagged: bool = True, token_column: int = 0, tag_column: int = 0
+) -> list[TaggedSentence]:
     """Every sentence of a file in CoNLL columns (Tjong Kim Sang and De Meulder 2003).
 
-    ``tagged=False`` reads the words alone, from a file with or without tags.  Lines that start
-    with ``-DOCSTART-``, and comments such as ``# id = 7``, are passed over; ``#tag`` is a word.
+    ``tagged=False`` reads the words alone, from a file with or without tags.  Columns count from
+    1; 0 finds them: the word is in the first, or in the second where the first numbers the words,
+    and the tag in the last that holds tags.  Of a file that numbers its words, ranges such as
+    ``1-2`` and words left unsaid such as ``3.1`` are passed over.  So are lines that start with
+    ``-DOCSTART-``, and comments such as ``# id = 7``; ``#tag`` is a word.
 
     Raises ``DataError``, with the file and the line, for a file that is missing, empty or not
     UTF-8, a word without a tag, a tag of no scheme, and tags that break their scheme.
@@ -47,27 +61,39 @@ def read_conll(path: Path, *, tagged: bool = True) -> list[TaggedSentence]:
     ...     read_conll(path)
     [TaggedSentence(tokens=('Harry', 'Potter', 'smiled'), tags=('B-PER', 'I-PER', 'O'))]
     """
-    rows, _ = conll_rows(path, tagged=tagged)
-    return values_or_error(rows)
+    return values_or_error(
+        conll_rows(path, tagged=tagged, token_column=token_column, tag_column=tag_column).items
+    )
 
 
 def conll_rows(
-    path: Path, *, tagged: bool
-) -> tuple[list[Row[TaggedSentence] | Fault], Scheme | None]:
-    """Sentences and faults in the order of the file, and the scheme that its tags are in."""
+    path: Path, *, tagged: bool, token_column: int = 0, tag_column: int = 0
+) -> ConllFile:
+    """The sentences, faults and notes of a file; the arguments are `read_conll`'s."""
     text, faults = read_plain_text(path)
     if not text:
-        return [*faults], None
-    sentences = list(_sentences(path, text, tagged))
-    if not sentences:
+        return ConllFile([*faults])
+    items: list[Row[TaggedSentence] | Fault | Note] = [*faults, *line_end_notes(path, text)]
+    blocks = list(_blocks(text))
+    if not blocks:
         message = (
             "there is no sentence in the file; give a word a line, its tag in the last column."
         )
-        return [*faults, Fault(Place(path), message)], None
+        return ConllFile([*items, Fault(Place(path), message)])
+    columns = choose_columns(
+        [[cells for _, cells in block] for block in blocks],
+        tagged=tagged,
+        token=token_column,
+        tag=tag_column,
+    )
+    if columns.notes:
+        items.append(Note(Place(path), "; ".join(columns.notes) + "."))
+    damaged = {fault.place.line for fault in faults}
+    found = [_sentence(path, block, columns, tagged) for block in blocks]
+    sentences = [each for each in found if each.lines]
     # The rules of a scheme are about neighbours: a sentence that lost a tag is not held to them.
     whole = [sentence for sentence in sentences if not sentence.faults]
     scheme = recognise_scheme(sentence.tags for sentence in whole) if tagged else None
-    items: list[Row[TaggedSentence] | Fault] = [*faults]
     for sentence in sentences:
         if scheme is not None and not sentence.faults:
             sentence.faults.extend(
@@ -76,11 +102,11 @@ def conll_rows(
             )
         if sentence.faults:
             items.extend(sentence.faults)
-            continue
-        tags = None if scheme is None else to_bio(sentence.tags, scheme)
-        place = Place(path, sentence.lines[0])
-        items.append(Row(place, TaggedSentence(tuple(sentence.tokens), tags)))
-    return items, scheme
+        elif damaged.isdisjoint(sentence.lines):
+            tags = None if scheme is None else to_bio(sentence.tags, scheme)
+            place = Place(path, sentence.lines[0])
+            items.append(Row(place, TaggedSentence(tuple(sentence.tokens), tags)))
+    return ConllFile(items, scheme, columns)
 
 
 @dataclass
@@ -91,31 +117,44 @@ class _Sentence:
     faults: list[Fault] = field(default_factory=list)
 
 
-def _sentences(path: Path, text: str, tagged: bool) -> Iterator[_Sentence]:
-    sentence = _Sentence()
-    for number, line in enumerate(_LINE_END.split(text), start=1):
+def _blocks(text: str) -> Iterator[list[tuple[int, Cells]]]:
+    """The lines of each sentence with their numbers, as cells."""
+    block: list[tuple[int, Cells]] = []
+    for number, line in enumerate(lines_of(text), start=1):
         ends = not line.strip() or line.startswith("-DOCSTART-")
-        if ends and sentence.lines:
-            yield sentence
-            sentence = _Sentence()
-        if ends or _is_comment(line):
+        if ends and block:
+            yield block
+            block = []
+        if not ends and not _is_comment(line):
+            block.append((number, _cells(line)))
+    if block:
+        yield block
+
+
+def _sentence(
+    path: Path, block: Sequence[tuple[int, Cells]], columns: Columns, tagged: bool
+) -> _Sentence:
+    sentence = _Sentence()
+    for number, cells in block:
+        if columns.numbered and (cells[0].startswith("#") or skips(cells)):
             continue
-        token, *others = _columns(line)
-        sentence.lines.append(number)
-        sentence.tokens.append(token)
-        if not tagged:
-            continue
-        tag = others[-1] if others else ""
-        fault = shape_fault(tag) if others else _no_tag(token)
+        token = columns.word_of(cells)
+        tag = columns.tag_of(cells)
+        fault = number_fault(cells) if columns.numbered else None
+        if token is None:
+            fault = fault or f"the line has no column {columns.token}, that of the word; write it."
+        elif tagged:
+            fault = fault or (_no_tag(token, columns) if tag is None else shape_fault(tag))
         if fault is not None:
             sentence.faults.append(Fault(Place(path, number), fault))
-        sentence.tags.append(tag)
-    if sentence.lines:
-        yield sentence
+        sentence.lines.append(number)
+        sentence.tokens.append(token or "")
+        sentence.tags.append(tag or "")
+    return sentence
 
 
-def _columns(line: str) -> list[str]:
-    line = line.rstrip(" \t")
+def _cells(line: str) -> Cells:
+    line = line.replace("\r", " ").rstrip(" \t")
     if "\t" in line:  # a word may then be empty or hold a blank
         return [column.strip(" ") for column in line.split("\t")]
     return _BLANKS.split(line.lstrip(" "))
@@ -125,11 +164,13 @@ def _is_comment(line: str) -> bool:
     """``# id = 7`` is one; ``#tag O``, ``# O`` and ``#`` are words of a text."""
     if not line.startswith("# ") or "\t" in line:
         return False
-    columns = _columns(line)
+    columns = _cells(line)
     return len(columns) > 1 and shape_fault(columns[-1]) is not None
 
 
-def _no_tag(token: str) -> str:
+def _no_tag(token: str, columns: Columns) -> str:
+    if columns.tag:
+        return f'"{token}" has no column {columns.tag}, that of the tag; write it.'
     return (
         f'"{token}" has no tag; a line is a word, a tab or blanks, and its tag, such as "O" or '
         '"B-PER".'

@@ -6,9 +6,10 @@ The rules are those of the reader, ``conll.py``.
 from collections import Counter
 from pathlib import Path
 
-from elman.data.faults import Row
+from elman.data.faults import Note, Row
 from elman.data.report import (
     DataReport,
+    confusable,
     listed,
     long_examples,
     many,
@@ -20,21 +21,28 @@ from elman.tasks.ner.conll import conll_rows
 from elman.tasks.ner.tag_schemes import spans_of
 
 
-def check_conll(path: Path) -> DataReport:
-    """Check a file that `read_conll` is to read, tags included.
+def check_conll(path: Path, *, token_column: int = 0, tag_column: int = 0) -> DataReport:
+    """Check a file that `read_conll` is to read with the same columns, tags included.
 
-    Facts: those of `check_labelled_texts`, with ``scheme`` (the one that was recognised), ``types``
+    Facts: those of `check_labelled_texts`, with ``scheme`` (the one that was recognised),
+    ``token_column`` and ``tag_column``, ``types``
     (how many spans of each) and ``tagged_words`` in the place of ``labels``.
     """
-    items, scheme = conll_rows(path, tagged=True)
+    file = conll_rows(path, tagged=True, token_column=token_column, tag_column=tag_column)
+    items, scheme = file.items, file.scheme
+    notes = [str(item) for item in items if isinstance(item, Note)]
     rows = [item for item in items if isinstance(item, Row)]
     words = [row.value.tokens for row in rows]
     types = Counter(span.type for row in rows for span in spans_of(row.value.tags or ()))
     facts = word_counts(items, words)
     facts["scheme"] = None if scheme is None else scheme.value
+    if file.columns is not None:
+        facts["token_column"] = file.columns.token
+        facts["tag_column"] = file.columns.tag or "last"
     facts["types"] = dict(types.most_common())
     facts["tagged_words"] = sum(tag != "O" for row in rows for tag in row.value.tags or ())
-    warnings = [f'the type "{type}" has one span only.' for type in once(types)]
+    warnings = confusable(types, "type")
+    warnings += [f'the type "{type}" has one span only.' for type in once(types)]
     if rows and not types:
         warnings.append('every tag is "O"; training needs at least one span.')
     lost = [row.place for row in rows if "" in row.value.tokens]
@@ -45,4 +53,4 @@ def check_conll(path: Path) -> DataReport:
         rows, lambda example: (example.tokens, example.tags), "sentence", "tagging"
     )
     facts["duplicates"] = repeats
-    return DataReport(path, listed(items), (*warnings, *repeated), facts)
+    return DataReport(path, listed(items), (*notes, *warnings, *repeated), facts)

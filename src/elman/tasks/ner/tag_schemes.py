@@ -187,6 +187,10 @@ def _broken_rule(scheme: Scheme, previous: str, tag: str) -> str | None:
     """The sentence for ``tag`` directly after ``previous``; "" stands for either end."""
     before, before_type = _parts(previous) if previous else ("O", "")
     letter, type = _parts(tag) if tag else ("O", "")
+    # BIO has no letters but its own, and those of BILOU and BMES are other ways to write BIOES
+    written = tag[:1] or "O"
+    if scheme is not Scheme.BIOES:
+        letter = written
     after = f'follows "{previous}"' if previous else "starts the sentence"
     continues = before in ("B", "I") and before_type == type
     if letter not in scheme.value:  # the letters of a scheme are its name
