@@ -7,7 +7,10 @@ import pytest
 from pages import blocks, run_page
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted(ROOT.glob("docs/tutorials/*.md"))]
+PAGES = [
+    *[ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "formats.md"],
+    *sorted(ROOT.glob("docs/tutorials/*.md")),
+]
 
 #: files that a reader of a page has already
 FILES = {
