@@ -408,6 +408,11 @@ def test_int8_weights_take_a_quarter_and_stay_near(name, step, tmp_path):
     assert (said["elman.quantized"], said["elman.cell"]) == ("int8", name)
 
 
+def test_a_layer_has_no_forms(tmp_path):
+    with pytest.raises(OptionError, match="form is 'encode', but a layer has none; use step=True"):
+        elman.export.onnx(layer_of(CATALOGUE["gru"]), tmp_path / "a.onnx", form="encode")
+
+
 def test_another_quantisation_is_refused(tmp_path):
     with pytest.raises(OptionError, match=r'quantize is \'int4\'; it is "int8" or None'):
         elman.export.onnx(layer_of(CATALOGUE["gru"]), tmp_path / "a.onnx", quantize="int4")

@@ -6,6 +6,7 @@ and TOML, and runs no code.  ``train.py`` makes run folders.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from elman.errors import OptionError, RunError
 from elman.files import refuse_name
 from elman.graph import Cell, read_cell
 from elman.tasks import dna, music, ner, sentiment, speech, translation, video
+from elman.tasks.onnx_network import open_session, run_by_onnx
 from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.task import Fitted, Learned, Task
 from elman.training import LoopOptions, RunFolder
@@ -103,6 +105,8 @@ class Trained:
 def load(run: str | Path) -> Trained:
     """The trained model in a run folder, or the shipped model of that name.
 
+    An ONNX file of ``elman export`` is run by ONNX Runtime.
+
     Raises ``RunError`` when there is no such run, or it is damaged, foreign or from a later
     version.
 
@@ -111,6 +115,8 @@ def load(run: str | Path) -> Trained:
     >>> [name.text for name in answer.names]
     ['Harry Potter', 'Hermione Granger']
     """
+    if str(run).endswith(".onnx"):
+        return open_onnx(Path(run))
     return open_run(RunFolder.open(find_run(run)))
 
 
@@ -154,6 +160,29 @@ def open_run(folder: RunFolder) -> Trained:
     folder.load_weights(model)
     model.eval()
     return Trained(folder.path.name, task, options, training, cell, symbols, model, folder)
+
+
+def open_onnx(path: Path) -> Trained:
+    """The trained model of an ONNX file, whose network ONNX Runtime computes."""
+    session = open_session(path)
+    said = session.metadata
+    task = TASKS.get(said["elman.task"])
+    if task is None:
+        raise RunError(
+            f"{path}: the task is {said['elman.task']!r}, and this version of Elman has "
+            f"{', '.join(TASKS)}."
+        )
+    try:
+        own = json.loads(said["elman.options"])
+    except ValueError as error:
+        raise RunError(f"{path}: its options are damaged; export the model anew.") from error
+    refuse_unknown(own, [task.Options], f"{path}, elman.options")
+    options = with_settings(task.Options(), own)
+    symbols, cell = task.load_symbols(said["elman.symbols"]), read_cell(said["elman.cell_graph"])
+    model = task.build(options, cell, Learned(symbols, None)).eval()
+    run_by_onnx(model, session)
+    folder = RunFolder(path.parent)
+    return Trained(path.stem, task, options, task.TRAINING, cell, symbols, model, folder)
 
 
 def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:

@@ -73,6 +73,8 @@ def onnx(
         chosen = form_called(model, form, step=step)
         return _export_model(model, path, chosen, opset, quantize, described)
     layers = layers_of(model)
+    if form is not None:
+        raise OptionError(f"form is {form!r}, but a layer has none; use step=True for one step.")
     if step and layers.stack.bidirectional:
         raise OptionError(
             f"{layers.stack.title}: a bidirectional layer has no step, since its output depends "

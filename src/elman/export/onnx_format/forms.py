@@ -20,7 +20,7 @@ from elman.models.classifier import RowClassifier
 from elman.models.decoders import FeedingDecoder, Memory, Recall
 from elman.models.generator import Generator as GeneratorModel
 from elman.models.tagger import WordTagger
-from elman.models.transcriber import Transcriber
+from elman.models.transcriber import Scores, Transcriber
 from elman.models.translator import Translator, Writing
 from elman.nn.embedding import WordEmbedding
 from elman.nn.predictions import IndependentPitches, NextToken
@@ -46,6 +46,8 @@ class Form:
     metadata: Mapping[str, str] = field(default_factory=dict)
     #: what a sequence has at least, for the checks
     shortest: int = 1
+    #: what the model's own forward returns, from the outputs of a file by name, where it can be
+    answer: Callable[[Mapping[str, Tensor]], Any] | None = None
 
 
 @singledispatch
@@ -102,6 +104,7 @@ def _(model: RowClassifier) -> list[Form]:
             {"words": ["time", "batch"], "lengths": ["batch"]},
             {"logits": ["batch", "class"]},
             draw,
+            answer=lambda found: found["logits"],
         )
     ]
 
@@ -145,7 +148,14 @@ def _(model: WordTagger) -> list[Form]:
         scores = model(**dict(zip(names, tensors, strict=True)))
         return [scores] if crf is None else [scores, crf.transitions, crf.start, crf.end]
 
-    return [Form("sequence", Calls(score, model), inputs, outputs, draw)]
+    def answer(found: Mapping[str, Tensor]) -> Tensor:
+        if crf is not None:  # the search for tags reads them from the model
+            for name in ("transitions", "start", "end"):
+                getattr(crf, name).data = found[name]
+        return found["scores"]
+
+    form = Form("sequence", Calls(score, model), inputs, outputs, draw, answer=answer)
+    return [form]
 
 
 @forms_of.register
@@ -165,6 +175,7 @@ def _(model: Transcriber) -> list[Form]:
             draw,
             {"frames_per_step": str(size)},
             shortest=size,
+            answer=lambda found: Scores(found["log_probs"], found["steps"]),
         )
     ]
     if model.encoder.bidirectional:
