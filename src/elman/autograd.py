@@ -24,17 +24,23 @@ from elman.backends.plan import Plan, plan_of
 from elman.errors import ShapeError
 
 
-@torch.library.custom_op("elman::recurrent", mutates_args=())
+# AOTInductor passes an empty list on as None, so that only a list that may be None may be empty
+@torch.library.custom_op(
+    "elman::recurrent",
+    mutates_args=(),
+    schema="(Tensor x, Tensor[] states, Tensor[]? parameters, Tensor? lengths, str cell, "
+    "bool reverse, bool keep, str backend, Tensor[]? masks) -> Tensor[]",
+)
 def recurrent(
     x: Tensor,
     states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
+    parameters: Sequence[Tensor] | None,
     lengths: Tensor | None,
     cell: str,
     reverse: bool,
     keep: bool,
     backend: str,
-    masks: Sequence[Tensor],
+    masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
     """Run a cell over x (time, batch, input): [y, last states ..., what backward keeps ...].
 
@@ -47,7 +53,7 @@ def recurrent(
     _check_lengths(plan, x, lengths)
     with _own_types(x):
         y, last, kept = engine(backend).forward(
-            plan, x, states, parameters, lengths, reverse, keep=keep, masks=masks
+            plan, x, states, parameters or (), lengths, reverse, keep=keep, masks=masks or ()
         )
     return [y, *last, *kept]
 
@@ -55,7 +61,12 @@ def recurrent(
 def _own_types(x: Tensor) -> AbstractContextManager[object]:
     """Types are chosen already: torch.autocast would choose again inside the reference engine."""
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    return torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext()
+
+
+def autocasts(kind: str) -> bool:
+    """Whether ``torch.autocast`` is on for devices of that kind; ``meta`` has none."""
+    return kind != "meta" and torch.is_autocast_enabled(kind)
 
 
 def _check_lengths(plan: Plan, x: Tensor, lengths: Tensor | None) -> None:
@@ -205,7 +216,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     tensors, (lengths, *masks) = ctx.saved_tensors[:num_tensors], ctx.saved_tensors[num_tensors:]
     cell, reverse = ctx.options
     plan = plan_of(cell)
-    with torch.enable_grad(), torch.autocast(tensors[0].device.type, enabled=False):
+    with torch.enable_grad(), _own_types(tensors[0]):
         inputs = [tensor.detach().requires_grad_() for tensor in tensors]
         grad_y, *rest = [t.to(torch.promote_types(t.dtype, torch.float32)) for t in inputs]
         grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
@@ -301,4 +312,5 @@ def _is_seen_by_torch() -> bool:
         torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._get_tracing_state() is not None
     )

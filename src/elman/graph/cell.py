@@ -69,6 +69,10 @@ class Cell:
     init: Mapping[str, float] = field(default_factory=dict)
     doc: str = ""
 
+    def __post_init__(self) -> None:
+        # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
+        _ = self.nodes, self.masks, self.text
+
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """Every node of the step, operands first."""

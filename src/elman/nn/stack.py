@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from elman.autograd import run
+from elman.autograd import autocasts, run
 from elman.backends import check, choose
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
@@ -35,7 +35,7 @@ def autocast_type(tensor: Tensor) -> torch.dtype:
     As there, float64 stays.
     """
     kind = tensor.device.type
-    if tensor.dtype is torch.float64 or not torch.is_autocast_enabled(kind):
+    if tensor.dtype is torch.float64 or not autocasts(kind):
         return tensor.dtype
     return torch.get_autocast_dtype(kind)
 
@@ -90,6 +90,8 @@ class Stack:
                 f"{self.title}: truncate is {self.truncate!r}; it must be 1 step or more, or None."
             )
         check(self.backend)
+        # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
+        _ = self.in_training, self.in_evaluation
 
     @property
     def title(self) -> str:
@@ -284,7 +286,7 @@ class Stack:
                 f"{self.input_size}."
             )
         dtype, device = x.dtype, x.device
-        by_torch = torch.is_autocast_enabled(device.type)
+        by_torch = autocasts(device.type)
         for tensor in (t for group in parameters for t in group):
             own = autocast_type(tensor) if by_torch else tensor.dtype
             if dtype is not own or device != tensor.device:
