@@ -136,11 +136,7 @@ def test_what_torch_has_not_is_said():
     with pytest.raises(OptionError, match=r"torch\.nn has no layer that computes coupled_lstm"):
         elman.nn.to_torch(elman.Recurrent(elman.cells.coupled_lstm, 3, 4))
     with pytest.raises(OptionError, match="proj_size is 2"):
-        elman.nn.LSTM(3, 4, proj_size=2)
-    with pytest.raises(OptionError, match="proj_size is 2"):
         elman.nn.from_torch(torch.nn.LSTM(3, 4, proj_size=2))
-    with pytest.raises(OptionError, match="nonlinearity is 'sigmoid'"):
-        elman.nn.RNN(3, 4, nonlinearity="sigmoid")
 
 
 def test_training_step_for_step_is_torchs():

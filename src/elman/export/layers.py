@@ -18,7 +18,7 @@ from elman.graph.sizes import Sizes
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack, State
 from elman.nn.torch_layers import GRU, LSTM, RNN
-from elman.nn.torch_weights import cell_parameters, in_cell_order
+from elman.nn.torch_weights import parameters_in_order, stack_of
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,21 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     """
     cell_order: Sequence[Sequence[Tensor]]
     if isinstance(module, Recurrent):
-        cell = module.cell
+        stack, cell = module.stack, module.cell
         cell_order = [
             [module.get_parameter(f"layers.{k}.{d}.{p.key}") for p in cell.parameters]
             for k in range(module.num_layers)
             for d in range(module.stack.directions)
         ]
     elif isinstance(module, RNN | LSTM | GRU):
+        if module.proj_size:
+            raise ExportError(
+                f"LSTM: proj_size is {module.proj_size}, which no exporter writes; export a layer "
+                "without a projection."
+            )
+        stack = stack_of(module)
         cell_order = [
-            in_cell_order(module.stack.cell, cell_parameters(module.mode, *weights))
+            parameters_in_order(module.mode, weights, bias=module.bias)
             for weights in module.all_weights
         ]
     else:
@@ -82,7 +88,6 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
             f"{type(module).__name__} is not a recurrent layer of Elman; pass an elman.Recurrent, "
             "an elman.nn.RNN, LSTM or GRU, or a model made of one."
         )
-    stack = module.stack
     own = [tuple([p.detach().to("cpu", dtype, copy=True) for p in each]) for each in cell_order]
     step = stack.directions
     by_layer = tuple([tuple(own[k * step : (k + 1) * step]) for k in range(stack.num_layers)])

@@ -1,122 +1,121 @@
 """``RNN``, ``LSTM`` and ``GRU`` with torch.nn's arguments, results and ``state_dict``.
 
-One import is the whole change: ``from elman.nn import LSTM``.  The parameters are torch.nn's own
-(``weight_ih_l0`` ...), drawn in torch.nn's order from torch's generator, so that a seed gives the
-same model; they become the cell's at each call, see ``torch_weights.py``.
+One import is the whole change: ``from elman.nn import LSTM``.  Each is a ``torch.nn.RNNBase``, so
+its parameters, their first values for a seed, what replaces them (``setattr``, hooks,
+parametrizations, ``torch.func.functional_call``) and the errors of its arguments are torch.nn's
+own; only ``forward`` is Elman's.  They are not ``torch.nn.LSTM`` and its kin, since torch.compile
+breaks its graph at every instance of those.  The loop over layers is in ``torch_stack.py``.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from elman.errors import OptionError
-from elman.nn.noise import Noise
-from elman.nn.penalties import Penalties
-from elman.nn.stack import Stack, State, Training
-from elman.nn.torch_weights import CELL_OF_MODE, cell_parameters, in_cell_order, refuse_projection
+from elman.autograd import autocasts
+from elman.errors import ShapeError
+from elman.nn.stack import autocast
+from elman.nn.torch_stack import repack, run_layers, unpack
+
+Device = torch.device | str | int | None
 
 
-class _TorchLayer(nn.Module):
-    """What the three have in common: torch.nn's parameters and a stack of the cell."""
+class _TorchLayer(nn.RNNBase):
+    """What the three have in common: ``forward`` on a tuple of states."""
 
-    def __init__(
-        self,
-        mode: str,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        batch_first: bool,
-        dropout: float,
-        bidirectional: bool,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-    ) -> None:
-        super().__init__()
-        self.mode = mode
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
-        self.dropout = float(dropout)
-        cell = CELL_OF_MODE[mode]
-        self.stack = Stack(
-            cell=cell if bias else cell.without("b"),
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            batch_first=batch_first,
-            noise=Noise(dropout=self.dropout),
-            truncate=None,
-            backend="auto",
+    def _run(
+        self, x: Tensor | PackedSequence, states: Sequence[Tensor] | None
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, ...]]:
+        """The outputs and last states, in the layout of torch.nn."""
+        weights = self._weights()
+        if isinstance(x, PackedSequence):
+            data, lengths = unpack(x)
+            states = self._first(states, x.data, data.shape[1])
+            self._check(x.data, states, x.batch_sizes)
+            if x.sorted_indices is not None:
+                states = [s.index_select(1, x.sorted_indices) for s in states]
+            y, last = run_layers(self, weights, autocast(data), states, lengths)
+            if x.unsorted_indices is not None:
+                last = [s.index_select(1, x.unsorted_indices) for s in last]
+            return repack(y, lengths, x), tuple(last)
+        if x.dim() not in (2, 3):
+            raise ValueError(f"{self._kind}: Expected input to be 2D or 3D, got {x.dim()}D instead")
+        axis = 0 if self.batch_first else 1
+        batched = x.dim() == 3
+        if states is not None and any([s.dim() != x.dim() for s in states]):
+            raise RuntimeError(self._wrong_axes(batched, states))
+        if not batched:
+            x = x.unsqueeze(axis)
+            states = None if states is None else [s.unsqueeze(1) for s in states]
+        states = self._first(states, x, x.shape[axis])
+        self._check(x, states, None)
+        y, last = run_layers(
+            self, weights, autocast(x.transpose(0, 1) if self.batch_first else x), states, None
         )
-        gates = {"LSTM": 4, "GRU": 3}.get(mode, 1)
-        for k in range(num_layers):
-            width = self.stack.layer_input_size(k)
-            shapes = {
-                "weight_ih": (gates * hidden_size, width),
-                "weight_hh": (gates * hidden_size, hidden_size),
-                "bias_ih": (gates * hidden_size,),
-                "bias_hh": (gates * hidden_size,),
-            }
-            for suffix in self._suffixes(k):
-                for name, shape in shapes.items():
-                    if bias or name.startswith("weight"):
-                        empty = torch.empty(shape, device=device, dtype=dtype)
-                        self.register_parameter(name + suffix, nn.Parameter(empty))
-        self.reset_parameters()
+        if self.batch_first:
+            y = y.transpose(0, 1)
+        if not batched:
+            return y.squeeze(axis), tuple([s.squeeze(1) for s in last])
+        return y, tuple(last)
 
-    def reset_parameters(self) -> None:
-        """torch.nn's first values: uniform within 1 / sqrt(hidden_size)."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+    def _weights(self) -> list[list[Tensor]]:
+        """The weights of each layer and direction, whatever has replaced the parameters."""
+        if torch.compiler.is_compiling():
+            return [[getattr(self, name) for name in names] for names in self._all_weights]
+        self._update_flat_weights()
+        flat: list[Tensor] = []
+        for name, tensor in zip(self._flat_weights_names, self._flat_weights, strict=True):
+            if not isinstance(tensor, Tensor):
+                raise ShapeError(
+                    f"{self._kind}: {name} is {tensor!r}; set it to a tensor before the call."
+                )
+            flat.append(tensor)
+        size = len(self._all_weights[0])
+        return [flat[k : k + size] for k in range(0, len(flat), size)]
+
+    def _first(self, states: Sequence[Tensor] | None, x: Tensor, batch: int) -> Sequence[Tensor]:
+        """The states that the layers start from, as given or zeros."""
+        if states is not None:
+            for state in states:
+                if not autocasts(x.device.type) and (
+                    state.dtype != x.dtype or state.device != x.device
+                ):
+                    raise ShapeError(
+                        f"{self._kind}: hx is {state.dtype} on {state.device}, but input is "
+                        f"{x.dtype} on {x.device}; convert one with .to(...)."
+                    )
+            return [autocast(state) for state in states]
+        x = autocast(x)
+        places = self.num_layers * (2 if self.bidirectional else 1)
+        sizes = [self.proj_size or self.hidden_size]
+        sizes += [self.hidden_size] if self.mode == "LSTM" else []
+        return [x.new_zeros(places, batch, size) for size in sizes]
 
     @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
-        """The parameters of layer 0 forward, layer 0 reverse, layer 1 forward ..."""
-        names = ["weight_ih", "weight_hh"] + (["bias_ih", "bias_hh"] if self.bias else [])
-        return [
-            [self.get_parameter(name + suffix) for name in names]
-            for k in range(self.num_layers)
-            for suffix in self._suffixes(k)
-        ]
+    def _kind(self) -> str:
+        return self.mode.split("_")[0]
 
-    def flatten_parameters(self) -> None:
-        """Nothing to do here; torch.nn's modules have it for cuDNN."""
+    def _check(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor | None) -> None:
+        """torch.nn's own errors."""
+        (hidden,) = states
+        self.check_forward_args(x, hidden, batch_sizes)
 
-    def run(
-        self, x: Tensor | PackedSequence, state: State | None
-    ) -> tuple[Tensor | PackedSequence, State]:
-        """The stack with torch.nn's parameters made into the cell's."""
-        parameters = [
-            in_cell_order(self.stack.cell, cell_parameters(self.mode, *weights))
-            for weights in self.all_weights
-        ]
-        noisy = Training(Penalties()) if self.training and self.dropout else None
-        return self.stack.run(parameters, x, state, None, noisy)
-
-    def extra_repr(self) -> str:
-        """As torch.nn prints it."""
-        parts = [str(self.input_size), str(self.hidden_size)]
-        parts += [f"num_layers={self.num_layers}"] if self.num_layers != 1 else []
-        parts += [] if self.bias else ["bias=False"]
-        parts += ["batch_first=True"] if self.batch_first else []
-        parts += [f"dropout={self.dropout}"] if self.dropout else []
-        parts += ["bidirectional=True"] if self.bidirectional else []
-        return ", ".join(parts)
-
-    def _suffixes(self, layer: int) -> list[str]:
-        return [f"_l{layer}"] + ([f"_l{layer}_reverse"] if self.bidirectional else [])
+    def _wrong_axes(self, batched: bool, states: Sequence[Tensor]) -> str:
+        kind, axes = ("batched 3-D", 3) if batched else ("unbatched 2-D", 2)
+        found = ", ".join([f"{s.dim()}-D" for s in states])
+        if len(states) == 1:
+            return f"For {kind} input, hx should also be {axes}-D but got {found} tensor"
+        return f"For {kind} input, hx and cx should also be {axes}-D but got ({found}) tensors"
 
 
 class RNN(_TorchLayer):
     """The plain recurrent layer (Elman 1990) in place of ``torch.nn.RNN``.
 
-    ``rnn(x, h_0=None)`` returns ``(output, h_n)``, shapes as in torch.nn.
+    ``rnn(input, hx=None)`` returns ``(output, h_n)``, shapes as in torch.nn.
 
     >>> import torch, elman
     >>> y, h = elman.nn.RNN(3, 4, nonlinearity="relu")(torch.randn(5, 2, 3))
@@ -134,30 +133,32 @@ class RNN(_TorchLayer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
-            raise OptionError(f'RNN: nonlinearity is {nonlinearity!r}; it is "tanh" or "relu".')
+            raise ValueError(
+                f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
+            )
+        self.nonlinearity = nonlinearity
         super().__init__(
             f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first,
-            dropout, bidirectional, device, dtype,
+            dropout, bidirectional, 0, device, dtype,
         )  # fmt: skip
-        self.nonlinearity = nonlinearity
 
     def forward(
-        self, x: Tensor | PackedSequence, h_0: Tensor | None = None
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
         """Run over whole sequences; the arguments and results of ``torch.nn.RNN``."""
-        y, (h,) = self.run(x, None if h_0 is None else (h_0,))
+        y, (h,) = self._run(input, _one_state("RNN", hx))
         return y, h
 
 
 class LSTM(_TorchLayer):
     """Long short-term memory (Hochreiter and Schmidhuber 1997) in place of ``torch.nn.LSTM``.
 
-    ``lstm(x, (h_0, c_0)=None)`` returns ``(output, (h_n, c_n))``, shapes as in torch.nn.
-    ``proj_size`` must be 0, else ``OptionError``.
+    ``lstm(input, hx=None)`` with ``hx = (h_0, c_0)`` returns ``(output, (h_n, c_n))``, shapes as in
+    torch.nn.  ``proj_size`` projects the output (Sak, Senior and Beaufays 2014).
 
     >>> import torch, elman
     >>> ours, theirs = elman.nn.LSTM(3, 4, 2), torch.nn.LSTM(3, 4, 2)
@@ -177,28 +178,38 @@ class LSTM(_TorchLayer):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        refuse_projection(proj_size)
         super().__init__(
             "LSTM", input_size, hidden_size, num_layers, bias, batch_first,
-            dropout, bidirectional, device, dtype,
+            dropout, bidirectional, proj_size, device, dtype,
         )  # fmt: skip
-        self.proj_size = 0
+
+    # what torch.nn.LSTM adds to RNNBase: a pair of states
+    get_expected_cell_size: Any = nn.LSTM.get_expected_cell_size
+    check_forward_args: Any = nn.LSTM.check_forward_args
+    permute_hidden: Any = nn.LSTM.permute_hidden
 
     def forward(
-        self, x: Tensor | PackedSequence, state: tuple[Tensor, Tensor] | None = None
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
         """Run over whole sequences; the arguments and results of ``torch.nn.LSTM``."""
-        y, (h, c) = self.run(x, state)
+        if hx is not None and (isinstance(hx, Tensor) or len(hx) != 2):
+            came = "a tensor" if isinstance(hx, Tensor) else f"{len(hx)} tensors"
+            raise ShapeError(f"LSTM: hx is {came}; it must be a pair (h_0, c_0).")
+        y, (h, c) = self._run(input, hx)
         return y, (h, c)
+
+    def _check(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor | None) -> None:
+        hidden, cell = states
+        self.check_forward_args(x, (hidden, cell), batch_sizes)
 
 
 class GRU(_TorchLayer):
     """The gated recurrent unit of cuDNN (reset after the product) in place of ``torch.nn.GRU``.
 
-    ``gru(x, h_0=None)`` returns ``(output, h_n)``, shapes as in torch.nn.  The GRU of Cho et al.
+    ``gru(input, hx=None)`` returns ``(output, h_n)``, shapes as in torch.nn.  The GRU of Cho et al.
     (2014) is ``elman.cells.gru``.
 
     >>> import torch, elman
@@ -216,17 +227,23 @@ class GRU(_TorchLayer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first,
-            dropout, bidirectional, device, dtype,
+            dropout, bidirectional, 0, device, dtype,
         )  # fmt: skip
 
     def forward(
-        self, x: Tensor | PackedSequence, h_0: Tensor | None = None
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
         """Run over whole sequences; the arguments and results of ``torch.nn.GRU``."""
-        y, (h,) = self.run(x, None if h_0 is None else (h_0,))
+        y, (h,) = self._run(input, _one_state("GRU", hx))
         return y, h
+
+
+def _one_state(kind: str, hx: Tensor | None) -> tuple[Tensor] | None:
+    if hx is not None and not isinstance(hx, Tensor):
+        raise ShapeError(f"{kind}: hx is a {type(hx).__name__}; it must be one tensor h_0.")
+    return None if hx is None else (hx,)

@@ -3,7 +3,7 @@
 torch.nn stacks its gates in one matrix for x and one for h, with a bias each (LSTM: i f g o,
 GRU: r z n).  A cell has a matrix for each gate, its columns in the order written, and one bias.
 So torch's weights become a cell's by cutting and adding; on the way back the second bias is
-zero, which computes the same.
+zero, which computes the same.  An LSTM's projection is in ``projection.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from elman import cells
 from elman.errors import OptionError
 from elman.graph import Cell
+from elman.nn.noise import Noise
+from elman.nn.projection import pad_projection, pad_recurrent, projected_lstm
 from elman.nn.recurrent import Recurrent
+from elman.nn.stack import Stack
 
 #: the cell that computes what a torch.nn module computes, by the module's ``mode``
 CELL_OF_MODE: dict[str, Cell] = {
@@ -27,8 +30,39 @@ CELL_OF_MODE: dict[str, Cell] = {
     "GRU": cells.gru_reset_after,
 }
 
+#: the same without biases
+_WITHOUT_BIAS = {mode: cell.without("b") for mode, cell in CELL_OF_MODE.items()}
+
+#: an LSTM with a projection, with biases and without
+_PROJECTED = {True: projected_lstm, False: projected_lstm.without("b")}
+
 #: the gates in torch.nn's order
 _TORCH_GATES = {"RNN_TANH": "a", "RNN_RELU": "a", "LSTM": "ifgo", "GRU": "rzn"}
+
+
+def torch_cell(mode: str, *, bias: bool = True, projected: bool = False) -> Cell:
+    """The cell that computes what a torch.nn module of that mode computes."""
+    if projected:
+        return _PROJECTED[bias]
+    return CELL_OF_MODE[mode] if bias else _WITHOUT_BIAS[mode]
+
+
+def parameters_in_order(mode: str, weights: Sequence[Tensor], *, bias: bool) -> list[Tensor]:
+    """The parameters of ``torch_cell``, as its equations come, from torch.nn's tensors.
+
+    ``weights`` are [w_ih, w_hh], with ``bias`` also [b_ih, b_hh], and last w_hr if there is a
+    projection.
+    """
+    w_ih, w_hh, *others = weights
+    biases, projection = (others[:2], others[2:]) if bias else ([], others)
+    if projection:
+        w_hh = pad_recurrent(w_hh, projection[0].shape[1])
+    found = cell_parameters(mode, w_ih, w_hh, *biases)
+    if projection:
+        found["W.r"] = pad_projection(projection[0])
+    return [
+        found[p.key] for p in torch_cell(mode, bias=bias, projected=bool(projection)).parameters
+    ]
 
 
 def cell_parameters(
@@ -66,10 +100,25 @@ def torch_parameters(mode: str, parameters: Mapping[str, Tensor], hidden: int) -
     return found
 
 
+def stack_of(module: nn.RNNBase) -> Stack:
+    """How the layers of a torch.nn module without a projection stand on each other."""
+    return Stack(
+        cell=torch_cell(module.mode, bias=module.bias),
+        input_size=module.input_size,
+        hidden_size=module.hidden_size,
+        num_layers=module.num_layers,
+        bidirectional=module.bidirectional,
+        batch_first=module.batch_first,
+        noise=Noise(dropout=module.dropout),
+        truncate=None,
+        backend="auto",
+    )
+
+
 def from_torch(module: nn.RNNBase) -> Recurrent:
     """A ``Recurrent`` that computes what a torch.nn RNN, LSTM or GRU computes.
 
-    Raises ``OptionError`` for an LSTM with projections, which no cell of the catalogue has.
+    Raises ``OptionError`` for an LSTM with ``proj_size``, which ``elman.nn.LSTM`` has.
 
     >>> import torch, elman
     >>> theirs = torch.nn.GRU(4, 5, bidirectional=True)
@@ -78,7 +127,11 @@ def from_torch(module: nn.RNNBase) -> Recurrent:
     >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
     True
     """
-    refuse_projection(module.proj_size)
+    if module.proj_size:
+        raise OptionError(
+            f"from_torch: proj_size is {module.proj_size}, but the states of a cell all have the "
+            "hidden size; elman.nn.LSTM(..., proj_size=...) loads this module's state_dict."
+        )
     example = module.weight_ih_l0
     assert isinstance(example, Tensor)
     layer = Recurrent(
@@ -152,17 +205,3 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
             ):
                 theirs.copy_(tensor)
     return module
-
-
-def in_cell_order(cell: Cell, found: Mapping[str, Tensor]) -> Sequence[Tensor]:
-    """The tensors as the cell's parameters come."""
-    return [found[p.key] for p in cell.parameters]
-
-
-def refuse_projection(proj_size: int) -> None:
-    """``OptionError`` unless there is no projection."""
-    if proj_size:
-        raise OptionError(
-            f"LSTM: proj_size is {proj_size}, but the states of a cell all have the hidden size; "
-            "leave proj_size at 0 and put a torch.nn.Linear behind the layer."
-        )

@@ -1,0 +1,32 @@
+"""What ``torch.load(path, weights_only=True)`` may construct of a saved layer.
+
+These classes hold tensors, numbers and equations; to construct one runs no code of the file.  A
+model of other modules needs those to be allowed too, by ``torch.serialization.add_safe_globals``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.serialization import add_safe_globals
+
+from elman.graph.reader import read_cell
+from elman.nn import recurrent
+from elman.nn.noise import Draws, Noise
+from elman.nn.penalties import Penalties
+from elman.nn.recurrent import Recurrent
+from elman.nn.stack import Stack
+from elman.nn.torch_layers import GRU, LSTM, RNN
+
+SAFE: list[Callable[..., Any]] = [
+    RNN, LSTM, GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell,
+    Recurrent, recurrent._Direction, recurrent._Family, nn.ModuleList,
+    Stack, Noise, Penalties, Draws, read_cell,
+]  # fmt: skip
+
+
+def allow() -> None:
+    """Let ``torch.load`` construct them; called once, by the package."""
+    add_safe_globals(SAFE)  # type: ignore[arg-type]

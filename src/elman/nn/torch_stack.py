@@ -1,0 +1,93 @@
+"""Layers on layers as torch.nn stacks them: its weights, its dropout, its packed batches.
+
+``stack.py`` does the same for ``Recurrent``, whose noise, lengths and states torch.nn has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.profiler import record_function
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from elman.autograd import run
+from elman.backends import choose
+from elman.nn.projection import cut_state, pad_state
+from elman.nn.torch_weights import parameters_in_order, torch_cell
+
+
+def run_layers(
+    module: nn.RNNBase,
+    weights: Sequence[Sequence[Tensor]],
+    x: Tensor,  # time batch input
+    states: Sequence[Tensor],  # layers * directions, batch, size
+    lengths: Tensor | None,
+) -> tuple[Tensor, list[Tensor]]:
+    """The outputs and the last states; ``weights`` are those of layer 0 forward, 0 reverse, ...
+
+    ``lengths`` fall, as those of a packed batch do.  torch's profiler calls it ``elman::lstm`` and
+    the like.
+    """
+    if torch._C._autograd._profiler_enabled() and not torch.compiler.is_compiling():
+        with record_function(f"elman::{module.mode.lower()}"):
+            return _run_layers(module, weights, x, states, lengths)
+    return _run_layers(module, weights, x, states, lengths)
+
+
+def _run_layers(
+    module: nn.RNNBase,
+    weights: Sequence[Sequence[Tensor]],
+    x: Tensor,
+    states: Sequence[Tensor],
+    lengths: Tensor | None,
+) -> tuple[Tensor, list[Tensor]]:
+    projected = module.proj_size > 0
+    cell = torch_cell(module.mode, bias=module.bias, projected=projected)
+    if projected:
+        states = [pad_state(states[0], module.hidden_size), *states[1:]]
+    backend, _ = choose("auto", x.dtype, x.device)
+    directions = 2 if module.bidirectional else 1
+    last: list[Sequence[Tensor]] = []
+    for layer in range(module.num_layers):
+        outputs = []
+        for direction in range(directions):
+            k = layer * directions + direction
+            parameters = parameters_in_order(module.mode, weights[k], bias=module.bias)
+            start = [state[k].contiguous() for state in states]
+            keep = torch.is_grad_enabled() and any(
+                [t.requires_grad for t in (x, *start, *parameters)]
+            )
+            y, final = run(x, start, parameters, lengths, cell.text, direction == 1, keep, backend)
+            outputs.append(cut_state(y, module.proj_size) if projected else y)
+            last.append(final)
+        x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+        if module.training and module.dropout and layer < module.num_layers - 1:
+            x = _drop(x, module.dropout, lengths)
+    if len(last) == 1:
+        stacked = [state.unsqueeze(0) for state in last[0]]
+    else:
+        stacked = [torch.stack(each) for each in zip(*last, strict=True)]
+    if projected:
+        stacked[0] = cut_state(stacked[0], module.proj_size)
+    return x, stacked
+
+
+def _drop(x: Tensor, p: float, lengths: Tensor | None) -> Tensor:
+    """Dropout by torch's own operator on what torch.nn drops, so that a seed gives its masks."""
+    if lengths is None:
+        return torch.dropout(x, p, True)
+    packed = pack_padded_sequence(x, lengths)
+    return unpack(PackedSequence(torch.dropout(packed.data, p, True), packed.batch_sizes))[0]
+
+
+def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:
+    """(time, batch, features) and the lengths, with the longest row first."""
+    return pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
+
+
+def repack(y: Tensor, lengths: Tensor, like: PackedSequence) -> PackedSequence:
+    """What ``unpack`` took apart, with ``y`` as its data."""
+    data = pack_padded_sequence(y, lengths).data
+    return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)
