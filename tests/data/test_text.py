@@ -455,6 +455,12 @@ def test_line_ends_in_quoted_fields_stay_as_they_are(tmp_path: Path) -> None:
     assert read_labelled_texts(path)[0].text == "a\r\nb\rc"
 
 
+def test_numbers_as_labels_that_are_equal_are_noted(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "text,label\nFine.,1\nNice.,1.0\nDull.,0\nSad.,0\n")
+    warning = 'the labels "1" and "1.0" look alike but count as two'
+    assert any(each.startswith(warning) for each in check_labelled_texts(path).warnings)
+
+
 def test_labels_that_look_alike_are_noted(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "text,label\nFine.,Good\nNice.,good\nDull.,bad\nSad.,bad\n")
     warning = 'the labels "Good" and "good" look alike but count as two'

@@ -4,6 +4,7 @@ A reader stops at the first fault.  A task's ``report.py`` goes through the whol
 same rules, lists the faults, warns of what is allowed but seldom wanted, and counts.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 _LISTED = 20  # problems
 _EXAMPLES = 3  # places in a warning
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:[.][0-9]{1,15})?")
 _LONG = 1000  # words: an example beyond that makes a slow batch
 
 
@@ -68,7 +70,7 @@ def once(counts: Counter[str]) -> list[str]:
 
 
 def confusable(names: Iterable[str], what: str) -> list[str]:
-    """A warning for each pair of names that differ in case, blanks or how letters are composed.
+    """A warning for each pair of names that differ in case, blanks, composition or zeros only.
 
     >>> confusable(["pos", "neg", "Pos"], "label")
     ['the labels "pos" and "Pos" look alike but count as two; write one of them throughout.']
@@ -77,6 +79,8 @@ def confusable(names: Iterable[str], what: str) -> list[str]:
     warnings = []
     for name in names:
         plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        if _NUMBER.fullmatch(plain):
+            plain = repr(float(plain))
         other = first.setdefault(plain, name)
         if other != name:
             warnings.append(
