@@ -13,9 +13,11 @@ from pathlib import Path
 
 import elman
 from elman.files import write_whole
-from elman.tasks import dna
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.real_data import smallgenes, smallgenes_cut
+
+dna = TASKS["dna"]
 
 RUNS = Path("runs")
 DATA = smallgenes(RUNS / "data")

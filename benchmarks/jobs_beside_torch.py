@@ -26,8 +26,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import elman
 from elman.benchmark import machine
 from elman.files import write_whole
-from elman.tasks import Data, ner, sentiment, train
+from elman.tasks import TASKS, Data, train
 from recipes.real_data import GLOVE, broad_twitter, sentence_polarity
+
+ner = TASKS["ner"]
+sentiment = TASKS["sentiment"]
 
 DATA = Path("runs") / "data"
 

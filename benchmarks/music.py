@@ -12,9 +12,11 @@ another, which is exact too and no longer blind to which pitches go together.
 
 from pathlib import Path
 
-from elman.tasks import music
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.real_data import chorales
+
+music = TASKS["music"]
 
 DATA = chorales(Path("runs") / "data")
 TITLE = "Bach's chorales, quarter notes (Boulanger-Lewandowski et al. 2012)"

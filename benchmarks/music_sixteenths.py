@@ -9,9 +9,11 @@ its ``nll`` is not that of ``music.py``'s protocol, and cannot be held against p
 
 from pathlib import Path
 
-from elman.tasks import music
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.real_data import chorales_in_sixteenths
+
+music = TASKS["music"]
 
 DATA = chorales_in_sixteenths(Path("runs") / "data")
 TITLE = "Bach's chorales, sixteenth notes (Boulanger-Lewandowski et al. 2012)"

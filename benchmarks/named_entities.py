@@ -10,9 +10,11 @@ model for WNUT-17 starts from the weights of the Broad Twitter Corpus's, whose e
 
 from pathlib import Path
 
-from elman.tasks import ner
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.real_data import GLOVE, broad_twitter, wnut17
+
+ner = TASKS["ner"]
 
 DATA = Path("runs") / "data"
 BTC, WNUT = broad_twitter(DATA), wnut17(DATA)

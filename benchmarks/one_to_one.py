@@ -24,8 +24,10 @@ from rich.table import Table
 import elman
 from elman.benchmark import machine
 from elman.files import write_whole
-from elman.tasks import Data, ner, train
+from elman.tasks import TASKS, Data, train
 from recipes.real_data import broad_twitter
+
+ner = TASKS["ner"]
 
 SHORT = 15
 MODELS = ("recurrent", "window", "standard")

@@ -54,7 +54,7 @@ def compare(job: str, asked: Asked) -> dict[str, Any]:
         train(task, data, default, SETTINGS, resume=True)
         found = {
             "job": job,
-            "metric": task.METRIC,
+            "metric": task.metric,
             "hours": asked.hours,
             "workers": asked.workers,
             "trials": len(search.study.trials),

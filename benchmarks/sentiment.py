@@ -9,9 +9,11 @@ words, all three ways.
 
 from pathlib import Path
 
-from elman.tasks import sentiment
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.real_data import GLOVE, sentence_polarity
+
+sentiment = TASKS["sentiment"]
 
 DATA = sentence_polarity(Path("runs") / "data")
 TITLE = "sentence polarity (Pang and Lee 2005)"

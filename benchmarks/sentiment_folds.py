@@ -18,8 +18,10 @@ from typing import Any
 import elman
 from elman.benchmark import machine
 from elman.files import write_whole
-from elman.tasks import Data, sentiment, train
+from elman.tasks import TASKS, Data, train
 from recipes.real_data import GLOVE, sentence_polarity
+
+sentiment = TASKS["sentiment"]
 
 RESULTS = Path(__file__).parent / "results" / "sentiment_folds.json"
 VECTORS: dict[str, object] = {"vectors": str(GLOVE), "threads": 1}

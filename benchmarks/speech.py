@@ -10,9 +10,11 @@ minutes.
 
 from pathlib import Path
 
-from elman.tasks import speech
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.spoken_digits import SPEAKERS, spoken_digits
+
+speech = TASKS["speech"]
 
 DATA = Path("runs") / "data"
 TITLE = "Free Spoken Digit Dataset (Jackson et al. 2018), joined to strings of 3 to 7 digits"

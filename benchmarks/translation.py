@@ -8,9 +8,11 @@ every 46th the test.  BLEU and chrF by sacrebleu against all translations that a
 
 from pathlib import Path
 
-from elman.tasks import translation
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.real_data import tatoeba
+
+translation = TASKS["translation"]
 
 DATA = tatoeba(Path("runs") / "data")
 TITLE = "Tatoeba, French and English sentence pairs"

@@ -11,9 +11,11 @@ itself tells.
 
 from pathlib import Path
 
-from elman.tasks import video
+from elman.tasks import TASKS
 from job_figures import Configuration, measure
 from recipes.real_data import motion_clips
+
+video = TASKS["video"]
 
 FOLDER = Path("runs") / "data"
 BANDAI = "Bandai-Namco Research Motiondataset 2, drawn as silhouettes"

@@ -17,6 +17,9 @@ from elman import cells, diagnose
 from elman.diagnose import standings
 from elman.files import write_whole
 from elman.graph import Cell
+from elman.options import described, known_options
+from elman.tasks import TASKS
+from elman.training import LoopOptions
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent / "benchmarks"))
@@ -69,10 +72,39 @@ def _shape(columns: tuple[str, ...]) -> str:
     return f"(hidden, {' + '.join(columns)})" if columns else "(hidden,)"
 
 
+def options() -> str:
+    """A table of options for training, then two for each task."""
+    parts = ["## Training", "", *_options(LoopOptions())]
+    for task in TASKS.values():
+        parts += [f"## {task.name}", "", f"{task.title[0].upper()}{task.title[1:]}.", ""]
+        parts += _options(task.Options())
+        asked = _options(task.PredictOptions())
+        parts += ["Of predictions:", "", *asked] if asked else []
+    return "\n".join(parts)
+
+
+def _options(values: object) -> list[str]:
+    rows = []
+    for name, each in known_options([type(values)]).items():
+        default = getattr(values, name)
+        if default is None or isinstance(default, bool):
+            default = {True: "yes", False: "no", None: "none"}[default]
+        cells = [
+            f"`{name}`",
+            f"{each.metadata['help']}",
+            described(type(values), name),
+            str(default),
+        ]
+        rows.append(" | ".join([cell.replace("|", "\\|") for cell in cells]))
+    head = ["option | meaning | values | default", "--- | --- | --- | ---"]
+    return [f"| {row} |" for row in [*head, *rows]] + [""] if rows else []
+
+
 def main() -> None:
     """Write every generated page."""
     write_whole(GENERATED / "equations.md", equations())
     write_whole(GENERATED / "summary.md", tables.summary())
+    write_whole(GENERATED / "options.md", options())
     for question in ("sentiment", "named_entities", "speech", "music", "video", "translation"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "open_speech.md", tables.open_speech())

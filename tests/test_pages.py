@@ -8,7 +8,10 @@ from pages import blocks, run_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    *[ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "formats.md"],
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "docs" / "index.md",
+    ROOT / "docs" / "formats.md",
     *sorted(ROOT.glob("docs/tutorials/*.md")),
 ]
 

@@ -28,12 +28,14 @@ import elman
 from elman import shipped
 from elman.benchmark import machine
 from elman.files import write_whole
-from elman.tasks import Data, Trained, speech, train
-from elman.tasks.speech import PredictOptions
+from elman.tasks import TASKS, Data, Trained, train
 from elman.tasks.speech.language_model import learn_language
+from elman.tasks.speech.options import TranscribeOptions
 from recipes.ship import shipped_folder
 from recipes.spoken_digits import WORDS, spoken_digits
 from recipes.synthetic_speech import FOX, POSTER, normal, sentences
+
+speech = TASKS["speech"]
 
 FOLDER = Path("runs") / "data" / "open"
 RUN = Path("runs") / "open_speech"
@@ -146,7 +148,7 @@ def language_text() -> Path:
     return path
 
 
-def by_voice(run: Trained, manifest: Path, wanted: PredictOptions) -> dict[str, Any]:
+def by_voice(run: Trained, manifest: Path, wanted: TranscribeOptions) -> dict[str, Any]:
     """The error rates of a manifest, and the word error rate of each voice."""
     rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     # every n-th is enough to tell, and the search takes its time
@@ -197,10 +199,10 @@ def ship(run: Trained, minutes: float, epochs: float) -> None:
     names = {"valid": "voices held out, validation", "held-out voices": "voices held out, test"}
     for name in ("valid", "held-out voices", "human digits", "human prompts"):
         figures[names.get(name, name)] = {
-            "best path": by_voice(small, paths[name], PredictOptions(beam=1)),
-            "search with the language model": by_voice(small, paths[name], PredictOptions()),
+            "best path": by_voice(small, paths[name], TranscribeOptions(beam=1)),
+            "search with the language model": by_voice(small, paths[name], TranscribeOptions()),
         }
-    [poster] = small(speech.POSTER["fox.flac"])
+    [poster] = small(speech.demo["fox.flac"])
     record = {
         "command": "python -m recipes.open_speech --ship",
         "machine": machine(),
@@ -249,7 +251,7 @@ def card(record: dict[str, Any], target: Path) -> str:
         voices.append(f"- {name}: {', '.join(each)}")
     return "\n".join(
         [
-            f"# speech: {speech.TITLE}",
+            f"# speech: {speech.title}",
             "",
             f"Cell `{options['cell']}`, {options['num_layers']} layers of "
             f"{options['hidden_size']} units, forwards only, so that it transcribes while sound "

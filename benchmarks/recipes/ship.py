@@ -198,7 +198,7 @@ def _card(
         [f"{each['seed']}: {scale * each['test'][metric]:.{digits}f}" for each in all_seeds]
     )
     lines = [
-        f"# {shipment.job}: {elman.load(shipment.job).task.TITLE}",
+        f"# {shipment.job}: {elman.load(shipment.job).task.title}",
         "",
         f"Cell `{options['cell']}`, {options['hidden_size']} units{directions}; "
         f"{chosen['parameters']:,} numbers, {size / 1e6:.1f} MB as float16. Every option is in "

@@ -1,9 +1,8 @@
 """Elman: recurrent sequence models from the equations of their cells."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from elman import cells, export, nn
-from elman.diagnose import diagnose
+from elman import cells
 from elman.graph import (
     cell,
     exp,
@@ -17,28 +16,33 @@ from elman.graph import (
     tanh,
     where,
 )
-from elman.nn import Recurrent
+from elman.lazy import lazy_names
 
+if TYPE_CHECKING:
+    from elman import export, nn
+    from elman.diagnose import diagnose
+    from elman.export.importing.importer import import_weights
+    from elman.nn import Recurrent
+    from elman.tasks import load
+    from elman.version import __version__
 
-def __getattr__(name: str) -> Any:
-    """What is looked up only where it is used: ``load``, ``import_weights``, the version."""
-    if name == "load":
-        from elman.tasks import load
-
-        return load
-    if name == "import_weights":
-        from elman.export.importing.importer import import_weights
-
-        return import_weights
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("elman")
-    raise AttributeError(f"module 'elman' has no attribute {name!r}")
-
+# what needs torch: the command line imports this package to print a help text
+lazy_names(
+    __name__,
+    {
+        "Recurrent": "elman.nn:Recurrent",
+        "__version__": "elman.version:__version__",
+        "diagnose": "elman.diagnose:diagnose",
+        "export": "elman.export",
+        "import_weights": "elman.export.importing.importer:import_weights",
+        "load": "elman.tasks:load",
+        "nn": "elman.nn",
+    },
+)
 
 __all__ = [
     "Recurrent",
+    "__version__",
     "cell",
     "cells",
     "diagnose",

@@ -16,10 +16,10 @@ import pytest
 import elman
 from elman.errors import ElmanError, OptionError, RunError
 from elman.files import write_whole
+from elman.options import with_settings
 from elman.selection import Search, Wish, default_space, read_space, select
 from elman.selection.show import importance, picture, table, time_left
 from elman.tasks import TASKS, Data, train
-from elman.tasks.options import with_settings
 from elman.training import LoopOptions
 from elman.training.progress import Silence
 from elman.training.run_lock import run_lock
@@ -87,9 +87,9 @@ def test_the_first_trial_has_the_defaults_as_far_as_they_are_in_the_space(data, 
     )
     search = select(TASK, Wish(data, space, SETTINGS, trials=2), tmp_path / "s", tell=str)
     first, second = search.study.trials
-    assert first.params["learning_rate"] == TASK.TRAINING.learning_rate
+    assert first.params["learning_rate"] == TASK.training.learning_rate
     assert 2 <= first.params["hidden_size"] <= 12 < TASK.Options().hidden_size
-    assert second.params["learning_rate"] != TASK.TRAINING.learning_rate
+    assert second.params["learning_rate"] != TASK.training.learning_rate
 
 
 @pytest.mark.parametrize("job", TASKS)
@@ -339,7 +339,7 @@ def test_every_option_of_a_default_space_is_one_of_the_job(job):
         ("hiden_size = [3]", 'did you mean "hidden_size"?'),
         ("hidden_size = []", "hidden_size has no values"),
         ("hidden_size = 3", "hidden_size is 3; give a list of values"),
-        ('hidden_size = ["many"]', "hidden_size is 'many'; it must be a whole number"),
+        ('hidden_size = ["many"]', "hidden_size is 'many'; it must be an integer"),
         ("dropout = { low = 0.5, high = 0.5 }", "low must be below high"),
         ("dropout = { low = 0.0, high = 0.5, log = true }", "with log it must be above 0"),
         ('cell = ["lstn"]', 'cell is "lstn", which is not in the catalogue'),

@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
     for job in ("sentiment", "ner"):
         task = TASKS[job]
         folder = samples(tmp_path_factory.mktemp(job), job)
-        data = Data(folder / task.TRAIN_FILE, folder / task.VALID_FILE, "samples", "Apache-2.0")
+        data = Data(folder / task.train_file, folder / task.valid_file, "samples", "Apache-2.0")
         train(task, data, folder / "run", SMALL, progress=Silence())
         runs[job] = folder / "run"
     return runs

@@ -12,9 +12,14 @@ import torch
 
 import elman
 from elman.errors import DataError, RunError, TrainingError
-from elman.tasks import Data, sentiment, train
+from elman.tasks import TASKS, Data, train
+from elman.tasks.ner.data import Sentence
+from elman.tasks.sentiment.data import Review
 from elman.training.progress import Silence
 from tasks.conftest import SMALL, samples
+
+ner = TASKS["ner"]
+sentiment = TASKS["sentiment"]
 
 
 def fails(command, *arguments):
@@ -116,13 +121,12 @@ def test_a_sentence_of_a_hundred_thousand_words_is_answered(trained, job):
 def test_training_cuts_long_texts_and_never_inside_a_name():
     words = tuple(f"w{k}" for k in range(10))
     tags = ("O", "O", "B-PER", "I-PER", "I-PER", "O", "O", "O", "B-LOC", "I-LOC")
-    from elman.tasks import ner
 
-    pieces = ner.cut([ner.Sentence(words, tags, "", ((0, 0),) * 10)], 4)
+    pieces = ner.cut([Sentence(words, tags, "", ((0, 0),) * 10)], 4)
     assert [word for piece in pieces for word in piece.words] == list(words)
     assert all(len(piece.words) <= 4 for piece in pieces)
     assert not any(piece.tags[0].startswith("I-") for piece in pieces)
-    [short] = sentiment.cut([sentiment.Review("", words, "good")], 4)
+    [short] = sentiment.cut([Review("", words, "good")], 4)
     assert short.words == words[:4]
 
 
@@ -170,7 +174,7 @@ def test_foreign_damaged_and_future_run_folders_are_refused(command, run, tmp_pa
     assert "Upgrade Elman" in said
 
     (run / "run.toml").write_text(toml.replace('job = "sentiment"', 'job = "chess"'))
-    assert "the job is 'chess'" in fails(command, "predict", run, "text")
+    assert "the task is 'chess'" in fails(command, "predict", run, "text")
 
     (run / "run.toml").write_text("format = ")
     assert "cannot be read as TOML" in fails(command, "predict", run, "text")
@@ -239,7 +243,7 @@ def test_options_that_cannot_be_are_refused(command, tmp_path):
     start = ("train", "sentiment", "--train", folder / "train.csv", "--out", folder / "r")
     for flag, sentence in {
         "hidden_sise=3": 'no option "hidden_sise"; did you mean "hidden_size"?',
-        "hidden_size=many": "hidden_size is 'many'; it must be a whole number",
+        "hidden_size=many": "hidden_size is 'many'; it must be an integer",
         "dropout=1.5": "dropout is 1.5",
         "pooling=first": "pooling is 'first'",
         "epochs=0": "epochs is 0; it must be at least 1",
@@ -247,7 +251,7 @@ def test_options_that_cannot_be_are_refused(command, tmp_path):
     }.items():
         assert sentence in fails(command, *start, "--set", flag)
     assert "--train is missing" in fails(command, "train", "sentiment")
-    assert 'there is no job "chess"' in fails(command, "new", "chess", tmp_path / "x")
+    assert 'there is no task "chess"' in fails(command, "new", "chess", tmp_path / "x")
     assert not (folder / "r").exists()
 
 

@@ -7,49 +7,7 @@ import pytest
 import torch
 
 import elman
-from elman.tasks import TASKS
 from tasks.conftest import samples
-
-#: the jobs on words; the others have tests of their own
-JOBS = ("sentiment", "ner")
-
-
-@pytest.mark.parametrize("job", JOBS)
-def test_new_check_train_evaluate_and_predict_go_through(job, command, tmp_path):
-    data = tmp_path / "d"
-    assert command("new", job, data)[0] == 0
-    task = TASKS[job]
-    status, out, _ = command("check", job, data / task.TRAIN_FILE)
-    assert status == 0
-    assert "ready to train" in out
-    out_folder = tmp_path / "run"
-    status, out, err = command(
-        "train", job, "--train", data / task.TRAIN_FILE, "--valid", data / task.VALID_FILE,
-        "--out", out_folder, "--max-minutes", 1, "--epochs", 2, "--set", "hidden_size=8",
-        "--cell", "gru", "--seed", 3, "--threads", 1,
-    )  # fmt: skip
-    assert status == 0, err
-    assert out == "", "training reports on standard error"
-    assert "epoch 2 of 2" in err
-    files = {path.name for path in out_folder.iterdir()}
-    assert files >= {
-        "model.safetensors", "run.toml", "card.md", "history.jsonl", "curves.png", "symbols.json",
-        "cell.json",
-    }  # fmt: skip
-    settings = elman.load(out_folder).folder.settings()
-    assert settings["options"]["cell"] == "gru"
-    assert settings["options"]["hidden_size"] == 8
-    assert settings["training"]["seed"] == 3
-
-    status, out, _ = command("evaluate", out_folder, data / task.VALID_FILE, "--json")
-    assert status == 0
-    scores = json.loads(out)
-    keys = {"sentiment": {"accuracy", "f1"}, "ner": {"precision", "recall", "f1", "per_type"}}
-    assert scores.keys() >= keys[job]
-
-    status, out, _ = command("predict", out_folder, "Anna went to Rome .", "Fine .", "--json")
-    assert status == 0
-    assert [p["text"] for p in json.loads(out)["predictions"]] == ["Anna went to Rome .", "Fine ."]
 
 
 def test_a_run_file_trains_and_flags_come_before_it(command, tmp_path):
@@ -67,7 +25,7 @@ def test_a_run_file_trains_and_flags_come_before_it(command, tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("job = 'ner'", 'this is for the job "ner", not for "sentiment"'),
+        ("job = 'ner'", 'this is for the task "ner", not for "sentiment"'),
         ("[options]\nhiden_size = 3", 'no option "hiden_size"; did you mean "hidden_size"?'),
         ("colour = 1", '"colour" means nothing here'),
         ("job = ", "this is not TOML"),
@@ -199,20 +157,6 @@ def test_json_goes_to_standard_output_alone(trained, command):
     assert out.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", ["demo", "new", "check", "train", "evaluate", "predict", "cells"])
-def test_every_command_has_help_with_an_example(verb, command):
-    arguments = ("train", "ner", "--help") if verb == "train" else (verb, "--help")
-    status, out, _ = command(*arguments)
-    assert status == 0
-    assert "Example" in out
-
-
-def test_every_option_is_a_flag_with_its_meaning(command):
-    _, out, _ = command("train", "ner", "--help")
-    for flag in ("--hidden-size", "--vectors", "--learning-rate", "--max-minutes", "--seed"):
-        assert flag in out
-
-
 def test_the_module_runs_as_a_program():
     done = subprocess.run(
         [sys.executable, "-m", "elman.cli", "cells", "rnn"], capture_output=True, text=True
@@ -289,7 +233,7 @@ def test_a_run_begins_with_the_weights_of_another(command, tmp_path):
     arguments = ("train", "sentiment", "--train", folder / "train.csv", "--threads", 1)
     first, second = tmp_path / "first", tmp_path / "second"
     assert command(*arguments, "--out", first, "--hidden-size", 6, "--epochs", 1)[0] == 0
-    follow = (*arguments, "--start", first, "--out", second, "--learning-rate", "1e-9")
+    follow = (*arguments, "--init-from", first, "--out", second, "--learning-rate", "1e-9")
     status, _, err = command(*follow, "--epochs", 1)
     assert status == 0, err
     a, b = elman.load(first), elman.load(second)
@@ -307,12 +251,12 @@ def test_a_run_begins_with_the_weights_of_another(command, tmp_path):
     ("flags", "sentence"),
     [
         (
-            ("--start", "sentiment", "--hidden-size", 7),
-            "start: the weights of sentiment do not fit a model with these options, "
+            ("--init-from", "sentiment", "--hidden-size", 7),
+            "init_from: the weights of sentiment do not fit a model with these options, "
             "encoder.layers.0.0.W.z for one; leave out options that change what the model consists of.",
         ),
-        (("--start", "ner"), "start: ner is for the job ner; name another."),
-        (("--start", "nowhere"), "nowhere: there is no such run folder"),
+        (("--init-from", "ner"), "init_from: ner is for the task ner; name another."),
+        (("--init-from", "nowhere"), "nowhere: there is no such run folder"),
     ],
 )
 def test_weights_that_cannot_be_begun_with_are_one_sentence(command, tmp_path, flags, sentence):
@@ -332,7 +276,7 @@ def test_labels_that_are_new_to_a_model_begin_anew_and_all_else_is_kept(command,
     path.write_text("".join(["text,label\n", *texts]))
     other.write_text("".join(["text,label\n", *texts, *more]))
     sizes = ("--hidden-size", 6, "--learning-rate", "1e-9", "--epochs", 1, "--threads", 1)
-    for out, more in (("one", ()), ("two", ("--start", tmp_path / "one"))):
+    for out, more in (("one", ()), ("two", ("--init-from", tmp_path / "one"))):
         data = path if out == "one" else other
         arguments = ("train", "sentiment", "--train", data, "--out", tmp_path / out, *sizes, *more)
         status, _, err = command(*arguments)
@@ -346,3 +290,17 @@ def test_labels_that_are_new_to_a_model_begin_anew_and_all_else_is_kept(command,
             assert len(mine) == 3
         else:
             torch.testing.assert_close(mine, weights[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_old_name_of_init_from_still_works(command, tmp_path):
+    folder = samples(tmp_path, "sentiment")
+    start = ("train", "sentiment", "--epochs", 1, "--threads", 1)
+    data = ("--train", folder / "valid.csv")
+    assert command(*start, *data, "--out", folder / "a", "--hidden-size", 5)[0] == 0
+    (folder / "run.toml").write_text(
+        f"job = 'sentiment'\ntrain = 'valid.csv'\nstart = '{folder / 'a'}'"
+    )
+    assert command(*start, *data, "--out", folder / "b", "--start", folder / "a")[0] == 0
+    assert command(*start, "--run-file", folder / "run.toml", "--out", folder / "c")[0] == 0
+    assert [elman.load(folder / name).options.hidden_size for name in "abc"] == [5, 5, 5]
+    assert "--start" not in command("train", "sentiment", "--help")[1]

@@ -52,9 +52,9 @@ def test_a_damaged_file_is_read_or_refused_in_a_sentence(tmp_path_factory, job, 
     path.write_bytes(damaged(path.read_bytes(), random))
     options, refusal = task.Options(), ""
     try:
-        task.read(folder / task.TRAIN_FILE, options)
+        task.read(folder / task.train_file, options)
     except ElmanError as error:
         refusal = str(error)
     assert "\n" not in refusal
-    report = task.check(folder / task.TRAIN_FILE, options)
+    report = task.check(folder / task.train_file, options)
     assert report.problems or not refusal

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from elman.options import with_settings
 from elman.tasks import TASKS
 from elman.tasks.diagnosed import diagnose_run
-from elman.tasks.options import with_settings
 from elman.tasks.train import find_cell
 from elman.tasks.trained import Trained
 from tasks.conftest import samples
@@ -16,7 +16,7 @@ from tasks.test_bad_input import fails
 @pytest.mark.parametrize("job", ["sentiment", "ner"])
 def test_a_trained_model_is_diagnosed_on_data(job, trained, command, tmp_path):
     run = trained[job]
-    data = run.parent / TASKS[job].VALID_FILE
+    data = run.parent / TASKS[job].valid_file
     status, out, _ = command("diagnose", run, data, "--plot", tmp_path / "p.png", "--examples", 4)
     assert status == 0
     assert "encoder forward" in out
@@ -74,13 +74,13 @@ def test_cells_are_trained_side_by_side_on_a_problem(command, tmp_path):
 def test_models_of_every_job_are_diagnosed_on_their_samples(job, tmp_path):
     task = TASKS[job]
     folder = samples(tmp_path, job)
-    rows = task.read(folder / task.TRAIN_FILE, task.Options())
+    rows = task.read(folder / task.train_file, task.Options())
     options = with_settings(task.Options(), {"hidden_size": 8, "min_count": 1})
     examples = task.cut([row.value for row in rows], options.longest)
-    learned = task.learn(examples, options, 0)
+    learned = task.build_vocab(examples, options, 0)
     model = task.build(options, find_cell(options.cell), learned)
-    run = Trained(job, task, options, task.TRAINING, None, learned.symbols, model.eval(), None)
-    found = diagnose_run(run, folder / task.VALID_FILE, examples=2, distance=6, exact=0)
+    run = Trained(job, task, options, task.training, None, learned.symbols, model.eval(), None)
+    found = diagnose_run(run, folder / task.valid_file, examples=2, distance=6, exact=0)
     assert found
     for each in found.values():
         assert each.distance >= 1

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from elman.data.faults import Row
+from elman.data.plain_text import read_lines
 from elman.data.text import read_labelled_texts, text_rows
 from elman.data.vectors import read_vectors
 from elman.errors import DataError
@@ -29,7 +30,6 @@ from elman.tasks.ner.samples import NAMES_TRAIN
 from elman.tasks.sentiment.report import check_labelled_texts
 from elman.tasks.translation.parallel import pair_rows
 from elman.tasks.translation.report import check_pairs
-from elman.tasks.word_model import read_lines
 
 MUTANTS = int(os.environ.get("ELMAN_MUTANTS", "40"))
 #: what a hang is: no mutant takes a hundredth of it

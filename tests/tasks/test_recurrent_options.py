@@ -7,14 +7,19 @@ import pytest
 
 import elman
 from elman.errors import OptionError
-from elman.tasks import TASKS, ner, sentiment
-from elman.tasks.options import with_settings
+from elman.options import with_settings
+from elman.tasks import TASKS
+from elman.tasks.ner.data import Sentence
 from elman.tasks.recurrent_options import (
     RecurrentOptions,
     recurrent_keywords,
     recurrent_layer,
 )
+from elman.tasks.sentiment.data import Review
 from elman.training.toml import to_toml
+
+ner = TASKS["ner"]
+sentiment = TASKS["sentiment"]
 
 LSTM = elman.cells.lstm
 SETTINGS = {
@@ -40,10 +45,10 @@ def test_every_option_is_set_in_this_file():
 def test_the_options_of_a_job_are_those_of_its_layers(task):
     options = with_settings(task.Options(num_layers=2, dropout=0.7, hidden_size=4), SETTINGS)
     examples = {
-        "sentiment": [sentiment.Review("a b", ("a", "b"), label) for label in "xy"],
-        "ner": [ner.Sentence(("a", "b"), ("O", "B-PER"))],
-    }[task.NAME]
-    encoder = task.build(options, LSTM, task.learn(examples, options, 0)).encoder
+        "sentiment": [Review("a b", ("a", "b"), label) for label in "xy"],
+        "ner": [Sentence(("a", "b"), ("O", "B-PER"))],
+    }[task.name]
+    encoder = task.build(options, LSTM, task.build_vocab(examples, options, 0)).encoder
     noise = encoder.stack.noise
     assert asdict(noise) == {
         "dropout": 0.7,

@@ -33,7 +33,7 @@ def begun(tmp_path, trained):
     """A copy of a trained run, and its data."""
     shutil.copytree(trained["sentiment"], tmp_path / "run")
     folder = trained["sentiment"].parent
-    return tmp_path / "run", Data(folder / TASK.TRAIN_FILE, folder / TASK.VALID_FILE)
+    return tmp_path / "run", Data(folder / TASK.train_file, folder / TASK.valid_file)
 
 
 def test_resuming_a_model_without_a_checkpoint_is_refused_and_nothing_is_lost(begun, command):
@@ -43,7 +43,7 @@ def test_resuming_a_model_without_a_checkpoint_is_refused_and_nothing_is_lost(be
     status, _, err = command("train", "sentiment", "--train", data.train, "--out", run, "--resume")
     assert status == 1
     assert f"{run}: a trained model is here, but no checkpoint to go on from (resume/check" in err
-    assert f"by --start {run}, in another folder." in err
+    assert f"by --init-from {run}, in another folder." in err
     (run / "run.toml").unlink()  # and without it
     del before["run.toml"]
     status, _, err = command("train", "sentiment", "--train", data.train, "--out", run, "--resume")
@@ -142,7 +142,7 @@ def test_resuming_needs_no_more_than_the_folder(tmp_path, command, monkeypatch):
     status, _, err = command(*arguments, *flags, "--epochs", 1, "--vectors", "words.txt",
                              "--out", "first")  # fmt: skip
     assert status == 0, err
-    status, _, err = command(*arguments, "--start", "first", "--epochs", 1, "--out", "second")
+    status, _, err = command(*arguments, "--init-from", "first", "--epochs", 1, "--out", "second")
     assert status == 0, err
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "there")
@@ -153,7 +153,7 @@ def test_resuming_needs_no_more_than_the_folder(tmp_path, command, monkeypatch):
         assert "epoch 2 of 2" in err
     status, _, err = command("train", "ner", "--resume", "--out", "../here/second")
     assert status == 1
-    assert "this is a run of the job 'sentiment', not of ner." in err
+    assert "this is a run of the task 'sentiment', not of ner." in err
     (tmp_path / "here" / "d" / "valid.csv").unlink()
     status, _, err = command(*again)
     assert status == 1

@@ -82,7 +82,7 @@ def test_the_posters_sentences_come_out_right():
 
 
 def test_the_posters_recording_has_at_most_a_fifth_of_its_words_wrong():
-    [answer] = elman.load("speech")(TASKS["speech"].POSTER["fox.flac"])
+    [answer] = elman.load("speech")(TASKS["speech"].demo["fox.flac"])
     assert jiwer.wer("the quick brown fox jumped over the lazy dog", answer.text) <= 0.2
 
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from elman.errors import OptionError
+from elman.options import with_settings
 from elman.training.options import MAY_CHANGE, LoopOptions
 
 
@@ -22,16 +23,16 @@ from elman.training.options import MAY_CHANGE, LoopOptions
         ("max_minutes", 0, "max_minutes is 0; it must be greater than 0."),
         ("momentum", 1.0, "momentum is 1.0; it must be at least 0 and less than 1."),
         ("average_weights", 1.1, "average_weights is 1.1; it must be from 0 to 1."),
-        ("average_from", -1, "average_from is -1; it must be at least 0."),
+        ("average_from", -1, 'average_from is -1; it must be "plateau" or at least 0.'),
         ("l1", -0.1, "l1 is -0.1; it must be at least 0."),
-        ("optimizer", "adm", "optimizer is 'adm'; it must be one of adam, adamw, sgd."),
+        ("optimizer", "adm", "optimizer is 'adm'; it must be one of adamw, sgd."),
         (
             "schedule",
             "step",
             "schedule is 'step'; it must be one of constant, plateau, cosine, linear.",
         ),
-        ("threads", 0, 'threads is 0; it must be "auto" or a number of at least 1.'),
-        ("threads", "all", "threads is 'all'; it must be \"auto\" or a number of at least 1."),
+        ("threads", 0, 'threads is 0; it must be "auto" or at least 1.'),
+        ("threads", "all", "threads is 'all'; it must be \"auto\" or at least 1."),
     ],
 )
 def test_a_value_that_an_option_cannot_have_is_said(name: str, value: object, message: str) -> None:
@@ -49,6 +50,11 @@ def test_values_at_the_border_are_taken() -> None:
 
 def test_every_option_explains_itself() -> None:
     assert all(len(field.metadata["help"]) > 10 for field in fields(LoopOptions))
+
+
+def test_adam_is_an_old_name_of_adamw() -> None:
+    assert LoopOptions(optimizer="adam") == LoopOptions(optimizer="adamw")  # type: ignore[arg-type]
+    assert with_settings(LoopOptions(), {"optimizer": "adam"}).optimizer == "adamw"
 
 
 def test_only_options_that_exist_may_change() -> None:

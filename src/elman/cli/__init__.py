@@ -1,4 +1,4 @@
-"""The command line: one command for each verb, made from the jobs' options.
+"""The command line: one command for each verb, made from the tasks' options.
 
     elman demo | new | check | train | evaluate | predict
     elman cells | benchmark | diagnose | select | export | import
@@ -12,51 +12,90 @@ from __future__ import annotations
 import io
 import os
 import sys
+from difflib import get_close_matches
+from typing import Annotated, Any
 
 import typer
 
-from elman.cli.asking import evaluate, predict
-from elman.cli.engine import benchmark, cells
-from elman.cli.exporting import export
-from elman.cli.files import check, new
-from elman.cli.flags import asking_flags, with_flags
-from elman.cli.gradients import diagnose
-from elman.cli.importing import import_command
-from elman.cli.poster import demo
-from elman.cli.selecting import select
-from elman.cli.shared import jobs
-from elman.cli.training import train_command
+from elman.cli.benchmark import benchmark
+from elman.cli.cells import cells
+from elman.cli.check import check_command
+from elman.cli.demo import demo
+from elman.cli.diagnose import diagnose
+from elman.cli.evaluate import evaluate_command
+from elman.cli.export import export
+from elman.cli.groups import Commands, TaskGroup
+from elman.cli.import_ import import_command
+from elman.cli.new import new
+from elman.cli.predict import predict_command
+from elman.cli.select import select
+from elman.cli.train import train_command
 from elman.errors import ElmanError
+
+
+class _Elman(Commands):
+    of_run = {"evaluate": evaluate_command, "predict": predict_command}  # noqa: RUF012
+    first = ("demo", "new", "check", "train", "evaluate", "predict")
+
+
+class _Train(TaskGroup):
+    made_by = staticmethod(train_command)
+
+
+class _Check(TaskGroup):
+    made_by = staticmethod(check_command)
+
 
 app = typer.Typer(
     name="elman",
+    cls=_Elman,
     help="Recurrent sequence models from the equations of their cells.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-train_app = typer.Typer(
-    help="Train a model on your own data: [bold]elman train ner --train d/train.conll[/]",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from elman.version import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def _add_group(name: str, kind: type[TaskGroup], help: str) -> None:
+    group = typer.Typer(cls=kind, help=help, no_args_is_help=True, rich_markup_mode="rich")
+    app.add_typer(group, name=name)
+
 
 app.command(epilog="Example: elman demo ner")(demo)
 app.command(epilog="Example: elman new ner d")(new)
-app.command(epilog="Example: elman check ner d/train.conll")(check)
-app.add_typer(train_app, name="train")
-for _job in jobs():
-    train_app.command(_job, epilog=f"Example: elman train {_job} --run-file d/run.toml")(
-        train_command(_job)
-    )
-_ASKING = asking_flags()
-app.command(epilog="Example: elman evaluate runs/ner d/valid.conll --json")(
-    with_flags(evaluate, _ASKING)
+_add_group(
+    "check",
+    _Check,
+    "Find what is wrong in your data before training does: [bold]elman check ner d/train.conll[/]",
 )
-app.command(epilog='Example: elman predict sentiment "A warm and funny film."')(
-    with_flags(predict, _ASKING)
+_add_group(
+    "train",
+    _Train,
+    "Train a model on your own data: [bold]elman train ner --train d/train.conll[/]",
 )
+for _name, _made_by in _Elman.of_run.items():
+    _function, _example = _made_by(None)
+    app.command(_name, epilog=f"Example: {_example}")(_function)
 app.command(epilog="Example: elman cells lstm --plan --hidden-size 512")(cells)
 app.command(epilog="Example: elman benchmark --cell gru")(benchmark)
 app.command(
@@ -66,6 +105,9 @@ app.command(epilog="Example: elman select sentiment --train d/train.csv --trials
 app.command(epilog="Example: elman export speech --to c --quantize int8")(export)
 app.command("import", epilog="Example: elman import model.keras --out layers")(import_command)
 
+#: a command line that cannot be understood; what the library calls it is not public
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
 
 def main() -> None:
     """Run the command line; ends the process."""
@@ -73,10 +115,31 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer letters than a text
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        status = app(prog_name="elman", standalone_mode=False)
     except ElmanError as error:
         print(f"elman: {error}", file=sys.stderr)
+        sys.exit(1)
+    except _UsageError as error:
+        print(_sentence(error), file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong with a command line, in one sentence."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return str(error.format_message())
+    command = "elman" if error.ctx is None else error.ctx.command_path
+    if hasattr(error, "possibilities"):
+        shown = [each for each in error.ctx.command.params if not getattr(each, "hidden", False)]
+        flags = [flag for each in shown for flag in each.opts if flag.startswith("--")]
+        near = get_close_matches(error.option_name, flags, 1)
+        hint = f"did you mean {near[0]}?" if near else f"see {command} --help."
+        return f"{command}: there is no flag {error.option_name}; {hint}"
+    message = str(error.format_message()).rstrip(".")
+    return f"{command}: {message[:1].lower()}{message[1:]}; see {command} --help."

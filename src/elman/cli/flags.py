@@ -1,66 +1,59 @@
-"""Flags that are made from the jobs' options, and what was given of them."""
+"""Flags that are made from declared options, and what was given of them."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, fields
 from typing import Annotated, Any
 
 import typer
 
 from elman.errors import OptionError
-
-
-def asking_flags() -> list[inspect.Parameter]:
-    """The flags of asking a trained model, which are those of all jobs.
-
-    What several jobs call the same is one flag, and its help says what it means for each.
-    """
-    from elman.tasks import TASKS
-    from elman.tasks.options import known_options
-
-    by_name: dict[str, dict[str, Any]] = {}
-    for job, task in TASKS.items():
-        for name, each in known_options([task.PredictOptions]).items():
-            by_name.setdefault(name, {})[job] = each
-    shared, own = [], []
-    for name, jobs in by_name.items():
-        if len(jobs) == 1:
-            [(job, each)] = jobs.items()
-            about = (name, each.metadata["help"], f"For {job}")
-            own.append(_switch(*about) if each.default is False else _flag(*about, each.default))
-            continue
-        texts: dict[str, list[str]] = {}
-        for job, each in jobs.items():
-            default = "" if each.default in ("", None) else f" (default: {each.default})"
-            texts.setdefault(each.metadata["help"] + default, []).append(job)
-        explanation = "; ".join([f"{', '.join(names)}: {text}" for text, names in texts.items()])
-        shared.append(_flag(name, explanation, "For several jobs", None))
-    return [*shared, *own]
+from elman.options import choices_of, value_syntax
 
 
 def flags_of(
-    groups: Mapping[str, type[Any]], defaults: Mapping[str, object]
+    kind: type[Any],
+    defaults: Mapping[str, object],
+    panel: str,
+    *,
+    only: Callable[[Field[Any]], bool] = lambda declared: True,
+    switches: bool = False,
 ) -> list[inspect.Parameter]:
-    """A flag for each field of the dataclasses, in a panel each; None where it is not given."""
-    from elman.tasks.options import known_options
+    """A flag for each option of a dataclass; None where it is not given.
 
+    ``only`` chooses among the options.  With ``switches`` an option that is off by default is a
+    flag without a value.
+    """
     return [
-        _flag(name, each.metadata.get("help", ""), panel, defaults[name])
-        for panel, kind in groups.items()
-        for name, each in known_options([kind]).items()
+        switch(each.name, each.metadata["help"], panel)
+        if switches and each.default is False
+        else _flag(kind, each, panel, defaults[each.name])
+        for each in fields(kind)
+        if only(each)
     ]
 
 
-def _flag(name: str, explanation: str, panel: str, default: object) -> inspect.Parameter:
+def _flag(kind: type, declared: Field[Any], panel: str, default: object) -> inspect.Parameter:
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
     shown = "" if default in ("", None) else f" [dim](default: {default})[/]"
-    flag = typer.Option(help=explanation + shown, rich_help_panel=panel, metavar="VALUE")
-    return _keyword(name, Annotated[str | None, flag])
+    choices = choices_of(kind, declared.name)
+    flag = typer.Option(
+        help=declared.metadata["help"] + shown,
+        rich_help_panel=panel,
+        metavar=value_syntax(kind, declared.name),
+        autocompletion=(lambda: list(choices)) if choices else None,
+    )
+    return _keyword(declared.name, Annotated[str | None, flag])
 
 
-def _switch(name: str, explanation: str, panel: str) -> inspect.Parameter:
-    """A flag without a value, off where it is not given."""
-    flag = typer.Option(f"--{name.replace('_', '-')}", help=explanation, rich_help_panel=panel)
+def switch(name: str, help: str, panel: str, *, hidden: bool = False) -> inspect.Parameter:
+    """A flag without a value; None where it is not given."""
+    flag = typer.Option(
+        f"--{name.replace('_', '-')}", help=help, rich_help_panel=panel, hidden=hidden
+    )
     return _keyword(name, Annotated[bool | None, flag])
 
 
@@ -74,11 +67,16 @@ def with_flags(
     command: Callable[..., None], flags: Sequence[inspect.Parameter]
 ) -> Callable[..., None]:
     """The command with these flags in place of its last parameter, which takes any."""
+
+    def flagged(*given: Any, **named: Any) -> None:
+        command(*given, **named)
+
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    command.__signature__ = signature.replace(parameters=own + list(flags))  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in [*own, *flags]}
-    return command
+    flagged.__signature__ = signature.replace(parameters=own + list(flags))  # type: ignore[attr-defined]
+    flagged.__annotations__ = {p.name: p.annotation for p in [*own, *flags]}
+    flagged.__doc__ = command.__doc__
+    return flagged
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

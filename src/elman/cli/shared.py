@@ -1,34 +1,36 @@
-"""What the commands share: finding a job, and where answers go."""
+"""What the commands share: arguments, and where answers go."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from elman.errors import OptionError
+from elman.tasks.registry import TASKS
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+TaskName = Annotated[
+    str,
+    typer.Argument(metavar="TASK", help="A task.", autocompletion=lambda: list(TASKS)),
+]
 
 
-def jobs() -> Iterable[str]:
-    """The names of the jobs."""
-    from elman.tasks import TASKS
+def shipped_models() -> list[str]:
+    """The names of shipped models, for the completion of a command line."""
+    import elman.shipped
 
-    return TASKS
+    return list(elman.shipped.models())
 
 
-def task_of(name: str) -> Any:
-    """The job of that name; ``OptionError`` when there is none."""
-    from elman.tasks import TASKS
-
-    if name not in TASKS:
-        raise OptionError(f'there is no job "{name}"; there are {", ".join(TASKS)}.')
-    return TASKS[name]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run folder or a shipped model.", autocompletion=shipped_models
+    ),
+]
 
 
 def print_json(record: object) -> None:

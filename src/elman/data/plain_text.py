@@ -11,6 +11,7 @@ from pathlib import Path
 
 from elman.data.faults import Fault, Note, Place
 from elman.data.sources import why_not_a_file
+from elman.errors import DataError
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = b"\x1f\x8b"
@@ -86,6 +87,17 @@ def line_end_notes(path: Path, text: str) -> list[Note]:
     count = len(_LONE_RETURN.findall(text))
     message = f"a carriage return within the line is read as a blank ({count} in the file)."
     return [Note(Place(path, line), message)]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, blank ones too, so that answers and lines agree.
+
+    Raises ``DataError`` for a file that cannot be read or holds no text.
+    """
+    text, faults = read_plain_text(path)
+    for fault in faults:
+        raise DataError(str(fault))
+    return lines_of(text)
 
 
 def _undecodable_lines(path: Path, content: bytes) -> list[Fault]:

@@ -84,8 +84,8 @@ class Wish:
         tried = parts.get("cell", {}).get("values", [self.settings.get("cell", "")])
         found = {
             "format": 1,
-            "job": task.NAME,
-            "metric": task.METRIC,
+            "job": task.name,
+            "metric": task.metric,
             "train": str(self.data.train),
             "valid": "" if self.data.valid is None else str(self.data.valid),
             "folds": self.folds,
@@ -331,7 +331,7 @@ class Search:
         else:
             runs = self._runs(best.user_attrs["folder"])
             values = best.user_attrs["values"]
-            choose = max if self.task.HIGHER_IS_BETTER else min
+            choose = max if self.task.higher_is_better else min
             run = runs[values.index(choose(values))][0]
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.copytree(run, fresh, ignore=shutil.ignore_patterns("alive", "resume", LOCK))
@@ -366,9 +366,9 @@ def _open_study(folder: Path, task: Task, wish: Wish) -> Any:
     backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
     seed = int(wish.settings.get("seed", 0)) + (os.getpid() if (folder / "trials").exists() else 0)
     return optuna.create_study(
-        study_name=task.NAME,
+        study_name=task.name,
         storage=JournalStorage(backend),
-        direction="maximize" if task.HIGHER_IS_BETTER else "minimize",
+        direction="maximize" if task.higher_is_better else "minimize",
         load_if_exists=True,
         # workers that draw alike would try alike: only the first draws by the seed alone
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS),

@@ -4,21 +4,21 @@
     hidden_size = { low = 32, high = 256, log = true }
     dropout = { low = 0.0, high = 0.6 }
 
-A default space for each job is ``tasks/<task>/space.toml``, a file of this form.
+The default space of each task is ``tasks/<task>/space.toml``, a file of this form.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import elman.tasks
 from elman.errors import ElmanError, OptionError
-from elman.tasks.options import parse, refuse_unknown
+from elman.options import known_options, parse, refuse_unknown
 from elman.tasks.task import Task
 from elman.tasks.train import find_cell
 from elman.training import LoopOptions
@@ -73,8 +73,8 @@ class Space:
         return {name: part.suggest(trial, name) for name, part in self.parts.items()}
 
     def defaults(self, task: Task) -> dict[str, Any]:
-        """The job's own value of each option for which it is among those that are tried."""
-        own = {**vars(task.Options()), **vars(task.TRAINING)}
+        """The task's own value of each option for which it is among those that are tried."""
+        own = {**vars(task.Options()), **vars(task.training)}
         return {name: own[name] for name, part in self.parts.items() if own[name] in part}
 
     def without(self, names: Iterable[str]) -> Space:
@@ -84,14 +84,19 @@ class Space:
 
 
 def default_space(task: Task) -> Space:
-    """What a sensible person would try for this job."""
-    return read_space(task, default_text(task), f"the space of {task.NAME}")
+    """What a sensible person would try for this task."""
+    return read_space(task, default_text(task), f"the space of {task.name}")
 
 
 def default_text(task: Task) -> str:
     """The file of ``default_space``, to begin one's own from."""
-    path = Path(elman.tasks.__file__).parent / task.NAME / "space.toml"
-    return path.read_text(encoding="utf-8")
+    path = Path(inspect.getfile(type(task))).parent / "space.toml"
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise OptionError(
+            f"the task {task.name} does not say what to try ({path}); name a file with --space."
+        ) from None
 
 
 def read_space(task: Task, text: str, where: str) -> Space:
@@ -108,23 +113,23 @@ def read_space(task: Task, text: str, where: str) -> Space:
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"{where}: this is not TOML ({error}); correct it.") from error
     refuse_unknown(table, [task.Options, LoopOptions], where)
-    hints = {**get_type_hints(LoopOptions), **get_type_hints(task.Options)}
+    kinds = {name: kind for kind in (LoopOptions, task.Options) for name in known_options([kind])}
     if not table:
         raise OptionError(f"{where}: there is nothing to try; give an option and its values.")
     parts: dict[str, Choice | Range] = {}
     for name, wish in table.items():
         try:
-            parts[name] = _part(name, wish, hints[name])
+            parts[name] = _part(name, wish, kinds[name])
         except ElmanError as error:
             raise OptionError(f"{where}: {error}") from error
     return Space(parts)
 
 
-def _part(name: str, wish: Any, hint: Any) -> Choice | Range:
+def _part(name: str, wish: Any, kind: type) -> Choice | Range:
     if isinstance(wish, list):
         if not wish:
             raise OptionError(f"{name} has no values; give at least one.")
-        values = tuple([parse(name, hint, value) for value in wish])
+        values = tuple([parse(kind, name, value) for value in wish])
         if name == "cell":
             for value in values:
                 find_cell(value)
@@ -135,8 +140,8 @@ def _part(name: str, wish: Any, hint: Any) -> Choice | Range:
             "log = true where each doubling counts as much."
         )
     low, high, log = (
-        parse(name, hint, wish["low"]),
-        parse(name, hint, wish["high"]),
+        parse(kind, name, wish["low"]),
+        parse(kind, name, wish["high"]),
         wish.get("log"),
     )
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))

@@ -32,7 +32,7 @@ def search_with(
     news = News(search, lambda line: console.print(line, soft_wrap=True))
     context = multiprocessing.get_context("spawn")
     others = [
-        context.Process(target=_work, args=(task.NAME, wish, folder), daemon=True)
+        context.Process(target=_work, args=(task.name, wish, folder), daemon=True)
         for _ in range(workers - 1)
     ]
     for other in others:

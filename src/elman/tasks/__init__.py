@@ -1,9 +1,31 @@
-"""The jobs: a page each, and what is the same for all of them.
+"""The tasks: a package each, and what is the same for all of them.
 
-``task.py`` says what a job is, ``train.py`` and ``trained.py`` what can be done with any.
+``task.py`` says what a task is, ``registry.py`` which there are, ``train.py`` and ``trained.py``
+what can be done with any.
 """
 
-from elman.tasks.train import Data, find_cell, train
-from elman.tasks.trained import TASKS, Trained, load
+from typing import TYPE_CHECKING
 
-__all__ = ["TASKS", "Data", "Trained", "find_cell", "load", "train"]
+from elman.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from elman.tasks.registry import TASKS
+    from elman.tasks.task import Task
+    from elman.tasks.train import Data, find_cell, train
+    from elman.tasks.trained import Trained, load
+
+# the names and options of tasks are known without torch
+lazy_names(
+    __name__,
+    {
+        "TASKS": "elman.tasks.registry:TASKS",
+        "Data": "elman.tasks.train:Data",
+        "Task": "elman.tasks.task:Task",
+        "Trained": "elman.tasks.trained:Trained",
+        "find_cell": "elman.tasks.train:find_cell",
+        "load": "elman.tasks.trained:load",
+        "train": "elman.tasks.train:train",
+    },
+)
+
+__all__ = ["TASKS", "Data", "Task", "Trained", "find_cell", "load", "train"]

@@ -24,9 +24,9 @@ def write_card(
     kind = getattr(options, "model", "recurrent")
     reader = f"recurrent, cell {options.cell}" if kind == "recurrent" else kind
     lines = [
-        f"# {task.NAME}: {task.TITLE}",
+        f"# {task.name}: {task.title}",
         "",
-        f"Model: {reader}; {parameters:,} numbers. Every option is in `run.toml`.",
+        f"Model: {reader}; {parameters:,} parameters. Every option is in `run.toml`.",
         "",
         "## Data",
         f"- trained on: {data['title'] or data['train']}, {data['train_examples']} examples",

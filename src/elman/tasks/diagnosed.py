@@ -1,4 +1,4 @@
-"""A trained model of any job, looked at on the job's own data (SPEC 7.1).
+"""A trained model of any task, examined on the task's own data (SPEC 7.1).
 
 The data are read and made into a batch as for training; what each ``Recurrent`` in the model
 reads while its loss is computed, and how its outputs matter to that loss, is diagnosed.
@@ -41,7 +41,7 @@ def diagnose_run(
     """
     task, options = trained.task, trained.options
     rows = task.read(path, options)
-    task.refuse_strangers(rows, trained.symbols)
+    task.check_labels(rows, trained.symbols)
     values = task.cut([row.value for row in rows], options.longest)
     values = [value for value in values if task.length(value)]
     if not values:

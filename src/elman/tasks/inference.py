@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 STEPS_AT_ONCE = 20_000
 
 
-def ask(
+def in_batches(
     model: nn.Module,
     examples: Sequence[Example],
     length: Callable[[Example], int],

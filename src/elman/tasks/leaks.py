@@ -1,8 +1,7 @@
 """Examples of one split that are in another: what makes a score look better than it is.
 
-Two examples are the same if the job would never part them between training and validation
-(``Task.group``): the same words, the same recording.  A job whose examples belong together by any
-of several parts, as sentence pairs do by either sentence, has a function ``parts`` that gives them.
+Two examples are the same if they share one of their ``Task.leak_keys``: the same words, the same
+recording, or either sentence of a pair.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ def leaks(task: Task, path: Path, against: Path, options: Any) -> list[str]:
 
     Raises ``DataError`` for data that cannot be read.
     """
-    parts = getattr(task, "parts", lambda example: (task.group(example),))
-    there = {part: row.place for row in task.read(against, options) for part in parts(row.value)}
+    there = {
+        part: row.place for row in task.read(against, options) for part in task.leak_keys(row.value)
+    }
     found = []
     for row in task.read(path, options):
-        places = [there[part] for part in parts(row.value) if part in there]
+        places = [there[part] for part in task.leak_keys(row.value) if part in there]
         if places:
             found.append(
                 f"{row.place}: this example is in the other data too ({places[0]}); leave it out "

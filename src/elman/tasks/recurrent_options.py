@@ -1,6 +1,6 @@
-"""The options of recurrent layers, which every job has: noise in training, penalties, starts.
+"""The options of recurrent layers, which every task has: noise in training, penalties, starts.
 
-A job's ``Options`` inherit ``RecurrentOptions`` and its model is built with ``recurrent_layer``,
+A task's options inherit ``RecurrentOptions`` and its model is built with ``recurrent_layer``,
 or, where a model makes its own layers, with the keywords of ``recurrent_keywords``.  What each
 option does, and who invented it, is in the docstring of ``elman.Recurrent``.
 """
@@ -8,36 +8,55 @@ option does, and who invented it, is in the docstring of ``elman.Recurrent``.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from elman.errors import OptionError
-from elman.graph import Cell
-from elman.nn import Recurrent
-from elman.tasks.options import option
+from elman.options import DeclaredOptions, option
+
+if TYPE_CHECKING:
+    from elman.graph import Cell
+    from elman.nn import Recurrent
 
 
 @dataclass(frozen=True)
-class RecurrentOptions:
+class RecurrentOptions(DeclaredOptions):
     """The options of recurrent layers beyond their sizes; none is on unless asked for."""
 
-    input_dropout: float = option(0.0, "part of the inputs of recurrent layers that training drops")
-    output_dropout: float = option(0.0, "part of their outputs that training drops")
+    input_dropout: float = option(
+        0.0, "part of the inputs of recurrent layers that training drops", minimum=0, maximum=1
+    )
+    output_dropout: float = option(
+        0.0, "part of their outputs that training drops", minimum=0, maximum=1
+    )
     locked_dropout: bool = option(
         False, "these, and dropout between layers, with one mask for all steps of a sequence"
     )
     recurrent_dropout: float = option(
-        0.0, "part of the states that matrices do not see, one mask for all steps (Gal)"
+        0.0,
+        "part of the states that matrices do not see, one mask for all steps (Gal)",
+        minimum=0,
+        maximum=1,
     )
     candidate_dropout: float = option(
-        0.0, "part of what is to be written to memory, dropped at each step (Semeniuta)"
+        0.0,
+        "part of what is to be written to memory, dropped at each step (Semeniuta)",
+        minimum=0,
+        maximum=1,
     )
     zoneout: float | str = option(
-        0.0, "how likely a unit keeps its state; one for all states, or such as c=0.5 h=0.05"
+        0.0,
+        "how likely a unit keeps its state; one for all states, or such as c=0.5 h=0.05",
+        minimum=0,
+        maximum=1,
     )
-    drop_connect: float = option(0.0, "part of the recurrent weights that training drops (Merity)")
-    activation_penalty: float = option(0.0, "times the mean square of outputs, added to the loss")
+    drop_connect: float = option(
+        0.0, "part of the recurrent weights that training drops (Merity)", minimum=0, maximum=1
+    )
+    activation_penalty: float = option(
+        0.0, "times the mean square of outputs, added to the loss", minimum=0
+    )
     temporal_penalty: float = option(
-        0.0, "times the mean square of the change of outputs from step to step, likewise"
+        0.0, "times the mean square of the change of outputs from step to step, likewise", minimum=0
     )
     initial: Literal["orthogonal", "identity", "glorot"] = option(
         "orthogonal", "how the weights that meet a state begin"
@@ -75,6 +94,8 @@ def recurrent_layer(
 
     Raises ``OptionError`` for an option that the cell cannot have.
     """
+    from elman.nn import Recurrent
+
     return Recurrent(
         cell,
         input_size,

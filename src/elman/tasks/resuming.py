@@ -13,22 +13,19 @@ from typing import Any
 
 from elman.data.sources import data_files
 from elman.errors import OptionError, RunError
-from elman.tasks.options import with_settings
+from elman.options import with_settings
 from elman.tasks.task import Task
 from elman.tasks.trained import Trained, load, read_options, read_table
 from elman.training import LoopOptions, RunFolder
 from elman.training.options import MAY_CHANGE
-
-#: options that name files beside the data, which are needed once
-FILES = ("vectors", "language_text")
 
 
 def resumed_options(
     task: Task, run: RunFolder, settings: Mapping[str, object]
 ) -> tuple[Any, LoopOptions]:
     """The options that a run was begun with, but for when to stop; others may not change."""
-    if (job := run.settings().get("job")) != task.NAME:
-        raise RunError(f"{run.path}: this is a run of the job {job!r}, not of {task.NAME}.")
+    if (name := run.settings().get("job")) != task.name:
+        raise RunError(f"{run.path}: this is a run of the task {name!r}, not of {task.name}.")
     options, training = read_options(task, run)
     asked = with_settings(options, settings), with_settings(training, settings)
     for before, now in zip((options, training), asked, strict=True):
@@ -64,10 +61,10 @@ def resumed_part(run: RunFolder) -> tuple[int, int]:
     return 0, 10
 
 
-def files_of(run: RunFolder, options: Any) -> Any:
+def files_of(task: Task, run: RunFolder, options: Any) -> Any:
     """The options, the files that they name seen from where the run was begun."""
-    names = [each.name for each in fields(options) if each.name in FILES]
-    return replace(options, **{name: _seen(run, getattr(options, name)) for name in names})
+    seen = {name: _seen(run, getattr(options, name)) for name in task.reads_once}
+    return replace(options, **seen)
 
 
 def refuse_other_data(run: RunFolder, record: Mapping[str, Any]) -> None:

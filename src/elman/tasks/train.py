@@ -1,4 +1,4 @@
-"""From data files to a trained model: the same steps for every job.
+"""From data files to a trained model: the same steps for every task.
 
 Read the data, learn symbols from it, begin a run folder, build a model, run the training loop,
 write the card.  A run that was stopped at any moment goes on from there, and refuses to if its
@@ -12,7 +12,7 @@ import importlib.util
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,20 @@ from elman.data.faults import Row
 from elman.data.sources import data_files
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell, read_cell
+from elman.options import refuse_unknown, with_settings
 from elman.tasks.card import write_card
-from elman.tasks.options import refuse_unknown, with_settings
 from elman.tasks.resuming import (
-    FILES,
     files_of,
     refuse_other_data,
     resumed_options,
     resumed_start,
 )
-from elman.tasks.task import Fitted, Learned, Task
+from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained, rows_for
 from elman.training import LoopOptions, Outcome, RunFolder, fit
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
 
-#: how the weights begin whose number follows from that of labels
-KNOW_LABELS = ("output.", "crf.")
 #: training takes smaller batches rather than fewer steps in an epoch
 STEPS_IN_EPOCH = 10
 
@@ -74,9 +71,9 @@ def train(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Trained, Outcome]:
-    """Train a job's model on data files; the run folder then holds all of it.
+    """Train a task's model on data files; the run folder then holds all of it.
 
-    ``settings`` are options of the job and of training by name, as values or as text.  ``start``
+    ``settings`` are options of the task and of training by name, as values or as text.  ``start``
     is a model to begin with: its weights, what it knows, and its options where ``settings`` do not
     name others.  Words that it does not know stay unknown; where labels are new to it, the layers
     that know labels begin anew.  With ``resume`` a run in ``folder`` goes on, with its cell and the
@@ -117,15 +114,17 @@ def _train(
         if not overwrite and is_main_process():
             run.refuse_run()
         options = with_settings(task.Options() if start is None else _options_of(start), settings)
-        training = with_settings(task.TRAINING, settings)
+        training = with_settings(task.training, settings)
         cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
-    if start is not None and start.task.NAME != task.NAME:
-        raise OptionError(f"start: {start.name} is for the job {start.task.NAME}; name another.")
+    if start is not None and start.task.name != task.name:
+        raise OptionError(
+            f"init_from: {start.name} is for the task {start.task.name}; name another."
+        )
     rows = task.read(data.train, options)
     train_rows = rows_for("train", task, rows)
     if data.valid is not None:
         valid_rows = rows_for("valid", task, task.read(data.valid, options))
-    elif task.part is not None and any([task.part(row.value) == "valid" for row in rows]):
+    elif any([task.part(row.value) == "valid" for row in rows]):
         valid_rows = rows_for("valid", task, rows)
     else:
         train_rows, valid_rows = _held_out(task, train_rows, data)
@@ -139,22 +138,22 @@ def _train(
     files = options
     if resume:
         refuse_other_data(run, record)
-        files = files_of(run, options)
-    learned = task.learn(examples, files, training.seed)
+        files = files_of(task, run, options)
+    vocab = task.build_vocab(examples, files, training.seed)
     if start is not None:
-        learned = Learned(task.adopt(start.symbols, learned.symbols), None)
-    task.refuse_strangers(valid_rows, learned.symbols)
+        vocab = Vocab(task.merge_symbols(start.symbols, vocab.symbols))
+    task.check_labels(valid_rows, vocab.symbols)
     if start is not None:
         ships = elman.shipped.models().get(start.name) == start.folder.path
         record["data"]["start"] = start.name if ships else str(start.folder.path)
     torch.manual_seed(training.seed)
-    model, symbols = task.build(options, cell, learned), learned.symbols
+    model, symbols = task.build(options, cell, vocab), vocab.symbols
     if start is not None:
         _begin_with(model, start, anew=symbols is not start.symbols)
     if not resume:
-        texts = {"symbols.json": learned.symbols.to_json(), "cell.json": cell.text}
+        texts = {"symbols.json": vocab.symbols.to_json(), "cell.json": cell.text}
         RunFolder.create(run.path, record, files=texts, overwrite=overwrite)
-    elif learned.symbols.to_json() != run.read_text("symbols.json"):
+    elif vocab.symbols.to_json() != run.read_text("symbols.json"):
         raise RunError(
             f"{run.path / 'symbols.json'}: this is not what the run's data and options give; put "
             "the file back as training wrote it, or train anew in another folder."
@@ -175,8 +174,8 @@ def _train(
             [examples[k] for k in rows], symbols, options, generator
         ),
         validate=validate,
-        metric=task.METRIC,
-        higher_is_better=task.HIGHER_IS_BETTER,
+        metric=task.metric,
+        higher_is_better=task.higher_is_better,
         options=training,
         folder=run,
         resume=resume,
@@ -192,8 +191,7 @@ def _train(
 
 def _options_of(start: Trained) -> Any:
     """The options of a model to begin with, without the files that it has learned from."""
-    names = {each.name for each in fields(start.options)}
-    return replace(start.options, **{name: "" for name in FILES if name in names})
+    return replace(start.options, **dict.fromkeys(start.task.reads_once, ""))
 
 
 def _begin_with(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
@@ -204,15 +202,15 @@ def _begin_with(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
     own, weights = model.state_dict(), start.model.state_dict()
     if anew:
         own, weights = [
-            {k: v for k, v in each.items() if not k.startswith(KNOW_LABELS)}
+            {k: v for k, v in each.items() if not k.startswith(start.task.label_layers)}
             for each in (own, weights)
         ]
     shapes = [{name: each.shape for name, each in found.items()} for found in (own, weights)]
     if shapes[0] != shapes[1]:
         names = [n for n in (*shapes[0], *shapes[1]) if shapes[0].get(n) != shapes[1].get(n)]
         raise OptionError(
-            f"start: the weights of {start.name} do not fit a model with these options, {names[0]} "
-            "for one; leave out options that change what the model consists of."
+            f"init_from: the weights of {start.name} do not fit a model with these options, "
+            f"{names[0]} for one; leave out options that change what the model consists of."
         )
     model.load_state_dict(weights, strict=not anew)
 
@@ -273,7 +271,7 @@ def _record(
 ) -> dict[str, Any]:
     """What ``run.toml`` holds; an option that is None is left out, as TOML has no such value."""
     return {
-        "job": task.NAME,
+        "job": task.name,
         "options": asdict(options),
         "training": {k: v for k, v in asdict(training).items() if v is not None},
         "data": {

@@ -1,4 +1,4 @@
-"""A trained model with its job: loaded from a run folder or from what ships with the package.
+"""A trained model with its task: loaded from a run folder or from what ships with the package.
 
 ``load(RUN)`` gives a ``Trained``, which answers when called.  Loading reads safetensors, JSON
 and TOML, and runs no code.  ``train.py`` makes run folders.
@@ -14,21 +14,15 @@ from typing import Any, BinaryIO
 
 from torch import nn
 
-import elman.shipped
 from elman.data.faults import Row
-from elman.errors import OptionError, RunError
-from elman.files import refuse_name
+from elman.errors import RunError
 from elman.graph import Cell, read_cell
-from elman.tasks import dna, music, ner, sentiment, speech, translation, video
+from elman.options import refuse_unknown, with_settings
 from elman.tasks.onnx_network import open_session, run_by_onnx
-from elman.tasks.options import refuse_unknown, with_settings
-from elman.tasks.task import Fitted, Learned, Task
+from elman.tasks.registry import TASKS
+from elman.tasks.runs import find_run, is_onnx, task_name
+from elman.tasks.task import Fitted, Task, Vocab
 from elman.training import LoopOptions, RunFolder
-
-# a tuple with a type: each module is checked against the protocol
-_JOBS: tuple[Task, ...] = (speech, music, sentiment, dna, translation, video, ner)
-#: the jobs of this version by name
-TASKS: dict[str, Task] = {task.NAME: task for task in _JOBS}
 
 
 @dataclass(frozen=True)
@@ -56,35 +50,41 @@ class Trained:
     ) -> list[Any]:
         """The model's answer to each input; a single string or path is one input.
 
-        Without ``inputs`` a model that makes things up makes one up.  ``settings`` are the job's
+        Without ``inputs`` a model that makes things up makes one up.  ``settings`` are the task's
         ``PredictOptions``; the files that they name are written.
         """
+        answers, _ = self.answers_and_files(inputs, **settings)
+        return answers
+
+    def answers_and_files(
+        self, inputs: Sequence[Any] | str | Path | None = None, **settings: object
+    ) -> tuple[list[Any], list[Path]]:
+        """The answers as a call gives them, and the files that were written."""
         given = [inputs] if inputs is None or isinstance(inputs, str | Path) else inputs
-        asked = [self.task.as_input(value) for value in given]
-        return self._answers(asked, self._wanted(settings))
+        values = [self.task.as_input(value) for value in given]
+        return self._answer(values, self._wanted(settings))
 
     def predict_file(self, path: Path, **settings: object) -> list[Any]:
         """The model's answer to each input in a file."""
         wanted = self._wanted(settings)
-        return self._answers(self.task.read_inputs(path, self.options), wanted)
+        answers, _ = self._answer(self.task.read_inputs(path, self.options), wanted)
+        return answers
 
     def evaluate(self, path: Path, **settings: object) -> dict[str, Any]:
-        """The job's metrics on a data file; on its test part, if it says which that is.
+        """The task's metrics on a data file; on its test part, if it says which that is.
 
         Raises ``DataError`` for what is wrong with the file, such as a label that is not known.
         """
         wanted = self._wanted(settings)
         rows = rows_for("test", self.task, self.task.read(path, self.options))
-        self.task.refuse_strangers(rows, self.symbols)
+        self.task.check_labels(rows, self.symbols)
         return self.task.score(self.fitted, [row.value for row in rows], wanted)
 
     def stream(self, source: BinaryIO, **settings: object) -> Iterator[str]:
         """Answers while the input arrives, a line of rich's markup each.
 
-        Raises ``OptionError`` for a job that needs the whole of its input.
+        Raises ``OptionError`` for a task that needs the whole of its input.
         """
-        if self.task.stream is None:
-            raise OptionError(f"{self.task.NAME}: this job needs the whole input; leave --stream.")
         return self.task.stream(self.fitted, source, self._wanted(settings))
 
     @property
@@ -92,13 +92,12 @@ class Trained:
         """The model with what its indices stand for."""
         return Fitted(self.model, self.symbols, self.options)
 
-    def _answers(self, asked: Sequence[Any], wanted: Any) -> list[Any]:
-        answers = self.task.predict(self.fitted, asked, wanted)
-        self.task.save(answers, wanted)
-        return answers
+    def _answer(self, inputs: Sequence[Any], wanted: Any) -> tuple[list[Any], list[Path]]:
+        answers = self.task.predict(self.fitted, inputs, wanted)
+        return answers, self.task.save(answers, wanted)
 
     def _wanted(self, settings: Mapping[str, object]) -> Any:
-        refuse_unknown(settings, [self.task.PredictOptions], self.task.NAME)
+        refuse_unknown(settings, [self.task.PredictOptions], self.task.name)
         return with_settings(self.task.PredictOptions(), settings)
 
 
@@ -115,48 +114,30 @@ def load(run: str | Path) -> Trained:
     >>> [name.text for name in answer.names]
     ['Harry Potter', 'Hermione Granger']
     """
-    if str(run).endswith(".onnx"):
+    if is_onnx(run):
         return open_onnx(Path(run))
     return open_run(RunFolder.open(find_run(run)))
 
 
 def rows_for(part: str, task: Task, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     """The rows that a data file says are for ``part``; all of them where it has no such part."""
-    found = [row for row in rows if task.part is not None and task.part(row.value) == part]
+    found = [row for row in rows if task.part(row.value) == part]
     return found or list(rows)
-
-
-def find_run(run: str | Path) -> Path:
-    """The folder of a run, or of the shipped model of that name."""
-    path = Path(run)
-    refuse_name(path)
-    shipped = elman.shipped.models()
-    # `elman new ner ner` makes a folder called ner that is no run, and must not hide the model
-    if path.is_dir() and (str(run) not in shipped or (path / "symbols.json").exists()):
-        return path
-    if str(run) in shipped:
-        return shipped[str(run)]
-    if path.exists():
-        raise RunError(f"{path}: this is a file, but a run is a folder; name the folder.")
-    raise RunError(
-        f"{run}: there is no such run folder, and no model of that name ships with Elman; those "
-        f"that do are {', '.join(shipped) or 'none'}."
-    )
 
 
 def open_run(folder: RunFolder) -> Trained:
     """The trained model of a folder that ``RunFolder.open`` has checked."""
-    settings = folder.settings()
-    task = TASKS.get(str(settings.get("job")))
-    if task is None:
+    name = task_name(folder.settings())
+    if name not in TASKS:
         raise RunError(
-            f"{folder.settings_path}: the job is {settings.get('job')!r}, and this version of "
-            f"Elman has {', '.join(TASKS)}."
+            f"{folder.settings_path}: the task is {name!r}, and this installation has "
+            f"{', '.join(TASKS)}."
         )
+    task = TASKS[name]
     options, training = read_options(task, folder)
     symbols = task.load_symbols(folder.read_text("symbols.json"))
     cell = read_cell(folder.read_text("cell.json"))
-    model = task.build(options, cell, Learned(symbols, None))
+    model = task.build(options, cell, Vocab(symbols))
     folder.load_weights(model)
     model.eval()
     return Trained(folder.path.name, task, options, training, cell, symbols, model, folder)
@@ -166,12 +147,12 @@ def open_onnx(path: Path) -> Trained:
     """The trained model of an ONNX file, whose network ONNX Runtime computes."""
     session = open_session(path)
     said = session.metadata
-    task = TASKS.get(said["elman.task"])
-    if task is None:
+    name = said["elman.task"]
+    if name not in TASKS:
         raise RunError(
-            f"{path}: the task is {said['elman.task']!r}, and this version of Elman has "
-            f"{', '.join(TASKS)}."
+            f"{path}: the task is {name!r}, and this installation has {', '.join(TASKS)}."
         )
+    task = TASKS[name]
     try:
         own = json.loads(said["elman.options"])
     except ValueError as error:
@@ -179,14 +160,14 @@ def open_onnx(path: Path) -> Trained:
     refuse_unknown(own, [task.Options], f"{path}, elman.options")
     options = with_settings(task.Options(), own)
     symbols, cell = task.load_symbols(said["elman.symbols"]), read_cell(said["elman.cell_graph"])
-    model = task.build(options, cell, Learned(symbols, None)).eval()
+    model = task.build(options, cell, Vocab(symbols)).eval()
     run_by_onnx(model, session)
     folder = RunFolder(path.parent)
-    return Trained(path.stem, task, options, task.TRAINING, cell, symbols, model, folder)
+    return Trained(path.stem, task, options, task.training, cell, symbols, model, folder)
 
 
 def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
-    """The options of the job and of training that a run was begun with."""
+    """The options of the task and of training that a run was begun with."""
     own = read_table(folder, "options")
     training = read_table(folder, "training")
     refuse_unknown(own, [task.Options], f"{folder.settings_path}, [options]")
@@ -194,7 +175,7 @@ def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
     # an option that is not there was None when it was saved
     missing: Iterable[str] = ("max_minutes",)
     training = {**dict.fromkeys(missing), **training}
-    return with_settings(task.Options(), own), with_settings(task.TRAINING, training)
+    return with_settings(task.Options(), own), with_settings(task.training, training)
 
 
 def read_table(folder: RunFolder, name: str) -> dict[str, Any]:

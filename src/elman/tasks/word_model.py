@@ -15,62 +15,14 @@ import torch
 from torch import Tensor
 
 from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, spellings, train_vectors
-from elman.data.plain_text import lines_of, read_plain_text
 from elman.data.words import composed
-from elman.errors import DataError, OptionError, RunError
+from elman.errors import RunError
 from elman.graph import Cell
 from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
-from elman.tasks.options import option
-from elman.tasks.recurrent_options import RecurrentOptions, recurrent_layer
-from elman.tasks.task import Learned
-
-
-@dataclass(frozen=True)
-class TextOptions(RecurrentOptions):
-    """The options of every job on text."""
-
-    cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
-    hidden_size: int = option(128, "units of the recurrent layer, in each direction")
-    num_layers: int = option(1, "recurrent layers on top of each other")
-    bidirectional: bool = option(True, "read the text in both directions")
-    embedding_size: int = option(100, "numbers in a word's vector, where no vectors are read")
-    vectors: str = option(
-        "", "start from word vectors: a file (word2vec or GloVe), or train: on the training text"
-    )
-    vector_words: int = option(
-        30_000, "words of the vectors' file to keep, its first ones, beside the training text's"
-    )
-    frozen_vectors: bool = option(False, "leave the vectors as they were read")
-    lowercase: bool = option(True, "look words up in small letters")
-    min_count: int = option(2, "words that occur less often count as unknown, if without a vector")
-    dropout: float = option(0.5, "part of the features that training leaves out")
-    word_dropout: float = option(0.05, "part of the words that training makes unknown")
-    embedding_dropout: float = option(
-        0.0, "part of the vocabulary whose vectors a training batch has without their numbers"
-    )
-    longest: int = option(500, "training cuts texts that have more words")
-
-    def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers", "embedding_size", "min_count", "longest"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("dropout", "word_dropout", "embedding_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise OptionError(
-                    f"{name} is {getattr(self, name)}; it must be at least 0 and less than 1."
-                )
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, blank ones too, so that answers and lines agree.
-
-    Raises ``DataError`` for a file that cannot be read or holds no text.
-    """
-    text, faults = read_plain_text(path)
-    for fault in faults:
-        raise DataError(str(fault))
-    return lines_of(text)
+from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.task import Vocab
+from elman.tasks.text_options import TextOptions
 
 
 def fold_word(word: str, lowercase: bool) -> str:
@@ -145,13 +97,13 @@ def _vocabulary(record: object) -> Vocabulary | None:
     return None if record is None else Vocabulary.from_json(json.dumps(record))
 
 
-def learn_text(
+def build_text_vocab(
     sentences: Sequence[Sequence[str]],
     labels: Sequence[str],
     options: TextOptions,
     seed: int,
     characters: Vocabulary | None = None,
-) -> Learned:
+) -> Vocab:
     """The vocabulary of the training text, and a vector for each of its words if asked for.
 
     Words without a vector begin at random, as far from zero as those that have one.
@@ -159,7 +111,7 @@ def learn_text(
     words, vectors = _words(sentences, options, seed)
     size = options.embedding_size if vectors is None else vectors.shape[1]
     symbols = TextSymbols(words, tuple(labels), options.lowercase, size, characters)
-    return Learned(symbols, vectors)
+    return Vocab(symbols, vectors)
 
 
 def _words(
@@ -205,12 +157,12 @@ class _FirstAndSeen(Container[str]):
         return self.left >= 0 or word in self.seen
 
 
-def word_embedding(options: TextOptions, learned: Learned) -> WordEmbedding:
+def word_embedding(options: TextOptions, vocab: Vocab) -> WordEmbedding:
     """The look-up of the words' vectors."""
     return WordEmbedding(
-        len(learned.symbols.words),
-        learned.symbols.vector_size,
-        vectors=learned.vectors,
+        len(vocab.symbols.words),
+        vocab.symbols.vector_size,
+        vectors=vocab.vectors,
         frozen=options.frozen_vectors,
         word_dropout=options.word_dropout,
         dropout=options.embedding_dropout,

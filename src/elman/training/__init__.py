@@ -4,8 +4,24 @@ It knows nothing of tasks, data or models: ``fit`` gets a module with a ``loss``
 Start with ``loop.py``.
 """
 
-from elman.training.loop import Outcome, fit
-from elman.training.options import LoopOptions
-from elman.training.run_folder import RunFolder
+from typing import TYPE_CHECKING
+
+from elman.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from elman.training.loop import Outcome, fit
+    from elman.training.options import LoopOptions
+    from elman.training.run_folder import RunFolder
+
+# the command line reads the options without torch
+lazy_names(
+    __name__,
+    {
+        "LoopOptions": "elman.training.options:LoopOptions",
+        "Outcome": "elman.training.loop:Outcome",
+        "RunFolder": "elman.training.run_folder:RunFolder",
+        "fit": "elman.training.loop:fit",
+    },
+)
 
 __all__ = ["LoopOptions", "Outcome", "RunFolder", "fit"]

@@ -13,7 +13,7 @@ from elman.training.options import LoopOptions
 
 
 def make_optimizer(model: nn.Module, options: LoopOptions) -> torch.optim.Optimizer:
-    """Adam or SGD; decay and L1, which ``take_step`` obeys, are for matrices.
+    """AdamW or SGD; decay and L1, which ``take_step`` obeys, are for matrices.
 
     Biases and other vectors are spared.  Vectors of words are the rows of a matrix, and decay.
 
@@ -30,6 +30,7 @@ def make_optimizer(model: nn.Module, options: LoopOptions) -> torch.optim.Optimi
     groups = [group for group in groups if group["params"]]
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum)
+    # Adam: take_step decays the weights, and would otherwise do it twice
     return torch.optim.Adam(groups, lr=options.learning_rate)
 
 

@@ -154,7 +154,7 @@ class RunFolder:
             raise RunError(
                 f"{self.path}: a trained model is here, but no checkpoint to go on from "
                 f"({self.checkpoint_path.relative_to(self.path)}); it stays untouched. Begin "
-                f"another run with its weights by --start {self.path}, in another folder."
+                f"another run with its weights by --init-from {self.path}, in another folder."
             )
 
     def has_results(self) -> bool:

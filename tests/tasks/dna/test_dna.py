@@ -11,14 +11,20 @@ import torch
 import elman
 from elman.data.faults import Row
 from elman.errors import DataError, ElmanError
-from elman.tasks import Data, dna, train
-from elman.tasks.dna import Options, Stretch, collate, cut, learn, read_in_pieces
+from elman.tasks import TASKS, Data, train
+from elman.tasks.dna import prediction, scores
 from elman.tasks.dna.bases import reverse_complement
+from elman.tasks.dna.data import Stretch
 from elman.tasks.dna.fasta import Sequence, open_fasta
 from elman.tasks.dna.loci import locus_rows
+from elman.tasks.dna.options import DnaOptions
+from elman.tasks.dna.prediction import read_in_pieces
 from elman.tasks.dna.samples import sample_genes
+from elman.tasks.dna.symbols import GeneSymbols
 from elman.training.progress import Silence
 from recipes import real_data
+
+dna = TASKS["dna"]
 
 #: options with which the samples train in seconds
 SMALL = {
@@ -107,7 +113,7 @@ def test_the_files_that_are_asked_for_hold_what_was_found(run, command, tmp_path
 
 
 def test_probabilities_are_those_of_all_labels_and_the_poster_has_its_own(run):
-    (answer,) = elman.load(run)(next(iter(dna.POSTER)))
+    (answer,) = elman.load(run)(next(iter(dna.demo)))
     assert answer.probabilities.shape == (19, 4)
     assert np.allclose(answer.probabilities.sum(1), 1, atol=1e-5)
     assert len(answer.labels) == 19
@@ -138,7 +144,8 @@ def test_pieces_of_a_chromosome_give_the_genes_of_the_whole(run, size):
 
 
 def test_a_sequence_beyond_a_piece_is_read_in_pieces(run, monkeypatch, command, tmp_path):
-    monkeypatch.setattr(dna, "PIECE", 100)
+    for module in (prediction, scores):
+        monkeypatch.setattr(module, "PIECE", 100)
     model = elman.load(run)
     answers = model.predict_file(run.parent / "valid.fa")
     assert all(answer.probabilities is None for answer in answers)
@@ -146,7 +153,8 @@ def test_a_sequence_beyond_a_piece_is_read_in_pieces(run, monkeypatch, command, 
     monkeypatch.undo()
     whole = model.evaluate(run.parent / "valid.fa")
     assert {k: v for k, v in whole.items() if k != "loss"} == in_pieces
-    monkeypatch.setattr(dna, "PIECE", 100)
+    for module in (prediction, scores):
+        monkeypatch.setattr(module, "PIECE", 100)
     assert "coding" in dna.show(answers[0]) or "no genes" in dna.show(answers[0])
     status, _, err = command("predict", run, run.parent / "valid.fa", "--png", tmp_path / "x.png")
     assert status == 1
@@ -175,25 +183,25 @@ def test_without_the_grammar_labels_are_a_softmax(run, tmp_path):
 
 
 def test_long_sequences_are_cut_outside_of_genes_and_keep_their_states(run):
-    (example, *_) = [row.value for row in dna.read(run.parent / "valid.fa", Options())]
+    (example, *_) = [row.value for row in dna.read(run.parent / "valid.fa", DnaOptions())]
     twice = Stretch(
         np.concatenate([example.codes, example.codes]),
         np.concatenate([example.path, example.path]),
         example.strands,
     )
     size = len(example.codes)
-    pieces = cut([twice], size + 5)
+    pieces = dna.cut([twice], size + 5)
     assert len(pieces) == 2
     assert pieces[0].path[-1] == 0 or pieces[1].path[0] == 0
     assert np.array_equal(np.concatenate([p.codes for p in pieces]), twice.codes)
-    assert all(len(p.codes) <= 50 for p in cut([twice], 50))
+    assert all(len(p.codes) <= 50 for p in dna.cut([twice], 50))
 
 
 def test_fragments_are_parts_of_their_sequences(run):
-    examples = [row.value for row in dna.read(run.parent / "valid.fa", Options())]
-    symbols = learn(examples, Options(), 0).symbols
+    examples = [row.value for row in dna.read(run.parent / "valid.fa", DnaOptions())]
+    symbols = dna.build_vocab(examples, DnaOptions(), 0).symbols
     generator = torch.Generator().manual_seed(0)
-    batch = collate(examples, symbols, Options(fragments=1.0), generator)
+    batch = dna.collate(examples, symbols, DnaOptions(fragments=1.0), generator)
     assert (batch["lengths"] < torch.tensor([len(e.codes) for e in examples])).any()
     for k, example in enumerate(examples):
         size = int(batch["lengths"][k])
@@ -202,7 +210,7 @@ def test_fragments_are_parts_of_their_sequences(run):
         starts = [s for s in range(len(whole) - size + 1) if (whole[s : s + size] == part).all()]
         path = batch["path"][:size, k].numpy()
         assert any((example.path[s : s + size] == path).all() for s in starts)
-    unchanged = collate(examples, symbols, Options(fragments=1.0))
+    unchanged = dna.collate(examples, symbols, DnaOptions(fragments=1.0))
     assert unchanged["lengths"].tolist() == [len(e.codes) for e in examples]
 
 
@@ -234,7 +242,7 @@ def test_a_broken_fasta_file_is_named_with_its_line(run, command, tmp_path):
         ({"width": 4}, "width is 4; it must be an odd number"),
         ({"stride": 0}, "stride is 0"),
         ({"dropout": 1.0}, "dropout is 1.0"),
-        ({"strands": "left"}, 'it must be "auto" or "given" or "both"'),
+        ({"strands": "left"}, 'it must be "auto", "given" or "both"'),
         ({"strands": "given"}, 'there are genes on the strand -, but strands is "given"'),
     ],
 )
@@ -245,9 +253,9 @@ def test_options_that_cannot_be_are_refused(run, tmp_path, settings, message):
 
 
 def test_a_model_of_one_strand_refuses_genes_of_the_other(run, tmp_path):
-    rows = dna.read(run.parent / "valid.fa", Options())
+    rows = dna.read(run.parent / "valid.fa", DnaOptions())
     with pytest.raises(DataError) as error:
-        dna.refuse_strangers(rows, dna.GeneSymbols(both_strands=False))
+        dna.check_labels(rows, GeneSymbols(both_strands=False))
     assert "strand -" in str(error.value)
     assert "valid.fa, line" in str(error.value)
 

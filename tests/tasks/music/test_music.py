@@ -9,14 +9,19 @@ import torch
 
 import elman
 from elman.errors import OptionError, RunError
-from elman.tasks import Data, music, train
+from elman.tasks import TASKS, Data, train
+from elman.tasks.music import composition
+from elman.tasks.music.data import MusicSymbols, Tune, tune_of
 from elman.tasks.music.events import BEGIN, NUM_EVENTS, events_of
 from elman.tasks.music.midi import write_midi
 from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
+from elman.tasks.music.options import MusicOptions
 from elman.tasks.music.piano_roll import draw_roll
 from elman.tasks.music.synthesis import render
 from elman.training.progress import Silence
 from tasks.conftest import samples
+
+music = TASKS["music"]
 
 SMALL = {
     "hidden_size": 24, "choice_size": 24, "embedding_size": 8, "epochs": 15,
@@ -40,7 +45,7 @@ def runs(tmp_path_factory):
 
 
 def tune(steps, **more):
-    return music.Tune(tuple(steps), whole=len(steps), **more)
+    return Tune(tuple(steps), whole=len(steps), **more)
 
 
 def test_new_check_train_evaluate_predict_and_resume_go_through(command, tmp_path):
@@ -141,13 +146,13 @@ def test_a_tune_goes_on_from_its_primer_as_if_it_had_made_it(runs, kind):
     options, wanted = model.options, music.PredictOptions(temperature=0.0, seconds=30.0)
     with torch.no_grad():
         if kind == "events":
-            whole = list(music._events(model.model, music.Tune(()), wanted, model.fitted))[:60]
+            whole = list(composition._events(model.model, Tune(()), wanted, model.fitted))[:60]
             primer = tune(whole[:25])
-            again = music._events(model.model, primer, wanted, model.fitted)
+            again = composition._events(model.model, primer, wanted, model.fitted)
         else:
-            whole = list(music._frames(model.model, music.Tune(()), 40, wanted, model.fitted))[:40]
+            whole = list(composition._frames(model.model, Tune(()), 40, wanted, model.fitted))[:40]
             primer = tune(whole[:25])
-            again = music._frames(model.model, primer, 15, wanted, model.fitted)
+            again = composition._frames(model.model, primer, 15, wanted, model.fitted)
         assert options.model == ("events" if kind == "events" else "frames")
         for expected in whole[25:40]:
             assert next(again) == expected
@@ -202,9 +207,9 @@ def test_a_file_of_all_parts_trains_validates_and_tests_on_its_own(tmp_path):
 @pytest.mark.parametrize("kind", ["frames", "events"])
 def test_transposition_keeps_the_intervals_and_never_leaves_the_piano(kind):
     piece = Piece((Note(0, LOWEST + 1, 1), Note(1, HIGHEST - 2, 2)), 2.0)
-    options = music.Options(model=kind, transpose=12)
-    [symbols] = [music.MusicSymbols(80)]
-    original = music._tune(piece, options)
+    options = MusicOptions(model=kind, transpose=12)
+    [symbols] = [MusicSymbols(80)]
+    original = tune_of(piece, options)
     plain = music.collate([original], symbols, options)
     found = set()
     for seed in range(40):
@@ -233,15 +238,15 @@ def test_windows_follow_each_other_and_see_the_step_before(runs):
     assert [(piece.before, piece.first) for piece in pieces] == [
         (None, 0), ((63,), 4), ((67,), 8),
     ]  # fmt: skip
-    options = music.Options(bar=4, ending=True)
-    symbols = music.MusicSymbols(80)
+    options = MusicOptions(bar=4, ending=True)
+    symbols = MusicSymbols(80)
     [whole] = [music.collate([tune(steps)], symbols, options)]
     for piece in pieces:
         part = music.collate([piece], symbols, options)
         for name in ("x", "y"):
             span = slice(piece.first, piece.first + len(piece.steps))
             assert torch.equal(part[name], whole[name][span])
-    events = music.collate([tune([5, 6, 7])], symbols, music.Options(model="events"))
+    events = music.collate([tune([5, 6, 7])], symbols, MusicOptions(model="events"))
     assert events["x"][:, 0].tolist() == [BEGIN, 5, 6]
     assert max(events["y"].flatten().tolist()) < NUM_EVENTS
 
@@ -286,11 +291,11 @@ def test_options_that_cannot_be_are_refused():
         "grid": 0, "dropout": 1.0, "transpose": 25, "bar": -1, "longest": 1, "tempo": 0.0,
     }.items():  # fmt: skip
         with pytest.raises(OptionError, match=f"{name} is {value}"):
-            music.Options(**{name: value})
+            MusicOptions(**{name: value})
 
 
 def test_symbols_that_are_damaged_or_of_the_future_are_refused():
-    assert music.load_symbols(music.MusicSymbols(72.5).to_json()).tempo == 72.5
+    assert music.load_symbols(MusicSymbols(72.5).to_json()).tempo == 72.5
     for text in ("", "{}", '{"format": 1}', '{"format": 1, "tempo": []}'):
         with pytest.raises(RunError, match="cannot be read"):
             music.load_symbols(text)

@@ -7,18 +7,22 @@ import torch
 
 import elman
 from elman.errors import OptionError
-from elman.tasks import ner
+from elman.tasks import TASKS
+from elman.tasks.ner.data import Sentence
+from elman.tasks.ner.options import NerOptions
 from elman.tasks.task import Fitted
 
+ner = TASKS["ner"]
+
 TAGGED = [
-    ner.Sentence(("Anna", "Lee", "went", "to", "Rome"), ("B-PER", "I-PER", "O", "O", "B-LOC")),
-    ner.Sentence(("It", "rained"), ("O", "O")),
+    Sentence(("Anna", "Lee", "went", "to", "Rome"), ("B-PER", "I-PER", "O", "O", "B-LOC")),
+    Sentence(("It", "rained"), ("O", "O")),
 ]
 
 
 def test_name_dropout_hides_words_of_names_in_training_and_no_others():
-    options = ner.Options(min_count=1, name_dropout=0.5)
-    symbols = ner.learn(TAGGED, options, 0).symbols
+    options = NerOptions(min_count=1, name_dropout=0.5)
+    symbols = ner.build_vocab(TAGGED, options, 0).symbols
     whole = ner.collate(TAGGED, symbols, options)
     name = whole["tags"] != symbols.labels.index("O")
     seen = torch.zeros(whole["words"].shape)
@@ -35,8 +39,8 @@ def test_name_dropout_hides_words_of_names_in_training_and_no_others():
 
 
 def test_without_name_dropout_training_sees_every_word():
-    options = ner.Options(min_count=1)
-    symbols = ner.learn(TAGGED, options, 0).symbols
+    options = NerOptions(min_count=1)
+    symbols = ner.build_vocab(TAGGED, options, 0).symbols
     batch = ner.collate(TAGGED, symbols, options, torch.Generator().manual_seed(0))
     assert torch.equal(batch["words"], ner.collate(TAGGED, symbols, options)["words"])
 
@@ -59,4 +63,4 @@ def test_what_is_taken_from_no_name_goes_to_names(trained):
 
 def test_a_part_that_is_none_is_refused():
     with pytest.raises(OptionError, match=r"name_dropout is 1.0; it must be at least 0"):
-        ner.Options(name_dropout=1.0)
+        NerOptions(name_dropout=1.0)

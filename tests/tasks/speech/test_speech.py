@@ -13,14 +13,17 @@ import torch
 import elman
 from elman.decode import PrefixBeam
 from elman.errors import DataError, OptionError, RunError
-from elman.tasks import Data, speech, train
-from elman.tasks.speech import Options, PredictOptions
+from elman.tasks import TASKS, Data, train
 from elman.tasks.speech.data import Utterance
 from elman.tasks.speech.language_model import Language, TextFusion, learn_language
 from elman.tasks.speech.ngrams import train_ngrams
+from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
+from elman.tasks.speech.reading import utterance_of
 from elman.tasks.speech.streaming import GreedySearch, Listener
 from elman.training.progress import Silence
 from tasks.conftest import samples
+
+speech = TASKS["speech"]
 
 SMALL = {
     "cell": "gru", "hidden_size": 48, "num_layers": 1, "frames_per_step": 4, "dropout": 0.0,
@@ -133,7 +136,7 @@ def test_a_listener_hears_what_a_batch_hears_at_another_rate_too(tones):
     for piece in np.split(sound, np.sort(draw.integers(0, len(sound), 40))):
         listener.accept(piece)
     listener.finish()
-    example = speech._utterance((sound, 44_100), model.options)
+    example = utterance_of((sound, 44_100), model.options)
     batch = speech.collate([example], model.symbols, model.options)
     with torch.no_grad():
         whole = model.model(batch["frames"], batch["lengths"]).log_probs[:, 0].numpy()
@@ -266,7 +269,7 @@ def test_check_names_file_and_line_of_each_thing_that_ruins_training(command, tm
     for line, words in ((5, "16000 Hz"), (6, "far fewer"), (8, "came before")):
         assert any(f"m.jsonl, line {line}" in w and words in w for w in report["warnings"]), words
     with pytest.raises(DataError, match="line 7"):
-        speech.read(manifest, Options())
+        speech.read(manifest, SpeechOptions())
     assert command("check", "speech", folder / "train.jsonl")[0] == 0
 
 
@@ -321,7 +324,7 @@ def test_subwords_and_a_language_of_characters_train_too(tmp_path):
     language = elman.load(folder / "run").symbols.language
     assert language.ngrams.known("a"), "of the user's text alone"
     assert trained.evaluate(folder / "valid.jsonl", beam=4).keys() >= {"wer", "cer"}
-    assert PredictOptions().beam > 1
+    assert TranscribeOptions().beam > 1
 
 
 def test_a_language_model_keeps_to_its_size_and_the_frequent_stay():

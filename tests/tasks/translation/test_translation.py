@@ -8,10 +8,12 @@ import torch
 import elman
 from elman.errors import DataError, OptionError
 from elman.files import write_whole
-from elman.tasks import Data, train, translation
+from elman.tasks import TASKS, Data, train
 from elman.tasks.task import Fitted
-from elman.tasks.translation import Pair
+from elman.tasks.translation.data import Pair
 from elman.training.progress import Silence
+
+translation = TASKS["translation"]
 
 #: options with which the samples train in two seconds
 SMALL = {

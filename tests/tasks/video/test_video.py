@@ -11,15 +11,18 @@ import pytest
 import elman
 from elman.errors import OptionError
 from elman.shipped import models
-from elman.tasks import Data, train, video
-from elman.tasks.video import Options, labels_of_stream
+from elman.tasks import TASKS, Data, train
 from elman.tasks.video.film import FrameShape, read_film
+from elman.tasks.video.options import VideoOptions
+from elman.tasks.video.recognition import labels_of_stream
 from elman.tasks.video.samples import film_bytes
 from elman.training.progress import Silence
 from recipes.runner import runner
 from tasks.conftest import samples
 from tasks.test_bad_input import fails
 from tasks.video.film_files import film, flat, sound
+
+video = TASKS["video"]
 
 SMALL = {"hidden_size": 12, "features": 16, "width": 4, "size": 16, "threads": 1}
 
@@ -168,7 +171,7 @@ def test_what_is_no_film_is_refused_with_its_name(run, command, tmp_path):
 )
 def test_options_that_cannot_be_are_refused(settings, sentence):
     with pytest.raises(OptionError, match=sentence):
-        Options(**settings)
+        VideoOptions(**settings)
 
 
 def test_too_many_films_for_one_picture_are_refused(run, tmp_path):
@@ -189,12 +192,12 @@ def test_a_seed_reproduces_and_another_does_not(data, tmp_path):
 
 
 def test_long_films_are_cut_in_training_and_rare_labels_count_more(data):
-    rows = video.read(data / "valid", Options(size=16))
+    rows = video.read(data / "valid", VideoOptions(size=16))
     [clip, *_] = video.cut([row.value for row in rows], 5)
     assert video.length(clip) == 5
     examples = [row.value for row in rows][:4]  # bouncing, bouncing, bouncing, rolling
-    learned = video.learn(examples, Options(), 0)
-    model = video.build(Options(balance=1.0), elman.cells.gru, learned)
+    learned = video.build_vocab(examples, VideoOptions(), 0)
+    model = video.build(VideoOptions(balance=1.0), elman.cells.gru, learned)
     assert model.class_weights.tolist() == pytest.approx([4 / 6, 2.0])
 
 
@@ -207,7 +210,7 @@ def test_colours_can_be_seen(data, tmp_path):
 
 
 def test_the_runner_of_the_poster_is_what_the_formulas_draw():
-    [path] = video.POSTER.values()
+    [path] = video.demo.values()
     shape = FrameShape(size=64)
     shipped, drawn = read_film(path, shape).frames, read_film(runner(), shape).frames
     assert shipped.shape == drawn.shape == (20, 1, 64, 64)

@@ -19,6 +19,7 @@ from elman.errors import OptionError
 from elman.files import write_whole
 from elman.tasks.dna.found_genes import FoundGene, bed_text, gff3_text
 from elman.tasks.dna.grammar import LABELS
+from elman.tasks.dna.options import GeneFileOptions
 
 _STYLES = {"N": "dim", "U": "yellow", "E": "bold green", "I": "blue"}
 _NAMES = {"N": "outside", "U": "untranslated", "E": "coding exon", "I": "intron"}
@@ -189,3 +190,8 @@ def draw_reading(reading: Reading) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def save(predictions: Sequence[Reading], wanted: GeneFileOptions) -> list[Path]:
+    """GFF3, BED and pictures, as far as they are wanted."""
+    return write_readings(predictions, out=wanted.out, bed=wanted.bed, png=wanted.png)

@@ -80,7 +80,7 @@ class Grammar:
     """States with their classes and labels, and the edges from state to state.
 
     ``strays`` is what a state costs on each code of a base, infinity where it cannot stand.
-    Edges of one group have one learned weight; ``edge_costs`` is added to it.
+    Edges of one group have one vocab weight; ``edge_costs`` is added to it.
     """
 
     states: tuple[str, ...]

@@ -12,11 +12,17 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from elman.graph import Cell
 from elman.nn import Recurrent
 from elman.nn.dropout import VariationalDropout
 from elman.nn.pooling import running
+from elman.tasks.dna.bases import COMPLEMENT, PROBABILITIES
 from elman.tasks.dna.grammar_crf import GrammarCRF
+from elman.tasks.dna.options import DnaOptions
 from elman.tasks.dna.sweeps import outputs_in_pieces
+from elman.tasks.dna.symbols import GeneSymbols, plain_classes
+from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.task import Vocab
 
 Steps = Int64[Tensor, "time batch"]
 Lengths = Int64[Tensor, " batch"]
@@ -212,3 +218,40 @@ def turned_places(time: int, lengths: Lengths) -> Steps:
     """
     steps = torch.arange(time)[:, None]
     return torch.where(steps < lengths, lengths - 1 - steps, steps)
+
+
+def build(options: DnaOptions, cell: Cell, vocab: Vocab[GeneSymbols]) -> nn.Module:
+    """A ``BaseTagger`` of the cell, with the grammar or without."""
+    symbols: GeneSymbols = vocab.symbols
+    grammar = symbols.grammar
+    crf = None
+    if options.grammar:
+        crf = GrammarCRF(
+            grammar.state_classes,
+            grammar.strays,
+            grammar.edges,
+            grammar.edge_groups,
+            grammar.edge_costs,
+        )
+    reader = BaseReader(
+        torch.from_numpy(PROBABILITIES), options.channels, options.width, options.convolutions
+    )
+    encoder = recurrent_layer(
+        options,
+        cell,
+        options.stride * options.channels,
+        options.hidden_size,
+        options.num_layers,
+        bidirectional=options.bidirectional,
+        dropout=options.dropout,
+    )
+    classes = grammar.classes if options.grammar else plain_classes(symbols)
+    return BaseTagger(
+        reader,
+        encoder,
+        (len(classes) + 1) // 2 if symbols.both_strands else len(classes),
+        stride=options.stride,
+        complement=torch.from_numpy(COMPLEMENT).long() if symbols.both_strands else None,
+        crf=crf,
+        dropout=options.dropout,
+    )

@@ -7,13 +7,23 @@ an ensemble of two: each is fitted by itself, the network by its loss and naive 
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from elman.graph import Cell
 from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords
 from elman.models.standard import StandardClassifier
+from elman.tasks.sentiment.data import PhraseVocab
 from elman.tasks.sentiment.naive_bayes import NaiveBayes
+from elman.tasks.sentiment.options import SentimentOptions
+from elman.tasks.task import Vocab
+from elman.tasks.word_model import (
+    TextSymbols,
+    encoder,
+    word_embedding,
+)
 
 Words = Int64[Tensor, "time batch"]
 Lengths = Int64[Tensor, " batch"]
@@ -56,3 +66,47 @@ class WithPhrases(nn.Module):
         would be little left for the reader to learn.
         """
         return self.reader.loss(words, lengths, labels)
+
+
+def build(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Module:
+    """A ``Classifier`` of the cell, or the bag of words; with naive Bayes beside it if asked."""
+    reader = _reader(options, cell, vocab)
+    phrases = vocab.symbols.phrases
+    if phrases is None:
+        return reader
+    if isinstance(vocab, PhraseVocab):
+        counts = vocab.phrase_counts
+    else:  # of a trained model, which brings what they came to
+        counts = torch.zeros(len(phrases), len(vocab.symbols.labels))
+    assert counts is not None
+    return WithPhrases(reader, NaiveBayes(counts, weight=options.phrase_weight))
+
+
+def _reader(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> Reader:
+    embedding = word_embedding(options, vocab)
+    num_classes = len(vocab.symbols.labels)
+    if options.model == "bag_of_words":
+        return BagOfWords(
+            embedding,
+            embedding.size,
+            num_classes,
+            dropout=options.dropout,
+            label_smoothing=options.label_smoothing,
+        )
+    if options.model == "standard":
+        return StandardClassifier(
+            embedding,
+            options.positions,
+            options.hidden_size,
+            num_classes,
+            dropout=options.dropout,
+            label_smoothing=options.label_smoothing,
+        )
+    return Classifier(
+        embedding,
+        encoder(options, cell, embedding.size),
+        num_classes,
+        pooling=options.pooling,
+        dropout=options.dropout,
+        label_smoothing=options.label_smoothing,
+    )

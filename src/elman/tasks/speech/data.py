@@ -34,6 +34,9 @@ class Utterance:
     #: where the manifest names it, for complaints
     place: str = ""
 
+    def __len__(self) -> int:
+        return len(self.frames)
+
 
 @dataclass(frozen=True)
 class Hearing:

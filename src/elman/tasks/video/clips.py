@@ -27,6 +27,9 @@ class Clip:
     label: str | None
     film: Film
 
+    def __len__(self) -> int:
+        return len(self.film.frames)
+
 
 def clip_rows(
     path: Path, shape: FrameShape, *, file_column: str = "file", label_column: str = "label"

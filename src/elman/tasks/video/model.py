@@ -11,9 +11,14 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from elman.errors import OptionError
+from elman.graph import Cell
 from elman.models.classifier import Classifier
 from elman.nn import Recurrent
+from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.task import Vocab
 from elman.tasks.video.frames import FrameEncoder
+from elman.tasks.video.label_counts import LabelCounts
+from elman.tasks.video.options import VideoOptions
 
 Frames = UInt8[Tensor, "frames channel size size"]
 Lengths = Int64[Tensor, " batch"]
@@ -111,3 +116,27 @@ class FilmClassifier(Classifier):
         elif so_far is not None and self.pooling == "max":
             pooled = torch.maximum(so_far.pooled, y)
         return self.output(pooled), SoFar(frame, state, pooled, count)
+
+
+def build(options: VideoOptions, cell: Cell, vocab: Vocab[LabelCounts]) -> nn.Module:
+    """A ``FilmClassifier`` of the cell."""
+    symbols: LabelCounts = vocab.symbols
+    encoder = recurrent_layer(
+        options,
+        cell,
+        options.features,
+        options.hidden_size,
+        options.num_layers,
+        bidirectional=options.bidirectional,
+        dropout=options.dropout,
+    )
+    widths = [options.width * 2**k for k in range(3)]
+    return FilmClassifier(
+        FrameEncoder(options.shape.channels, options.size, options.features, widths=widths),
+        encoder,
+        len(symbols.labels),
+        pooling=options.pooling,
+        dropout=options.dropout,
+        label_smoothing=options.label_smoothing,
+        class_weights=symbols.weights(options.balance),
+    )

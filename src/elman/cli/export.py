@@ -6,13 +6,15 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from torch import nn
 
 from elman.cli.shared import Json
 from elman.errors import OptionError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def export(
@@ -69,12 +71,12 @@ def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
 
         return Path(run).stem, import_weights(run), {}
     from elman.tasks import load
-    from elman.tasks.trained import find_run
+    from elman.tasks.runs import find_run
 
     trained = load(run)
     options = dataclasses.asdict(trained.options)
     described = {
-        "elman.task": trained.task.NAME,
+        "elman.task": trained.task.name,
         "elman.symbols": trained.symbols.to_json(),
         "elman.options": json.dumps(options),
         "elman.cell_graph": trained.cell.text,

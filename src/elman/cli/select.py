@@ -10,15 +10,16 @@ import typer
 from rich.console import Console
 
 from elman.cli.flags import assignments
-from elman.cli.shared import Json, console, print_json, task_of
+from elman.cli.shared import Json, TaskName, console, print_json
 from elman.errors import OptionError
+from elman.tasks.registry import task_of
 
 
 def select(
-    job: Annotated[str, typer.Argument(metavar="JOB")],
+    task: TaskName,
     train: Annotated[Path | None, typer.Option(help="The training data.")] = None,
     valid: Annotated[
-        Path | None, typer.Option(help="The validation data; else a tenth of the examples.")
+        Path | None, typer.Option(help="The validation data; else a random tenth of the examples.")
     ] = None,
     trials: Annotated[int, typer.Option(help="How many to try, with all workers together.")] = 30,
     hours: Annotated[float | None, typer.Option(help="Stop after so many hours.")] = None,
@@ -29,7 +30,7 @@ def select(
     folds: Annotated[int, typer.Option(help="Parts for cross-validation; 1 for none.")] = 1,
     seeds: Annotated[int, typer.Option(help="Trainings of each trial and fold.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="The folder; else runs/select-JOB.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder; else runs/select-TASK.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove the search that is in the folder.")
     ] = False,
@@ -50,36 +51,41 @@ def select(
     from elman.selection.workers import search_with
     from elman.tasks import Data
 
-    task = task_of(job)
+    found_task = task_of(task)
     if print_space:
-        print(default_text(task), end="")
+        print(default_text(found_task), end="")
         return
     if train is None:
         raise OptionError("--train is missing; name the training data.")
-    tried = default_space(task)
+    tried = default_space(found_task)
     if space is not None:
         if not space.is_file():
             raise OptionError(f"{space}: there is no such file; check its name and folder.")
-        tried = read_space(task, space.read_text(encoding="utf-8"), str(space))
+        tried = read_space(found_task, space.read_text(encoding="utf-8"), str(space))
     settings = assignments(set_ or [])
     tried = tried.without(settings)
     if cells:
         names = [name.strip() for name in cells.split(",") if name.strip()]
-        chosen = read_space(task, f"cell = {json.dumps(names)}", "--cells")
+        chosen = read_space(found_task, f"cell = {json.dumps(names)}", "--cells")
         tried = Space({**tried.parts, **chosen.parts})
     wish = Wish(Data(train, valid), tried, settings, trials, hours, folds, seeds)
-    folder = out or Path("runs") / f"select-{job}"
+    folder = out or Path("runs") / f"select-{task}"
     search, best = search_with(
-        task, wish, folder, workers, Console(stderr=True, highlight=False), overwrite=overwrite
+        found_task,
+        wish,
+        folder,
+        workers,
+        Console(stderr=True, highlight=False),
+        overwrite=overwrite,
     )
     found = search.study.best_trial
     if as_json:
-        record = {"metric": task.METRIC, "value": found.value, "options": found.params}
+        record = {"metric": found_task.metric, "value": found.value, "options": found.params}
         print_json({**record, "run": str(best), "trials": len(search.study.trials)})
         return
     screen = console()
     screen.print(
-        f"The best of {len(search.finished())} finished trials, {task.METRIC} "
+        f"The best of {len(search.finished())} finished trials, {found_task.metric} "
         f"{found.value:.4f}, is the run {best}.",
         soft_wrap=True,
     )

@@ -1,74 +1,59 @@
-"""``elman evaluate`` and ``elman predict``: what a trained model says."""
+"""``elman predict``: what a trained model says."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from elman.cli.flags import given
-from elman.cli.shared import Json, console, print_json
+from elman.cli.flags import flags_of, given, switch, with_flags
+from elman.cli.shared import Json, Run, console, print_json
 from elman.errors import OptionError
+from elman.tasks.task import Task
 
 
-def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA")],
-    as_json: Json = False,
-    **wanted: Any,
-) -> None:
-    """The job's metrics on a data file."""
-    from elman.tasks import load
-
-    scores = load(run).evaluate(data, **given(wanted))
-    if as_json:
-        print_json(scores)
-    else:
-        _show_scores(scores)
-
-
-def _show_scores(scores: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False)
-    for name, value in scores.items():
-        if not isinstance(value, dict):
-            table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
-    console().print(table)
-    for kind, each in scores.get("per_type", {}).items():
-        console().print(
-            f"  {kind}: " + ", ".join([f"{name} {value:.4f}" for name, value in each.items()])
-        )
+def predict_command(task: Task | None) -> tuple[Callable[..., None], str]:
+    """``elman predict`` with the flags of the run's task."""
+    example = 'elman predict sentiment "A warm and funny film."'
+    if task is None:
+        return with_flags(predict, []), example
+    kind, panel = task.PredictOptions, f"Options of {task.name}"
+    help = "Answer while the input arrives on standard input."
+    flags = [
+        *flags_of(kind, vars(kind()), panel, switches=True),
+        switch("stream", help, panel, hidden=not task.streams),
+    ]
+    return with_flags(predict, flags), example
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a shipped model.")],
+    run: Run,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUT]...", help="Texts, files or folders; else standard input."),
+        typer.Argument(metavar="INPUT", help="Texts, files or folders; else standard input."),
     ] = None,
     as_json: Json = False,
-    stream: Annotated[
-        bool,
-        typer.Option("--stream", help="Answer while sound or film arrives on standard input."),
-    ] = False,
     **wanted: Any,
 ) -> None:
-    """A trained model's answers."""
+    """A trained model's answers.
+
+    With a RUN, --help lists the options of its task too.
+    """
     from elman.tasks import load
 
     model = load(run)
     settings = given(wanted)
+    stream = settings.pop("stream", False)
     screen = console()
     if stream:
         for line in model.stream(sys.stdin.buffer, **settings):
             screen.print(line, soft_wrap=True, highlight=False)
         return
     asked: list[Any] = []
-    for source in _sources(model.task.INPUT, inputs or []):
+    for source in _sources(model.task.input_kind, inputs or []):
         if isinstance(source, Path):
             asked += model.task.read_inputs(source, model.options)
         else:

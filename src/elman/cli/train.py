@@ -1,46 +1,60 @@
-"""``elman train JOB``: a command for each job."""
+"""``elman train TASK``: a command for each task."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from elman.cli.flags import assignments, flags_of, given, with_flags
-from elman.cli.shared import task_of
+from elman.cli.shared import shipped_models
 from elman.errors import OptionError
+from elman.tasks.task import Task
+from elman.training import LoopOptions
+
+if TYPE_CHECKING:
+    from elman.tasks import Data
+    from elman.tasks.run_file import RunConfig
 
 
-def train_command(job: str) -> Callable[..., None]:
-    """``elman train JOB``: its flags are the options of the job and of training."""
-    from elman.training.options import LoopOptions
-
-    task = task_of(job)
-    groups = {f"Options of {job}": task.Options, "Options of training": LoopOptions}
-    flags = flags_of(groups, {**vars(task.Options()), **vars(task.TRAINING)})
+def train_command(task: Task) -> tuple[Callable[..., None], str]:
+    """``elman train`` of a task: its flags are the options of the task and of training."""
+    flags = [
+        *flags_of(task.Options, vars(task.Options()), f"Options of {task.name}"),
+        *flags_of(LoopOptions, vars(task.training), "Options of training"),
+    ]
 
     def command(
         *,
         train: Annotated[Path | None, typer.Option(help="The training data.")] = None,
         valid: Annotated[
-            Path | None, typer.Option(help="The validation data; else every tenth example.")
+            Path | None,
+            typer.Option(
+                help="The validation data. Else what the training file marks as such, or a random "
+                "tenth of it, in which no example is like one that is left to train on."
+            ),
         ] = None,
-        out: Annotated[Path | None, typer.Option(help="The run folder; else runs/JOB.")] = None,
+        out: Annotated[Path | None, typer.Option(help="The run folder; else runs/TASK.")] = None,
         resume: Annotated[
             bool, typer.Option("--resume", help="Go on with the run in the folder.")
         ] = False,
         overwrite: Annotated[
             bool, typer.Option("--overwrite", help="Remove the run that is in the folder.")
         ] = False,
-        start: Annotated[
+        init_from: Annotated[
             str,
             typer.Option(
-                metavar="RUN", help="Begin with the weights of this run or shipped model."
+                metavar="RUN",
+                help="Initialise the weights from this run or shipped model.",
+                autocompletion=shipped_models,
             ),
+        ] = "",
+        start: Annotated[  # what --init-from was called until 0.1
+            str, typer.Option(metavar="RUN", hidden=True)
         ] = "",
         set_: Annotated[
             list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any option.")
@@ -52,36 +66,36 @@ def train_command(job: str) -> Callable[..., None]:
         licence: Annotated[str, typer.Option(help="The data's licence, for the card.")] = "",
         **options: str | None,
     ) -> None:
-        from elman.tasks.run_file import Wishes, read_wishes
+        from elman.tasks.run_file import RunConfig, read_run_file
 
-        wishes = Wishes(train, valid, out, {}, title, licence, start)
+        config = RunConfig(train, valid, out, {}, title, licence, init_from or start)
         if run_file is not None:
-            wishes = read_wishes(run_file, job).updated(wishes)
+            config = read_run_file(run_file, task).updated(config)
         settings = {**assignments(set_ or []), **given(options)}
-        wishes = wishes.updated(Wishes(settings=settings))
-        _train(job, wishes, resume, overwrite)
+        config = config.updated(RunConfig(settings=settings))
+        _train(task, config, resume, overwrite)
 
-    command.__doc__ = f"Train {task.TITLE}."
-    return with_flags(command, flags)
+    command.__doc__ = f"Train {task.title}."
+    return with_flags(command, flags), f"elman train {task.name} --run-file d/run.toml"
 
 
-def _train(job: str, wishes: Any, resume: bool, overwrite: bool) -> None:
+def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None:
     from elman.tasks import load, train
     from elman.training.processes import is_main_process
 
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if several and wishes.out is None:
+    if several and config.out is None:
         raise OptionError("--out is missing; several processes need one folder that all know.")
-    if overwrite and wishes.out is None:
+    if overwrite and config.out is None:
         raise OptionError("--out is missing; --overwrite needs the folder of a run to remove.")
-    folder = wishes.out or _run_folder(job, resume)
-    data = _data(wishes, folder, resume)
-    start = load(wishes.start) if wishes.start else None
-    trained, outcome = train(
-        task_of(job),
+    folder = config.out or _run_folder(task.name, resume)
+    data = _data(config, folder, resume)
+    start = load(config.init_from) if config.init_from else None
+    _, outcome = train(
+        task,
         data,
         folder,
-        wishes.settings,
+        config.settings,
         start=start,
         resume=resume,
         overwrite=overwrite,
@@ -91,19 +105,18 @@ def _train(job: str, wishes: Any, resume: bool, overwrite: bool) -> None:
     if is_main_process():
         screen = Console(stderr=True, highlight=False)
         screen.print(f"The model is in {folder}. Next:", soft_wrap=True)
-        task = trained.task
-        example = {"text": f'"{next(iter(task.POSTER))}"', "file": "FILE", "nothing": ""}
-        line = f"  elman predict {folder} {example[task.INPUT]}"
+        example = {"text": f'"{next(iter(task.demo))}"', "file": "FILE", "nothing": ""}
+        line = f"  elman predict {folder} {example[task.input_kind]}"
         screen.print(line.rstrip(), soft_wrap=True, markup=False)
 
 
-def _data(wishes: Any, folder: Path, resume: bool) -> Any:
+def _data(config: RunConfig, folder: Path, resume: bool) -> Data:
     """The data that were asked for; of a run that is resumed, those that it was begun with."""
     from elman.tasks import Data
     from elman.tasks.resuming import is_there, resumed_data, resumed_part
     from elman.training import RunFolder
 
-    train, valid, part = wishes.train, wishes.valid, (0, 10)
+    train, valid, part = config.train, config.valid, (0, 10)
     run = RunFolder(folder)
     if resume and run.settings_path.exists():
         begun_train, begun_valid = resumed_data(run)
@@ -121,12 +134,12 @@ def _data(wishes: Any, folder: Path, resume: bool) -> Any:
         )
     if train is None:
         raise OptionError("--train is missing; name the training data, or a --run-file.")
-    return Data(train, valid, wishes.title, wishes.licence, *part)
+    return Data(train, valid, config.title, config.licence, *part)
 
 
-def _run_folder(job: str, resume: bool) -> Path:
-    """runs/JOB, or runs/JOB-2 and so on: the last that is there to resume, else the next."""
-    names = [Path("runs") / (job if k == 1 else f"{job}-{k}") for k in range(1, 10_000)]
+def _run_folder(task: str, resume: bool) -> Path:
+    """runs/TASK, or runs/TASK-2 and so on: the last that is there to resume, else the next."""
+    names = [Path("runs") / (task if k == 1 else f"{task}-{k}") for k in range(1, 10_000)]
     free = next(k for k, path in enumerate(names) if not path.exists())
     if resume:
         if not free:

@@ -1,0 +1,62 @@
+"""``elman evaluate``: how well a trained model does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elman.cli.flags import flags_of, given, with_flags
+from elman.cli.shared import Json, Run, console, print_json
+from elman.tasks.task import Task
+
+
+def evaluate_command(task: Task | None) -> tuple[Callable[..., None], str]:
+    """``elman evaluate`` with the flags of the run's task that change its scores."""
+    example = "elman evaluate runs/ner d/valid.conll --json"
+    if task is None:
+        return with_flags(evaluate, []), example
+    kind = task.PredictOptions
+    flags = flags_of(
+        kind,
+        vars(kind()),
+        f"Options of {task.name}",
+        only=lambda declared: bool(declared.metadata["scored"]),
+        switches=True,
+    )
+    return with_flags(evaluate, flags), example
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled data.")],
+    as_json: Json = False,
+    **wanted: Any,
+) -> None:
+    """The metrics of a trained model on a data file.
+
+    With a RUN, --help lists the options of its task too.
+    """
+    from elman.tasks import load
+
+    scores = load(run).evaluate(data, **given(wanted))
+    if as_json:
+        print_json(scores)
+    else:
+        _show_scores(scores)
+
+
+def _show_scores(scores: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for name, value in scores.items():
+        if not isinstance(value, dict):
+            table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    console().print(table)
+    for kind, each in scores.get("per_type", {}).items():
+        console().print(
+            f"  {kind}: " + ", ".join([f"{name} {value:.4f}" for name, value in each.items()])
+        )

@@ -1,0 +1,40 @@
+"""``elman new``: example files of a task, ready to train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elman.cli.shared import TaskName, console
+from elman.errors import OptionError
+from elman.tasks.registry import task_of
+
+
+def new(
+    task: TaskName,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+) -> None:
+    """A folder with a few example files in the task's format, and a run file, ready to train."""
+    from elman.files import write_whole
+    from elman.tasks.run_file import run_file
+
+    found = task_of(task)
+    files = {**found.samples(), "run.toml": run_file(found)}
+    for name in files:
+        if (folder / name).exists():
+            raise OptionError(
+                f"{folder / name}: this file is there already, and it stays untouched; choose "
+                "another folder."
+            )
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    screen = console()
+    # a folder of many files is one word
+    screen.print(f"{folder}: {', '.join(dict.fromkeys([name.split('/')[0] for name in files]))}")
+    screen.print(
+        f"Next:  elman check {task} {folder / found.train_file}\n"
+        f"       elman train {task} --run-file {folder / 'run.toml'} --max-minutes 1",
+        soft_wrap=True,
+    )

@@ -1,0 +1,62 @@
+"""Which strands a model of genes looks on, and its classes with and without the grammar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from elman.errors import RunError
+from elman.tasks.dna.grammar import LABELS, Grammar, gene_grammar
+
+
+@dataclass(frozen=True)
+class GeneSymbols:
+    """Whether genes are looked for on both strands; codes and states are the grammar's."""
+
+    both_strands: bool
+
+    def to_json(self) -> str:
+        """All of it as a JSON object."""
+        return json.dumps({"letters": "IUPAC", "both_strands": self.both_strands})
+
+    @property
+    def grammar(self) -> Grammar:
+        """The grammar of these strands."""
+        return gene_grammar(both_strands=self.both_strands)
+
+
+def load_symbols(text: str) -> GeneSymbols:
+    """The strands of a run folder."""
+    try:
+        return GeneSymbols(bool(json.loads(text)["both_strands"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"symbols.json cannot be read ({error!r}); copy the run folder again."
+        ) from error
+
+
+def plain_classes(symbols: GeneSymbols) -> Sequence[str]:
+    """The classes without a grammar: the labels of each strand."""
+    return [*LABELS, *[f"{label}-" for label in LABELS[1:]]][: 7 if symbols.both_strands else 4]
+
+
+def plain_states(symbols: GeneSymbols) -> npt.NDArray[np.int64]:
+    """For each plain class a state that stands for it, and so for its label and strand."""
+    names = {"N": "N", "U": "U5", "E": "E0x", "I": "I.0"}
+    states = [names[c[0]] + c[1:] for c in plain_classes(symbols)]
+    return np.array([symbols.grammar.index(state) for state in states])
+
+
+def plain_path(symbols: GeneSymbols) -> npt.NDArray[np.int64]:
+    """For each state of the grammar the plain class."""
+    grammar, classes = symbols.grammar, list(plain_classes(symbols))
+    return np.array(
+        [
+            classes.index(label + ("-" if name.endswith("-") else ""))
+            for name, label in zip(grammar.states, grammar.labels, strict=True)
+        ]
+    )

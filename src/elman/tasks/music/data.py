@@ -1,0 +1,198 @@
+"""Tunes: from files, and as the tensors of a batch."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator as Random
+from torch import Tensor, nn
+
+from elman.data import pad_sequences
+from elman.data.faults import Fault, Row, values_or_error
+from elman.errors import DataError, RunError
+from elman.tasks.music.events import (
+    BEGIN,
+    events_of,
+    pitches_of,
+    transposed,
+)
+from elman.tasks.music.notes import (
+    HIGHEST,
+    LOWEST,
+    NUM_PITCHES,
+    Piece,
+    frames_of,
+)
+from elman.tasks.music.options import MusicOptions
+from elman.tasks.music.report import music_rows
+from elman.tasks.task import Vocab
+
+#: after so many quarter notes the end is out of sight, by a factor e
+_HORIZONS = (1.0, 4.0, 16.0)
+
+
+@dataclass(frozen=True)
+class Tune:
+    """The steps of a piece, or of a part of it: frames of pitches, or events.
+
+    ``before`` is the step before the first one, if there is one; the first one is step ``first``
+    of a piece of ``whole`` steps.
+    """
+
+    steps: tuple[Any, ...]
+    before: Any = None
+    first: int = 0
+    whole: int = 0
+    tempo: float = 120.0
+    part: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True)
+class MusicSymbols:
+    """What a trained model's numbers stand for: nothing is learned but the usual tempo."""
+
+    tempo: float
+
+    def to_json(self) -> str:
+        """As a JSON object."""
+        return json.dumps({"format": 1, "tempo": self.tempo})
+
+
+def load_symbols(text: str) -> MusicSymbols:
+    """The tempo of a run folder."""
+    try:
+        saved = json.loads(text)
+        if saved["format"] != 1:
+            raise RunError(
+                f"symbols.json has format {saved['format']}, and this Elman reads 1; use the "
+                "Elman that saved it."
+            )
+        return MusicSymbols(float(saved["tempo"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"symbols.json cannot be read ({error!r}); copy the run folder again."
+        ) from error
+
+
+def read(path: Path, options: MusicOptions) -> list[Row[Tune]]:
+    """The tunes of a JSON of pitch sets, of a MIDI file, or of a folder of them."""
+    rows = list(music_rows(path, options.grid, options.tempo))
+    values_or_error(rows)
+    return [
+        Row(row.place, tune_of(row.value, options)) for row in rows if not isinstance(row, Fault)
+    ]
+
+
+def tune_of(piece: Piece, options: MusicOptions) -> Tune:
+    """A piece in the steps of the model."""
+    frames = options.model == "frames"
+    steps = frames_of(piece, options.grid) if frames else events_of(piece)
+    return Tune(steps, None, 0, len(steps), piece.tempos[0][1], piece.part)
+
+
+def build_vocab(examples: Sequence[Tune], options: MusicOptions, seed: int) -> Vocab[MusicSymbols]:
+    """The usual tempo."""
+    if not any([any(example.steps) for example in examples]):
+        raise DataError("there is not a single note in the training data; give pieces with notes.")
+    return Vocab(MusicSymbols(statistics.median([e.tempo for e in examples])), None)
+
+
+def cut(examples: Sequence[Tune], longest: int) -> list[Tune]:
+    """Tunes with more than ``longest`` steps become several windows.
+
+    Windows are examples of their own, which training shuffles and can go on from at any batch;
+    their first step sees the one before it, but a state that begins anew.
+    """
+    pieces = []
+    for tune in examples:
+        for start in range(0, len(tune.steps), longest):
+            steps = tune.steps[start : start + longest]
+            before = tune.steps[start - 1] if start else tune.before
+            pieces.append(replace(tune, steps=steps, before=before, first=tune.first + start))
+    return pieces
+
+
+def collate(
+    examples: Sequence[Tune],
+    symbols: MusicSymbols,
+    options: MusicOptions,
+    generator: Random | None = None,
+) -> dict[str, Tensor]:
+    """What came before each step (``x``), the steps (``y``), and how many there are."""
+    if generator is not None and options.transpose:
+        examples = [_moved(tune, options, generator) for tune in examples]
+    if options.model == "events":
+        y, lengths = pad_sequences([tune.steps for tune in examples])
+        first = [BEGIN if tune.before is None else tune.before for tune in examples]
+        return {"x": torch.cat([torch.tensor([first]), y])[:-1], "y": y, "lengths": lengths}
+    lengths = torch.tensor([len(tune.steps) for tune in examples])
+    longest = int(lengths.max())
+    frames = torch.zeros(longest + 1, len(examples), NUM_PITCHES)
+    for row, tune in enumerate(examples):
+        steps = [tune.before or (), *tune.steps]
+        times = [time for time, step in enumerate(steps) for _ in step]
+        frames[times, row, [pitch - LOWEST for step in steps for pitch in step]] = 1
+    known = torch.stack([known_features(options, t.first, t.whole, longest) for t in examples], 1)
+    return {"x": torch.cat([frames[:-1], known], -1), "y": frames[1:], "lengths": lengths}
+
+
+def _moved(tune: Tune, options: MusicOptions, generator: Random) -> Tune:
+    """The tune in another key, as far as that leaves all pitches on the piano."""
+    steps = tune.steps if tune.before is None else (tune.before, *tune.steps)
+    events = options.model == "events"
+    pitches = pitches_of(steps) if events else {pitch for step in steps for pitch in step}
+    if not pitches:
+        return tune
+    lowest = max(-options.transpose, LOWEST - min(pitches))
+    highest = min(options.transpose, HIGHEST - max(pitches))
+    by = int(torch.randint(lowest, highest + 1, (), generator=generator))
+    if events:
+        moved: tuple[Any, ...] = transposed(steps, by)
+    else:
+        moved = tuple([tuple([pitch + by for pitch in step]) for step in steps])
+    if tune.before is None:
+        return replace(tune, steps=moved)
+    return replace(tune, steps=moved[1:], before=moved[0])
+
+
+def count_known_features(options: MusicOptions) -> int:
+    """How many features ``known_features`` gives for a step."""
+    return options.bar * options.grid + (len(_HORIZONS) if options.ending else 0)
+
+
+def known_features(options: MusicOptions, first: int, whole: int, count: int) -> Tensor:
+    """What is known of ``count`` steps before they come: the place in the bar, how far the end is.
+
+    ``first`` is the first of these steps, in a piece of ``whole`` steps.
+    """
+    place = torch.arange(first, first + count)
+    found = [torch.zeros(count, 0)]
+    if options.bar:
+        in_bar = options.bar * options.grid
+        found.append(nn.functional.one_hot(place % in_bar, in_bar).float())
+    if options.ending:
+        left = (whole - place).clamp_min(0).float() / options.grid  # quarter notes
+        found.append(torch.stack([torch.exp(-left / horizon) for horizon in _HORIZONS], -1))
+    return torch.cat(found, -1)
+
+
+def read_inputs(path: Path, options: MusicOptions) -> list[Piece]:
+    """The pieces in a file or folder, each to go on from."""
+    return values_or_error(music_rows(path, options.grid, options.tempo))
+
+
+def as_input(value: Piece | str | Path | None) -> Piece | None:
+    """A piece to go on from, out of a MIDI file; ``None`` is nothing."""
+    if value is None or isinstance(value, Piece):
+        return value
+    [piece] = values_or_error(music_rows(Path(value), 1, 120.0))[:1]
+    return piece

@@ -1,0 +1,51 @@
+"""The network that generates music, made from the options."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from elman.graph import Cell
+from elman.models import Generator
+from elman.nn.predictions import IndependentPitches, NextToken, OrderedPitches
+from elman.tasks.music.data import MusicSymbols, count_known_features
+from elman.tasks.music.events import (
+    NUM_EVENTS,
+)
+from elman.tasks.music.notes import (
+    NUM_PITCHES,
+)
+from elman.tasks.music.options import MusicOptions
+from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.task import Vocab
+
+
+def build(options: MusicOptions, cell: Cell, vocab: Vocab[MusicSymbols]) -> nn.Module:
+    """A ``Generator`` of frames or of events."""
+    events = options.model == "events"
+    recurrent = recurrent_layer(
+        options,
+        cell,
+        options.embedding_size if events else NUM_PITCHES + count_known_features(options),
+        options.hidden_size,
+        options.num_layers,
+        dropout=options.dropout,
+    )
+    prediction: NextToken | IndependentPitches | OrderedPitches
+    if events:
+        prediction = NextToken(options.hidden_size, NUM_EVENTS)
+    elif options.prediction == "independent":
+        prediction = IndependentPitches(options.hidden_size, NUM_PITCHES)
+    else:
+        prediction = OrderedPitches(
+            options.hidden_size,
+            NUM_PITCHES,
+            options.choice_size,
+            descending=options.descending,
+            dropout=options.choice_dropout,
+        )
+    return Generator(
+        nn.Embedding(NUM_EVENTS, options.embedding_size) if events else nn.Identity(),
+        recurrent,
+        prediction,
+        dropout=options.dropout,
+    )

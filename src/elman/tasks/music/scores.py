@@ -1,0 +1,77 @@
+"""How well a model predicts music: the negative log-likelihood and the frame accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from elman.models import Generator
+from elman.tasks.inference import in_batches
+from elman.tasks.music.data import MusicSymbols, Tune, collate
+from elman.tasks.music.options import ComposeOptions, MusicOptions
+from elman.tasks.task import Fitted
+from elman.training.watch import CHANCE
+
+
+def validate(
+    fitted: Fitted[MusicSymbols, MusicOptions], examples: Sequence[Tune]
+) -> dict[str, Any]:
+    """The job's metrics, and what who knows only how common each pitch or event is would have."""
+    scores = score(fitted, examples, ComposeOptions())
+    count = max(scores["steps"], 1)
+    if fitted.options.model == "events":
+        parts = [n / count for n in Counter(chain(*[e.steps for e in examples])).values()]
+        chance = -sum([p * math.log(p) for p in parts])
+    else:
+        pitches = Counter([p for e in examples for step in e.steps for p in step])
+        parts = [n / count for n in pitches.values() if n < count]
+        chance = -sum([p * math.log(p) + (1 - p) * math.log(1 - p) for p in parts])
+    return {**scores, CHANCE: chance}
+
+
+def score(
+    fitted: Fitted[MusicSymbols, MusicOptions], examples: Sequence[Tune], wanted: ComposeOptions
+) -> dict[str, Any]:
+    """The mean of -log p over all steps, in nats, and the frame accuracy.
+
+    Every step of every piece counts once, the first ones too; states go through whole pieces.
+    The accuracy is that of Bay, Ehmann and Downie (2009): over all steps, pitches that are right
+    as a part of those that are there or were predicted; predicted are the likeliest choices.  An
+    event is taken for a set of one.
+    """
+    model = fitted.model
+    assert isinstance(model, Generator)
+    events = fitted.options.model == "events"
+
+    def answer(batch: Sequence[Tune]) -> list[tuple[float, float, float]]:
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        lengths, y = tensors["lengths"], tensors["y"]
+        features, _ = model(tensors["x"], lengths)
+        found = []
+        for row, count in enumerate(lengths.tolist()):
+            known, there = features[:count, row], y[:count, row]
+            log_prob = model.prediction.log_prob(known, there).double().sum()
+            guess = model.draw(known, lambda logits: logits.argmax(-1))
+            if events:
+                right = float((guess == there).sum())
+                union = 2 * count - right
+            else:
+                right = float((guess * there).sum())
+                union = float((guess + there).clamp_max(1).sum())
+            found.append((float(log_prob), right, union))
+        return found
+
+    sums = in_batches(model, examples, len, answer)
+    steps = sum([len(example) for example in examples])
+    right, union = sum([row[1] for row in sums]), sum([row[2] for row in sums])
+    nll = -sum([row[0] for row in sums]) / max(steps, 1)
+    return {
+        "nll": nll,
+        "frame_accuracy": right / union if union else 1.0,
+        "loss": nll,
+        "steps": steps,
+        "examples": len(examples),
+    }

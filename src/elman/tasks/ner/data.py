@@ -1,0 +1,155 @@
+"""Sentences with their tags: from files, and as the tensors of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from elman.data import PADDING, UNKNOWN, Vocabulary, pad_sequences, word_spans
+from elman.data.faults import Row, Rows, rows_or_error
+from elman.data.plain_text import read_lines
+from elman.data.words import composed
+from elman.errors import DataError
+from elman.tasks.ner.conll import TaggedSentence, conll_rows, read_conll
+from elman.tasks.ner.options import NerOptions
+from elman.tasks.ner.shapes import word_shape
+from elman.tasks.ner.tag_schemes import bio_tags
+from elman.tasks.task import Vocab
+from elman.tasks.word_model import (
+    TextSymbols,
+    build_text_vocab,
+)
+
+#: characters of a word beyond these are not read
+LONGEST_WORD = 40
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Words and, where they are known, their tags; and the text with each word's place in it."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None = None
+    text: str = ""
+    places: tuple[tuple[int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+def read(path: Path, options: NerOptions) -> list[Row[Sentence]]:
+    """The sentences of a file in CoNLL columns."""
+    rows = rows_or_error(conll_rows(path, tagged=True).items)
+    return Rows([Row(row.place, _sentence(row.value)) for row in rows], rows.skipped)
+
+
+def _sentence(tagged: TaggedSentence) -> Sentence:
+    """A sentence in columns: its text is its words with blanks between."""
+    places, start = [], 0
+    for word in tagged.tokens:
+        places.append((start, start + len(word)))
+        start += len(word) + 1
+    words = tuple([composed(word) for word in tagged.tokens])
+    return Sentence(words, tagged.tags, " ".join(tagged.tokens), tuple(places))
+
+
+def check_labels(rows: Sequence[Row[Sentence]], symbols: TextSymbols) -> None:
+    """``DataError`` for the first sentence with a type of name that the model does not know."""
+    types = [label.removeprefix("B-") for label in symbols.labels if label.startswith("B-")]
+    for row in rows:
+        for tag in row.value.tags or ():
+            if tag not in symbols.labels:
+                raise DataError(
+                    f'{row.place}: the sentence that begins here has the tag "{tag}", but the '
+                    f"model knows the types {', '.join(types)}. Correct it, or train a model "
+                    "with it."
+                )
+
+
+def build_vocab(examples: Sequence[Sentence], options: NerOptions, seed: int) -> Vocab[TextSymbols]:
+    """The vocabulary, the characters and the tags of the training sentences."""
+    types = {tag[2:] for example in examples for tag in example.tags or () if tag != "O"}
+    if not types:
+        raise DataError(
+            'every word of the training sentences has the tag "O"; give sentences with names.'
+        )
+    sentences = [example.words for example in examples]
+    characters = Vocabulary.count([word for words in sentences for word in words])
+    return build_text_vocab(sentences, bio_tags(sorted(types)), options, seed, characters)
+
+
+def cut(examples: Sequence[Sentence], longest: int) -> list[Sentence]:
+    """Sentences with more than ``longest`` words become several, none cut inside a name."""
+    pieces: list[Sentence] = []
+    for example in examples:
+        tags = example.tags or ("O",) * len(example.words)
+        start = 0
+        while len(example.words) - start > longest:
+            end = start + longest
+            while end > start + 1 and tags[end].startswith("I-"):
+                end -= 1
+            pieces.append(_part(example, start, end))
+            start = end
+        pieces.append(_part(example, start, len(example.words)))
+    return pieces
+
+
+def _part(sentence: Sentence, start: int, end: int) -> Sentence:
+    tags = None if sentence.tags is None else sentence.tags[start:end]
+    return Sentence(sentence.words[start:end], tags, sentence.text, sentence.places[start:end])
+
+
+def collate(
+    examples: Sequence[Sentence],
+    symbols: TextSymbols,
+    options: NerOptions,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
+    """Indices of words, tags and shapes (time, batch), and the batch's distinct words' letters."""
+    words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
+    shapes, _ = pad_sequences([[word_shape(w) for w in e.words] for e in examples])
+    distinct = {w: k for k, w in enumerate(dict.fromkeys(w for e in examples for w in e.words))}
+    assert symbols.characters is not None
+    letters, letter_counts = pad_sequences(
+        [symbols.characters.encode(word[:LONGEST_WORD]) for word in distinct]
+    )
+    places, _ = pad_sequences([[distinct[w] for w in e.words] for e in examples])
+    batch = {
+        "words": words,
+        "lengths": lengths,
+        "shapes": shapes,
+        "characters": letters,
+        "character_lengths": letter_counts,
+        "word_index": places,
+    }
+    if all(example.tags is not None for example in examples):
+        index = {label: k for k, label in enumerate(symbols.labels)}
+        batch["tags"], _ = pad_sequences([[index[t] for t in e.tags or ()] for e in examples])
+        if generator is not None and options.name_dropout:
+            # new names are the rule: their neighbours and letters have to do
+            hidden = torch.rand(words.shape, generator=generator) < options.name_dropout
+            hidden &= (batch["tags"] != index["O"]) & (words != PADDING)
+            batch["words"] = torch.where(hidden, UNKNOWN, words)
+    return batch
+
+
+def read_inputs(path: Path, options: NerOptions) -> list[Sentence]:
+    """The sentences of a .conll file; of any other file, each line."""
+    if path.suffix.lower() in (".conll", ".conllu", ".bio", ".iob", ".iob2", ".annotated"):
+        return [_sentence(tagged) for tagged in read_conll(path, tagged=False)]
+    return [as_input(line) for line in read_lines(path)]
+
+
+def as_input(value: str | Sequence[str] | Sentence) -> Sentence:
+    """A sentence from a string, which is split into words, or from a list of words."""
+    if isinstance(value, Sentence):
+        return value
+    if not isinstance(value, str):
+        return _sentence(TaggedSentence(tuple(value), None))
+    places = tuple(word_spans(value))
+    words = tuple([composed(value[start:end]).replace("’", "'") for start, end in places])
+    return Sentence(words, None, value, places)

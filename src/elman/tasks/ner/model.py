@@ -1,0 +1,71 @@
+"""The networks that tag words, made from the options."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from elman.graph import Cell
+from elman.models import StandardTagger, Tagger, WindowTagger, WordFeatures
+from elman.nn.characters import CharacterConvolution, CharacterRecurrence
+from elman.tasks.ner.options import NerOptions
+from elman.tasks.ner.shapes import NUM_SHAPES
+from elman.tasks.task import Vocab
+from elman.tasks.word_model import (
+    TextSymbols,
+    encoder,
+    word_embedding,
+)
+
+
+def build(options: NerOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Module:
+    """A ``Tagger`` of the cell, or a network without recurrence."""
+    known = vocab.symbols.characters
+    assert known is not None
+    characters = _character_reader(options, cell, len(known))
+    features = WordFeatures(
+        word_embedding(options, vocab),
+        characters,
+        NUM_SHAPES if options.shape_size else 0,
+        options.shape_size,
+    )
+    num_tags = len(vocab.symbols.labels)
+    if options.model == "window":
+        return WindowTagger(
+            features,
+            num_tags,
+            window=options.window,
+            hidden_size=options.hidden_size,
+            crf=options.crf,
+            dropout=options.dropout,
+        )
+    if options.model == "standard":
+        return StandardTagger(
+            features,
+            options.positions,
+            num_tags,
+            hidden_size=options.hidden_size,
+            crf=options.crf,
+            dropout=options.dropout,
+        )
+    return Tagger(
+        features,
+        encoder(options, cell, features.output_size),
+        num_tags,
+        crf=options.crf,
+        dropout=options.dropout,
+        label_smoothing=options.label_smoothing,
+    )
+
+
+def _character_reader(
+    options: NerOptions, cell: Cell, num_characters: int
+) -> CharacterConvolution | CharacterRecurrence | None:
+    if options.characters == "none":
+        return None
+    if options.characters == "convolution":
+        return CharacterConvolution(
+            num_characters, options.character_size, 2 * options.character_units
+        )
+    return CharacterRecurrence(
+        cell, num_characters, options.character_size, options.character_units
+    )

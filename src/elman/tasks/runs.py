@@ -1,0 +1,54 @@
+"""Where a run is, and which task it belongs to: known before anything of it is loaded."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import elman.shipped
+from elman.errors import ElmanError, RunError
+from elman.files import refuse_name
+from elman.tasks.registry import TASKS
+from elman.tasks.task import Task
+
+
+def find_run(run: str | Path) -> Path:
+    """The folder of a run, or of the shipped model of that name."""
+    path = Path(run)
+    refuse_name(path)
+    shipped = elman.shipped.models()
+    # `elman new ner ner` makes a folder called ner that is no run, and must not hide the model
+    if path.is_dir() and (str(run) not in shipped or (path / "symbols.json").exists()):
+        return path
+    if str(run) in shipped:
+        return shipped[str(run)]
+    if path.exists():
+        raise RunError(f"{path}: this is a file, but a run is a folder; name the folder.")
+    raise RunError(
+        f"{run}: there is no such run folder, and no model of that name ships with Elman; those "
+        f"that do are {', '.join(shipped) or 'none'}."
+    )
+
+
+def is_onnx(run: str | Path) -> bool:
+    """Whether a run is named that is an ONNX file of ``elman export``."""
+    return str(run).endswith(".onnx")
+
+
+def task_name(settings: Mapping[str, object]) -> str:
+    """The task that a ``run.toml`` names; its key is job."""
+    return str(settings.get("job"))
+
+
+def task_of_run(run: str | Path) -> Task | None:
+    """The task of a run or an ONNX file; None where there is none, or its task is not known."""
+    try:
+        if is_onnx(run):
+            from elman.tasks.onnx_network import open_session
+
+            return TASKS.get(open_session(Path(run)).metadata["elman.task"])
+        text = (find_run(run) / "run.toml").read_text(encoding="utf-8")
+        return TASKS.get(task_name(tomllib.loads(text)))
+    except (ElmanError, OSError, ValueError):
+        return None

@@ -1,0 +1,110 @@
+"""Ratings of texts: found, scored, shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.markup import escape
+from torch import Tensor
+
+from elman.tasks.inference import in_batches
+from elman.tasks.sentiment.data import Review, collate
+from elman.tasks.sentiment.model import WithPhrases
+from elman.tasks.sentiment.options import SentimentOptions
+from elman.tasks.task import Fitted, NoPredictOptions
+from elman.tasks.word_model import (
+    TextSymbols,
+)
+from elman.training.metrics import class_scores
+from elman.training.watch import symptoms
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A label, its probability, and that of every label."""
+
+    text: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+def predict(
+    fitted: Fitted[TextSymbols, SentimentOptions],
+    inputs: Sequence[Review],
+    wanted: NoPredictOptions,
+) -> list[Rating]:
+    """A rating for each text."""
+    ratings = []
+    for example, row in zip(inputs, _probabilities(fitted, inputs), strict=True):
+        each = {label: float(p) for label, p in zip(fitted.symbols.labels, row, strict=True)}
+        label = max(each, key=lambda name: each[name])
+        ratings.append(Rating(example.text, label, each[label], each))
+    return ratings
+
+
+def validate(
+    fitted: Fitted[TextSymbols, SentimentOptions], examples: Sequence[Review]
+) -> dict[str, Any]:
+    """The metrics of what is trained, and what says that nothing was learned.
+
+    Naive Bayes has no say here: judged by both opinions, training would end long before the model
+    has vocab its part.
+    """
+    if isinstance(fitted.model, WithPhrases):
+        symbols = replace(fitted.symbols, phrases=None)
+        fitted = Fitted(fitted.model.reader, symbols, fitted.options)
+    expected, probabilities = _answers(fitted, examples)
+    predicted = [int(row.argmax()) for row in probabilities]
+    return {**class_scores(expected, probabilities), **symptoms(expected, predicted)}
+
+
+def score(
+    fitted: Fitted[TextSymbols, SentimentOptions],
+    examples: Sequence[Review],
+    wanted: NoPredictOptions,
+) -> dict[str, Any]:
+    """Accuracy, macro F1 and the mean loss."""
+    return class_scores(*_answers(fitted, examples))
+
+
+def _answers(
+    fitted: Fitted[TextSymbols, SentimentOptions], examples: Sequence[Review]
+) -> tuple[list[int], list[Tensor]]:
+    """The places of the labels that are expected, and all probabilities."""
+    symbols: TextSymbols = fitted.symbols
+    expected = [symbols.labels.index(str(example.label)) for example in examples]
+    return expected, _probabilities(fitted, examples)
+
+
+def _probabilities(
+    fitted: Fitted[TextSymbols, SentimentOptions], examples: Sequence[Review]
+) -> list[Tensor]:
+    def answer(batch: Sequence[Review]) -> list[Tensor]:
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        tensors.pop("labels", None)
+        return list(fitted.model(**tensors).softmax(-1))
+
+    return in_batches(fitted.model, examples, len, answer)
+
+
+def show(prediction: Rating) -> str:
+    """The rating with its probability, then the text."""
+    colours = {"positive": "green", "negative": "red"}
+    colour = colours.get(prediction.label, "cyan")
+    return (
+        f"[bold {colour}]{escape(prediction.label)}[/] {prediction.probability:4.0%}   "
+        f"{escape(prediction.text)}"
+    )
+
+
+def record(prediction: Rating) -> dict[str, Any]:
+    """The rating as a JSON object."""
+    return {
+        "text": prediction.text,
+        "label": prediction.label,
+        "probability": round(prediction.probability, 6),
+        "probabilities": {k: round(p, 6) for k, p in prediction.probabilities.items()},
+    }

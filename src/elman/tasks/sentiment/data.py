@@ -1,0 +1,132 @@
+"""Labelled texts: from files, and as the tensors of a batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from elman.data import LabelledText, pad_sequences, read_labelled_texts, split_words
+from elman.data.faults import Row, Rows, rows_or_error
+from elman.data.plain_text import read_lines
+from elman.data.sources import is_folder
+from elman.data.text import SUFFIXES, text_rows
+from elman.errors import DataError
+from elman.tasks.sentiment.options import SentimentOptions
+from elman.tasks.sentiment.phrases import count_phrases, phrases_of
+from elman.tasks.task import Vocab
+from elman.tasks.word_model import (
+    TextSymbols,
+    build_text_vocab,
+)
+
+
+@dataclass(frozen=True)
+class PhraseVocab(Vocab):
+    """Also how many training texts of each label have a phrase."""
+
+    phrase_counts: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Review:
+    """A text as words, and its label where it is known."""
+
+    text: str
+    words: tuple[str, ...]
+    label: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+def read(path: Path, options: SentimentOptions) -> list[Row[Review]]:
+    """The labelled texts of a CSV, TSV or JSONL file, or of a folder with a folder per label."""
+    rows = rows_or_error(
+        text_rows(
+            path,
+            text_column=options.text_column,
+            label_column=options.label_column,
+            labelled=True,
+        )
+    )
+    return Rows([Row(row.place, _review(row.value)) for row in rows], rows.skipped)
+
+
+def _review(text: LabelledText) -> Review:
+    return Review(text.text, tuple(split_words(text.text)), text.label)
+
+
+def check_labels(rows: Sequence[Row[Review]], symbols: TextSymbols) -> None:
+    """``DataError`` for the first text whose label the model does not know."""
+    for row in rows:
+        if row.value.label not in symbols.labels:
+            raise DataError(
+                f'{row.place}: the label "{row.value.label}" is not one that the model knows: '
+                f"{', '.join(symbols.labels)}. Correct it, or train a model with it."
+            )
+
+
+def build_vocab(
+    examples: Sequence[Review], options: SentimentOptions, seed: int
+) -> Vocab[TextSymbols]:
+    """The vocabulary, the labels and, where they are asked for, the phrases of training texts."""
+    labels = Counter([str(example.label) for example in examples])
+    if len(labels) < 2:
+        raise DataError(
+            f'every training text has the label "{next(iter(labels))}"; give texts with at least '
+            "two labels."
+        )
+    vocab = build_text_vocab([example.words for example in examples], sorted(labels), options, seed)
+    if not options.phrases:
+        return vocab
+    symbols: TextSymbols = vocab.symbols
+    phrases, counts = count_phrases(
+        [[symbols.fold(word) for word in example.words] for example in examples],
+        [symbols.labels.index(str(example.label)) for example in examples],
+        len(labels),
+        longest=options.phrases,
+        min_count=options.phrase_min_count,
+    )
+    return PhraseVocab(replace(symbols, phrases=phrases), vocab.vectors, torch.tensor(counts))
+
+
+def cut(examples: Sequence[Review], longest: int) -> list[Review]:
+    """Texts with more than ``longest`` words keep the first ones."""
+    return [Review(e.text, e.words[:longest], e.label) for e in examples]
+
+
+def collate(
+    examples: Sequence[Review],
+    symbols: TextSymbols,
+    options: SentimentOptions,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
+    """The words' indices (time, batch), their lengths, and the labels' indices."""
+    words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
+    batch = {"words": words, "lengths": lengths}
+    if symbols.phrases is not None:
+        folded = [[symbols.fold(word) for word in example.words] for example in examples]
+        found = [symbols.phrases.encode(phrases_of(text, options.phrases)) for text in folded]
+        batch["phrases"], _ = pad_sequences(found)
+    if all(example.label is not None for example in examples):
+        places = [symbols.labels.index(str(example.label)) for example in examples]
+        batch["labels"] = torch.tensor(places)
+    return batch
+
+
+def read_inputs(path: Path, options: SentimentOptions) -> list[Review]:
+    """The texts of a table or folder; of any other file, each line."""
+    if is_folder(path) or path.suffix.lower() in SUFFIXES:
+        rows = read_labelled_texts(path, text_column=options.text_column, labelled=False)
+        return [_review(row) for row in rows]
+    return [as_input(line) for line in read_lines(path)]
+
+
+def as_input(value: str | Review) -> Review:
+    """A text from a string."""
+    return value if isinstance(value, Review) else Review(value, tuple(split_words(value)))

@@ -1,0 +1,84 @@
+"""Recordings from manifests, folders, sound files and arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elman.data.faults import Row, values_or_error
+from elman.data.text import text_rows
+from elman.errors import OptionError
+from elman.tasks.speech.audio import Sound, mono, read_audio, resample
+from elman.tasks.speech.data import (
+    Hearing,
+    Utterance,
+    read_utterances,
+)
+from elman.tasks.speech.manifests import audio_files
+from elman.tasks.speech.options import SpeechOptions
+
+
+def read(path: Path, options: SpeechOptions) -> list[Row[Utterance]]:
+    """The recordings that a manifest, or a folder with a metadata.csv, names."""
+    rows = list(read_utterances(path, hearing_of(options)))
+    values_or_error(rows)
+    return [row for row in rows if isinstance(row, Row)]
+
+
+def hearing_of(options: SpeechOptions) -> Hearing:
+    """How these options make frames of sounds and plain text of transcripts."""
+    return Hearing(
+        options.sample_rate,
+        options.num_mels,
+        options.lowercase,
+        options.punctuation,
+        options.audio_column,
+        options.text_column,
+    )
+
+
+def read_inputs(path: Path, options: SpeechOptions) -> list[Utterance]:
+    """A sound file; the sound files in a folder; or those that a manifest names."""
+    if path.is_dir():
+        return [_read_sound(file, options) for file in audio_files(path)]
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json", ".csv", ".tsv"):
+        column = "file_name" if path.name == "metadata.csv" else options.audio_column
+        found = text_rows(path, text_column=column, label_column="", labelled=False)
+        names = [each.text for each in values_or_error(found)]
+        return [_read_sound(path.parent / name, options) for name in names]
+    return [_read_sound(path, options)]
+
+
+def _read_sound(path: Path, options: SpeechOptions) -> Utterance:
+    hearing = hearing_of(options)
+    return hearing.utterance(str(path), read_audio(path, options.sample_rate), None)
+
+
+def as_input(value: Any) -> Any:
+    """An utterance as it is; anything else becomes one when the model's rate is known."""
+    if isinstance(value, str):
+        return Path(value)
+    return value
+
+
+def utterance_of(value: Any, options: SpeechOptions) -> Utterance:
+    """From a path, or from samples and their rate."""
+    if isinstance(value, Utterance):
+        return value
+    if isinstance(value, Path):
+        return _read_sound(value, options)
+    try:
+        samples, rate = value
+        numbers = np.asarray(samples, np.float32)
+        rate = int(rate)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"speech: an input is {type(value).__name__}; give the path of a sound file, or "
+            "(samples, rate), samples being numbers from -1 to 1."
+        ) from error
+    numbers = mono(numbers) if numbers.ndim == 2 else numbers
+    heard = resample(numbers, rate, options.sample_rate)
+    sound = Sound(heard, len(numbers) / rate, rate, 1, "")
+    return hearing_of(options).utterance(f"{len(numbers) / rate:.1f} s of sound", sound, None)

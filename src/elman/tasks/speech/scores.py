@@ -1,0 +1,76 @@
+"""How well a model transcribes: word and character error rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from elman.decode.ctc import best_path
+from elman.extras import extra
+from elman.tasks.inference import in_batches
+from elman.tasks.speech.batches import collate
+from elman.tasks.speech.data import (
+    Utterance,
+)
+from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
+from elman.tasks.speech.symbols import SpeechSymbols
+from elman.tasks.speech.transcription import predict, transcriber_of
+from elman.tasks.task import Fitted
+from elman.training.watch import BLANKS
+
+
+def validate(
+    fitted: Fitted[SpeechSymbols, SpeechOptions], examples: Sequence[Utterance]
+) -> dict[str, Any]:
+    """Word and character error rates of the best paths, which are found quickly, and the loss.
+
+    More wrong words than there are count as if all were wrong: at first nothing is written, then
+    nonsense, which is progress, and the loss tells.
+    """
+    model, pieces = transcriber_of(fitted), fitted.symbols.pieces
+
+    def answer(batch: Sequence[Utterance]) -> list[tuple[str, float]]:
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        scores = model(tensors["frames"], tensors["lengths"])
+        losses = model.losses(scores, tensors["symbols"], tensors["symbol_counts"]).tolist()
+        texts = [pieces.decode(symbols) for symbols in best_path(*scores)]
+        return list(zip(texts, losses, strict=True))
+
+    answers = in_batches(model, examples, len, answer)
+    found = _error_rates(examples, [text for text, _ in answers])
+    loss = sum([each for _, each in answers]) / len(answers)
+    return {
+        "wer": min(1.0, found["wer"]),
+        "cer": min(1.0, found["cer"]),
+        "loss": loss,
+        BLANKS: sum([not text for text, _ in answers]) / len(answers),
+    }
+
+
+def score(
+    fitted: Fitted[SpeechSymbols, SpeechOptions],
+    examples: Sequence[Utterance],
+    wanted: TranscribeOptions,
+) -> dict[str, Any]:
+    """Word and character error rates over all examples (jiwer)."""
+    return _error_rates(examples, [answer.text for answer in predict(fitted, examples, wanted)])
+
+
+def scorer() -> Any:
+    """The library that counts wrong words, or what to install."""
+    with extra("speech", "counting wrong words"):
+        import jiwer
+    return jiwer
+
+
+def _error_rates(examples: Sequence[Utterance], written: list[str]) -> dict[str, Any]:
+    jiwer = scorer()
+    said = [str(example.text) for example in examples]
+    return {
+        "wer": float(jiwer.wer(said, written)),
+        "cer": float(jiwer.cer(said, written)),
+        "sentence_error_rate": sum([a != b for a, b in zip(said, written, strict=True)])
+        / len(said),
+        "words": sum([len(text.split()) for text in said]),
+        "examples": len(examples),
+    }

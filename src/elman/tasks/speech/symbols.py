@@ -1,0 +1,89 @@
+"""What a model of speech knows: pieces of text, usual frames, a language model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from elman.errors import RunError
+from elman.tasks.speech.data import (
+    Utterance,
+)
+from elman.tasks.speech.features import Normal
+from elman.tasks.speech.language_model import Language, Unit, learn_language
+from elman.tasks.speech.options import SpeechOptions
+from elman.tasks.speech.reading import hearing_of
+from elman.tasks.speech.transcripts import Pieces, learn_pieces
+from elman.tasks.task import Vocab
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SpeechSymbols:
+    """The pieces of text, what frames usually are, and the language model."""
+
+    pieces: Pieces
+    normal: Normal
+    language: Language | None = None
+
+    def to_json(self) -> str:
+        """All of it as JSON, the language model as ARPA text."""
+        saved = {
+            "format": _FORMAT,
+            "pieces": list(self.pieces.pieces),
+            "tokenizer": self.pieces.tokenizer,
+            "mean": list(self.normal.mean),
+            "spread": list(self.normal.spread),
+            "language_unit": self.language.unit if self.language else "",
+            "language": self.language.to_arpa() if self.language else "",
+        }
+        return json.dumps(saved, ensure_ascii=False)
+
+
+def load_symbols(text: str) -> SpeechSymbols:
+    """The symbols of a run folder."""
+    again = "copy the run folder again."
+    try:
+        saved = json.loads(text)
+        if saved["format"] != _FORMAT:
+            raise RunError(
+                f"symbols.json is in format {saved['format']}, and this Elman reads format "
+                f"{_FORMAT}; use the Elman that saved it."
+            )
+        unit: Unit = saved["language_unit"]
+        language = None
+        if saved["language"]:
+            language = Language.parse(saved["language"], unit, Path("symbols.json"))
+        return SpeechSymbols(
+            Pieces(tuple(saved["pieces"]), saved["tokenizer"]),
+            Normal(tuple(saved["mean"]), tuple(saved["spread"])),
+            language,
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"symbols.json cannot be read ({error!r}); {again}") from error
+
+
+def build_vocab(
+    examples: Sequence[Utterance], options: SpeechOptions, seed: int
+) -> Vocab[SpeechSymbols]:
+    """The pieces of text, the usual frames, and a language model where one is wanted."""
+    texts = [str(example.text) for example in examples]
+    pieces = learn_pieces(texts, options.units, options.subwords)
+    normal = Normal.of([example.frames.astype(np.float32) for example in examples])
+    return Vocab(SpeechSymbols(pieces, normal, _language(texts, options)), None)
+
+
+def _language(texts: list[str], options: SpeechOptions) -> Language | None:
+    if options.language == "none":
+        return None
+    if options.language_text:
+        from elman.data.plain_text import read_lines
+
+        hearing = hearing_of(options)
+        texts = texts + [hearing.plain(line) for line in read_lines(Path(options.language_text))]
+    return learn_language(texts, options.language, options.language_order, options.language_size)

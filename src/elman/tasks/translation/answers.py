@@ -1,0 +1,82 @@
+"""Translations: what they hold, how they are shown and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from torch import Tensor
+
+from elman.tasks.translation.attention_map import attention_png, attention_text
+from elman.tasks.translation.options import SearchOptions
+
+
+@dataclass(frozen=True)
+class Attention:
+    """For each piece of a translation the weight of each piece of the source."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Translated:
+    """The best translation, and all that were asked for with their scores, the best first."""
+
+    text: str
+    translation: str
+    n_best: tuple[tuple[str, float], ...]
+    attention: Attention | None = None
+    note: str = ""
+
+
+def save(predictions: Sequence[Translated], wanted: SearchOptions) -> list[Path]:
+    """The picture of each translation's attention; from the second on with its number."""
+    if not wanted.png:
+        return []
+    path = Path(wanted.png)
+    paths = []
+    for number, each in enumerate(predictions, 1):
+        if each.attention is not None:
+            place = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+            attention = each.attention
+            attention_png(place, attention.source, attention.target, attention.weights)
+            paths.append(place)
+    return paths
+
+
+def show(prediction: Translated) -> str:
+    """The translation; others with their scores, and the attention, where they were asked for."""
+    lines = [f"[bold green]{escape(prediction.translation)}[/]"]
+    if len(prediction.n_best) > 1:
+        lines = [f"{score:8.3f}  {escape(text)}" for text, score in prediction.n_best]
+        lines[0] = f"[bold green]{lines[0]}[/]"
+    if prediction.note:
+        lines.append(f"[yellow]note:[/] {prediction.note}")
+    if prediction.attention is not None:
+        attention = prediction.attention
+        lines += attention_text(attention.source, attention.target, attention.weights)
+    return "\n".join(lines)
+
+
+def record(prediction: Translated) -> dict[str, Any]:
+    """The translation as a JSON object."""
+    made: dict[str, Any] = {
+        "text": prediction.text,
+        "translation": prediction.translation,
+        "n_best": [{"text": text, "score": round(s, 6)} for text, s in prediction.n_best],
+    }
+    if prediction.note:
+        made["note"] = prediction.note
+    if prediction.attention is not None:
+        attention = prediction.attention
+        made["attention"] = {
+            "source": attention.source,
+            "target": attention.target,
+            "weights": [[round(float(w), 4) for w in row] for row in attention.weights],
+        }
+    return made

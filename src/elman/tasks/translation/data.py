@@ -1,0 +1,156 @@
+"""Sentence pairs: from files, and as the tensors of a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Generator, Tensor
+
+from elman.data import pad_sequences
+from elman.data.faults import Row, Rows, rows_or_error
+from elman.data.plain_text import read_lines
+from elman.data.sources import data_files
+from elman.errors import RunError
+from elman.tasks.task import Vocab
+from elman.tasks.translation.options import TranslationOptions
+from elman.tasks.translation.parallel import groups, pair_rows, tidy, tidy_source
+from elman.tasks.translation.scores import translation_scores
+from elman.tasks.translation.subwords import END, START, SubWords
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sentence, and its translation where it is known.
+
+    Pairs of one ``group`` share sentences, and are never parted between training and validation.
+    """
+
+    source: str
+    target: str | None = None
+    group: int = 0
+
+    def __len__(self) -> int:
+        """How many words both sides have."""
+        return len(self.source.split()) + len((self.target or "").split())
+
+
+@dataclass(frozen=True)
+class TranslationSymbols:
+    """The sub-words of both languages; the same object where they are joint."""
+
+    source: SubWords
+    target: SubWords
+
+    def to_json(self) -> str:
+        """All of it as a JSON object."""
+        target = None if self.source is self.target else json.loads(self.target.to_json())
+        record = {"source": json.loads(self.source.to_json()), "target": target}
+        return json.dumps(record, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TranslationSymbols:
+        """What ``to_json`` wrote; ``RunError`` for anything else."""
+        try:
+            record = json.loads(text)
+            source, target = record["source"], record["target"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"symbols.json cannot be read ({error!r}); copy the run folder again."
+            ) from error
+        read = SubWords.from_json(json.dumps(source))
+        return cls(read, read if target is None else SubWords.from_json(json.dumps(target)))
+
+
+def read(path: Path, options: TranslationOptions) -> list[Row[Pair]]:
+    """The sentence pairs of a table, or of two files."""
+    rows = rows_or_error(pair_rows(path))
+    numbers = groups([row.value for row in rows])
+    pairs = [
+        Row(row.place, Pair(row.value.source, tidy(row.value.target), group))
+        for row, group in zip(rows, numbers, strict=True)
+    ]
+    return Rows(pairs, rows.skipped)
+
+
+def build_vocab(
+    examples: Sequence[Pair], options: TranslationOptions, seed: int
+) -> Vocab[TranslationSymbols]:
+    """The sub-words of the training sentences."""
+    translation_scores(["a"], [["a"]])  # what scores is there before training, or it is said
+    sources = [tidy_source(example.source) for example in examples]
+    targets = [str(example.target) for example in examples]
+    size = options.vocabulary
+    if options.joint:
+        both = SubWords.learn([*sources, *targets], size=size)
+        return Vocab(TranslationSymbols(both, both), None)
+    source = SubWords.learn(sources, size=size)
+    return Vocab(TranslationSymbols(source, SubWords.learn(targets, size=size)), None)
+
+
+def cut(examples: Sequence[Pair], longest: int) -> list[Pair]:
+    """Sentences with more than ``longest`` words keep the first ones, on both sides."""
+    return [
+        replace(
+            example,
+            source=first_words(example.source, longest),
+            target=None if example.target is None else first_words(example.target, longest),
+        )
+        for example in examples
+    ]
+
+
+def first_words(text: str, longest: int) -> str:
+    """The text, or its first ``longest`` words."""
+    words = text.split()
+    return text if len(words) <= longest else " ".join(words[:longest])
+
+
+def collate(
+    examples: Sequence[Pair],
+    symbols: TranslationSymbols,
+    options: TranslationOptions,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
+    """Sub-words (time, batch) of both sides: source, target after a start, and target to an end.
+
+    Those beyond `most_subwords` are left out: a word of a thousand letters is as many.
+    """
+    most = most_subwords(options)
+    source, lengths = pad_sequences([encode_source(e.source, symbols, most) for e in examples])
+    batch = {"source": source, "lengths": lengths}
+    if all(example.target is not None for example in examples):
+        texts = [_first_letters(str(example.target), most) for example in examples]
+        targets = [symbols.target.encode(text)[:most] for text in texts]
+        batch["target"], batch["target_lengths"] = pad_sequences([[START, *t] for t in targets])
+        batch["following"], _ = pad_sequences([[*t, END] for t in targets])
+    return batch
+
+
+def most_subwords(options: TranslationOptions) -> int:
+    """How many sub-words of a sentence are read: two a word, where most words are one."""
+    return 2 * options.longest
+
+
+def _first_letters(text: str, most: int) -> str:
+    """As much of a text as ``most`` sub-words can hold, which have 32 letters at most."""
+    return text[: 32 * most]
+
+
+def encode_source(source: str, symbols: TranslationSymbols, most: int) -> list[int]:
+    """The first ``most`` sub-words of a source sentence, and the end."""
+    return [*symbols.source.encode(tidy_source(_first_letters(source, most)))[:most], END]
+
+
+def read_inputs(path: Path, options: TranslationOptions) -> list[Pair]:
+    """The sources of a table ``source TAB target``, or each line."""
+    if path.suffix.lower() in (".tsv", ".tab") or len(data_files(path)) == 2:
+        return [Pair(row.value.source) for row in read(path, options)]
+    return [Pair(line) for line in read_lines(path)]
+
+
+def as_input(value: str | Pair) -> Pair:
+    """A sentence from a string."""
+    return value if isinstance(value, Pair) else Pair(value)

@@ -1,0 +1,55 @@
+"""Activities: what they hold, how they are shown and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from elman.tasks.video.options import StripOptions
+from elman.tasks.video.strip import Strip, draw_strips
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a film shows, and how probable each label is; ``strip`` if it is to be drawn."""
+
+    file: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    seconds: float
+    strip: Strip | None = None
+
+
+def save(predictions: Sequence[Activity], wanted: StripOptions) -> list[Path]:
+    """The PNG with a strip of frames for each film."""
+    if not wanted.png:
+        return []
+    path = Path(wanted.png)
+    draw_strips([each.strip for each in predictions if each.strip is not None], path)
+    return [path]
+
+
+def show(prediction: Activity) -> str:
+    """The label with its probability, then the file."""
+    return show_label(prediction.label, prediction.probability) + f"   {escape(prediction.file)}"
+
+
+def show_label(label: str, probability: float) -> str:
+    """A label with its probability, in colour."""
+    return f"[bold cyan]{escape(label)}[/] {probability:4.0%}"
+
+
+def record(prediction: Activity) -> dict[str, Any]:
+    """The activity as a JSON object."""
+    return {
+        "file": prediction.file,
+        "label": prediction.label,
+        "probability": round(prediction.probability, 6),
+        "probabilities": {k: round(p, 6) for k, p in prediction.probabilities.items()},
+        "seconds": round(prediction.seconds, 3),
+    }

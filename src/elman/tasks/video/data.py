@@ -1,0 +1,86 @@
+"""Labelled films: from files, and as the tensors of a batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from elman.data.faults import Fault, Row, values_or_error
+from elman.errors import DataError
+from elman.tasks.task import Vocab
+from elman.tasks.video.augmentation import changed
+from elman.tasks.video.clips import Clip, clip_rows
+from elman.tasks.video.film import Film
+from elman.tasks.video.label_counts import LabelCounts
+from elman.tasks.video.options import VideoOptions
+
+
+def read(path: Path, options: VideoOptions) -> list[Row[Clip]]:
+    """The films of a folder with a folder per label, or of a table with ``file,label``."""
+    rows = list(_rows(path, options))
+    values_or_error(rows)
+    return [row for row in rows if not isinstance(row, Fault)]
+
+
+def _rows(path: Path, options: VideoOptions) -> Iterator[Row[Clip] | Fault]:
+    return clip_rows(
+        path,
+        options.shape,
+        file_column=options.file_column,
+        label_column=options.label_column,
+    )
+
+
+def check_labels(rows: Sequence[Row[Clip]], symbols: LabelCounts) -> None:
+    """``DataError`` for the first film whose label the model does not know."""
+    for row in rows:
+        if row.value.label not in symbols.labels:
+            raise DataError(
+                f'{row.place}: the label "{row.value.label}" is not one that the model knows: '
+                f"{', '.join(symbols.labels)}. Correct it, or train a model with it."
+            )
+
+
+def build_vocab(examples: Sequence[Clip], options: VideoOptions, seed: int) -> Vocab[LabelCounts]:
+    """The labels of the training films."""
+    counts = Counter([str(example.label) for example in examples])
+    if len(counts) < 2:
+        raise DataError(
+            f'every training film has the label "{next(iter(counts))}"; give films with at least '
+            "two labels."
+        )
+    return Vocab(LabelCounts(dict(sorted(counts.items()))), None)
+
+
+def cut(examples: Sequence[Clip], longest: int) -> list[Clip]:
+    """Films with more than ``longest`` frames keep the first ones."""
+    return [_cut(e, longest) if len(e.film.frames) > longest else e for e in examples]
+
+
+def _cut(clip: Clip, longest: int) -> Clip:
+    old = clip.film
+    film = Film(old.frames[:longest], old.width, old.height, old.rate, old.seconds)
+    return Clip(clip.file, clip.label, film)
+
+
+def collate(
+    examples: Sequence[Clip],
+    symbols: LabelCounts,
+    options: VideoOptions,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
+    """The frames of all films after one another, their numbers, and the labels' indices."""
+    films = [example.film.frames for example in examples]
+    if generator is None:
+        frames, lengths = torch.cat(films), [len(film) for film in films]
+    else:
+        frames, lengths = changed(films, options.changes, generator)
+    batch = {"frames": frames, "lengths": torch.tensor(lengths)}
+    if all([example.label is not None for example in examples]):
+        places = [symbols.labels.index(str(example.label)) for example in examples]
+        batch["labels"] = torch.tensor(places)
+    return batch

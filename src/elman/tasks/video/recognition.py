@@ -1,0 +1,130 @@
+"""What films show: whole ones, scored ones, and films that arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from elman.errors import DataError, OptionError
+from elman.tasks.inference import in_batches
+from elman.tasks.task import Fitted
+from elman.tasks.video.answers import Activity, show_label
+from elman.tasks.video.clips import Clip
+from elman.tasks.video.data import collate
+from elman.tasks.video.film import Film, FrameShape, decoded, read_film, sampled
+from elman.tasks.video.label_counts import LabelCounts
+from elman.tasks.video.model import FilmClassifier
+from elman.tasks.video.options import StripOptions, VideoOptions
+from elman.tasks.video.strip import Strip
+from elman.training.metrics import class_scores, macro_f1
+from elman.training.watch import symptoms
+
+#: frames that a strip covers: the first minute at the usual rate
+MOST_DRAWN = 600
+
+
+def predict(
+    fitted: Fitted[LabelCounts, VideoOptions], inputs: Sequence[Path], wanted: StripOptions
+) -> list[Activity]:
+    """What each film shows.  Raises ``DataError`` for a file that is no whole film."""
+    clips = [Clip(path, None, _film(path, fitted.options.shape)) for path in inputs]
+    found = []
+    for clip, row in zip(clips, _probabilities(fitted, clips), strict=True):
+        each = _named(fitted, row)
+        label = max(each, key=lambda name: each[name])
+        strip = _strip(fitted, clip) if wanted.png else None
+        found.append(Activity(str(clip.file), label, each[label], each, clip.film.seconds, strip))
+    return found
+
+
+def _film(path: Path, shape: FrameShape) -> Film:
+    try:
+        return read_film(path, shape)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _named(fitted: Fitted[LabelCounts, VideoOptions], row: Tensor) -> dict[str, float]:
+    return {label: float(p) for label, p in zip(fitted.symbols.labels, row, strict=True)}
+
+
+def _strip(fitted: Fitted[LabelCounts, VideoOptions], clip: Clip) -> Strip:
+    """The frames of a film, and the probabilities after each of them."""
+    frames = clip.film.frames[:MOST_DRAWN]
+    model: FilmClassifier = fitted.model  # type: ignore[assignment]
+    with torch.no_grad():
+        after = model.after_each_frame(frames).softmax(-1)
+    return Strip(clip.file.name, frames, fitted.options.rate, fitted.symbols.labels, after)
+
+
+def validate(fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]) -> dict[str, Any]:
+    """The job's metrics, and what says that nothing was learned."""
+    expected, probabilities = _answers(fitted, examples)
+    predicted = [int(row.argmax()) for row in probabilities]
+    return {
+        **class_scores(expected, probabilities),
+        **symptoms(expected, predicted, macro_f1),
+    }
+
+
+def score(
+    fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip], wanted: StripOptions
+) -> dict[str, Any]:
+    """Accuracy, macro F1 and the mean loss."""
+    return class_scores(*_answers(fitted, examples))
+
+
+def _answers(
+    fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]
+) -> tuple[list[int], list[Tensor]]:
+    """The labels' places, and the probabilities of all labels, of each film."""
+    labels = fitted.symbols.labels
+    expected = [labels.index(str(example.label)) for example in examples]
+    return expected, _probabilities(fitted, examples)
+
+
+def _probabilities(
+    fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]
+) -> list[Tensor]:
+    def answer(batch: Sequence[Clip]) -> list[Tensor]:
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        return list(fitted.model(tensors["frames"], tensors["lengths"]).softmax(-1))
+
+    return in_batches(fitted.model, examples, len, answer)
+
+
+def stream(
+    fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO, wanted: StripOptions
+) -> Iterator[str]:
+    """A line for each frame of a film that arrives: its time, and the label of all so far."""
+    options = fitted.options
+    if options.bidirectional or options.pooling == "attention":
+        what = "reads films in both directions" if options.bidirectional else "pools by attention"
+        raise OptionError(
+            f"--stream: this model {what}, and so needs the whole film; train one with "
+            "bidirectional=false and the pooling last, mean or max, or leave --stream."
+        )
+    try:
+        for k, row in enumerate(labels_of_stream(fitted, source)):
+            each = _named(fitted, row)
+            label = max(each, key=lambda name: each[name])
+            yield f"{k / options.rate:6.2f} s   {show_label(label, each[label])}"
+    except DataError as error:
+        raise DataError(f"standard input: {error}") from error
+
+
+def labels_of_stream(
+    fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO
+) -> Iterator[Tensor]:
+    """The probabilities of the labels after each frame of a film that arrives."""
+    shown = ((each.start, each.end, each.picture) for each in decoded(source, fitted.options.shape))
+    model: FilmClassifier = fitted.model  # type: ignore[assignment]
+    so_far = None
+    for picture in sampled(shown, fitted.options.rate):
+        with torch.no_grad():
+            logits, so_far = model.step(torch.from_numpy(picture)[None], so_far)
+        yield logits[0].softmax(-1)

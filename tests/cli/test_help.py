@@ -1,0 +1,128 @@
+"""Help texts: what they cost, what they show, and what is said of a mistake."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import elman
+
+PROGRAM = (
+    "import sys; sys.argv = ['elman', *sys.argv[1:]]\n"
+    "from elman.cli import main\n"
+    "try:\n    main()\n"
+    "finally:\n    print('torch' in sys.modules, file=sys.stderr)\n"
+)
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env={**os.environ, "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--help", "--version", "train --help", "check --help", "train ner --help",
+        "train video --help", "predict speech --help", "evaluate translation --help",
+        "train ner --hidden 3", "predict nowhere --beam 3",
+    ],
+)  # fmt: skip
+def test_what_only_prints_a_text_imports_no_torch(line):
+    assert run(*line.split()).stderr.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("elman tr", {"train"}),
+        ("elman train sp", {"speech"}),
+        ("elman train ner --optim", {"--optimizer"}),
+        ("elman train ner --optimizer ", {"adamw", "sgd"}),
+        ("elman predict trans", {"translation"}),
+        ("elman predict translation --be", {"--beam"}),
+        ("elman new vi", {"video"}),
+    ],
+)
+def test_the_shell_completes_commands_tasks_flags_and_choices_without_torch(line, completed):
+    words = line.split()
+    done = run(
+        _ELMAN_COMPLETE="complete_bash",
+        COMP_WORDS=line,
+        COMP_CWORD=str(len(words) - (not line.endswith(" "))),
+    )
+    assert set(done.stdout.split()) == completed, done.stderr
+    assert done.stderr.splitlines()[-1] == "False"
+
+
+def test_the_version_is_printed(command):
+    assert command("--version")[:2] == (0, f"{elman.__version__}\n")
+
+
+@pytest.mark.parametrize("verb", ["demo", "new", "check", "train", "evaluate", "predict", "cells"])
+def test_the_root_lists_the_commands_in_the_order_of_their_use(verb, command):
+    status, out, _ = command("--help")
+    assert status == 0
+    order = [out.index(f"│ {each} ") for each in ("demo", "new", "check", "train", "predict")]
+    assert order == sorted(order)
+    assert f"│ {verb} " in out
+
+
+def test_flags_show_types_ranges_and_choices(command):
+    _, out, _ = command("train", "ner", "--help")
+    for shown in ("<int >= 1>", "<0 <= float < 1>", "<adamw|sgd>", "<yes|no>", "<auto|int >= 1>"):
+        assert shown in out
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "sentence"),
+    [
+        (
+            "train ner --hiden-size 3",
+            2,
+            "elman train ner: there is no flag --hiden-size; did you mean --hidden-size?",
+        ),
+        (
+            "predict ner --beam 3",
+            2,
+            "elman predict: there is no flag --beam; see elman predict --help.",
+        ),
+        (
+            "predict ner --png",
+            2,
+            "elman predict: there is no flag --png; see elman predict --help.",
+        ),
+        ("train chess", 1, 'elman: there is no task "chess"; there are speech, music'),
+        (
+            "trian ner",
+            2,
+            "elman: no such command 'trian'. Did you mean 'train'?; see elman --help.",
+        ),
+        ("predict", 2, "elman predict: missing argument 'RUN'; see elman predict --help."),
+        ("predict nowhere --beam 3", 1, "elman: nowhere: there is no such run folder"),
+        ("train ner --seed", 2, "elman: option '--seed' requires an argument"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence(command, line, status, sentence):
+    found, out, err = command(*line.split())
+    assert (found, out) == (status, "")
+    assert err.startswith(sentence)
+    assert err.count("\n") == 1
+
+
+def test_no_arguments_are_answered_with_the_help(command):
+    _, out, err = command()
+    assert "Usage: elman" in out + err
+
+
+def test_the_demo_names_each_file_that_it_wrote(command, tmp_path):
+    status, out, _ = command("demo", "dna", "music", "--out", tmp_path / "d")
+    assert status == 0
+    for path in (tmp_path / "d").iterdir():
+        assert str(path) in out.partition("Files written:")[2]
+    assert len(list((tmp_path / "d").iterdir())) == 4
