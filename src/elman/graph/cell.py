@@ -69,9 +69,13 @@ class Cell:
     init: Mapping[str, float] = field(default_factory=dict)
     doc: str = ""
 
-    def __post_init__(self) -> None:
-        # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
+    def complete(self) -> Cell:
+        """The cell itself, with what it caches; whoever makes a cell hands on this.
+
+        torch.compile cannot trace the lock with which Python 3.11 fills a cached property.
+        """
         _ = self.nodes, self.masks, self.text
+        return self
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
