@@ -30,7 +30,7 @@ def run_layers(
     ``lengths`` fall, as those of a packed batch do.  torch's profiler calls it ``elman::lstm`` and
     the like.
     """
-    if torch._C._autograd._profiler_enabled() and not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() and torch._C._autograd._profiler_enabled():
         with record_function(f"elman::{module.mode.lower()}"):
             return _run_layers(module, weights, x, states, lengths)
     return _run_layers(module, weights, x, states, lengths)
