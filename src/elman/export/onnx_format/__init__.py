@@ -2,6 +2,6 @@
 
 ``recognise.py`` sees whether ONNX has a cell, ``equations.py`` writes out any other,
 ``recurrent.py`` puts layers into a graph and ``layers.py`` makes them a model.  A whole model says
-in ``forms.py`` what goes in and out; ``program.py`` and ``operators.py`` translate what torch traces
-of it.  ``exporter.py`` is ``elman.export.onnx``.
+in ``forms.py`` what goes in and out; ``program.py`` and ``operators.py`` translate what torch
+traces of it.  ``exporter.py`` is ``elman.export.onnx``.
 """
