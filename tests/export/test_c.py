@@ -1,5 +1,6 @@
 """The C that Elman writes, compiled by every compiler at hand and run beside the reference."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -216,6 +217,31 @@ def test_int8_is_close_to_the_model_and_four_times_as_small(tmp_path):
     assert 1e-5 < float((exact - small).abs().max()) < 0.05
     assert "static const signed char model_layer_0_weights" in programs[1].source
     assert "static const float model_layer_0_weights" not in programs[1].source
+
+
+@needs_gcc
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags are those of x86")
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru_reset_after", "rnn"])
+@pytest.mark.parametrize("flags", [(), ("-mavx2", "-mfma"), ("-march=native", "-ffast-math")])
+def test_gcc_vectorises_every_sum_and_every_equation(name, flags, tmp_path):
+    program = Program("model", stepwise(make_layer(CATALOGUE[name], 1, 32)), quantized=False)
+    (tmp_path / "model.h").write_text(program.header)
+    (tmp_path / "model.c").write_text(program.source)
+    done = subprocess.run(
+        ["gcc", "-std=c99", "-O3", *flags, "-fopt-info-vec-optimized", "-c", "model.c"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    vectorised = set(re.findall(r"model\.c:(\d+):\d+: optimized: loop vectorized", done.stderr))
+    lines = program.source.splitlines()
+    loops = {
+        k for k, line in enumerate(lines, 1)
+        if line.startswith("        ") and re.search(r"for \(int [ij] = 0", line)
+        and "bias" not in lines[k]  # a copy, which may be a call of memcpy
+    }  # fmt: skip
+    assert loops
+    assert loops <= {*map(int, vectorised)}
 
 
 def test_nothing_but_math_is_included_and_nothing_is_allocated():

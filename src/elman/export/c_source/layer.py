@@ -15,14 +15,24 @@ from torch import Tensor
 
 from elman.export.c_source.numbers import Numbers
 from elman.export.c_source.plan import Group, Plan, Stage, Sum
-from elman.export.c_source.text import CMathematics, Expression, Names, comment, number, table
+from elman.export.c_source.text import (
+    LIMIT,
+    CMathematics,
+    Expression,
+    Names,
+    comment,
+    number,
+    table,
+)
 from elman.graph.node import OPERATIONS, Node
 from elman.graph.show import expression
 from elman.graph.sizes import Sizes
 
-#: numbers that the sums of a block are at most: the registers of a processor with vectors
-MOST_LANES = 64
+#: numbers that the sums of a block are at most: 8 registers of 16, so that as many additions are
+#: under way at a time as a processor can begin before the first has ended
+MOST_LANES = 128
 
+LIMIT_ARGUMENT = f", {LIMIT})"
 ALIGNED = " {prefix}_ALIGNED"
 
 
@@ -107,6 +117,7 @@ class LayerInC:
                 label = plan.names.get(node, node.operation)
                 self._storage[node] = self._locals.take("a_", label)
         stages = [line for k in range(len(plan.stages)) for line in self._stage(k)]
+        uses_limit = any([LIMIT_ARGUMENT in line for line in stages])
         lines = [
             f"/* Layer {self.index}: {comment(cell.name)}, {self.sizes.input} inputs, "
             f"{self.sizes.hidden} units. */",
@@ -118,6 +129,7 @@ class LayerInC:
                 for node, name in self._storage.items()
                 if node in plan.arrays and node not in plan.next_states
             ],
+            *([f"    const float {LIMIT} = {self.prefix}_limit;"] if uses_limit else []),
             *stages,
         ]
         if not any([re.search(r"\bx\[", line) for line in stages]):

@@ -102,6 +102,10 @@ def number(value: float) -> Expression:
     return Expression(literal(value), 9 if value >= 0 else 6)
 
 
+#: where tanh is 1: a local variable of the function of a layer
+LIMIT = Expression("limit")
+
+
 class CMathematics:
     """The functions in which the table of operations is written, as expressions of C.
 
@@ -148,10 +152,12 @@ class CMathematics:
         return self._call("softplus", a)
 
     def tanh(self, a: Expression) -> Expression:
-        return Expression(f"tanhf({a})") if self._exact else self._call("tanh", a)
+        return Expression(f"tanhf({a})") if self._exact else self._call("tanh", a, LIMIT)
 
     def sigmoid(self, a: Expression) -> Expression:
-        return self._call("exact_sigmoid" if self._exact else "sigmoid", a)
+        if self._exact:
+            return self._call("exact_sigmoid", a)
+        return self._call("sigmoid", a, LIMIT)
 
     def relu(self, a: Expression) -> Expression:
         return self._call("relu", a)
@@ -190,11 +196,14 @@ static inline float PREFIX_mad(float a, float b, float c)
 }
 """,
     "tanh": """\
+/* beyond it tanh is 1; read when the program runs, since what a compiler knows of a number it
+   uses to make branches, and a loop with branches is not vectorised */
+static const volatile float PREFIX_limit = 7.99881172f;
+
 /* tanh(x) as a rational function, for loops that a compiler can vectorise; absolute error 3e-7 */
-static inline float PREFIX_tanh(float x)
+static inline float PREFIX_tanh(float x, float limit)
 {
-    const float low = x < -7.99881172f ? -7.99881172f : x;
-    const float a = low > 7.99881172f ? 7.99881172f : low;
+    const float a = fabsf(x) > limit ? copysignf(limit, x) : x;
     const float q = a * a;
     float p = -2.76076847742355e-16f;
     float d = 1.19825839466702e-06f;
@@ -211,9 +220,9 @@ static inline float PREFIX_tanh(float x)
 }
 """,
     "sigmoid": """\
-static inline float PREFIX_sigmoid(float x)
+static inline float PREFIX_sigmoid(float x, float limit)
 {
-    return PREFIX_mad(0.5f, PREFIX_tanh(0.5f * x), 0.5f);
+    return PREFIX_mad(0.5f, PREFIX_tanh(0.5f * x, limit), 0.5f);
 }
 """,
     "exact_sigmoid": """\
