@@ -7,7 +7,7 @@ go over it once for each reduction that waits for another, and once more to stor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from elman.backends.llvm.ir import Builder, Module, Value
 from elman.backends.llvm.layout import Layout
@@ -47,9 +47,24 @@ class Equations:
 
     def value(self, node: Node) -> Value:
         """The register that holds the value."""
-        if node not in self.values:
-            self.values[node] = self._compute(node)
+        waiting = [node]  # no recursion, since values may follow from one another in long chains
+        while waiting:
+            last = waiting[-1]
+            if last in self.values:
+                waiting.pop()
+                continue
+            missing = [other for other in self._needed(last) if other not in self.values]
+            if not missing:
+                self.values[last] = self._compute(last)
+            waiting += reversed(missing)
         return self.values[node]
+
+    def _needed(self, node: Node) -> Sequence[Node]:
+        """The values from which a value is computed here."""
+        if node in self.totals:
+            return self.totals[node][1]
+        is_loaded = node in self.load and node not in self.computed
+        return () if node.operation == "vector" or is_loaded else node.operands
 
     def _compute(self, node: Node) -> Value:
         b = self.b
