@@ -77,7 +77,7 @@ def diagnose(
         if run is not None:
             if data is None:
                 raise OptionError(
-                    "DATA is missing; name data in the job's format for the model to read."
+                    "DATA is missing; name data in the task's format for the model to read."
                 )
             found = diagnose_run(
                 load(run), data, examples=examples, distance=distance, exact=exact, seed=seed

@@ -1,4 +1,4 @@
-"""Model selection (SPEC 8.1): which options of a job train best, tried out and written down.
+"""Model selection (SPEC 8.1): which options of a task train best, tried out and written down.
 
 ``space.py`` says what is tried, ``search.py`` tries it, ``watch.py`` gives up on what goes badly,
 ``show.py`` makes the table and the picture, ``workers.py`` does it in several processes.  The

@@ -10,7 +10,7 @@ from elman.tasks.recurrent_options import RecurrentOptions
 
 @dataclass(frozen=True)
 class TextOptions(RecurrentOptions):
-    """The options of every job on text."""
+    """The options of every task on text."""
 
     cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
     hidden_size: int = option(128, "units of the recurrent layer, in each direction", minimum=1)

@@ -1,6 +1,6 @@
-"""What the jobs on words share: words as indices, and their vectors.
+"""What the tasks on words share: words as indices, and their vectors.
 
-A job on text reads words, looks them up in a vocabulary, and trains a model over their vectors.
+A task on text reads words, looks them up in a vocabulary, and trains a model over their vectors.
 The tasks themselves are the packages beside it.
 """
 

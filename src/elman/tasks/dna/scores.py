@@ -24,7 +24,7 @@ from elman.training.watch import CHANCE
 def validate(
     fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Stretch]
 ) -> dict[str, Any]:
-    """The job's metrics, and that a model which finds no exon has an F1 of zero."""
+    """The task's metrics, and that a model which finds no exon has an F1 of zero."""
     return {**score(fitted, examples, GeneFileOptions()), CHANCE: 0.0}
 
 

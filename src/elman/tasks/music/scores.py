@@ -19,7 +19,7 @@ from elman.training.watch import CHANCE
 def validate(
     fitted: Fitted[MusicSymbols, MusicOptions], examples: Sequence[Tune]
 ) -> dict[str, Any]:
-    """The job's metrics, and what who knows only how common each pitch or event is would have."""
+    """The task's metrics, and what who knows only how common each pitch or event is would have."""
     scores = score(fitted, examples, ComposeOptions())
     count = max(scores["steps"], 1)
     if fitted.options.model == "events":

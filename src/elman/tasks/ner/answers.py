@@ -63,7 +63,7 @@ def _names(sentence: Sentence, spans: Sequence[Span]) -> Names:
 def validate(
     fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence]
 ) -> dict[str, Any]:
-    """The job's metrics, and that a model which finds no name has an F1 of zero."""
+    """The task's metrics, and that a model which finds no name has an F1 of zero."""
     return {**score(fitted, examples, NoPredictOptions()), CHANCE: 0.0}
 
 

@@ -62,7 +62,7 @@ def _strip(fitted: Fitted[LabelCounts, VideoOptions], clip: Clip) -> Strip:
 
 
 def validate(fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]) -> dict[str, Any]:
-    """The job's metrics, and what says that nothing was learned."""
+    """The task's metrics, and what says that nothing was learned."""
     expected, probabilities = _answers(fitted, examples)
     predicted = [int(row.argmax()) for row in probabilities]
     return {
