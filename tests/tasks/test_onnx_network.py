@@ -54,7 +54,7 @@ def test_a_file_that_is_no_trained_model_is_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "value", "sentence"),
     [
-        ("elman.task", "poetry", "the task is 'poetry', and this version of Elman has speech, "),
+        ("elman.task", "poetry", "the task is 'poetry', and this installation has speech, "),
         ("elman.options", "{", "its options are damaged; export the model anew"),
     ],
 )
