@@ -111,7 +111,7 @@ def test_standard_input_files_and_folders_are_read(trained, command, tmp_path, m
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     _, out, _ = command("predict", trained["ner"], "--json")
     found = [each["text"] for each in json.loads(out)["predictions"]]
-    assert found == ["Anna is here .", "Tom too ."]
+    assert found == ["Anna is here .", "", "  Tom too ."], "an answer for each line"
     text = tmp_path / "a.txt"
     text.write_text(lines)
     _, out, _ = command("predict", trained["ner"], text, "--json")
@@ -123,7 +123,7 @@ def test_standard_input_files_and_folders_are_read(trained, command, tmp_path, m
     table = tmp_path / "a.csv"
     table.write_text("text\nA fine film .\n")
     _, out, _ = command("predict", trained["sentiment"], table, text, "--json")
-    assert len(json.loads(out)["predictions"]) == 3
+    assert len(json.loads(out)["predictions"]) == 4
 
 
 def test_names_are_found_at_their_places_in_the_text(trained):
