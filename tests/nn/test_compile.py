@@ -39,6 +39,7 @@ LAYERS = {
     "projected LSTM": "elman.nn.LSTM(3, 4, 2, proj_size=2)",
     "inside a model": "torch.nn.Sequential(torch.nn.Linear(3, 3), elman.nn.LSTM(3, 4))",
     "any cell": "elman.Recurrent(elman.cells.peephole_lstm, 3, 4, 2, bidirectional=True)",
+    "without bias": "elman.Recurrent(elman.cells.gru, 3, 4, bias=False)",
     "noisy cell": "elman.Recurrent(elman.cells.gru, 3, 4, zoneout=0.5).eval()",
 }
 

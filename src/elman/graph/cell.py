@@ -69,13 +69,10 @@ class Cell:
     init: Mapping[str, float] = field(default_factory=dict)
     doc: str = ""
 
-    def complete(self) -> Cell:
-        """The cell itself, with what it caches; whoever makes a cell hands on this.
-
-        torch.compile cannot trace the lock with which Python 3.11 fills a cached property.
-        """
-        _ = self.nodes, self.masks, self.text
-        return self
+    def __post_init__(self) -> None:
+        # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
+        if self.names.keys() <= set(self.nodes):  # else it is damaged, and refused by ``verify``
+            _ = self.masks, self.text
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:

@@ -61,7 +61,7 @@ def read_cell(text: str) -> Cell:
             doc=record["doc"],
         )
         verify(cell)
-        return cell.complete()
+        return cell
     except CellError:
         raise
     except RecursionError:

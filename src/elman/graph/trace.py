@@ -235,7 +235,7 @@ def _trace(function: Callable[..., Any], gates: str, init: Mapping[str, float]) 
         if not _is_number(value):
             raise CellError(f"{declaration}init gives {key} the value {value!r}, not a number.")
     verify(made)
-    return made.complete()
+    return made
 
 
 def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[Node, ...]:

@@ -131,7 +131,7 @@ def zone_out(cell: Cell, rates: Mapping[str, float], *, expected: bool = False) 
             names[old] = f"{state}_new"
     left = frozenset(ancestors(following))
     names = {node: name for node, name in names.items() if node in left}
-    return replace(cell, next_states=following, names=names).complete()
+    return replace(cell, next_states=following, names=names)
 
 
 def _mask(role: str, of: str, per: Literal["step", "sequence"]) -> Node:
