@@ -10,7 +10,7 @@ from elman.errors import DataError, OptionError
 from elman.files import write_whole
 from elman.tasks import TASKS, Data, train
 from elman.tasks.task import Fitted
-from elman.tasks.translation.data import Pair
+from elman.tasks.translation.data import Pair, most_subwords
 from elman.training.progress import Silence
 
 translation = TASKS["translation"]
@@ -215,12 +215,12 @@ def test_a_batch_holds_the_target_after_a_start_and_up_to_an_end(folder):
 
 def test_a_word_of_many_letters_is_cut_after_a_bound_of_sub_words(folder):
     model = elman.load(folder / "run")
-    most = translation.most_subwords(model.options)
+    most = most_subwords(model.options)
     long = "x\u0439" * most
     [answer] = model([long], beam=1)
     assert answer.note == f"only its first {most} sub-words were translated"
     batch = translation.collate(
-        [translation.Pair(long, long), translation.Pair("Oui.", "Yes.")],
+        [Pair(long, long), Pair("Oui.", "Yes.")],
         model.symbols,
         model.options,
     )
