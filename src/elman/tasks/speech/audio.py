@@ -8,6 +8,7 @@ made of the numbers is in ``features.py``.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from jaxtyping import Float32
 from elman.data.faults import Fault, Place
 from elman.errors import DataError
 from elman.extras import extra
+from elman.tasks.speech.sound_headers import counts_its_frames, missing_bytes, ogg_ends
 
 Samples = Float32[np.ndarray, " time"]
 
@@ -25,6 +27,14 @@ Samples = Float32[np.ndarray, " time"]
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
 #: a sound that never goes beyond this part of full scale is silent: three steps of 16 bits
 SILENCE = 1e-4
+#: samples a second of a file
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+#: seconds; a model is trained on utterances, and memory has an end
+LONGEST = 3600.0
+#: the mean of channels with less than this part of the energy of the loudest has cancelled
+_CANCELLED = 0.01
+_BLOCK = 2**20  # numbers that are read at once
+_UNKNOWN = 2**60  # frames of a file that does not say how many it has
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,8 @@ class Sound:
     file_channels: int
     #: the same for files with the same samples, whatever their names
     fingerprint: str
+    #: what ``elman check`` says of it, without the name of the file
+    notes: tuple[str, ...] = ()
 
     @property
     def silent(self) -> bool:
@@ -45,9 +57,10 @@ class Sound:
 
 
 def read_audio(path: Path, rate: int) -> Sound:
-    """The sound in a file at ``rate``, its channels averaged.
+    """The sound in a file at ``rate``, its channels averaged (see ``mono``).
 
-    Raises ``DataError`` for a file that is missing, empty or not a sound.
+    Raises ``DataError`` for a file that is missing, empty, cut off, longer than an hour or not a
+    sound.
     """
     found = sound_or_fault(path, rate, Place(path))
     if isinstance(found, Fault):
@@ -66,7 +79,16 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
     if path.is_dir():
         return Fault(place, f"{what} is a folder, and a sound file was expected.")
     try:
-        samples, file_rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        missing = missing_bytes(path)
+        if missing:
+            return Fault(
+                place,
+                f"{what} is cut off: its header promises {missing:,} bytes more than are there; "
+                "copy it again.",
+            )
+        with soundfile.SoundFile(str(path)) as file:
+            complaint = _unusable(file)
+            found = complaint or _read(file, path, rate)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", str(error)).strip().rstrip(".")
         return Fault(
@@ -74,26 +96,91 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
             f"{what} cannot be read as sound ({reason}); it may be cut off or of another kind. "
             "Give wav, flac, ogg or mp3.",
         )
-    if len(samples) == 0:
-        return Fault(place, f"{what} holds no sound: it has no samples; leave it out.")
-    if not np.isfinite(samples).all():
-        return Fault(place, f"{what} holds samples that are not numbers; save it again.")
-    digest = hashlib.sha256(np.ascontiguousarray(samples).tobytes()).hexdigest()[:32]
+    return Fault(place, f"{what} {found}") if isinstance(found, str) else found
+
+
+def _unusable(file: Any) -> str:
+    """What is wrong with what an open file says of itself, or nothing."""
+    if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+        return (
+            f"has {file.samplerate} samples a second, and from {LOWEST_RATE} to {HIGHEST_RATE} "
+            "are read; save it again at 16000."
+        )
+    seconds = file.frames / file.samplerate
+    if file.frames < _UNKNOWN and seconds > LONGEST:
+        return (
+            f"lasts {seconds / 3600:,.1f} hours, and a recording may last one; cut it into "
+            "utterances, or copy it again if its header is wrong."
+        )
+    return ""
+
+
+def _read(file: Any, path: Path, rate: int) -> Sound | str:
+    """The sound in an open file, block by block; what is wrong with it after "this file"."""
+    digest, count = hashlib.sha256(), 0
+    energy, energy_of_mean = np.zeros(file.channels), 0.0
+    resampler, pieces = Resampler(file.samplerate, rate), []
+    for block in _blocks(file):
+        if not np.isfinite(block).all():
+            return "holds samples that are not numbers; save it again."
+        digest.update(np.ascontiguousarray(block).tobytes())
+        count += len(block)
+        if count > LONGEST * file.samplerate:
+            return "lasts more than an hour; cut it into utterances."
+        mean = _mean(block)
+        energy += np.square(block, dtype=np.float64).sum(0)
+        energy_of_mean += float(np.square(mean, dtype=np.float64).sum())
+        pieces.append(resampler.accept(mean))
+    if count == 0:
+        return "holds no sound: it has no samples; leave it out."
+    if count < file.frames < _UNKNOWN and (file.format != "MP3" or counts_its_frames(path)):
+        return (
+            f"is cut off: its header promises {file.frames / file.samplerate:.2f} s and "
+            f"{count / file.samplerate:.2f} s are there; copy it again."
+        )
+    notes = []
+    if file.format == "OGG" and not ogg_ends(path):
+        notes.append("its last page is missing; it may be cut off.")
+    if energy_of_mean < _CANCELLED * energy.max():
+        loudest = int(energy.argmax())
+        notes.append(
+            f"its channels cancel when they are averaged (opposite phase), so channel "
+            f"{loudest + 1} is used alone."
+        )
+        file.seek(0)
+        resampler = Resampler(file.samplerate, rate)
+        pieces = [resampler.accept(block[:, loudest].copy()) for block in _blocks(file)]
     return Sound(
-        samples=resample(mono(samples), file_rate, rate),
-        seconds=len(samples) / file_rate,
-        file_rate=file_rate,
-        file_channels=samples.shape[1],
-        fingerprint=digest,
+        samples=np.concatenate([*pieces, resampler.finish()]),
+        seconds=count / file.samplerate,
+        file_rate=file.samplerate,
+        file_channels=file.channels,
+        fingerprint=digest.hexdigest()[:32],
+        notes=tuple(notes),
     )
 
 
+def _blocks(file: Any) -> Iterator[Float32[np.ndarray, "time channel"]]:
+    while len(block := file.read(_BLOCK // file.channels, dtype="float32", always_2d=True)):
+        yield block
+
+
 def mono(samples: Float32[np.ndarray, "time channel"]) -> Samples:
-    """The mean of all channels.
+    """The mean of all channels; the loudest alone where the mean has not 1 % of its energy.
 
     >>> mono(np.array([[1, 0], [0.5, 0.5]], np.float32)).tolist()
     [0.5, 0.5]
+    >>> mono(np.array([[1, -1], [0.5, -0.5]], np.float32)).tolist()
+    [1.0, 0.5]
     """
+    mean = _mean(samples)
+    energy = np.square(samples, dtype=np.float64).sum(0)
+    if float(np.square(mean, dtype=np.float64).sum()) < _CANCELLED * energy.max():
+        return samples[:, int(energy.argmax())].copy()
+    return mean
+
+
+def _mean(samples: Float32[np.ndarray, "time channel"]) -> Samples:
     mean: Samples = samples.mean(1, dtype=np.float32)
     return mean
 

@@ -109,6 +109,7 @@ def check_recordings(path: Path, hearing: Hearing, frames_per_step: int) -> Data
     problems = [str(row) for row in rows if isinstance(row, Fault)]
     named = [row for row in rows if isinstance(row, Row)]
     heard: list[tuple[Place, Sound, str]] = []
+    notes: list[str] = []
     for row in with_bar(rows, "listening"):
         if isinstance(row, Fault):
             continue
@@ -118,6 +119,7 @@ def check_recordings(path: Path, hearing: Hearing, frames_per_step: int) -> Data
             continue
         sound, text = found
         heard.append((row.place, sound, text))
+        notes += [f"{row.place}: {row.value.audio}: {note}" for note in sound.notes]
         if sound.silent:
             problems.append(f"{row.place}: {row.value.audio} is silent; record it again.")
     pieces = Pieces.characters([text for _, _, text in heard])
@@ -125,7 +127,12 @@ def check_recordings(path: Path, hearing: Hearing, frames_per_step: int) -> Data
         complaint = _too_long(sound, text, pieces, frames_per_step)
         if complaint:
             problems.append(f"{place}: {complaint}")
-    warnings = [*_rates(heard), *_ratios(heard), *_repeats(heard)]
+    warnings = [
+        *_first(notes, "more notes on recordings"),
+        *_rates(heard),
+        *_ratios(heard),
+        *_repeats(heard),
+    ]
     facts: dict[str, object] = {
         "examples": len(heard),
         "problems": len(problems),
