@@ -35,6 +35,10 @@ class DataError(ElmanError, ValueError):
     """A data file cannot be used; the message holds its name and the line."""
 
 
+class DataWarning(UserWarning):
+    """A data file is used, but not all of it; the message says what is left out and why."""
+
+
 class RunError(ElmanError):
     """A run folder or a model file cannot be read or written."""
 

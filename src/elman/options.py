@@ -82,6 +82,7 @@ def option(
     aliases: Mapping[str, str] | None = None,
     reads_data: bool = False,
     scored: bool = True,
+    switch: bool = False,
 ) -> Value:
     """A field of a dataclass of options; the type checker sees its default only.
 
@@ -89,7 +90,7 @@ def option(
     spellings of them, which no help text shows.  With ``reads_data`` the option decides how data
     files are read, so that ``elman check`` takes it too.  An option of predictions that is not
     ``scored`` does not change scores, such as the name of a picture, and ``elman evaluate`` does
-    not take it.
+    not take it.  A ``switch`` is off by default, and its flag has no value in any command.
 
     >>> @dataclass(frozen=True)
     ... class Sizes(DeclaredOptions):
@@ -105,6 +106,7 @@ def option(
         "aliases": dict(aliases or {}),
         "reads_data": reads_data,
         "scored": scored,
+        "switch": switch,
     }
     made: Value = dataclasses.field(default=default, metadata=metadata)
     return made

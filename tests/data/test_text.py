@@ -481,3 +481,10 @@ def test_what_is_no_file_has_a_sentence_and_never_waits(tmp_path: Path) -> None:
     for encoding in ("utf-16", "utf-16-le", "utf-32"):
         path = written(tmp_path, "wide.csv", "text,label\nFine.,good\n".encode(encoding))
         assert "save it as UTF-8" in error_of(path)
+
+
+def test_a_header_that_comes_again_is_no_row(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "text,label\nFine.,good\ntext,label\nDull.,bad\n")
+    assert [each.label for each in read_labelled_texts(path)] == ["good", "bad"]
+    note = f"{path}, line 3: the row repeats the names of the columns; it is left out."
+    assert note in check_labelled_texts(path).warnings

@@ -36,7 +36,9 @@ def contract(task):
 
 
 def flags(settings):
-    return [part for k, v in settings.items() for part in (f"--{k.replace('_', '-')}", v)]
+    flags = {k: f"--{k.replace('_', '-')}" for k in settings}
+    # the one option whose flag has no value
+    return [part for k, v in settings.items() for part in (flags[k], v)[: 2 - (k == "skip_bad")]]
 
 
 @pytest.fixture(scope="module", params=sorted(OWN))
@@ -182,7 +184,7 @@ def others(options):
         default = getattr(options, each.name)
         choices = [choice for choice in choices_of(type(options), each.name) if choice != default]
         numbers = default if isinstance(default, int | float) else 1
-        tried = [*choices, *[numbers + k for k in (1, 2, 8)], 3, 0.5, 0.25, 0.75, "x"]
+        tried = [*choices, *[numbers + k for k in (1, 2, 8)], 3, 0.5, 0.25, 0.75, "x", "x=y"]
         if isinstance(default, bool):
             tried = [not default]
         for value in tried:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -30,7 +31,7 @@ from elman.cli.new import new
 from elman.cli.predict import predict_command
 from elman.cli.select import select
 from elman.cli.train import train_command
-from elman.errors import ElmanError
+from elman.errors import DataWarning, ElmanError
 
 
 class _Elman(Commands):
@@ -109,11 +110,29 @@ app.command("import", epilog="Example: elman import model.keras --out layers")(i
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """What was left out of data is for the user; other warnings are shown as Python does."""
+    if issubclass(category, DataWarning):
+        print(f"note: {message}", file=sys.stderr)
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        print(text, end="", file=file or sys.stderr)
+
+
 def main() -> None:
     """Run the command line; ends the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer letters than a text
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("always", DataWarning)
     try:
         status = app(prog_name="elman", standalone_mode=False)
     except ElmanError as error:

@@ -57,6 +57,12 @@ def _check(
     refuse_unknown(settings, [task.Options, LoopOptions], "--set")
     options = with_settings(task.Options(), settings)
     report = task.check(data, options)
+    if getattr(options, "skip_bad", False) and report.problems:
+        task.read(data, options)  # refuses data of which nothing is left
+        left_out = f"{report.facts['problems']} problems left out (skip_bad):"
+        report = replace(
+            report, problems=(), warnings=(*report.warnings, left_out, *report.problems)
+        )
     if against is not None and not report.problems:
         from elman.tasks.leaks import leaks
 

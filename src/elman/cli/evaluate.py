@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.cli.flags import flags_of, given, with_flags
+from elman.cli.flags import file_flags, flags_of, given, with_flags
 from elman.cli.shared import Json, Run, console, print_json
 from elman.tasks.task import Task
 
@@ -19,13 +19,17 @@ def evaluate_command(task: Task | None) -> tuple[Callable[..., None], str]:
     if task is None:
         return with_flags(evaluate, []), example
     kind = task.PredictOptions
-    flags = flags_of(
-        kind,
-        vars(kind()),
-        f"Options of {task.name}",
-        only=lambda declared: bool(declared.metadata["scored"]),
-        switches=True,
-    )
+    panel = f"Options of {task.name}"
+    flags = [
+        *flags_of(
+            kind,
+            vars(kind()),
+            panel,
+            only=lambda declared: bool(declared.metadata["scored"]),
+            switches=True,
+        ),
+        *file_flags(task, panel),
+    ]
     return with_flags(evaluate, flags), example
 
 

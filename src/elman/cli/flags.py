@@ -11,6 +11,7 @@ import typer
 
 from elman.errors import OptionError
 from elman.options import choices_of, value_syntax
+from elman.tasks.task import OF_A_FILE, Task
 
 
 def flags_of(
@@ -24,15 +25,24 @@ def flags_of(
     """A flag for each option of a dataclass; None where it is not given.
 
     ``only`` chooses among the options.  With ``switches`` an option that is off by default is a
-    flag without a value.
+    flag without a value, as those that are declared so are everywhere.
     """
     return [
         switch(each.name, each.metadata["help"], panel)
-        if switches and each.default is False
+        if each.metadata.get("switch") or (switches and each.default is False)
         else _flag(kind, each, panel, defaults[each.name])
         for each in fields(kind)
         if only(each)
     ]
+
+
+def file_flags(task: Task, panel: str, *, labelled: bool = True) -> list[inspect.Parameter]:
+    """Flags for the options that say what a data file is like; without labels, for inputs."""
+    labels = ("label_column", "tag_column", "map", "skip_bad")
+    names = [name for name in OF_A_FILE if labelled or name not in labels]
+    return flags_of(
+        task.Options, vars(task.Options()), panel, only=lambda declared: declared.name in names
+    )
 
 
 def _flag(kind: type, declared: Field[Any], panel: str, default: object) -> inspect.Parameter:

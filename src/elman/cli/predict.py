@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.cli.flags import flags_of, given, switch, with_flags
+from elman.cli.flags import file_flags, flags_of, given, switch, with_flags
 from elman.cli.shared import Json, Run, console, print_json
 from elman.errors import OptionError
 from elman.tasks.task import Task
@@ -24,6 +24,7 @@ def predict_command(task: Task | None) -> tuple[Callable[..., None], str]:
     help = "Answer while the input arrives on standard input."
     flags = [
         *flags_of(kind, vars(kind()), panel, switches=True),
+        *file_flags(task, panel, labelled=False),
         switch("stream", help, panel, hidden=not task.streams),
     ]
     return with_flags(predict, flags), example
@@ -47,6 +48,7 @@ def predict(
     model = load(run)
     settings = given(wanted)
     stream = settings.pop("stream", False)
+    options, settings = model.reading_options(settings)
     screen = console()
     if stream:
         for line in model.stream(sys.stdin.buffer, **settings):
@@ -55,7 +57,7 @@ def predict(
     asked: list[Any] = []
     for source in _sources(model.task.input_kind, inputs or []):
         if isinstance(source, Path):
-            asked += model.task.read_inputs(source, model.options)
+            asked += model.task.read_inputs(source, options)
         else:
             asked.append(source)
     answers = model(asked, **settings)

@@ -186,7 +186,9 @@ def _table_rows(
         cells = record.value
         while len(cells) > len(names) and not cells[-1].strip():
             cells = cells[:-1]
-        if len(cells) != len(names):
+        if [cell.strip() for cell in cells] == names:
+            yield Note(record.place, "the row repeats the names of the columns; it is left out.")
+        elif len(cells) != len(names):
             yield Fault(
                 record.place,
                 f"the header names {len(names)} columns and the row has {len(cells)}; "

@@ -30,6 +30,19 @@ if TYPE_CHECKING:
     from elman.graph import Cell
 
 
+#: options that say what one data file is like, which others need not be like
+OF_A_FILE = (
+    "text_column",
+    "label_column",
+    "token_column",
+    "tag_column",
+    "file_column",
+    "audio_column",
+    "map",
+    "skip_bad",
+)
+
+
 class SavedSymbols(Protocol):
     """What indices stand for in a trained model: words, characters, labels."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from elman.options import option
+from elman.tasks.label_map import label_map
 from elman.tasks.recurrent_options import RecurrentOptions
 
 
@@ -45,3 +46,11 @@ class TextOptions(RecurrentOptions):
         below=1,
     )
     longest: int = option(500, "training cuts texts that have more words", minimum=1)
+    map: str = option("", "labels to read as others, such as MISC=O,PERSON=PER", reads_data=True)
+    skip_bad: bool = option(
+        False, "leave out examples that are wrong, and list them", reads_data=True, switch=True
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        label_map(self.map)

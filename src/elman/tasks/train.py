@@ -27,6 +27,7 @@ from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell, read_cell
 from elman.options import refuse_unknown, with_settings
 from elman.tasks.card import write_card
+from elman.tasks.reading import read_rows
 from elman.tasks.resuming import (
     files_of,
     refuse_other_data,
@@ -120,10 +121,10 @@ def _train(
         raise OptionError(
             f"init_from: {start.name} is for the task {start.task.name}; name another."
         )
-    rows = task.read(data.train, options)
+    rows = read_rows(task, data.train, options)
     train_rows = rows_for("train", task, rows)
     if data.valid is not None:
-        valid_rows = rows_for("valid", task, task.read(data.valid, options))
+        valid_rows = rows_for("valid", task, read_rows(task, data.valid, options))
     elif any([task.part(row.value) == "valid" for row in rows]):
         valid_rows = rows_for("valid", task, rows)
     else:

@@ -17,11 +17,12 @@ from torch import nn
 from elman.data.faults import Row
 from elman.errors import RunError
 from elman.graph import Cell, read_cell
-from elman.options import refuse_unknown, with_settings
+from elman.options import known_options, refuse_unknown, with_settings
 from elman.tasks.onnx_network import open_session, run_by_onnx
+from elman.tasks.reading import read_rows
 from elman.tasks.registry import TASKS
 from elman.tasks.runs import find_run, is_onnx, task_name
-from elman.tasks.task import Fitted, Task, Vocab
+from elman.tasks.task import OF_A_FILE, Fitted, Task, Vocab
 from elman.training import LoopOptions, RunFolder
 
 
@@ -66,19 +67,36 @@ class Trained:
 
     def predict_file(self, path: Path, **settings: object) -> list[Any]:
         """The model's answer to each input in a file."""
+        options, settings = self.reading_options(settings)
         wanted = self._wanted(settings)
-        answers, _ = self._answer(self.task.read_inputs(path, self.options), wanted)
+        answers, _ = self._answer(self.task.read_inputs(path, options), wanted)
         return answers
 
     def evaluate(self, path: Path, **settings: object) -> dict[str, Any]:
         """The task's metrics on a data file; on its test part, if it says which that is.
 
+        ``settings`` are ``PredictOptions``, and those options of the task that say what a file is
+        like, such as ``text_column``.  With ``skip_bad``, examples that are wrong are left out, and
+        ``skipped`` counts the problems; a model that was trained so leaves out none unasked.
+
         Raises ``DataError`` for what is wrong with the file, such as a label that is not known.
         """
+        options, settings = self.reading_options(settings)
         wanted = self._wanted(settings)
-        rows = rows_for("test", self.task, self.task.read(path, self.options))
+        read = read_rows(self.task, path, options)
+        rows = rows_for("test", self.task, read)
         self.task.check_labels(rows, self.symbols)
-        return self.task.score(self.fitted, [row.value for row in rows], wanted)
+        scores = self.task.score(self.fitted, [row.value for row in rows], wanted)
+        return {**scores, "skipped": len(read.skipped)} if read.skipped else scores
+
+    def reading_options(self, settings: Mapping[str, object]) -> tuple[Any, dict[str, object]]:
+        """The options with those of ``settings`` that say what a file is like, and the others."""
+        own = known_options([self.task.Options])
+        reads = {k: v for k, v in settings.items() if k in own and k in OF_A_FILE}
+        if "skip_bad" in own:
+            reads = {"skip_bad": False, **reads}
+        others = {name: value for name, value in settings.items() if name not in reads}
+        return with_settings(self.options, reads), others
 
     def stream(self, source: BinaryIO, **settings: object) -> Iterator[str]:
         """Answers while the input arrives, a line of rich's markup each.

@@ -7,6 +7,7 @@ The tasks themselves are the packages beside it.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, spellings, train_vectors
 from elman.data.words import composed
-from elman.errors import RunError
+from elman.errors import DataWarning, RunError
 from elman.graph import Cell
 from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
@@ -125,8 +126,16 @@ def _words(
     seen = {word for words in folded for word in words}
     wanted = {form for word in seen for form in spellings(word)}
     found = _vectors(folded, wanted, options, seed)
+    for note in found.notes:
+        warnings.warn(note, DataWarning, stacklevel=2)
     there = set(found.words)
     other = [w for w in sorted(seen) if w not in there and w.lower() in there]
+    if other and not any(word != word.lower() for word in found.words):
+        message = (
+            f"{options.vectors}: all words are in small letters; {len(other)} words of the text "
+            "take the vectors of their small letters, and new ones have none; choose lowercase."
+        )
+        warnings.warn(message, DataWarning, stacklevel=2)
     kept = dict.fromkeys([*found.words, *frequent.words[2:], *other])
     known = Vocabulary([word for word in kept if word not in frequent.words[:2]])
     matrix, _ = rows_for(known, found, seed=seed)

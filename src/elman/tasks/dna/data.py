@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from elman.data import pad_sequences
-from elman.data.faults import Fault, Row
+from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.sources import is_folder, kind_of
 from elman.errors import DataError
 from elman.tasks.dna.bases import NO_BASE, Codes, encode_bases
@@ -42,13 +42,8 @@ class Stretch:
 
 def read(path: Path, options: DnaOptions) -> list[Row[Stretch]]:
     """The annotated sequences of a FASTA file with its GFF3, or of a folder of such pairs."""
-    rows = []
-    for item in locus_rows(path, options.transcript):
-        if isinstance(item, Fault):
-            raise DataError(str(item))
-        if isinstance(item, Row):
-            rows.append(Row(item.place, _stretch(item.value)))
-    return rows
+    rows = rows_or_error(locus_rows(path, options.transcript), skip_bad=options.skip_bad)
+    return Rows([Row(row.place, _stretch(row.value)) for row in rows], rows.skipped)
 
 
 def _stretch(locus: Locus) -> Stretch:

@@ -38,6 +38,9 @@ class DnaOptions(RecurrentOptions):
         0.2, "part of the features that training leaves out", minimum=0, below=1
     )
     longest: int = option(6000, "training cuts sequences that have more bases", minimum=100)
+    skip_bad: bool = option(
+        False, "leave out examples that are wrong, and list them", reads_data=True, switch=True
+    )
 
     def __post_init__(self) -> None:
         """Also refuse an even width, which has no middle."""

@@ -122,7 +122,7 @@ class NamedEntities(
     def check(self, path: Path, options: NerOptions) -> DataReport:
         from elman.tasks.ner.report import check_conll
 
-        return check_conll(path)
+        return check_conll(path, token_column=options.token_column, tag_column=options.tag_column)
 
     def group(self, example: Sentence) -> Hashable:
         return example.words

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.words import composed
 from elman.errors import DataError
+from elman.tasks.label_map import label_map
 from elman.tasks.ner.conll import TaggedSentence, conll_rows, read_conll
 from elman.tasks.ner.options import NerOptions
 from elman.tasks.ner.shapes import word_shape
@@ -43,8 +44,28 @@ class Sentence:
 
 def read(path: Path, options: NerOptions) -> list[Row[Sentence]]:
     """The sentences of a file in CoNLL columns."""
-    rows = rows_or_error(conll_rows(path, tagged=True).items)
-    return Rows([Row(row.place, _sentence(row.value)) for row in rows], rows.skipped)
+    file = conll_rows(
+        path,
+        tagged=True,
+        token_column=options.token_column,
+        tag_column=options.tag_column,
+    )
+    rows = rows_or_error(file.items, skip_bad=options.skip_bad)
+    types = label_map(options.map)
+    sentences = [Row(row.place, _mapped(_sentence(row.value), types)) for row in rows]
+    return Rows(sentences, rows.skipped)
+
+
+def _mapped(sentence: Sentence, types: Mapping[str, str]) -> Sentence:
+    """The sentence with other types; a type of "O" is no name."""
+    if not types or sentence.tags is None:
+        return sentence
+    tags = []
+    for tag in sentence.tags:
+        letter, dash, type = tag.partition("-")
+        type = types.get(type, type)
+        tags.append("O" if type == "O" else f"{letter}{dash}{type}")
+    return replace(sentence, tags=tuple(tags))
 
 
 def _sentence(tagged: TaggedSentence) -> Sentence:
@@ -65,8 +86,8 @@ def check_labels(rows: Sequence[Row[Sentence]], symbols: TextSymbols) -> None:
             if tag not in symbols.labels:
                 raise DataError(
                     f'{row.place}: the sentence that begins here has the tag "{tag}", but the '
-                    f"model knows the types {', '.join(types)}. Correct it, or train a model "
-                    "with it."
+                    f"model knows the types {', '.join(types)}. Correct it, read it as "
+                    f"another with map ({tag[2:]}=O), or train a model with it."
                 )
 
 
@@ -140,7 +161,8 @@ def collate(
 def read_inputs(path: Path, options: NerOptions) -> list[Sentence]:
     """The sentences of a .conll file; of any other file, each line."""
     if path.suffix.lower() in (".conll", ".conllu", ".bio", ".iob", ".iob2", ".annotated"):
-        return [_sentence(tagged) for tagged in read_conll(path, tagged=False)]
+        found = read_conll(path, tagged=False, token_column=options.token_column)
+        return [_sentence(tagged) for tagged in found]
     return [as_input(line) for line in read_lines(path)]
 
 

@@ -46,3 +46,15 @@ class NerOptions(TextOptions):
     shape_size: int = option(
         8, "numbers for a word's shape (Capitalised, DIGITS ...); 0 for none", minimum=0
     )
+    token_column: int = option(
+        0,
+        "column of the words, from 1; 0: the first, or the second where the first numbers them",
+        minimum=0,
+        reads_data=True,
+    )
+    tag_column: int = option(
+        0,
+        "column of the tags, from 1; 0: the last one that holds tags",
+        minimum=0,
+        reads_data=True,
+    )

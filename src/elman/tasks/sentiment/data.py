@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Generator, Tensor
@@ -16,6 +17,7 @@ from elman.data.plain_text import read_lines
 from elman.data.sources import is_folder
 from elman.data.text import SUFFIXES, text_rows
 from elman.errors import DataError
+from elman.tasks.label_map import label_map
 from elman.tasks.sentiment.options import SentimentOptions
 from elman.tasks.sentiment.phrases import count_phrases, phrases_of
 from elman.tasks.task import Vocab
@@ -52,13 +54,16 @@ def read(path: Path, options: SentimentOptions) -> list[Row[Review]]:
             text_column=options.text_column,
             label_column=options.label_column,
             labelled=True,
-        )
+        ),
+        skip_bad=options.skip_bad,
     )
-    return Rows([Row(row.place, _review(row.value)) for row in rows], rows.skipped)
+    names = label_map(options.map)
+    return Rows([Row(row.place, _review(row.value, names)) for row in rows], rows.skipped)
 
 
-def _review(text: LabelledText) -> Review:
-    return Review(text.text, tuple(split_words(text.text)), text.label)
+def _review(text: LabelledText, names: Mapping[str, str] = MappingProxyType({})) -> Review:
+    label = None if text.label is None else names.get(text.label, text.label)
+    return Review(text.text, tuple(split_words(text.text)), label)
 
 
 def check_labels(rows: Sequence[Row[Review]], symbols: TextSymbols) -> None:
@@ -67,7 +72,8 @@ def check_labels(rows: Sequence[Row[Review]], symbols: TextSymbols) -> None:
         if row.value.label not in symbols.labels:
             raise DataError(
                 f'{row.place}: the label "{row.value.label}" is not one that the model knows: '
-                f"{', '.join(symbols.labels)}. Correct it, or train a model with it."
+                f"{', '.join(symbols.labels)}. Correct it, read it as "
+                f"one of those with map ({row.value.label}=...), or train a model with it."
             )
 
 

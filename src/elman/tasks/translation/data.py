@@ -66,7 +66,7 @@ class TranslationSymbols:
 
 def read(path: Path, options: TranslationOptions) -> list[Row[Pair]]:
     """The sentence pairs of a table, or of two files."""
-    rows = rows_or_error(pair_rows(path))
+    rows = rows_or_error(pair_rows(path), skip_bad=options.skip_bad)
     numbers = groups([row.value for row in rows])
     pairs = [
         Row(row.place, Pair(row.value.source, tidy(row.value.target), group))
@@ -147,7 +147,7 @@ def encode_source(source: str, symbols: TranslationSymbols, most: int) -> list[i
 def read_inputs(path: Path, options: TranslationOptions) -> list[Pair]:
     """The sources of a table ``source TAB target``, or each line."""
     if path.suffix.lower() in (".tsv", ".tab") or len(data_files(path)) == 2:
-        return [Pair(row.value.source) for row in read(path, options)]
+        return [Pair(row.value.source) for row in read(path, replace(options, skip_bad=False))]
     return [Pair(line) for line in read_lines(path)]
 
 

@@ -39,6 +39,9 @@ class TranslationOptions(RecurrentOptions):
     longest: int = option(
         80, "sentences are cut after so many words, or twice as many sub-words", minimum=1
     )
+    skip_bad: bool = option(
+        False, "leave out examples that are wrong, and list them", reads_data=True, switch=True
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""Reading examples of a task, with a warning that lists what was left out."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from elman.data.faults import Row, Rows
+from elman.errors import DataWarning
+from elman.tasks.task import Task
+
+_LISTED = 20
+
+
+def read_rows(task: Task, path: Path, options: Any) -> Rows[Any]:
+    """The rows of a data file; where ``options.skip_bad`` leaves some out, a ``DataWarning``.
+
+    Raises ``DataError`` for the first fault otherwise, and where no row is left.
+    """
+    rows: list[Row[Any]] = task.read(path, options)
+    skipped = rows.skipped if isinstance(rows, Rows) else ()
+    if skipped:
+        shown = [f"  {fault}" for fault in skipped[:_LISTED]]
+        more = [f"  and {len(skipped) - _LISTED} more."] if skipped[_LISTED:] else []
+        count = f"{len(skipped)} problem{'s' if len(skipped) > 1 else ''}"
+        said = f"{path}: {count} left out (skip_bad), {len(rows)} examples read:"
+        warnings.warn("\n".join([said, *shown, *more]), DataWarning, stacklevel=2)
+    return Rows(rows, skipped)
