@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import elman.graph
-from backends.gradient_check import check, gradients
-from elman.backends import ENGINES
+from backends.gradient_check import check, forward, gradients
+from elman.backends import ENGINES, engine
+from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
-from elman.graph import cell
+from elman.graph import cell, tanh, where
 from elman.graph.node import OPERATIONS
 from elman.graph.ops import INTERNAL, PRODUCTS
 from graph.plain import FUNCTIONS, draw_numbers
@@ -106,3 +107,21 @@ def test_on_a_kink_the_derivative_is_torchs(line, slope, backend):
     dx, *_ = gradients(tied, numbers, outer, backend)
     weight = numbers.parameters[0]
     assert torch.allclose(dx[0, 0], slope * weight.sum(0))
+
+
+@cell
+def keeps_a_condition(x, h, *, W, b):
+    a = tanh(W.a @ [h, x])
+    return where(a > h, a * b.a, W.b @ x)
+
+
+@pytest.mark.parametrize("time", [0, 4])
+@each_engine
+def test_a_condition_is_kept_for_any_number_of_steps(backend, time):
+    numbers = draw_numbers(keeps_a_condition, 3, time=time, batch=3)
+    outputs, kept = forward(keeps_a_condition, numbers, backend)
+    plan = make_plan(keeps_a_condition)
+    likely = engine(backend).kept_like(plan, numbers.x, numbers.states)
+    assert [(k.shape, k.dtype) for k in kept] == [(k.shape, k.dtype) for k in likely]
+    check(keeps_a_condition, numbers, differences=time > 0, backend=backend)
+    assert outputs[0].shape == (time, 3, outputs[1].shape[-1])

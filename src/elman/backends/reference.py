@@ -17,6 +17,7 @@ from torch import Tensor
 
 from elman.backends.plan import Plan, Schedule
 from elman.graph.node import OPERATIONS, Node, intern
+from elman.graph.ops import CONDITIONS
 from elman.graph.sizes import Sizes
 from elman.passes import PackedProduct
 
@@ -215,7 +216,10 @@ def kept_like(plan: Plan, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
     """Tensors like those that ``forward`` keeps, without values."""
     time, batch, input_size = x.shape
     sizes = Sizes(input_size, states[0].shape[-1])
-    return [x.new_empty(time * batch, sizes.width((node.size,))) for node in plan.kept]
+    return [
+        x.new_empty(time * batch, sizes.width((node.size,)), dtype=_dtype(node, x))
+        for node in plan.kept
+    ]
 
 
 def forward(
@@ -270,9 +274,9 @@ def forward(
             torch.cat([new, old[count:]]) if count < batch else new
             for new, old in zip(following, current, strict=True)
         ]
-    y = rows.unflatten(_stack(outputs, hidden, x))
+    y = rows.unflatten(torch.cat(outputs) if outputs else x.new_zeros(0, hidden))
     saved = [
-        _stack(kept[n], hidden, x) if n in kept else _fill(whole[n], total, n, engine)
+        _stack(kept[n], n, engine) if n in kept else _fill(whole[n], total, n, engine)
         for n in saving
     ]
     # torch forbids an operator to return what it was given, as no step at all would
@@ -335,7 +339,7 @@ def backward(
             for new, old in zip(leaving, current, strict=True)
         ]
     for node, steps in crossing.items():
-        whole[node] = _stack(steps[::-1], hidden, x)
+        whole[node] = _stack(steps[::-1], node, engine)
     for instruction in engine.compile(plan.after):
         instruction(whole)
 
@@ -387,9 +391,17 @@ def _fill(value: Tensor, rows: int, node: Node, engine: Interpreter) -> Tensor:
     return value.expand(rows, engine.sizes.width((node.size,)))
 
 
-def _stack(steps: list[Tensor], size: int, like: Tensor) -> Tensor:
-    """The rows of all steps one after the other; (0, size) where there was no step."""
-    return torch.cat(steps) if steps else like.new_zeros(0, size)
+def _stack(steps: list[Tensor], node: Node, engine: Interpreter) -> Tensor:
+    """A value's rows of all steps one after the other; (0, size) where there was no step."""
+    if steps:
+        return torch.cat(steps)
+    size = engine.sizes.width((node.size,))
+    return engine.like.new_zeros(0, size, dtype=_dtype(node, engine.like))
+
+
+def _dtype(node: Node, like: Tensor) -> torch.dtype:
+    """A condition is a truth value; all else is of the type of x."""
+    return torch.bool if node.operation in CONDITIONS else like.dtype
 
 
 def _pad(flat: Tensor, count: int) -> Tensor:
