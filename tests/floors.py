@@ -14,6 +14,7 @@ FLOORS = {
     "version": 0,
     "files": 0.5,
     "extras": 0.5,
+    "saved": 0.5,
     "options": 0.5,
     "graph": 1,
     "cells": 2,

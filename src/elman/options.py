@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from functools import cache
@@ -16,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from elman.errors import OptionError
+from elman.saved import in_short
 
 Options = TypeVar("Options")
 Value = TypeVar("Value")
@@ -209,11 +211,11 @@ def parse(kind: type, name: str, value: object) -> Any:
         value = declared.metadata.get("aliases", {}).get(value, value)
     for each in _kinds(hint):
         found = _as(each, value)
-        if found is not _NOT:
+        if found is not _NOT and not (found[0] in (math.inf, -math.inf) and name not in _INFINITE):
             check_value(declared, hint, found[0])
             return found[0]
     expected = " or ".join([_described(each) for each in _kinds(hint)])
-    raise OptionError(f"{name} is {value!r}; it must be {expected}.")
+    raise OptionError(f"{name} is {in_short(repr(value), 60)}; it must be {expected}.")
 
 
 def described(kind: type, name: str) -> str:
@@ -279,6 +281,10 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 
 _NOT: Any = object()
+#: whole numbers are below this, as in the files that they are saved in
+_LARGEST = 2**63
+#: options of which infinity means that there is no limit
+_INFINITE = frozenset({"clip_norm", "clip_value", "max_minutes", "checkpoint_seconds"})
 
 
 def _as(kind: Any, value: object) -> Any:
@@ -301,8 +307,10 @@ def _as(kind: Any, value: object) -> Any:
     try:
         if kind is int:
             exact = isinstance(value, int) or (text is not None and float(text) == int(text))
-            return (int(value),) if exact else _NOT  # type: ignore[call-overload]
-        return (float(value),)  # type: ignore[arg-type]
+            whole = int(value) if exact else _LARGEST  # type: ignore[call-overload]
+            return (whole,) if abs(whole) < _LARGEST else _NOT
+        number = float(value)  # type: ignore[arg-type]
+        return _NOT if math.isnan(number) else (number,)
     except (TypeError, ValueError, OverflowError):
         return _NOT
 

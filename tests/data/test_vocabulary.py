@@ -96,7 +96,7 @@ AGAIN = "the file is damaged or not a vocabulary: save the model again."
             '{"format": 1, "wo',
             (
                 "its JSON cannot be read (Unterminated string starting at: line 1 column 15 "
-                f"(char 14)); {AGAIN}"
+                "(char 14)); copy it again."
             ),
         ),
         ("[]", f'its JSON has no "words"; {AGAIN}'),

@@ -177,7 +177,7 @@ def test_foreign_damaged_and_future_run_folders_are_refused(command, run, tmp_pa
     assert "the task is 'chess'" in fails(command, "predict", run, "text")
 
     (run / "run.toml").write_text("format = ")
-    assert "cannot be read as TOML" in fails(command, "predict", run, "text")
+    assert "this is not TOML" in fails(command, "predict", run, "text")
 
     (run / "run.toml").write_text(toml.replace("hidden_size = 12", "hidden_size = 13"))
     assert "model.safetensors" in fails(command, "predict", run, "text")

@@ -31,8 +31,8 @@ from elman.training.options import MAY_CHANGE, LoopOptions
             "step",
             "schedule is 'step'; it must be one of constant, plateau, cosine, linear.",
         ),
-        ("threads", 0, 'threads is 0; it must be "auto" or at least 1.'),
-        ("threads", "all", "threads is 'all'; it must be \"auto\" or at least 1."),
+        ("threads", 0, 'threads is 0; it must be "auto" or from 1 to 1024.'),
+        ("threads", "all", "threads is 'all'; it must be \"auto\" or from 1 to 1024."),
     ],
 )
 def test_a_value_that_an_option_cannot_have_is_said(name: str, value: object, message: str) -> None:

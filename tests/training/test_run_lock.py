@@ -21,9 +21,11 @@ from elman.training.run_lock import break_foreign_lock, run_lock, sign, when_beg
 
 #: holds the lock of the folder until it is killed
 OWNER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from elman.training.run_lock import run_lock
+# a shell that runs the tests in the background has its children ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from elman.errors import OptionError, RunError
+from elman.saved import parse_json
 
 PADDING: Final = 0  # the index that fills up shorter rows of a batch
 UNKNOWN: Final = 1  # the index of every word that is not in the list
@@ -68,10 +69,7 @@ class Vocabulary:
     def from_json(cls, text: str) -> "Vocabulary":
         """The vocabulary that `to_json` wrote; ``RunError`` if ``text`` is anything else."""
         again = "the file is damaged or not a vocabulary: save the model again."
-        try:
-            saved = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"Vocabulary: its JSON cannot be read ({error}); {again}") from error
+        saved = parse_json(text, "Vocabulary: its JSON")
         if not isinstance(saved, dict) or "words" not in saved:
             raise RunError(f'Vocabulary: its JSON has no "words"; {again}')
         if saved.get("format") != _FORMAT:

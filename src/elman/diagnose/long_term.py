@@ -29,6 +29,7 @@ from elman.files import write_whole
 from elman.graph import Cell, read_cell
 from elman.graph.sizes import Sizes
 from elman.nn import Recurrent
+from elman.saved import parse_json, read_text, sentences
 
 #: sequences of the validation and of the test set, where they are drawn
 VALID, TEST = 256, 2048
@@ -321,7 +322,9 @@ def _read(
     """A training that was done before, with the same budget."""
     if out is None or not (path := _path(out, problem, contestant, seed)).exists():
         return None
-    record = json.loads(path.read_text())
-    if record.pop("budget") != asdict(budget):
-        return None
-    return Course(**{**record, "steps": tuple(record["steps"]), "scores": tuple(record["scores"])})
+    record = parse_json(read_text(path), path)
+    with sentences(path):
+        if record.pop("budget") != asdict(budget):
+            return None
+        lists = {name: tuple(record[name]) for name in ("steps", "scores")}
+        return Course(**{**record, **lists})

@@ -30,6 +30,7 @@ from typing import Any
 from elman.errors import ElmanError, OptionError, RunError
 from elman.extras import extra
 from elman.files import write_whole
+from elman.saved import in_short, parse_json, read_text
 from elman.selection.space import Space
 from elman.selection.watch import GivenUp, TimeIsUp, Watch
 from elman.tasks import Data, train
@@ -148,17 +149,15 @@ class Search:
                 raise RunError(f"{self.folder}: this folder holds something else; choose another.")
             write_whole(path, json.dumps(record, indent=1) + "\n")
             return
-        try:
-            begun = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(begun, dict):
-                raise ValueError("it is not a table")
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{path}: this cannot be read ({error}).") from error
+        begun = parse_json(read_text(path), path)
+        if not isinstance(begun, dict):
+            raise RunError(f"{path}: this is not a search; copy it again.")
         for name, value in record.items():
             if begun.get(name) != value:
                 raise RunError(
-                    f"{path}: this search was begun with {name} {begun.get(name)!r}, not "
-                    f"{value!r}; go on with the same, choose another folder, or give --overwrite."
+                    f"{path}: this search was begun with {name} {in_short(repr(begun.get(name)))}, "
+                    f"not {in_short(repr(value))}; go on with the same, choose another "
+                    "folder, or give --overwrite."
                 )
 
     def _remove(self) -> bool:
@@ -184,6 +183,8 @@ class Search:
             spent = [t for t in self.study.trials if is_spent(t)]
             if len(spent) >= self.wish.trials:
                 return None
+            # the same draw after a kill, and another for each worker
+            self.study.sampler = _sampler(int(self.wish.settings.get("seed", 0)), len(spent))
             if not self.study.trials:  # what is found is then no worse than what is there
                 self.study.enqueue_trial(self.wish.space.defaults(self.task))
             trial = self.study.ask()
@@ -217,7 +218,9 @@ class Search:
     def _leave(self, trial: Any) -> None:
         """End a trial that was cut off, and put its options first in the queue, in its folder."""
         notes = {"folder": trial.user_attrs["folder"]} if "folder" in trial.user_attrs else None
-        self.study.enqueue_trial(trial.params, user_attrs=notes)
+        # killed before all options were drawn, it has those that were settled beforehand
+        settled = getattr(trial, "system_attrs", {}).get("fixed_params", {})
+        self.study.enqueue_trial({**settled, **trial.params}, user_attrs=notes)
         self._tell_study(trial.number, state="FAIL")
 
     def _try(self, trial: Any, until: float, status: Tell) -> bool:
@@ -230,10 +233,18 @@ class Search:
             for place, data, seed in self._runs(trial.user_attrs["folder"]):
                 count = len(values)
 
-                def judge(epoch: int, value: float, count: int = count) -> bool:
+                # what a killed worker has reported of this run
+                done = {} if count else _validated(place, self.task.metric)
+                for epoch, value in done.items():
+                    trial.report(value, epoch)
+
+                def judge(
+                    epoch: int, value: float, count: int = count, done: dict[int, float] = done
+                ) -> bool:
                     if count:  # later runs count only as a whole
                         return False
-                    trial.report(value, epoch)
+                    if epoch not in done:
+                        trial.report(value, epoch)
                     return bool(trial.should_prune())
 
                 watch = Watch(
@@ -341,6 +352,12 @@ class Search:
         return target
 
 
+def _validated(run: Path, metric: str) -> dict[int, float]:
+    """The metric after each epoch of a run that was begun before."""
+    history = RunFolder(run).history()
+    return {round(line["epoch"]): line["valid"][metric] for line in history}
+
+
 def _digest(run: Path) -> str:
     """The digest of a run's weights; empty where it has none."""
     path = run / "model.safetensors"
@@ -350,9 +367,9 @@ def _digest(run: Path) -> str:
 def _read_chosen(path: Path) -> dict[str, Any] | None:
     """What a search has noted of the best run that it kept; None where it has not."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path), path)
         return {name: found[name] for name in ("trial", "value", "options", "model")}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (RunError, LookupError, TypeError):
         return None
 
 
@@ -364,16 +381,22 @@ def _open_study(folder: Path, task: Task, wish: Wish) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     journal = str(folder / "journal.log")
     backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
-    seed = int(wish.settings.get("seed", 0)) + (os.getpid() if (folder / "trials").exists() else 0)
     return optuna.create_study(
         study_name=task.name,
         storage=JournalStorage(backend),
         direction="maximize" if task.higher_is_better else "minimize",
         load_if_exists=True,
-        # workers that draw alike would try alike: only the first draws by the seed alone
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS),
+        sampler=_sampler(int(wish.settings.get("seed", 0)), 0),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
     )
+
+
+def _sampler(seed: int, number: int) -> Any:
+    """What draws the options of the trial with this number."""
+    import optuna
+
+    draw = (1_000_003 * seed + number) % 2**32
+    return optuna.samplers.TPESampler(seed=draw, n_startup_trials=STARTUP_TRIALS)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from elman.errors import ElmanError, OptionError
 from elman.options import known_options, parse, refuse_unknown
+from elman.saved import parse_toml
 from elman.tasks.task import Task
 from elman.tasks.train import find_cell
 from elman.training import LoopOptions
@@ -108,10 +108,7 @@ def read_space(task: Task, text: str, where: str) -> Space:
         ...
     elman.errors.OptionError: my.toml: dropout goes from 0.5 to 0.1; low must be below high.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{where}: this is not TOML ({error}); correct it.") from error
+    table = parse_toml(text, where)
     refuse_unknown(table, [task.Options, LoopOptions], where)
     kinds = {name: kind for kind in (LoopOptions, task.Options) for name in known_options([kind])}
     if not table:

@@ -6,13 +6,13 @@ come before what the file says.  Paths in it are seen from the file's own folder
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from elman.errors import OptionError
+from elman.errors import OptionError, RunError
 from elman.options import described, refuse_unknown
+from elman.saved import in_short, parse_toml, read_text
 from elman.tasks.task import Task
 from elman.training import LoopOptions
 from elman.training.toml import to_toml
@@ -65,11 +65,9 @@ def run_file(task: Task) -> str:
 def read_run_file(path: Path, task: Task) -> RunConfig:
     """What a run file says; ``OptionError`` for what cannot be understood in it."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionError(f"{path}: this cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path}: this is not TOML ({error}); correct it.") from error
+        table = parse_toml(read_text(path), path)
+    except RunError as error:
+        raise OptionError(str(error)) from error
     known = [each.name for each in fields(RunConfig) if each.name != "settings"]
     known = ["task", *known, "options", "training"]
     for name in table:
@@ -78,6 +76,13 @@ def read_run_file(path: Path, task: Task) -> RunConfig:
     meant = table.get("task", table.get("job", task.name))  # it was called job until 0.1
     if meant != task.name:
         raise OptionError(f'{path}: this is for the task "{meant}", not for "{task.name}".')
+    for name in ("train", "valid", "out", "title", "licence", "start"):
+        if not isinstance(table.get(name, ""), str):
+            found = in_short(repr(table[name]))
+            raise OptionError(f"{path}: {name} is {found}; it must be a text.")
+    for name in ("options", "training"):
+        if not isinstance(table.get(name, {}), dict):
+            raise OptionError(f"{path}: {name} must be a table, [{name}].")
     refuse_unknown(table.get("options", {}), [task.Options], f"{path}, [options]")
     refuse_unknown(table.get("training", {}), [LoopOptions], f"{path}, [training]")
     return RunConfig(

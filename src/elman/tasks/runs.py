@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import elman.shipped
 from elman.errors import ElmanError, RunError
 from elman.files import refuse_name
+from elman.saved import parse_toml, read_text
 from elman.tasks.registry import TASKS
 from elman.tasks.task import Task
 
@@ -48,7 +48,7 @@ def task_of_run(run: str | Path) -> Task | None:
             from elman.tasks.onnx_network import open_session
 
             return TASKS.get(open_session(Path(run)).metadata["elman.task"])
-        text = (find_run(run) / "run.toml").read_text(encoding="utf-8")
-        return TASKS.get(task_name(tomllib.loads(text)))
-    except (ElmanError, OSError, ValueError):
+        path = find_run(run) / "run.toml"
+        return TASKS.get(task_name(parse_toml(read_text(path), path)))
+    except ElmanError:
         return None

@@ -37,6 +37,7 @@ from elman.tasks.resuming import (
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained, rows_for
 from elman.training import LoopOptions, Outcome, RunFolder, fit
+from elman.training.budget import within_memory
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
 
@@ -148,7 +149,8 @@ def _train(
         ships = elman.shipped.models().get(start.name) == start.folder.path
         record["data"]["start"] = start.name if ships else str(start.folder.path)
     torch.manual_seed(training.seed)
-    model, symbols = task.build(options, cell, vocab), vocab.symbols
+    with within_memory():
+        model, symbols = task.build(options, cell, vocab), vocab.symbols
     if start is not None:
         _begin_with(model, start, anew=symbols is not start.symbols)
     if not resume:

@@ -6,7 +6,6 @@ and TOML, and runs no code.  ``train.py`` makes run folders.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,15 @@ from elman.data.faults import Row
 from elman.errors import RunError
 from elman.graph import Cell, read_cell
 from elman.options import known_options, refuse_unknown, with_settings
+from elman.saved import in_short, parse_json, sentences
 from elman.tasks.onnx_network import open_session, run_by_onnx
 from elman.tasks.reading import read_rows
 from elman.tasks.registry import TASKS
 from elman.tasks.runs import find_run, is_onnx, task_name
 from elman.tasks.task import OF_A_FILE, Fitted, Task, Vocab
 from elman.training import LoopOptions, RunFolder
+from elman.training.budget import no_more_than, within_memory
+from elman.training.weights import put_model_tensors
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,20 @@ def open_run(folder: RunFolder) -> Trained:
     name = task_name(folder.settings())
     if name not in TASKS:
         raise RunError(
-            f"{folder.settings_path}: the task is {name!r}, and this installation has "
-            f"{', '.join(TASKS)}."
+            f"{folder.settings_path}: the task is {in_short(repr(name))}, and this installation "
+            f"has {', '.join(TASKS)}."
         )
     task = TASKS[name]
     options, training = read_options(task, folder)
-    symbols = task.load_symbols(folder.read_text("symbols.json"))
-    cell = read_cell(folder.read_text("cell.json"))
-    model = task.build(options, cell, Vocab(symbols))
-    folder.load_weights(model)
+    text, cell_text = folder.read_text("symbols.json"), folder.read_text("cell.json")
+    with sentences(folder.path / "symbols.json"):
+        symbols = task.load_symbols(text)
+    cell = read_cell(cell_text)
+    folder.refuse_changed_files()
+    tensors = folder.tensors()
+    with no_more_than(tensors, folder.model_path):
+        model = task.build(options, cell, Vocab(symbols))
+    put_model_tensors(model, tensors, folder.model_path)
     model.eval()
     return Trained(folder.path.name, task, options, training, cell, symbols, model, folder)
 
@@ -171,14 +178,14 @@ def open_onnx(path: Path) -> Trained:
             f"{path}: the task is {name!r}, and this installation has {', '.join(TASKS)}."
         )
     task = TASKS[name]
-    try:
-        own = json.loads(said["elman.options"])
-    except ValueError as error:
-        raise RunError(f"{path}: its options are damaged; export the model anew.") from error
+    own = parse_json(said["elman.options"], f"{path}: its options")
     refuse_unknown(own, [task.Options], f"{path}, elman.options")
     options = with_settings(task.Options(), own)
-    symbols, cell = task.load_symbols(said["elman.symbols"]), read_cell(said["elman.cell_graph"])
-    model = task.build(options, cell, Vocab(symbols)).eval()
+    with sentences(path):
+        symbols = task.load_symbols(said["elman.symbols"])
+    cell = read_cell(said["elman.cell_graph"])
+    with within_memory():
+        model = task.build(options, cell, Vocab(symbols)).eval()
     run_by_onnx(model, session)
     folder = RunFolder(path.parent)
     return Trained(path.stem, task, options, task.training, cell, symbols, model, folder)
@@ -193,7 +200,8 @@ def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
     # an option that is not there was None when it was saved
     missing: Iterable[str] = ("max_minutes",)
     training = {**dict.fromkeys(missing), **training}
-    return with_settings(task.Options(), own), with_settings(task.training, training)
+    with sentences(folder.settings_path):
+        return with_settings(task.Options(), own), with_settings(task.training, training)
 
 
 def read_table(folder: RunFolder, name: str) -> dict[str, Any]:

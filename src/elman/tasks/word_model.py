@@ -17,10 +17,12 @@ from torch import Tensor
 
 from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, spellings, train_vectors
 from elman.data.words import composed
-from elman.errors import DataWarning, RunError
+from elman.errors import DataWarning
 from elman.graph import Cell
 from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
+from elman.saved import different, of_kind, parse_json
+from elman.saved import sentences as in_sentences
 from elman.tasks.recurrent_options import recurrent_layer
 from elman.tasks.task import Vocab
 from elman.tasks.text_options import TextOptions
@@ -73,21 +75,17 @@ class TextSymbols:
     @classmethod
     def from_json(cls, text: str) -> TextSymbols:
         """What ``to_json`` wrote; ``RunError`` for anything else."""
-        try:
-            record = json.loads(text)
+        record = parse_json(text, "symbols.json")
+        with in_sentences("symbols.json"):
             return cls(
                 words=Vocabulary.from_json(json.dumps(record["words"])),
-                labels=tuple([str(label) for label in record["labels"]]),
-                lowercase=bool(record["lowercase"]),
-                vector_size=int(record["vector_size"]),
+                labels=different(record, "labels"),
+                lowercase=of_kind(record, "lowercase", bool),
+                vector_size=of_kind(record, "vector_size", int),
                 characters=_vocabulary(record["characters"]),
                 # models that were saved before there were phrases have none
                 phrases=_vocabulary(record.get("phrases")),
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"symbols.json cannot be read ({error!r}); copy the run folder again."
-            ) from error
 
 
 def _record(vocabulary: Vocabulary | None) -> object:

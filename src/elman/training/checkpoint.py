@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import RunError
+from elman.saved import of_kind, parse_json, sentences
 from elman.training.averaging import WeightAverage
 from elman.training.options import LoopOptions, changed_options
 from elman.training.position import Position
 from elman.training.weights import (
+    fitting_tensors,
     model_tensors,
     put_model_tensors,
     read_tensors,
@@ -67,12 +69,16 @@ def load_checkpoint(path: Path, trainee: Trainee) -> Position:
     tensors, notes = read_tensors(path)
     if "elman" not in notes:
         raise RunError(f"{path}: this is not a checkpoint of Elman; train anew in another folder.")
-    about = json.loads(notes["elman"])
-    if about["format"] > FORMAT:
-        raise RunError(
-            f"{path}: this checkpoint has format {about['format']}; this version of Elman reads "
-            f"format {FORMAT}. Upgrade Elman."
-        )
+    about = parse_json(notes["elman"], path, infinite=True)
+    with sentences(path):
+        if of_kind(about, "format", int) > FORMAT:
+            raise RunError(
+                f"{path}: this checkpoint has format {about['format']}; this version of Elman "
+                f"reads format {FORMAT}. Upgrade Elman."
+            )
+        of_kind(about, "options", dict)
+        of_kind(about, "processes", int)
+        position = Position.of(of_kind(about, "position", dict))
     if changed := changed_options(about["options"], trainee.options):
         name = changed[0]
         raise RunError(
@@ -84,16 +90,39 @@ def load_checkpoint(path: Path, trainee: Trainee) -> Position:
             f"{path}: the run was begun with {about['processes']} processes, but now there are "
             f"{trainee.processes}; resume with as many."
         )
+    fitting_tensors(trainee.model, _below("model", tensors), path)
+    with sentences(path):
+        state = _optimizer_state(trainee, _below("optimizer", tensors))
+        average = _average_values(trainee, _below("average", tensors))
     put_model_tensors(trainee.model, _below("model", tensors), path)
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in _below("optimizer", tensors).items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
     groups = trainee.optimizer.state_dict()["param_groups"]
     trainee.optimizer.load_state_dict({"state": state, "param_groups": groups})
-    for index, value in _below("average", tensors).items():
-        trainee.average.values[int(index)].copy_(value)
-    return Position(**about["position"])
+    for value, saved in zip(trainee.average.values, average, strict=True):
+        value.copy_(saved)
+    return position
+
+
+def _optimizer_state(trainee: Trainee, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The optimiser's tensors by parameter; ``ValueError`` where they do not fit the parameters."""
+    parameters = [p for group in trainee.optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        if value.numel() != 1 and value.shape != parameters[int(index)].shape:
+            raise ValueError(f"optimizer.{key} has shape {tuple(value.shape)}")
+        state.setdefault(int(index), {})[name] = value
+    if len({frozenset(each) for each in state.values()}) > 1:
+        raise ValueError("the optimiser's tensors are not complete")
+    return state
+
+
+def _average_values(trainee: Trainee, tensors: dict[str, Tensor]) -> list[Tensor]:
+    """The averaged weights; ``ValueError`` where they do not fit the weights."""
+    values = [tensors[str(index)] for index in range(len(trainee.average.values))]
+    for value, own in zip(values, trainee.average.values, strict=True):
+        if value.shape != own.shape:
+            raise ValueError(f"an average has shape {tuple(value.shape)}")
+    return values
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

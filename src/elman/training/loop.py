@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elman.errors import TrainingError
+from elman.errors import RunError, TrainingError
 from elman.training.averaging import WeightAverage
 from elman.training.checkpoint import Trainee, load_checkpoint, save_checkpoint
 from elman.training.curves import draw_curves
@@ -313,7 +313,12 @@ class _Training:
         self.processes.wait()  # until all have looked, before the main one writes
         if resume:
             self.position = load_checkpoint(self.folder.checkpoint_path, self.trainee)
-            self.history = self.folder.history()[: self.position.history_lines]
+            self.history = self.folder.history(self.position.history_lines)
+            if not all([self.metric in line["valid"] for line in self.history]):
+                raise RunError(
+                    f"{self.folder.history_path}: a line has no {self.metric}; put the file back "
+                    "as training wrote it."
+                )
         self.signals.go_on_after(self.position.seconds)
         self.progress.begin(self.options, self.metric, self.position.seconds)
         if resume:

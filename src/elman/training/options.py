@@ -12,6 +12,9 @@ from typing import Literal
 
 from elman.options import DeclaredOptions, option, parse
 
+#: more threads than any machine has would be begun, one by one
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class LoopOptions(DeclaredOptions):
@@ -88,6 +91,7 @@ class LoopOptions(DeclaredOptions):
         "auto",
         "threads of each process; auto measures one against all and keeps the faster",
         minimum=1,
+        maximum=MOST_THREADS,
     )
 
 

@@ -5,9 +5,13 @@ rules for patience, plateaus and stopping are here too, because they read nothin
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from elman.training.options import LoopOptions
+from elman.training.options import MOST_THREADS, LoopOptions
+
+#: what can be below zero is the metric and the loss
+_SIGNED = frozenset({"best_metric", "best_loss", "loss_sum"})
 
 
 @dataclass
@@ -39,6 +43,22 @@ class Position:
     history_lines: int = 0
     seconds: float = 0.0  # of training, over all resumptions
     threads: int = 1
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Position":
+        """The position that a checkpoint holds; ``ValueError`` where none can be so."""
+        position = cls(**record)
+        for each in fields(cls):
+            value, usual = record[each.name], each.default
+            if value is None and usual is None:
+                continue
+            kind = int if isinstance(usual, int) else int | float
+            whole = isinstance(value, kind) and not isinstance(value, bool)
+            if not whole or not abs(value) < 1e15 or (each.name not in _SIGNED and value < 0):
+                raise ValueError(f"{each.name} is {value!r:.40}")
+        if position.epoch < 1 or not 1 <= position.threads <= MOST_THREADS:
+            raise ValueError(f"epoch {position.epoch} with {position.threads} threads")
+        return position
 
     @property
     def epochs_done(self) -> float:

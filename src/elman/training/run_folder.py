@@ -12,9 +12,9 @@ What the options mean is the task's business; this file keeps them and says what
 folder that cannot be read.
 """
 
+import hashlib
 import json
 import platform
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from elman.errors import RunError
+from elman.errors import OptionError, RunError
 from elman.files import refuse_name, write_whole
+from elman.saved import in_short, of_kind, parse_json, parse_toml, read_text, sentences
 from elman.training.processes import is_main_process
 from elman.training.run_lock import run_lock
 from elman.training.toml import to_toml
@@ -37,6 +38,8 @@ from elman.training.weights import (
 )
 
 FORMAT = 1
+#: the largest number that a line of history may hold; curves of larger ones cannot be drawn
+LARGEST = 1e100
 #: the files of a run beside its checkpoint
 FILES = (
     "run.toml",
@@ -88,6 +91,9 @@ class RunFolder:
         folder.refuse_run()
         for name, text in (files or {}).items():
             folder.write_file(name, text)
+        if files:
+            digests = {name: _digest(text) for name, text in files.items()}
+            settings = {**settings, "files": digests}
         folder.write_settings(settings)
         return folder
 
@@ -204,16 +210,13 @@ class RunFolder:
         """
         if not self.path.exists():
             raise RunError(f"{self.path}: there is no such run folder.")
+        if not self.settings_path.exists():
+            raise RunError(f"{self.path}: this is not a run folder of Elman; it has no run.toml.")
         try:
-            table = tomllib.loads(self.settings_path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+            table = parse_toml(read_text(self.settings_path), self.settings_path)
+        except OptionError as error:
             raise RunError(
-                f"{self.path}: this is not a run folder of Elman; it has no run.toml."
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunError(
-                f"{self.settings_path}: this cannot be read as TOML ({error}); put it back as "
-                "training wrote it."
+                f"{str(error).removesuffix('correct it.')}put it back as training wrote it."
             ) from error
         found = table.get("format")
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
@@ -238,32 +241,56 @@ class RunFolder:
 
         Raises ``RunError`` when the file is missing, cut off, or holds another model's weights.
         """
+        put_model_tensors(model, self.tensors(), self.model_path)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors of ``model.safetensors``; ``RunError`` when it is missing or damaged."""
         if not self.model_path.exists():
             raise RunError(
                 f"{self.path}: there is no model.safetensors; training did not come as far as its "
                 "first validation. Go on with it by --resume."
             )
-        tensors, _ = read_tensors(self.model_path)
-        put_model_tensors(model, tensors, self.model_path)
+        return read_tensors(self.model_path)[0]
+
+    def refuse_changed_files(self) -> None:
+        """Raise ``RunError`` where a file is not what it was when the run was begun."""
+        digests = self.settings().get("files", {})
+        if not isinstance(digests, dict):
+            raise RunError(
+                f"{self.settings_path}: [files] is not a table; put the file back as training "
+                "wrote it."
+            )
+        for name, digest in digests.items():
+            if name not in FILES or _digest(self.read_text(name)) != digest:
+                raise RunError(
+                    f"{self.path / in_short(name)}: this has changed since training wrote it; put "
+                    "it back."
+                )
 
     def write_history(self, lines: Sequence[Mapping[str, object]]) -> None:
         """Write ``history.jsonl`` anew."""
         text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
         write_whole(self.history_path, text)
 
-    def history(self) -> list[dict[str, Any]]:
-        """The lines of ``history.jsonl``; none when nothing has been validated yet."""
-        if not self.history_path.exists():
-            return []
-        lines = []
-        for number, line in enumerate(self.history_path.read_text("utf-8").splitlines(), 1):
-            try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise RunError(
-                    f"{self.history_path}, line {number}: this cannot be read as JSON ({error})."
-                ) from error
-        return lines
+    def history(self, lines: int | None = None) -> list[dict[str, Any]]:
+        """The lines of ``history.jsonl``; none when nothing has been validated yet.
+
+        With ``lines`` so many of them, whole as the loop writes them, and ``RunError`` where they
+        are not there.
+        """
+        text = read_text(self.history_path) if self.history_path.exists() else ""
+        found = []
+        for number, line in enumerate(text.splitlines()[:lines], 1):
+            where = f"{self.history_path}, line {number}:"
+            record = parse_json(line, where)
+            with sentences(where):
+                found.append(dict(record) if lines is None else _validation(record))
+        if lines is not None and len(found) < lines:
+            raise RunError(
+                f"{self.history_path}: there are {len(found)} lines, but the checkpoint is of a "
+                f"run with {lines}; put the file back as training wrote it."
+            )
+        return found
 
     def write_file(self, name: str, content: bytes | str) -> None:
         """Write a further file of the run, such as ``card.md`` or a plot, whole or not at all."""
@@ -271,18 +298,32 @@ class RunFolder:
 
     def read_text(self, name: str) -> str:
         """A further file of the run as text; ``RunError`` when it is missing or not UTF-8."""
-        try:
-            return (self.path / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise RunError(f"{self.path}: the run has no {name}, so it is not complete.") from None
-        except UnicodeDecodeError as error:
-            raise RunError(f"{self.path / name}: this is not UTF-8 text ({error}).") from error
+        if not (self.path / name).exists():
+            raise RunError(f"{self.path}: the run has no {name}, so it is not complete.")
+        return read_text(self.path / name)
 
     def clear_leftovers(self) -> None:
         """Remove the half-written temporary files of a process that was killed while saving."""
         for folder in (self.path, self.checkpoint_path.parent):
             for leftover in folder.glob(".*.part"):
                 leftover.unlink(missing_ok=True)
+
+
+def _validation(record: dict[str, Any]) -> dict[str, Any]:
+    """A line of ``history.jsonl``; ``TypeError`` or ``LookupError`` for anything else."""
+    of_kind(record, "best", bool)
+    scores = of_kind(record, "valid", dict)
+    numbers = {name: of_kind(scores, name, int | float | None) for name in scores}
+    for name in ("epoch", "step", "learning_rate", "train_loss", "seconds"):
+        numbers[name] = of_kind(record, name, int | float)
+    for name, value in numbers.items():
+        if value is not None and abs(value) > LARGEST:
+            raise ValueError(f"{name} is {value:.3g}")
+    return record
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _version(package: str) -> str:

@@ -5,7 +5,8 @@ first, so that a file that is cut off, or belongs to another model, is named in 
 Read ``run_folder.py`` for the trained model's file and ``checkpoint.py`` for the resuming one.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -15,6 +16,10 @@ from torch import Tensor, nn
 
 from elman.errors import RunError
 from elman.files import write_whole
+from elman.saved import in_short
+
+#: the note in a file's header that has the digest of its tensors
+_DIGEST = "sha256"
 
 
 def model_tensors(model: nn.Module, *, half: bool = False) -> dict[str, Tensor]:
@@ -43,8 +48,16 @@ def model_tensors(model: nn.Module, *, half: bool = False) -> dict[str, Tensor]:
 def put_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Load ``tensors`` into ``model``, in the model's own dtypes; the model is untouched on error.
 
-    Raises ``RunError`` when a tensor is missing, unknown or of another shape.
+    Raises ``RunError`` when a tensor is missing, unknown, of another shape or kind of numbers, or
+    holds values that are not finite.
     """
+    model.load_state_dict(fitting_tensors(model, tensors, source))
+
+
+def fitting_tensors(
+    model: nn.Module, tensors: Mapping[str, Tensor], source: Path
+) -> dict[str, Tensor]:
+    """``tensors`` by all names of the model's; raises as ``put_model_tensors`` does."""
     own = model.state_dict()
     again = {name: first for name, first in _second_names(model).items() if first in tensors}
     tensors = {**{name: tensors[first] for name, first in again.items()}, **tensors}
@@ -55,13 +68,37 @@ def put_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: P
         for name in own
         if name in tensors and tensors[name].shape != own[name].shape
     ]
+    faults += [
+        f"{name} is of the type {_kind(tensors[name])}, not {_kind(own[name])}"
+        for name in own
+        if name in tensors and tensors[name].dtype not in _fitting(own[name].dtype)
+    ]
     if faults:
         shown = "; ".join(faults[:3]) + (f"; and {len(faults) - 3} more" if faults[3:] else "")
         raise RunError(
             f"{source}: these weights do not fit the model ({shown}). "
             "Load them into a model with the options they were trained with."
         )
-    model.load_state_dict(dict(tensors))
+    for name, value in tensors.items():
+        cast = value.to(own[name].dtype)
+        if cast.is_floating_point() and not cast.isfinite().all():
+            raise RunError(
+                f"{source}: {name} holds values that are not numbers or too large; the file is "
+                "damaged. Copy it again or train again."
+            )
+    return dict(tensors)
+
+
+_FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def _fitting(dtype: torch.dtype) -> Sequence[torch.dtype]:
+    """The types in which values of this type may have been saved."""
+    return _FLOATING if dtype.is_floating_point else (dtype,)
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _second_names(model: nn.Module) -> dict[str, str]:
@@ -75,22 +112,46 @@ def _second_names(model: nn.Module) -> dict[str, str]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
-    """Write one safetensors file, whole or not at all; ``notes`` go into its header."""
-    write_whole(path, safetensors.torch.save(dict(tensors), metadata=dict(notes)))
+    """Write one safetensors file, whole or not at all; ``notes`` go into its header.
+
+    So does a digest of the tensors, by which ``read_tensors`` knows them again.
+    """
+    metadata = {**notes, _DIGEST: _digest(tensors)}
+    write_whole(path, safetensors.torch.save(dict(tensors), metadata=metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the notes of a safetensors file.
 
-    Raises ``RunError`` when there is no such file, or it is cut off or of another kind.
+    Raises ``RunError`` when there is no such file, or it is cut off, of another kind, or its
+    tensors are not those that were written.
     """
+    if not path.exists():
+        raise RunError(f"{path}: there is no such file.")
+    if not path.is_file():
+        raise RunError(f"{path}: this is not a file; copy it again.")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise RunError(f"{path}: there is no such file.") from None
-    except (safetensors.SafetensorError, OSError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            notes = dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(
-            f"{path}: this is not a whole safetensors file ({error}); it may have been cut off "
-            "while it was copied. Copy it again or train again."
+            f"{path}: this is not a whole safetensors file ({in_short(str(error))}); it may have "
+            "been cut off while it was copied. Copy it again or train again."
         ) from error
+    if notes.pop(_DIGEST, None) not in (None, _digest(tensors)):
+        raise RunError(
+            f"{path}: its numbers are not those that were saved; the file is damaged. Copy it "
+            "again or train again."
+        )
+    return tensors, notes
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from elman.errors import RunError
+from elman.saved import of_kind, parse_json, sentences
 from elman.tasks.dna.grammar import LABELS, Grammar, gene_grammar
 
 
@@ -31,12 +31,9 @@ class GeneSymbols:
 
 def load_symbols(text: str) -> GeneSymbols:
     """The strands of a run folder."""
-    try:
-        return GeneSymbols(bool(json.loads(text)["both_strands"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"symbols.json cannot be read ({error!r}); copy the run folder again."
-        ) from error
+    record = parse_json(text, "symbols.json")
+    with sentences("symbols.json"):
+        return GeneSymbols(of_kind(record, "both_strands", bool))
 
 
 def plain_classes(symbols: GeneSymbols) -> Sequence[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from elman.data import pad_sequences
 from elman.data.faults import Fault, Row, values_or_error
 from elman.errors import DataError, RunError
+from elman.saved import of_kind, parse_json, sentences
 from elman.tasks.music.events import (
     BEGIN,
     events_of,
@@ -69,18 +70,17 @@ class MusicSymbols:
 
 def load_symbols(text: str) -> MusicSymbols:
     """The tempo of a run folder."""
-    try:
-        saved = json.loads(text)
+    saved = parse_json(text, "symbols.json")
+    with sentences("symbols.json"):
         if saved["format"] != 1:
             raise RunError(
                 f"symbols.json has format {saved['format']}, and this Elman reads 1; use the "
                 "Elman that saved it."
             )
-        return MusicSymbols(float(saved["tempo"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"symbols.json cannot be read ({error!r}); copy the run folder again."
-        ) from error
+        tempo = of_kind(saved, "tempo", int | float)
+        if not 1 <= tempo <= 10_000:
+            raise ValueError(f"a tempo of {tempo} quarter notes in a minute")
+        return MusicSymbols(float(tempo))
 
 
 def read(path: Path, options: MusicOptions) -> list[Row[Tune]]:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
 from elman.errors import RunError
+from elman.saved import different, of_kind, parse_json, sentences
 from elman.tasks.speech.data import (
     Utterance,
 )
@@ -47,25 +49,32 @@ class SpeechSymbols:
 
 def load_symbols(text: str) -> SpeechSymbols:
     """The symbols of a run folder."""
-    again = "copy the run folder again."
-    try:
-        saved = json.loads(text)
+    saved = parse_json(text, "symbols.json")
+    with sentences("symbols.json"):
         if saved["format"] != _FORMAT:
             raise RunError(
                 f"symbols.json is in format {saved['format']}, and this Elman reads format "
                 f"{_FORMAT}; use the Elman that saved it."
             )
-        unit: Unit = saved["language_unit"]
         language = None
-        if saved["language"]:
+        if of_kind(saved, "language", str):
+            unit: Unit = saved["language_unit"]
+            if unit not in get_args(Unit):
+                raise ValueError(f"the unit {unit!r} of its language model")
             language = Language.parse(saved["language"], unit, Path("symbols.json"))
-        return SpeechSymbols(
-            Pieces(tuple(saved["pieces"]), saved["tokenizer"]),
-            Normal(tuple(saved["mean"]), tuple(saved["spread"])),
-            language,
-        )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(f"symbols.json cannot be read ({error!r}); {again}") from error
+        pieces = Pieces(different(saved, "pieces"), of_kind(saved, "tokenizer", str))
+        return SpeechSymbols(pieces, _normal(saved), language)
+
+
+def _normal(saved: dict[str, Any]) -> Normal:
+    mean, spread = tuple(of_kind(saved, "mean", list)), tuple(of_kind(saved, "spread", list))
+    if not mean or len(mean) != len(spread):
+        raise ValueError(f"{len(mean)} means and {len(spread)} spreads")
+    if not all([isinstance(each, int | float) and abs(each) < 1e9 for each in (*mean, *spread)]):
+        raise ValueError("a mean or a spread that is no number")
+    if min(spread) <= 0:
+        raise ValueError(f"a spread of {min(spread)}")
+    return Normal(mean, spread)
 
 
 def build_vocab(

@@ -13,7 +13,7 @@ from elman.data import pad_sequences
 from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.sources import data_files
-from elman.errors import RunError
+from elman.saved import parse_json, sentences
 from elman.tasks.task import Vocab
 from elman.tasks.translation.options import TranslationOptions
 from elman.tasks.translation.parallel import groups, pair_rows, tidy, tidy_source
@@ -53,13 +53,9 @@ class TranslationSymbols:
     @classmethod
     def from_json(cls, text: str) -> TranslationSymbols:
         """What ``to_json`` wrote; ``RunError`` for anything else."""
-        try:
-            record = json.loads(text)
+        record = parse_json(text, "symbols.json")
+        with sentences("symbols.json"):
             source, target = record["source"], record["target"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"symbols.json cannot be read ({error!r}); copy the run folder again."
-            ) from error
         read = SubWords.from_json(json.dumps(source))
         return cls(read, read if target is None else SubWords.from_json(json.dumps(target)))
 

@@ -7,12 +7,12 @@ in UTF-8, so that no text has an unknown.  The learning and the cutting are done
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from elman.errors import OptionError, RunError
 from elman.extras import extra
+from elman.saved import parse_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -94,7 +94,7 @@ class SubWords:
         """What ``to_json`` wrote; ``RunError`` for anything else."""
         library = _tokenizers()
         try:
-            json.loads(text)
+            parse_json(text, "sub-words")
             return cls(library.Tokenizer.from_str(text))
         except Exception as error:  # the library raises nothing more special than this
             raise RunError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from elman.errors import RunError
+from elman.saved import of_kind, parse_json, sentences
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class LabelCounts:
     @classmethod
     def from_json(cls, text: str) -> LabelCounts:
         """What ``to_json`` wrote; ``RunError`` for anything else."""
-        try:
-            counts = json.loads(text)["labels"]
-            return cls({str(label): int(count) for label, count in counts.items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(
-                f"symbols.json cannot be read ({error!r}); copy the run folder again."
-            ) from error
+        record = parse_json(text, "symbols.json")
+        with sentences("symbols.json"):
+            counts = of_kind(record, "labels", dict)
+            for label in counts:
+                if of_kind(counts, label, int) < 1:
+                    raise ValueError(f'"{label}" was there {counts[label]} times')
+            return cls(counts)
