@@ -148,17 +148,17 @@ def step(cell: Cell, numbers: Numbers) -> Tensor:
     """The output of the first step by way of ``stepping.py``."""
     stepping.BLOCK = 1
     x, states = tensor_like(numbers.x[0]), [tensor_like(s[None]) for s in numbers.states]
-    own, empty = [numbers.parameters], torch.empty
+    own, empty = [tensor_like(p) for p in numbers.parameters], torch.empty
 
-    def guarded_empty(*sizes, dtype):
+    def guarded_empty(*sizes, dtype, device="cpu"):
         shape = sizes[0] if isinstance(sizes[0], tuple) else sizes
         return aligned(prod(shape), dtype).view(shape)
 
     torch.empty = guarded_empty
     try:
         hidden = numbers.states[0].shape[-1]
-        made = stepping.Stepper(cell, [x.shape[-1]], own, x.shape, x.dtype, hidden)
-        return made.step(x, tuple(states))[0]
+        made = stepping.Stepper(cell, [x.shape[-1]], x.shape, x.dtype, hidden)
+        return made.run(x, tuple(states), own)[0]
     finally:
         torch.empty = empty
 

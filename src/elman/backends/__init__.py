@@ -28,7 +28,10 @@ At work
     ``schedule.py``        which sequences run at which step, so that padding costs nothing
     ``memory.py``          large blocks used again, ``llvm/team.py`` torch's own threads
     ``kernels.py``         a layer's programs compiled, and called with tables of addresses
-    ``native.py``          tensors in and out; ``stepping.py`` the same for one step at a time
+    ``arguments.py``       what an engine is given, checked once
+    ``weights.py``         packed weights used again, by ``llvm/fingerprint.py``
+    ``native.py``          tensors in and out; ``stepping.py`` the same for one step at a time,
+                           with ``guard.py`` to see that tensors look as before
     ``report.py``          what ran, in sentences
 
 With ``ELMAN_DUMP=DIR`` in the environment, every kernel that is used leaves its values, one a

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import weakref
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from elman.backends.llvm.jit import Kernel, dump_folder, load
 from elman.backends.llvm.layout import Layout
 from elman.backends.llvm.outer import OuterLayout, emit_outer
 from elman.backends.llvm.pack import emit_pack
-from elman.backends.llvm.sample import sample
 from elman.backends.llvm.step import emit_program
 from elman.backends.llvm.target import WIDTH, Target
 from elman.backends.llvm.team import find_team
@@ -104,28 +102,6 @@ class CompiledProgram:
         threads = _threads(PACKING * self.layout.packed_size, self.layout.blocks)
         _call(self.functions[1], self.addresses[1], table, range(threads + 1), threads, 0)
         return packed
-
-    def packed(self, layer: Layer, given: Sequence[Tensor]) -> Tensor:
-        """The same from the cell's parameters as the caller has them, once for all inferences.
-
-        They are packed anew when one is another tensor, has another version, lies elsewhere or
-        has other numbers (``llvm/sample.py``).
-        """
-        if any([p.is_inference() or not p.is_contiguous() for p in given]):
-            return self.pack(layer.parameters(given), layer.dtype)
-        marks = (*[(p.data_ptr(), p._version) for p in given], sample(given))
-        known = self._known.get("last")
-        if known is not None and known[1] == marks:
-            same = [ref() is p for ref, p in zip(known[0], given, strict=True)]
-            if all(same):
-                return known[2]
-        found = self.pack(layer.parameters(given), layer.dtype)
-        self._known["last"] = ([weakref.ref(p) for p in given], marks, found)
-        return found
-
-    @cached_property
-    def _known(self) -> dict[str, tuple[list[weakref.ref[Tensor]], tuple[object, ...], Tensor]]:
-        return {}
 
     @cached_property
     def _buffers(self) -> list[tuple[str, int]]:

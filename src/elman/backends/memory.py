@@ -110,7 +110,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor."""
     count = prod(shape)
     if count * dtype.itemsize < SMALLEST:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")
     return POOL.empty(count, dtype).view(shape)
 
 
@@ -119,6 +119,6 @@ def aligned(count: int, dtype: torch.dtype) -> Tensor:
     if count * dtype.itemsize >= SMALLEST:
         return POOL.empty(count, dtype)
     width = _LINE // dtype.itemsize
-    found = torch.empty(count + width, dtype=dtype)
+    found = torch.empty(count + width, dtype=dtype, device="cpu")
     first = -(found.data_ptr() // dtype.itemsize) % width
     return found[first : first + count]

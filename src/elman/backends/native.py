@@ -20,6 +20,7 @@ from elman.backends.memory import empty
 from elman.backends.plan import Plan
 from elman.backends.programs import INPUT, Program, programs_of
 from elman.backends.schedule import Schedule, all_at_once, make_schedule
+from elman.backends.weights import SHARED, PackedWeights, packed_once
 from elman.graph.sizes import Sizes
 
 #: from a program to its packed weights
@@ -55,10 +56,12 @@ def forward(
     *,
     keep: bool = True,
     masks: Sequence[Tensor] = (),
+    weights_of: PackedWeights | None = None,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run all steps: the outputs, the last states, and what backward needs beside the outputs.
 
-    Shapes are those of ``reference.forward``; what is kept is this engine's own.
+    Shapes are those of ``reference.forward``; what is kept is this engine's own.  Without
+    ``keep``, weights that ``weights_of`` has packed are used again.
     """
     given = x.dtype
     layer = _layer(plan, x, states)
@@ -70,7 +73,8 @@ def forward(
         converted = layer.parameters(parameters)
         weights = partial(CompiledProgram.pack, parameters=converted, dtype=layer.dtype)
     else:
-        weights = partial(CompiledProgram.packed, layer=layer, given=parameters)
+        known = (weights_of or SHARED).of(parameters)
+        weights = partial(packed_once, layer=layer, parameters=parameters, known=known)
     types = [layer.outside, *[layer.dtype for _ in states[1:]]]
     last = [
         state.to(dtype, copy=True, memory_format=torch.contiguous_format)
@@ -130,6 +134,7 @@ def backward(
     layer = _layer(plan, x, states)
     x, y, grad_y = [_as(tensor, layer.outside) for tensor in (x, y, grad_y)]
     grad_states = [_as(g, layer.dtype) for g in grad_states]
+    kept = [tensor.contiguous() for tensor in kept]
     programs = layer.programs
     time, batch, _ = x.shape
     schedule = make_schedule(time, batch, lengths, reverse)

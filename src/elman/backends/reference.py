@@ -232,12 +232,14 @@ def forward(
     *,
     keep: bool = True,
     masks: Sequence[Tensor] = (),
+    weights_of: object = None,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run all steps: the outputs, the last states, and what backward needs beside them.
 
     ``x`` is (time, batch, input), each state (batch, hidden), and the kept values
     (time * batch, size) with the rows that ran first.  ``masks`` are those of the cell, each
-    (time, batch, hidden), or (batch, hidden) where it is of a sequence.
+    (time, batch, hidden), or (batch, hidden) where it is of a sequence.  Nothing is kept in
+    ``weights_of``, since parameters are used as they are.
     """
     time, batch, input_size = x.shape
     engine = Interpreter(plan, Sizes(input_size, states[0].shape[-1]), parameters, x)

@@ -1,9 +1,10 @@
 """One step at a time, with as little as possible between Python and the kernel.
 
 For streaming: one call a step, no gradients, the state handed from call to call.  Weights are
-packed once, and again when a parameter changes.  Results are cut, a block of steps at a time,
-from a few pieces of memory, and the tables of addresses for a block are written beforehand, so
-that a step that goes on from the last one only fills in where its input lies.
+packed once, and again when a look at all of their bytes finds others; in torch's inference mode,
+when torch has counted a change.  Results are cut, a block of
+steps at a time, from a few pieces of memory, and the tables of addresses for a block are written
+beforehand, so that a step that goes on from the last one only fills in where its input lies.
 
 Steps in bfloat16 are computed in float32, and the states between them are rounded.
 """
@@ -19,7 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.backends.guard import Check, guard_of
 from elman.backends.kernels import INSIDE, Layer, layer_of
+from elman.backends.llvm.fingerprint import Fingerprint
 from elman.backends.llvm.step import FIRST_BUFFER
 from elman.backends.llvm.target import chosen_target
 from elman.graph import Cell
@@ -38,90 +41,125 @@ _WORD = np.dtype(np.int64).itemsize
 class Stepper:
     """The fast way through ``Recurrent.step`` for one shape of input.
 
-    ``parameters`` are those of each layer in the cell's order, ``input_sizes`` what each reads.
+    ``input_sizes`` are what each layer reads.  ``expect`` says what tensors it may rely on; whoever
+    calls it has checked them.
     """
 
     def __init__(
         self,
         cell: Cell,
         input_sizes: Sequence[int],
-        parameters: Sequence[Sequence[Tensor]],
         shape: torch.Size,
         dtype: torch.dtype,
         hidden: int,
     ) -> None:
         self.shape, self.dtype = shape, dtype
         self._inside = inside = INSIDE[dtype]
-        #: the state that the next step goes on from without a check
-        self.last: State | None = None
-        self._parameters = [list(own) for own in parameters]
-        self._flat = [p for own in self._parameters for p in own]
-        self._versions: tuple[int, ...] | None = None
-        self._addresses: tuple[int, ...] | None = None
+        self._num_parameters = len(cell.parameters)
+        self._check: Check | None = None
+        self._addresses: list[int] | None = None
         self._layers = [
             _StepLayer(layer_of(cell.text, Sizes(size, hidden), inside, chosen_target()), shape[0])
             for size in input_sizes
         ]
-        self._state_shape = (len(self._layers), shape[0], hidden)
+        state_shape = self._state_shape = (len(self._layers), shape[0], hidden)
         each = shape[0] * hidden * inside.itemsize
-        self._between = [torch.empty(shape[0], hidden, dtype=inside) for _ in self._layers]
-        self._zeros = tuple([torch.zeros(self._state_shape, dtype=inside) for _ in cell.states])
+        self._between = [
+            torch.empty(shape[0], hidden, dtype=inside, device="cpu") for _ in self._layers
+        ]
+        self.zeros = tuple(
+            [torch.zeros(state_shape, dtype=dtype, device="cpu") for _ in cell.states]
+        )
         self._block = max(1, min(BLOCK, BLOCK_BYTES // (each * len(self._layers))))
         self._next = self._block
+        #: where the state of the step before is, which the next finds in its table
+        self._expected: list[int] = []
         self._apart = each
         self._lock = Lock()
 
-    def fits(self, state: State) -> bool:
-        """Whether ``step`` may have this state as it is; a slower look says what is wrong."""
-        if type(state) is not tuple or len(state) != len(self._zeros):
-            return False
-        for tensor in state:
-            if (
-                type(tensor) is not Tensor
-                or tensor.shape != self._state_shape
-                or tensor.dtype is not self.dtype
-                or not tensor.is_cpu
-                or not tensor.is_contiguous()
-            ):
-                return False
-        return True
+    def expect(self, x: Tensor, state: State, parameters: Sequence[Tensor] | None) -> None:
+        """Take tensors that look like these, which fit, from the next run on.
 
-    def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The output and the next state of contiguous tensors that fit; ``None`` is zeros."""
+        Without parameters, those of the next run stand still.
+        """
+        self._addresses = None  # the same numbers may now be read as another matrix
+        self._check = guard_of([x, *state, *(parameters or ())])
+
+    def step(
+        self, x: Tensor, state: State | None, parameters: Sequence[Tensor] | None
+    ) -> tuple[Tensor, State] | None:
+        """The output and the next state; ``None`` for tensors other than those expected."""
+        if state is None:
+            state = self.zeros
+        if type(x) is not Tensor or type(state) is not tuple or self._check is None:
+            return None
+        try:
+            addresses = [*map(_address, state)]
+            # a guard ends the process where it meets such tensors
+            if x.is_nested or (addresses != self._expected and any([t.is_nested for t in state])):
+                return None
+            if not self._check(x, *state, *(parameters or ())):
+                return None
+        except (TypeError, RuntimeError):  # no tensor, too many, or one without memory
+            return None
+        return self.run(x, state, parameters)
+
+    def run(
+        self, x: Tensor, state: State, parameters: Sequence[Tensor] | None
+    ) -> tuple[Tensor, State]:
+        """The same for contiguous tensors that are known to fit."""
         with self._lock:
             if self.dtype is self._inside:
-                y, self.last = self._step(x, state)
-                return y, self.last
-            if state is not None:
-                state = tuple([s.to(self._inside) for s in state])
-            y, state = self._step(x.to(self._inside), state)
-            self.last = tuple([s.to(self.dtype) for s in state])
-            return y.to(self.dtype), self.last
+                return self._step(x, state, parameters)
+            y, last = self._step(
+                x.to(self._inside), tuple([s.to(self._inside) for s in state]), parameters
+            )
+            return y.to(self.dtype), tuple([s.to(self.dtype) for s in last])
 
-    def _step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        # changed in place, or given other data, which leaves the version as it was
-        if (
-            tuple(map(_version, self._flat)) != self._versions
-            or tuple(map(_address, self._flat)) != self._addresses
-        ):
-            self._pack()
+    def _step(
+        self, x: Tensor, state: State, parameters: Sequence[Tensor] | None
+    ) -> tuple[Tensor, State]:
+        if parameters is not None:
+            if [*map(_address, parameters)] != self._addresses:
+                self._take(parameters)
+            elif torch.is_inference_mode_enabled() and self._counted:
+                if [*map(_version, parameters)] != self._versions:
+                    self._pack()
+            elif self._look(self._look_at):
+                self._pack()
         k = self._next
         if k == self._block:
             self._begin_block()
             k = 0
-        if k == 0 or state is not self.last:
-            self._go_on_from(k, state)
+        starts = [*map(_address, state)]
+        if k == 0 or starts != self._expected:
+            self._go_on_from(k, starts)
         self._inputs[k * self._width + self._slot] = x.data_ptr()
         for call, address in self._calls[k]:
             call(address)
         self._next = k + 1
+        self._expected = self._ends[k]
         return self._outputs[k], self._states[k]
 
+    def _take(self, parameters: Sequence[Tensor]) -> None:
+        """Look at these parameters from here on, whose memory stays as long as it is looked at."""
+        own = [p.detach() for p in parameters]
+        lie_well = all([p.is_contiguous() for p in own])
+        self._parameters = own if lie_well else [p.contiguous() for p in own]
+        self._addresses = [*map(_address, own)] if lie_well else None
+        self._seen = Fingerprint(self._parameters)
+        self._look, self._look_at = self._seen.look, self._seen.address
+        self._counted = not any([p.is_inference() for p in own])
+        self._pack()
+
     def _pack(self) -> None:
-        for layer, own in zip(self._layers, self._parameters, strict=True):
-            layer.pack([p.detach().to(self._inside).contiguous() for p in own], self._inside)
-        self._versions = tuple(map(_version, self._flat))
-        self._addresses = tuple(map(_address, self._flat))
+        # what changes from here on is found by the next look or count
+        if self._counted:
+            self._versions = [*map(_version, self._parameters)]
+        each = self._num_parameters
+        for k, layer in enumerate(self._layers):
+            own = self._parameters[k * each : (k + 1) * each]
+            layer.pack([p.to(self._inside) for p in own], self._inside)
         self._next = self._block  # the tables hold the old weights' addresses
 
     def _begin_block(self) -> None:
@@ -129,11 +167,12 @@ class Stepper:
         steps, (depth, batch, hidden) = self._block, self._state_shape
         # results are ordinary tensors, even where the caller is in inference mode
         with torch.inference_mode(False):
-            outputs = torch.empty(steps, batch, hidden, dtype=self._inside)
+            outputs = torch.empty(steps, batch, hidden, dtype=self._inside, device="cpu")
             shape = (steps, *self._state_shape)
-            states = [torch.empty(shape, dtype=self._inside) for _ in self._zeros]
+            states = [torch.empty(shape, dtype=self._inside, device="cpu") for _ in self.zeros]
             self._outputs = outputs.unbind(0)
             self._states = list(zip(*[s.unbind(0) for s in states], strict=True))
+        self._ends = [[*map(_address, state)] for state in self._states]
         each = batch * hidden * outputs.itemsize
         turns = np.arange(steps)
         tables = []
@@ -153,10 +192,9 @@ class Stepper:
         apart = self._width * _WORD
         self._calls = [[(call, start + k * apart) for call, start in starts] for k in range(steps)]
 
-    def _go_on_from(self, k: int, state: State | None) -> None:
-        """Make step ``k`` of the block read this state."""
-        self._held = self._zeros if state is None else state
-        row, starts = k * self._width, [tensor.data_ptr() for tensor in self._held]
+    def _go_on_from(self, k: int, starts: Sequence[int]) -> None:
+        """Make step ``k`` of the block read the state at these addresses."""
+        row = k * self._width
         for position, (layer, words) in enumerate(zip(self._layers, self._words, strict=True)):
             for slot, start in zip(layer.firsts, starts, strict=True):
                 words[row + slot] = start + position * self._apart

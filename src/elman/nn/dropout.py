@@ -34,7 +34,8 @@ def draw_mask(shape: Sequence[int], p: float, like: Tensor, *, scaled: bool = Tr
     count = prod(shape)
     draws, lowest = -(-count // 4), -(2**63)
     least = min(round(p * 65536) - 32768, 32767)
-    if torch.compiler.is_compiling():  # nothing in place: slower, and the same numbers
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    if torch.compiler.is_compiling() or transformed:  # nothing in place: slower, the same numbers
         bits = torch.randint(lowest, -lowest - 1, (draws,), device=like.device) ^ lowest
         mask = (bits.view(torch.int16)[:count] >= least).to(dtype)
     else:

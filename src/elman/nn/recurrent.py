@@ -8,17 +8,24 @@ place in the ``state_dict``.  Modules with torch.nn's names and weights are in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from operator import is_, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
+from elman.autograd import is_seen_by_torch
 from elman.backends import choose
+from elman.backends.arguments import check_arguments, is_plain
+from elman.backends.plan import plan_of
 from elman.backends.report import conditions, memory
-from elman.errors import BackendError, OptionError
+from elman.errors import BackendError, OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
@@ -152,6 +159,8 @@ class Recurrent(nn.Module):
             ]
         )
         self._stepper: Stepper | None = None
+        self._reader: _Reader | None = None
+        self._frozen = False
         self._draws = Draws()
         #: type and place of the tensors of the last run, for the report
         self._ran: tuple[torch.dtype, torch.device] | None = None
@@ -207,6 +216,7 @@ class Recurrent(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw first values for all parameters anew."""
+        self.freeze(False)
         first_values = dict(self.cell.init)
         if self.forget_bias is not None:
             first_values["b.f"] = self.forget_bias
@@ -281,21 +291,32 @@ class Recurrent(nn.Module):
         >>> for x in torch.randn(5, 1, 10):
         ...     y, state = layer.step(x, state)
         """
+        stepper = self._stepper
+        if stepper is not None and not (
+            torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+            or torch._C._len_torch_dispatch_stack()
+            or forward_ad._current_level >= 0
+            or self._is_noisy
+        ):
+            results = stepper.step(x, state, self._read())
+            if results is not None:
+                return results
+        return self._step_from_outside(x, state)
+
+    def _step_from_outside(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """A step with tensors that nobody has looked at yet."""
         if self.bidirectional:
             raise OptionError(
                 f"{self.stack.title}: a bidirectional layer cannot run step by step, since its "
                 "output depends on later steps."
             )
-        if not (torch.is_grad_enabled() or torch.compiler.is_compiling() or self._is_noisy):
-            if torch.is_autocast_enabled("cpu"):
-                x = autocast(x)
-            stepper = self._stepper
-            if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
-                stepper = self._make_stepper(x)
-            if stepper is not None and x.is_contiguous():
-                if state is not None and state is not stepper.last and not stepper.fits(state):
-                    state = self.stack.checked_state(state, x, x.shape[0])
-                return stepper.step(x, state)
+        self.stack.check_kind(x)
+        by_torch = torch.is_grad_enabled() or forward_ad._current_level >= 0 or is_seen_by_torch()
+        if not (by_torch or self._is_noisy):
+            results = self._fast_step(autocast(x), state)
+            if results is not None:
+                return results
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
         if not self._is_noisy:
             y, state = self(sequence, state)
@@ -306,10 +327,14 @@ class Recurrent(nn.Module):
         assert isinstance(y, Tensor)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
 
-    def _make_stepper(self, x: Tensor) -> Stepper | None:
-        """The fast way for inputs like this one, where there is one."""
+    def _fast_step(self, x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
+        """A step by the stepper, if there is one for such tensors; it takes others like them."""
+        parameters = [d.in_order(self.cell) for d in self._directions()]
+        flat = [p for own in parameters for p in own]
+        tensors = [x, *flat, *(state if isinstance(state, (tuple, list)) else ())]
         if (
-            x.dim() != 2
+            not all([isinstance(tensor, Tensor) and is_plain(tensor) for tensor in tensors])
+            or x.dim() != 2
             or 0 in x.shape
             or choose(self.stack.backend, x.dtype, x.device)[0] != "native"
         ):
@@ -319,32 +344,69 @@ class Recurrent(nn.Module):
 
         if programs_of(self.cell.text).prepare is not None:
             return None  # the step reads what another program has made from the input
-        parameters = [d.in_order(self.cell) for d in self._directions()]
+        reader = _Reader(self)
+        if not reader.reads(flat):
+            return None  # parametrizations make them anew at each look
         self.stack.check_input(x.unsqueeze(0), parameters)
-        if any([p.is_inference() for own in parameters for p in own]):
-            return None  # such parameters do not say when they change
-        sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
-        made = Stepper(self.cell, sizes, parameters, x.shape, x.dtype, self.hidden_size)
-        self._stepper = made
+        batch, plan = x.shape[0], plan_of(self.cell.text)
+        x, stepper = x.contiguous(), self._stepper
+        if stepper is not None:  # it may be only that x was of another type or stride
+            results = stepper.step(x, state, self._read())
+            if results is not None:
+                return results
+        if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
+            sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
+            stepper = Stepper(self.cell, sizes, x.shape, x.dtype, self.hidden_size)
+        state = stepper.zeros if state is None else self.stack.checked_state(state, x, batch)
+        for k, own in enumerate(parameters):
+            below = x.unsqueeze(0) if k == 0 else stepper.zeros[0][:1]
+            check_arguments(plan, below, [s[k] for s in state], own, None, (), "native")
+        stepper.expect(x, state, None if self._frozen else flat)
+        self._reader, self._stepper = reader, stepper
         self._ran = (x.dtype, x.device)
-        return made
+        return stepper.run(x, state, flat)
+
+    def _read(self) -> Sequence[Tensor] | None:
+        """The parameters as they are now; ``None`` where they stand still."""
+        return None if self._frozen or self._reader is None else self._reader.read()
+
+    def freeze(self, frozen: bool = True) -> Self:
+        """Promise that the weights stand still, so that no call looks whether they do.
+
+        Without it, each call computes with the weights as they are, however they were changed; to
+        see that, it reads all of them.  For ``step``, ``torch.inference_mode()`` is half the
+        promise: a step there sees what torch counts or replaces, but not a write through
+        ``parameter.data`` or NumPy.  ``freeze(False)``, ``train()``, loading, moving or converting
+        the weights, and drawing them anew end it.
+
+        >>> import torch, elman
+        >>> layer = elman.Recurrent(elman.cells.gru, 10, 20).eval().freeze()
+        >>> with torch.no_grad():
+        ...     y, state = layer.step(torch.randn(1, 10))
+        """
+        self._stepper = None
+        self._frozen = frozen
+        self.stack.freeze(frozen)
+        return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        self._stepper = None  # the tensors behind the parameters change
+        self.freeze(False)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._stepper = None  # with assign=True, parameters are replaced
+        self.freeze(False)
         super()._load_from_state_dict(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch; weights that ``step`` has at hand are read anew."""
-        self._stepper = None
+        """As in torch; training ends ``freeze``."""
+        if mode:
+            self.freeze(False)
         return super().train(mode)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_stepper": None, "_draws": Draws(), "penalty": None}
+        left_out = {"_stepper": None, "_reader": None, "_frozen": False}
+        return {**self.__dict__, **left_out, "_draws": Draws(), "penalty": None}
 
     def backend_report(self) -> str:
         """Which engine ran this layer last, or else will, and why; how, and what training keeps.
@@ -488,7 +550,53 @@ class _Direction(_Named):
         family = self._modules[p.family]
         assert family is not None
         tensor = family._parameters.get(p.gate)
-        if tensor is not None:
-            return tensor
-        assert isinstance(family, _Family)
-        return family[p.gate]
+        if tensor is None:  # what parametrizations and weight_norm make of other parameters
+            tensor = getattr(family, p.gate, None)
+        if not isinstance(tensor, Tensor):
+            raise ShapeError(
+                f"Recurrent: {p.key} is {tensor!r}; each parameter of the cell must be a tensor."
+            )
+        return tensor
+
+
+class _Reader:
+    """A layer's parameters of now, in few look-ups: any of them may be replaced at any time."""
+
+    def __init__(self, layer: Recurrent) -> None:
+        self._links: list[tuple[Mapping[str, nn.Module | None], str]] = []
+        self._getters: list[tuple[Callable[[Any], Any], Mapping[str, Tensor | None]]] = []
+        layers = self._follow(layer, "layers")
+        for k in range(layer.num_layers):
+            for d in range(layer.stack.directions):
+                direction = self._follow(self._follow(layers, str(k)), str(d))
+                for family, members in groupby(layer.cell.parameters, lambda p: p.family):
+                    table = self._follow(direction, family)._parameters
+                    gates = [p.gate for p in members]
+                    # one name alone does not make a tuple
+                    get = itemgetter(*gates) if len(gates) > 1 else partial(_one, gates[0])
+                    self._getters.append((get, table))
+        self._modules = [table[name] for table, name in self._links]
+
+    def _follow(self, module: nn.Module, name: str) -> nn.Module:
+        self._links.append((module._modules, name))
+        found = module._modules[name]
+        assert found is not None
+        return found
+
+    def read(self) -> Sequence[Tensor]:
+        """The parameters; none at all where a module was replaced."""
+        try:
+            if [table[name] for table, name in self._links] != self._modules:
+                return ()
+            return [tensor for get, table in self._getters for tensor in get(table)]
+        except KeyError:
+            return ()
+
+    def reads(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether these are what it reads."""
+        found = self.read()
+        return len(found) == len(tensors) and all(map(is_, found, tensors))
+
+
+def _one(name: str, table: Mapping[str, Tensor | None]) -> tuple[Tensor | None]:
+    return (table[name],)

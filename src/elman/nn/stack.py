@@ -19,6 +19,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from elman.autograd import autocasts, run
 from elman.backends import check, choose
+from elman.backends.arguments import unusual
+from elman.backends.weights import PackedWeights
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
@@ -71,6 +73,8 @@ class Stack:
     noise: Noise
     truncate: int | None
     backend: str
+    #: what engines make of the parameters of each layer and direction for inference
+    weights: tuple[PackedWeights, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size", "num_layers"):
@@ -92,6 +96,13 @@ class Stack:
         check(self.backend)
         # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
         _ = self.in_training, self.in_evaluation
+        weights = [PackedWeights() for _ in range(self.num_layers * self.directions)]
+        object.__setattr__(self, "weights", tuple(weights))
+
+    def freeze(self, frozen: bool) -> None:
+        """Whether the parameters of the next call stand still from there on."""
+        for weights in self.weights:
+            weights.freeze(frozen)
 
     @property
     def title(self) -> str:
@@ -244,7 +255,7 @@ class Stack:
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
         if time <= size:
-            return self._call(cell, parameters, x, states, lengths, reverse, keep, masks)
+            return self._call(k, cell, parameters, x, states, lengths, reverse, keep, masks)
         starts = range(0, time, size)
         outputs: dict[int, Tensor] = {}
         for start in reversed(starts) if reverse else starts:
@@ -253,13 +264,14 @@ class Stack:
                 states = [state.detach() for state in states]
             within = slice(start, start + size)
             outputs[start], states = self._call(
-                cell, parameters, x[within], states, part, reverse, keep,
+                k, cell, parameters, x[within], states, part, reverse, keep,
                 [mask[within] if mask.dim() == 3 else mask for mask in masks],
             )  # fmt: skip
         return torch.cat([outputs[start] for start in starts]), states
 
     def _call(
         self,
+        k: int,
         cell: Cell,
         parameters: Sequence[Tensor],
         x: Tensor,
@@ -270,10 +282,20 @@ class Stack:
         masks: Sequence[Tensor],
     ) -> tuple[Tensor, Sequence[Tensor]]:
         backend, _ = choose(self.backend, x.dtype, x.device)
-        return run(x, states, parameters, lengths, cell.text, reverse, keep, backend, masks)
+        return run(
+            x, states, parameters, lengths, cell.text, reverse, keep, backend, masks,
+            self.weights[k],
+        )  # fmt: skip
+
+    def check_kind(self, x: Tensor) -> None:
+        """Raise ``ShapeError`` for what is no array of numbers, such as a nested tensor."""
+        kind = unusual(x)
+        if kind:
+            raise ShapeError(f"{self.title}: x is {kind}.")
 
     def check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:
         """Raise ``ShapeError`` if x does not fit the module or its parameters."""
+        self.check_kind(x)
         if x.dim() not in (2, 3):
             shape = "(batch, time, input)" if self.batch_first else "(time, batch, input)"
             raise ShapeError(
@@ -298,7 +320,8 @@ class Stack:
     def _check_lengths(self, lengths: Lengths | None, batch: int) -> Tensor | None:
         if lengths is None:
             return None
-        lengths = torch.as_tensor(lengths)
+        if not isinstance(lengths, Tensor):  # as_tensor would move one to the default device
+            lengths = torch.as_tensor(lengths, device="cpu")
         if lengths.numel() == 0:  # an empty list has no dtype of its own
             lengths = lengths.to(torch.int64)
         if lengths.dtype.is_floating_point or lengths.dtype in (torch.bool, torch.complex64):

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from elman.autograd import run
 from elman.backends import choose
+from elman.backends.weights import weights_of
 from elman.nn.projection import cut_state, pad_state
 from elman.nn.torch_weights import parameters_in_order, torch_cell
 
@@ -59,7 +60,10 @@ def _run_layers(
             keep = torch.is_grad_enabled() and any(
                 [t.requires_grad for t in (x, *start, *parameters)]
             )
-            y, final = run(x, start, parameters, lengths, cell.text, direction == 1, keep, backend)
+            own = None if torch.compiler.is_compiling() else weights_of(module, k)
+            y, final = run(
+                x, start, parameters, lengths, cell.text, direction == 1, keep, backend, (), own
+            )
             outputs.append(cut_state(y, module.proj_size) if projected else y)
             last.append(final)
         x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
