@@ -16,9 +16,9 @@ from collections.abc import Callable
 import llvmlite.binding as llvm
 import numpy as np
 
-from elman.backends.llvm.ir import Builder, Value
-from elman.backends.llvm.math import VectorMathematics
-from elman.backends.llvm.target import Target, find_target
+from elman.backends.native.llvm.ir import Builder, Value
+from elman.backends.native.llvm.math import VectorMathematics
+from elman.backends.native.llvm.target import Target, find_target
 
 SIZE = {"float": 1024, "double": 512}  # numbers in 4 KB
 VECTORS, RUNS = 1 << 12, 60

@@ -10,29 +10,32 @@ a loop over time), fake kernels that give shapes without computing, and second a
 derivatives, which torch takes through the reference engine.  What transforms functions
 (``torch.func``) or carries tangents (``torch.autograd.forward_ad``) sees the operations of the
 reference engine in the operator's place.  The cell travels as its text, so that an exported
-program is whole by itself.  Layers are in ``nn/``.
+program is whole by itself.
+
+torch's operators have flat lists of arguments.  They become a ``Call`` at once, which is checked
+(``backends/arguments.py``) and given to an engine.  Layers are in ``nn/``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from elman.backends import engine, reference
+from elman.backends import find_engine
 from elman.backends.arguments import (
-    check_arguments,
+    check_call,
     check_counts,
     check_gradients,
     is_plain,
     resolved,
 )
+from elman.backends.engine import Call, Grads, Outputs, Saved
 from elman.backends.plan import plan_of
-from elman.backends.weights import PackedWeights
 from elman.errors import BackendError
 
 
@@ -54,57 +57,19 @@ def recurrent(
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
-    """Run a cell over x (time, batch, input): [y, last states ..., what backward keeps ...].
+    """Run a cell over x (time, batch, input): [y, last states ..., what backward needs ...].
 
-    ``states`` are (batch, hidden), ``parameters`` in the order of the cell, ``lengths`` (batch,)
-    or ``None``; ``reverse`` runs from each row's last step to its first.  x and the states are of
-    one type; parameters may be of a wider one, and their gradients are of theirs.  ``masks`` are
-    those of the cell, (time, batch, hidden) or (batch, hidden); they have no gradients.
-
-    Raises ``ShapeError`` for what does not fit.
+    The arguments are those of ``backends.engine.Call``, the cell as its text.  Masks have no
+    gradients.  Raises ``ShapeError`` for what does not fit.
     """
-    parameters, masks = resolved(parameters), resolved(masks)
-    if _has_tangent([x, *states, *parameters]):
+    call = _call(x, states, resolved(parameters), lengths, cell, reverse, keep, resolved(masks))
+    if _has_tangent([x, *states, *call.parameters]):
         raise BackendError(
             "elman::recurrent has no forward-mode derivative of its own; call the layer, which "
             "has one."
         )
-    y, last, kept, _ = _forward(x, states, parameters, lengths, cell, reverse, keep, backend, masks)
-    return [y, *last, *kept]
-
-
-def _forward(
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    lengths: Tensor | None,
-    cell: str,
-    reverse: bool,
-    keep: bool,
-    backend: str,
-    masks: Sequence[Tensor],
-    weights_of: PackedWeights | None = None,
-) -> tuple[Tensor, list[Tensor], list[Tensor], Tensor | None]:
-    """Check and run: y, the last states, what backward keeps, and the lengths that were used."""
-    plan = plan_of(cell)
-    lengths = check_arguments(plan, x, states, parameters, lengths, masks, backend)
-    with _own_types(x):
-        y, last, kept = engine(backend).forward(
-            plan, x, states, parameters, lengths, reverse, keep=keep, masks=masks,
-            weights_of=weights_of,
-        )  # fmt: skip
-    return y, last, kept, lengths
-
-
-def _own_types(x: Tensor) -> AbstractContextManager[object]:
-    """Types are chosen already: torch.autocast would choose again inside the reference engine."""
-    kind = x.device.type
-    return torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext()
-
-
-def autocasts(kind: str) -> bool:
-    """Whether ``torch.autocast`` is on for devices of that kind; on some it cannot be."""
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    outputs, saved, _ = _forward(call, backend)
+    return [outputs.y, *outputs.states, *saved]
 
 
 @recurrent.register_fake
@@ -119,12 +84,12 @@ def _(
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
-    plan = plan_of(cell)
-    check_counts(plan, x, states, parameters or (), masks or ())
+    call = _call(x, states, parameters, lengths, cell, reverse, keep, masks)
+    check_counts(call)
     return [
         x.new_empty(*x.shape[:2], states[0].shape[-1]),
         *[torch.empty_like(state, memory_format=torch.contiguous_format) for state in states],
-        *(engine(backend).kept_like(plan, x, states) if keep else []),
+        *(find_engine(backend).saved_like(call) if keep else []),
     ]
 
 
@@ -137,7 +102,7 @@ def recurrent_backward(
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
     y: Tensor,
-    kept: Sequence[Tensor],
+    saved: Sequence[Tensor],
     cell: str,
     reverse: bool,
     need_input: bool,
@@ -149,38 +114,12 @@ def recurrent_backward(
 
     Those of x and of the parameters are undefined where they are not needed.
     """
-    return _gradients(
-        grad_y, grad_states, x, states, parameters, lengths, y, kept, cell, reverse, need_input,
-        need_parameters, backend, masks,
-    )  # fmt: skip
-
-
-def _gradients(
-    grad_y: Tensor,
-    grad_states: Sequence[Tensor],
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    lengths: Tensor | None,
-    y: Tensor,
-    kept: Sequence[Tensor],
-    cell: str,
-    reverse: bool,
-    need_input: bool,
-    need_parameters: bool,
-    backend: str,
-    masks: Sequence[Tensor],
-) -> list[Tensor]:
-    """Check and run backward."""
-    plan = plan_of(cell)
-    lengths = check_arguments(plan, x, states, parameters, lengths, masks, backend)
-    check_gradients(plan, grad_y, grad_states, x, states, y, kept, backend)
-    with _own_types(x):
-        dx, dstates, dparameters = engine(backend).backward(
-            plan, grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
-            need_input=need_input, need_parameters=need_parameters, masks=masks,
-        )  # fmt: skip
-    return [dx, *dstates, *dparameters]
+    call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+    grads = Outputs(grad_y, grad_states)
+    found = _gradients(
+        call, Outputs(y, ()), saved, grads, _Needs(need_input, need_parameters), backend
+    )
+    return [found.x, *found.states, *found.parameters]
 
 
 @recurrent_backward.register_fake
@@ -192,7 +131,7 @@ def _(
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
     y: Tensor,
-    kept: Sequence[Tensor],
+    saved: Sequence[Tensor],
     cell: str,
     reverse: bool,
     need_input: bool,
@@ -200,23 +139,81 @@ def _(
     backend: str,
     masks: Sequence[Tensor],
 ) -> list[Tensor]:
-    check_counts(plan_of(cell), x, states, parameters, masks)
+    check_counts(_call(x, states, parameters, lengths, cell, reverse, True, masks))
     contiguous = torch.contiguous_format
     return [
         torch.empty_like(tensor, memory_format=contiguous) for tensor in (x, *states, *parameters)
     ]
 
 
+class _Needs(NamedTuple):
+    """Which gradients are needed beside those of the states."""
+
+    input: bool
+    parameters: bool
+
+
+def _call(
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor] | None,
+    lengths: Tensor | None,
+    cell: str,
+    reverse: bool,
+    keep: bool,
+    masks: Sequence[Tensor] | None,
+) -> Call:
+    return Call(plan_of(cell), x, states, parameters or (), lengths, reverse, keep, masks or ())
+
+
+def _forward(call: Call, backend: str) -> tuple[Outputs, Saved, Call]:
+    """Check and run; the call comes back as it was run, with its own copy of the lengths."""
+    call = check_call(call, backend)
+    with _own_types(call.x):
+        outputs, saved = find_engine(backend).forward(call)
+    return outputs, saved, call
+
+
+def _gradients(
+    call: Call, outputs: Outputs, saved: Saved, grads: Outputs, needs: _Needs, backend: str
+) -> Grads:
+    """Check and run backward."""
+    call = check_call(call, backend)
+    check_gradients(call, outputs, saved, grads, backend)
+    with _own_types(call.x):
+        return find_engine(backend).backward(
+            call, outputs, saved, grads, need_input=needs.input, need_parameters=needs.parameters
+        )
+
+
+def _own_types(x: Tensor) -> AbstractContextManager[object]:
+    """Types are chosen already: torch.autocast would choose again inside the reference engine."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext()
+
+
+def autocasts(kind: str) -> bool:
+    """Whether ``torch.autocast`` is on for devices of that kind; on some it cannot be."""
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def _save(ctx: Any, call: Call, y: Tensor, saved: Saved, backend: str, needs: _Needs) -> None:
+    """Leave what backward needs."""
+    ctx.set_materialize_grads(False)  # zeros for all that is saved would be large, and unread
+    ctx.save_for_backward(
+        call.x, *call.states, *call.parameters, *call.masks, call.lengths, y, *saved
+    )
+    ctx.counts = (len(call.states), len(call.parameters), len(call.masks))
+    ctx.options = (call.plan.cell.text, call.reverse, call.keep, backend)
+    ctx.needs = needs
+
+
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     x, states, parameters, lengths, cell, reverse, keep, backend, masks = inputs
-    ctx.set_materialize_grads(False)  # zeros for all that is kept would be large, and unread
-    y, kept = output[0], output[1 + len(states) :]
     lengths = None if lengths is None else lengths.clone()  # the caller may change them
-    parameters, masks = parameters or (), masks or ()
-    ctx.save_for_backward(x, *states, *parameters, *masks, lengths, y, *kept)
-    ctx.counts = (len(states), len(parameters), len(masks))
-    ctx.options = (cell, reverse, keep, backend)
-    ctx.needed = (x.requires_grad, any([p.requires_grad for p in parameters]))
+    call = _call(x, states, parameters, lengths, cell, reverse, keep, masks)
+    needs = _Needs(x.requires_grad, any([p.requires_grad for p in call.parameters]))
+    _save(ctx, call, output[0], output[1 + len(states) :], backend, needs)
 
 
 def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
@@ -224,7 +221,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     num_states, num_parameters, num_masks = ctx.counts
     states, rest = rest[:num_states], rest[num_states:]
     parameters, rest = rest[:num_parameters], rest[num_parameters:]
-    masks, (lengths, y, *kept) = rest[:num_masks], rest[num_masks:]
+    masks, (lengths, y, *saved) = rest[:num_masks], rest[num_masks:]
     cell, reverse, keep, backend = ctx.options
     if not keep:
         raise BackendError(
@@ -236,12 +233,12 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
         torch.zeros_like(state) if grad is None else grad
         for state, grad in zip(states, grads[1 : 1 + num_states], strict=True)
     ]
-    need_input, need_parameters = ctx.needed
+    needs: _Needs = ctx.needs
     given = (
-        grad_y, grad_states, x, states, parameters, lengths, y, kept,
-        cell, reverse, need_input, need_parameters, backend, masks,
+        grad_y, grad_states, x, states, parameters, lengths, y, saved,
+        cell, reverse, needs.input, needs.parameters, backend, masks,
     )  # fmt: skip
-    tensors = [grad_y, *grad_states, x, *states, *parameters, y, *kept, *masks]
+    tensors = [grad_y, *grad_states, x, *states, *parameters, y, *saved, *masks]
     if is_seen_by_torch():
         dx, *others = recurrent_backward(*given)
     elif _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors)):
@@ -249,12 +246,15 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     elif torch.is_grad_enabled() or not all(map(is_plain, tensors)):
         dx, *others = recurrent_backward(*given)
     else:
-        dx, *others = _gradients(*given)
+        call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+        outputs, outer = Outputs(y, ()), Outputs(grad_y, grad_states)
+        found = _gradients(call, outputs, saved, outer, needs, backend)
+        dx, others = found.x, [*found.states, *found.parameters]
     dstates, dparameters = others[:num_states], others[num_states:]
     return (
-        dx if need_input else None,
+        dx if needs.input else None,
         dstates,
-        dparameters if need_parameters else [None] * num_parameters,
+        dparameters if needs.parameters else [None] * num_parameters,
         None, None, None, None, None, [None] * num_masks,
     )  # fmt: skip
 
@@ -263,11 +263,11 @@ recurrent.register_autograd(_backward, setup_context=_save_for_backward)
 
 
 def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    grad_y, grad_states, x, states, parameters, lengths, _, kept, cell, reverse, *_ = inputs
+    grad_y, grad_states, x, states, parameters, lengths, _, saved, cell, reverse, *_ = inputs
     masks = inputs[-1]
     lengths = None if lengths is None else lengths.clone()
     ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, lengths, *masks)
-    ctx.counts = (len(states), len(parameters), len(kept))
+    ctx.counts = (len(states), len(parameters), len(saved))
     ctx.options = (cell, reverse)
 
 
@@ -276,7 +276,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
 
     Where these are to be differentiated again, what they are made of stays connected.
     """
-    num_states, num_parameters, num_kept = ctx.counts
+    num_states, num_parameters, num_saved = ctx.counts
     num_tensors = 2 + 2 * num_states + num_parameters
     tensors, (lengths, *masks) = ctx.saved_tensors[:num_tensors], ctx.saved_tensors[num_tensors:]
     cell, reverse = ctx.options
@@ -292,9 +292,8 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         grad_y, *rest = inputs
         grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
         states, parameters = rest[:num_states], rest[num_states:]
-        found = _torch_gradients(
-            grad_y, grad_states, x, states, parameters, lengths, cell, reverse, masks
-        )
+        call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+        found = _torch_gradients(call, Outputs(grad_y, grad_states))
         outputs = [(o, g) for o, g in zip(found, grads, strict=True)]
         outputs = [(o, g) for o, g in outputs if g is not None and o.requires_grad]
         made = torch.autograd.grad(
@@ -305,42 +304,33 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     dgrad_states, (ddx, *others) = others[:num_states], others[num_states:]
     return (
         dgrad_y, dgrad_states, ddx, others[:num_states], others[num_states:],
-        None, None, [None] * num_kept, None, None, None, None, None, [None] * len(masks),
+        None, None, [None] * num_saved, None, None, None, None, None, [None] * len(masks),
     )  # fmt: skip
 
 
 recurrent_backward.register_autograd(_second_backward, setup_context=_save_for_second_backward)
 
 
-def _torch_gradients(
-    grad_y: Tensor,
-    grad_states: Sequence[Tensor],
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    lengths: Tensor | None,
-    cell: str,
-    reverse: bool,
-    masks: Sequence[Tensor],
-) -> list[Tensor]:
+def _torch_gradients(call: Call, grads: Outputs) -> list[Tensor]:
     """What ``recurrent_backward`` returns, as operations that torch can look into.
 
     In float32 at least: what is rounded to bfloat16 at each step is too coarse to differentiate.
     """
-    plan = plan_of(cell)
-    tensors = [grad_y, *grad_states, x, *states, *parameters]
-    given = [tensor.dtype for tensor in (x, *states, *parameters)]
-    with _own_types(x):
-        grad_y, *rest = [t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors]
-        grad_states, (x, *rest) = rest[: len(states)], rest[len(states) :]
-        states, parameters = rest[: len(states)], rest[len(states) :]
-        y, _, kept = reference.forward(plan, x, states, parameters, lengths, reverse, masks=masks)
-        dx, dstates, dparameters = reference.backward(
-            plan, grad_y, grad_states, x, states, parameters, lengths, y, kept, reverse,
-            masks=masks,
-        )  # fmt: skip
-    found = zip([dx, *dstates, *dparameters], given, strict=True)
-    return [gradient.to(dtype) for gradient, dtype in found]
+    given = [tensor.dtype for tensor in (call.x, *call.states, *call.parameters)]
+
+    def wide(tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors]
+
+    reference = find_engine("reference")
+    with _own_types(call.x):
+        (x,) = wide([call.x])
+        states, parameters = wide(call.states), wide(call.parameters)
+        own = Call(call.plan, x, states, parameters, call.lengths, call.reverse, True, call.masks)
+        outputs, saved = reference.forward(own)
+        (grad_y,) = wide([grads.y])
+        found = reference.backward(own, outputs, saved, Outputs(grad_y, wide(grads.states)))
+    pairs = zip([found.x, *found.states, *found.parameters], given, strict=True)
+    return [gradient.to(dtype) for gradient, dtype in pairs]
 
 
 def _forward_by_torch(
@@ -356,12 +346,11 @@ def _forward_by_torch(
 ) -> list[Tensor]:
     """``recurrent`` as operations of torch, for whoever differentiates, maps or carries tangents.
 
-    What it keeps is of no use to ``recurrent_backward``, which keeps its own then.
+    What it saves is of no use to ``recurrent_backward``, which saves its own then.
     """
-    y, last, kept, _ = _forward(
-        x, states, parameters or (), lengths, cell, reverse, keep, "reference", masks or ()
-    )
-    return [y, *last, *kept]
+    call = _call(x, states, parameters, lengths, cell, reverse, keep, masks)
+    outputs, saved, _ = _forward(call, "reference")
+    return [outputs.y, *outputs.states, *saved]
 
 
 def _gradients_by_torch(
@@ -372,7 +361,7 @@ def _gradients_by_torch(
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
     y: Tensor,
-    kept: Sequence[Tensor],
+    saved: Sequence[Tensor],
     cell: str,
     reverse: bool,
     need_input: bool,
@@ -381,9 +370,8 @@ def _gradients_by_torch(
     masks: Sequence[Tensor],
 ) -> list[Tensor]:
     """``recurrent_backward`` in the same way."""
-    return _torch_gradients(
-        grad_y, grad_states, x, states, parameters, lengths, cell, reverse, masks
-    )
+    call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+    return _torch_gradients(call, Outputs(grad_y, grad_states))
 
 
 # every transformation of torch.func comes by here before it looks for a rule of the operator
@@ -393,68 +381,48 @@ _TRANSFORMED.impl("recurrent_backward", _gradients_by_torch, "FuncTorchDynamicLa
 
 
 class _Eager(torch.autograd.Function):
-    """The operator and its backward, called directly."""
+    """The operator and its backward, called directly.
+
+    ``tensors`` are all of the call's that may have gradients, once more: torch looks for them
+    among the arguments, not inside a record.
+    """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        lengths: Tensor | None,
-        options: tuple[int, int, str, bool, str],
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
-        num_states, num_masks, cell, reverse, backend = options
-        masks, states = tensors[:num_masks], tensors[num_masks : num_masks + num_states]
-        parameters = tensors[num_masks + num_states :]
-        y, last, kept, lengths = _forward(
-            x, states, parameters, lengths, cell, reverse, True, backend, masks
-        )
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, *states, *parameters, *masks, lengths, y, *kept)
-        ctx.counts = (num_states, len(parameters), num_masks)
-        ctx.options = (cell, reverse, True, backend)
-        needed = ctx.needs_input_grad
-        ctx.needed = (needed[0], any(needed[3 + num_masks + num_states :]))
-        return (y, *last)
+    def forward(ctx: Any, call: Call, backend: str, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs, saved, call = _forward(call, backend)
+        needed = ctx.needs_input_grad[2:]
+        needs = _Needs(needed[0], any(needed[1 + len(call.states) :]))
+        _save(ctx, call, outputs.y, saved, backend, needs)
+        return (outputs.y, *outputs.states)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
         dx, dstates, dparameters, *_ = _backward(ctx, grads)
-        return dx, None, None, *[None] * ctx.counts[2], *dstates, *dparameters
+        return None, None, dx, *dstates, *dparameters
 
 
-def run(
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    lengths: Tensor | None,
-    cell: str,
-    reverse: bool,
-    keep: bool,
-    backend: str,
-    masks: Sequence[Tensor] = (),
-    weights_of: PackedWeights | None = None,
-) -> tuple[Tensor, Sequence[Tensor]]:
-    """The outputs and the last states; arguments as for ``recurrent``.
-
-    ``weights_of`` is where the engine keeps what it makes of the parameters for inference.
-    """
-    given = (x, states, parameters, lengths, cell, reverse, keep, backend, masks)
-    tensors = [x, *states, *parameters, *masks]
+def run(call: Call, backend: str) -> tuple[Tensor, Sequence[Tensor]]:
+    """The outputs and the last states of a call, for whatever watches the tensors."""
+    cell = call.plan.cell.text
+    given = (
+        call.x, call.states, call.parameters, call.lengths, cell, call.reverse, call.keep,
+        backend, call.masks,
+    )  # fmt: skip
+    own = [call.x, *call.states, *call.parameters]
+    tensors = [*own, *call.masks]
     if is_seen_by_torch():
         results = recurrent(*given)
-        return results[0], results[1 : 1 + len(states)]
+        return results[0], results[1 : 1 + len(call.states)]
     if _has_tangent(tensors) or not all(map(is_plain, tensors)):
         by_torch = _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors))
         results = _forward_by_torch(*given) if by_torch else recurrent(*given)
-        return results[0], results[1 : 1 + len(states)]
-    if keep:
-        options = (len(states), len(masks), cell, reverse, backend)
+        return results[0], results[1 : 1 + len(call.states)]
+    if call.keep:
         apply = _Eager.apply
-        y, *last = apply(x, lengths, options, *masks, *states, *parameters)  # type: ignore[no-untyped-call]
+        y, *last = apply(call, backend, *own)  # type: ignore[no-untyped-call]
         return y, last
-    y, last, *_ = _forward(*given, weights_of)
-    return y, last
+    outputs, *_ = _forward(call, backend)
+    return outputs.y, outputs.states
 
 
 def is_seen_by_torch() -> bool:

@@ -8,7 +8,8 @@ central differences; in float64.
 import torch
 from torch import Tensor
 
-from elman.backends import engine
+from elman.backends import find_engine
+from elman.backends.engine import Call, Outputs
 from elman.backends.plan import make_plan
 from elman.graph import Cell
 from graph import plain
@@ -19,7 +20,13 @@ def forward(
     cell: Cell, numbers: Numbers, backend: str = "reference"
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The engine's [y, last states ...], and what it keeps."""
-    y, last, kept = engine(backend).forward(
+    outputs, saved = find_engine(backend).forward(call_of(cell, numbers))
+    return [outputs.y, *outputs.states], list(saved)
+
+
+def call_of(cell: Cell, numbers: Numbers) -> Call:
+    """What an engine is given."""
+    return Call(
         make_plan(cell),
         numbers.x,
         numbers.states,
@@ -27,7 +34,6 @@ def forward(
         numbers.lengths,
         numbers.reverse,
     )
-    return [y, *last], kept
 
 
 def gradients(
@@ -35,18 +41,10 @@ def gradients(
 ) -> list[Tensor]:
     """The graph's gradient of sum(outer * outputs): of x, the states and the parameters."""
     with torch.no_grad():
-        (y, *_), kept = forward(cell, numbers, backend)
-        dx, dstates, dparameters = engine(backend).backward(
-            make_plan(cell),
-            outer[0],
-            outer[1:],
-            numbers.x,
-            numbers.states,
-            numbers.parameters,
-            numbers.lengths,
-            y,
-            kept,
-            numbers.reverse,
+        call = call_of(cell, numbers)
+        outputs, saved = find_engine(backend).forward(call)
+        dx, dstates, dparameters = find_engine(backend).backward(
+            call, outputs, saved, Outputs(outer[0], outer[1:])
         )
     return [dx, *dstates, *dparameters]
 

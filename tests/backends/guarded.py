@@ -25,7 +25,10 @@ from torch import Tensor
 
 from backends.precision import draw, results
 from cells.variants import EDGES, VARIANTS
-from elman.backends import kernels, native, stepping
+from elman.backends import find_engine
+from elman.backends.engine import Call
+from elman.backends.native import engine as native_engine
+from elman.backends.native import kernels, stepping
 from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
 from elman.graph import Cell
@@ -133,14 +136,15 @@ def examples(draw_from):
 
 def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
     """Forward, with and without keeping, backward, and the first step alone."""
-    native.should_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
+    native_engine.should_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
     rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
-    y, *_ = native.forward(make_plan(cell), *rest, keep=False)
+    native = find_engine("native")
+    (y, _), _ = native.forward(Call(make_plan(cell), *rest, keep=False))
     assert torch.equal(y, results(cell, numbers)["y"])
     if kernels.programs_of(cell.text).prepare is not None or y.dtype is torch.bfloat16:
         return  # not for stepping, or as in float32
     x, *others = numbers.x[:1], numbers.states, numbers.parameters
-    y, *_ = native.forward(make_plan(cell), x, *others, None, False, keep=False)
+    (y, _), _ = native.forward(Call(make_plan(cell), x, *others, None, False, keep=False))
     assert torch.equal(y[0], step(cell, numbers))
 
 

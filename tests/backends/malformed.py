@@ -133,7 +133,7 @@ def backward_of(draw: random.Random, arguments: dict[str, object]) -> dict[str, 
         "grad_y": torch.randn_like(made[0]),
         "grad_states": [torch.randn_like(s) for s in made[1 : 1 + count]],
         "y": made[0],
-        "kept": made[1 + count :],
+        "saved": made[1 + count :],
         "need_input": draw.random() < 0.5,
         "need_parameters": draw.random() < 0.5,
     }

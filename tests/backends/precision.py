@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from backends.gradient_check import forward, gradients
-from elman.backends.kernels import Layer
-from elman.backends.schedule import Schedule
+from elman.backends.native.kernels import Layer
+from elman.backends.native.schedule import Schedule
 from elman.graph import Cell
 from graph.plain import Numbers, draw_numbers
 

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given
 
 import elman
-from elman.backends.describe import describe
-from elman.backends.kernels import Layer, layer_of
-from elman.backends.llvm.jit import compile_module
-from elman.backends.llvm.target import chosen_target, find_target
-from elman.backends.names import comments_of, names_ahead, names_of
-from elman.backends.page import BATCHES, STEPS
-from elman.backends.programs import programs_of
+from elman.backends.native.describe import describe
+from elman.backends.native.kernels import Layer, layer_of
+from elman.backends.native.llvm.jit import compile_module
+from elman.backends.native.llvm.target import chosen_target, find_target
+from elman.backends.native.names import comments_of, names_ahead, names_of
+from elman.backends.native.page import BATCHES, STEPS
+from elman.backends.native.programs import programs_of
 from elman.graph.node import ancestors
 from elman.graph.show import labels
 from graph.random_cells import quick, random_cells

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import elman.graph
-from backends.gradient_check import check, forward, gradients
-from elman.backends import ENGINES, engine
-from elman.backends.plan import make_plan
+from backends.gradient_check import call_of, check, forward, gradients
+from elman.backends import ENGINES, find_engine
 from elman.cells import CATALOGUE
 from elman.graph import cell, tanh, where
 from elman.graph.node import OPERATIONS
@@ -120,8 +119,7 @@ def keeps_a_condition(x, h, *, W, b):
 def test_a_condition_is_kept_for_any_number_of_steps(backend, time):
     numbers = draw_numbers(keeps_a_condition, 3, time=time, batch=3)
     outputs, kept = forward(keeps_a_condition, numbers, backend)
-    plan = make_plan(keeps_a_condition)
-    likely = engine(backend).kept_like(plan, numbers.x, numbers.states)
+    likely = find_engine(backend).saved_like(call_of(keeps_a_condition, numbers))
     assert [(k.shape, k.dtype) for k in kept] == [(k.shape, k.dtype) for k in likely]
     check(keeps_a_condition, numbers, differences=time > 0, backend=backend)
     assert outputs[0].shape == (time, 3, outputs[1].shape[-1])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from elman.backends.llvm.ir import Builder
-from elman.backends.llvm.math import VectorMathematics
-from elman.backends.llvm.target import find_target
+from elman.backends.native.llvm.ir import Builder
+from elman.backends.native.llvm.math import VectorMathematics
+from elman.backends.native.llvm.target import find_target
 
 ON_X86 = platform.machine() in {"x86_64", "AMD64"}
 TARGETS = ["host", "avx2", "x86-64"] if ON_X86 else ["host"]

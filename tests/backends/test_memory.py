@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import elman
-from elman.backends import memory
-from elman.backends.memory import Pool, aligned, empty
+from elman.backends.native import memory
+from elman.backends.native.memory import Pool, aligned, empty
 
 MEGA = 1 << 20
 

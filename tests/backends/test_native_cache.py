@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from backends.precision import assert_same, draw, results
-from elman.backends import kernels
-from elman.backends.llvm import cache, jit
-from elman.backends.llvm.target import find_target
+from elman.backends.native import kernels
+from elman.backends.native.llvm import cache, jit
+from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE
 from elman.graph.sizes import Sizes
 
@@ -67,7 +67,7 @@ def test_what_is_compiled_is_in_the_folder_and_is_not_compiled_again(folder, com
 
 PROGRAM = """
 import torch, elman
-from elman.backends.llvm import jit
+from elman.backends.native.llvm import jit
 calls, compile_module = [], jit.compile_module
 def counted(text, target):
     calls.append(text)
@@ -378,7 +378,7 @@ def test_kernels_of_another_user_are_not_run(what, filled, compiled, monkeypatch
 
 AS_ANOTHER = """
 import os, sys, warnings
-from elman.backends.llvm import cache
+from elman.backends.native.llvm import cache
 warnings.simplefilter("always")
 os.setgroups([])
 os.setgid({user})

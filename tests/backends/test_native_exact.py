@@ -20,10 +20,15 @@ from backends.precision import (
     truth,
 )
 from cells.variants import VARIANTS
-from elman.backends import kernels, native, schedule
-from elman.backends.llvm import team
+from elman.backends import find_engine
+from elman.backends.engine import Call, Outputs
+from elman.backends.native import engine as native_engine
+from elman.backends.native import kernels, schedule
+from elman.backends.native.llvm import team
 from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
+
+NATIVE = find_engine("native")
 
 CELLS = {**CATALOGUE, "gated_decay": VARIANTS["gated_decay"]}
 #: lengths for 5 rows of 6 steps; in ``SHORTER`` nobody reaches the last two steps
@@ -37,7 +42,7 @@ each_way = pytest.mark.parametrize("hoisted", [False, True], ids=["in the step",
 def hoist(monkeypatch):
     """Whether products with the input are computed ahead, decided by the test."""
 
-    return lambda hoisted: monkeypatch.setattr(native, "should_hoist", hoists(hoisted))
+    return lambda hoisted: monkeypatch.setattr(native_engine, "should_hoist", hoists(hoisted))
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def test_float32_is_within_1e_5_of_float64(name, hoisted, hoist):
         found = results(cell, numbers)
         assert_near(found, truth(cell, numbers), 1e-5)
         rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
-        y, last, _ = native.forward(make_plan(cell), *rest, keep=False)
+        (y, last), _ = NATIVE.forward(Call(make_plan(cell), *rest, keep=False))
         assert torch.equal(y, found["y"])
         for state, tensor in zip(cell.states, last, strict=True):
             assert torch.equal(tensor, found[f"last {state}"])
@@ -231,16 +236,16 @@ def test_what_is_not_needed_is_not_computed_and_the_rest_is_the_same():
     numbers = draw(cell, 7, 19)
     outer = outer_gradients(cell, numbers)
     plan, given = make_plan(cell), (numbers.x, numbers.states, numbers.parameters, None)
-    y, last, kept = native.forward(plan, *given, False)
-    bare = native.forward(plan, *given, False, keep=False)
-    assert bare[2] == []
-    assert torch.equal(bare[0], y)
-    assert torch.equal(bare[1][0], last[0])
-    every = native.backward(plan, outer[0], outer[1:], *given, y, kept, False)
+    call = Call(plan, *given, False)
+    outputs, saved = NATIVE.forward(call)
+    bare, nothing = NATIVE.forward(replace(call, keep=False))
+    assert nothing == []
+    assert torch.equal(bare.y, outputs.y)
+    assert torch.equal(bare.states[0], outputs.states[0])
+    grads = Outputs(outer[0], outer[1:])
+    every = NATIVE.backward(call, outputs, saved, grads)
     for left_out in ("need_input", "need_parameters"):
-        found = native.backward(
-            plan, outer[0], outer[1:], *given, y, kept, False, **{left_out: False}
-        )
+        found = NATIVE.backward(call, outputs, saved, grads, **{left_out: False})
         assert torch.equal(found[1][0], every[1][0])
         if left_out == "need_input":
             assert found[0].numel() == 0

@@ -7,7 +7,7 @@ import torch
 
 import elman
 from backends.precision import assert_near, assert_same
-from elman.backends import native
+from elman.backends.native.engine import NativeEngine
 from elman.cells import CATALOGUE
 
 INPUT, HIDDEN, TIME, BATCH = 5, 18, 6, 4
@@ -202,13 +202,13 @@ def test_steps_of_inference_are_those_of_the_whole():
 
 def test_the_native_engine_is_what_ran(monkeypatch):
     layer, exact = layers_of("lstm")
-    calls, forward = [], native.forward
+    calls, forward = [], NativeEngine.forward
 
-    def counted(*arguments, **options):
-        calls.append(options["keep"])
-        return forward(*arguments, **options)
+    def counted(self, call):
+        calls.append(call.keep)
+        return forward(self, call)
 
-    monkeypatch.setattr(native, "forward", counted)
+    monkeypatch.setattr(NativeEngine, "forward", counted)
     for one, dtype in ((layer, torch.float32), (exact, torch.float64)):
         one(torch.randn(3, 2, INPUT, dtype=dtype))
         with torch.no_grad():

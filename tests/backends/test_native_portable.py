@@ -11,9 +11,9 @@ import torch
 import elman
 from backends.precision import assert_near, assert_same, draw, results, truth
 from cells.variants import VARIANTS
-from elman.backends import kernels
-from elman.backends.llvm import jit
-from elman.backends.llvm.target import find_target
+from elman.backends.native import kernels
+from elman.backends.native.llvm import jit
+from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE
 from elman.errors import OptionError
 from elman.graph.sizes import Sizes

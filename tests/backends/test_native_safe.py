@@ -18,9 +18,10 @@ import torch
 
 import elman
 from backends.precision import assert_same, draw, results
-from elman.backends import kernels, native
-from elman.backends.llvm.jit import Kernel, compile_module
-from elman.backends.llvm.target import find_target
+from elman.backends.native import kernels
+from elman.backends.native.engine import NativeEngine
+from elman.backends.native.llvm.jit import Kernel, compile_module
+from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE
 
 on_x86 = pytest.mark.skipif(
@@ -147,7 +148,9 @@ with torch.no_grad():
 """
 # nothing but zeros, which take no memory until they are read
 BACKWARD = """
-from elman.backends import kernels, native
+from elman.backends.engine import Call, Outputs
+from elman.backends.native import kernels
+from elman.backends.native.engine import NativeEngine
 from elman.backends.plan import make_plan
 cell = elman.cells.lstm
 layer = elman.Recurrent(cell, 4, 512)
@@ -155,8 +158,9 @@ parameters = [p.detach() for p in layer.parameters()]
 def backward(time):
     x, y, states = torch.zeros(time, 1, 4), torch.zeros(time, 1, 512), [torch.zeros(1, 512)] * 2
     plan = make_plan(cell)
-    kept = [torch.zeros(like.shape) for like in native.kept_like(plan, x, states)]
-    native.backward(plan, y, states, x, states, parameters, None, y, kept, False)
+    call = Call(plan, x, states, parameters, None, False)
+    saved = [torch.zeros(like.shape) for like in NativeEngine().saved_like(call)]
+    NativeEngine().backward(call, Outputs(y, ()), saved, Outputs(y, states))
 backward(2)
 interrupt_soon()
 backward(100_000)
@@ -165,7 +169,7 @@ backward(100_000)
 INTERRUPTED = """
 import os, signal, threading
 import torch, elman
-from elman.backends import kernels
+from elman.backends.native import kernels
 call, begun, sent = kernels._call, [], []
 def counted(function, address, table, shares, first, last):
     begun.append(max(0, last - first))
@@ -204,7 +208,7 @@ def test_an_interruption_passes_through_torchs_backward(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(native, "backward", interrupted)
+    monkeypatch.setattr(NativeEngine, "backward", interrupted)
     with pytest.raises(KeyboardInterrupt):
         y.sum().backward()
 
@@ -212,7 +216,7 @@ def test_an_interruption_passes_through_torchs_backward(monkeypatch):
 FORKED = """
 import os, sys
 import torch, elman
-from elman.backends import kernels, native
+from elman.backends.native import kernels
 kernels.SMALL = 0
 layer, x = elman.Recurrent(elman.cells.lstm, 5, 40), torch.randn(6, 8, 5)
 def run(threads):

@@ -9,7 +9,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import elman
 from cells.variants import EDGES, VARIANTS
-from elman.backends import stepping
+from elman.backends.native import stepping
 from elman.cells import CATALOGUE
 
 INPUT, HIDDEN = 5, 11

@@ -17,7 +17,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import elman
-from elman.backends.guard import guard_of, slow_guard_of
+from elman.backends.native.guard import guard_of, slow_guard_of
 from elman.errors import BackendError, OptionError, ShapeError
 
 MALFORMED = Path(__file__).with_name("malformed.py")
@@ -113,9 +113,9 @@ def test_the_operator_says_which_engines_there_are():
 
 
 BACKWARD = {
-    "nothing kept": ("kept", lambda v: [], "tensors kept by forward"),
-    "cut": ("kept", lambda v: [v[0][:1], *v[1:]], "tensor 0 of those kept by forward"),
-    "another type": ("kept", lambda v: [v[0].double(), *v[1:]], "tensor 0 of those kept"),
+    "nothing kept": ("saved", lambda v: [], "tensors saved by forward"),
+    "cut": ("saved", lambda v: [v[0][:1], *v[1:]], "tensor 0 of those saved by forward"),
+    "another type": ("saved", lambda v: [v[0].double(), *v[1:]], "tensor 0 of those saved"),
     "y of another batch": ("y", lambda v: v[:, :1], "y has the shape (4, 1, 11)"),
     "a small gradient": ("grad_y", lambda v: v[:1], "the gradient of y has the shape"),
     "few gradients": ("grad_states", lambda v: v[:1], "there are 1 gradients of states"),
@@ -135,12 +135,12 @@ def test_the_operator_of_backward_says_what_does_not_fit(name, change, sentence,
     y, h, c, *kept = torch.ops.elman.recurrent(**arguments)
     del arguments["keep"]
     arguments |= {
-        "grad_y": y, "grad_states": [h, c], "y": y, "kept": kept,
+        "grad_y": y, "grad_states": [h, c], "y": y, "saved": kept,
         "need_input": True, "need_parameters": True,
     }  # fmt: skip
     torch.ops.elman.recurrent_backward(**arguments)
-    if name == "kept" and backend == "reference" and sentence.startswith("tensor 0"):
-        arguments["kept"] = list(kept)
+    if name == "saved" and backend == "reference" and sentence.startswith("tensor 0"):
+        arguments["saved"] = list(kept)
     with pytest.raises(ShapeError, match=re.escape(sentence)):
         torch.ops.elman.recurrent_backward(**{**arguments, name: change(arguments[name])})
 
@@ -166,7 +166,7 @@ def test_strides_of_whatever_is_given_change_nothing(backend):
     y, h, c, *kept = made_once
     del arguments["keep"]
     arguments |= {
-        "grad_y": torch.randn_like(y), "grad_states": [h, c], "y": y, "kept": kept,
+        "grad_y": torch.randn_like(y), "grad_states": [h, c], "y": y, "saved": kept,
         "need_input": True, "need_parameters": True,
     }  # fmt: skip
     expected = torch.ops.elman.recurrent_backward(**arguments)

@@ -12,8 +12,8 @@ import elman
 from backends.precision import assert_near, assert_same, draw, hoists, results, truth
 from cells.variants import EDGES, VARIANTS
 from elman import tanh
-from elman.backends import native
-from elman.backends.programs import programs_of
+from elman.backends.native import engine as native_engine
+from elman.backends.native.programs import programs_of
 from elman.cells import CATALOGUE
 from graph.random_cells import cell_from_source
 
@@ -81,7 +81,7 @@ USERS = [*OWN, "layer_norm_lstm", "exponential_gates", "shared_matrix", "product
 @pytest.mark.parametrize("name", USERS)
 @pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
 def test_cells_of_users_run_natively_in_values_and_gradients(name, hoisted, monkeypatch):
-    monkeypatch.setattr(native, "should_hoist", hoists(hoisted))
+    monkeypatch.setattr(native_engine, "should_hoist", hoists(hoisted))
     ragged = replace(draw(CELLS[name], 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
     for numbers in (ragged, replace(ragged, reverse=True)):
         assert_near(results(CELLS[name], numbers), truth(CELLS[name], numbers), 1e-5)
@@ -104,7 +104,7 @@ def test_what_is_computed_ahead_changes_no_bit(line, monkeypatch):
     numbers = draw(summed, 7, 19)
     found = []
     for hoisted in (False, True):
-        monkeypatch.setattr(native, "should_hoist", hoists(hoisted))
+        monkeypatch.setattr(native_engine, "should_hoist", hoists(hoisted))
         found.append(results(summed, numbers))
     assert_same(*found)
 

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import elman
-from elman.backends import kernels
-from elman.backends.llvm.fingerprint import Fingerprint
+from elman.backends.native import kernels
+from elman.backends.native.llvm.fingerprint import Fingerprint
 
 INPUT, HIDDEN = 5, 11
 

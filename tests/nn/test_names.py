@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import elman
-from elman.backends.llvm.ir import Builder
-from elman.backends.programs import programs_of
+from elman.backends.native.llvm.ir import Builder
+from elman.backends.native.programs import programs_of
 from elman.errors import CellError
 from elman.graph import Cell, cell, sigmoid, tanh
 from elman.training.weights import model_tensors, put_model_tensors, read_tensors, write_tensors

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
 from elman.backends import ENGINES
-from elman.backends.llvm.target import chosen_target
+from elman.backends.native.llvm.target import chosen_target
 from elman.errors import OptionError, ShapeError
 from elman.passes.noise import drop_states
 from nn.independent_cells import run

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 
 from elman.backends.plan import make_plan
+from elman.backends.reference.schedule import schedule_of
 from elman.cells import CATALOGUE
 from elman.graph.node import ancestors, intern
 from elman.graph.verify import problems
@@ -54,7 +55,7 @@ def test_simplify_removes_what_changes_nothing():
 
 def test_products_that_share_an_operand_are_packed_and_no_others():
     for cell in CATALOGUE.values():
-        for schedule in (make_plan(cell).before, make_plan(cell).step):
+        for schedule in (schedule_of(make_plan(cell)).before, schedule_of(make_plan(cell)).step):
             products = [item for item in schedule if isinstance(item, PackedProduct)]
             assert len({item.operand for item in products}) == len(products)
             for item in products:
@@ -76,6 +77,7 @@ def test_packing_keeps_every_value_and_computes_no_value_before_its_operands():
 @given(random_cells())
 def test_every_phase_of_a_plan_has_what_it_needs_when_it_needs_it(cell):
     plan = make_plan(cell)
+    schedule = schedule_of(plan)
     leaves = {"input", "state", "vector", "matrix", "constant"}
 
     def walk(schedule, known):
@@ -86,15 +88,15 @@ def test_every_phase_of_a_plan_has_what_it_needs_when_it_needs_it(cell):
             known |= set(nodes)
         return known
 
-    forward = walk(plan.step, walk(plan.before, set()))
+    forward = walk(schedule.step, walk(schedule.before, set()))
     assert all(node in forward or node.operation in leaves for node in plan.next_states)
-    kept = set(plan.kept)
+    kept = set(schedule.saved)
     assert all(node in forward or node.operation == "state" for node in kept)
     # a state's value at each step is kept, not read as the leaf that stands for the first
     leaves -= {"state"}
-    back = walk(plan.back, kept | set(plan.gradient.seeds))
-    assert set(plan.crossing) <= back
-    walk(plan.after, kept | set(plan.crossing))
+    back = walk(schedule.back, kept | set(plan.gradient.seeds))
+    assert set(schedule.crossing) <= back
+    walk(schedule.after, kept | set(schedule.crossing))
 
 
 def test_the_adjoint_of_a_cell_without_a_way_back_has_none():

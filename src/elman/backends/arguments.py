@@ -9,12 +9,14 @@ are told apart by ``is_plain``; for them torch's dispatcher makes plain ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from elman.backends import ENGINES, engine, obstacle
+from elman.backends import ENGINES, find_engine
+from elman.backends.engine import Call, Outputs, Saved
 from elman.backends.plan import Plan
 from elman.errors import BackendError, OptionError, ShapeError
 from elman.graph.sizes import Sizes
@@ -57,16 +59,8 @@ def resolved(tensors: Sequence[Tensor] | None) -> Sequence[Tensor]:
     ]
 
 
-def check_arguments(
-    plan: Plan,
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    lengths: Tensor | None,
-    masks: Sequence[Tensor],
-    backend: str,
-) -> Tensor | None:
-    """Raise an error for what does not fit; returns the lengths, copied.
+def check_call(call: Call, backend: str) -> Call:
+    """Raise an error for what does not fit; returns the call with its lengths copied.
 
     A ``ShapeError`` names the tensor, a ``BackendError`` says why the engine cannot take x, an
     ``OptionError`` that there is no such engine.
@@ -77,38 +71,34 @@ def check_arguments(
             + " or ".join([f'"{name}"' for name in ENGINES])
             + "."
         )
-    check_counts(plan, x, states, parameters, masks)
-    border, cell = _Border(plan, x, backend), plan.cell
+    check_counts(call)
+    border, cell = _Border(call, backend), call.plan.cell
     time, batch, width = border.shape_of_input()
-    hidden = border.hidden_of(states[0])
-    for name, state in zip(cell.states, states, strict=True):
+    hidden = border.hidden_of(call.states[0])
+    for name, state in zip(cell.states, call.states, strict=True):
         border.check(f"the starting {name}", state, (batch, hidden))
     sizes = Sizes(width, hidden)
-    for p, tensor in zip(cell.parameters, parameters, strict=True):
+    for p, tensor in zip(cell.parameters, call.parameters, strict=True):
         border.check(p.key, tensor, p.shape(sizes), own_type=True)
-    for k, (node, mask) in enumerate(zip(cell.masks, masks, strict=True)):
+    for k, (node, mask) in enumerate(zip(cell.masks, call.masks, strict=True)):
         shape = (time, batch, hidden) if node.attribute[2] == "step" else (batch, hidden)
         border.check(f"mask {k}", mask, shape, own_type=True)
-    return border.copied(lengths, time, batch)
+    if call.lengths is None:
+        return call
+    return replace(call, lengths=border.copied(call.lengths, time, batch))
 
 
-def check_counts(
-    plan: Plan,
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    masks: Sequence[Tensor],
-) -> None:
+def check_counts(call: Call) -> None:
     """Raise ``ShapeError`` where tensors are too few, too many or on another device than x.
 
     This is what is checked of tensors that have no values, such as those of a compiler.
     """
-    cell = plan.cell
-    title = _title(plan)
+    cell, x = call.plan.cell, call.x
+    title = _title(call.plan)
     for what, tensors, names in (
-        ("states", states, cell.states),
-        ("parameters", parameters, [p.key for p in cell.parameters]),
-        ("masks", masks, [str(node.attribute[1]) for node in cell.masks]),
+        ("states", call.states, cell.states),
+        ("parameters", call.parameters, [p.key for p in cell.parameters]),
+        ("masks", call.masks, [str(node.attribute[1]) for node in cell.masks]),
     ):
         _check_count(title, what, len(tensors), names)
         for name, tensor in zip(names, tensors, strict=True):
@@ -120,31 +110,26 @@ def check_counts(
 
 
 def check_gradients(
-    plan: Plan,
-    grad_y: Tensor,
-    grad_states: Sequence[Tensor],
-    x: Tensor,
-    states: Sequence[Tensor],
-    y: Tensor,
-    kept: Sequence[Tensor],
-    backend: str,
+    call: Call, outputs: Outputs, saved: Saved, grads: Outputs, backend: str
 ) -> None:
-    """The same for what backward has besides the arguments of forward, which fit already."""
-    border = _Border(plan, x, backend)
-    time, batch, _ = x.shape
-    hidden = states[0].shape[-1]
-    border.check("y", y, (time, batch, hidden))
-    border.check("the gradient of y", grad_y, (time, batch, hidden))
-    _check_count(border.title, "gradients of states", len(grad_states), plan.cell.states)
-    for name, grad in zip(plan.cell.states, grad_states, strict=True):
+    """The same for what backward has besides the call, which fits already."""
+    border = _Border(call, backend)
+    time, batch, _ = call.x.shape
+    hidden, states = call.sizes.hidden, call.plan.cell.states
+    border.check("y", outputs.y, (time, batch, hidden))
+    border.check("the gradient of y", grads.y, (time, batch, hidden))
+    _check_count(border.title, "gradients of states", len(grads.states), states)
+    for name, grad in zip(states, grads.states, strict=True):
         border.check(f"the gradient of the last {name}", grad, (batch, hidden))
-    like_x = torch.empty(x.shape, dtype=x.dtype, device="meta")
-    like_state = torch.empty(batch, hidden, dtype=x.dtype, device="meta")
-    likes: list[Tensor] = engine(backend).kept_like(plan, like_x, [like_state] * len(grad_states))
+    like_x = torch.empty(call.x.shape, dtype=call.x.dtype, device="meta")
+    like_state = torch.empty(batch, hidden, dtype=call.x.dtype, device="meta")
+    likes = find_engine(backend).saved_like(
+        Call(call.plan, like_x, [like_state] * len(states), (), None, False)
+    )
     names = [str(k) for k in range(len(likes))]
-    _check_count(border.title, "tensors kept by forward", len(kept), names)
-    for k, (tensor, like) in enumerate(zip(kept, likes, strict=True)):
-        border.check(f"tensor {k} of those kept by forward", tensor, tuple(like.shape), like.dtype)
+    _check_count(border.title, "tensors saved by forward", len(saved), names)
+    for k, (tensor, like) in enumerate(zip(saved, likes, strict=True)):
+        border.check(f"tensor {k} of those saved by forward", tensor, tuple(like.shape), like.dtype)
 
 
 def _title(plan: Plan) -> str:
@@ -161,11 +146,11 @@ def _check_count(title: str, what: str, count: int, names: Sequence[str]) -> Non
 class _Border:
     """The checks, with what their sentences begin with."""
 
-    def __init__(self, plan: Plan, x: Tensor, backend: str) -> None:
-        self.title, self.x = _title(plan), x
-        why_not = obstacle(x.dtype, x.device) if backend == "native" else ""
+    def __init__(self, call: Call, backend: str) -> None:
+        self.title, self.x = _title(call.plan), call.x
+        why_not = find_engine(backend).unsupported_reason(self.x.dtype, self.x.device)
         if why_not:
-            raise BackendError(f'{self.title}: backend is "native", but {why_not}.')
+            raise BackendError(f'{self.title}: backend is "{backend}", but {why_not}.')
 
     def shape_of_input(self) -> tuple[int, int, int]:
         """(time, batch, input)."""

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.backends.reference import TorchMathematics
+from elman.backends.reference.interpreter import TorchMathematics
 from elman.graph import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors
 from elman.graph.ops import LAYER_NORM_EPSILON

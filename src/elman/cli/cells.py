@@ -30,7 +30,7 @@ def cells(
     if name not in catalogue:
         raise OptionError(f'there is no cell "{name}"; there are {", ".join(catalogue)}.')
     if plan:
-        from elman.backends.describe import describe
+        from elman.backends.native.describe import describe
 
         print(describe(catalogue[name], input_size, hidden_size), end="")
     else:

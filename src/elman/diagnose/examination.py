@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elman.backends import reference
+from elman.backends import find_engine
+from elman.backends.engine import Call, Outputs, Saved
 from elman.backends.plan import plan_of
 from elman.diagnose.comparison import Comparison
 from elman.diagnose.diagnosis import Diagnosis
@@ -178,7 +179,8 @@ def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
     zeros = x.new_zeros(layer.num_layers * directions, x.shape[1], layer.hidden_size)
     first = [s.double() for s in visit.state] if visit.state else [zeros for _ in layer.cell.states]
     found: list[tuple[str, Trajectory, Tensor | None]] = []
-    runs = []
+    runs: list[tuple[Call, Outputs, Saved]] = []
+    reference = find_engine("reference")
     for k in range(layer.num_layers):
         outputs = []
         for d in range(directions):
@@ -190,9 +192,10 @@ def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
             own = in_reverse(x, lengths) if d else x
             trajectory = run_in_float64(layer.cell, parameters, own, start, lengths)
             found.append((" ".join(place), trajectory, None))
-            y, _, kept = reference.forward(plan, x, start, parameters, lengths, d == 1)
-            outputs.append(y)
-            runs.append((x, start, parameters, y, kept))
+            call = Call(plan, x, start, parameters, lengths, d == 1)
+            found_here, saved = reference.forward(call)
+            outputs.append(found_here.y)
+            runs.append((call, found_here, saved))
         x = torch.cat(outputs, -1)
     above = visit.output_gradient
     if above is None:
@@ -203,12 +206,10 @@ def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
             at = k * directions + d
             own_order = in_reverse(gradient, lengths) if d else gradient
             found[at] = (*found[at][:2], own_order)
-            x, start, parameters, y, kept = runs[at]
-            none = [torch.zeros_like(state) for state in start]
-            dx, _, _ = reference.backward(
-                plan, gradient, none, x, start, parameters, lengths, y, kept, d == 1
-            )
-            below = below + dx
+            call, found_here, saved = runs[at]
+            none = [torch.zeros_like(state) for state in call.states]
+            grads = reference.backward(call, found_here, saved, Outputs(gradient, none))
+            below = below + grads.x
         above = below
     return found
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elman.backends.reference import parameter_gradients
 from elman.diagnose.trajectory import Trajectory
 
 
@@ -88,6 +87,6 @@ def follow_back(
             return
         rows = (losses.steps[:count] - k) * trajectory.batch + losses.sequences[:count]
         entering, values = trajectory.step_back(rows, [a[:count] for a in adjoints])
-        terms = parameter_gradients(trajectory.engine, values) if parameters else None
+        terms = trajectory.engine.parameter_gradients(values) if parameters else None
         yield Arrival(k, adjoints, terms)
         adjoints = entering

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from elman.backends.plan import Plan, plan_of
-from elman.backends.reference import INPUT, Interpreter, Values
+from elman.backends.reference.interpreter import INPUT, Interpreter, Values
 from elman.graph import Cell
 from elman.graph.node import intern
 from elman.graph.sizes import Sizes
@@ -57,7 +57,7 @@ class Trajectory:
 
     @cached_property
     def _adjoint_step(self) -> list[Callable[[Values], None]]:
-        return self.engine.compile((*self.plan.back, *self.plan.after))
+        return self.engine.compile((*self.engine.schedule.back, *self.engine.schedule.after))
 
     def running(self) -> Tensor:
         """(time * batch,): whether a row lies within its sequence's length."""
@@ -103,14 +103,14 @@ def run_in_float64(
     nodes = [intern("state", (), name) for name in cell.states]
 
     whole = engine.leaves() | {INPUT: x.reshape(time * batch, input_size)}
-    for instruction in engine.compile(plan.before):
+    for instruction in engine.compile(engine.schedule.before):
         instruction(whole)
     by_step = {
         node: value.reshape(time, batch, -1)
         for node, value in whole.items()
         if value.dim() == 2 and len(value) == time * batch
     }
-    program, values = engine.compile(plan.step), dict(whole)
+    program, values = engine.compile(engine.schedule.step), dict(whole)
     visited = [[state.detach().double()] for state in states]
     for t in range(time):
         values.update({node: value[t] for node, value in by_step.items()})

@@ -21,10 +21,11 @@ from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.autograd import is_seen_by_torch
-from elman.backends import choose
-from elman.backends.arguments import check_arguments, is_plain
+from elman.backends import choose, find_engine
+from elman.backends.arguments import check_call, is_plain
+from elman.backends.engine import Call
 from elman.backends.plan import plan_of
-from elman.backends.report import conditions, memory
+from elman.backends.report import memory
 from elman.errors import BackendError, OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.cell import Parameter
@@ -34,7 +35,7 @@ from elman.nn.penalties import Penalties
 from elman.nn.stack import Lengths, Stack, State, Training, autocast
 
 if TYPE_CHECKING:
-    from elman.backends.stepping import Stepper
+    from elman.backends.engine import Stepper
 
 
 class Recurrent(nn.Module):
@@ -336,18 +337,13 @@ class Recurrent(nn.Module):
             not all([isinstance(tensor, Tensor) and is_plain(tensor) for tensor in tensors])
             or x.dim() != 2
             or 0 in x.shape
-            or choose(self.stack.backend, x.dtype, x.device)[0] != "native"
         ):
             return None
-        from elman.backends.programs import programs_of
-        from elman.backends.stepping import Stepper
-
-        if programs_of(self.cell.text).prepare is not None:
-            return None  # the step reads what another program has made from the input
         reader = _Reader(self)
         if not reader.reads(flat):
             return None  # parametrizations make them anew at each look
         self.stack.check_input(x.unsqueeze(0), parameters)
+        backend, _ = choose(self.stack.backend, x.dtype, x.device)
         batch, plan = x.shape[0], plan_of(self.cell.text)
         x, stepper = x.contiguous(), self._stepper
         if stepper is not None:  # it may be only that x was of another type or stride
@@ -356,11 +352,13 @@ class Recurrent(nn.Module):
                 return results
         if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
             sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
-            stepper = Stepper(self.cell, sizes, x.shape, x.dtype, self.hidden_size)
+            stepper = find_engine(backend).stepper(self.cell, sizes, x, self.hidden_size)
+        if stepper is None:
+            return None
         state = stepper.zeros if state is None else self.stack.checked_state(state, x, batch)
         for k, own in enumerate(parameters):
             below = x.unsqueeze(0) if k == 0 else stepper.zeros[0][:1]
-            check_arguments(plan, below, [s[k] for s in state], own, None, (), "native")
+            check_call(Call(plan, below, [s[k] for s in state], own, None, False), backend)
         stepper.expect(x, state, None if self._frozen else flat)
         self._reader, self._stepper = reader, stepper
         self._ran = (x.dtype, x.device)
@@ -428,7 +426,7 @@ class Recurrent(nn.Module):
         when = "ran last" if self._ran else "will run"
         lines = [
             f"{self.stack.title}: {chosen} engine ({why}), which {when}.",
-            conditions(chosen, dtype, device),
+            find_engine(chosen).report(dtype, device),
             memory(chosen, self.stack.in_training, layers, dtype),
         ]
         return "\n".join(lines)

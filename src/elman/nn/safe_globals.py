@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 from torch.serialization import add_safe_globals
 
-from elman.backends.weights import PackedWeights
+from elman.backends.engine import Memo
 from elman.graph.reader import read_cell
 from elman.nn import recurrent
 from elman.nn.noise import Draws, Noise
@@ -24,7 +24,7 @@ from elman.nn.torch_layers import GRU, LSTM, RNN
 SAFE: list[Callable[..., Any]] = [
     RNN, LSTM, GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell,
     Recurrent, recurrent._Direction, recurrent._Family, nn.ModuleList,
-    Stack, Noise, Penalties, Draws, PackedWeights, read_cell,
+    Stack, Noise, Penalties, Draws, Memo, read_cell,
 ]  # fmt: skip
 
 

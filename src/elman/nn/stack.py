@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -20,7 +20,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from elman.autograd import autocasts, run
 from elman.backends import check, choose
 from elman.backends.arguments import unusual
-from elman.backends.weights import PackedWeights
+from elman.backends.engine import Call, Memo
+from elman.backends.plan import plan_of
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
@@ -74,7 +75,7 @@ class Stack:
     truncate: int | None
     backend: str
     #: what engines make of the parameters of each layer and direction for inference
-    weights: tuple[PackedWeights, ...] = field(init=False, compare=False, repr=False)
+    memos: tuple[Memo, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size", "num_layers"):
@@ -96,13 +97,13 @@ class Stack:
         check(self.backend)
         # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
         _ = self.in_training, self.in_evaluation
-        weights = [PackedWeights() for _ in range(self.num_layers * self.directions)]
-        object.__setattr__(self, "weights", tuple(weights))
+        memos = [Memo() for _ in range(self.num_layers * self.directions)]
+        object.__setattr__(self, "memos", tuple(memos))
 
     def freeze(self, frozen: bool) -> None:
         """Whether the parameters of the next call stand still from there on."""
-        for weights in self.weights:
-            weights.freeze(frozen)
+        for memo in self.memos:
+            memo.freeze(frozen)
 
     @property
     def title(self) -> str:
@@ -252,40 +253,24 @@ class Stack:
             masks = self.noise.masks(cell, x, self.hidden_size, training.draws, str(k))
             parameters = self.noise.weights(cell, parameters, sizes, training.draws, str(k))
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
+        plan = plan_of(cell.text)
+        call = Call(plan, x, states, parameters, lengths, reverse, keep, masks, self.memos[k])
+        backend, _ = choose(self.backend, x.dtype, x.device)
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
         if time <= size:
-            return self._call(k, cell, parameters, x, states, lengths, reverse, keep, masks)
+            return run(call, backend)
         starts = range(0, time, size)
         outputs: dict[int, Tensor] = {}
         for start in reversed(starts) if reverse else starts:
-            part = None if lengths is None else (lengths - start).clamp(0, min(size, time - start))
             if outputs:
                 states = [state.detach() for state in states]
             within = slice(start, start + size)
-            outputs[start], states = self._call(
-                k, cell, parameters, x[within], states, part, reverse, keep,
-                [mask[within] if mask.dim() == 3 else mask for mask in masks],
-            )  # fmt: skip
+            part = None if lengths is None else (lengths - start).clamp(0, min(size, time - start))
+            cut = [mask[within] if mask.dim() == 3 else mask for mask in masks]
+            chunk = replace(call, x=x[within], states=states, lengths=part, masks=cut)
+            outputs[start], states = run(chunk, backend)
         return torch.cat([outputs[start] for start in starts]), states
-
-    def _call(
-        self,
-        k: int,
-        cell: Cell,
-        parameters: Sequence[Tensor],
-        x: Tensor,
-        states: Sequence[Tensor],
-        lengths: Tensor | None,
-        reverse: bool,
-        keep: bool,
-        masks: Sequence[Tensor],
-    ) -> tuple[Tensor, Sequence[Tensor]]:
-        backend, _ = choose(self.backend, x.dtype, x.device)
-        return run(
-            x, states, parameters, lengths, cell.text, reverse, keep, backend, masks,
-            self.weights[k],
-        )  # fmt: skip
 
     def check_kind(self, x: Tensor) -> None:
         """Raise ``ShapeError`` for what is no array of numbers, such as a nested tensor."""

@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from elman.autograd import run
 from elman.backends import choose
-from elman.backends.weights import weights_of
+from elman.backends.engine import Call, memo_of
+from elman.backends.plan import plan_of
 from elman.nn.projection import cut_state, pad_state
 from elman.nn.torch_weights import parameters_in_order, torch_cell
 
@@ -48,6 +49,7 @@ def _run_layers(
     cell = torch_cell(module.mode, bias=module.bias, projected=projected)
     if projected:
         states = [pad_state(states[0], module.hidden_size), *states[1:]]
+    plan = plan_of(cell.text)
     backend, _ = choose("auto", x.dtype, x.device)
     directions = 2 if module.bidirectional else 1
     last: list[Sequence[Tensor]] = []
@@ -60,10 +62,9 @@ def _run_layers(
             keep = torch.is_grad_enabled() and any(
                 [t.requires_grad for t in (x, *start, *parameters)]
             )
-            own = None if torch.compiler.is_compiling() else weights_of(module, k)
-            y, final = run(
-                x, start, parameters, lengths, cell.text, direction == 1, keep, backend, (), own
-            )
+            memo = None if torch.compiler.is_compiling() else memo_of(module, k)
+            call = Call(plan, x, start, parameters, lengths, direction == 1, keep, (), memo)
+            y, final = run(call, backend)
             outputs.append(cut_state(y, module.proj_size) if projected else y)
             last.append(final)
         x = outputs[0] if directions == 1 else torch.cat(outputs, -1)

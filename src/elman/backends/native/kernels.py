@@ -2,7 +2,7 @@
 
 ``programs.py`` says what is computed and where values lie, ``llvm/`` compiles it; here tensors
 become tables of addresses, and the work is shared out among torch's threads.  Long runs go
-through Python now and then, so that Ctrl-C is heard.  ``native.py`` says what runs when.
+through Python now and then, so that Ctrl-C is heard.  ``engine.py`` says what runs when.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.backends.llvm.ir import Module
-from elman.backends.llvm.jit import Kernel, dump_folder, load
-from elman.backends.llvm.layout import Layout
-from elman.backends.llvm.outer import OuterLayout, emit_outer
-from elman.backends.llvm.pack import emit_pack
-from elman.backends.llvm.step import emit_program
-from elman.backends.llvm.target import WIDTH, Target
-from elman.backends.llvm.team import find_team
-from elman.backends.memory import aligned, empty
-from elman.backends.names import comments_of
-from elman.backends.page import explain
-from elman.backends.programs import SCRATCH, Buffer, Program, Programs, programs_of
-from elman.backends.schedule import Schedule
+from elman.backends.native.llvm.ir import Module
+from elman.backends.native.llvm.jit import Kernel, dump_folder, load
+from elman.backends.native.llvm.layout import Layout
+from elman.backends.native.llvm.outer import OuterLayout, emit_outer
+from elman.backends.native.llvm.pack import emit_pack
+from elman.backends.native.llvm.step import emit_program
+from elman.backends.native.llvm.target import WIDTH, Target
+from elman.backends.native.llvm.team import find_team
+from elman.backends.native.memory import aligned, empty
+from elman.backends.native.names import comments_of
+from elman.backends.native.page import explain
+from elman.backends.native.programs import SCRATCH, Buffer, Program, Programs, programs_of
+from elman.backends.native.schedule import Schedule
 from elman.graph.sizes import Block, Sizes
 
 SCALARS = {torch.float32: "float", torch.float64: "double"}

@@ -11,8 +11,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from elman.backends.llvm import cache
-from elman.backends.llvm.target import Target
+from elman.backends.native.llvm import cache
+from elman.backends.native.llvm.target import Target
 
 #: every kernel takes a table and four whole numbers
 Function = Callable[..., None]

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import llvmlite
 
-from elman.backends.llvm import trust
-from elman.backends.llvm.target import Target
+from elman.backends.native.llvm import trust
+from elman.backends.native.llvm.target import Target
 from elman.errors import RunError
 from elman.files import write_whole
 

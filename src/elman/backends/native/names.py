@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from elman.backends.phases import Accumulator
-from elman.backends.programs import INPUT, OUTER, Outer, Programs
+from elman.backends.native.phases import Accumulator
+from elman.backends.native.programs import INPUT, OUTER, Outer, Programs
 from elman.graph.cell import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression, labels

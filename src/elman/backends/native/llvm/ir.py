@@ -2,7 +2,7 @@
 
 A value is the name of a register, or a constant, as text; all vectors have ``lanes`` numbers of
 one type.  Nothing here knows what a cell is: ``math.py`` says how a function is computed,
-``backends/programs.py`` what a step is.
+``programs.py`` what a step is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from elman.backends.llvm.target import WIDTH
+from elman.backends.native.llvm.target import WIDTH
 
 Value = str
 Key = TypeVar("Key")

@@ -11,21 +11,21 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from elman.backends.hoisting import should_hoist
-from elman.backends.llvm.layout import Layout
-from elman.backends.llvm.outer import OuterLayout
-from elman.backends.llvm.target import WIDTH
-from elman.backends.names import Names, names_ahead, names_of, outer_texts, sum_text
-from elman.backends.phases import Phase
-from elman.backends.programs import SCRATCH, Buffer, Program
-from elman.backends.schedule import STRETCH_BYTES, make_schedule
+from elman.backends.native.hoisting import should_hoist
+from elman.backends.native.llvm.layout import Layout
+from elman.backends.native.llvm.outer import OuterLayout
+from elman.backends.native.llvm.target import WIDTH
+from elman.backends.native.names import Names, names_ahead, names_of, outer_texts, sum_text
+from elman.backends.native.phases import Phase
+from elman.backends.native.programs import SCRATCH, Buffer, Program
+from elman.backends.native.schedule import STRETCH_BYTES, make_schedule
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression
 from elman.passes import lower
 
 if TYPE_CHECKING:
-    from elman.backends.kernels import Layer
+    from elman.backends.native.kernels import Layer
 
 #: batches and steps for which the page says whether products with the input are taken ahead
 BATCHES, STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 100

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elman.backends.guard import Check, guard_of
-from elman.backends.kernels import INSIDE, Layer, layer_of
-from elman.backends.llvm.fingerprint import Fingerprint
-from elman.backends.llvm.step import FIRST_BUFFER
-from elman.backends.llvm.target import chosen_target
+from elman.backends.native.guard import Check, guard_of
+from elman.backends.native.kernels import INSIDE, Layer, layer_of
+from elman.backends.native.llvm.fingerprint import Fingerprint
+from elman.backends.native.llvm.step import FIRST_BUFFER
+from elman.backends.native.llvm.target import chosen_target
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
 

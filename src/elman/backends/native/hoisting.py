@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elman.backends.schedule import Schedule
+from elman.backends.native.schedule import Schedule
 
 if TYPE_CHECKING:
-    from elman.backends.kernels import Layer
+    from elman.backends.native.kernels import Layer
 
 
 def should_hoist(layer: Layer, schedule: Schedule) -> bool:

@@ -19,13 +19,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from elman.backends.llvm.ir import Builder, Module, Value
-from elman.backends.llvm.layout import Layout, Tiling
-from elman.backends.llvm.mode import flush_subnormals, restore_mode
-from elman.backends.llvm.pointwise import emit_equations, emit_row_equations
-from elman.backends.llvm.product import emit_product, product_name
-from elman.backends.phases import Phase
-from elman.backends.programs import Buffer, Place
+from elman.backends.native.llvm.ir import Builder, Module, Value
+from elman.backends.native.llvm.layout import Layout, Tiling
+from elman.backends.native.llvm.mode import flush_subnormals, restore_mode
+from elman.backends.native.llvm.pointwise import emit_equations, emit_row_equations
+from elman.backends.native.llvm.product import emit_product, product_name
+from elman.backends.native.phases import Phase
+from elman.backends.native.programs import Buffer, Place
 
 FIRST_BUFFER = 6
 

@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from elman.backends.llvm.ir import Builder, Module, Value
-from elman.backends.llvm.layout import Layout, segmented_stride
-from elman.backends.llvm.mode import flush_subnormals, restore_mode
-from elman.backends.llvm.target import WIDTH
-from elman.backends.programs import Outer, Place, Programs
+from elman.backends.native.llvm.ir import Builder, Module, Value
+from elman.backends.native.llvm.layout import Layout, segmented_stride
+from elman.backends.native.llvm.mode import flush_subnormals, restore_mode
+from elman.backends.native.llvm.target import WIDTH
+from elman.backends.native.programs import Outer, Place, Programs
 from elman.graph.node import Node
 from elman.graph.sizes import Sizes
 

@@ -20,8 +20,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import torch
 
-from elman.backends.llvm.jit import Kernel, load
-from elman.backends.llvm.target import find_target
+from elman.backends.native.llvm.jit import Kernel, load
+from elman.backends.native.llvm.target import find_target
 
 #: words before the bounds: function, table, begin, end, number of shares
 _HEAD = 5

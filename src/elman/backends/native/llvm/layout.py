@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from elman.backends.llvm.target import WIDTH, Target
-from elman.backends.phases import Accumulator, Phase, Term
-from elman.backends.programs import Buffer, Program
+from elman.backends.native.llvm.target import WIDTH, Target
+from elman.backends.native.phases import Accumulator, Phase, Term
+from elman.backends.native.programs import Buffer, Program
 from elman.graph.node import Node
 from elman.graph.sizes import Block, Sizes
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from elman.backends.llvm.ir import Builder, Module, Value
-from elman.backends.llvm.layout import Layout
-from elman.backends.llvm.math import VectorMathematics
-from elman.backends.phases import Phase
-from elman.backends.programs import Place
+from elman.backends.native.llvm.ir import Builder, Module, Value
+from elman.backends.native.llvm.layout import Layout
+from elman.backends.native.llvm.math import VectorMathematics
+from elman.backends.native.phases import Phase
+from elman.backends.native.programs import Place
 from elman.graph.node import OPERATIONS, Node
 from elman.graph.ops import REDUCTIONS
 

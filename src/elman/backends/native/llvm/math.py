@@ -39,7 +39,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elman.backends.llvm.ir import Builder, Value
+from elman.backends.native.llvm.ir import Builder, Value
 
 LOG2_E = 1.4426950408889634
 LN2 = 0.6931471805599453

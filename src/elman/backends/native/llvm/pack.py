@@ -7,9 +7,9 @@ program that is ``half`` its matrices come as bfloat16.
 
 from __future__ import annotations
 
-from elman.backends.llvm.ir import Builder, Module, Value
-from elman.backends.llvm.layout import Group, Layout, Segment
-from elman.backends.phases import Term
+from elman.backends.native.llvm.ir import Builder, Module, Value
+from elman.backends.native.llvm.layout import Group, Layout, Segment
+from elman.backends.native.phases import Term
 from elman.graph.cell import Parameter
 
 

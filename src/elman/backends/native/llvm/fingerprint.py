@@ -16,8 +16,8 @@ from functools import lru_cache
 
 from torch import Tensor
 
-from elman.backends.llvm.jit import load
-from elman.backends.llvm.target import find_target
+from elman.backends.native.llvm.jit import load
+from elman.backends.native.llvm.target import find_target
 
 _ODD, _TURN = 0x9E3779B1 - (1 << 32), 15
 _VECTOR = "<16 x i32>"

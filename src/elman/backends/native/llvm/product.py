@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from elman.backends.llvm.ir import Builder, Module, Value
-from elman.backends.llvm.layout import Group, Layout
-from elman.backends.programs import Place
+from elman.backends.native.llvm.ir import Builder, Module, Value
+from elman.backends.native.llvm.layout import Group, Layout
+from elman.backends.native.programs import Place
 
 Key = tuple[int, int, int]  # row, block, accumulator
 

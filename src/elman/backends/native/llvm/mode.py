@@ -5,8 +5,8 @@ A forgotten state decays through subnormals, on which processors are a hundred t
 
 from __future__ import annotations
 
-from elman.backends.llvm.ir import Builder, Value
-from elman.backends.llvm.target import Target
+from elman.backends.native.llvm.ir import Builder, Value
+from elman.backends.native.llvm.target import Target
 
 X86_FLUSH = 0x8040  # flush to zero, denormals are zero: bits of the MXCSR register
 AARCH64_FLUSH = 1 << 24  # FZ: a bit of the FPCR register

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from elman.backends.kernels import layer_of
-from elman.backends.llvm.target import Target, chosen_target
-from elman.backends.page import page
+from elman.backends.native.kernels import layer_of
+from elman.backends.native.llvm.target import Target, chosen_target
+from elman.backends.native.page import page
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
 

@@ -25,7 +25,7 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Literal
 
-from elman.backends.phases import Phase, divide
+from elman.backends.native.phases import Phase, divide
 from elman.backends.plan import Plan, plan_of
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors, as_node, intern

@@ -1,0 +1,280 @@
+"""The native engine: a layer on the CPU by compiled kernels.
+
+It says which of a cell's programs run on which tensors.  The programs are in ``programs.py``,
+their kernels in ``kernels.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from elman.backends.engine import Call, Grads, Outputs, Saved
+from elman.backends.native.hoisting import should_hoist
+from elman.backends.native.kernels import INSIDE, SCALARS, CompiledProgram, Layer, layer_of
+from elman.backends.native.llvm.layout import segmented_stride
+from elman.backends.native.llvm.target import WIDTH, chosen_target
+from elman.backends.native.llvm.team import find_team
+from elman.backends.native.memory import empty
+from elman.backends.native.programs import INPUT, Program, programs_of
+from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
+from elman.backends.native.stepping import Stepper
+from elman.backends.native.weights import SHARED, PackedWeights, packed_once
+from elman.backends.plan import Plan
+from elman.graph import Cell
+
+#: from a program to its packed weights
+Weights = Callable[[CompiledProgram], Tensor]
+
+
+#: the types of number that the kernels take
+TYPES = frozenset(INSIDE)
+
+
+class NativeEngine:
+    """Compiled kernels for float32, float64 and bfloat16 on the CPU."""
+
+    name = "native"
+
+    def unsupported_reason(self, dtype: torch.dtype, device: torch.device) -> str | None:
+        """Why the native engine cannot take such tensors."""
+        if device.type != "cpu":
+            return f"tensors are on {device}, and the native engine is for the CPU"
+        if dtype not in TYPES:
+            return f"tensors are {dtype}, and the native engine takes float32, float64 and bfloat16"
+        return None
+
+    def saved_like(self, call: Call) -> list[Tensor]:
+        """The values of all steps in rows of padded values, and each state's own history."""
+        dtype = INSIDE[call.x.dtype]
+        rows = call.x.shape[0] * call.x.shape[1]
+        widths = _saved_widths(call.plan, call.sizes.hidden, dtype)
+        return [call.x.new_empty(rows, width, dtype=dtype) for width in widths]
+
+    def forward(self, call: Call) -> tuple[Outputs, Saved]:
+        """Run all steps.  Weights packed for inference are used again, see ``weights.py``."""
+        given = call.x.dtype
+        plan, states, parameters = call.plan, call.states, call.parameters
+        layer = _layer(call)
+        x = call.x
+        x = _as(x, layer.outside)
+        programs, sizes = layer.programs, layer.sizes
+        time, batch, _ = x.shape
+        schedule = make_schedule(time, batch, call.lengths, call.reverse)
+        if call.keep:
+            converted = layer.parameters(parameters)
+            weights = partial(CompiledProgram.pack, parameters=converted, dtype=layer.dtype)
+        else:
+            memo = call.memo
+            packed, frozen = (
+                (SHARED, False) if memo is None else (memo.get(PackedWeights), memo.frozen)
+            )
+            known = packed.of(parameters, frozen=frozen)
+            weights = partial(packed_once, layer=layer, parameters=parameters, known=known)
+        types = [layer.outside, *[layer.dtype for _ in states[1:]]]
+        last = [
+            state.to(dtype, copy=True, memory_format=torch.contiguous_format)
+            for state, dtype in zip(states, types, strict=True)
+        ]
+        y = empty((time * batch, sizes.hidden), x.dtype)
+        widths = _saved_widths(plan, sizes.hidden, layer.dtype) if call.keep else []
+        saved = [empty((time * batch, width), layer.dtype) for width in widths]
+        # defined, though never read: torch compares runs of an operator
+        if call.keep:
+            padded = layer.backward.layout.padded(programs.kept_buffer)
+            saved[0][:, len(programs.kept) * padded :].zero_()
+        if not schedule.is_whole:
+            for tensor in saved:
+                tensor[schedule.total :].zero_()
+        tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
+        tensors |= {f"last {k}": state for k, state in enumerate(last)}
+        tensors |= _masks(layer, call.masks)
+        if call.keep:
+            tensors["kept"] = saved[0]
+            names = [f"history {k}" for k in programs.histories]
+            tensors |= dict(zip(names, saved[1:], strict=True))
+        _prepare(layer, schedule, weights, tensors)
+        hoisted = should_hoist(layer, schedule)
+        if hoisted:
+            buffer = programs.ahead_buffer
+            tensors["ahead"] = layer.memory(layer.ahead.layout, buffer, schedule.total)
+            _run_all(layer.ahead, layer, schedule, weights, tensors)
+        compiled = layer.forward(keep=call.keep, hoisted=hoisted)
+        tensors |= layer.scratch(compiled.layout, batch)
+        tensors |= _in_half(compiled.layout.program, tensors)
+        compiled.run(schedule, weights(compiled), tensors)
+        if not schedule.is_whole:
+            y.index_fill_(0, schedule.idle, 0)
+        y = y.view(time, batch, sizes.hidden)
+        return Outputs(_as(y, given), [_as(state, given) for state in last]), saved
+
+    def backward(
+        self,
+        call: Call,
+        outputs: Outputs,
+        saved: Saved,
+        grads: Outputs,
+        *,
+        need_input: bool = True,
+        need_parameters: bool = True,
+    ) -> Grads:
+        """Backpropagation through time, a chunk of steps at a time."""
+        given, states = call.x.dtype, call.states
+        layer = _layer(call)
+        x, y, grad_y = [_as(tensor, layer.outside) for tensor in (call.x, outputs.y, grads.y)]
+        grad_states = [_as(g, layer.dtype) for g in grads.states]
+        saved = [tensor.contiguous() for tensor in saved]
+        programs = layer.programs
+        time, batch, _ = x.shape
+        schedule = make_schedule(time, batch, call.lengths, call.reverse)
+        dtypes = [p.dtype for p in call.parameters]
+        parameters = layer.parameters(call.parameters)
+        dlast = [schedule.sort(g) for g in grad_states]
+        dfirst = [g.clone(memory_format=torch.contiguous_format) for g in grad_states]
+        total = schedule.total
+        gradients = [empty(tuple(p.shape), layer.dtype) for p in parameters]
+        if not (layer.outer.covers and total):
+            for gradient in gradients:
+                gradient.zero_()
+        dx = empty(tuple(x.shape), x.dtype) if need_input else x.new_empty(0)
+        tensors = {
+            "x": x.contiguous(),
+            "y": y.contiguous(),
+            "dy": grad_y.contiguous(),
+            "kept": saved[0],
+            "dx": dx,
+        }
+        names = [f"history {k}" for k in programs.histories]
+        tensors |= dict(zip(names, saved[1:], strict=True))
+        tensors |= _first(layer, schedule, states) | _masks(layer, call.masks)
+        for k in range(len(states)):
+            tensors[f"d last {k}"], tensors[f"d first {k}"] = dlast[k], dfirst[k]
+        weights = partial(CompiledProgram.pack, parameters=parameters, dtype=layer.dtype)
+        _prepare(layer, schedule, weights, tensors)
+        compiled = layer.backward
+        tensors |= layer.scratch(compiled.layout, batch)
+        tensors |= _in_half(compiled.layout.program, tensors)
+        packed = weights(compiled)
+        into_input = layer.into_input if need_input else None
+        packed_input = None if into_input is None else weights(into_input)
+        buffer, layout = programs.gradients_buffer, compiled.layout
+        stretches = schedule.stretches(layout.stride(buffer), layout.number_bytes(buffer))
+        longest = max([stop - start for _, _, start, stop in stretches], default=0)
+        room = layer.memory(layout, buffer, longest)
+        for begin, end, start, stop in reversed(stretches):
+            # a stretch's gradients are used while they are near the processor, then written over
+            tensors["gradients"] = room
+            compiled.run(schedule, packed, tensors, begin, end, start)
+            if need_parameters:
+                layer.outer.run(schedule, tensors, gradients, start, stop, again=end < time)
+            if into_input is not None and packed_input is not None:
+                into_input.run(all_at_once(schedule, start, stop), packed_input, tensors)
+        if need_input and layer.into_input is None:
+            dx.zero_()
+        elif need_input and not schedule.is_whole:
+            dx.view(time * batch, x.shape[-1]).index_fill_(0, schedule.idle, 0)
+        gradients = [_as(g, dtype) for g, dtype in zip(gradients, dtypes, strict=True)]
+        return Grads(_as(dx, given), [_as(d, given) for d in dfirst], gradients)
+
+    def stepper(
+        self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
+    ) -> Stepper | None:
+        """Steps without torch between Python and the kernel (``stepping.py``)."""
+        if programs_of(cell.text).prepare is not None:
+            return None  # the step reads what another program has made from the input
+        return Stepper(cell, input_sizes, x.shape, x.dtype, hidden_size)
+
+    def report(self, dtype: torch.dtype, device: torch.device) -> str:
+        """Type of number, processor and threads."""
+        number = str(dtype).removeprefix("torch.")
+        threads = torch.get_num_threads()
+        several = f"up to {threads} of torch's threads" if threads > 1 else "one thread"
+        target, scalar = chosen_target(), SCALARS[INSIDE[dtype]]
+        if dtype is torch.bfloat16:
+            number += f" ({'sums and states' if target.multiplies_bfloat16 else 'all'} in float32)"
+        if find_team() is None:
+            several = "one thread, since torch's team of OpenMP threads was not found"
+        return (
+            f"{number}, compiled for {target.cpu} with vectors of {target.lanes(scalar)} numbers "
+            f"({8 * WIDTH[scalar] * target.lanes(scalar)} bits); {several}."
+        )
+
+
+def _saved_widths(plan: Plan, hidden: int, dtype: torch.dtype) -> list[int]:
+    programs = programs_of(plan.cell.text)
+    return [_stride(len(programs.kept), hidden, dtype), *[hidden for _ in programs.histories]]
+
+
+def _stride(segments: int, hidden: int, dtype: torch.dtype) -> int:
+    """Numbers in a row of that many padded values."""
+    scalar = SCALARS[dtype]
+    lanes = chosen_target().lanes(scalar)
+    return segmented_stride(segments, hidden, lanes, WIDTH[scalar]) if segments else 0
+
+
+def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """``tensor.to``, which takes its time also where there is nothing to do."""
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)
+
+
+def _first(layer: Layer, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The starting states, in the order in which each is read."""
+    found = {}
+    for k, state in enumerate(states):
+        buffer = layer.programs.first(k)
+        if buffer.outside:
+            found[buffer.name] = _as(state, layer.outside).contiguous()
+        if buffer.half or not buffer.outside:
+            found[f"first {k}"] = schedule.sort(_as(state, layer.dtype))
+    return found
+
+
+def _masks(layer: Layer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The cell's masks, in the type that equations are computed in."""
+    places = layer.programs.masks.values()
+    return {
+        place.buffer.name: _as(mask, layer.dtype).contiguous()
+        for place, mask in zip(places, masks, strict=True)
+    }
+
+
+def _in_half(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What products read of the states that a program starts from."""
+    if not program.half:
+        return {}
+    names = [b.name for b in program.buffers if b.rows == "batch" and b.name not in tensors]
+    wanted = [(name, tensors[name.removesuffix(" half")]) for name in names]
+    return {name: full.to(torch.bfloat16) for name, full in wanted}
+
+
+def _layer(call: Call) -> Layer:
+    return layer_of(call.plan.cell.text, call.sizes, call.x.dtype, chosen_target())
+
+
+def _prepare(
+    layer: Layer, schedule: Schedule, weights: Weights, tensors: dict[str, Tensor]
+) -> None:
+    """Fill the buffers of operands that are made from the input."""
+    if layer.prepare is None:
+        return
+    for node, place in layer.programs.prepared.items():
+        if node is not INPUT:
+            shape = (schedule.total, layer.sizes.input)
+            tensors[place.buffer.name] = empty(shape, tensors["x"].dtype)
+    _run_all(layer.prepare, layer, schedule, weights, tensors)
+
+
+def _run_all(
+    compiled: CompiledProgram,
+    layer: Layer,
+    schedule: Schedule,
+    weights: Weights,
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Run a program without time over all rows."""
+    rows = all_at_once(schedule, 0, schedule.total)
+    scratch = layer.scratch(compiled.layout, rows.batch)
+    compiled.run(rows, weights(compiled), {**tensors, **scratch})

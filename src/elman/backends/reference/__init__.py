@@ -1,0 +1,1 @@
+"""The reference engine: slow, obvious, on every device, differentiable twice; the oracle."""
