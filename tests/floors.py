@@ -14,7 +14,7 @@ FLOORS = {
     "version": 0,
     "files": 0.5,
     "extras": 0.5,
-    "saved": 0.5,
+    "saved": 0.4,
     "options": 0.5,
     "graph": 1,
     "cells": 2,

@@ -211,8 +211,10 @@ def parse(kind: type, name: str, value: object) -> Any:
         value = declared.metadata.get("aliases", {}).get(value, value)
     for each in _kinds(hint):
         found = _as(each, value)
-        if found is not _NOT and not (found[0] in (math.inf, -math.inf) and name not in _INFINITE):
+        if found is not _NOT:
             check_value(declared, hint, found[0])
+            if isinstance(found[0], float) and not _is_number(name, found[0]):
+                break
             return found[0]
     expected = " or ".join([_described(each) for each in _kinds(hint)])
     raise OptionError(f"{name} is {in_short(repr(value), 60)}; it must be {expected}.")
@@ -287,6 +289,10 @@ _LARGEST = 2**63
 _INFINITE = frozenset({"clip_norm", "clip_value", "max_minutes", "checkpoint_seconds"})
 
 
+def _is_number(name: str, value: float) -> bool:
+    return math.isfinite(value) or (value == math.inf and name in _INFINITE)
+
+
 def _as(kind: Any, value: object) -> Any:
     """(the value as this kind,), or ``_NOT``."""
     text = value.strip() if isinstance(value, str) else None
@@ -309,8 +315,7 @@ def _as(kind: Any, value: object) -> Any:
             exact = isinstance(value, int) or (text is not None and float(text) == int(text))
             whole = int(value) if exact else _LARGEST  # type: ignore[call-overload]
             return (whole,) if abs(whole) < _LARGEST else _NOT
-        number = float(value)  # type: ignore[arg-type]
-        return _NOT if math.isnan(number) else (number,)
+        return (float(value),)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return _NOT
 
