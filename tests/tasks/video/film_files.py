@@ -53,3 +53,44 @@ def sound():
         out.setframerate(8000)
         out.writeframes(bytes(1600))
     return file.getvalue()
+
+
+def with_sound(path, kind, seconds, sound_seconds, options):
+    """The bytes of a film of noise with a noisy sound, ten frames a second, written to a file."""
+    video, audio = {"webm": ("libvpx", "libopus")}.get(kind, ("libx264", "aac"))
+    draw = np.random.default_rng(0)
+    with av.open(str(path), "w", format=kind, options=options) as container:
+        stream = container.add_stream(video, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 48, "yuv420p"
+        heard = container.add_stream(audio, rate=48_000)
+        heard.layout = "mono"
+        size = {"libopus": 960, "aac": 1024}[audio]
+        for tenth in range(round(10 * max(seconds, sound_seconds))):
+            if tenth < 10 * seconds:
+                noise = draw.integers(0, 255, (48, 48), dtype=np.uint8)
+                frame = av.VideoFrame.from_ndarray(noise, format="gray8")
+                frame = frame.reformat(format="yuv420p")
+                frame.pts, frame.time_base = tenth, Fraction(1, 10)
+                container.mux(stream.encode(frame))
+            if tenth < 10 * sound_seconds:
+                for first in range(-(-4800 * tenth // size) * size, 4800 * (tenth + 1), size):
+                    noise = (0.05 * draw.standard_normal((1, size))).astype("f")
+                    frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+                    frame.sample_rate, frame.pts = 48_000, first
+                    container.mux(heard.encode(frame))
+        container.mux(stream.encode())
+        container.mux(heard.encode())
+    return path.read_bytes()
+
+
+def transparent(kind, pictures, colour, beneath):
+    """A GIF or APNG of ``colour`` where the pictures are true, transparent ``beneath`` elsewhere."""
+    from PIL import Image
+
+    frames = []
+    for picture in pictures:
+        pixels = np.where(picture[..., None], [*colour, 255], [*beneath, 0]).astype(np.uint8)
+        frames.append(Image.fromarray(pixels, "RGBA"))
+    file = io.BytesIO()
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:], duration=100, disposal=2)
+    return file.getvalue()

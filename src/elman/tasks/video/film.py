@@ -22,6 +22,7 @@ from torch import Tensor
 
 from elman.errors import DataError
 from elman.extras import extra
+from elman.tasks.video.transparency import Ground
 
 Picture = UInt8[np.ndarray, "channel size size"]
 T = TypeVar("T")
@@ -30,6 +31,8 @@ T = TypeVar("T")
 ROUNDING = 1e-3
 #: seconds; a film that claims to be longer has broken times
 LONGEST = 6 * 3600.0
+#: bytes of all frames of a film, as they are kept
+_MOST_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,16 @@ def read_film(source: Path | bytes, shape: FrameShape) -> Film:
             count += 1
             yield last.start, last.end, last.picture
 
-    pictures = np.stack(list(sampled(watched(), shape.rate)))
+    kept: list[Picture] = []
+    for picture in sampled(watched(), shape.rate):
+        if (len(kept) + 1) * picture.nbytes > _MOST_BYTES:
+            raise DataError(
+                f"its frames take more than {_MOST_BYTES >> 30} GB of memory after "
+                f"{len(kept) / shape.rate / 60:.0f} minutes; cut the film into clips, or set "
+                "size or rate lower."
+            )
+        kept.append(picture)
+    pictures = np.stack(kept)
     assert last is not None  # a film without a frame is an error
     return Film(torch.from_numpy(pictures), last.width, last.height, count / last.end, last.end)
 
@@ -208,35 +220,55 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
     from av.video.reformatter import VideoReformatter
 
     stream.thread_type = "NONE"  # for small films threads cost more than they gain
-    scale = VideoReformatter()
+    scale, ground = VideoReformatter(), Ground()
     usual = float(1 / (stream.average_rate or stream.guessed_rate or 0 or math.ceil(shape.rate)))
     first, start, end = None, 0.0, 0.0
-    packets = 0
-    for packet in container.demux(stream):
-        packets += packet.size > 0
+    reached = begins = float(container.start_time or 0) / 1_000_000
+    for packet in container.demux([stream, *container.streams.audio]):
+        if packet.stream.index != stream.index:
+            if packet.pts is not None:
+                reached = max(reached, float((packet.pts + packet.duration) * packet.time_base))
+            continue
         if packet.size and packet.is_corrupt:
             raise _BrokenOff
         for frame in packet.decode():
             time = end if frame.time is None else float(frame.time)
             first = time if first is None else first
             start = max(start, time - first)
-            if start > LONGEST:
-                raise DataError(
-                    f"its times go up to {start / 3600:.0f} hours; write the film anew, with times "
-                    "that are right, or cut it into clips."
-                )
             lasts = float(frame.duration * frame.time_base) if frame.duration else usual
             end = start + lasts
-            yield Shown(
-                start, end, _picture(scale, frame, stream, shape), frame.width, frame.height
-            )
-    # a file whose head promises more than is there; sound may well be longer than the pictures
-    promised = float(container.duration or 0) / 1_000_000 if len(container.streams) == 1 else 0.0
-    if first is not None and end < 0.9 * promised - 0.2:
+            if end > LONGEST:
+                raise DataError(
+                    f"its times go up to {end / 3600:,.0f} hours; write the film anew, with times "
+                    "that are right, or cut it into clips."
+                )
+            reached = max(reached, first + end)
+            opaque = ground.under(frame)
+            picture = _picture(scale, opaque, stream, shape, frame.rotation)
+            yield Shown(start, end, picture, frame.width, frame.height)
+    # a file whose head promises more than is there
+    promised = float(container.duration or 0) / 1_000_000
+    if first is not None and (_short(end, _promised(stream)) or _short(reached - begins, promised)):
         raise _BrokenOff
 
 
-def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape) -> Picture:
+def _short(seconds: float, promised: float) -> bool:
+    """Whether so much is missing that it cannot be the rounding of times or of the last frame."""
+    return seconds < 0.9 * promised - 0.2
+
+
+def _promised(stream: Any) -> float:
+    """How many seconds of pictures the file promises; 0 where it does not say."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    try:  # matroska and webm, as "00:00:20.008000000"
+        hours, minutes, seconds = str(stream.metadata["DURATION"]).split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape, rotation: float) -> Picture:
     """A frame in the middle of a black square, as it is to be seen."""
     width, height = frame.width * float(stream.sample_aspect_ratio or 1), float(frame.height)
     factor = shape.size / max(width, height)
@@ -250,7 +282,7 @@ def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape) -> Picture:
         threads=1,  # threads that wait for each other: ten times slower on a busy machine
     ).to_ndarray()
     small = small.transpose(2, 0, 1) if shape.colour else small[None]
-    turns = round(frame.rotation / 90) % 4
+    turns = round(rotation / 90) % 4
     small = np.rot90(small, turns, (1, 2))
     picture = np.zeros((shape.channels, shape.size, shape.size), np.uint8)
     top, left = [(shape.size - n) // 2 for n in small.shape[1:]]
