@@ -15,10 +15,15 @@ from typing import Any
 from elman.data.faults import Fault, Place, Row
 from elman.extras import extra
 from elman.files import write_whole
+from elman.tasks.music.midi_bytes import strikes, unusable, unwrapped
 from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
 from elman.tasks.music.pitch_sets import PARTS
 
-SUFFIXES = (".mid", ".midi")
+SUFFIXES = (".mid", ".midi", ".rmi")
+#: quarter notes: six hours at 120 a minute; a piece that claims to be longer has broken times
+LONGEST = 43_200
+#: quarter notes a minute; faster tempos (0 microseconds for each) are a mistake
+FASTEST = 10_000
 _TICKS = 480  # in a quarter note, when written
 
 
@@ -30,6 +35,8 @@ class MidiFile:
     drums: int  # notes
     beyond: int  # notes that no piano has
     signatures: tuple[str, ...]
+    endless: int = 0  # notes that never end or last no time
+    tempos: int = 0  # changes to a tempo that cannot be played
 
 
 def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
@@ -42,7 +49,7 @@ def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
         return
     files = sorted([file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES])
     if not files:
-        yield Fault(Place(path), "there is no MIDI file (.mid, .midi) in the folder.")
+        yield Fault(Place(path), "there is no MIDI file (.mid, .midi, .rmi) in the folder.")
     for file in files:
         parts = [name for name in file.relative_to(path).parts[:-1] if name in PARTS]
         yield _read(file, parts[-1] if parts else None)
@@ -51,9 +58,12 @@ def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
 def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
     place = Place(path)
     try:
-        content = path.read_bytes()
+        content = unwrapped(path.read_bytes())
     except OSError as error:
         return Fault(place, f"the file cannot be read ({error.strerror}); check its name.")
+    complaint = unusable(content)
+    if complaint:
+        return Fault(place, f"this file {complaint}")
     try:
         score = symusic().Score.from_midi(content).to("quarter")
     except Exception as error:  # symusic raises whatever its parser met
@@ -68,30 +78,52 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
         for n in track.notes
         if n.duration > 0
     ]
+    pitched = sum([len(track.notes) for track in score.tracks]) - drums
+    endless = max(0, strikes(content) - drums - pitched) + pitched - len(notes)
     played = [note for note in notes if LOWEST <= note.pitch <= HIGHEST]
     if not played:
         only = f"only drums ({drums} notes)" if drums else "no notes"
-        return Fault(place, f"there are {only} in the file; remove it.")
+        without = f" ({endless} begin and never end)" if endless else ""
+        return Fault(place, f"there are {only} in the file{without}; remove it.")
+    first, last = min([note.start for note in played]), max([note.end for note in played])
+    if first < 0 or last - first > LONGEST:
+        return Fault(
+            place,
+            f"its notes are spread over more than {LONGEST:,} quarter notes, or before the "
+            "beginning: its times are broken; save it again, or cut it into pieces.",
+        )
     # silence before the first note is not music; whole quarters of it go, so that beats stay beats
-    silence = float(int(min([note.start for note in played])))
+    silence = float(int(first))
     signatures = [f"{s.numerator}/{s.denominator}" for s in score.time_signatures]
     piece = Piece(
         tuple(
             sorted([Note(n.start - silence, n.pitch, n.end - silence, n.velocity) for n in played])
         ),
-        max([note.end for note in played]) - silence,
+        last - silence,
         _tempos(score, silence),
         part,
     )
     return Row(
-        place, MidiFile(piece, drums, len(notes) - len(played), tuple(dict.fromkeys(signatures)))
+        place,
+        MidiFile(
+            piece,
+            drums,
+            len(notes) - len(played),
+            tuple(dict.fromkeys(signatures)),
+            endless,
+            sum([not _playable(tempo) for tempo in score.tempos]),
+        ),
     )
+
+
+def _playable(tempo: Any) -> bool:
+    return bool(0 < tempo.qpm <= FASTEST)
 
 
 def _tempos(score: Any, silence: float) -> tuple[tuple[float, float], ...]:
     """Where which tempo begins; 120 quarters a minute where the file does not say."""
     found = {0.0: 120.0}
-    for tempo in sorted(score.tempos, key=lambda tempo: tempo.time):
+    for tempo in sorted(filter(_playable, score.tempos), key=lambda tempo: tempo.time):
         found[max(0.0, float(tempo.time) - silence)] = round(float(tempo.qpm), 3)
     tempos = list(found.items())
     kept = [after for before, after in pairwise(tempos) if before[1] != after[1]]

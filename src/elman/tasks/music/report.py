@@ -76,6 +76,15 @@ def _of_files(files: Sequence[Row[MidiFile]]) -> Iterator[str]:
     beyond = [row.place for row in files if row.value.beyond]
     if beyond:
         yield f"{many(beyond, 'file')} with notes that no piano has, which are left out."
+    endless = [row.place for row in files if row.value.endless]
+    if endless:
+        yield (
+            f"{many(endless, 'file')} with notes that never end or last no time, which are left "
+            "out."
+        )
+    tempos = [row.place for row in files if row.value.tempos]
+    if tempos:
+        yield f"{many(tempos, 'file')} with a tempo of 0 or no time, which is left out."
     odd = {s: row.place for row in files for s in reversed(row.value.signatures) if s not in _USUAL}
     for signature, place in odd.items():
         yield f"{place}: the time signature {signature}; frames count quarter notes all the same."

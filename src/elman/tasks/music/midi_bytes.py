@@ -1,0 +1,76 @@
+"""What the bytes of a MIDI file say and symusic does not: its type, its unit of time, its strikes.
+
+The layout is that of the Standard MIDI File 1.0: a head ``MThd``, then a chunk ``MTrk`` a track.
+Notes and tempos are read in ``midi.py``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+_HEAD = 14  # bytes: MThd, its length, type, number of tracks, division
+
+
+def unwrapped(content: bytes) -> bytes:
+    """The MIDI file within a RIFF file (RMID, as Windows writes them); else the same bytes."""
+    if content[:4] != b"RIFF" or content[8:12] != b"RMID":
+        return content
+    chunks = dict(_chunks(content[12:], "<"))
+    return chunks.get(b"data", content)
+
+
+def unusable(content: bytes) -> str:
+    """Why the times of a file mean nothing, after "this file"; "" where they are right."""
+    if content[:4] != b"MThd" or len(content) < _HEAD:
+        return ""
+    kind, tracks, division = struct.unpack(">HHH", content[8:_HEAD])
+    if kind == 2 and tracks > 1:
+        return "holds several pieces (it is of type 2); save each as a file of type 0 or 1."
+    if division == 0:
+        return "counts its times in parts of nothing (its division is 0); save it again."
+    if division >= 2**15:
+        return "counts its times in frames of film (SMPTE), not in notes; save it in quarter notes."
+    return ""
+
+
+def strikes(content: bytes) -> int:
+    """How many notes begin in all tracks, whether they end or not."""
+    head = struct.unpack(">I", content[4:8])[0]
+    tracks = _chunks(content[8 + head :], ">")
+    return sum([_strikes(track) for name, track in tracks if name == b"MTrk"])
+
+
+def _chunks(content: bytes, order: str) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(content):
+        name, size = struct.unpack_from(f"{order}4sI", content, at)
+        yield name, content[at + 8 : at + 8 + size]
+        at += 8 + size + (size % 2 if order == "<" else 0)
+
+
+def _strikes(track: bytes) -> int:
+    found, at, status = 0, 0, 0
+    while at < len(track):
+        _, at = _number(track, at)  # the time since the event before
+        if at < len(track) and track[at] >= 0x80:
+            status, at = track[at], at + 1
+        if status in (0xFF, 0xF0, 0xF7):
+            length, at = _number(track, at + (status == 0xFF))
+            at += length
+        elif status >> 4 in (0xC, 0xD):
+            at += 1
+        else:
+            found += status >> 4 == 0x9 and at + 1 < len(track) and track[at + 1] > 0
+            at += 2
+    return found
+
+
+def _number(track: bytes, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where it ends."""
+    value = 0
+    while at < len(track):
+        value, at = value << 7 | track[at] & 127, at + 1
+        if track[at - 1] < 128:
+            break
+    return value, at
