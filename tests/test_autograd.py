@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import elman
+from elman.backends import ENGINES
 from elman.cells import CATALOGUE
 
 each_cell = pytest.mark.parametrize("name", CATALOGUE)
-BACKENDS = tuple(elman.backends.ENGINES)
+BACKENDS = tuple(ENGINES)
 RAGGED = torch.tensor([3, 0, 2])
 
 
