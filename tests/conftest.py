@@ -6,6 +6,9 @@ import pytest
 
 from elman import cli
 
+#: makes files for a test with a library that the tests do not need
+collect_ignore = ["export/keras/make.py"]
+
 
 class CommandLine:
     """`command("predict", run, "text")` gives (exit status, standard output, standard error)."""

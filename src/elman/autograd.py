@@ -34,7 +34,7 @@ from elman.backends.arguments import (
     is_plain,
     resolved,
 )
-from elman.backends.engine import Call, Grads, Outputs, Saved
+from elman.backends.engine import Call, Grads, Memo, Outputs, Saved
 from elman.backends.plan import plan_of
 from elman.errors import BackendError
 
@@ -401,23 +401,35 @@ class _Eager(torch.autograd.Function):
         return None, None, dx, *dstates, *dparameters
 
 
-def run(call: Call, backend: str) -> tuple[Tensor, Sequence[Tensor]]:
-    """The outputs and the last states of a call, for whatever watches the tensors."""
-    cell = call.plan.cell.text
-    given = (
-        call.x, call.states, call.parameters, call.lengths, cell, call.reverse, call.keep,
-        backend, call.masks,
-    )  # fmt: skip
-    own = [call.x, *call.states, *call.parameters]
-    tensors = [*own, *call.masks]
+def run(
+    cell: str,
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    lengths: Tensor | None,
+    reverse: bool,
+    keep: bool,
+    backend: str,
+    masks: Sequence[Tensor] = (),
+    memo: Memo | None = None,
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """The outputs and the last states, for whatever watches the tensors.
+
+    The arguments are those of a ``Call``, the cell as its text.  They are not one yet, because
+    torch.compile traces what comes before the operator, and cannot trace the making of a plan.
+    """
     if is_seen_by_torch():
-        results = recurrent(*given)
-        return results[0], results[1 : 1 + len(call.states)]
+        results = recurrent(x, states, parameters, lengths, cell, reverse, keep, backend, masks)
+        return results[0], results[1 : 1 + len(states)]
+    own = [x, *states, *parameters]
+    tensors = [*own, *masks]
     if _has_tangent(tensors) or not all(map(is_plain, tensors)):
         by_torch = _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors))
-        results = _forward_by_torch(*given) if by_torch else recurrent(*given)
-        return results[0], results[1 : 1 + len(call.states)]
-    if call.keep:
+        compute = _forward_by_torch if by_torch else recurrent
+        results = compute(x, states, parameters, lengths, cell, reverse, keep, backend, masks)
+        return results[0], results[1 : 1 + len(states)]
+    call = Call(plan_of(cell), x, states, parameters, lengths, reverse, keep, masks, memo)
+    if keep:
         apply = _Eager.apply
         y, *last = apply(call, backend, *own)  # type: ignore[no-untyped-call]
         return y, last

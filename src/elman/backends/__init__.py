@@ -11,7 +11,6 @@ A new engine is a package here with a class that follows ``engine.Engine``, and 
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -29,16 +28,23 @@ ENGINES = {
 }
 
 
-@cache
+#: the engines that have been used; a plain dict, which torch.compile can look into
+_MADE: dict[str, Engine] = {}
+
+
 def find_engine(name: str) -> Engine:
     """The engine of this name."""
-    module, kind = ENGINES[name]
-    made: Engine = getattr(import_module(module), kind)()
-    return made
+    found = _MADE.get(name)
+    if found is None:
+        module, kind = ENGINES[name]
+        found = _MADE[name] = getattr(import_module(module), kind)()
+    return found
 
 
 def check(backend: str) -> None:
     """Raise ``OptionError`` if there is no such engine.
+
+    It makes the engines too: torch.compile, which may be the first to run a layer, cannot import.
 
     >>> check("auto")
     """
@@ -48,6 +54,8 @@ def check(backend: str) -> None:
             + " and ".join([f'"{name}"' for name in ENGINES])
             + "."
         )
+    for name in ENGINES:
+        find_engine(name)
 
 
 def choose(backend: str, dtype: torch.dtype, device: torch.device) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -20,8 +20,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from elman.autograd import autocasts, run
 from elman.backends import check, choose
 from elman.backends.arguments import unusual
-from elman.backends.engine import Call, Memo
-from elman.backends.plan import plan_of
+from elman.backends.engine import Memo
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
@@ -253,13 +252,14 @@ class Stack:
             masks = self.noise.masks(cell, x, self.hidden_size, training.draws, str(k))
             parameters = self.noise.weights(cell, parameters, sizes, training.draws, str(k))
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
-        plan = plan_of(cell.text)
-        call = Call(plan, x, states, parameters, lengths, reverse, keep, masks, self.memos[k])
         backend, _ = choose(self.backend, x.dtype, x.device)
+        memo = self.memos[k]
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
         if time <= size:
-            return run(call, backend)
+            return run(
+                cell.text, x, states, parameters, lengths, reverse, keep, backend, masks, memo
+            )
         starts = range(0, time, size)
         outputs: dict[int, Tensor] = {}
         for start in reversed(starts) if reverse else starts:
@@ -268,8 +268,9 @@ class Stack:
             within = slice(start, start + size)
             part = None if lengths is None else (lengths - start).clamp(0, min(size, time - start))
             cut = [mask[within] if mask.dim() == 3 else mask for mask in masks]
-            chunk = replace(call, x=x[within], states=states, lengths=part, masks=cut)
-            outputs[start], states = run(chunk, backend)
+            outputs[start], states = run(
+                cell.text, x[within], states, parameters, part, reverse, keep, backend, cut, memo
+            )
         return torch.cat([outputs[start] for start in starts]), states
 
     def check_kind(self, x: Tensor) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.autograd import autocasts
+from elman.backends import check
 from elman.errors import ShapeError
 from elman.nn.stack import autocast
 from elman.nn.torch_stack import repack, run_layers, unpack
@@ -26,6 +27,14 @@ Device = torch.device | str | int | None
 
 class _TorchLayer(nn.RNNBase):
     """What the three have in common: ``forward`` on a tuple of states."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        check("auto")  # makes the engines, which torch.compile cannot
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        check("auto")
 
     def _run(
         self, x: Tensor | PackedSequence, states: Sequence[Tensor] | None

@@ -14,8 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from elman.autograd import run
 from elman.backends import choose
-from elman.backends.engine import Call, memo_of
-from elman.backends.plan import plan_of
+from elman.backends.engine import memo_of
 from elman.nn.projection import cut_state, pad_state
 from elman.nn.torch_weights import parameters_in_order, torch_cell
 
@@ -49,7 +48,6 @@ def _run_layers(
     cell = torch_cell(module.mode, bias=module.bias, projected=projected)
     if projected:
         states = [pad_state(states[0], module.hidden_size), *states[1:]]
-    plan = plan_of(cell.text)
     backend, _ = choose("auto", x.dtype, x.device)
     directions = 2 if module.bidirectional else 1
     last: list[Sequence[Tensor]] = []
@@ -63,8 +61,9 @@ def _run_layers(
                 [t.requires_grad for t in (x, *start, *parameters)]
             )
             memo = None if torch.compiler.is_compiling() else memo_of(module, k)
-            call = Call(plan, x, start, parameters, lengths, direction == 1, keep, (), memo)
-            y, final = run(call, backend)
+            y, final = run(
+                cell.text, x, start, parameters, lengths, direction == 1, keep, backend, (), memo
+            )
             outputs.append(cut_state(y, module.proj_size) if projected else y)
             last.append(final)
         x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
