@@ -74,7 +74,7 @@ class Stack:
     truncate: int | None
     backend: str
     #: what engines make of the parameters of each layer and direction for inference
-    memos: tuple[Memo, ...] = field(init=False, compare=False, repr=False)
+    memos: dict[int, Memo] = field(init=False, compare=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size", "num_layers"):
@@ -96,13 +96,12 @@ class Stack:
         check(self.backend)
         # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
         _ = self.in_training, self.in_evaluation
-        memos = [Memo() for _ in range(self.num_layers * self.directions)]
-        object.__setattr__(self, "memos", tuple(memos))
 
     def freeze(self, frozen: bool) -> None:
         """Whether the parameters of the next call stand still from there on."""
-        for memo in self.memos:
-            memo.freeze(frozen)
+        if frozen or self.memos:
+            for k in range(self.num_layers * self.directions):
+                self.memos.setdefault(k, Memo()).freeze(frozen)
 
     @property
     def title(self) -> str:
@@ -253,7 +252,7 @@ class Stack:
             parameters = self.noise.weights(cell, parameters, sizes, training.draws, str(k))
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
         backend, _ = choose(self.backend, x.dtype, x.device)
-        memo = self.memos[k]
+        memo = None if torch.compiler.is_compiling() else self.memos.setdefault(k, Memo())
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
         if time <= size:
