@@ -16,7 +16,7 @@ from elman.graph import (
     tanh,
     where,
 )
-from elman.lazy import lazy_names
+from elman.lazy import import_after, lazy_names
 
 if TYPE_CHECKING:
     from elman import export, nn
@@ -39,6 +39,8 @@ lazy_names(
         "nn": "elman.nn",
     },
 )
+# torch.load(..., weights_only=True) is to know Elman's layers, whichever is imported first
+import_after("torch", "elman.nn")
 
 __all__ = [
     "Recurrent",

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used.
+"""What a package imports later: names at their first use, and a module after another package.
 
 ``import elman`` and ``elman --help`` stay cheap because a package lists its public names here
 instead of importing the modules that define them.
@@ -7,8 +7,11 @@ instead of importing the modules that define them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +29,44 @@ def lazy_names(package: str, places: Mapping[str, str]) -> None:
     sys.modules[package].__class__ = type(
         "LazyPackage", (_LazyPackage,), {"lazy_places": dict(places)}
     )
+
+
+def import_after(package: str, module: str) -> None:
+    """Import ``module`` now if ``package`` is imported already, else right after it is.
+
+    >>> import sys
+    >>> import_after("sys", "elman.version")
+    >>> "elman.version" in sys.modules
+    True
+    """
+    if package in sys.modules:
+        import_module(module)
+    else:
+        sys.meta_path.insert(0, _After(package, module))
+
+
+class _After(MetaPathFinder):
+    """Finds ``package`` as Python does, once, and has ``module`` imported after it."""
+
+    def __init__(self, package: str, module: str) -> None:
+        self.package, self.module = package, module
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != self.package:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def and_then(package: ModuleType) -> None:
+                execute(package)
+                import_module(self.module)
+
+            spec.loader.exec_module = and_then  # type: ignore[assignment,method-assign]
+        return spec
 
 
 class _LazyPackage(ModuleType):

@@ -7,6 +7,8 @@ test runs it on ``elman.nn`` and on ``torch.nn`` and compares.
 import copy
 import io
 import pickle
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -473,3 +475,13 @@ def test_a_layer_of_any_cell_is_loaded_without_running_code():
     made = torch.load(file, weights_only=True)
     assert repr(made) == repr(layer)
     assert torch.equal(made.eval()(sequence())[0], layer.eval()(sequence())[0])
+
+
+@pytest.mark.parametrize("imports", ["import torch, elman", "import elman, torch"])
+def test_a_layer_is_loaded_after_import_elman(imports, tmp_path):
+    torch.save(build(elman.nn, "GRU"), tmp_path / "layer.pt")
+    program = f"{imports}\nprint(torch.load('layer.pt', weights_only=True))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"GRU({INPUT}, {HIDDEN})\n", "")
