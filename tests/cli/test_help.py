@@ -75,7 +75,13 @@ def test_the_root_lists_the_commands_in_the_order_of_their_use(verb, command):
 
 def test_flags_show_types_ranges_and_choices(command):
     _, out, _ = command("train", "ner", "--help")
-    for shown in ("<int >= 1>", "<0 <= float < 1>", "<adamw|sgd>", "<yes|no>", "<auto|1 <= int <= 1024>"):
+    for shown in (
+        "<int >= 1>",
+        "<0 <= float < 1>",
+        "<adamw|sgd>",
+        "<yes|no>",
+        "<auto|1 <= int <= 1024>",
+    ):
         assert shown in out
 
 

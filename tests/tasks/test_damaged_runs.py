@@ -41,7 +41,7 @@ def test_a_damaged_run_is_as_it_was_or_refused_in_a_sentence(tmp_path, job):
         except Exception as error:
             raise AssertionError(f"seed {seed}, {name}") from error
         shutil.rmtree(run)
-    assert refused > MUTANTS / 3, "the damage does no harm"
+    assert MUTANTS / 3 < refused < MUTANTS, "the damage does no harm, or all is refused"
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def refusal(run, trained):
         ({"embedding_size": 10**12}, "this machine"),
         ({"epochs": 10**30}, "it must be an integer"),
         ({"threads": 10**9}, "from 1 to 1024"),
-        ({"label_smoothing": "nan"}, "it must be a number"),
+        ({"label_smoothing": "nan"}, "is nan; it must be"),
         ({"learning_rate": "inf"}, "it must be a number"),
     ],
 )
