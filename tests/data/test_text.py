@@ -488,3 +488,15 @@ def test_a_header_that_comes_again_is_no_row(tmp_path: Path) -> None:
     assert [each.label for each in read_labelled_texts(path)] == ["good", "bad"]
     note = f"{path}, line 3: the row repeats the names of the columns; it is left out."
     assert note in check_labelled_texts(path).warnings
+
+
+def test_texts_with_private_characters_keep_their_blanks(tmp_path: Path) -> None:
+    text = "a b\ue000\ue001\ue002\uf8fe\uf8ff c"
+    path = written(tmp_path, "a.csv", f"text,label\n{text},good\nd\re,bad\n")
+    assert read_labelled_texts(path) == [LabelledText(text, "good"), LabelledText("d e", "bad")]
+
+
+@pytest.mark.parametrize("sign", ['"', "x", "\ue000", "\U0001f600"])
+def test_a_separator_that_none_is_is_a_column_that_is_missing(tmp_path: Path, sign: str) -> None:
+    path = written(tmp_path, "a.csv", f"sep={sign}\ntext,label\nFine.,good\n")
+    assert 'there is no column "text"' in error_of(path)

@@ -17,7 +17,7 @@ from elman.data.faults import Fault, Note, Place, Row
 from elman.data.plain_text import lines_of
 
 _ENCLOSED = re.compile(r'"(?:[^"]|"")*+"')
-_SEPARATOR = re.compile(r"\ufeff?sep=(.)\r?\n")
+_SEPARATOR = re.compile(r"sep=([,;|\t])\r?\n")
 # stand for a carriage return that ends no line, at which the csv module would stop
 _STAND_INS = "\ue000\ue001\ue002\uf8fe\uf8ff"
 
@@ -35,8 +35,8 @@ def table_records(
     """
     named = _SEPARATOR.match(text)
     first = 1 if named is None else 2
-    stand_in = next((sign for sign in _STAND_INS if sign not in text), " ")
-    body = re.sub(r"\r(?!\n)", stand_in, text if named is None else text[named.end() :])
+    stand_in = next((sign for sign in _STAND_INS if sign not in text), "")
+    body = re.sub(r"\r(?!\n)", stand_in or " ", text if named is None else text[named.end() :])
     reader = csv.reader(
         io.StringIO(body, newline="\n"),
         delimiter=delimiter,
@@ -59,7 +59,7 @@ def table_records(
                 'write a quote inside a quoted text twice ("").',
             )
             continue
-        if stand_in in body:
+        if stand_in and stand_in in body:
             record = [cell.replace(stand_in, "\r") for cell in record]
         if any(cell.strip() for cell in record):
             yield Row(place, record)
