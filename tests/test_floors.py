@@ -100,6 +100,25 @@ def test_importing_elman_imports_little_beside_torch():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        "autograd",
+        "backends",
+        "backends.native.engine",
+        "data",
+        "diagnose",
+        "export",
+        "models",
+        "nn",
+    ],
+)
+def test_any_part_can_be_imported_first(module):
+    program = f"import elman.{module}; import elman; elman.nn.LSTM(2, 3)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_version_is_that_of_the_package():
     project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     assert elman.__version__ == project["project"]["version"]

@@ -34,6 +34,9 @@ def lazy_names(package: str, places: Mapping[str, str]) -> None:
 def import_after(package: str, module: str) -> None:
     """Import ``module`` now if ``package`` is imported already, else right after it is.
 
+    If another module of this package is what imports ``package``, ``module`` is left alone: it may
+    need the one that is half imported.
+
     >>> import sys
     >>> import_after("sys", "elman.version")
     >>> "elman.version" in sys.modules
@@ -63,10 +66,17 @@ class _After(MetaPathFinder):
 
             def and_then(package: ModuleType) -> None:
                 execute(package)
-                import_module(self.module)
+                if not _half_imported(self.module.partition(".")[0]):
+                    import_module(self.module)
 
             spec.loader.exec_module = and_then  # type: ignore[assignment,method-assign]
         return spec
+
+
+def _half_imported(package: str) -> bool:
+    """Whether a module inside of ``package`` is being imported at this moment."""
+    inside = [m for name, m in sys.modules.items() if name.startswith(f"{package}.")]
+    return any([getattr(m.__spec__, "_initializing", False) for m in inside])
 
 
 class _LazyPackage(ModuleType):
