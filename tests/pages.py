@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: commands that are not run here: make runs these very tests, two processes have their own
-ELSEWHERE = ("make", "torchrun")
+#: commands that are not run here: make runs these very tests, two processes have their own,
+#: and the environment of the tests stays as it is
+ELSEWHERE = ("make", "pip", "torchrun")
 #: a training on a page may be short here
 SHORT = ["--threads", "1"]
 

@@ -225,7 +225,7 @@ def described(kind: type, name: str) -> str:
 
     >>> from elman.training.options import LoopOptions
     >>> described(LoopOptions, "threads"), described(LoopOptions, "momentum")
-    ('"auto" or an integer of at least 1', 'a number of at least 0 and less than 1')
+    ('"auto" or an integer from 1 to 1024', 'a number of at least 0 and less than 1')
     """
     declared, hint = known_options([kind])[name], _hints(kind)[name]
     bounds: Bounds = declared.metadata.get("bounds", Bounds())
@@ -244,7 +244,7 @@ def value_syntax(kind: type, name: str) -> str:
     >>> from elman.training.options import LoopOptions
     >>> for name in ("threads", "momentum", "schedule"):
     ...     print(value_syntax(LoopOptions, name))
-    <auto|int >= 1>
+    <auto|1 <= int <= 1024>
     <0 <= float < 1>
     <constant|plateau|cosine|linear>
     """

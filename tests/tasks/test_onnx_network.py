@@ -55,7 +55,7 @@ def test_a_file_that_is_no_trained_model_is_a_sentence(tmp_path):
     ("entry", "value", "sentence"),
     [
         ("elman.task", "poetry", "the task is 'poetry', and this installation has speech, "),
-        ("elman.options", "{", "its options are damaged; export the model anew"),
+        ("elman.options", "{", "its options cannot be read .*; copy it again"),
     ],
 )
 def test_metadata_that_do_not_fit_are_a_sentence(entry, value, sentence, tmp_path):

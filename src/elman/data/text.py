@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.data.faults import Fault, Note, Place, Row, values_or_error
+from elman.data.folders import entries
 from elman.data.json_records import json_records, kind_of_json
 from elman.data.plain_text import line_end_notes, lines_of, read_plain_text
 from elman.data.sources import exists, is_folder
@@ -23,7 +24,6 @@ from elman.data.tables import (
     swallowed,
     table_records,
 )
-from elman.errors import DataError
 
 # The end of a file's name, and what separates the columns (None: looked for in the header).
 _TABLES = {".csv": None, ".tsv": "\t", ".tab": "\t"}
@@ -302,10 +302,10 @@ def _is_unicode(text: str) -> bool:
 
 
 def _folder_rows(path: Path, labelled: bool) -> Iterator[Row[LabelledText] | Fault]:
-    entries = _visible(path)
-    files = [] if labelled else [entry for entry in entries if not is_folder(entry)]
-    for folder in (entry for entry in entries if is_folder(entry)):
-        texts = _visible(folder)
+    inside = entries(path)
+    files = [] if labelled else [entry for entry in inside if not is_folder(entry)]
+    for folder in (entry for entry in inside if is_folder(entry)):
+        texts = entries(folder)
         if labelled and not texts:
             yield Fault(Place(folder), "the folder of this label holds no text; fill or remove it.")
         files.extend(texts)
@@ -318,13 +318,3 @@ def _folder_rows(path: Path, labelled: bool) -> Iterator[Row[LabelledText] | Fau
         if not faults:
             label = file.parent.name if labelled else None
             yield Row(Place(file), LabelledText(text.strip(), label))
-
-
-def _visible(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError(
-            f"{folder}: the folder cannot be read ({reason}); check its rights."
-        ) from error

@@ -22,6 +22,7 @@ import elman.shipped
 from elman import cells
 from elman.data import bucketed_batches
 from elman.data.faults import Row
+from elman.data.folders import files_below
 from elman.data.sources import data_files
 from elman.errors import DataError, OptionError, RunError
 from elman.graph import Cell, read_cell
@@ -308,7 +309,7 @@ def _fingerprint(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:
     digest = hashlib.sha256()
     files: Sequence[Path] = data_files(path)
     if path.is_dir():
-        files = sorted([file for file in path.rglob("*") if file.is_file()])
+        files = files_below(path)
     for file in files:
         if path.is_dir():
             digest.update(str(file.relative_to(path)).encode())

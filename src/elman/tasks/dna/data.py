@@ -13,7 +13,8 @@ from torch import Generator, Tensor
 
 from elman.data import pad_sequences
 from elman.data.faults import Row, Rows, rows_or_error
-from elman.data.sources import is_folder, kind_of
+from elman.data.folders import files_below
+from elman.data.sources import is_folder
 from elman.errors import DataError
 from elman.tasks.dna.bases import NO_BASE, Codes, encode_bases
 from elman.tasks.dna.fasta import Bases, is_fasta, open_fasta
@@ -131,7 +132,7 @@ def pad_codes(rows: Sequence[Codes]) -> tuple[Tensor, Tensor]:
 def read_inputs(path: Path, options: DnaOptions) -> list[Bases]:
     """The sequences of a FASTA file, or of all of them in a folder."""
     if is_folder(path):
-        files = sorted([f for f in path.rglob("*") if kind_of(f) == "file" and is_fasta(f)])
+        files = [file for file in files_below(path) if is_fasta(file)]
         if not files:
             raise DataError(f"{path}: there is no FASTA file in the folder; name one.")
         return [each for file in files for each in open_fasta(file)]

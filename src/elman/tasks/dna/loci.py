@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elman.data.faults import Fault, Note, Place, Row
+from elman.data.folders import files_below
 from elman.data.report import DataReport
 from elman.data.sources import data_files, is_folder, kind_of, why_not_a_file
 from elman.tasks.dna.annotated_genes import Choice, gene_rows
@@ -74,7 +75,7 @@ def locus_rows(path: Path, choice: Choice = "first") -> Iterator[Row[Locus] | Fa
 
 def _pairs(path: Path) -> list[tuple[Path, Path | None]] | Fault:
     if is_folder(path):
-        inside = sorted([file for file in path.rglob("*") if kind_of(file) == "file"])
+        inside = files_below(path)
         pairs = [(f, _beside(f, ANNOTATION_ENDINGS)) for f in inside if is_fasta(f)]
         taken = {annotation for _, annotation in pairs}
         others = [f for f in inside if is_annotation(f) and f not in taken]

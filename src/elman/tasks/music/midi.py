@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.data.faults import Fault, Place, Row
+from elman.data.folders import files_below
 from elman.extras import extra
 from elman.files import write_whole
 from elman.tasks.music.midi_bytes import strikes, unusable, unwrapped
@@ -47,7 +48,7 @@ def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
     if not path.is_dir():
         yield _read(path, None)
         return
-    files = sorted([file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES])
+    files = [file for file in files_below(path) if file.suffix.lower() in SUFFIXES]
     if not files:
         yield Fault(Place(path), "there is no MIDI file (.mid, .midi, .rmi) in the folder.")
     for file in files:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elman.data.faults import Fault, Place, Row
+from elman.data.folders import files_below
 from elman.data.text import text_rows
 from elman.errors import DataError
 from elman.tasks.speech.audio import AUDIO_SUFFIXES
@@ -59,7 +60,7 @@ def manifest_rows(
 
 def audio_files(folder: Path) -> list[Path]:
     """All sound files in a folder and below it; ``DataError`` if there is none."""
-    found = sorted([f for f in folder.rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES])
+    found = [file for file in files_below(folder) if file.suffix.lower() in AUDIO_SUFFIXES]
     if not found:
         raise DataError(
             f"{folder}: there is no sound file in this folder; the names of such end in "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elman.data.faults import Fault, Place, Row
+from elman.data.folders import entries, files_below
 from elman.data.text import LabelledText, text_rows
 from elman.errors import DataError
 from elman.tasks.video.film import Film, FrameShape, read_film
@@ -88,11 +89,10 @@ def film_files(path: Path, *, file_column: str = "file") -> list[Path]:
     Raises ``DataError`` for a folder without any, and for what is wrong with a table.
     """
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-        shown = [f for f in files if not any([p[0] == "." for p in f.relative_to(path).parts])]
-        if not shown:
+        files = files_below(path)
+        if not files:
             raise DataError(f"{path}: there is no film in this folder; name one with films.")
-        return shown
+        return files
     if path.suffix.lower() not in TABLES:
         return [path]
     found = []
@@ -104,25 +104,15 @@ def film_files(path: Path, *, file_column: str = "file") -> list[Path]:
 
 
 def _folder(path: Path) -> Iterator[Row[tuple[Path, str | None]] | Fault]:
-    folders = [entry for entry in _visible(path) if entry.is_dir()]
+    folders = [entry for entry in entries(path) if entry.is_dir()]
     if not folders:
         yield Fault(Place(path), "there is no folder in it; give a folder of films for each label.")
     for folder in folders:
-        films = _visible(folder)
+        films = entries(folder)
         if not films:
             yield Fault(Place(folder), "the folder of this label holds no film; fill or remove it.")
         for file in films:
             yield Row(Place(file), (file, folder.name))
-
-
-def _visible(folder: Path) -> list[Path]:
-    try:
-        return sorted([entry for entry in folder.iterdir() if not entry.name.startswith(".")])
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError(
-            f"{folder}: the folder cannot be read ({reason}); check its rights."
-        ) from error
 
 
 def _from(folder: Path, row: LabelledText) -> tuple[Path, str | None]:

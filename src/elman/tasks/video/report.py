@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from elman.data.faults import Fault, Row
+from elman.data.folders import entries
 from elman.data.report import DataReport, listed, many, once, repeated_rows
 from elman.tasks.video.clips import Clip, clip_rows
 from elman.tasks.video.film import FrameShape
@@ -72,7 +73,7 @@ def _splits(path: Path) -> list[Path]:
 
 
 def _folders(path: Path) -> list[Path]:
-    return [f for f in sorted(path.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+    return [entry for entry in entries(path) if entry.is_dir()]
 
 
 def _common(values: Sequence[str]) -> dict[str, int]:
