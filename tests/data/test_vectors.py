@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors  # type: ignore[import-untyped, unused-ignore]
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -98,6 +98,8 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
 @pytest.mark.parametrize("encode", FORMATS)
+@example(matrix=np.frombuffer(b"51\n[" * 6, "<f4").reshape(3, 2))
+@example(matrix=np.frombuffer(b"\0\0\0\0 1\n[" * 3, "<f4").reshape(3, 2))
 @given(matrix=st.integers(2, 5).flatmap(lambda n: arrays("<f4", (3, n), elements=numbers)))
 def test_any_finite_numbers_come_back(
     tmp_path_factory: pytest.TempPathFactory,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from elman.data.words import split_words, word_spans
+from elman.data.words import composed, split_words, word_spans
 
 GLOVE = Path(__file__).resolve().parents[2].parent / "shared/data/text/glove6b_50d_top30k_f16.npz"
 
@@ -114,8 +114,9 @@ def test_nothing_but_blanks_and_line_breaks_is_left_out(text: str) -> None:
 
 
 @given(texts)
+@example("A\u0300")
 def test_spans_show_where_the_words_are(text: str) -> None:
-    words = [text[start:stop].replace("\u2019", "'") for start, stop in word_spans(text)]
+    words = [composed(text[a:b]).replace("\u2019", "'") for a, b in word_spans(text)]
     assert split_words(text) == words
     assert all(word and not any(c.isspace() for c in word) for word in words)
 
@@ -166,6 +167,8 @@ def test_accents_may_be_written_as_one_character_or_as_two() -> None:
         st.sampled_from("aAe '.,-1\u0301\u0327\u0308\u00e9\u1e69\u1112\u1161\u11ab\u0958\u2126")
     )
 )
+@example(".1\u0958")
+@example("a.b.-\u0958")
 def test_spans_of_any_text_are_those_of_its_words(text: str) -> None:
     spans = word_spans(text)
     assert all(0 <= start < end <= len(text) for start, end in spans)

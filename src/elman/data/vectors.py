@@ -254,7 +254,7 @@ def _read(path: Path, stream: BinaryIO, keep: Container[str] | None) -> WordVect
         )
     stream.seek(header.end())
     kept = _Kept(path, size, keep)
-    if _is_binary(head[header.end() :]):
+    if _is_binary(head[header.end() :], size):
         _read_binary(kept, stream, count)
         return kept.vectors()
     found = _read_lines(kept, stream, first=2)
@@ -300,10 +300,10 @@ class _Kept:
         return WordVectors(tuple(self.words), matrix.astype(np.float32, copy=False), notes)
 
 
-def _is_binary(after_header: bytes) -> bool:
-    """Float32 numbers are full of bytes that no text holds."""
+def _is_binary(after_header: bytes, size: int) -> bool:
+    """Float32 numbers are full of bytes that no text holds, and seldom look like a line of text."""
     fields = after_header.partition(b"\n")[0].split()
-    if len(fields) > 1 and _is_number(fields[-1]):
+    if len(fields) > size and all(_is_number(field) for field in fields[-size:]):
         return False
     return _CONTROL.search(after_header) is not None
 

@@ -100,6 +100,7 @@ def _words_and_breaks() -> re.Pattern[str]:
     text costs more than linear time.
     """
     letter = rf"(?:[^\W_{_HAN}]|[{_marks()}])"
+    part = rf"[\w{_marks()}]"  # a letter, a digit or "_"
     # what joins two letters into one word; between digits also what numbers and times hold
     joint = rf"(?:[-'_&·\u00ad\u200c\u200d\u2010\u2011](?={letter})|(?<=\d)[.,:/](?=\d))"
     return re.compile(
@@ -118,9 +119,9 @@ def _words_and_breaks() -> re.Pattern[str]:
           | {_CLITIC} (?!\w)
           | (?<!\w) ' \d\d s? (?!\w) | (?<!\w) (?i:'em|'n') (?!\w)
           | (?<!\w) (?i:{_TITLES}) \.
-          | (?<![\w.]) (?:[^\W\d_{_HAN}]\.){{2,}} (?: [^\W\d_] (?!\w) )? (?:-\w+)*
+          | (?<![\w.]) (?:[^\W\d_{_HAN}]\.){{2,}} (?: [^\W\d_] (?!\w) )? (?:-{part}+)*
           | (?<![\w.]) [A-HJ-Z] \. (?=\s?[A-Z])
-          | (?<!\w) \. (?=\d) \w+
+          | (?<!\w) \. (?=\d) {part}+
           | {letter} (?: {letter} | {joint} )*? (?= {_CLITIC} (?!\w) | (?!{letter}|{joint}) )
           | \.{{2,}} | -{{2,}} | _+ | ={{2,}} | \*{{2,}} | ~{{2,}} | `` | ''
           | [\U0001f1e6-\U0001f1ff]{{2}}
