@@ -18,7 +18,7 @@ help:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-.venv/jobs: .venv/core
+.venv/tasks: .venv/core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
 	touch $@
 
@@ -30,7 +30,7 @@ help:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@
 
-demo: .venv/jobs
+demo: .venv/tasks
 	@$(BIN)/elman demo
 
 test: .venv/dev

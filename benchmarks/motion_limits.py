@@ -1,8 +1,8 @@
-"""How well could a film's activity come out, of styles that training has not seen?
+"""How well could a video's activity come out, of styles that training has not seen?
 
     python benchmarks/motion_limits.py
 
-Not from films: from where every joint of the body is, in centimetres, in the very windows that
+Not from videos: from where every joint of the body is, in centimetres, in the very windows that
 ``video/render_clips.py bandai`` draws.  What tells activities apart is measured in each window (how
 far the body turns, how fast it goes, how its feet and hands move), and boosted trees learn from
 these measures; each style in turn is left out, and then those of the script's test.  Beside it: how

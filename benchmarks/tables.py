@@ -212,10 +212,10 @@ def open_speech() -> str:
         ways = figure["best path"], figure["search with the language model"]
         values = [f"{100 * way[rate]:.1f}" for way in ways for rate in ("wer", "cer")]
         lines.append(f"| {name} | {ways[0]['examples']} | {' | '.join(values)} |")
-    poster = record["poster"]
+    demo = record["demo"]
     lines += [
         "",
-        f'The poster\'s sentence comes out as "{poster["text"]}": WER {100 * poster["wer"]:.0f}. '
+        f'The demo\'s sentence comes out as "{demo["text"]}": WER {100 * demo["wer"]:.0f}. '
         f"`{record['command']}`, {record['minutes']:.0f} minutes of training with "
         f"{record['threads']} thread of {record['machine']['processor']}, seed 0.",
     ]
@@ -276,9 +276,9 @@ def engine() -> str:
     return "\n".join(lines) + "\n"
 
 
-def jobs_beside_torch() -> str:
+def tasks_beside_torch() -> str:
     """Seconds an epoch of the jobs, beside the same models on torch.nn."""
-    record = read("jobs_beside_torch")
+    record = read("tasks_beside_torch")
     machine = record["machine"]
     lines = [
         "| job | threads | Elman, s an epoch | torch.nn, s an epoch | ratio | validation, Elman "

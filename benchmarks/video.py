@@ -1,8 +1,8 @@
-"""How well does a film's activity come out, of people and styles that training has not seen?
+"""How well does a video's activity come out, of people and styles that training has not seen?
 
     python benchmarks/video.py [--seeds 0 1 2]
 
-Motion capture drawn as small silhouette films, in the split of ``real_data.motion_clips``: what is
+Motion capture drawn as small silhouette videos, in the split of ``real_data.motion_clips``: what is
 validated with are recordings of people (cmu) or of a style (bandai) that training does not see.
 "A style more" trains on that style too, with the same options; it validates with every tenth
 recording, of styles that it knows.  ``motion_limits.py`` has what the motion

@@ -117,7 +117,7 @@ def main() -> None:
     write_whole(GENERATED / "noise.md", tables.noise())
     write_whole(GENERATED / "selection.md", tables.selection())
     write_whole(GENERATED / "sentiment_folds.md", tables.sentiment_folds())
-    write_whole(GENERATED / "jobs_beside_torch.md", tables.jobs_beside_torch())
+    write_whole(GENERATED / "tasks_beside_torch.md", tables.tasks_beside_torch())
     write_whole(GENERATED / "long_term.md", tables.long_term())
     write_whole(GENERATED / "long_term.png", standings.draw(tables.long_term_courses()))
     # the first picture of tutorials/diagnose.md, by the call that stands there

@@ -58,21 +58,23 @@ CASES = [
     ("sacrebleu", "translation", "translation",
      ("train", "translation", "--train", "train.tsv", "--out", "run")),
     ("tokenizers", "translation", None, ("predict", "translation", "Bonjour .")),
-    ("av", "video", None, ("new", "video", "films")),
+    ("av", "video", None, ("new", "video", "videos")),
     ("optuna", "select", "sentiment",
      ("select", "sentiment", "--train", "train.csv", "--out", "run")),
     ("sklearn", "diagnose", None, None),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("package", "extra", "job", "arguments"), CASES)
-def test_a_missing_package_is_a_sentence_with_the_command(package, extra, job, arguments, tmp_path):
+@pytest.mark.parametrize(("package", "extra", "task", "arguments"), CASES)
+def test_a_missing_package_is_a_sentence_with_the_command(
+    package, extra, task, arguments, tmp_path
+):
     wanted = [re.split("[>=]", each)[0] for each in EXTRAS[extra]]
     assert IMPORTED.get(package, package) in wanted, "the extra does not bring the package"
     if arguments is None:  # asked for from Python, see below and test_vectors.py
         return
-    if job is not None:
-        samples(tmp_path, job)
+    if task is not None:
+        samples(tmp_path, task)
     before = sorted(path.name for path in tmp_path.iterdir())
     done = run(package, tmp_path, *arguments)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -113,4 +115,4 @@ def test_every_import_of_an_extra_is_inside_extra():
                 )
                 if "with extra(" not in above and "TYPE_CHECKING" not in above:
                     bare.append(str(path))
-    assert bare == ["src/elman/tasks/video/film.py"], "PyAV has opened the film by then"
+    assert bare == ["src/elman/tasks/video/decoding.py"], "PyAV has opened the video by then"

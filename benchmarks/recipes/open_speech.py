@@ -33,7 +33,7 @@ from elman.tasks.speech.language_model import learn_language
 from elman.tasks.speech.options import TranscribeOptions
 from recipes.ship import shipped_folder
 from recipes.spoken_digits import WORDS, spoken_digits
-from recipes.synthetic_speech import FOX, POSTER, normal, sentences
+from recipes.synthetic_speech import DEMO, FOX, normal, sentences
 
 speech = TASKS["speech"]
 
@@ -78,7 +78,7 @@ SOURCES = """\
 - what they say: the English side of Tatoeba's pairs (tatoeba.org, by manythings.org/anki),
   CC BY 2.0 FR; Shakespeare, public domain; sentences on films (Pang and Lee 2005), CC BY 4.0; words
   and numbers at random. A quarter of all was chosen to have every word of these sources. Sentences
-  with two of the poster's rarer words are left out, of the language model's text too; sentences
+  with two of the demo's rarer words are left out, of the language model's text too; sentences
   with one are heard as often as the sources have them ({heard} of {all:,} recordings)
 - Free Spoken Digit Dataset (Jackson et al. 2018), CC BY-SA 4.0, takes from 10 on, joined to strings
 - only measured, not learned from: prompts of asterisk-core-sounds-en-wav, recorded by Allison
@@ -202,7 +202,7 @@ def ship(run: Trained, minutes: float, epochs: float) -> None:
             "best path": by_voice(small, paths[name], TranscribeOptions(beam=1)),
             "search with the language model": by_voice(small, paths[name], TranscribeOptions()),
         }
-    [poster] = small(speech.demo["fox.flac"])
+    [demo] = small(speech.demo["fox.flac"])
     record = {
         "command": "python -m recipes.open_speech --ship",
         "machine": machine(),
@@ -211,9 +211,9 @@ def ship(run: Trained, minutes: float, epochs: float) -> None:
         "minutes": round(minutes, 1),
         "epochs": round(epochs, 2),
         "threads": 1,
-        "poster": {
-            "wer": round(jiwer.wer(speech_plain(POSTER), poster.text), 4),
-            "text": poster.text,
+        "demo": {
+            "wer": round(jiwer.wer(speech_plain(DEMO), demo.text), 4),
+            "text": demo.text,
         },
         "figures": figures,
     }
@@ -223,9 +223,9 @@ def ship(run: Trained, minutes: float, epochs: float) -> None:
 
 
 def rare_words() -> dict[str, Any]:
-    """How many training recordings have each of the poster's rarer words, and of how many."""
+    """How many training recordings have each of the demo's rarer words, and of how many."""
     rows = _rows(FOLDER / "spoken" / "train.jsonl")
-    wanted = [word for word in speech_plain(POSTER).split() if word in FOX]
+    wanted = [word for word in speech_plain(DEMO).split() if word in FOX]
     said = [set(row["text"].split()) for row in rows]
     heard = [f"{word} in {sum([word in words for words in said])}" for word in wanted]
     return {"heard": ", ".join(heard), "all": len(rows)}
@@ -237,7 +237,7 @@ def speech_plain(text: str) -> str:
 
 def card(record: dict[str, Any], target: Path) -> str:
     """The card: data, licences, scores and limits, from the figures."""
-    options, poster = record["settings"], record["poster"]
+    options, demo = record["settings"], record["demo"]
     weights = (target / "model.safetensors").stat().st_size / 1e6
     words = (target / "symbols.json").stat().st_size / 1e6
     rows, voices = [], []
@@ -277,8 +277,8 @@ def card(record: dict[str, Any], target: Path) -> str:
             "",
             *voices,
             "",
-            f"The poster's sentence, spoken by a voice of the test, comes out as "
-            f'"{poster["text"]}": WER {100 * poster["wer"]:.0f}.',
+            f"The demo's sentence, spoken by a voice of the test, comes out as "
+            f'"{demo["text"]}": WER {100 * demo["wer"]:.0f}.',
             "",
             f"Weights were chosen by the WER of the best path on the validation voices, weight and "
             f"bonus of the language model on a part of the same; the tests were measured once. It "

@@ -185,7 +185,7 @@ def smallgenes_cut(folder: Path, part: str) -> Path:
 def motion_clips(
     folder: Path, source: str, views: int = 4, style: str | None = None
 ) -> dict[str, Path]:
-    """Motion capture drawn as films by ``video/render_clips.py``: bandai or cmu.
+    """Motion capture drawn as videos by ``video/render_clips.py``: bandai or cmu.
 
     The test is the script's, drawn from four sides: other people (cmu) or other styles (bandai).
     Training is drawn from ``views`` sides.  Validation is taken out of what the script has for
@@ -195,9 +195,9 @@ def motion_clips(
     drawn = {count: _drawn(folder / f"{source}-{count}", source, count) for count in {4, views}}
     train = sorted((drawn[views] / "train").glob("*/*.mp4"))
     recordings: dict[str, list[str]] = defaultdict(list)
-    for film in train:
-        if _recording(film) not in recordings[film.parent.name]:
-            recordings[film.parent.name].append(_recording(film))
+    for video in train:
+        if _recording(video) not in recordings[video.parent.name]:
+            recordings[video.parent.name].append(_recording(video))
     step = 10 if source == "bandai" else 4
     held_out = {
         name
@@ -207,23 +207,23 @@ def motion_clips(
     }
     valid = [f for f in sorted((drawn[4] / "train").glob("*/*.mp4")) if _recording(f) in held_out]
     parts = {
-        "train": [film for film in train if _recording(film) not in held_out],
+        "train": [video for video in train if _recording(video) not in held_out],
         "valid": valid,
         "test": sorted((drawn[4] / "test").glob("*/*.mp4")),
     }
     paths = {}
-    for part, films in parts.items():
+    for part, videos in parts.items():
         out = io.StringIO()
-        rows = [(os.path.relpath(film, folder), film.parent.name) for film in films]
+        rows = [(os.path.relpath(video, folder), video.parent.name) for video in videos]
         csv.writer(out, lineterminator="\n").writerows([("file", "label"), *rows])
         paths[part] = folder / f"{source}-{views}{style or ''}-{part}.csv"
         write_whole(paths[part], out.getvalue())
     return paths
 
 
-def _recording(film: Path) -> str:
-    """The recording that a film is a window of, from one side: NAME_START_VIEW.mp4."""
-    return film.stem.rsplit("_", 2)[0]
+def _recording(video: Path) -> str:
+    """The recording that a video is a window of, from one side: NAME_START_VIEW.mp4."""
+    return video.stem.rsplit("_", 2)[0]
 
 
 def _drawn(folder: Path, source: str, views: int) -> Path:

@@ -1,4 +1,4 @@
-"""Draw the clip of the poster: a figure that runs, by formulas of a running gait.
+"""Draw the clip of the demo: a figure that runs, by formulas of a running gait.
 
     python -m recipes.runner [OUT.mp4]
 
@@ -17,9 +17,9 @@ import numpy as np
 
 import elman.shipped
 from elman.files import write_whole
-from elman.tasks.video.samples import film_bytes
+from elman.tasks.video.samples import video_bytes
 
-RUNNER = Path(elman.shipped.__file__).parent / "poster" / "runner.mp4"
+RUNNER = Path(elman.shipped.__file__).parent / "demo" / "runner.mp4"
 SIZE, RATE, SECONDS = 64, 10, 2.0
 #: strides a second: two steps each
 STRIDES = 1.4
@@ -35,9 +35,9 @@ def bump(phase: float, centre: float, width: float) -> float:
 
 
 def direction(angle: float) -> np.ndarray:
-    """Downwards, turned forwards by so many degrees: (sideways, up, forwards)."""
-    turned = math.radians(angle)
-    return np.array([0, -math.cos(turned), math.sin(turned)])
+    """Downwards, reversed_ forwards by so many degrees: (sideways, up, forwards)."""
+    reversed_ = math.radians(angle)
+    return np.array([0, -math.cos(reversed_), math.sin(reversed_)])
 
 
 def bones(seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -96,7 +96,7 @@ def picture(seconds: float, azimuth: float = math.radians(90)) -> np.ndarray:
 def runner(azimuth: float = math.radians(90)) -> bytes:
     """The clip as an mp4."""
     pictures = [picture(k / RATE, azimuth) for k in range(int(SECONDS * RATE))]
-    return film_bytes(pictures, "mp4", RATE)
+    return video_bytes(pictures, "mp4", RATE)
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ SHIPMENTS = (
         "is the test; of the others the second, sixth, ... is validation, where there are three or "
         "more; all others are training",
         "White silhouettes on black, one person in the middle of the picture, at about ten frames "
-        "a second: it has seen nothing else, and says something of any film. Of running there are "
+        "a second: it has seen nothing else, and says something of any video. Of running there are "
         "five recordings of a second and a half, of traffic signals two and of window washing one, "
         "so that the last two have neither validation nor test; most recordings are of walking, "
         "and of many activities the test has one recording only: f1 moves by several points with "

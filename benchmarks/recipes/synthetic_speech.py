@@ -1,14 +1,14 @@
 """Speech to learn from, said by free synthesisers: audio files and manifests.
 
     python -m recipes.synthetic_speech OUT [--hours 24] [--part valid test train]
-    python -m recipes.synthetic_speech src/elman/shipped/poster --part poster
+    python -m recipes.synthetic_speech src/elman/shipped/demo --part demo
 
 The sentences are the English side of Tatoeba (CC BY 2.0), lines of Shakespeare, sentences on
 films (Pang and Lee 2005, CC BY 4.0) and made-up strings of words and numbers.  The voices are
 those of espeak-ng, flite and festival as Debian packages them (``apt-get install espeak-ng flite
 festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts``).  Sentences and voices of
 validation and test are heard nowhere else: of the voices made from recordings, rms validates
-and ked tests; of espeak-ng's, four variants each.  Sentences with two of the poster's rarer words
+and ked tests; of espeak-ng's, four variants each.  Sentences with two of the demo's rarer words
 are left out of all parts.
 
 The same command gives the same files: all that is random comes from one seed.
@@ -39,8 +39,8 @@ from recipes.real_data import SOURCE
 RATE = 8_000
 SEED = 4
 
-POSTER = "The quick brown fox jumped over the lazy dog."
-#: what a sentence is too near to the poster's for: two of these words
+DEMO = "The quick brown fox jumped over the lazy dog."
+#: what a sentence is too near to the demo's for: two of these words
 FOX = {"quick", "brown", "fox", "foxes", "jump", "jumps", "jumped", "lazy", "dog", "dogs"}
 
 ACCENTS = (
@@ -89,8 +89,8 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--part", nargs="+", default=["valid", "test", "train"])
     asked = parser.parse_args()
-    if asked.part == ["poster"]:
-        poster(asked.out / "fox.flac")
+    if asked.part == ["demo"]:
+        demo(asked.out / "fox.flac")
         return
     pools = sentences()
     for part in asked.part:
@@ -98,9 +98,9 @@ def main() -> None:
         make(part, pools, hours, asked.out)
 
 
-def poster(path: Path) -> None:
-    """The poster's sentence at 16 kHz, in a voice of the test."""
-    utterance = Utterance(POSTER, "espeak-ng", f"en-us+{VARIANTS['test'][0]}", 0.9, 0.5, 1.0)
+def demo(path: Path) -> None:
+    """The demo's sentence at 16 kHz, in a voice of the test."""
+    utterance = Utterance(DEMO, "espeak-ng", f"en-us+{VARIANTS['test'][0]}", 0.9, 0.5, 1.0)
     sound = _say(utterance, 16_000)
     soundfile.write(path, sound, 16_000, subtype="PCM_16")
 
@@ -111,7 +111,7 @@ def poster(path: Path) -> None:
 def sentences() -> dict[str, dict[str, list[str]]]:
     """The sentences of each part, by source; a sentence's part follows from its words.
 
-    Two of the poster's rarer words are never in one.
+    Two of the demo's rarer words are never in one.
     """
     sources = {"tatoeba": _tatoeba(), "plays": _plays(), "films": _films()}
     pools: dict[str, dict[str, list[str]]] = {p: {} for p in ("train", "valid", "test")}
@@ -119,7 +119,7 @@ def sentences() -> dict[str, dict[str, list[str]]]:
         found: dict[str, str] = {}
         for line in lines:
             words = normal(line)
-            if words and not near_poster(words):
+            if words and not near_demo(words):
                 found.setdefault(" ".join(words), line)
         for part in pools.values():
             part[source] = []
@@ -141,7 +141,7 @@ def normal(text: str) -> list[str] | None:
     return words or None
 
 
-def near_poster(words: list[str]) -> bool:
+def near_demo(words: list[str]) -> bool:
     return len(FOX & set(words)) >= 2
 
 
@@ -227,7 +227,7 @@ def plan(part: str, pool: dict[str, list[str]], hours: float) -> Iterator[Uttera
     while True:
         said = _text(draw, pool, having)
         found = normal(said)
-        if found is None or near_poster(found):
+        if found is None or near_demo(found):
             continue
         speed = draw.uniform(0.8, 1.25)
         pitch = draw.random()

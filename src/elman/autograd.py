@@ -44,7 +44,7 @@ from elman.errors import BackendError
     "elman::recurrent",
     mutates_args=(),
     schema="(Tensor x, Tensor[] states, Tensor[]? parameters, Tensor? lengths, str cell, "
-    "bool reverse, bool keep, str backend, Tensor[]? masks) -> Tensor[]",
+    "bool reverse, bool save, str backend, Tensor[]? masks) -> Tensor[]",
 )
 def recurrent(
     x: Tensor,
@@ -53,7 +53,7 @@ def recurrent(
     lengths: Tensor | None,
     cell: str,
     reverse: bool,
-    keep: bool,
+    save: bool,
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
@@ -62,7 +62,7 @@ def recurrent(
     The arguments are those of ``backends.engine.Call``, the cell as its text.  Masks have no
     gradients.  Raises ``ShapeError`` for what does not fit.
     """
-    call = _call(x, states, resolved(parameters), lengths, cell, reverse, keep, resolved(masks))
+    call = _call(x, states, resolved(parameters), lengths, cell, reverse, save, resolved(masks))
     if _has_tangent([x, *states, *call.parameters]):
         raise BackendError(
             "elman::recurrent has no forward-mode derivative of its own; call the layer, which "
@@ -80,16 +80,16 @@ def _(
     lengths: Tensor | None,
     cell: str,
     reverse: bool,
-    keep: bool,
+    save: bool,
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
-    call = _call(x, states, parameters, lengths, cell, reverse, keep, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
     check_counts(call)
     return [
         x.new_empty(*x.shape[:2], states[0].shape[-1]),
         *[torch.empty_like(state, memory_format=torch.contiguous_format) for state in states],
-        *(find_engine(backend).saved_like(call) if keep else []),
+        *(find_engine(backend).saved_like(call) if save else []),
     ]
 
 
@@ -160,10 +160,10 @@ def _call(
     lengths: Tensor | None,
     cell: str,
     reverse: bool,
-    keep: bool,
+    save: bool,
     masks: Sequence[Tensor] | None,
 ) -> Call:
-    return Call(plan_of(cell), x, states, parameters or (), lengths, reverse, keep, masks or ())
+    return Call(plan_of(cell), x, states, parameters or (), lengths, reverse, save, masks or ())
 
 
 def _forward(call: Call, backend: str) -> tuple[Outputs, Saved, Call]:
@@ -204,14 +204,14 @@ def _save(ctx: Any, call: Call, y: Tensor, saved: Saved, backend: str, needs: _N
         call.x, *call.states, *call.parameters, *call.masks, call.lengths, y, *saved
     )
     ctx.counts = (len(call.states), len(call.parameters), len(call.masks))
-    ctx.options = (call.plan.cell.text, call.reverse, call.keep, backend)
+    ctx.options = (call.plan.cell.text, call.reverse, call.save, backend)
     ctx.needs = needs
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    x, states, parameters, lengths, cell, reverse, keep, backend, masks = inputs
+    x, states, parameters, lengths, cell, reverse, save, backend, masks = inputs
     lengths = None if lengths is None else lengths.clone()  # the caller may change them
-    call = _call(x, states, parameters, lengths, cell, reverse, keep, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
     needs = _Needs(x.requires_grad, any([p.requires_grad for p in call.parameters]))
     _save(ctx, call, output[0], output[1 + len(states) :], backend, needs)
 
@@ -222,11 +222,11 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     states, rest = rest[:num_states], rest[num_states:]
     parameters, rest = rest[:num_parameters], rest[num_parameters:]
     masks, (lengths, y, *saved) = rest[:num_masks], rest[num_masks:]
-    cell, reverse, keep, backend = ctx.options
-    if not keep:
+    cell, reverse, save, backend = ctx.options
+    if not save:
         raise BackendError(
-            "elman::recurrent was called with keep=False, so nothing is left to take gradients "
-            "by; call it with keep=True."
+            "elman::recurrent was called with save=False, so nothing is left to take gradients "
+            "by; call it with save=True."
         )
     grad_y = torch.zeros_like(y) if grads[0] is None else grads[0]
     grad_states = [
@@ -340,7 +340,7 @@ def _forward_by_torch(
     lengths: Tensor | None,
     cell: str,
     reverse: bool,
-    keep: bool,
+    save: bool,
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
@@ -348,7 +348,7 @@ def _forward_by_torch(
 
     What it saves is of no use to ``recurrent_backward``, which saves its own then.
     """
-    call = _call(x, states, parameters, lengths, cell, reverse, keep, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
     outputs, saved, _ = _forward(call, "reference")
     return [outputs.y, *outputs.states, *saved]
 
@@ -408,7 +408,7 @@ def run(
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
     reverse: bool,
-    keep: bool,
+    save: bool,
     backend: str,
     masks: Sequence[Tensor] = (),
     memo: Memo | None = None,
@@ -419,17 +419,17 @@ def run(
     torch.compile traces what comes before the operator, and cannot trace the making of a plan.
     """
     if is_seen_by_torch():
-        results = recurrent(x, states, parameters, lengths, cell, reverse, keep, backend, masks)
+        results = recurrent(x, states, parameters, lengths, cell, reverse, save, backend, masks)
         return results[0], results[1 : 1 + len(states)]
     own = [x, *states, *parameters]
     tensors = [*own, *masks]
     if _has_tangent(tensors) or not all(map(is_plain, tensors)):
         by_torch = _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors))
         compute = _forward_by_torch if by_torch else recurrent
-        results = compute(x, states, parameters, lengths, cell, reverse, keep, backend, masks)
+        results = compute(x, states, parameters, lengths, cell, reverse, save, backend, masks)
         return results[0], results[1 : 1 + len(states)]
-    call = Call(plan_of(cell), x, states, parameters, lengths, reverse, keep, masks, memo)
-    if keep:
+    call = Call(plan_of(cell), x, states, parameters, lengths, reverse, save, masks, memo)
+    if save:
         apply = _Eager.apply
         y, *last = apply(call, backend, *own)  # type: ignore[no-untyped-call]
         return y, last

@@ -283,7 +283,7 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 
 _NOT: Any = object()
-#: whole numbers are below this, as in the files that they are saved in
+#: integers are below this, as in the files that they are saved in
 _LARGEST = 2**63
 #: options of which infinity means that there is no limit
 _INFINITE = frozenset({"clip_norm", "clip_value", "max_minutes", "checkpoint_seconds"})

@@ -139,12 +139,12 @@ def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
     native_engine.should_hoist = lambda layer, _: hoisted and bool(layer.programs.hoisted)
     rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
     native = find_engine("native")
-    (y, _), _ = native.forward(Call(make_plan(cell), *rest, keep=False))
+    (y, _), _ = native.forward(Call(make_plan(cell), *rest, save=False))
     assert torch.equal(y, results(cell, numbers)["y"])
-    if kernels.programs_of(cell.text).prepare is not None or y.dtype is torch.bfloat16:
+    if kernels.programs_of(cell.text).precompute is not None or y.dtype is torch.bfloat16:
         return  # not for stepping, or as in float32
     x, *others = numbers.x[:1], numbers.states, numbers.parameters
-    (y, _), _ = native.forward(Call(make_plan(cell), x, *others, None, False, keep=False))
+    (y, _), _ = native.forward(Call(make_plan(cell), x, *others, None, False, save=False))
     assert torch.equal(y[0], step(cell, numbers))
 
 

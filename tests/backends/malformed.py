@@ -39,7 +39,7 @@ def right(draw: random.Random) -> dict[str, object]:
         "lengths": lengths,
         "cell": cell.text,
         "reverse": draw.random() < 0.5,
-        "keep": draw.random() < 0.7,
+        "save": draw.random() < 0.7,
         "backend": draw.choice(["native", "reference"]),
         "masks": masks,
     }
@@ -124,10 +124,10 @@ def spoil(draw: random.Random, arguments: dict[str, object]) -> dict[str, object
 
 def backward_of(draw: random.Random, arguments: dict[str, object]) -> dict[str, object]:
     """Arguments of ``elman::recurrent_backward`` that fit."""
-    arguments = {**arguments, "keep": True}
+    arguments = {**arguments, "save": True}
     made = torch.ops.elman.recurrent(**arguments)
     count = len(arguments["states"])
-    del arguments["keep"]
+    del arguments["save"]
     return {
         **arguments,
         "grad_y": torch.randn_like(made[0]),

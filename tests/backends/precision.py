@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from backends.gradient_check import forward, gradients
-from elman.backends.native.kernels import Layer
+from elman.backends.native.kernels import CompiledLayer
 from elman.backends.native.schedule import Schedule
 from elman.graph import Cell
 from graph.plain import Numbers, draw_numbers
@@ -79,7 +79,7 @@ def assert_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 def hoists(hoisted: bool) -> Callable[..., bool]:
     """In place of ``native.should_hoist``: always, where there is something to, or never."""
 
-    def decide(layer: Layer, _: Schedule) -> bool:
+    def decide(layer: CompiledLayer, _: Schedule) -> bool:
         return hoisted and bool(layer.programs.hoisted)
 
     return decide

@@ -34,7 +34,7 @@ from graph.renamed import renamed
 
 CALLS_PER_LAYER = 100
 NAMES = (
-    "x", "y", "dx", "dy", "h", "c", "kept", "between", "first", "last", "half", "f", "W", "b",
+    "x", "y", "dx", "dy", "h", "c", "saved", "spilled", "projected", "first", "last", "half", "f", "W", "b",
     "forward", "training", "keys", "float", "reset", "lambda", "None", "state", "σ", "type",
 )  # fmt: skip
 #: Errors allowed, in parts of a tensor's largest number.  Sums are in another order, and a step may

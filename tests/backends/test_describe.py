@@ -9,7 +9,7 @@ from hypothesis import given
 
 import elman
 from elman.backends.native.describe import describe
-from elman.backends.native.kernels import Layer, layer_of
+from elman.backends.native.kernels import CompiledLayer, layer_of
 from elman.backends.native.llvm.jit import compile_module
 from elman.backends.native.llvm.target import chosen_target, find_target
 from elman.backends.native.names import comments_of, names_ahead, names_of
@@ -106,13 +106,13 @@ def test_the_page_knows_which_batches_are_taken_ahead(monkeypatch):
     ]
     assert tuple(sorted(yes + no)) == BATCHES
     seen = []
-    forward = Layer.forward
+    forward = CompiledLayer.forward
 
-    def spy(self, *, keep, hoisted):
+    def spy(self, *, save, hoisted):
         seen.append(hoisted)
-        return forward(self, keep=keep, hoisted=hoisted)
+        return forward(self, save=save, hoisted=hoisted)
 
-    monkeypatch.setattr(Layer, "forward", spy)
+    monkeypatch.setattr(CompiledLayer, "forward", spy)
     layer = elman.Recurrent(elman.cells.rnn, 3, 4)
     for batch in BATCHES:
         layer(torch.zeros(STEPS, batch, 3))
@@ -156,7 +156,7 @@ def dump(tmp_path, monkeypatch):
 def test_every_kernel_leaves_graph_plan_and_code(dump):
     code = sorted(dump.glob("*.ll"))
     programs = [re.sub(r"^lstm_|_5x19_double_.*", "", path.stem) for path in code]
-    assert programs == ["backward", "forward_keeping", "input_gradient", "outer"]
+    assert programs == ["backward", "forward_saving", "input_gradient", "outer"]
     for path in code:
         assert path.with_suffix(".plan").read_text("utf-8").startswith("lstm, input 5, hidden 19")
         assert path.with_suffix(".graph").read_text("utf-8")

@@ -187,8 +187,8 @@ def test_a_key_tells_apart_whatever_the_code_depends_on():
     ]
     digests = set()
     for layer in layers:
-        programs = [layer.backward, layer.outer, layer.ahead]
-        programs += [layer.forward(keep=k, hoisted=h) for k in (False, True) for h in (False, True)]
+        programs = [layer.backward, layer.outer, layer.projection]
+        programs += [layer.forward(save=k, hoisted=h) for k in (False, True) for h in (False, True)]
         digests |= {cache.digest(program.key, layer.target) for program in programs}
     assert len(digests) == len(layers) * 7
 

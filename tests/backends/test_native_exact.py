@@ -69,7 +69,7 @@ def test_float32_is_within_1e_5_of_float64(name, hoisted, hoist):
         found = results(cell, numbers)
         assert_near(found, truth(cell, numbers), 1e-5)
         rest = (numbers.x, numbers.states, numbers.parameters, numbers.lengths, numbers.reverse)
-        (y, last), _ = NATIVE.forward(Call(make_plan(cell), *rest, keep=False))
+        (y, last), _ = NATIVE.forward(Call(make_plan(cell), *rest, save=False))
         assert torch.equal(y, found["y"])
         for state, tensor in zip(cell.states, last, strict=True):
             assert torch.equal(tensor, found[f"last {state}"])
@@ -176,9 +176,9 @@ def test_there_are_as_many_stretches_as_the_bytes_ask_for(monkeypatch):
         for reverse in (False, True):
             made = schedule.make_schedule(6, 5, lengths, reverse)
             monkeypatch.setattr(schedule, "STRETCH_BYTES", 1)
-            assert len(made.stretches(100, 4)) == 6
+            assert len(made.chunks(100, 4)) == 6
             monkeypatch.setattr(schedule, "STRETCH_BYTES", 1 << 24)
-            assert made.stretches(100, 4) == [(0, 6, 0, made.total)]
+            assert made.chunks(100, 4) == [(0, 6, 0, made.total)]
 
 
 @each_way
@@ -238,7 +238,7 @@ def test_what_is_not_needed_is_not_computed_and_the_rest_is_the_same():
     plan, given = make_plan(cell), (numbers.x, numbers.states, numbers.parameters, None)
     call = Call(plan, *given, False)
     outputs, saved = NATIVE.forward(call)
-    bare, nothing = NATIVE.forward(replace(call, keep=False))
+    bare, nothing = NATIVE.forward(replace(call, save=False))
     assert nothing == []
     assert torch.equal(bare.y, outputs.y)
     assert torch.equal(bare.states[0], outputs.states[0])

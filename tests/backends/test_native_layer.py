@@ -205,7 +205,7 @@ def test_the_native_engine_is_what_ran(monkeypatch):
     calls, forward = [], NativeEngine.forward
 
     def counted(self, call):
-        calls.append(call.keep)
+        calls.append(call.save)
         return forward(self, call)
 
     monkeypatch.setattr(NativeEngine, "forward", counted)

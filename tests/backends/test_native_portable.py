@@ -62,9 +62,9 @@ def modules(name, target, scalar, monkeypatch):
 
     monkeypatch.setattr(kernels, "load", keep)
     programs = kernels.programs_of(CELLS[name].text)
-    layer = kernels.Layer(programs, Sizes(5, 11), scalar, target)
-    found = [layer.forward(keep=k, hoisted=h) for k in (False, True) for h in (False, True)]
-    found += [layer.ahead, layer.prepare, layer.backward, layer.into_input, layer.outer]
+    layer = kernels.CompiledLayer(programs, Sizes(5, 11), scalar, target)
+    found = [layer.forward(save=k, hoisted=h) for k in (False, True) for h in (False, True)]
+    found += [layer.projection, layer.precompute, layer.backward, layer.into_input, layer.outer]
     for program in found:
         if program is not None:
             assert isinstance(program.kernel, Unused)

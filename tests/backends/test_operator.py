@@ -56,7 +56,7 @@ def given(layer, **changes):
         "lengths": torch.tensor([4, 0, 2]),
         "cell": layer.cell.text,
         "reverse": False,
-        "keep": True,
+        "save": True,
         "backend": "native",
         "masks": [],
     }
@@ -133,7 +133,7 @@ def test_the_operator_of_backward_says_what_does_not_fit(name, change, sentence,
     layer = made()
     arguments = given(layer, backend=backend)
     y, h, c, *kept = torch.ops.elman.recurrent(**arguments)
-    del arguments["keep"]
+    del arguments["save"]
     arguments |= {
         "grad_y": y, "grad_states": [h, c], "y": y, "saved": kept,
         "need_input": True, "need_parameters": True,
@@ -164,7 +164,7 @@ def test_strides_of_whatever_is_given_change_nothing(backend):
     for ours, theirs in zip(again, made_once, strict=True):
         assert torch.equal(ours, theirs)
     y, h, c, *kept = made_once
-    del arguments["keep"]
+    del arguments["save"]
     arguments |= {
         "grad_y": torch.randn_like(y), "grad_states": [h, c], "y": y, "saved": kept,
         "need_input": True, "need_parameters": True,
@@ -178,8 +178,8 @@ def test_strides_of_whatever_is_given_change_nothing(backend):
 def test_gradients_of_a_call_that_kept_nothing_are_refused():
     layer = made()
     x = given(layer)["x"].requires_grad_()
-    y, *_ = call(layer, x=x, keep=False)
-    with pytest.raises(BackendError, match="call it with keep=True"):
+    y, *_ = call(layer, x=x, save=False)
+    with pytest.raises(BackendError, match="call it with save=True"):
         y.sum().backward()
 
 

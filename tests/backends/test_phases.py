@@ -56,17 +56,17 @@ CELLS = {**CATALOGUE, **VARIANTS, **EDGES, **OWN}
 
 
 @pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
-@pytest.mark.parametrize("keep", [False, True], ids=["inference", "keeping"])
+@pytest.mark.parametrize("save", [False, True], ids=["inference", "keeping"])
 @pytest.mark.parametrize("name", FORWARD)
-def test_a_step_has_as_many_phases_as_products_wait_for_each_other(name, keep, hoisted):
-    program = programs_of(CELLS[name].text).forward(keep=keep, hoisted=hoisted)
+def test_a_step_has_as_many_phases_as_products_wait_for_each_other(name, save, hoisted):
+    program = programs_of(CELLS[name].text).forward(save=save, hoisted=hoisted)
     assert len(program.phases) == FORWARD[name]
 
 
 def test_the_products_of_a_phase_are_taken_together():
     sums = {}
     for name in ("lstm", "gru", "peephole_lstm", "three_in_a_row", "gru_reset_after"):
-        program = programs_of(CELLS[name].text).forward(keep=False, hoisted=False)
+        program = programs_of(CELLS[name].text).forward(save=False, hoisted=False)
         sums[name] = [len(phase.accumulators) for phase in program.phases]
     assert sums["lstm"] == [4]
     assert sums["gru"] == [1, 2]  # the update gate is not needed before the candidate
@@ -115,10 +115,10 @@ def test_all_that_a_phase_reads_is_in_memory_by_then(name):
     programs = programs_of(CELLS[name].text)
     kinds = [(keep, hoisted) for keep in (False, True) for hoisted in (False, True)]
     all_programs = [
-        programs.forward(keep=k, hoisted=h) for k, h in kinds if programs.hoisted or not h
+        programs.forward(save=k, hoisted=h) for k, h in kinds if programs.hoisted or not h
     ]
-    all_programs += [programs.ahead, programs.backward]
-    all_programs += [p for p in (programs.prepare, programs.into_input) if p is not None]
+    all_programs += [programs.projection, programs.backward]
+    all_programs += [p for p in (programs.precompute, programs.into_input) if p is not None]
     for program in all_programs:
         written = {place.buffer for places in program.stores.values() for place in places}
         done = set()
@@ -134,7 +134,7 @@ def test_all_that_a_phase_reads_is_in_memory_by_then(name):
             products = {node: program.operands.get(node) for node in fed}
             for node, place in [*equations.items(), *products.items()]:
                 assert place is not None, f"{program.name} has no place for {node.operation}"
-                if place.buffer.name == "between" or (place.buffer in written and not place.shift):
+                if place.buffer.name == "spilled" or (place.buffer in written and not place.shift):
                     assert node in done, f"{program.name} reads {node.operation} before it is there"
             done |= set(phase.stored)
         roots = [*program.stores]

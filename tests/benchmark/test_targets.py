@@ -117,7 +117,7 @@ def test_the_plot_is_drawn_where_there_is_a_ratio(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_jobs_share_the_time_by_weight_and_the_skipped_say_why():
+def test_tasks_share_the_time_by_weight_and_the_skipped_say_why():
     now, given = [0.0], []
 
     def job(weight, takes):

@@ -18,7 +18,7 @@ GLOVE = Path(__file__).resolve().parents[2].parent / "shared/data/text/glove6b_5
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        # the poster
+        # the demo
         (
             "Yesterday, Harry Potter met Hermione Granger.",
             "Yesterday|,|Harry|Potter|met|Hermione|Granger|.",

@@ -42,8 +42,8 @@ def own_names() -> set[str]:
     """The words in the names of the engine's own buffers."""
     found = {"x", "y", "dx", "dy"}
     for half in (False, True):
-        programs = programs_of(plain.text, half=half)
-        made = [programs.backward, programs.ahead, programs.prepare, programs.into_input]
+        programs = programs_of(plain.text, bf16=half)
+        made = [programs.backward, programs.projection, programs.precompute, programs.into_input]
         made += [programs.forward(keep=k, hoisted=h) for k in (False, True) for h in (False, True)]
         for program in made:
             for buffer in program.buffers if program else ():
@@ -258,8 +258,8 @@ def test_a_name_that_cannot_be_is_refused_by_one_sentence(new, said):
 
 def test_the_engine_has_no_buffer_that_is_called_as_a_state_is():
     for half in (False, True):
-        usual = programs_of(plain.text, half=half)
-        odd = programs_of(renamed(plain, names(("y", "x", "dy"))).text, half=half)
+        usual = programs_of(plain.text, bf16=half)
+        odd = programs_of(renamed(plain, names(("y", "x", "dy"))).text, bf16=half)
         for one, other in (
             (usual.backward, odd.backward),
             (usual.forward(keep=True, hoisted=False), odd.forward(keep=True, hoisted=False)),

@@ -353,7 +353,7 @@ SENTENCES = {
     "lengths": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2]), "lengths has the shape (2,), but x has 4 rows"),
     "too long": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, 6, 0]), "lengths go from 0 to 6, but x has 5 steps"),
     "negative": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, -1, 0]), "lengths go from -1 to 2"),
-    "fractions": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1.0] * 4), "lengths are torch.float32; they must be whole numbers"),
+    "fractions": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1.0] * 4), "lengths are torch.float32; they must be integers"),
     "one state": (lambda f: f(torch.zeros(5, 4, 3), torch.zeros(1, 4, 4)), "state is a tensor; it must be a tuple with 2 (h, c)"),
     "states": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4),)), "state is 1 tensors; it must be a tuple with 2 (h, c)"),
     "state shape": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4), torch.zeros(1, 4, 5))), "the starting c has the shape (1, 4, 5), but (layers * directions, batch, hidden) is (1, 4, 4)"),
@@ -370,7 +370,7 @@ def test_a_tensor_that_does_not_fit_gets_a_sentence(call, sentence):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"hidden_size": 0}, "hidden_size is 0; it must be a whole number, 1 or more"),
+        ({"hidden_size": 0}, "hidden_size is 0; it must be a positive integer"),
         ({"num_layers": 1.5}, "num_layers is 1.5"),
         ({"dropout": 2.0}, "dropout is 2.0; it is a probability"),
         ({"truncate": 0}, "truncate is 0"),

@@ -17,7 +17,7 @@ import elman
 from elman.errors import ElmanError, OptionError, RunError
 from elman.files import write_whole
 from elman.options import with_settings
-from elman.selection import Search, Wish, default_space, read_space, select
+from elman.selection import RunConfig, Search, default_space, read_space, select
 from elman.selection.show import importance, picture, table, time_left
 from elman.tasks import TASKS, Data, train
 from elman.training import LoopOptions
@@ -51,7 +51,9 @@ def rows(search):
 
 def test_the_best_trial_is_the_best_run_and_a_run_like_any_other(data, tmp_path):
     told = []
-    search = select(TASK, Wish(data, SPACE, SETTINGS, trials=4), tmp_path / "s", tell=told.append)
+    search = select(
+        TASK, RunConfig(data, SPACE, SETTINGS, trials=4), tmp_path / "s", tell=told.append
+    )
     assert [line.split(":")[0] for line in told] == [f"trial {k}" for k in (1, 2, 3, 4)]
     values = {}
     for row in rows(search):
@@ -66,12 +68,12 @@ def test_the_best_trial_is_the_best_run_and_a_run_like_any_other(data, tmp_path)
 
 
 def test_the_same_command_goes_on_and_does_not_try_more_than_asked(data, tmp_path):
-    wish = Wish(data, SPACE, SETTINGS, trials=2)
-    select(TASK, wish, tmp_path / "s", tell=str)
-    search = select(TASK, replace(wish, trials=3), tmp_path / "s", tell=str)
+    config = RunConfig(data, SPACE, SETTINGS, trials=2)
+    select(TASK, config, tmp_path / "s", tell=str)
+    search = select(TASK, replace(config, trials=3), tmp_path / "s", tell=str)
     assert len(search.study.trials) == 3
     told = []
-    select(TASK, replace(wish, trials=3), tmp_path / "s", tell=told.append)
+    select(TASK, replace(config, trials=3), tmp_path / "s", tell=told.append)
     assert told == []
 
 
@@ -85,29 +87,29 @@ def test_the_first_trial_has_the_defaults_as_far_as_they_are_in_the_space(data, 
         """,
         "test",
     )
-    search = select(TASK, Wish(data, space, SETTINGS, trials=2), tmp_path / "s", tell=str)
+    search = select(TASK, RunConfig(data, space, SETTINGS, trials=2), tmp_path / "s", tell=str)
     first, second = search.study.trials
     assert first.params["learning_rate"] == TASK.training.learning_rate
     assert 2 <= first.params["hidden_size"] <= 12 < TASK.Options().hidden_size
     assert second.params["learning_rate"] != TASK.training.learning_rate
 
 
-@pytest.mark.parametrize("job", TASKS)
-def test_a_jobs_own_space_holds_its_defaults(job):
-    space = default_space(TASKS[job])
-    assert space.defaults(TASKS[job]).keys() == space.parts.keys()
+@pytest.mark.parametrize("task_name", TASKS)
+def test_a_tasks_own_space_holds_its_defaults(task_name):
+    space = default_space(TASKS[task_name])
+    assert space.defaults(TASKS[task_name]).keys() == space.parts.keys()
 
 
 def test_the_time_that_is_left_is_no_longer_than_the_hours(data, tmp_path):
-    search = select(TASK, Wish(data, SPACE, SETTINGS, trials=1), tmp_path / "s", tell=str)
-    search.wish = replace(search.wish, trials=1_000_000)
+    search = select(TASK, RunConfig(data, SPACE, SETTINGS, trials=1), tmp_path / "s", tell=str)
+    search.config = replace(search.config, trials=1_000_000)
     search.until = time.time() + 3600
     assert time_left(search) in {"59 min", "60 min"}
 
 
 def test_a_folder_of_another_search_is_refused(data, tmp_path):
-    select(TASK, Wish(data, SPACE, SETTINGS, trials=1), tmp_path / "s", tell=str)
-    other = Wish(data, SPACE.without(["cell"]), SETTINGS, trials=1)
+    select(TASK, RunConfig(data, SPACE, SETTINGS, trials=1), tmp_path / "s", tell=str)
+    other = RunConfig(data, SPACE.without(["cell"]), SETTINGS, trials=1)
     with pytest.raises(RunError, match="this search was begun with space"):
         Search(TASK, other, tmp_path / "s")
     (tmp_path / "full").mkdir()
@@ -118,9 +120,9 @@ def test_a_folder_of_another_search_is_refused(data, tmp_path):
 
 def test_a_search_is_overwritten_only_when_asked_and_only_if_nobody_works_in_it(data, tmp_path):
     folder = tmp_path / "s"
-    select(TASK, Wish(data, SPACE, SETTINGS, trials=1), folder, tell=str).keep_best(str)
+    select(TASK, RunConfig(data, SPACE, SETTINGS, trials=1), folder, tell=str).keep_best(str)
     (folder / "notes.txt").write_text("mine")
-    other = Wish(data, SPACE.without(["cell"]), SETTINGS, trials=1)
+    other = RunConfig(data, SPACE.without(["cell"]), SETTINGS, trials=1)
     with pytest.raises(RunError, match=r"begun with space .* or give --overwrite"):
         Search(TASK, other, folder)
     context = multiprocessing.get_context("spawn")
@@ -151,7 +153,7 @@ def _hold(folder, held, end):
 
 def test_a_best_run_that_somebody_trained_further_is_not_lost(data, tmp_path):
     folder = tmp_path / "s"
-    search = select(TASK, Wish(data, SPACE, SETTINGS, trials=1), folder, tell=str)
+    search = select(TASK, RunConfig(data, SPACE, SETTINGS, trials=1), folder, tell=str)
     best = search.keep_best(str)
     assert search.keep_best(str) == best
     with pytest.raises(RunError, match="no checkpoint to go on from"):
@@ -175,16 +177,16 @@ def test_a_search_knows_the_cells_of_a_file_that_has_changed(data, tmp_path):
     )
     file.write_text(text)
     space = read_space(TASK, f"cell = ['{file}:mine', 'gru']", "test")
-    Search(TASK, Wish(data, space, SETTINGS, trials=1), tmp_path / "s")
-    Search(TASK, Wish(data, space, SETTINGS, trials=1), tmp_path / "s")
+    Search(TASK, RunConfig(data, space, SETTINGS, trials=1), tmp_path / "s")
+    Search(TASK, RunConfig(data, space, SETTINGS, trials=1), tmp_path / "s")
     file.write_text(text.replace("tanh(", "0.5 * tanh("))
     with pytest.raises(RunError, match="this search was begun with cells"):
-        Search(TASK, Wish(data, space, SETTINGS, trials=1), tmp_path / "s")
+        Search(TASK, RunConfig(data, space, SETTINGS, trials=1), tmp_path / "s")
 
 
 def test_folds_part_the_examples_and_the_mean_and_spread_are_theirs(data, tmp_path):
-    wish = Wish(Data(data.train), SPACE, SETTINGS, trials=1, folds=3, seeds=2)
-    search = select(TASK, wish, tmp_path / "s", tell=str)
+    config = RunConfig(Data(data.train), SPACE, SETTINGS, trials=1, folds=3, seeds=2)
+    search = select(TASK, config, tmp_path / "s", tell=str)
     [row] = rows(search)
     runs = [float(value) for value in row["runs"].split()]
     assert len(runs) == 6
@@ -230,7 +232,7 @@ def test_a_trial_that_fails_is_written_down_and_the_search_goes_on(data, tmp_pat
         return real(task, data, folder, settings, **rest)
 
     monkeypatch.setattr(module, "train", train)
-    search = select(TASK, Wish(data, SPACE, SETTINGS, trials=6), tmp_path / "s", tell=str)
+    search = select(TASK, RunConfig(data, SPACE, SETTINGS, trials=6), tmp_path / "s", tell=str)
     found = rows(search)
     assert {(row["cell"], row["state"]) for row in found} == {("rnn", "fail"), ("gru", "complete")}
     assert {row["error"] for row in found if row["cell"] == "rnn"} == {"this cell is out of order."}
@@ -240,19 +242,19 @@ def test_a_fault_of_the_data_ends_the_search_with_its_sentence(tmp_path):
     file = tmp_path / "empty.csv"
     file.write_text("text,label\n")
     with pytest.raises(ElmanError, match=r"empty\.csv"):
-        select(TASK, Wish(Data(file), SPACE, SETTINGS, trials=9), tmp_path / "s", tell=str)
+        select(TASK, RunConfig(Data(file), SPACE, SETTINGS, trials=9), tmp_path / "s", tell=str)
 
 
-def _select(wish, folder):
-    select(TASK, wish, folder, tell=str)
+def _select(config, folder):
+    select(TASK, config, folder, tell=str)
 
 
 def test_a_killed_training_goes_on_in_its_folder(data, tmp_path):
     folder = tmp_path / "s"
     endless = {"epochs": 10**6, "patience": 10**6, "schedule": "constant"}
     settings = {**SETTINGS, **endless, "checkpoint_seconds": 0}
-    wish = Wish(data, SPACE, settings, trials=1)
-    worker = multiprocessing.get_context("spawn").Process(target=_select, args=(wish, folder))
+    config = RunConfig(data, SPACE, settings, trials=1)
+    worker = multiprocessing.get_context("spawn").Process(target=_select, args=(config, folder))
     worker.start()
     checkpoint = folder / "trials" / "0000" / "resume" / "checkpoint.safetensors"
     history = folder / "trials" / "0000" / "history.jsonl"
@@ -265,7 +267,7 @@ def test_a_killed_training_goes_on_in_its_folder(data, tmp_path):
     worker.join()
     done = len(history.read_text().splitlines())
     assert done > 0
-    search = Search(TASK, wish, folder)
+    search = Search(TASK, config, folder)
     before = search.study.trials[0].params
     [dead] = search._dead()
     search._leave(dead)
@@ -280,7 +282,7 @@ def test_a_training_that_goes_badly_is_given_up(data, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "STARTUP_TRIALS", 3)
     space = read_space(TASK, "learning_rate = [1e-9, 0.02]", "test")
     settings = {**SETTINGS, "epochs": 6, "cell": "gru", "hidden_size": 8}
-    search = select(TASK, Wish(data, space, settings, trials=12), tmp_path / "s", tell=str)
+    search = select(TASK, RunConfig(data, space, settings, trials=12), tmp_path / "s", tell=str)
     states = {(row["learning_rate"], row["state"]) for row in rows(search)}
     assert ("1e-09", "pruned") in states
     assert ("0.02", "complete") in states
@@ -288,29 +290,29 @@ def test_a_training_that_goes_badly_is_given_up(data, tmp_path, monkeypatch):
 
 def test_time_that_is_up_cuts_off_and_a_later_search_goes_on(data, tmp_path):
     endless = {**SETTINGS, "epochs": 10**6, "patience": 10**6, "schedule": "constant"}
-    wish = Wish(data, SPACE, endless, trials=1)
-    search = select(TASK, replace(wish, hours=1.5 / 3600), tmp_path / "s", tell=str)
+    config = RunConfig(data, SPACE, endless, trials=1)
+    search = select(TASK, replace(config, hours=1.5 / 3600), tmp_path / "s", tell=str)
     assert [trial.state.name for trial in search.study.trials] == ["FAIL", "WAITING"]
     assert search.study.trials[1].user_attrs["folder"] == "0000"
 
 
 def test_two_workers_share_a_search(data, tmp_path):
-    wish = Wish(data, SPACE, SETTINGS, trials=5)
-    Search(TASK, wish, tmp_path / "s")
+    config = RunConfig(data, SPACE, SETTINGS, trials=5)
+    Search(TASK, config, tmp_path / "s")
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_select, args=(wish, tmp_path / "s")) for _ in range(2)]
+    workers = [context.Process(target=_select, args=(config, tmp_path / "s")) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    search = Search(TASK, wish, tmp_path / "s")
+    search = Search(TASK, config, tmp_path / "s")
     assert [trial.state.name for trial in search.study.trials] == ["COMPLETE"] * 5
 
 
 def test_what_mattered_is_found(data, tmp_path):
     text = "learning_rate = { low = 1e-4, high = 1e-2, log = true }\ndropout = { low = 0.0, high = 0.9 }"
     space = read_space(TASK, text, "test")
-    search = Search(TASK, Wish(data, space, SETTINGS, trials=40), tmp_path / "s")
+    search = Search(TASK, RunConfig(data, space, SETTINGS, trials=40), tmp_path / "s")
     assert importance(search) == {}
     for _ in range(40):  # what the trainings would say, without them
         trial = search.study.ask()
@@ -321,9 +323,9 @@ def test_what_mattered_is_found(data, tmp_path):
     assert picture(search).startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("job", TASKS)
-def test_every_option_of_a_default_space_is_one_of_the_job(job):
-    task = TASKS[job]
+@pytest.mark.parametrize("task_name", TASKS)
+def test_every_option_of_a_default_space_is_one_of_the_job(task_name):
+    task = TASKS[task_name]
     for name, part in default_space(task).parts.items():
         tried = part.values if hasattr(part, "values") else (part.low, part.high)
         for value in tried:
@@ -355,7 +357,7 @@ def test_a_space_that_cannot_be_searched_is_refused(text, sentence):
 
 def test_folds_and_validation_data_exclude_each_other(data):
     with pytest.raises(OptionError, match="folds are parts of the training data"):
-        Wish(data, SPACE, folds=5)
+        RunConfig(data, SPACE, folds=5)
 
 
 def test_the_command_line_searches_and_prints_one_object(data, tmp_path, command, monkeypatch):

@@ -21,21 +21,21 @@ SMALL = {
 }
 
 
-def samples(folder: Path, job: str) -> Path:
-    """The sample files of a job, as `elman new` writes them."""
-    for name, text in TASKS[job].samples().items():
+def samples(folder: Path, task_name: str) -> Path:
+    """The sample files of a task, as `elman new` writes them."""
+    for name, text in TASKS[task_name].samples().items():
         write_whole(folder / name, text)
     return folder
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A small trained run of each job on words: {"ner": folder, ...}; the data are in its parent."""
+    """A small trained run of each task on words: {"ner": folder, ...}; the data are in its parent."""
     runs = {}
-    for job in ("sentiment", "ner"):
-        task = TASKS[job]
-        folder = samples(tmp_path_factory.mktemp(job), job)
+    for task_name in ("sentiment", "ner"):
+        task = TASKS[task_name]
+        folder = samples(tmp_path_factory.mktemp(task_name), task_name)
         data = Data(folder / task.train_file, folder / task.valid_file, "samples", "Apache-2.0")
         train(task, data, folder / "run", SMALL, progress=Silence())
-        runs[job] = folder / "run"
+        runs[task_name] = folder / "run"
     return runs

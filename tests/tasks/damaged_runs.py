@@ -1,7 +1,7 @@
 """What can happen to a run folder, drawn at random, and what Elman then says.
 
 As a program, it draws many: ``python tests/tasks/damaged_runs.py 2000 [JOB]...`` prints for each
-job how many were refused and read, how long the slowest took, and every one that was neither.
+task how many were refused and read, how long the slowest took, and every one that was neither.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FILES = (
     "card.md",
     "resume/checkpoint.safetensors",
 )
-#: options with which the samples of every job train in seconds
+#: options with which the samples of every task train in seconds
 SETTINGS = {"hidden_size": 6, "epochs": 1, "threads": 1, "seed": 1, "checkpoint_seconds": 1e9}
 #: values that nobody expects
 HOSTILE: tuple[Any, ...] = (
@@ -45,18 +45,18 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def small_run(job: str, folder: Path) -> Path:
-    """A run of a job on its own samples; the data are beside it."""
-    task = TASKS[job]
-    samples(folder, job)
+def small_run(task_name: str, folder: Path) -> Path:
+    """A run of a task on its own samples; the data are beside it."""
+    task = TASKS[task_name]
+    samples(folder, task_name)
     data = Data(folder / task.train_file, folder / task.valid_file)
-    train(task, data, folder / "run", _known(job), progress=Silence())
+    train(task, data, folder / "run", _known(task_name), progress=Silence())
     return folder / "run"
 
 
-def _known(job: str) -> dict[str, object]:
+def _known(task_name: str) -> dict[str, object]:
     extra = {"embedding_size": 6, "choice_size": 6, "characters": "none", "dropout": 0.1}
-    known = vars(TASKS[job].Options())
+    known = vars(TASKS[task_name].Options())
     return {**SETTINGS, **{name: value for name, value in extra.items() if name in known}}
 
 
@@ -139,18 +139,18 @@ def _exchanged(value: Any, random: Random) -> Any:
     return random.choice(HOSTILE)
 
 
-def said_of(run: Path, name: str, job: str, weights: dict[str, Any]) -> str:
+def said_of(run: Path, name: str, task_name: str, weights: dict[str, Any]) -> str:
     """What is said when a damaged run is loaded, asked and gone on with; "" if nothing is wrong.
 
     Anything but a sentence, and another answer than the run had, is an ``AssertionError``.
     """
-    task = TASKS[job]
+    task = TASKS[task_name]
     try:
         model = elman.load(run)
         for key, value in model.model.state_dict().items():
             assert key not in weights or value.equal(weights[key]), f"{key} has changed"
         if name == "run.toml":
-            _ask(model, job, run)
+            _ask(model, task_name, run)
         elif name in ("history.jsonl", "resume/checkpoint.safetensors"):
             folder = run.parent
             data = Data(folder / task.train_file, folder / task.valid_file)
@@ -164,22 +164,22 @@ def said_of(run: Path, name: str, job: str, weights: dict[str, Any]) -> str:
     return ""
 
 
-def _ask(model: Any, job: str, run: Path) -> None:
-    if TASKS[job].input_kind == "nothing":
+def _ask(model: Any, task_name: str, run: Path) -> None:
+    if TASKS[task_name].input_kind == "nothing":
         model(None, seconds=2.0)
-    elif TASKS[job].input_kind == "text":
+    elif TASKS[task_name].input_kind == "text":
         model(["A text ."])
     else:
-        file = run.parent / TASKS[job].valid_file
+        file = run.parent / TASKS[task_name].valid_file
         model.task.score(model.fitted, [row.value for row in model.task.read(file, model.options)],
                          model.task.PredictOptions())  # fmt: skip
 
 
-def main(count: int, jobs: list[str]) -> int:
+def main(count: int, tasks: list[str]) -> int:
     faults = 0
-    for job in jobs:
+    for task_name in tasks:
         with tempfile.TemporaryDirectory() as place:
-            original = small_run(job, Path(place))
+            original = small_run(task_name, Path(place))
             shutil.move(original, Path(place) / "original")
             weights, _ = read_tensors(Path(place) / "original" / "model.safetensors")
             found: Counter[str] = Counter()
@@ -191,14 +191,16 @@ def main(count: int, jobs: list[str]) -> int:
                 name = damage(run, Random(seed))
                 began = time.perf_counter()
                 try:
-                    said = said_of(run, name, job, weights)
+                    said = said_of(run, name, task_name, weights)
                     found["refused" if said else "read"] += 1
                 except BaseException:
                     found["neither"] += 1
-                    print(f"{job}, seed {seed}, {name}:\n{traceback.format_exc()}", flush=True)
+                    print(
+                        f"{task_name}, seed {seed}, {name}:\n{traceback.format_exc()}", flush=True
+                    )
                 slowest = max(slowest, (time.perf_counter() - began, seed, name))
             faults += found["neither"]
-            print(f"{job}: {dict(found)}, slowest {slowest}", flush=True)
+            print(f"{task_name}: {dict(found)}, slowest {slowest}", flush=True)
     return faults
 
 

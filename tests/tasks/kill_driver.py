@@ -20,7 +20,7 @@ import threading
 from pathlib import Path
 from random import Random
 
-from elman.selection import Wish, read_space, select
+from elman.selection import RunConfig, read_space, select
 from elman.tasks import TASKS, Data, train
 from elman.training import RunFolder
 from elman.training.progress import Silence
@@ -49,7 +49,7 @@ def do(what: str, folder: Path, data: Path) -> None:
     else:
         task = TASKS["sentiment"]
         files = Data(data / task.train_file, data / task.valid_file)
-        wish = Wish(files, read_space(task, SPACE, "space"), SETTINGS["select"], trials=12)
+        wish = RunConfig(files, read_space(task, SPACE, "space"), SETTINGS["select"], trials=12)
         select(task, wish, folder, tell=lambda line: None).keep_best(lambda line: None)
 
 

@@ -106,13 +106,13 @@ def test_a_file_that_is_not_there_is_not_taken_for_a_text(command, trained):
     assert "there is no such file" in fails(command, "predict", trained["sentiment"], "revews.csv")
 
 
-@pytest.mark.parametrize("job", ["sentiment", "ner"])
-def test_a_sentence_of_a_hundred_thousand_words_is_answered(trained, job):
-    model = elman.load(trained[job])
+@pytest.mark.parametrize("task", ["sentiment", "ner"])
+def test_a_sentence_of_a_hundred_thousand_words_is_answered(trained, task):
+    model = elman.load(trained[task])
     answers = model(["word " * 100_000, "Anna smiled ."])
     assert len(answers) == 2
     [alone] = model(["Anna smiled ."])
-    if job == "ner":
+    if task == "ner":
         assert answers[1].names == alone.names
     else:
         assert answers[1].probability == pytest.approx(alone.probability, abs=1e-5)

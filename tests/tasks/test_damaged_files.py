@@ -1,4 +1,4 @@
-"""Whatever happens to a file on its way, a job reads it or says in a sentence what is wrong."""
+"""Whatever happens to a file on its way, a task reads it or says in a sentence what is wrong."""
 
 from random import Random
 
@@ -43,11 +43,11 @@ def damaged(content: bytes, random: Random) -> bytes:
     return content
 
 
-@pytest.mark.parametrize("job", TASKS)
+@pytest.mark.parametrize("task_name", TASKS)
 @settings(max_examples=6, deadline=None)
 @given(random=st.randoms(use_true_random=False))
-def test_a_damaged_file_is_read_or_refused_in_a_sentence(tmp_path_factory, job, random):
-    task, folder = TASKS[job], samples(tmp_path_factory.mktemp(job), job)
+def test_a_damaged_file_is_read_or_refused_in_a_sentence(tmp_path_factory, task_name, random):
+    task, folder = TASKS[task_name], samples(tmp_path_factory.mktemp(task_name), task_name)
     path = random.choice(sorted([file for file in folder.rglob("*") if file.is_file()]))
     path.write_bytes(damaged(path.read_bytes(), random))
     options, refusal = task.Options(), ""

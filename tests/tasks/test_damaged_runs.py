@@ -1,6 +1,6 @@
 """Whatever happens to a run folder, it is loaded as it was, or refused in a sentence.
 
-``ELMAN_MUTANTS=2000`` draws so many for each job; see ``damaged_runs.py`` for a program that does.
+``ELMAN_MUTANTS=2000`` draws so many for each task; see ``damaged_runs.py`` for a program that does.
 """
 
 import json
@@ -26,10 +26,10 @@ MUTANTS = int(os.environ.get("ELMAN_MUTANTS", "12"))
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("job", TASKS)
-def test_a_damaged_run_is_as_it_was_or_refused_in_a_sentence(tmp_path, job):
+@pytest.mark.parametrize("task_name", TASKS)
+def test_a_damaged_run_is_as_it_was_or_refused_in_a_sentence(tmp_path, task_name):
     original = tmp_path / "original"
-    shutil.move(small_run(job, tmp_path), original)
+    shutil.move(small_run(task_name, tmp_path), original)
     weights, _ = read_tensors(original / "model.safetensors")
     refused = 0
     for seed in range(MUTANTS):
@@ -37,7 +37,7 @@ def test_a_damaged_run_is_as_it_was_or_refused_in_a_sentence(tmp_path, job):
         shutil.copytree(original, run)
         name = damage(run, Random(seed))
         try:
-            refused += said_of(run, name, job, weights) != ""
+            refused += said_of(run, name, task_name, weights) != ""
         except Exception as error:
             raise AssertionError(f"seed {seed}, {name}") from error
         shutil.rmtree(run)
@@ -110,7 +110,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "nan": (change("run.toml", "dropout = 0.0", "dropout = nan"), "is nan; it must be"),
     "infinity": (change("run.toml", "label_smoothing = 0.0", "label_smoothing = inf"), "is inf; it must"),
     "no options": (change("run.toml", "[options]", "[choices]"), "there is no table [options]"),
-    "a job of a list": (change("run.toml", 'job = "sentiment"', "job = [1]"), "the task is '[1]'"),
+    "a task of a list": (change("run.toml", 'job = "sentiment"', "job = [1]"), "the task is '[1]'"),
     "a long job": (change("run.toml", 'job = "sentiment"', f'job = "{"x" * 9999}"'), "xxx..., and this"),
     "labels twice": (change("symbols.json", '"negative"', '"positive"'), '"positive" is twice among the lab'),
     "labels as a text": (change("symbols.json", '["negative", "positive"]', '"np"'), "labels is 'np'"),

@@ -1,4 +1,4 @@
-"""`elman diagnose`: trained models of every job, and cells by name."""
+"""`elman diagnose`: trained models of every task, and cells by name."""
 
 import json
 
@@ -13,10 +13,10 @@ from tasks.conftest import samples
 from tasks.test_bad_input import fails
 
 
-@pytest.mark.parametrize("job", ["sentiment", "ner"])
-def test_a_trained_model_is_diagnosed_on_data(job, trained, command, tmp_path):
-    run = trained[job]
-    data = run.parent / TASKS[job].valid_file
+@pytest.mark.parametrize("task_name", ["sentiment", "ner"])
+def test_a_trained_model_is_diagnosed_on_data(task_name, trained, command, tmp_path):
+    run = trained[task_name]
+    data = run.parent / TASKS[task_name].valid_file
     status, out, _ = command("diagnose", run, data, "--plot", tmp_path / "p.png", "--examples", 4)
     assert status == 0
     assert "encoder forward" in out
@@ -27,7 +27,7 @@ def test_a_trained_model_is_diagnosed_on_data(job, trained, command, tmp_path):
     assert {"encoder forward", "encoder reverse"} <= set(layers)
     assert len(layers["encoder forward"]["gradient"]) == 6
     # the characters' layers of the tagger are found too
-    assert any("characters" in name for name in layers) == (job == "ner")
+    assert any("characters" in name for name in layers) == (task_name == "ner")
 
 
 def test_cells_are_diagnosed_by_name(command, tmp_path):
@@ -70,16 +70,18 @@ def test_cells_are_trained_side_by_side_on_a_problem(command, tmp_path):
     assert "there is no problem" in fails(command, "diagnose", "--tasks", "--problem", "x")
 
 
-@pytest.mark.parametrize("job", TASKS)
-def test_models_of_every_job_are_diagnosed_on_their_samples(job, tmp_path):
-    task = TASKS[job]
-    folder = samples(tmp_path, job)
+@pytest.mark.parametrize("task_name", TASKS)
+def test_models_of_every_task_are_diagnosed_on_their_samples(task_name, tmp_path):
+    task = TASKS[task_name]
+    folder = samples(tmp_path, task_name)
     rows = task.read(folder / task.train_file, task.Options())
     options = with_settings(task.Options(), {"hidden_size": 8, "min_count": 1})
     examples = task.cut([row.value for row in rows], options.longest)
     learned = task.build_vocab(examples, options, 0)
     model = task.build(options, find_cell(options.cell), learned)
-    run = Trained(job, task, options, task.training, None, learned.symbols, model.eval(), None)
+    run = Trained(
+        task_name, task, options, task.training, None, learned.symbols, model.eval(), None
+    )
     found = diagnose_run(run, folder / task.valid_file, examples=2, distance=6, exact=0)
     assert found
     for each in found.values():

@@ -42,7 +42,7 @@ def test_every_option_is_set_in_this_file():
 
 
 @pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
-def test_the_options_of_a_job_are_those_of_its_layers(task):
+def test_the_options_of_a_task_are_those_of_its_layers(task):
     options = with_settings(task.Options(num_layers=2, dropout=0.7, hidden_size=4), SETTINGS)
     examples = {
         "sentiment": [Review("a b", ("a", "b"), label) for label in "xy"],
@@ -83,6 +83,6 @@ def test_a_zoneout_that_is_none_is_refused(value):
         recurrent_keywords(RecurrentOptions(zoneout=value))
 
 
-@pytest.mark.parametrize("job", TASKS)
-def test_every_job_has_the_options_of_recurrent_layers(job):
-    assert issubclass(TASKS[job].Options, RecurrentOptions)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_the_options_of_recurrent_layers(task):
+    assert issubclass(TASKS[task].Options, RecurrentOptions)

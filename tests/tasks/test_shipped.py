@@ -1,4 +1,4 @@
-"""The models that ship: small, documented, right on the poster, and as good as their cards say."""
+"""The models that ship: small, documented, right on the demo, and as good as their cards say."""
 
 import re
 from pathlib import Path
@@ -30,10 +30,10 @@ LICENCES = {
 }
 
 
-@pytest.mark.parametrize("job", MODELS)
-def test_weights_are_half_precision_and_small(job):
-    file = MODELS[job] / "model.safetensors"
-    assert file.stat().st_size <= LARGEST.get(job, 4_000_000)
+@pytest.mark.parametrize("task", MODELS)
+def test_weights_are_half_precision_and_small(task):
+    file = MODELS[task] / "model.safetensors"
+    assert file.stat().st_size <= LARGEST.get(task, 4_000_000)
     with safetensors.safe_open(file, framework="pt") as tensors:
         assert torch.float32 not in {tensors.get_tensor(name).dtype for name in tensors.keys()}  # noqa: SIM118
 
@@ -43,18 +43,18 @@ def test_all_of_them_together_are_at_most_thirty_megabytes():
     assert sum([file.stat().st_size for file in files]) <= 30_000_000
 
 
-@pytest.mark.parametrize("job", MODELS)
-def test_the_card_names_data_licence_scores_and_time(job):
-    card = (MODELS[job] / "card.md").read_text(encoding="utf-8")
-    licences = LICENCES.get(job, ("CC BY 4.0", "PDDL"))
+@pytest.mark.parametrize("task", MODELS)
+def test_the_card_names_data_licence_scores_and_time(task):
+    card = (MODELS[task] / "card.md").read_text(encoding="utf-8")
+    licences = LICENCES.get(task, ("CC BY 4.0", "PDDL"))
     for word in ("## Data and licences", *licences, "## Scores", "## Limits"):
         assert word in card
     assert re.search(r"trained in \d+ s", card)
 
 
-@pytest.mark.parametrize("job", MODELS)
-def test_nothing_in_a_shipped_folder_says_where_it_was_made(job):
-    for file in MODELS[job].iterdir():
+@pytest.mark.parametrize("task", MODELS)
+def test_nothing_in_a_shipped_folder_says_where_it_was_made(task):
+    for file in MODELS[task].iterdir():
         assert file.name in {
             "model.safetensors",
             "run.toml",
@@ -62,11 +62,11 @@ def test_nothing_in_a_shipped_folder_says_where_it_was_made(job):
             "symbols.json",
             "card.md",
         }
-    settings = (MODELS[job] / "run.toml").read_text(encoding="utf-8")
+    settings = (MODELS[task] / "run.toml").read_text(encoding="utf-8")
     assert "/" not in settings.partition("[versions]")[0]
 
 
-def test_the_posters_sentences_come_out_right():
+def test_the_demos_sentences_come_out_right():
     [rating] = elman.load("sentiment")("There is nothing to like in this movie.")
     assert rating.label == "negative"
     [answer] = elman.load("ner")("Yesterday, Harry Potter met Hermione Granger.")
@@ -78,7 +78,7 @@ def test_the_posters_sentences_come_out_right():
     assert answer.translation == "Do you want to sing with me?"
 
 
-def test_the_posters_recording_has_at_most_a_fifth_of_its_words_wrong():
+def test_the_demos_recording_has_at_most_a_fifth_of_its_words_wrong():
     [answer] = elman.load("speech")(TASKS["speech"].demo["fox.flac"])
     assert jiwer.wer("the quick brown fox jumped over the lazy dog", answer.text) <= 0.2
 
@@ -104,21 +104,21 @@ def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the data of ../shared/data are not here")
 @pytest.mark.parametrize(
-    ("job", "metric", "files", "scale", "error"),
+    ("task", "metric", "files", "scale", "error"),
     [
         ("sentiment", "accuracy", real_data.sentence_polarity, 100, 0.15),
         ("ner", "f1", real_data.broad_twitter, 100, 0.15),
         ("music", "nll", real_data.chorales, 1, 0.002),
     ],
 )
-def test_the_scores_are_those_of_the_card(job, metric, files, scale, error, tmp_path, monkeypatch):
-    if job not in MODELS:
-        pytest.skip(f"no model of {job} ships yet")
+def test_the_scores_are_those_of_the_card(task, metric, files, scale, error, tmp_path, monkeypatch):
+    if task not in MODELS:
+        pytest.skip(f"no model of {task} ships yet")
     monkeypatch.setattr(real_data, "SOURCE", SHARED)
     paths = files(tmp_path)
-    card = (MODELS[job] / "card.md").read_text(encoding="utf-8")
+    card = (MODELS[task] / "card.md").read_text(encoding="utf-8")
     [claimed] = re.findall(rf"^\| {metric} \| ([\d.]+) \| ([\d.]+) \|$", card, re.MULTILINE)
-    model = elman.load(job)
+    model = elman.load(task)
     for part, claim in zip(("valid", "test"), claimed, strict=True):
         measured = scale * model.evaluate(paths[part])[metric]
         # the card's figures were measured before the weights became float16

@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from elman.training.loop import Outcome, fit
+from elman.training.loop import TrainingResult, fit
 from elman.training.options import LoopOptions
 from elman.training.progress import Progress, Silence
 from elman.training.run_folder import RunFolder
@@ -85,7 +85,7 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     **changes: Any,
-) -> tuple[SmallClassifier, Outcome]:
+) -> tuple[SmallClassifier, TrainingResult]:
     """Train the small classifier in a run folder at ``path``; ``changes`` are arguments of fit."""
     model = small_model() if model is None else model
     task = task or SmallTask()

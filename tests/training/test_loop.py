@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from elman.errors import RunError, TrainingError
 from elman.training import signals
 from elman.training.averaging import WeightAverage
-from elman.training.checkpoint import Trainee, load_checkpoint
+from elman.training.checkpoint import TrainState, load_checkpoint
 from elman.training.curves import draw_curves
 from elman.training.loop import fit
 from elman.training.optimizers import make_optimizer
 from elman.training.options import LoopOptions
-from elman.training.progress import Moment, Silence
+from elman.training.progress import BatchInfo, Silence
 from elman.training.run_folder import RunFolder
 from elman.training.weights import read_tensors
 
@@ -192,7 +192,7 @@ def test_averaged_weights_are_the_ones_validated_and_saved(tmp_path: Path) -> No
     model = small_model()
 
     class Note(Silence):
-        def batch(self, moment: Moment) -> None:
+        def batch(self, moment: BatchInfo) -> None:
             steps.append(model.output.weight.detach().clone())
 
     train(
@@ -278,7 +278,7 @@ def averages(path: Path, **changes: Any) -> tuple[list[Tensor], Scripted]:
     model = small_model()
 
     class Note(Silence):
-        def batch(self, moment: Moment) -> None:
+        def batch(self, moment: BatchInfo) -> None:
             steps.append(model.output.weight.detach().clone())
 
     script = Scripted([0.5, 0.6, 0.6, 0.7])
@@ -321,7 +321,7 @@ class Clock:
         clock = self
 
         class Ticking(Silence):
-            def batch(self, moment: Moment) -> None:
+            def batch(self, moment: BatchInfo) -> None:
                 clock.now += 1
 
         return Ticking()
@@ -386,7 +386,7 @@ def test_time_that_was_up_before_any_validation_still_leaves_a_model(
     tmp_path: Path, clock: Clock
 ) -> None:
     class Fault(Silence):
-        def batch(self, moment: Moment) -> None:
+        def batch(self, moment: BatchInfo) -> None:
             clock.now += 100
             if moment.batch == 2:
                 raise RuntimeError("the machine fails in the second batch")
@@ -523,8 +523,8 @@ def test_resuming_refuses_what_would_not_go_on_in_the_same_way(tmp_path: Path) -
     assert outcome.epochs == 2
 
 
-def trainee(model: nn.Module, processes: int = 1) -> Trainee:
-    return Trainee(
+def train_state(model: nn.Module, processes: int = 1) -> TrainState:
+    return TrainState(
         model, make_optimizer(model, options()), WeightAverage(model, 0.0), options(), processes
     )
 
@@ -534,7 +534,7 @@ def test_checkpoints_that_cannot_be_used_are_told_apart(tmp_path: Path) -> None:
     path = RunFolder(tmp_path).checkpoint_path
     whole = path.read_bytes()
     with pytest.raises(RunError, match="begun with 1 processes, but now there are 2; resume with"):
-        load_checkpoint(path, trainee(small_model(), processes=2))
+        load_checkpoint(path, train_state(small_model(), processes=2))
     for content, message in (
         (whole[:-100], "this is not a whole safetensors file"),
         (b"", "this is not a whole safetensors file"),
@@ -546,9 +546,9 @@ def test_checkpoints_that_cannot_be_used_are_told_apart(tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         with pytest.raises(RunError, match=message):
-            load_checkpoint(path, trainee(small_model()))
+            load_checkpoint(path, train_state(small_model()))
     path.write_bytes(whole)
-    assert load_checkpoint(path, trainee(small_model())).epoch == 2
+    assert load_checkpoint(path, train_state(small_model())).epoch == 2
 
 
 def test_a_checkpoint_is_tensors_and_json_and_nothing_that_runs(tmp_path: Path) -> None:

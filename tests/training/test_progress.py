@@ -7,7 +7,7 @@ import pytest
 
 from elman.training.options import LoopOptions
 from elman.training.progress import (
-    Moment,
+    BatchInfo,
     Pace,
     PlainProgress,
     TerminalProgress,
@@ -24,8 +24,8 @@ def line(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def moment(epoch: int, batch: int, seconds: float) -> Moment:
-    return Moment(epoch=epoch, batch=batch, batches=4, loss=0.5, seconds=seconds)
+def moment(epoch: int, batch: int, seconds: float) -> BatchInfo:
+    return BatchInfo(epoch=epoch, batch=batch, batches=4, loss=0.5, seconds=seconds)
 
 
 def test_what_is_left_counts_batches_and_validations() -> None:

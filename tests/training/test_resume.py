@@ -16,9 +16,9 @@ from small_task import train, without_times
 
 from elman.errors import RunError
 from elman.training import interruption
-from elman.training.loop import Outcome
+from elman.training.loop import TrainingResult
 from elman.training.options import LoopOptions
-from elman.training.progress import Moment, Silence
+from elman.training.progress import BatchInfo, Silence
 from elman.training.run_folder import RunFolder
 from elman.training.weights import read_tensors
 
@@ -79,7 +79,7 @@ class Pressing(Silence):
         self.times = times
         self.said: list[str] = []
 
-    def batch(self, moment: Moment) -> None:
+    def batch(self, moment: BatchInfo) -> None:
         self.left -= 1
         if self.left == 0:
             for _ in range(self.times):
@@ -187,7 +187,7 @@ def test_a_real_limit_of_the_system_is_told_and_survived(tmp_path: Path) -> None
 
         batches = 0
 
-        def batch(self, moment: Moment) -> None:
+        def batch(self, moment: BatchInfo) -> None:
             self.batches += 1
             if self.batches == 7:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))
@@ -198,7 +198,7 @@ def test_a_real_limit_of_the_system_is_told_and_survived(tmp_path: Path) -> None
             train(tmp_path, options(checkpoint_seconds=0.0), progress=Narrowing())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-    outcome: Outcome
+    outcome: TrainingResult
     _, outcome = train(tmp_path, options(checkpoint_seconds=0.0), resume=True)
     train(tmp_path / "whole", options())
     assert outcome.stopped_because == "epochs"

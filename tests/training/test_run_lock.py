@@ -16,7 +16,7 @@ from small_task import train
 from elman.errors import RunError
 from elman.training import run_lock as module
 from elman.training.options import LoopOptions
-from elman.training.progress import Moment, Silence
+from elman.training.progress import BatchInfo, Silence
 from elman.training.run_lock import break_foreign_lock, run_lock, sign, when_begun
 
 #: holds the lock of the folder until it is killed
@@ -76,7 +76,7 @@ def test_training_holds_the_lock_and_gives_it_back(tmp_path: Path) -> None:
     class Looking(Silence):
         seen = False
 
-        def batch(self, moment: Moment) -> None:
+        def batch(self, moment: BatchInfo) -> None:
             self.seen = (tmp_path / "lock.json").exists()
 
     looking = Looking()

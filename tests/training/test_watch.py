@@ -12,7 +12,7 @@ from elman.training.metrics import macro_f1
 from elman.training.options import LoopOptions
 from elman.training.progress import Silence
 from elman.training.run_folder import RunFolder
-from elman.training.watch import Watch, symptoms
+from elman.training.watch import TrainingMonitor, symptoms
 
 
 class Listener(Silence):
@@ -23,9 +23,9 @@ class Listener(Silence):
         self.said.append(sentence)
 
 
-def watching(**options: float) -> tuple[Watch, list[str]]:
+def watching(**options: float) -> tuple[TrainingMonitor, list[str]]:
     said: list[str] = []
-    return Watch(LoopOptions(**options), "accuracy", True, said.append), said
+    return TrainingMonitor(LoopOptions(**options), "accuracy", True, said.append), said
 
 
 def test_long_gradients_are_said_once() -> None:
@@ -91,7 +91,7 @@ def test_a_model_that_has_learned_something_is_not_spoken_of() -> None:
     watch.validated({"accuracy": 0.9, "blanks": 0.99, "answers": 2.0, "chance": 0.5}, 9)
     watch.validated({"accuracy": 0.9}, 9)
     assert said == []
-    lower = Watch(LoopOptions(), "error", False, said.append)
+    lower = TrainingMonitor(LoopOptions(), "error", False, said.append)
     lower.validated({"error": 0.2, "chance": 0.9}, 9)
     assert said == []
     lower.validated({"error": 1.2, "chance": 0.9}, 9)
@@ -121,7 +121,7 @@ def test_the_loop_speaks_through_its_progress_and_trains_the_same(
     assert spoken[0].startswith("After 3 epochs the model gives one and the same answer")
     assert spoken[1].startswith("In 100 of the last 100 steps the gradient was longer")
 
-    monkeypatch.setattr(watch.Watch, "step", lambda *given: None)
+    monkeypatch.setattr(watch.TrainingMonitor, "step", lambda *given: None)
     train(tmp_path / "b", options, task=Dull(), model=small_model())
     one, two = (RunFolder.open(tmp_path / name).history() for name in "ab")
     assert without_times(one) == without_times(two)

@@ -204,13 +204,13 @@ class _Border:
             )
 
     def copied(self, lengths: Tensor | None, time: int, batch: int) -> Tensor | None:
-        """The lengths as whole numbers of our own, which nobody can change any more."""
+        """A private copy of the lengths as integers, which nobody else can change."""
         if lengths is None:
             return None
         self._check_memory("lengths", lengths)
         kind = lengths.dtype
         if kind.is_floating_point or kind.is_complex or kind is torch.bool:
-            raise ShapeError(f"{self.title}: lengths are {kind}; they must be whole numbers.")
+            raise ShapeError(f"{self.title}: lengths are {kind}; they must be integers.")
         if lengths.shape != (batch,):
             raise ShapeError(
                 f"{self.title}: lengths has the shape {tuple(lengths.shape)}, but x has {batch} "

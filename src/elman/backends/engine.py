@@ -71,7 +71,7 @@ class Call:
 
     ``x`` is (time, batch, input), each state (batch, hidden), ``parameters`` are in the order of
     the cell, ``lengths`` (batch,) or ``None``.  ``reverse`` runs from each row's last step to its
-    first.  ``keep`` saves what backward needs.  ``masks`` are those of the cell, (time, batch,
+    first.  ``save`` saves what backward needs.  ``masks`` are those of the cell, (time, batch,
     hidden), or (batch, hidden) where one is of a sequence.  x and the states are of one type;
     parameters may be of a wider one, and their gradients are of theirs.
 
@@ -84,7 +84,7 @@ class Call:
     parameters: Sequence[Tensor]
     lengths: Tensor | None
     reverse: bool
-    keep: bool = True
+    save: bool = True
     masks: Sequence[Tensor] = ()
     memo: Memo | None = None
 
@@ -145,7 +145,7 @@ class Engine(Protocol):
         """Why it cannot take such tensors, as the end of a sentence; ``None`` where it can."""
 
     def forward(self, call: Call) -> tuple[Outputs, Saved]:
-        """Run all steps; nothing is saved without ``call.keep``."""
+        """Run all steps; nothing is saved without ``call.save``."""
 
     def backward(
         self,

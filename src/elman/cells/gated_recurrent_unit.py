@@ -1,4 +1,4 @@
-"""The gated recurrent unit, in its two conventions (SPEC 5.6).
+"""The gated recurrent unit, in its two conventions.
 
 They are two cells: no map of weights takes one to the other.
 """

@@ -1,4 +1,4 @@
-"""The long short-term memory, and the one whose input gate is coupled (SPEC 5.2, 5.3)."""
+"""The long short-term memory, and the one whose input gate is coupled."""
 
 from elman.graph import cell, sigmoid, tanh
 

@@ -1,4 +1,4 @@
-"""LSTMs whose gates see the memory c: the output gate sees the new one (SPEC 5.4, 5.5)."""
+"""LSTMs whose gates see the memory c: the output gate sees the new one."""
 
 from elman.graph import cell, sigmoid, tanh
 

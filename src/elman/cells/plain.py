@@ -1,4 +1,4 @@
-"""The plain recurrent network, with tanh and with ReLU (SPEC 5.1)."""
+"""The plain recurrent network, with tanh and with ReLU."""
 
 from elman.graph import cell, relu, tanh
 

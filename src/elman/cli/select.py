@@ -46,7 +46,7 @@ def select(
 
     Run it in the same folder from several processes or machines, and they share the work.
     """
-    from elman.selection import Space, Wish, default_space, read_space
+    from elman.selection import RunConfig, Space, default_space, read_space
     from elman.selection.space import default_text
     from elman.selection.workers import search_with
     from elman.tasks import Data
@@ -68,11 +68,11 @@ def select(
         names = [name.strip() for name in cells.split(",") if name.strip()]
         chosen = read_space(found_task, f"cell = {json.dumps(names)}", "--cells")
         tried = Space({**tried.parts, **chosen.parts})
-    wish = Wish(Data(train, valid), tried, settings, trials, hours, folds, seeds)
+    config = RunConfig(Data(train, valid), tried, settings, trials, hours, folds, seeds)
     folder = out or Path("runs") / f"select-{task}"
     search, best = search_with(
         found_task,
-        wish,
+        config,
         folder,
         workers,
         Console(stderr=True, highlight=False),

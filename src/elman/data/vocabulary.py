@@ -1,4 +1,4 @@
-"""Words as indices (SPEC 3.1): a fixed list of words, with a place for padding and the unknown.
+"""Words as indices: a fixed list of words, with a place for padding and the unknown.
 
 What a word is, is decided elsewhere (``words.py``); a vocabulary of characters is one of words
 that are a character long.  The vectors that belong to the indices: ``vectors.py``.

@@ -45,8 +45,9 @@ class Diagnosis:
     ``sequences``; NaN before a sequence's start.  Lengths are in units of ∂L⟨t⟩/∂y⟨t⟩.
 
     ``terms`` has, for each parameter, the length of what each distance adds to its gradient: the
-    terms of SPEC 6.2's sum, over all losses, (distance,).  ``gates``, ``units`` and ``jacobians``
-    are as in ``Gate``, ``Units`` and ``Jacobians``; the last is ``None`` if not asked for.
+    terms of the gradient's sum over time, over all losses, (distance,).  ``gates``, ``units`` and
+    ``jacobians`` are as in ``Gate``, ``Units`` and ``Jacobians``; the last is ``None`` if not
+    asked for.
     """
 
     name: str

@@ -40,7 +40,7 @@ def diagnose(
     exact: int = 1,
     seed: int = 0,
 ) -> Comparison:
-    """How gradients flow back through time in cells, layers or models (SPEC 6.4, 7.1).
+    """How gradients flow back through time in cells, layers or models.
 
     Each of ``models`` is a cell, of which a new layer with ``input_size`` and ``hidden_size`` is
     made; a ``Recurrent``; or, with ``loss``, any module with one or more of them inside:
@@ -265,7 +265,7 @@ def gradient_terms(
     lengths: Tensor | Sequence[int] | None = None,
     distance: int | None = None,
 ) -> dict[str, Tensor]:
-    """The terms of SPEC 6.2's sum: what each distance in time adds to each parameter's gradient.
+    """What each distance in time adds to each parameter's gradient: the terms of its sum.
 
     ``x`` is (time, batch, input) and ``output_gradient`` dL/dy (time, batch, hidden), of a layer
     with one layer in one direction.  Returns for each parameter, such as ``"W.f"``, a tensor

@@ -1,4 +1,4 @@
-"""The gradient against the distance in time: SPEC 6.2's sum, term by term.
+"""The gradient against the distance in time: the sum over time, term by term.
 
     dL/dW = Σ_t Σ_k ∂L⟨t⟩/∂y⟨t⟩ · (Π Jacobians of the steps t-k+1 to t) · ∂state⟨t-k⟩/∂W
 

@@ -130,5 +130,5 @@ def _largest(matrix: Tensor) -> float:
 
 
 def _spread(first: int, last: int, most: int) -> NDArray[np.int64]:
-    """At most ``most`` whole numbers from ``first`` to ``last``, evenly."""
+    """At most ``most`` integers from ``first`` to ``last``, evenly."""
     return np.unique(np.linspace(first, max(first, last), most).round().astype(np.int64))

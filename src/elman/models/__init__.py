@@ -1,4 +1,4 @@
-"""One class for each topology (SPEC 2): layers of ``nn/`` put together, with a loss.
+"""One class for each topology: layers of ``nn/`` put together, with a loss.
 
 Time comes first in every tensor.  Models know nothing of data files or training.
 """

@@ -1,6 +1,6 @@
-"""Many to one: a sequence of words becomes a class (SPEC 2).
+"""Many to one: a sequence of words becomes a class.
 
-The baseline without order is in ``feed_forward.py``; frames of films instead of words are in
+The baseline without order is in ``feed_forward.py``; frames of videos instead of words are in
 ``tasks/video/model.py``.
 """
 

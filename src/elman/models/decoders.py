@@ -52,12 +52,14 @@ class Recall:
     """The states of a decoder between two steps: of each recurrent module, and what is fed."""
 
     states: tuple[State, ...]
-    fed: Float[Tensor, "1 batch embedding"] | None = None
+    input_feed: Float[Tensor, "1 batch embedding"] | None = None
 
     def select(self, rows: Int64[Tensor, " row"]) -> Recall:
         """These rows, which may be repeated."""
         states = tuple([tuple([s.index_select(1, rows) for s in each]) for each in self.states])
-        return Recall(states, None if self.fed is None else self.fed.index_select(1, rows))
+        return Recall(
+            states, None if self.input_feed is None else self.input_feed.index_select(1, rows)
+        )
 
 
 class Decoder(Protocol):
@@ -188,8 +190,8 @@ class FeedingDecoder(nn.Module):
         return readout, after
 
     def _one(self, x: Tensor, memory: Memory, recall: Recall) -> tuple[Tensor, Tensor, Recall]:
-        assert recall.fed is not None
-        y, states = self.recurrent(torch.cat([x, recall.fed], -1), recall.states[0])
+        assert recall.input_feed is not None
+        y, states = self.recurrent(torch.cat([x, recall.input_feed], -1), recall.states[0])
         context, weights = self.attention(y, memory.keys, memory.outputs, memory.lengths)
         said = torch.tanh(self.readout(torch.cat([self.dropout(y), context], -1)))
         said = self.dropout(said)

@@ -1,6 +1,6 @@
-"""One to one: the networks without recurrence that SPEC 4 argues against.
+"""One to one: networks without recurrence, as baselines.
 
-They do the same jobs as ``Classifier`` and ``Tagger`` and take the same batches, so that the
+They do the same as ``Classifier`` and ``Tagger`` and take the same batches, so that the
 difference can be measured: ``BagOfWords`` does not see the order of words, ``WindowTagger`` sees
 a fixed number of neighbours.
 """

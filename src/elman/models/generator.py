@@ -1,4 +1,4 @@
-"""One to many: a sequence from nothing, or going on from a beginning (SPEC 2).
+"""One to many: a sequence from nothing, or going on from a beginning.
 
 At each step the model reads what came last and says what may come next.  What a step is, a token
 of text, an event, a set of pitches, is left to the two parts around the recurrent layers: one that

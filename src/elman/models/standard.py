@@ -1,4 +1,4 @@
-"""The standard network of SPEC 4: one input of fixed size, every position with weights of its own.
+"""The standard network: one input of fixed size, every position with weights of its own.
 
 The words of a text are laid side by side, ``positions`` of them, and a feed-forward network reads
 them all at once.  What it learns of a word at one position it does not know at another, and words

@@ -1,4 +1,4 @@
-"""Many to many, aligned: a tag for each word (SPEC 2).
+"""Many to many, aligned: a tag for each word.
 
 Words become features (``WordFeatures``), a recurrent encoder reads them in both directions, and
 each output gives scores of tags.  The baseline with a fixed window is in ``feed_forward.py``.

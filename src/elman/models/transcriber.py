@@ -1,4 +1,4 @@
-"""Many to many, unaligned and without alignments: sound becomes symbols by CTC (SPEC 2).
+"""Many to many, unaligned and without alignments: sound becomes symbols by CTC.
 
 Some frames at a time are one step of a recurrent encoder, whose outputs give the probabilities of
 symbols and of a blank; the loss sums over all ways to put the symbols into the steps (Graves et

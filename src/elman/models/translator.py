@@ -1,4 +1,4 @@
-"""Many to many, unaligned: a sequence becomes another of its own length (SPEC 2).
+"""Many to many, unaligned: a sequence becomes another of its own length.
 
 A bidirectional encoder reads the source; a decoder writes the target with attention to what the
 encoder said.  How the target is searched for is in ``decode/``: ``Translator`` offers ``start``

@@ -1,4 +1,4 @@
-"""Masks that training draws, and dropout by them (SPEC 8.2).
+"""Masks that training draws, and dropout by them.
 
 Masks come from torch's generator, by one thread: the same seed gives the same masks whatever the
 number of threads.  Noise inside the steps of a recurrent layer is in ``noise.py``.
@@ -32,14 +32,14 @@ def draw_mask(shape: Sequence[int], p: float, like: Tensor, *, scaled: bool = Tr
     if p in (0, 1):
         return torch.full(tuple(shape), 1.0 - p, dtype=dtype, device=like.device)
     count = prod(shape)
-    draws, lowest = -(-count // 4), -(2**63)
+    masks, lowest = -(-count // 4), -(2**63)
     least = min(round(p * 65536) - 32768, 32767)
     transformed = torch._C._functorch.peek_interpreter_stack() is not None
     if torch.compiler.is_compiling() or transformed:  # nothing in place: slower, the same numbers
-        bits = torch.randint(lowest, -lowest - 1, (draws,), device=like.device) ^ lowest
+        bits = torch.randint(lowest, -lowest - 1, (masks,), device=like.device) ^ lowest
         mask = (bits.view(torch.int16)[:count] >= least).to(dtype)
     else:
-        bits = torch.empty(draws, dtype=torch.int64, device=like.device).random_(lowest, None)
+        bits = torch.empty(masks, dtype=torch.int64, device=like.device).random_(lowest, None)
         mask = torch.empty(count, dtype=dtype, device=like.device)
         torch.ge(bits.view(torch.int16)[:count], least, out=mask)
     return (mask.mul_(1 / (1 - p)) if scaled else mask).view(tuple(shape))

@@ -1,4 +1,4 @@
-"""Words as vectors: the one-hot input of SPEC 3.2, at the cost of a look-up."""
+"""Words as vectors: one-hot inputs, at the cost of a look-up."""
 
 from __future__ import annotations
 

@@ -85,22 +85,24 @@ class Noise:
         """Whether training differs from evaluation."""
         return self != Noise(locked_dropout=self.locked_dropout)
 
-    def drop(self, x: Tensor, p: float, draws: Draws, place: str) -> Tensor:
+    def drop(self, x: Tensor, p: float, masks: MaskCache, place: str) -> Tensor:
         """x (time, batch, features) with dropout, the same at all steps where it is locked."""
         if p == 0:
             return x
         if not self.locked_dropout:
             return dropout(x, p)
-        return x * draws.lasting(place, (1, *x.shape[1:]), p, x).to(x.dtype)
+        return x * masks.lasting(place, (1, *x.shape[1:]), p, x).to(x.dtype)
 
-    def masks(self, cell: Cell, x: Tensor, hidden: int, draws: Draws, place: str) -> list[Tensor]:
+    def masks(
+        self, cell: Cell, x: Tensor, hidden: int, masks: MaskCache, place: str
+    ) -> list[Tensor]:
         """The masks of a noisy cell that runs over x (time, batch, input)."""
         found = []
         for mask in cell.masks:
             role, of, per = mask.attribute
             p = self._rate(role, of, per)
             if per == "sequence":
-                found.append(draws.lasting(f"{place} {of}", (x.shape[1], hidden), p, x))
+                found.append(masks.lasting(f"{place} {of}", (x.shape[1], hidden), p, x))
             elif role == "zone":  # 1 where the old value stays
                 found.append(draw_mask((*x.shape[:2], hidden), 1 - p, x, scaled=False))
             else:
@@ -113,23 +115,23 @@ class Noise:
         return self.recurrent_dropout if per == "sequence" else self.candidate_dropout
 
     def weights(
-        self, cell: Cell, parameters: Sequence[Tensor], sizes: Sizes, draws: Draws, place: str
+        self, cell: Cell, parameters: Sequence[Tensor], sizes: Sizes, masks: MaskCache, place: str
     ) -> Sequence[Tensor]:
         """A cell's parameters, without some of the weights that meet a state."""
         if self.drop_connect == 0:
             return parameters
         return [
-            tensor * self._weight_mask(p, tensor, sizes, draws, f"{place} {p.key}").to(tensor.dtype)
+            tensor * self._weight_mask(p, tensor, sizes, masks, f"{place} {p.key}").to(tensor.dtype)
             if "hidden" in p.columns
             else tensor
             for p, tensor in zip(cell.parameters, parameters, strict=True)
         ]
 
     def _weight_mask(
-        self, p: Parameter, tensor: Tensor, sizes: Sizes, draws: Draws, place: str
+        self, p: Parameter, tensor: Tensor, sizes: Sizes, masks: MaskCache, place: str
     ) -> Tensor:
         blocks = [
-            draws.lasting(f"{place} {k}", (sizes.hidden, sizes.hidden), self.drop_connect, tensor)
+            masks.lasting(f"{place} {k}", (sizes.hidden, sizes.hidden), self.drop_connect, tensor)
             if size == "hidden"
             else tensor.new_ones(sizes.hidden, sizes.input)
             for k, size in enumerate(p.columns)
@@ -138,7 +140,7 @@ class Noise:
 
 
 @dataclass
-class Draws:
+class MaskCache:
     """What is drawn once for a sequence, however many calls it takes."""
 
     held: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from elman.errors import BackendError, OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
-from elman.nn.noise import Draws, Noise
+from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.stack import Lengths, Stack, State, Training, autocast
 
@@ -44,7 +44,7 @@ class Recurrent(nn.Module):
     ``cell`` is a value such as ``elman.cells.lstm`` or one of your own.  ``num_layers`` are
     stacked; ``bidirectional`` runs each in both directions and puts the outputs side by side.
     ``bias=False`` leaves the vectors ``b`` out of the equations.  ``truncate=k`` cuts
-    backpropagation through time every k steps, with the state carried on (SPEC 6.3).  ``backend``
+    backpropagation through time every k steps, with the state carried on.  ``backend``
     is "auto" or an engine's name.
 
     Parameters are called ``layers.{k}.{d}.W.f``: layer k, direction d, letters of the equation.
@@ -57,7 +57,7 @@ class Recurrent(nn.Module):
     for ``b.f``.
 
     In training there can be noise, each kind with a probability from 0, which is exactly the
-    layer without, to 1 (SPEC 8.2).  It runs on every engine, with any cell:
+    layer without, to 1.  It runs on every engine, with any cell:
 
     - ``dropout`` on the outputs between layers, ``input_dropout`` on x, ``output_dropout`` on y
       (Srivastava et al. 2014); with ``locked_dropout`` a sequence has one mask of each for all its
@@ -162,7 +162,7 @@ class Recurrent(nn.Module):
         self._stepper: Stepper | None = None
         self._reader: _Reader | None = None
         self._frozen = False
-        self._draws = Draws()
+        self._mask_cache = MaskCache()
         #: type and place of the tensors of the last run, for the report
         self._ran: tuple[torch.dtype, torch.device] | None = None
         self.reset_parameters()
@@ -254,17 +254,17 @@ class Recurrent(nn.Module):
         ``lengths`` (batch,) are the rows' true lengths, in any order, 0 allowed: past it, y is
         zero and the state stays as it was.
         """
-        return self._run(x, state, lengths, Draws())
+        return self._run(x, state, lengths, MaskCache())
 
     def _run(
         self,
         x: Tensor | PackedSequence,
         state: State | None,
         lengths: Lengths | None,
-        draws: Draws,
+        masks: MaskCache,
     ) -> tuple[Tensor | PackedSequence, State]:
         parameters = [d.in_order(self.cell) for d in self._directions()]
-        training = Training(self.penalties, draws) if self._is_noisy else None
+        training = Training(self.penalties, masks) if self._is_noisy else None
         results = self.stack.run(parameters, x, state, lengths, training)
         self.penalty = None if training is None else training.penalty
         if not torch.compiler.is_compiling():
@@ -323,8 +323,8 @@ class Recurrent(nn.Module):
             y, state = self(sequence, state)
         else:
             if state is None:  # a sequence begins
-                self._draws = Draws()
-            y, state = self._run(sequence, state, None, self._draws)
+                self._mask_cache = MaskCache()
+            y, state = self._run(sequence, state, None, self._mask_cache)
         assert isinstance(y, Tensor)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
 
@@ -404,7 +404,7 @@ class Recurrent(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = {"_stepper": None, "_reader": None, "_frozen": False}
-        return {**self.__dict__, **left_out, "_draws": Draws(), "penalty": None}
+        return {**self.__dict__, **left_out, "_mask_cache": MaskCache(), "penalty": None}
 
     def backend_report(self) -> str:
         """Which engine ran this layer last, or else will, and why; how, and what training keeps.

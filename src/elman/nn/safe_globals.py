@@ -15,7 +15,7 @@ from torch.serialization import add_safe_globals
 from elman.backends.engine import Memo
 from elman.graph.reader import read_cell
 from elman.nn import recurrent
-from elman.nn.noise import Draws, Noise
+from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack
@@ -24,7 +24,7 @@ from elman.nn.torch_layers import GRU, LSTM, RNN
 SAFE: list[Callable[..., Any]] = [
     RNN, LSTM, GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell,
     Recurrent, recurrent._Direction, recurrent._Family, nn.ModuleList,
-    Stack, Noise, Penalties, Draws, Memo, read_cell,
+    Stack, Noise, Penalties, MaskCache, Memo, read_cell,
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from elman.backends.engine import Memo
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
-from elman.nn.noise import Draws, Noise
+from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 
 State = tuple[Tensor, ...]
@@ -56,7 +56,7 @@ class Training:
     """What a run in training is given and leaves: masks that last, and what the loss is to gain."""
 
     penalties: Penalties
-    draws: Draws = field(default_factory=Draws)
+    masks: MaskCache = field(default_factory=MaskCache)
     penalty: Tensor | None = None
 
 
@@ -81,7 +81,7 @@ class Stack:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise OptionError(
-                    f"{self.title}: {name} is {value!r}; it must be a whole number, 1 or more."
+                    f"{self.title}: {name} is {value!r}; it must be a positive integer."
                 )
         if self.cell.masks:
             raise OptionError(
@@ -213,7 +213,7 @@ class Stack:
         last: list[Sequence[Tensor]] = []
         noise = self.noise
         if training is not None:
-            x = noise.drop(x, noise.input_dropout, training.draws, "input")
+            x = noise.drop(x, noise.input_dropout, training.masks, "input")
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(self.directions):
@@ -226,10 +226,10 @@ class Stack:
                 last.append(final)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             if training is not None and layer < self.num_layers - 1:
-                x = noise.drop(x, noise.dropout, training.draws, f"layer {layer}")
+                x = noise.drop(x, noise.dropout, training.masks, f"layer {layer}")
         if training is not None:
             whole = x
-            x = noise.drop(x, noise.output_dropout, training.draws, "output")
+            x = noise.drop(x, noise.output_dropout, training.masks, "output")
             training.penalty = training.penalties.of(whole, x, lengths)
         if len(last) == 1:
             return x, tuple([state.unsqueeze(0) for state in last[0]])
@@ -248,8 +248,8 @@ class Stack:
         cell, masks = self.in_evaluation, []
         if training is not None:
             cell, sizes = self.in_training, Sizes(x.shape[-1], self.hidden_size)
-            masks = self.noise.masks(cell, x, self.hidden_size, training.draws, str(k))
-            parameters = self.noise.weights(cell, parameters, sizes, training.draws, str(k))
+            masks = self.noise.masks(cell, x, self.hidden_size, training.masks, str(k))
+            parameters = self.noise.weights(cell, parameters, sizes, training.masks, str(k))
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
         backend, _ = choose(self.backend, x.dtype, x.device)
         memo = None if torch.compiler.is_compiling() else self.memos.setdefault(k, Memo())
@@ -310,9 +310,7 @@ class Stack:
         if lengths.numel() == 0:  # an empty list has no dtype of its own
             lengths = lengths.to(torch.int64)
         if lengths.dtype.is_floating_point or lengths.dtype in (torch.bool, torch.complex64):
-            raise ShapeError(
-                f"{self.title}: lengths are {lengths.dtype}; they must be whole numbers."
-            )
+            raise ShapeError(f"{self.title}: lengths are {lengths.dtype}; they must be integers.")
         if lengths.shape != (batch,):
             raise ShapeError(
                 f"{self.title}: lengths has the shape {tuple(lengths.shape)}, but x has {batch} "

@@ -32,7 +32,7 @@ from elman.extras import extra
 from elman.files import write_whole
 from elman.saved import in_short, parse_json, read_text
 from elman.selection.space import Space
-from elman.selection.watch import GivenUp, TimeIsUp, Watch
+from elman.selection.watch import GivenUp, TimeIsUp, TrialProgress
 from elman.tasks import Data, train
 from elman.tasks.task import Task
 from elman.tasks.train import find_cell
@@ -52,7 +52,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunConfig:
     """What to search: the data, options that are settled, what is tried, and how much of it.
 
     ``trials`` counts those of all workers; ``hours`` are this worker's.  With ``folds`` each trial
@@ -106,8 +106,10 @@ class Search:
     while somebody works in it.
     """
 
-    def __init__(self, task: Task, wish: Wish, folder: Path, *, overwrite: bool = False) -> None:
-        self.task, self.wish, self.folder = task, wish, folder
+    def __init__(
+        self, task: Task, config: RunConfig, folder: Path, *, overwrite: bool = False
+    ) -> None:
+        self.task, self.config, self.folder = task, config, folder
         #: the moment, as of ``time.time``, at which this worker's hours are over
         self.until = float("inf")
         with extra("select", "a search"):
@@ -116,7 +118,7 @@ class Search:
         with run_lock(folder, wait=True):
             removed = overwrite and self._remove()
             self._agree(anew=removed)
-        self.study = _open_study(folder, task, wish)
+        self.study = _open_study(folder, task, config)
 
     @property
     def trials_folder(self) -> Path:
@@ -135,7 +137,7 @@ class Search:
 
         ``after`` is called after each trial, and ``status`` is told what happens now.
         """
-        self.until = time.time() + 3600 * (self.wish.hours or float("inf"))
+        self.until = time.time() + 3600 * (self.config.hours or float("inf"))
         while time.time() < self.until and (trial := self._next()) is not None:
             goes_on = self._try(trial, self.until, status)
             after()
@@ -143,7 +145,7 @@ class Search:
                 return
 
     def _agree(self, *, anew: bool) -> None:
-        path, record = self.folder / "search.json", self.wish.record(self.task)
+        path, record = self.folder / "search.json", self.config.record(self.task)
         if not path.exists():
             if not anew and any(file.name != LOCK for file in self.folder.iterdir()):
                 raise RunError(f"{self.folder}: this folder holds something else; choose another.")
@@ -181,12 +183,12 @@ class Search:
                     break_foreign_lock(run[0])
                 self._leave(dead)
             spent = [t for t in self.study.trials if is_spent(t)]
-            if len(spent) >= self.wish.trials:
+            if len(spent) >= self.config.trials:
                 return None
             # the same draw after a kill, and another for each worker
-            self.study.sampler = _sampler(int(self.wish.settings.get("seed", 0)), len(spent))
+            self.study.sampler = _sampler(int(self.config.settings.get("seed", 0)), len(spent))
             if not self.study.trials:  # what is found is then no worse than what is there
-                self.study.enqueue_trial(self.wish.space.defaults(self.task))
+                self.study.enqueue_trial(self.config.space.defaults(self.task))
             trial = self.study.ask()
             trial.set_user_attr("host", socket.gethostname())
             trial.set_user_attr("process", os.getpid())
@@ -226,7 +228,7 @@ class Search:
     def _try(self, trial: Any, until: float, status: Tell) -> bool:
         """Train all runs of a trial; False when time was up before its end."""
         began = time.time()
-        options = self.wish.space.suggest(trial)
+        options = self.config.space.suggest(trial)
         name = f"trial {trial.number + 1}"
         values: list[float] = []
         try:
@@ -238,7 +240,7 @@ class Search:
                 for epoch, value in done.items():
                     trial.report(value, epoch)
 
-                def judge(
+                def give_up(
                     epoch: int, value: float, count: int = count, done: dict[int, float] = done
                 ) -> bool:
                     if count:  # later runs count only as a whole
@@ -247,19 +249,19 @@ class Search:
                         trial.report(value, epoch)
                     return bool(trial.should_prune())
 
-                watch = Watch(
-                    judge,
+                watch = TrialProgress(
+                    give_up,
                     alive=self._alive(trial.user_attrs["folder"]),
                     until=until,
                     tell=lambda text: status(f"{name}: {text}"),
                 )
-                settings = {"threads": 1, **self.wish.settings, **options, "seed": seed}
+                settings = {"threads": 1, **self.config.settings, **options, "seed": seed}
                 _, outcome = train(self.task, data, place, settings, resume=True, progress=watch)
                 if outcome.stopped_because == "interrupted":
                     raise KeyboardInterrupt
                 values.append(outcome.best_metric)
                 trial.report(statistics.mean(values), RUN_STEP + count)
-                if count + 1 < self.wish.folds * self.wish.seeds and trial.should_prune():
+                if count + 1 < self.config.folds * self.config.seeds and trial.should_prune():
                     raise GivenUp
         except (TimeIsUp, KeyboardInterrupt) as stop:
             with _lock(self.folder):
@@ -284,18 +286,18 @@ class Search:
 
     def _runs(self, folder: str) -> list[tuple[Path, Data, int]]:
         """Where, on what and from which seed a trial is trained."""
-        wish, place = self.wish, self.trials_folder / folder
-        first = int(wish.settings.get("seed", 0))
-        if wish.folds * wish.seeds == 1:
-            return [(place, wish.data, first)]
+        config, place = self.config, self.trials_folder / folder
+        first = int(config.settings.get("seed", 0))
+        if config.folds * config.seeds == 1:
+            return [(place, config.data, first)]
         return [
             (place / f"fold-{fold}-seed-{seed}", data, seed)
-            for seed in range(first, first + wish.seeds)
+            for seed in range(first, first + config.seeds)
             for fold, data in enumerate(self._folds())
         ]
 
     def _folds(self) -> list[Data]:
-        folds, data = self.wish.folds, self.wish.data
+        folds, data = self.config.folds, self.config.data
         if folds == 1:
             return [data]
         return [replace(data, held_out=k, parts=folds) for k in range(folds)]
@@ -333,12 +335,12 @@ class Search:
                 )
             if all(kept[name] == value for name, value in chosen.items()):
                 return target
-        if self.wish.folds > 1:
+        if self.config.folds > 1:
             tell("The best options are trained once more, on all folds together.")
-            first = int(self.wish.settings.get("seed", 0))
-            settings = {"threads": 1, **self.wish.settings, **best.params, "seed": first}
+            first = int(self.config.settings.get("seed", 0))
+            settings = {"threads": 1, **self.config.settings, **best.params, "seed": first}
             shutil.rmtree(fresh, ignore_errors=True)
-            train(self.task, self.wish.data, fresh, settings, progress=Silence())
+            train(self.task, self.config.data, fresh, settings, progress=Silence())
         else:
             runs = self._runs(best.user_attrs["folder"])
             values = best.user_attrs["values"]
@@ -373,7 +375,7 @@ def _read_chosen(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _open_study(folder: Path, task: Task, wish: Wish) -> Any:
+def _open_study(folder: Path, task: Task, config: RunConfig) -> Any:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -386,7 +388,7 @@ def _open_study(folder: Path, task: Task, wish: Wish) -> Any:
         storage=JournalStorage(backend),
         direction="maximize" if task.higher_is_better else "minimize",
         load_if_exists=True,
-        sampler=_sampler(int(wish.settings.get("seed", 0)), 0),
+        sampler=_sampler(int(config.settings.get("seed", 0)), 0),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
     )
 

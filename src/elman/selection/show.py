@@ -68,14 +68,14 @@ def time_left(search: Search) -> str:
     ended = [trial for trial in spent if trial.state.is_finished()]
     begun = min([trial.datetime_start for trial in ended])
     last = max([trial.datetime_complete for trial in ended])
-    seconds = (last - begun).total_seconds() / len(ended) * (search.wish.trials - len(ended))
+    seconds = (last - begun).total_seconds() / len(ended) * (search.config.trials - len(ended))
     seconds = min(seconds, search.until - time.time())
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{max(seconds, 0):.0f} s"
 
 
 def table(search: Search) -> str:
     """All trials as CSV: state, mean, spread, each run, seconds, folder, options, error."""
-    names = list(search.wish.space.parts)
+    names = list(search.config.space.parts)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = ["trial", "state", search.task.metric, "spread", "runs", "seconds", "folder"]
@@ -103,7 +103,7 @@ def importance(search: Search) -> dict[str, float]:
     finished = search.finished()
     varied = [
         name
-        for name in search.wish.space.parts
+        for name in search.config.space.parts
         if len({trial.params.get(name) for trial in finished}) > 1
     ]
     if len(finished) < ENOUGH or len({trial.value for trial in finished}) < 2 or not varied:
@@ -121,7 +121,7 @@ def picture(search: Search) -> bytes:
 
     finished = search.finished()
     parts = importance(search)
-    names = sorted(search.wish.space.parts, key=lambda name: -parts.get(name, 0.0))
+    names = sorted(search.config.space.parts, key=lambda name: -parts.get(name, 0.0))
     columns = 4
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(11, 3 + 2.6 * rows), layout="constrained")
@@ -164,7 +164,7 @@ def _draw_importance(axes: Any, parts: dict[str, float]) -> None:
 
 
 def _draw_option(axes: Any, search: Search, finished: Sequence[Any], name: str) -> None:
-    part = search.wish.space.parts[name]
+    part = search.config.space.parts[name]
     known = [trial for trial in finished if name in trial.params]
     values = [trial.value for trial in known]
     if isinstance(part, Range):

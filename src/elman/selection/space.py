@@ -114,32 +114,36 @@ def read_space(task: Task, text: str, where: str) -> Space:
     if not table:
         raise OptionError(f"{where}: there is nothing to try; give an option and its values.")
     parts: dict[str, Choice | Range] = {}
-    for name, wish in table.items():
+    for name, config in table.items():
         try:
-            parts[name] = _part(name, wish, kinds[name])
+            parts[name] = _part(name, config, kinds[name])
         except ElmanError as error:
             raise OptionError(f"{where}: {error}") from error
     return Space(parts)
 
 
-def _part(name: str, wish: Any, kind: type) -> Choice | Range:
-    if isinstance(wish, list):
-        if not wish:
+def _part(name: str, config: Any, kind: type) -> Choice | Range:
+    if isinstance(config, list):
+        if not config:
             raise OptionError(f"{name} has no values; give at least one.")
-        values = tuple([parse(kind, name, value) for value in wish])
+        values = tuple([parse(kind, name, value) for value in config])
         if name == "cell":
             for value in values:
                 find_cell(value)
         return Choice(values)
-    if not isinstance(wish, dict) or not {"low", "high"} <= wish.keys() <= {"low", "high", "log"}:
+    if not isinstance(config, dict) or not {"low", "high"} <= config.keys() <= {
+        "low",
+        "high",
+        "log",
+    }:
         raise OptionError(
-            f"{name} is {wish!r}; give a list of values, or {{ low = ..., high = ... }}, with "
+            f"{name} is {config!r}; give a list of values, or {{ low = ..., high = ... }}, with "
             "log = true where each doubling counts as much."
         )
     low, high, log = (
-        parse(kind, name, wish["low"]),
-        parse(kind, name, wish["high"]),
-        wish.get("log"),
+        parse(kind, name, config["low"]),
+        parse(kind, name, config["high"]),
+        config.get("log"),
     )
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
     if not numbers or not all(math.isfinite(end) for end in (low, high)):

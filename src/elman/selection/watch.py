@@ -1,7 +1,7 @@
 """Looking at a training while it goes: give up where it goes badly, or where time is up.
 
-A ``Watch`` is what the training loop reports to (``training/progress.py``).  It passes the metric
-on, and ends the training by an exception where that says so; the run's folder stays as it is.
+The training loop reports to a ``TrialProgress`` (see ``training/progress.py``).  It passes
+the metric on, and raises an exception to end the training; the run's folder stays as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.training import LoopOptions
-from elman.training.progress import Moment
+from elman.training.progress import BatchInfo
 
 #: seconds between two signs of life
 SIGN = 10.0
@@ -26,21 +26,21 @@ class TimeIsUp(Exception):
     """The time of the search is up; the training can be gone on with."""
 
 
-class Watch:
-    """Reports each validation to ``judge``, which says whether to give up.
+class TrialProgress:
+    """Reports each validation to ``give_up``, which says whether to give up.
 
     ``alive`` is a file whose time shows other workers that this one works.
     """
 
     def __init__(
         self,
-        judge: Callable[[int, float], bool],
+        give_up: Callable[[int, float], bool],
         *,
         alive: Path,
         until: float,
         tell: Callable[[str], None],
     ) -> None:
-        self._judge, self._alive, self._until, self._tell = judge, alive, until, tell
+        self._give_up, self._alive, self._until, self._tell = give_up, alive, until, tell
         self._signed = 0.0
         self._metric = ""
         self._epochs = 0
@@ -52,19 +52,19 @@ class Watch:
     def say(self, sentence: str) -> None:
         """The loop's own sentences are for one training, not for many."""
 
-    def batch(self, moment: Moment) -> None:
+    def batch(self, info: BatchInfo) -> None:
         now = time.time()
         if now - self._signed >= SIGN:
             self._signed = now
             self._alive.touch()
-            self._tell(f"epoch {moment.epoch} of {self._epochs}{self._last}")
+            self._tell(f"epoch {info.epoch} of {self._epochs}{self._last}")
         if now >= self._until:
             raise TimeIsUp
 
     def validated(self, line: Mapping[str, Any]) -> None:
         value = line["valid"][self._metric]
         self._last = f", {self._metric} {value:.4f}"
-        if self._judge(round(line["epoch"]), value):
+        if self._give_up(round(line["epoch"]), value):
             raise GivenUp
 
     def close(self) -> None: ...

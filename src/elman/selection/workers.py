@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from elman.files import write_whole
-from elman.selection.search import Search, Wish
+from elman.selection.search import RunConfig, Search
 from elman.selection.show import News, importance, picture, table
 from elman.tasks import TASKS
 from elman.tasks.task import Task
@@ -18,7 +18,7 @@ from elman.tasks.task import Task
 
 def search_with(
     task: Task,
-    wish: Wish,
+    config: RunConfig,
     folder: Path,
     workers: int,
     console: Console,
@@ -27,12 +27,12 @@ def search_with(
 ) -> tuple[Search, Path]:
     """Search with so many processes; write the table, the picture and the best run."""
     search = Search(
-        task, wish, folder, overwrite=overwrite
+        task, config, folder, overwrite=overwrite
     )  # what is wrong with it is said once, before the others
     news = News(search, lambda line: console.print(line, soft_wrap=True))
     context = multiprocessing.get_context("spawn")
     others = [
-        context.Process(target=_work, args=(task.name, wish, folder), daemon=True)
+        context.Process(target=_work, args=(task.name, config, folder), daemon=True)
         for _ in range(workers - 1)
     ]
     for other in others:
@@ -56,19 +56,21 @@ def search_with(
     return search, best
 
 
-def select(task: Task, wish: Wish, folder: Path, *, tell: Callable[[str], None] = print) -> Search:
+def select(
+    task: Task, config: RunConfig, folder: Path, *, tell: Callable[[str], None] = print
+) -> Search:
     """Search with this process until there are enough trials or time is up.
 
     The same call goes on with a search that is there; other processes, also on other machines
     that see the folder, share it.  Raises ``OptionError``, ``DataError`` and ``RunError`` for
     what a user can put right.
     """
-    search = Search(task, wish, folder)
+    search = Search(task, config, folder)
     search.run(News(search, tell), lambda text: None)
     return search
 
 
-def _work(job: str, wish: Wish, folder: Path) -> None:
+def _work(task: str, config: RunConfig, folder: Path) -> None:
     """A further process; what it finds is told by the first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    select(TASKS[job], wish, folder, tell=lambda line: None)
+    select(TASKS[task], config, folder, tell=lambda line: None)

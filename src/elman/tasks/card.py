@@ -7,14 +7,14 @@ from typing import Any
 from torch import nn
 
 from elman.tasks.task import Task
-from elman.training import Outcome, RunFolder
+from elman.training import RunFolder, TrainingResult
 
 
 def write_card(
     run: RunFolder,
     task: Task,
     options: Any,
-    outcome: Outcome,
+    outcome: TrainingResult,
     scores: dict[str, Any],
     model: nn.Module,
 ) -> None:

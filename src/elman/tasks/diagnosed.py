@@ -1,4 +1,4 @@
-"""A trained model of any task, examined on the task's own data (SPEC 7.1).
+"""A trained model of any task, examined on the task's own data.
 
 The data are read and made into a batch as for training; what each ``Recurrent`` in the model
 reads while its loss is computed, and how its outputs matter to that loss, is diagnosed.

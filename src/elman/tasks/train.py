@@ -37,7 +37,7 @@ from elman.tasks.resuming import (
 )
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained, rows_for
-from elman.training import LoopOptions, Outcome, RunFolder, fit
+from elman.training import LoopOptions, RunFolder, TrainingResult, fit
 from elman.training.budget import within_memory
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
@@ -73,7 +73,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> tuple[Trained, Outcome]:
+) -> tuple[Trained, TrainingResult]:
     """Train a task's model on data files; the run folder then holds all of it.
 
     ``settings`` are options of the task and of training by name, as values or as text.  ``start``
@@ -106,7 +106,7 @@ def _train(
     resume: bool,
     overwrite: bool,
     progress: Progress | None,
-) -> tuple[Trained, Outcome]:
+) -> tuple[Trained, TrainingResult]:
     resume = resume and run.settings_path.exists()
     if resume:
         run.refuse_to_resume_results()
@@ -304,7 +304,7 @@ def _here() -> str:
 def _fingerprint(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:
     """A hash of a file, of two named with a comma, or of all files in a folder with their names.
 
-    And of the examples, because a file may name others, of sounds or films.
+    And of the examples, because a file may name others, of sounds or videos.
     """
     digest = hashlib.sha256()
     files: Sequence[Path] = data_files(path)

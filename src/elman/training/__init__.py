@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from elman.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from elman.training.loop import Outcome, fit
+    from elman.training.loop import TrainingResult, fit
     from elman.training.options import LoopOptions
     from elman.training.run_folder import RunFolder
 
@@ -18,10 +18,10 @@ lazy_names(
     __name__,
     {
         "LoopOptions": "elman.training.options:LoopOptions",
-        "Outcome": "elman.training.loop:Outcome",
+        "TrainingResult": "elman.training.loop:TrainingResult",
         "RunFolder": "elman.training.run_folder:RunFolder",
         "fit": "elman.training.loop:fit",
     },
 )
 
-__all__ = ["LoopOptions", "Outcome", "RunFolder", "fit"]
+__all__ = ["LoopOptions", "TrainingResult", "RunFolder", "fit"]

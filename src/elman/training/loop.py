@@ -3,7 +3,7 @@
 It knows nothing of tasks, data or layers.  It gets a model with ``loss(**batch)`` and functions
 that give batches and scores, and leaves a run folder.  ``fit`` says what to pass; ``_Training``
 is the loop itself, to be read from ``run`` downwards.  Its parts are beside it: ``options.py``,
-``position.py`` (patience, stopping), ``schedule.py``, ``watch.py`` (what goes wrong),
+``trainer_state.py`` (patience, stopping), ``schedule.py``, ``watch.py`` (what goes wrong),
 ``checkpoint.py``, ``processes.py`` (many at once) and ``signals.py`` (time, Ctrl-C).
 """
 
@@ -17,21 +17,21 @@ from torch import Tensor, nn
 
 from elman.errors import RunError, TrainingError
 from elman.training.averaging import WeightAverage
-from elman.training.checkpoint import Trainee, load_checkpoint, save_checkpoint
+from elman.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from elman.training.curves import draw_curves
 from elman.training.interruption import caught_interruption
 from elman.training.optimizers import make_optimizer, take_step
 from elman.training.options import LoopOptions
-from elman.training.position import Position
 from elman.training.processes import Processes
-from elman.training.progress import Moment, Progress, Silence, choose_progress
+from elman.training.progress import BatchInfo, Progress, Silence, choose_progress
 from elman.training.run_folder import RunFolder
 from elman.training.run_lock import sign
 from elman.training.schedule import learning_rate
 from elman.training.seeding import seed_everything
 from elman.training.signals import Signals
 from elman.training.threads import choose_training_threads, number_of_threads
-from elman.training.watch import Watch
+from elman.training.trainer_state import TrainerState
+from elman.training.watch import TrainingMonitor
 
 Batches = Callable[[int, int], Sequence[Sequence[int]]]
 Collate = Callable[[Sequence[int], torch.Generator], dict[str, Tensor]]
@@ -39,7 +39,7 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """What training came to; ``stopped_because`` is a key of ``REASONS``."""
 
     best_metric: float
@@ -71,7 +71,7 @@ def fit(
     resume: bool = False,
     higher_is_better: bool = True,
     progress: Progress | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Train ``model`` until ``options`` say stop; it then holds its best weights.
 
     - ``model.loss(**batch)`` is the mean loss of the batch's rows, a scalar.
@@ -160,18 +160,20 @@ class _Training:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.model, self.options)
         self.average = WeightAverage(self.model, self.options.average_weights)
-        self.trainee = Trainee(
+        self.train_state = TrainState(
             self.model, self.optimizer, self.average, self.options, self.processes.count
         )
-        self.position = Position()
+        self.state = TrainerState()
         self.history: list[dict[str, Any]] = []
-        self.watch = Watch(self.options, self.metric, self.higher_is_better, self.progress.say)
+        self.watch = TrainingMonitor(
+            self.options, self.metric, self.higher_is_better, self.progress.say
+        )
 
-    def run(self) -> Outcome:
+    def run(self) -> TrainingResult:
         while (reason := self.reason_to_stop()) is None:
             self.train_epoch()
             if not self.signals.interrupted:
-                self.judge()
+                self.run_validation()
             if self.signals.save_due:
                 self.save()
         self.save()
@@ -179,11 +181,11 @@ class _Training:
 
     def train_epoch(self) -> None:
         """Train on the batches of this epoch that are left, or as many as there is time for."""
-        position, signals = self.position, self.signals
-        plan = self.plan(position.epoch)
-        position.batches = len(plan)
+        state, signals = self.state, self.signals
+        plan = self.plan(state.epoch)
+        state.batches = len(plan)
         self.model.train()
-        for rows in plan[position.batch :]:
+        for rows in plan[state.batch :]:
             self.train_batch(rows)
             if signals.interrupted or signals.out_of_time:
                 return
@@ -192,11 +194,9 @@ class _Training:
 
     def train_batch(self, rows: Sequence[int]) -> None:
         """One step, with the same random numbers whenever this batch is trained on."""
-        options, position = self.options, self.position
+        options, state = self.options, self.state
         share, weight = self.processes.share(rows)
-        generator = seed_everything(
-            options.seed, position.epoch, position.batch, self.processes.number
-        )
+        generator = seed_everything(options.seed, state.epoch, state.batch, self.processes.number)
         self.set_learning_rate()
         self.optimizer.zero_grad()
         loss = self.loss_of(self.collate(share, generator)) * weight
@@ -209,28 +209,28 @@ class _Training:
         self.check_finite("the length of the gradient", length.item())
         self.watch.step(mean_loss, length.item())
         take_step(self.optimizer)
-        self.average.update(position.count_averaged(options))
-        position.count_batch(mean_loss, len(rows))
+        self.average.update(state.count_averaged(options))
+        state.count_batch(mean_loss, len(rows))
         sign(self.folder.path)
         self.progress.batch(
-            Moment(
-                epoch=position.epoch,
-                batch=position.batch,
-                batches=position.batches,
-                loss=position.mean_loss,
+            BatchInfo(
+                epoch=state.epoch,
+                batch=state.batch,
+                batches=state.batches,
+                loss=state.mean_loss,
                 seconds=self.signals.seconds(),
             )
         )
 
-    def judge(self) -> None:
+    def run_validation(self) -> None:
         """Validate; keep the weights if they are the best so far; write the history."""
-        position = self.position
+        state = self.state
         with self.average.in_place():
             scores = self.scores()
             value = self.processes.from_main(scores.get(self.metric, math.nan))
             self.check_finite(f"the validation metric {self.metric}", value)
             loss = self.processes.from_main(scores.get("loss", math.nan))
-            best = position.judge(
+            best = state.record_validation(
                 value,
                 self.options,
                 higher_is_better=self.higher_is_better,
@@ -239,29 +239,29 @@ class _Training:
             if best and self.processes.is_main:
                 self.folder.save_weights(self.model)
         line = {
-            "epoch": position.epochs_done,
-            "step": position.step,
+            "epoch": state.epochs_done,
+            "step": state.step,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "train_loss": position.mean_loss,
+            "train_loss": state.mean_loss,
             "valid": {name: _json_number(score) for name, score in scores.items()},
             "best": best,
             "seconds": self.signals.seconds(),
         }
         self.history.append(line)
-        position.history_lines = len(self.history)
+        state.history_lines = len(self.history)
         if self.processes.is_main:
             self.folder.write_history(self.history)
             self.progress.validated(line)
-            self.watch.validated(scores, position.epochs_done)
-        if position.batch == position.batches:
-            position.next_epoch()
+            self.watch.validated(scores, state.epochs_done)
+        if state.batch == state.batches:
+            state.next_epoch()
         self.signals.listen()
 
     def scores(self) -> dict[str, float]:
         """What ``validate`` says; it runs in the main process only, the others have no scores."""
         if not self.processes.is_main:
             return {}
-        seed_everything(self.options.seed, self.position.epoch, "validate")
+        seed_everything(self.options.seed, self.state.epoch, "validate")
         self.model.eval()
         with torch.no_grad():
             scores = {name: float(score) for name, score in self.validate(self.model).items()}
@@ -275,16 +275,16 @@ class _Training:
     def reason_to_stop(self) -> str | None:
         if self.signals.interrupted:
             return "interrupted"
-        return self.position.reason_to_stop(self.options, out_of_time=self.signals.out_of_time)
+        return self.state.reason_to_stop(self.options, out_of_time=self.signals.out_of_time)
 
-    def finish(self, reason: str) -> Outcome:
+    def finish(self, reason: str) -> TrainingResult:
         """The curves, a last sentence, and the best weights back into the model."""
-        position = self.position
+        state = self.state
         if self.processes.is_main and self.history:
             self.folder.write_file("curves.png", draw_curves(self.history, metric=self.metric))
         if reason == "interrupted":
             self.progress.say(
-                f"Interrupted in epoch {position.epoch} after batch {position.batch}. All of it is "
+                f"Interrupted in epoch {state.epoch} after batch {state.batch}. All of it is "
                 f"saved in {self.folder.path}: the same command with --resume goes on from here."
             )
         else:
@@ -292,14 +292,14 @@ class _Training:
             self.folder.load_weights(self.model)
             self.progress.say(
                 f"Training ends because {REASONS[reason]}. The best {self.metric}, "
-                f"{position.best_metric:.4f}, was reached in epoch {position.best_epoch:.4g}."
+                f"{state.best_metric:.4f}, was reached in epoch {state.best_epoch:.4g}."
             )
-        return Outcome(
-            best_metric=math.nan if position.best_metric is None else position.best_metric,
-            best_epoch=position.best_epoch,
-            epochs=position.epochs_done,
-            seconds=position.seconds,
-            threads=position.threads,
+        return TrainingResult(
+            best_metric=math.nan if state.best_metric is None else state.best_metric,
+            best_epoch=state.best_epoch,
+            epochs=state.epochs_done,
+            seconds=state.seconds,
+            threads=state.threads,
             stopped_because=reason,
         )
 
@@ -312,23 +312,23 @@ class _Training:
         resume = resume and self.folder.checkpoint_path.exists()
         self.processes.wait()  # until all have looked, before the main one writes
         if resume:
-            self.position = load_checkpoint(self.folder.checkpoint_path, self.trainee)
-            self.history = self.folder.history(self.position.history_lines)
+            self.state = load_checkpoint(self.folder.checkpoint_path, self.train_state)
+            self.history = self.folder.history(self.state.history_lines)
             if not all([self.metric in line["valid"] for line in self.history]):
                 raise RunError(
                     f"{self.folder.history_path}: a line has no {self.metric}; put the file back "
                     "as training wrote it."
                 )
-        self.signals.go_on_after(self.position.seconds)
-        self.progress.begin(self.options, self.metric, self.position.seconds)
+        self.signals.go_on_after(self.state.seconds)
+        self.progress.begin(self.options, self.metric, self.state.seconds)
         if resume:
             self.progress.say(
-                f"Going on in epoch {self.position.epoch} after batch {self.position.batch}, "
-                f"with {number_of_threads(self.position.threads)} as before."
+                f"Going on in epoch {self.state.epoch} after batch {self.state.batch}, "
+                f"with {number_of_threads(self.state.threads)} as before."
             )
         else:
-            self.position.threads = self.choose_threads()
-        torch.set_num_threads(self.position.threads)
+            self.state.threads = self.choose_threads()
+        torch.set_num_threads(self.state.threads)
         if self.processes.is_main:
             self.folder.clear_leftovers()
             self.folder.write_history(self.history)
@@ -355,36 +355,36 @@ class _Training:
         return plan
 
     def set_learning_rate(self) -> None:
-        position = self.position
+        state = self.state
         rate = learning_rate(
             self.options,
-            step=position.step,
-            done=position.epochs_done / self.options.epochs,
-            halvings=position.halvings,
+            step=state.step,
+            done=state.epochs_done / self.options.epochs,
+            halvings=state.halvings,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
     def save(self) -> None:
         """Write a checkpoint, from which this very moment can be gone on."""
-        self.position.seconds = self.signals.seconds()
+        self.state.seconds = self.signals.seconds()
         if self.processes.is_main:
-            save_checkpoint(self.folder.checkpoint_path, self.trainee, self.position)
+            save_checkpoint(self.folder.checkpoint_path, self.train_state, self.state)
         self.signals.saved()
 
     def check_finite(self, what: str, value: float) -> None:
         if math.isfinite(value):
             return
-        position, options = self.position, self.options
-        batch = min(position.batch + 1, position.batches)
+        state, options = self.state, self.options
+        batch = min(state.batch + 1, state.batches)
         kept = "No weights have been kept yet"
-        if position.best_metric is not None:
+        if state.best_metric is not None:
             kept = (
-                f"The best weights so far (epoch {position.best_epoch:.4g}, {self.metric} "
-                f"{position.best_metric:.4f}) are kept in {self.folder.path}"
+                f"The best weights so far (epoch {state.best_epoch:.4g}, {self.metric} "
+                f"{state.best_metric:.4f}) are kept in {self.folder.path}"
             )
         raise TrainingError(
-            f"epoch {position.epoch}, batch {batch} of {position.batches}: {what} is {value}. "
+            f"epoch {state.epoch}, batch {batch} of {state.batches}: {what} is {value}. "
             f"{kept}. Train anew with a lower learning_rate (now {options.learning_rate:g}) or "
             f"clip_norm (now {options.clip_norm:g}), and look for such numbers in the data."
         )

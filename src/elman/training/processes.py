@@ -22,7 +22,7 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-class LossOf(nn.Module):
+class LossModule(nn.Module):
     """A model whose forward is its loss: what DistributedDataParallel wants to see.
 
     What a module of it has as its ``penalty`` is added.
@@ -62,7 +62,7 @@ class Processes:
         """A module from a batch to its loss; in its backward every process gets the mean of all
         processes' gradients.
         """
-        together: nn.Module = self._accelerator.prepare_model(LossOf(model))
+        together: nn.Module = self._accelerator.prepare_model(LossModule(model))
         return together
 
     def share(self, rows: Sequence[int]) -> tuple[list[int], float]:

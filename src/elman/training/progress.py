@@ -17,7 +17,7 @@ PLAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Moment:
+class BatchInfo:
     """A batch that is done: where it stands, and the mean loss of the epoch so far."""
 
     epoch: int
@@ -36,7 +36,7 @@ class Progress(Protocol):
     def say(self, sentence: str) -> None:
         """Something worth a line of its own."""
 
-    def batch(self, moment: Moment) -> None:
+    def batch(self, info: BatchInfo) -> None:
         """A batch is done."""
 
     def validated(self, line: Mapping[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Silence:
 
     def begin(self, options: LoopOptions, metric: str, seconds: float) -> None: ...
     def say(self, sentence: str) -> None: ...
-    def batch(self, moment: Moment) -> None: ...
+    def batch(self, info: BatchInfo) -> None: ...
     def validated(self, line: Mapping[str, Any]) -> None: ...
     def close(self) -> None: ...
 
@@ -66,7 +66,7 @@ class Pace:
     """How long the rest takes, going by the batches and validations so far.
 
     >>> pace = Pace(LoopOptions(epochs=3), seconds=0.0)
-    >>> pace.batch(Moment(epoch=1, batch=1, batches=10, loss=0.5, seconds=2.0))
+    >>> pace.batch(BatchInfo(epoch=1, batch=1, batches=10, loss=0.5, seconds=2.0))
     >>> pace.left_in_epoch, pace.left
     (18.0, 58.0)
     """
@@ -80,17 +80,17 @@ class Pace:
         self.left_in_epoch = math.nan
         self.left = math.nan
 
-    def batch(self, moment: Moment) -> None:
+    def batch(self, info: BatchInfo) -> None:
         self._batches += 1
-        self._batch_seconds += moment.seconds - self._last
-        self._last = moment.seconds
+        self._batch_seconds += info.seconds - self._last
+        self._last = info.seconds
         each = self._batch_seconds / self._batches
-        epochs = max(0, self._options.epochs - moment.epoch)
-        epoch = moment.batches * each + self._validation_seconds
-        self.left_in_epoch = (moment.batches - moment.batch) * each
+        epochs = max(0, self._options.epochs - info.epoch)
+        epoch = info.batches * each + self._validation_seconds
+        self.left_in_epoch = (info.batches - info.batch) * each
         self.left = self.left_in_epoch + self._validation_seconds + epochs * epoch
         if self._options.max_minutes is not None:
-            until = 60 * self._options.max_minutes - moment.seconds
+            until = 60 * self._options.max_minutes - info.seconds
             self.left = min(self.left, max(0.0, until))
 
     def validated(self, seconds: float) -> None:
@@ -115,12 +115,12 @@ class PlainProgress:
         print(sentence, file=self._stream, flush=True)
         self._last_line = self._clock()
 
-    def batch(self, moment: Moment) -> None:
-        self._pace.batch(moment)
+    def batch(self, info: BatchInfo) -> None:
+        self._pace.batch(info)
         if self._clock() - self._last_line >= PLAIN_SECONDS:
             self.say(
-                f"epoch {moment.epoch} of {self._epochs}, batch {moment.batch} of "
-                f"{moment.batches}: loss {moment.loss:.4g}, "
+                f"epoch {info.epoch} of {self._epochs}, batch {info.batch} of "
+                f"{info.batches}: loss {info.loss:.4g}, "
                 f"{duration(self._pace.left_in_epoch)} left in this epoch, "
                 f"at most {duration(self._pace.left)} in all"
             )
@@ -162,14 +162,14 @@ class TerminalProgress:
     def say(self, sentence: str) -> None:
         self._console.print(sentence, markup=False, soft_wrap=True)
 
-    def batch(self, moment: Moment) -> None:
-        self._pace.batch(moment)
+    def batch(self, info: BatchInfo) -> None:
+        self._pace.batch(info)
         self._bar.update(
             self._task,
-            description=f"epoch {moment.epoch} of {self._epochs}",
-            completed=moment.batch,
-            total=moment.batches,
-            state=f"loss {moment.loss:.4f}{self._best} · {duration(self._pace.left_in_epoch)}, "
+            description=f"epoch {info.epoch} of {self._epochs}",
+            completed=info.batch,
+            total=info.batches,
+            state=f"loss {info.loss:.4f}{self._best} · {duration(self._pace.left_in_epoch)}, "
             f"all at most {duration(self._pace.left)}",
         )
 

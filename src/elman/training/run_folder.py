@@ -194,7 +194,7 @@ class RunFolder:
         return self.path / "resume" / "checkpoint.safetensors"
 
     def write_settings(self, settings: Mapping[str, object]) -> None:
-        """Write ``run.toml`` anew, with the format number and the versions of this moment."""
+        """Write ``run.toml`` anew, with the format number and the versions of this info."""
         head = "# Written by Elman. Every option of the run, as it was resolved.\n"
         versions = {
             "elman": _version("elman"),

@@ -133,7 +133,7 @@ def _take(path: Path, folder: Path) -> _Held | str:
 def _write_own(path: Path) -> dict[str, Any] | str | None:
     """Write this process into the lock file, and return what was written.
 
-    Its owner in words while there is one; None if it removed the file at this very moment.
+    Its owner in words while there is one; None if it removed the file at this very info.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:

@@ -2,7 +2,7 @@
 
 There is no scheduler with a state of its own: what counts is the number of steps, the part of
 all epochs that is done, and how often a plateau has halved the rate, and all three are in the
-``Position`` that a checkpoint holds.
+``TrainerState`` that a checkpoint holds.
 """
 
 import math

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from elman.training.optimizers import make_optimizer, take_step
 from elman.training.options import LoopOptions
-from elman.training.processes import LossOf
+from elman.training.processes import LossModule
 
 # More threads take more of the machine, so they must be clearly faster to be worth it.
 CLEARLY_FASTER = 0.85
@@ -122,7 +122,7 @@ def choose_training_threads(
 ) -> ThreadChoice:
     """Choose by training steps on ``batch``, made with a copy of ``model`` that is thrown away."""
     trial = copy.deepcopy(model).train()
-    loss_of, optimizer = LossOf(trial), make_optimizer(trial, options)
+    loss_of, optimizer = LossModule(trial), make_optimizer(trial, options)
 
     def step() -> None:
         optimizer.zero_grad()

@@ -1,8 +1,8 @@
 """Why does my training fail?  What the loop sees while it trains, said in a sentence, once each.
 
-The loop shows every gradient's length and every validation to a ``Watch``, and says what it
-answers.  It changes nothing: no option, no random number.  A job may help by validation scores
-that are no metrics: ``symptoms`` makes those of a classifier.
+The loop passes the norm of every gradient and every validation to a ``TrainingMonitor``, and prints
+what it answers.  The monitor changes nothing: no option, no random number.  A task may add
+validation scores that are no metrics: ``symptoms`` computes those of a classifier.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EPOCHS = 3
 def symptoms(
     expected: Sequence[Hashable], predicted: Sequence[Hashable], metric: Metric = accuracy
 ) -> dict[str, float]:
-    """The scores of a classifier's answers that a ``Watch`` reads, for accuracy or another metric.
+    """The scores that a ``TrainingMonitor`` reads, for a classifier's answers.
 
     >>> symptoms(["good", "bad", "bad"], ["bad", "bad", "bad"])
     {'chance': 0.6666666666666666, 'answers': 1.0}
@@ -50,10 +50,10 @@ def symptoms(
     return {CHANCE: chance, ANSWERS: float(len(set(predicted)))}
 
 
-class Watch:
+class TrainingMonitor:
     """Finds out what is wrong with a training; ``say`` hears of it.
 
-    >>> watch = Watch(LoopOptions(clip_norm=1.0), "accuracy", True, print)
+    >>> watch = TrainingMonitor(LoopOptions(clip_norm=1.0), "accuracy", True, print)
     >>> for _ in range(100):
     ...     watch.step(0.7, 50.0)
     In 100 of the last 100 steps the gradient was longer than clip_norm (1), half of the time \

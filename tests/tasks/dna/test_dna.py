@@ -112,7 +112,7 @@ def test_the_files_that_are_asked_for_hold_what_was_found(run, command, tmp_path
         assert elman.load(run).evaluate(tmp_path / "x.fa")["base_accuracy"] == 1
 
 
-def test_probabilities_are_those_of_all_labels_and_the_poster_has_its_own(run):
+def test_probabilities_are_those_of_all_labels_and_the_demo_has_its_own(run):
     (answer,) = elman.load(run)(next(iter(dna.demo)))
     assert answer.probabilities.shape == (19, 4)
     assert np.allclose(answer.probabilities.sum(1), 1, atol=1e-5)
@@ -126,8 +126,8 @@ def test_probabilities_are_those_of_all_labels_and_the_poster_has_its_own(run):
 def test_the_other_strand_has_the_same_genes_turned_round(run):
     model = elman.load(run)
     for each in open_fasta(run.parent / "valid.fa"):
-        given, turned = model([each, reverse_complement(each.bases)])
-        back = [gene.gene.turned(len(each)) for gene in reversed(turned.genes)]
+        given, reversed_ = model([each, reverse_complement(each.bases)])
+        back = [gene.gene.reverse_complement(len(each)) for gene in reversed(reversed_.genes)]
         assert [g.gene.coding for g in given.genes] == [g.coding for g in back]
         assert [g.gene.strand for g in given.genes] == [g.strand for g in back]
 

@@ -28,7 +28,7 @@ def walk(grammar, seed, length=4000):
     states = [0]
     while len(states) < length or states[-1] != 0:
         states.append(int(random.choice(after[states[-1]])))
-    bases = [random.choice(np.flatnonzero(grammar.strays[:4, s] == 0)) for s in states]
+    bases = [random.choice(np.flatnonzero(grammar.emission_costs[:4, s] == 0)) for s in states]
     return np.array(states), "".join([LETTERS[k] for k in bases])
 
 
@@ -43,7 +43,7 @@ def test_every_path_that_breaks_no_rule_is_legal_genes(grammar, seed):
     for gene in genes:
         own, where = bases, gene
         if gene.strand == "-":
-            own, where = reverse_complement(bases), gene.turned(len(bases))
+            own, where = reverse_complement(bases), gene.reverse_complement(len(bases))
         coding = "".join([own[a:b] for a, b in where.coding])
         codons = [coding[k : k + 3] for k in range(0, len(coding), 3)]
         assert codons[0] == "ATG"
@@ -92,13 +92,15 @@ def test_a_codon_that_an_intron_interrupts_is_remembered():
     assert found[11:15] == ["E1TG", "E2TG", "E0T", "E1TA"]
     assert found[15] == "D1.2TA"
     assert found[22:] == ["E2TA", "X1", "X2G", "X3G", "N"]
-    turned = reverse_complement(bases)
-    mirror = gene([(1, 5), (11, 15), (22, 26)], [(1, 5), (11, 15), (22, 26)]).turned(len(bases))
-    assert names(turned, mirror)[::-1] == [n if n == "N" else f"{n}-" for n in found]
+    reversed_ = reverse_complement(bases)
+    mirror = gene([(1, 5), (11, 15), (22, 26)], [(1, 5), (11, 15), (22, 26)]).reverse_complement(
+        len(bases)
+    )
+    assert names(reversed_, mirror)[::-1] == [n if n == "N" else f"{n}-" for n in found]
 
 
 @pytest.mark.parametrize(
-    ("bases", "exons", "strays"),
+    ("bases", "exons", "emission_costs"),
     [
         ("CATGCCCTAAC", [(1, 10)], 0),
         ("CATGTGACCCTAAC", [(1, 13)], 1),  # a stop codon in the middle
@@ -106,13 +108,13 @@ def test_a_codon_that_an_intron_interrupts_is_remembered():
         ("CATGNNNRTAAC", [(1, 11)], 0),  # ambiguous letters may be what is asked for
     ],
 )
-def test_a_gene_that_breaks_a_rule_is_possible_and_costs(bases, exons, strays):
+def test_a_gene_that_breaks_a_rule_is_possible_and_costs(bases, exons, emission_costs):
     grammar = GRAMMARS[0]
     codes = encode_bases(bases)
     path = gene_path(grammar, codes, [gene(exons, exons)])
-    costs = grammar.strays[codes, path]
+    costs = grammar.emission_costs[codes, path]
     assert np.isfinite(costs).all()
-    assert (costs == STRAY).sum() == strays
+    assert (costs == STRAY).sum() == emission_costs
 
 
 @pytest.mark.parametrize(
@@ -152,15 +154,15 @@ def test_labels_and_their_coding_parts():
     one = gene([(1, 6), (9, 12)], [(3, 6), (9, 11)])
     assert label_bases(13, [one]) == "NUUEEEIIIEEUN"
     assert coding_parts("NUUEEEIIIEEUN") == [(3, 6), (9, 11)]
-    assert label_bases(13, [one.turned(13)]) == "NUUEEEIIIEEUN"[::-1]
-    assert one.turned(13).turned(13) == one
+    assert label_bases(13, [one.reverse_complement(13)]) == "NUUEEEIIIEEUN"[::-1]
+    assert one.reverse_complement(13).reverse_complement(13) == one
 
 
 def test_gff3_and_bed_hold_a_gene_of_either_strand():
     one = gene([(1, 6), (9, 14)], [(3, 6), (9, 12)])
     for each, phases, utr in (
         (one, ["0", "0"], "five_prime_UTR"),
-        (one.turned(20), ["0", "0"], "three_prime_UTR"),
+        (one.reverse_complement(20), ["0", "0"], "three_prime_UTR"),
     ):
         text = gff3_text([("s 1", 20, [FoundGene(each, 0.5)])])
         rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]

@@ -5,7 +5,7 @@ import elman
 from elman.tasks.dna.bases import COMPLEMENT, PROBABILITIES
 from elman.tasks.dna.grammar import gene_grammar
 from elman.tasks.dna.grammar_crf import GrammarCRF
-from elman.tasks.dna.model import BaseReader, BaseTagger, turned_places
+from elman.tasks.dna.model import BaseReader, BaseTagger, reversed_places
 
 
 def tagger(*, both, stride=3, bidirectional=True, grammar=True, layers=2):
@@ -14,7 +14,11 @@ def tagger(*, both, stride=3, bidirectional=True, grammar=True, layers=2):
     crf = None
     if grammar:
         crf = GrammarCRF(
-            rules.state_classes, rules.strays, rules.edges, rules.edge_groups, rules.edge_costs
+            rules.state_classes,
+            rules.emission_costs,
+            rules.edges,
+            rules.edge_groups,
+            rules.edge_costs,
         )
     reader = BaseReader(torch.from_numpy(PROBABILITIES), 6, 5, 2)
     encoder = elman.Recurrent(elman.cells.lstm, stride * 6, 5, layers, bidirectional=bidirectional)
@@ -48,11 +52,11 @@ def test_padding_never_changes_a_sequence(both):
 
 def test_the_other_strand_gives_the_same_turned_round_whatever_the_weights():
     model, x, lengths = tagger(both=True), codes(20, 2), torch.tensor([20, 11])
-    places = turned_places(20, lengths)
-    turned = model(torch.from_numpy(COMPLEMENT).long()[x.gather(0, places)], lengths)
+    places = reversed_places(20, lengths)
+    reversed_ = model(torch.from_numpy(COMPLEMENT).long()[x.gather(0, places)], lengths)
     scores = model(x, lengths)
     for row, length in enumerate(lengths.tolist()):
-        given, back = scores[:length, row], turned[:length, row].flip(0)
+        given, back = scores[:length, row], reversed_[:length, row].flip(0)
         assert torch.allclose(given[:, 0], back[:, 0], atol=1e-12)
         assert torch.allclose(given[:, 1:18], back[:, 18:], atol=1e-12)
         assert torch.allclose(given[:, 18:], back[:, 1:18], atol=1e-12)
@@ -64,7 +68,9 @@ def test_so_the_loss_of_a_gene_is_that_of_its_other_strand():
     x = torch.tensor([0, 3, 2, 1, 1, 0, 3, 0, 0, 2])[:, None]  # ATG CCA TAA G
     names = ["S1", "S2", "S3", "E0x", "E1x", "E2x", "X1", "X2A", "X3A", "N"]
     path = torch.tensor([rules.index(name) for name in names])[:, None]
-    turned = torch.tensor([rules.index(n if n == "N" else f"{n}-") for n in names])[:, None].flip(0)
+    reversed_ = torch.tensor([rules.index(n if n == "N" else f"{n}-") for n in names])[
+        :, None
+    ].flip(0)
     lengths = torch.tensor([10])
     other = torch.from_numpy(COMPLEMENT).long()[x].flip(0)
     with torch.no_grad():
@@ -75,7 +81,7 @@ def test_so_the_loss_of_a_gene_is_that_of_its_other_strand():
         model.crf.end[0] = model.crf.start[0]
         assert torch.isfinite(model.loss(x, lengths, path))
         assert torch.allclose(
-            model.loss(x, lengths, path), model.loss(other, lengths, turned), atol=1e-10
+            model.loss(x, lengths, path), model.loss(other, lengths, reversed_), atol=1e-10
         )
 
 

@@ -1,4 +1,4 @@
-"""The job music, whole: from files to tunes that can be opened, heard and seen."""
+"""The task music, whole: from files to tunes that can be opened, heard and seen."""
 
 import json
 

@@ -8,7 +8,7 @@ from elman.data.faults import Fault, Row
 from elman.errors import DataError
 from elman.tasks.speech.audio import Resampler, read_audio, resample
 from elman.tasks.speech.augmentation import SoundChanges, changed, masked
-from elman.tasks.speech.features import LogMel, Normal, RunningMean, log_mel, normalised
+from elman.tasks.speech.features import Cmvn, LogMel, RunningMean, log_mel, normalised
 from elman.tasks.speech.manifests import manifest_rows
 
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000)
@@ -39,7 +39,7 @@ def test_pieces_are_resampled_and_heard_as_the_whole_to_the_last_bit(rate):
     sound = draw.standard_normal(rate).astype("f") * 0.1
     pieces = np.split(sound, np.sort(draw.integers(0, rate, 30)))
     resampler, mel = Resampler(rate, 8_000), LogMel(8_000, 40)
-    normal = Normal(tuple(draw.standard_normal(40)), tuple(draw.uniform(1, 2, 40)))
+    normal = Cmvn(tuple(draw.standard_normal(40)), tuple(draw.uniform(1, 2, 40)))
     running = RunningMean(normal)
     found = [running.accept(mel.accept(resampler.accept(piece))) for piece in pieces]
     found += [running.accept(mel.accept(resampler.finish())), running.accept(mel.finish())]
@@ -61,7 +61,7 @@ def test_bands_hold_the_energy_of_their_pitch_and_loudness_shifts_all_alike():
 
 def test_a_running_mean_takes_the_mean_of_what_came_and_of_what_is_usual():
     frames = np.array([[4.0], [8.0]], "f")
-    found = normalised(frames, Normal((2.0,), (2.0,)))
+    found = normalised(frames, Cmvn((2.0,), (2.0,)))
     # 100 frames of the usual 2, then those that came
     np.testing.assert_allclose(found[:, 0], [(4 - 204 / 101) / 2, (8 - 212 / 102) / 2], rtol=1e-6)
 
@@ -69,10 +69,10 @@ def test_a_running_mean_takes_the_mean_of_what_came_and_of_what_is_usual():
 def test_usual_frames_have_mean_zero_and_spread_one():
     draw = np.random.default_rng(0)
     sounds = [draw.normal(3, 2, (50, 4)).astype("f"), draw.normal(3, 2, (70, 4)).astype("f")]
-    normal = Normal.of(sounds)
+    normal = Cmvn.of(sounds)
     both = np.concatenate(sounds)
     np.testing.assert_allclose(normal.mean, both.mean(0), atol=1e-3)
-    np.testing.assert_allclose(normal.spread, both.std(0), atol=1e-3)
+    np.testing.assert_allclose(normal.std, both.std(0), atol=1e-3)
 
 
 def test_changes_change_what_they_say_and_nothing_else():

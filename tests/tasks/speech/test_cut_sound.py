@@ -11,7 +11,7 @@ import soundfile
 
 from elman.errors import DataError
 from elman.tasks.speech.audio import mono, read_audio
-from elman.tasks.speech.data import Hearing, check_recordings
+from elman.tasks.speech.data import FeatureConfig, check_recordings
 
 RATE = 16_000
 
@@ -31,8 +31,8 @@ def written(path, samples, rate=RATE, kind=None):
 
 def checked(folder, name):
     (folder / "a.jsonl").write_text(f'{{"audio": "{name}", "text": "one two three"}}\n')
-    hearing = Hearing(8_000, 40, True, False, "audio", "text")
-    return check_recordings(folder / "a.jsonl", hearing, 4)
+    config = FeatureConfig(8_000, 40, True, False, "audio", "text")
+    return check_recordings(folder / "a.jsonl", config, 4)
 
 
 @pytest.mark.parametrize("left", [0.3, 0.75, 0.999])

@@ -1,4 +1,4 @@
-"""Activities in films in the contract of all tasks."""
+"""Video activity recognition in the contract of all tasks."""
 
 from elman.tasks.video.samples import moving_shapes
 

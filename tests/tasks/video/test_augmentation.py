@@ -1,4 +1,4 @@
-"""What training does to films: only what was asked for, and the same for the same generator."""
+"""What training does to videos: only what was asked for, and the same for the same generator."""
 
 import math
 
@@ -14,36 +14,36 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def films(count=3, length=8, size=16):
+def videos(count=3, length=8, size=16):
     make = generator(7)
     shape = (length, 1, size, size)
     return [torch.randint(0, 256, shape, dtype=torch.uint8, generator=make) for _ in range(count)]
 
 
 def test_nothing_asked_for_changes_nothing():
-    frames, lengths = changed(films(), Changes(), generator())
-    assert torch.equal(frames, torch.cat(films()))
+    frames, lengths = changed(videos(), Changes(), generator())
+    assert torch.equal(frames, torch.cat(videos()))
     assert lengths == [8, 8, 8]
 
 
-def test_the_same_generator_gives_the_same_films_and_another_gives_others():
-    once, again, other = [changed(films(), ALL, generator(seed))[0] for seed in (1, 1, 2)]
+def test_the_same_generator_gives_the_same_videos_and_another_gives_others():
+    once, again, other = [changed(videos(), ALL, generator(seed))[0] for seed in (1, 1, 2)]
     assert torch.equal(once, again)
     assert once.shape != other.shape or not torch.equal(once, other)
 
 
 @pytest.mark.parametrize("changes", [Changes(flip=True), Changes(flip=True, shift=1e-9)])
-def test_about_half_of_the_films_are_mirrored_each_as_a_whole(changes):
-    original = films(count=60, length=2)
+def test_about_half_of_the_videos_are_mirrored_each_as_a_whole(changes):
+    original = videos(count=60, length=2)
     frames, _ = changed(original, changes, generator())
     mirrored = 0
-    for film, found in zip(original, frames.split(2), strict=True):
-        assert torch.equal(found, film) or torch.equal(found, film.flip(-1))
-        mirrored += not torch.equal(found, film)
+    for video, found in zip(original, frames.split(2), strict=True):
+        assert torch.equal(found, video) or torch.equal(found, video.flip(-1))
+        mirrored += not torch.equal(found, video)
     assert 15 < mirrored < 45  # six standard deviations at least on either side
 
 
-def test_a_film_moves_as_one_and_no_further_than_asked():
+def test_a_video_moves_as_one_and_no_further_than_asked():
     dot = torch.zeros(5, 1, 33, 33, dtype=torch.uint8)
     dot[:, :, 16, 16] = 255
     frames, _ = changed([dot] * 40, Changes(shift=0.25), generator())
@@ -67,7 +67,7 @@ def test_a_disc_grows_by_the_zoom_that_was_asked_for():
 
 
 @pytest.mark.parametrize("length", [1, 2, 20, 300])
-def test_moments_go_forward_inside_the_film_at_a_speed_and_for_a_time_within_bounds(length):
+def test_moments_go_forward_inside_the_video_at_a_speed_and_for_a_time_within_bounds(length):
     make = generator()
     for _ in range(50):
         places = moments(length, ALL, make)

@@ -1,21 +1,21 @@
-"""Collections of films: what is read, and what is said of what is wrong with them."""
+"""Collections of videos: what is read, and what is said of what is wrong with them."""
 
 import pytest
 import torch
 
 from elman.data.faults import Fault, values_or_error
 from elman.errors import DataError
-from elman.tasks.video.clips import clip_rows, film_files, named_films
-from elman.tasks.video.film import FrameShape
+from elman.tasks.video.clips import clip_rows, named_videos, video_files
+from elman.tasks.video.decoding import FrameShape
 from elman.tasks.video.report import check_clips
-from tasks.video.film_files import film, flat, sound
+from tasks.video.video_files import flat, make_video, sound
 
 SHAPE = FrameShape(size=16, rate=10)
 
 
 def clip(value, count=4, size=24):
-    """A film that gets brighter."""
-    return film(
+    """A video that gets brighter."""
+    return make_video(
         [flat(value + 3 * k, size, size) for k in range(count)], [k / 10 for k in range(count)]
     )
 
@@ -26,11 +26,11 @@ def folder(tmp_path):
         (tmp_path / label).mkdir()
         for value in values:
             (tmp_path / label / f"{value}.mkv").write_bytes(clip(value))
-    (tmp_path / "run" / ".hidden").write_text("no film")
+    (tmp_path / "run" / ".hidden").write_text("no video")
     return tmp_path
 
 
-def test_a_folder_of_films_for_each_label_and_a_table_of_them_are_the_same(folder):
+def test_a_folder_of_videos_for_each_label_and_a_table_of_them_are_the_same(folder):
     found = values_or_error(clip_rows(folder, SHAPE))
     assert [(each.file.name, each.label) for each in found] == [
         ("10.mkv", "run"), ("20.mkv", "run"), ("30.mkv", "run"), ("40.mkv", "walk"), ("50.mkv", "walk"),
@@ -41,9 +41,9 @@ def test_a_folder_of_films_for_each_label_and_a_table_of_them_are_the_same(folde
     again = values_or_error(clip_rows(table, SHAPE))
     assert [each.label for each in again] == [each.label for each in found]
     for a, b in zip(again, found, strict=True):
-        assert torch.equal(a.film.frames, b.film.frames)
-    table.write_text("film;kind\nrun/10.mkv;run\n")
-    [one] = values_or_error(clip_rows(table, SHAPE, file_column="film", label_column="kind"))
+        assert torch.equal(a.video.frames, b.video.frames)
+    table.write_text("video;kind\nrun/10.mkv;run\n")
+    [one] = values_or_error(clip_rows(table, SHAPE, file_column="video", label_column="kind"))
     assert one.label == "run"
 
 
@@ -69,31 +69,31 @@ def test_each_fault_is_named_with_its_file_and_line(folder):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("t.csv", "film,label\na.mp4,run\n", 'no column "file".*choose one with --file-column'),
+        ("t.csv", "video,label\na.mp4,run\n", 'no column "file".*choose one with --file-column'),
         ("t.csv", "file\na.mp4\n", 'no column "label".*--label-column'),
         ("t.csv", "", "the file is empty"),
-        ("a.mp4", "x", "neither a folder with a folder of films for each label nor a table"),
+        ("a.mp4", "x", "neither a folder with a folder of videos for each label nor a table"),
     ],
 )
 def test_what_is_no_collection_is_refused(tmp_path, name, content, sentence):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=sentence):
-        values_or_error(named_films(tmp_path / name))
+        values_or_error(named_videos(tmp_path / name))
 
 
 def test_a_folder_without_folders_is_refused(tmp_path):
     with pytest.raises(DataError, match="there is no folder in it"):
         values_or_error(clip_rows(tmp_path, SHAPE))
-    with pytest.raises(DataError, match="there is no film in this folder"):
-        film_files(tmp_path)
+    with pytest.raises(DataError, match="there is no video in this folder"):
+        video_files(tmp_path)
 
 
-def test_films_to_be_asked_about_need_no_label(folder):
-    assert len(film_files(folder)) == 5
-    assert film_files(folder / "run") == [folder / "run" / f"{n}.mkv" for n in (10, 20, 30)]
-    assert film_files(folder / "run" / "10.mkv") == [folder / "run" / "10.mkv"]
+def test_videos_to_be_asked_about_need_no_label(folder):
+    assert len(video_files(folder)) == 5
+    assert video_files(folder / "run") == [folder / "run" / f"{n}.mkv" for n in (10, 20, 30)]
+    assert video_files(folder / "run" / "10.mkv") == [folder / "run" / "10.mkv"]
     (folder / "t.csv").write_text("file\nrun/20.mkv\n")
-    assert film_files(folder / "t.csv") == [folder / "run" / "20.mkv"]
+    assert video_files(folder / "t.csv") == [folder / "run" / "20.mkv"]
 
 
 def test_check_counts_and_warns(folder):
@@ -109,18 +109,18 @@ def test_check_counts_and_warns(folder):
     (folder / "walk" / "large.mkv").write_bytes(clip(60, size=240))
     (folder / "walk" / "long.mkv").write_bytes(clip(60, count=30))
     (folder / "walk" / "one.mkv").write_bytes(clip(60, count=1))
-    (folder / "walk" / "still.mkv").write_bytes(film([flat(9)] * 3, [0, 0.1, 0.2]))
+    (folder / "walk" / "still.mkv").write_bytes(make_video([flat(9)] * 3, [0, 0.1, 0.2]))
     (folder / "sit").mkdir()
     (folder / "sit" / "80.mkv").write_bytes(clip(80))
     said = "\n".join(check_clips(folder, SHAPE).warnings)
     for name, sentence in {
         "sit": 'the label "sit" has one example only.',
-        "again": "1 film (WALK/again.mkv) that came before with the same label.",
-        "as-run": "1 film (RUN/10.mkv and WALK/as-run.mkv) that came before with another label.",
-        "large": "1 film (WALK/large.mkv: 240 pixels) of another size than most, 24 pixels.",
+        "again": "1 video (WALK/again.mkv) that came before with the same label.",
+        "as-run": "1 video (RUN/10.mkv and WALK/as-run.mkv) that came before with another label.",
+        "large": "1 video (WALK/large.mkv: 240 pixels) of another size than most, 24 pixels.",
         "long": "WALK/long.mkv: 3 s",
-        "one": "1 film (WALK/one.mkv) of one frame only.",
-        "still": "1 film (WALK/still.mkv) in which nothing moves.",
+        "one": "1 video (WALK/one.mkv) of one frame only.",
+        "still": "1 video (WALK/still.mkv) in which nothing moves.",
     }.items():
         expected = sentence.replace("WALK", str(folder / "walk"))
         assert expected.replace("RUN", str(folder / "run")) in said, name
@@ -143,7 +143,7 @@ def test_check_finds_what_stands_on_two_sides_of_a_split(folder, tmp_path_factor
 
 def test_many_problems_are_counted(folder):
     for k in range(25):
-        (folder / "run" / f"x{k:02}.mkv").write_bytes(b"no film")
+        (folder / "run" / f"x{k:02}.mkv").write_bytes(b"no video")
     report = check_clips(folder, SHAPE)
     assert len(report.problems) == 21
     assert report.problems[-1] == "and 5 more problems."

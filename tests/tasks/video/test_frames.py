@@ -18,11 +18,11 @@ def frames(count, channels=1, size=16, seed=0):
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=make)
 
 
-def plainly(model, film):
-    """Every number of a film's vectors by loops over places, in 64 bits."""
+def plainly(model, video):
+    """Every number of a video's vectors by loops over places, in 64 bits."""
     found = []
-    for k, frame in enumerate(film.double() / 255):
-        before = film[max(k - 1, 0)].double() / 255
+    for k, frame in enumerate(video.double() / 255):
+        before = video[max(k - 1, 0)].double() / 255
         x = torch.cat([frame, frame - before])
         for layer in model.convolutions:
             if isinstance(layer, torch.nn.ReLU):
@@ -47,9 +47,9 @@ def plainly(model, film):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_vectors_are_strided_convolutions_of_a_frame_and_its_difference(channels):
     model = encoder(channels)
-    film = frames(3, channels)
-    found = model(film, torch.tensor([3]))
-    assert torch.allclose(found[:, 0].double(), plainly(model, film), atol=1e-5)
+    video = frames(3, channels)
+    found = model(video, torch.tensor([3]))
+    assert torch.allclose(found[:, 0].double(), plainly(model, video), atol=1e-5)
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -75,20 +75,20 @@ def test_gradients_are_those_of_finite_differences():
             assert expected == pytest.approx(float(gradient[at]), rel=1e-5, abs=1e-6), name
 
 
-def test_a_film_has_the_same_vectors_alone_and_beside_others():
+def test_a_video_has_the_same_vectors_alone_and_beside_others():
     model = encoder()
     lengths = torch.tensor([4, 0, 1, 3])
-    films = [frames(int(n), seed=k) for k, n in enumerate(lengths)]
-    together = model(torch.cat(films), lengths)
+    videos = [frames(int(n), seed=k) for k, n in enumerate(lengths)]
+    together = model(torch.cat(videos), lengths)
     assert together.shape == (4, 4, 5)
-    for row, film in enumerate(films):
-        assert (together[len(film) :, row] == 0).all()
-        if len(film):
-            alone = model(film, torch.tensor([len(film)]))[:, 0]
-            assert torch.allclose(together[: len(film), row], alone, atol=1e-6)
+    for row, video in enumerate(videos):
+        assert (together[len(video) :, row] == 0).all()
+        if len(video):
+            alone = model(video, torch.tensor([len(video)]))[:, 0]
+            assert torch.allclose(together[: len(video), row], alone, atol=1e-6)
 
 
-def test_a_film_of_no_frames_and_a_batch_of_none_have_no_vectors():
+def test_a_video_of_no_frames_and_a_batch_of_none_have_no_vectors():
     model = encoder()
     assert model(frames(0), torch.tensor([0, 0])).shape == (0, 2, 5)
     assert model(frames(0), torch.tensor([], dtype=torch.int64)).shape == (0, 0, 5)

@@ -1,4 +1,4 @@
-"""The classifier of films: no batch changes a film, and arriving films end where whole ones do."""
+"""The classifier of videos: no batch changes a video, and arriving videos end where whole ones do."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 import elman
 from elman.errors import OptionError
 from elman.tasks.video.frames import FrameEncoder
-from elman.tasks.video.model import FilmClassifier
+from elman.tasks.video.model import VideoClassifier
 
 LENGTHS = torch.tensor([5, 1, 0, 3])
 POOLINGS = ("last", "mean", "max", "attention")
@@ -20,49 +20,49 @@ def frames(count, seed=0):
 def classifier(pooling="mean", cell=elman.cells.gru, **options):
     torch.manual_seed(0)
     layer = elman.Recurrent(cell, 7, 6, bidirectional=options.pop("bidirectional", False))
-    return FilmClassifier(
+    return VideoClassifier(
         FrameEncoder(1, 16, 7, widths=(3, 4)), layer, 3, pooling=pooling, **options
     )
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_film_has_the_same_class_alone_and_beside_others(pooling, bidirectional):
+def test_a_video_has_the_same_class_alone_and_beside_others(pooling, bidirectional):
     model = classifier(pooling, bidirectional=bidirectional)
-    films = [frames(int(n), seed=k) for k, n in enumerate(LENGTHS)]
-    together = model(torch.cat(films), LENGTHS)
-    for row, film in enumerate(films):
-        alone = model(film, LENGTHS[[row]])[0]
+    videos = [frames(int(n), seed=k) for k, n in enumerate(LENGTHS)]
+    together = model(torch.cat(videos), LENGTHS)
+    for row, video in enumerate(videos):
+        alone = model(video, LENGTHS[[row]])[0]
         assert torch.allclose(alone, together[row], atol=1e-6)
     assert torch.isfinite(together).all()
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "max"])
 @pytest.mark.parametrize("cell", [elman.cells.gru, elman.cells.lstm], ids=["gru", "lstm"])
-def test_an_arriving_film_ends_where_the_whole_one_does(pooling, cell):
+def test_an_arriving_video_ends_where_the_whole_one_does(pooling, cell):
     model = classifier(pooling, cell).eval()
-    film = frames(9)
-    expected = model.after_each_frame(film)
+    video = frames(9)
+    expected = model.after_each_frame(video)
     so_far = None
     with torch.no_grad():
         for k in range(9):
-            logits, so_far = model.step(film[k : k + 1], so_far)
+            logits, so_far = model.step(video[k : k + 1], so_far)
             assert torch.allclose(logits[0], expected[k], atol=1e-5)
-    assert torch.allclose(logits[0], model(film, torch.tensor([9]))[0], atol=1e-5)
+    assert torch.allclose(logits[0], model(video, torch.tensor([9]))[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_after_each_frame_is_the_class_of_the_film_cut_there(pooling):
+def test_after_each_frame_is_the_class_of_the_video_cut_there(pooling):
     model = classifier(pooling, bidirectional=True)
-    film = frames(4)
-    found = model.after_each_frame(film)
+    video = frames(4)
+    found = model.after_each_frame(video)
     for count in range(1, 5):
         assert torch.allclose(
-            found[count - 1], model(film[:count], torch.tensor([count]))[0], atol=1e-6
+            found[count - 1], model(video[:count], torch.tensor([count]))[0], atol=1e-6
         )
 
 
-def test_what_needs_the_whole_film_cannot_stream():
+def test_what_needs_the_whole_video_cannot_stream():
     with pytest.raises(OptionError, match="attention weighs the frames when all are there"):
         classifier("attention").step(frames(1))
     with pytest.raises(OptionError, match="bidirectional layer cannot run step by step"):

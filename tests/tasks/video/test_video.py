@@ -1,4 +1,4 @@
-"""Activities in films: the whole path of the command line, streaming, and what is refused."""
+"""Video activity recognition: the whole path of the command line, streaming, and what is refused."""
 
 import io
 import json
@@ -12,15 +12,15 @@ import elman
 from elman.errors import OptionError
 from elman.shipped import models
 from elman.tasks import TASKS, Data, train
-from elman.tasks.video.film import FrameShape, read_film
+from elman.tasks.video.decoding import FrameShape, read_video
 from elman.tasks.video.options import VideoOptions
 from elman.tasks.video.recognition import labels_of_stream
-from elman.tasks.video.samples import film_bytes
+from elman.tasks.video.samples import video_bytes
 from elman.training.progress import Silence
 from recipes.runner import runner
 from tasks.conftest import samples
 from tasks.test_bad_input import fails
-from tasks.video.film_files import film, flat, sound
+from tasks.video.video_files import flat, make_video, sound
 
 video = TASKS["video"]
 
@@ -76,7 +76,7 @@ def test_new_check_train_evaluate_predict_and_resume_go_through(command, tmp_pat
     assert found[0]["seconds"] == pytest.approx(1.2)
     assert sum(found[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     picture = matplotlib.image.imread(tmp_path / "s.png")
-    assert picture.shape[0] > 10 * 300, "a row for each film"
+    assert picture.shape[0] > 10 * 300, "a row for each video"
     assert picture[..., :3].std() > 0.1
 
 
@@ -85,7 +85,7 @@ def test_samples_are_learned(run):
     assert elman.load(run).evaluate(run.parent / "train")["accuracy"] > 0.7
 
 
-def test_a_film_that_arrives_ends_as_the_whole_one(run, command, monkeypatch):
+def test_a_video_that_arrives_ends_as_the_whole_one(run, command, monkeypatch):
     model = elman.load(run)
     for file in ("rolling/10.webm", "spinning/10.webm"):
         path = run.parent / "valid" / file
@@ -107,8 +107,8 @@ def noise(count, size=24):
     return [random.integers(0, 255, (size, size), dtype=np.uint8) for _ in range(count)]
 
 
-def test_labels_come_while_the_film_arrives(run):
-    data = film(noise(100), [k / 10 for k in range(100)])
+def test_labels_come_while_the_video_arrives(run):
+    data = make_video(noise(100), [k / 10 for k in range(100)])
 
     class Slow(Pipe):
         def read1(self, size=-1):
@@ -117,46 +117,46 @@ def test_labels_come_while_the_film_arrives(run):
     source = Slow(data)
     read = [source.tell() / len(data) for _ in labels_of_stream(elman.load(run).fitted, source)]
     assert len(read) == 100
-    # what has been read when a label comes: little more than the film up to there
+    # what has been read when a label comes: little more than the video up to there
     assert all(part < (k + 1) / 100 + 0.1 for k, part in enumerate(read))
 
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"bidirectional": True}, "reads films in both directions"),
+        ({"bidirectional": True}, "reads videos in both directions"),
         ({"pooling": "attention"}, "pools by attention"),
     ],
 )
-def test_a_model_that_needs_the_whole_film_says_so(settings, sentence, data, tmp_path, command):
+def test_a_model_that_needs_the_whole_video_says_so(settings, sentence, data, tmp_path, command):
     found = Data(data / "valid")
     train(video, found, tmp_path / "r", {**SMALL, **settings, "epochs": 1}, progress=Silence())
     assert sentence in fails(command, "predict", tmp_path / "r", "--stream")
 
 
-def test_a_stream_that_is_no_film_is_refused(run, command, monkeypatch):
+def test_a_stream_that_is_no_video_is_refused(run, command, monkeypatch):
     for content, sentence in {
-        b"": "standard input: this is no film that can be read while it arrives",
-        film_bytes(noise(60, 64), "mp4"): "an mp4 has its index at the end",
+        b"": "standard input: this is no video that can be read while it arrives",
+        video_bytes(noise(60, 64), "mp4"): "an mp4 has its index at the end",
         sound(): "there are no pictures in it",
     }.items():
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Pipe(content)))
         assert sentence in fails(command, "predict", run, "--stream")
 
 
-def test_what_is_no_film_is_refused_with_its_name(run, command, tmp_path):
-    (tmp_path / "cut.mp4").write_bytes(film_bytes([flat(20 * k) for k in range(9)], "mp4")[:-900])
+def test_what_is_no_video_is_refused_with_its_name(run, command, tmp_path):
+    (tmp_path / "cut.mp4").write_bytes(video_bytes([flat(20 * k) for k in range(9)], "mp4")[:-900])
     said = fails(command, "predict", run, tmp_path / "cut.mp4")
-    assert said.startswith(f"{tmp_path / 'cut.mp4'}: this is no film that can be read")
+    assert said.startswith(f"{tmp_path / 'cut.mp4'}: this is no video that can be read")
     assert "there is no such file" in fails(command, "predict", run, tmp_path / "none.mp4")
     assert "an input is missing" in fails(command, "predict", run)
     (tmp_path / "jump").mkdir()
-    (tmp_path / "jump" / "a.mkv").write_bytes(film([flat(1)], [0]))
+    (tmp_path / "jump" / "a.mkv").write_bytes(make_video([flat(1)], [0]))
     said = fails(command, "evaluate", run, tmp_path)
     assert said.startswith(str(tmp_path / "jump"))
     assert 'the label "jump" is not one that the model knows' in said
     said = fails(command, "train", "video", "--train", tmp_path, "--out", tmp_path / "r")
-    assert "too few" in said or "every training film has the label" in said
+    assert "too few" in said or "every training video has the label" in said
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_options_that_cannot_be_are_refused(settings, sentence):
         VideoOptions(**settings)
 
 
-def test_too_many_films_for_one_picture_are_refused(run, tmp_path):
+def test_too_many_videos_for_one_picture_are_refused(run, tmp_path):
     paths = [run.parent / "valid" / "rolling" / "8.mp4"] * 13
-    with pytest.raises(OptionError, match="13 films are too many for one picture"):
+    with pytest.raises(OptionError, match="13 videos are too many for one picture"):
         elman.load(run)(paths, png=str(tmp_path / "s.png"))
     assert not (tmp_path / "s.png").exists()
 
@@ -191,7 +191,7 @@ def test_a_seed_reproduces_and_another_does_not(data, tmp_path):
     assert weights[0] != weights[2]
 
 
-def test_long_films_are_cut_in_training_and_rare_labels_count_more(data):
+def test_long_videos_are_cut_in_training_and_rare_labels_count_more(data):
     rows = video.read(data / "valid", VideoOptions(size=16))
     [clip, *_] = video.cut([row.value for row in rows], 5)
     assert video.length(clip) == 5
@@ -209,17 +209,17 @@ def test_colours_can_be_seen(data, tmp_path):
     assert answer.strip.frames.shape[1] == 3
 
 
-def test_the_runner_of_the_poster_is_what_the_formulas_draw():
+def test_the_runner_of_the_demo_is_what_the_formulas_draw():
     [path] = video.demo.values()
     shape = FrameShape(size=64)
-    shipped, drawn = read_film(path, shape).frames, read_film(runner(), shape).frames
+    shipped, drawn = read_video(path, shape).frames, read_video(runner(), shape).frames
     assert shipped.shape == drawn.shape == (20, 1, 64, 64)
     # another version of the codec may lose something else
     assert (shipped.int() - drawn.int()).abs().float().mean() < 2
 
 
-@pytest.mark.skipif("video" not in models(), reason="the model of films is not there")
-def test_the_poster_comes_out_right_and_is_drawn(command, tmp_path):
+@pytest.mark.skipif("video" not in models(), reason="the model of videos is not there")
+def test_the_demo_comes_out_right_and_is_drawn(command, tmp_path):
     status, out, _ = command("demo", "video", "--out", tmp_path)
     assert status == 0
     assert "running" in out.partition("out")[2]

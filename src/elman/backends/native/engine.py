@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elman.backends.engine import Call, Grads, Outputs, Saved
 from elman.backends.native.hoisting import should_hoist
-from elman.backends.native.kernels import INSIDE, SCALARS, CompiledProgram, Layer, layer_of
+from elman.backends.native.kernels import INSIDE, SCALARS, CompiledLayer, CompiledProgram, layer_of
 from elman.backends.native.llvm.layout import segmented_stride
 from elman.backends.native.llvm.target import WIDTH, chosen_target
 from elman.backends.native.llvm.team import find_team
@@ -60,11 +60,11 @@ class NativeEngine:
         plan, states, parameters = call.plan, call.states, call.parameters
         layer = _layer(call)
         x = call.x
-        x = _as(x, layer.outside)
+        x = _as(x, layer.external_dtype)
         programs, sizes = layer.programs, layer.sizes
         time, batch, _ = x.shape
         schedule = make_schedule(time, batch, call.lengths, call.reverse)
-        if call.keep:
+        if call.save:
             converted = layer.parameters(parameters)
             weights = partial(CompiledProgram.pack, parameters=converted, dtype=layer.dtype)
         else:
@@ -74,37 +74,37 @@ class NativeEngine:
             )
             known = packed.of(parameters, frozen=frozen)
             weights = partial(packed_once, layer=layer, parameters=parameters, known=known)
-        types = [layer.outside, *[layer.dtype for _ in states[1:]]]
+        types = [layer.external_dtype, *[layer.dtype for _ in states[1:]]]
         last = [
             state.to(dtype, copy=True, memory_format=torch.contiguous_format)
             for state, dtype in zip(states, types, strict=True)
         ]
         y = empty((time * batch, sizes.hidden), x.dtype)
-        widths = _saved_widths(plan, sizes.hidden, layer.dtype) if call.keep else []
+        widths = _saved_widths(plan, sizes.hidden, layer.dtype) if call.save else []
         saved = [empty((time * batch, width), layer.dtype) for width in widths]
         # defined, though never read: torch compares runs of an operator
-        if call.keep:
-            padded = layer.backward.layout.padded(programs.kept_buffer)
-            saved[0][:, len(programs.kept) * padded :].zero_()
+        if call.save:
+            padded = layer.backward.layout.padded(programs.saved_buffer)
+            saved[0][:, len(programs.saved) * padded :].zero_()
         if not schedule.is_whole:
             for tensor in saved:
                 tensor[schedule.total :].zero_()
         tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
         tensors |= {f"last {k}": state for k, state in enumerate(last)}
         tensors |= _masks(layer, call.masks)
-        if call.keep:
-            tensors["kept"] = saved[0]
+        if call.save:
+            tensors["saved"] = saved[0]
             names = [f"history {k}" for k in programs.histories]
             tensors |= dict(zip(names, saved[1:], strict=True))
-        _prepare(layer, schedule, weights, tensors)
+        _precompute(layer, schedule, weights, tensors)
         hoisted = should_hoist(layer, schedule)
         if hoisted:
-            buffer = programs.ahead_buffer
-            tensors["ahead"] = layer.memory(layer.ahead.layout, buffer, schedule.total)
-            _run_all(layer.ahead, layer, schedule, weights, tensors)
-        compiled = layer.forward(keep=call.keep, hoisted=hoisted)
+            buffer = programs.projected_buffer
+            tensors["projected"] = layer.memory(layer.projection.layout, buffer, schedule.total)
+            _run_all(layer.projection, layer, schedule, weights, tensors)
+        compiled = layer.forward(save=call.save, hoisted=hoisted)
         tensors |= layer.scratch(compiled.layout, batch)
-        tensors |= _in_half(compiled.layout.program, tensors)
+        tensors |= _in_bf16(compiled.layout.program, tensors)
         compiled.run(schedule, weights(compiled), tensors)
         if not schedule.is_whole:
             y.index_fill_(0, schedule.idle, 0)
@@ -124,7 +124,9 @@ class NativeEngine:
         """Backpropagation through time, a chunk of steps at a time."""
         given, states = call.x.dtype, call.states
         layer = _layer(call)
-        x, y, grad_y = [_as(tensor, layer.outside) for tensor in (call.x, outputs.y, grads.y)]
+        x, y, grad_y = [
+            _as(tensor, layer.external_dtype) for tensor in (call.x, outputs.y, grads.y)
+        ]
         grad_states = [_as(g, layer.dtype) for g in grads.states]
         saved = [tensor.contiguous() for tensor in saved]
         programs = layer.programs
@@ -144,7 +146,7 @@ class NativeEngine:
             "x": x.contiguous(),
             "y": y.contiguous(),
             "dy": grad_y.contiguous(),
-            "kept": saved[0],
+            "saved": saved[0],
             "dx": dx,
         }
         names = [f"history {k}" for k in programs.histories]
@@ -153,19 +155,19 @@ class NativeEngine:
         for k in range(len(states)):
             tensors[f"d last {k}"], tensors[f"d first {k}"] = dlast[k], dfirst[k]
         weights = partial(CompiledProgram.pack, parameters=parameters, dtype=layer.dtype)
-        _prepare(layer, schedule, weights, tensors)
+        _precompute(layer, schedule, weights, tensors)
         compiled = layer.backward
         tensors |= layer.scratch(compiled.layout, batch)
-        tensors |= _in_half(compiled.layout.program, tensors)
+        tensors |= _in_bf16(compiled.layout.program, tensors)
         packed = weights(compiled)
         into_input = layer.into_input if need_input else None
         packed_input = None if into_input is None else weights(into_input)
         buffer, layout = programs.gradients_buffer, compiled.layout
-        stretches = schedule.stretches(layout.stride(buffer), layout.number_bytes(buffer))
-        longest = max([stop - start for _, _, start, stop in stretches], default=0)
+        chunks = schedule.chunks(layout.stride(buffer), layout.number_bytes(buffer))
+        longest = max([stop - start for _, _, start, stop in chunks], default=0)
         room = layer.memory(layout, buffer, longest)
-        for begin, end, start, stop in reversed(stretches):
-            # a stretch's gradients are used while they are near the processor, then written over
+        for begin, end, start, stop in reversed(chunks):
+            # a chunk's gradients are used while they are near the processor, then written over
             tensors["gradients"] = room
             compiled.run(schedule, packed, tensors, begin, end, start)
             if need_parameters:
@@ -183,7 +185,7 @@ class NativeEngine:
         self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
     ) -> Stepper | None:
         """Steps without torch between Python and the kernel (``stepping.py``)."""
-        if programs_of(cell.text).prepare is not None:
+        if programs_of(cell.text).precompute is not None:
             return None  # the step reads what another program has made from the input
         return Stepper(cell, input_sizes, x.shape, x.dtype, hidden_size)
 
@@ -205,7 +207,7 @@ class NativeEngine:
 
 def _saved_widths(plan: Plan, hidden: int, dtype: torch.dtype) -> list[int]:
     programs = programs_of(plan.cell.text)
-    return [_stride(len(programs.kept), hidden, dtype), *[hidden for _ in programs.histories]]
+    return [_stride(len(programs.saved), hidden, dtype), *[hidden for _ in programs.histories]]
 
 
 def _stride(segments: int, hidden: int, dtype: torch.dtype) -> int:
@@ -220,19 +222,19 @@ def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor if tensor.dtype is dtype else tensor.to(dtype)
 
 
-def _first(layer: Layer, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
+def _first(layer: CompiledLayer, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
     """The starting states, in the order in which each is read."""
     found = {}
     for k, state in enumerate(states):
         buffer = layer.programs.first(k)
-        if buffer.outside:
-            found[buffer.name] = _as(state, layer.outside).contiguous()
-        if buffer.half or not buffer.outside:
+        if buffer.external:
+            found[buffer.name] = _as(state, layer.external_dtype).contiguous()
+        if buffer.bf16 or not buffer.external:
             found[f"first {k}"] = schedule.sort(_as(state, layer.dtype))
     return found
 
 
-def _masks(layer: Layer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
+def _masks(layer: CompiledLayer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
     """The cell's masks, in the type that equations are computed in."""
     places = layer.programs.masks.values()
     return {
@@ -241,35 +243,35 @@ def _masks(layer: Layer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _in_half(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _in_bf16(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What products read of the states that a program starts from."""
-    if not program.half:
+    if not program.bf16:
         return {}
     names = [b.name for b in program.buffers if b.rows == "batch" and b.name not in tensors]
-    wanted = [(name, tensors[name.removesuffix(" half")]) for name in names]
+    wanted = [(name, tensors[name.removesuffix(" bf16")]) for name in names]
     return {name: full.to(torch.bfloat16) for name, full in wanted}
 
 
-def _layer(call: Call) -> Layer:
+def _layer(call: Call) -> CompiledLayer:
     return layer_of(call.plan.cell.text, call.sizes, call.x.dtype, chosen_target())
 
 
-def _prepare(
-    layer: Layer, schedule: Schedule, weights: Weights, tensors: dict[str, Tensor]
+def _precompute(
+    layer: CompiledLayer, schedule: Schedule, weights: Weights, tensors: dict[str, Tensor]
 ) -> None:
     """Fill the buffers of operands that are made from the input."""
-    if layer.prepare is None:
+    if layer.precompute is None:
         return
-    for node, place in layer.programs.prepared.items():
+    for node, place in layer.programs.precomputed.items():
         if node is not INPUT:
             shape = (schedule.total, layer.sizes.input)
             tensors[place.buffer.name] = empty(shape, tensors["x"].dtype)
-    _run_all(layer.prepare, layer, schedule, weights, tensors)
+    _run_all(layer.precompute, layer, schedule, weights, tensors)
 
 
 def _run_all(
     compiled: CompiledProgram,
-    layer: Layer,
+    layer: CompiledLayer,
     schedule: Schedule,
     weights: Weights,
     tensors: Mapping[str, Tensor],

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from elman.backends.native.schedule import Schedule
 
 if TYPE_CHECKING:
-    from elman.backends.native.kernels import Layer
+    from elman.backends.native.kernels import CompiledLayer
 
 
-def should_hoist(layer: Layer, schedule: Schedule) -> bool:
+def should_hoist(layer: CompiledLayer, schedule: Schedule) -> bool:
     """Whether the products with the input are quicker for all steps at once.
 
     With few rows a step reads all weights for little work; all steps at once read them once for

@@ -133,16 +133,16 @@ class CompiledProgram:
             table.append(tensors[name].data_ptr() - gradients_from * apart)
         each = self.work * schedule.total / schedule.time
         threads = _threads(each * (last_step - first_step), schedule.batch)
-        stretch = max(1, int(UNINTERRUPTED * threads / each))
+        chunk = max(1, int(UNINTERRUPTED * threads / each))
         # one step of many rows may be long too, as where there is no time
         parts = min(-(-schedule.batch // threads), math.ceil(each / UNINTERRUPTED / threads))
-        bounds = schedule.shares(threads * parts)
-        edges = [*range(first_step, last_step, stretch), last_step]
+        bounds = schedule.partitions(threads * parts)
+        edges = [*range(first_step, last_step, chunk), last_step]
         turns = list(itertools.pairwise(edges))
         for begin, end in turns if self.layout.program.direction == 1 else turns[::-1]:
             for k in range(0, threads * parts, threads):
-                shares = bounds[k : k + threads + 1]
-                _call(self.functions[0], self.addresses[0], table, shares, begin, end)
+                partitions = bounds[k : k + threads + 1]
+                _call(self.functions[0], self.addresses[0], table, partitions, begin, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +213,8 @@ class CompiledOuter:
             place, first = operand.place, 0
             if place.shift:
                 assert place.first is not None
-                outside = place.buffer.outside
-                rows = schedule.previous_places if outside else schedule.previous
+                external = place.buffer.external
+                rows = schedule.previous_places if external else schedule.previous
                 first = tensors[place.first.name].data_ptr()
             else:
                 rows = schedule.places
@@ -225,7 +225,7 @@ class CompiledOuter:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class CompiledLayer:
     """A cell's kernels for one size, type of number and processor, compiled when first used."""
 
     programs: Programs
@@ -239,9 +239,9 @@ class Layer:
         return torch.float64 if self.scalar == "double" else torch.float32
 
     @property
-    def outside(self) -> torch.dtype:
+    def external_dtype(self) -> torch.dtype:
         """The type of the caller's tensors that kernels read and write, and of matrices."""
-        return torch.bfloat16 if self.programs.half else self.dtype
+        return torch.bfloat16 if self.programs.bf16 else self.dtype
 
     def parameters(self, given: Sequence[Tensor]) -> list[Tensor]:
         """The cell's parameters as ``pack`` takes them."""
@@ -253,11 +253,11 @@ class Layer:
     @cached_property
     def _parameter_types(self) -> list[torch.dtype]:
         kinds = [p.kind for p in self.programs.cell.parameters]
-        return [self.outside if kind == "matrix" else self.dtype for kind in kinds]
+        return [self.external_dtype if kind == "matrix" else self.dtype for kind in kinds]
 
     def memory(self, layout: Layout, buffer: Buffer, rows: int) -> Tensor:
         """Rows of a buffer that nobody has written yet."""
-        dtype = torch.bfloat16 if buffer.half else self.dtype
+        dtype = torch.bfloat16 if buffer.bf16 else self.dtype
         return empty((rows, layout.stride(buffer)), dtype)
 
     def _compiled(self, program: Program) -> CompiledProgram:
@@ -265,17 +265,17 @@ class Layer:
         return CompiledProgram(self.programs, layout, self._key(program.name))
 
     def _key(self, name: str) -> str:
-        number = "bfloat16" if self.programs.half else self.scalar
+        number = "bfloat16" if self.programs.bf16 else self.scalar
         sizes = f"{self.sizes.input}x{self.sizes.hidden} {number}"
         title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
         return f"{title}\n{self.programs.cell.text}"
 
-    def forward(self, *, keep: bool, hoisted: bool) -> CompiledProgram:
+    def forward(self, *, save: bool, hoisted: bool) -> CompiledProgram:
         """The step."""
-        if (keep, hoisted) not in self._steps:
-            program = self.programs.forward(keep=keep, hoisted=hoisted)
-            self._steps[keep, hoisted] = self._compiled(program)
-        return self._steps[keep, hoisted]
+        if (save, hoisted) not in self._steps:
+            program = self.programs.forward(save=save, hoisted=hoisted)
+            self._steps[save, hoisted] = self._compiled(program)
+        return self._steps[save, hoisted]
 
     @cached_property
     def _steps(self) -> dict[tuple[bool, bool], CompiledProgram]:
@@ -284,19 +284,19 @@ class Layer:
     @cached_property
     def bytes(self) -> int:
         """What the packed weights of a step take."""
-        program = self.programs.forward(keep=False, hoisted=False)
+        program = self.programs.forward(save=False, hoisted=False)
         layout = Layout(program, self.sizes, self.scalar, self.target)
         return layout.packed_size * WIDTH[self.scalar]
 
     @cached_property
-    def ahead(self) -> CompiledProgram:
+    def projection(self) -> CompiledProgram:
         """What needs only the input."""
-        return self._compiled(self.programs.ahead)
+        return self._compiled(self.programs.projection)
 
     @cached_property
-    def prepare(self) -> CompiledProgram | None:
+    def precompute(self) -> CompiledProgram | None:
         """Operands that are made from the input."""
-        program = self.programs.prepare
+        program = self.programs.precompute
         return None if program is None else self._compiled(program)
 
     @cached_property
@@ -327,14 +327,14 @@ class Layer:
 
 
 @lru_cache(maxsize=512)
-def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> Layer:
+def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> CompiledLayer:
     """The kernels of a cell (by its text) for these sizes and tensors of this type."""
-    half = dtype is torch.bfloat16 and target.multiplies_bfloat16
-    return Layer(programs_of(text, half=half), sizes, SCALARS[INSIDE[dtype]], target)
+    bf16 = dtype is torch.bfloat16 and target.multiplies_bfloat16
+    return CompiledLayer(programs_of(text, bf16=bf16), sizes, SCALARS[INSIDE[dtype]], target)
 
 
-def _layer(programs: Programs, layout: Layout) -> Layer:
-    return Layer(programs, layout.sizes, layout.scalar, layout.target)
+def _layer(programs: Programs, layout: Layout) -> CompiledLayer:
+    return CompiledLayer(programs, layout.sizes, layout.scalar, layout.target)
 
 
 def _threads(work: float, pieces: int) -> int:

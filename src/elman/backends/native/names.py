@@ -8,7 +8,7 @@ Beside these there are
     ∂f       dL/df, what the loss L gains for each unit of f
     later.h  the part of dL/dh' that the later steps hand back
     output.h the part of it that the output of this step brings
-    ahead.f  what of Σf needs only the input
+    projected.f  what of Σf needs only the input
     norm(s)  s, normalised over its row
     1/sd(s)  one over the standard deviation of s over its row
 
@@ -32,17 +32,17 @@ Sum = tuple[ParameterKey, int]
 
 
 def names_of(programs: Programs) -> Names:
-    """The names of the values of all programs but ``ahead``."""
+    """The names of the values of all programs but ``projected``."""
     names = _forward_names(programs)
     names.update(_adjoint_names(programs, names))
     return names
 
 
-def names_ahead(programs: Programs, names: Names) -> Names:
-    """The names with those of what ``ahead`` computes."""
+def projection_names(programs: Programs, names: Names) -> Names:
+    """The names with those of what ``projected`` computes."""
     found = dict(names)
     for node in programs.hoisted:
-        _name_once(found, node, "ahead.", _gates(ancestors([node])))
+        _name_once(found, node, "projected.", _gates(ancestors([node])))
     return found
 
 
@@ -91,7 +91,7 @@ def _forward_names(programs: Programs) -> Names:
         *_, found = hoist(simplify([*cell.next_states, node])).roots
         if found.operands:
             names.setdefault(lower([found])[0], name)
-    for phase in programs.forward(keep=True, hoisted=False).phases:
+    for phase in programs.forward(save=True, hoisted=False).phases:
         for total in phase.accumulators:
             _name_once(names, total.value, "Σ", _gates([term.matrix for term in total.terms]))
     names.update(_normalised(cell, names))

@@ -15,7 +15,7 @@ from elman.backends.native.hoisting import should_hoist
 from elman.backends.native.llvm.layout import Layout
 from elman.backends.native.llvm.outer import OuterLayout
 from elman.backends.native.llvm.target import WIDTH
-from elman.backends.native.names import Names, names_ahead, names_of, outer_texts, sum_text
+from elman.backends.native.names import Names, names_of, outer_texts, projection_names, sum_text
 from elman.backends.native.phases import Phase
 from elman.backends.native.programs import SCRATCH, Buffer, Program
 from elman.backends.native.schedule import STRETCH_BYTES, make_schedule
@@ -25,13 +25,13 @@ from elman.graph.show import expression
 from elman.passes import lower
 
 if TYPE_CHECKING:
-    from elman.backends.native.kernels import Layer
+    from elman.backends.native.kernels import CompiledLayer
 
 #: batches and steps for which the page says whether products with the input are taken ahead
 BATCHES, STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 100
 
 
-def explain(layer: Layer, layout: Layout, *, outer: bool = False) -> dict[str, str]:
+def explain(layer: CompiledLayer, layout: Layout, *, outer: bool = False) -> dict[str, str]:
     """What is dumped beside a kernel: ``graph``, its values, and ``plan``, the cell's page.
 
     ``outer`` is for the kernel of the parameters' gradients, whose layout is the adjoint step's.
@@ -41,13 +41,13 @@ def explain(layer: Layer, layout: Layout, *, outer: bool = False) -> dict[str, s
     if outer:
         graph = "\n".join(outer_texts(programs, names).values()) + "\n"
     else:
-        is_ahead = layout.program.name == programs.ahead.name
-        called = names_ahead(programs, names) if is_ahead else names
+        is_projection = layout.program.name == programs.projection.name
+        called = projection_names(programs, names) if is_projection else names
         graph = _graph(programs.cell, layout.program, called)
     return {"graph": graph, "plan": page(layer)}
 
 
-def page(layer: Layer) -> str:
+def page(layer: CompiledLayer) -> str:
     """What the native engine does for a layer, as plain text."""
     return "\n".join(_Page(layer).lines()) + "\n"
 
@@ -72,7 +72,7 @@ def _graph(cell: Cell, program: Program, names: Names) -> str:
 class _Page:
     """The lines of ``describe``."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: CompiledLayer) -> None:
         self.layer, self.programs, self.cell = layer, layer.programs, layer.programs.cell
         self.lanes = layer.target.lanes(layer.scalar)
         self.names = names_of(self.programs)
@@ -81,7 +81,8 @@ class _Page:
         target, sizes, cell = self.layer.target, self.layer.sizes, self.cell
         yield (
             f"{cell.name}, input {sizes.input}, hidden {sizes.hidden}, "
-            f"{str(self.layer.outside).removeprefix('torch.')}: the plan of the native engine"
+            f"{str(self.layer.external_dtype).removeprefix('torch.')}: "
+            "the plan of the native engine"
         )
         yield (
             f"for {target.cpu}: {target.registers} vector registers, each for {self.lanes} "
@@ -105,14 +106,14 @@ class _Page:
     # the sections
 
     def _forward(self) -> Iterator[str]:
-        inference = self.programs.forward(keep=False, hoisted=False)
-        training = self.programs.forward(keep=True, hoisted=False)
+        inference = self.programs.forward(save=False, hoisted=False)
+        training = self.programs.forward(save=True, hoisted=False)
         yield from _head("FORWARD: a step, from the first to the last")
         yield from _paragraph(
             "A phase is sums of products, which stay in registers, and then the equations that use "
             "them, a vector of units at a time; a new phase begins where a product needs all "
             "units of what was just computed.  `y` and a `history` hold every step, a `pair` only "
-            "this one and the last; `kept` is for backward, `between` for a later phase."
+            "this one and the last; `saved` is for backward, `spilled` for a later phase."
         )
         yield from self._phases(inference, self.names)
         if [_work(phase) for phase in inference.phases] == [_work(p) for p in training.phases]:
@@ -127,9 +128,9 @@ class _Page:
 
     def _ahead(self) -> Iterator[str]:
         programs = self.programs
-        if programs.prepare is not None:
+        if programs.precompute is not None:
             yield from _head("OPERANDS that are made from the input, for all steps at once")
-            yield from self._phases(programs.prepare, self.names, titled=False)
+            yield from self._phases(programs.precompute, self.names, titled=False)
         if not programs.hoisted:
             return
         yield from _head("AHEAD OF THE LOOP: what needs only the input")
@@ -137,7 +138,9 @@ class _Page:
             "It can be computed for all steps at once, so that weights are read once for many "
             "rows; the step's sums then begin with it."
         )
-        yield from self._phases(programs.ahead, names_ahead(programs, self.names), titled=False)
+        yield from self._phases(
+            programs.projection, projection_names(programs, self.names), titled=False
+        )
         pays = [
             batch
             for batch in BATCHES
@@ -176,12 +179,12 @@ class _Page:
         programs, width = self.programs, WIDTH[self.layer.scalar]
         row_bytes = self._layout(programs.backward).row_bytes
         yield from _head("MEMORY: bytes for each row of the batch and each step")
-        kept = row_bytes(programs.kept_buffer) if programs.kept else 0
+        saved = row_bytes(programs.saved_buffer) if programs.saved else 0
         histories = self.layer.sizes.hidden * width * len(programs.histories)
-        yield _amount("kept for backward", kept + histories, "beside x and y")
-        if kept:
-            shown = [self._show(node) for node in lower(programs.kept)]
-            yield from _hanging(_amount("  `kept`", kept) + "  ", ", ".join(shown))
+        yield _amount("saved for backward", saved + histories, "beside x and y")
+        if saved:
+            shown = [self._show(node) for node in lower(programs.saved)]
+            yield from _hanging(_amount("  `saved`", saved) + "  ", ", ".join(shown))
         if histories:
             states = [f"{programs.cell.states[k]}'" for k in programs.histories]
             yield _amount("  histories", histories, ", ".join(states))
@@ -191,11 +194,11 @@ class _Page:
             f"of about {STRETCH_BYTES >> 20} MB at a time, then written over",
         )
         if programs.hoisted:
-            ahead = row_bytes(programs.ahead_buffer)
-            yield _amount("temporary `ahead`", ahead, "where it is computed ahead of the loop")
+            ahead = row_bytes(programs.projected_buffer)
+            yield _amount("temporary `projected`", ahead, "where it is computed ahead of the loop")
         each = {
-            "inference": programs.forward(keep=False, hoisted=False),
-            "training": programs.forward(keep=True, hoisted=False),
+            "inference": programs.forward(save=False, hoisted=False),
+            "training": programs.forward(save=True, hoisted=False),
             "backward": programs.backward,
         }
         found = []

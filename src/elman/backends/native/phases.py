@@ -41,21 +41,21 @@ class Accumulator:
     rest: tuple[Node, ...]
 
     @property
-    def beginning(self) -> Node | None:
+    def initial(self) -> Node | None:
         """The start and the products with the input, which come first; ``None`` without such."""
-        ahead = [t for t in self.terms if t.operand.size == "input"]
-        if not ahead or any([t.transposed for t in ahead]):
+        with_input = [t for t in self.terms if t.operand.size == "input"]
+        if not with_input or any([t.transposed for t in with_input]):
             return None
         total = self.start
-        for term in ahead:
+        for term in with_input:
             product = intern("block_product", (term.matrix, term.operand), term.block)
             total = product if total is None else intern("add", (total, product), None)
         return total
 
-    def begun(self) -> Accumulator:
+    def from_initial(self) -> Accumulator:
         """The same sum, where its beginning is in memory."""
         left = tuple([t for t in self.terms if t.operand.size != "input"])
-        return self if self.beginning is None else replace(self, start=self.beginning, terms=left)
+        return self if self.initial is None else replace(self, start=self.initial, terms=left)
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,11 @@ class Phase:
     values: tuple[Node, ...]
     stored: tuple[Node, ...]
 
-    def begun(self) -> Phase:
+    def from_initial(self) -> Phase:
         """The same phase, where the beginnings of its sums are in memory."""
-        return replace(self, accumulators=tuple([total.begun() for total in self.accumulators]))
+        return replace(
+            self, accumulators=tuple([total.from_initial() for total in self.accumulators])
+        )
 
     @property
     def reduces(self) -> bool:
@@ -88,8 +90,8 @@ def divide(
     >>> from elman.passes import hoist
     >>> [len(phase.accumulators) for phase in divide(hoist(lstm.next_states).roots, ())[0]]
     [4]
-    >>> phases, between = divide(hoist(gru.next_states).roots, ())
-    >>> [len(phase.accumulators) for phase in phases], len(between)
+    >>> phases, spilled = divide(hoist(gru.next_states).roots, ())
+    >>> [len(phase.accumulators) for phase in phases], len(spilled)
     ([1, 2], 1)
     """
     return _Division(roots, given).run()

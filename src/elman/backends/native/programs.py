@@ -3,14 +3,14 @@
 What a native engine compiles.  A program runs over steps; at each it reads and writes rows of
 buffers.  ``Programs`` has those of one cell:
 
-forward     the step, with what backward needs written to ``kept`` or left in histories
-ahead       what needs only the input, for all steps at once, where that pays
-prepare     operands of products that are made from the input only, such as tanh(x)
+forward     the step, with what backward needs written to ``saved`` or left in histories
+projection  what needs only the input, for all steps at once, where that pays
+precompute  operands of products that are made from the input only, such as tanh(x)
 backward    the adjoint step; it leaves ``gradients``, one for each row of each matrix
 into_input  dL/dx from those gradients, for all steps at once
 outer       the outer products and sums that are the parameters' gradients
 
-With ``half``, operands of products lie in memory as bfloat16, as do the caller's tensors; states,
+With ``bf16``, operands of products lie in memory as bfloat16, as do the caller's tensors; states,
 sums and the equations stay in numbers of the kernel's own type.  A value that is an operand and
 more than that lies there twice.
 
@@ -41,7 +41,7 @@ OUTER = intern("adjoint", (), (None, "hidden"))
 
 
 #: buffers for what one phase stores for a later one, and for operands that a phase computes
-SCRATCH = ("between", "operands")
+SCRATCH = ("spilled", "operands")
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Buffer:
     ``rows``: a row for each ``step`` of each sequence, for each sequence of the ``batch``, or a
     ``pair`` of the latter, written in turn.  With ``segments`` a row holds that many values, each
     padded to whole vectors; without, one value, as torch lays it out.  A buffer of the caller's is
-    ``outside``: its rows are in the caller's order, those of others in the engine's.  Numbers of
-    one that is ``half`` are bfloat16.
+    ``external``: its rows are in the caller's order, those of others in the engine's.  Numbers of
+    one that is ``bf16`` are bfloat16.
 
     Names are the engine's own.  A buffer that belongs to a state has the state's number, never its
     name, so that no cell can give two buffers one name; ``of`` is the author's word for it, for a
@@ -63,14 +63,14 @@ class Buffer:
     rows: Literal["step", "batch", "pair"]
     segments: int = 0
     size: Literal["hidden", "input"] = "hidden"
-    outside: bool = False
-    half: bool = False
+    external: bool = False
+    bf16: bool = False
     of: str = field(default="", compare=False)
 
     @property
-    def in_half(self) -> Buffer:
+    def in_bf16(self) -> Buffer:
         """The same as bfloat16."""
-        return replace(self, name=f"{self.name} half", half=True)
+        return replace(self, name=f"{self.name} bf16", bf16=True)
 
     @property
     def title(self) -> str:
@@ -113,7 +113,7 @@ class Program:
     lasts: tuple[tuple[Place, Buffer], ...] = ()
     direction: Literal[1, -1] = 1
     width: Literal["hidden", "input"] = "hidden"
-    half: bool = False
+    bf16: bool = False
 
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
@@ -147,7 +147,7 @@ class Programs:
     """All programs of one cell; see the first paragraph of this file."""
 
     plan: Plan
-    half: bool = False
+    bf16: bool = False
 
     @property
     def cell(self) -> Cell:
@@ -179,13 +179,13 @@ class Programs:
         return tuple(dict.fromkeys([INPUT, *found]))
 
     @cached_property
-    def prepared(self) -> dict[Node, Place]:
+    def precomputed(self) -> dict[Node, Place]:
         """Where the inputs lie."""
         return {
             node: Place(
-                self.outside("x", "input")
+                self.external("x", "input")
                 if node is INPUT
-                else Buffer(f"x {k}", "step", size="input", half=self.half)
+                else Buffer(f"x {k}", "step", size="input", bf16=self.bf16)
             )
             for k, node in enumerate(self.inputs)
         }
@@ -195,16 +195,16 @@ class Programs:
         """Where the caller's masks lie, with a row for each step or for each sequence."""
         rows: dict[str, Literal["step", "batch"]] = {"step": "step", "sequence": "batch"}
         return {
-            node: Place(Buffer(f"mask {k}", rows[node.attribute[2]], outside=True))
+            node: Place(Buffer(f"mask {k}", rows[node.attribute[2]], external=True))
             for k, node in enumerate(self.cell.masks)
         }
 
-    def outside(self, name: str, size: Literal["hidden", "input"] = "hidden") -> Buffer:
+    def external(self, name: str, size: Literal["hidden", "input"] = "hidden") -> Buffer:
         """A tensor of the caller's: x, y and their gradients."""
-        return Buffer(name, "step", size=size, outside=True, half=self.half)
+        return Buffer(name, "step", size=size, external=True, bf16=self.bf16)
 
     @cached_property
-    def kept(self) -> tuple[Node, ...]:
+    def saved(self) -> tuple[Node, ...]:
         """The forward values that forward writes for backward.
 
         Backward uses some forward values directly.  Of those, the states have histories, and
@@ -220,7 +220,7 @@ class Programs:
                 direct.update(dict.fromkeys([o for o in _numbers(node.operands) if o in forward]))
         operands = {product.operand for product in gradient.products}
         direct.update(dict.fromkeys(operands))
-        kept: list[Node] = []
+        saved: list[Node] = []
         for node in [node for node in ancestors(direct) if node in direct]:
             if node.size in {"input", "matrix"} or node in at_hand:
                 continue
@@ -228,9 +228,9 @@ class Programs:
                 continue
             free = all([not o.operands or o in at_hand for o in node.operands])
             if node in operands or not free or node.operation in {"block_product", "layer_norm"}:
-                kept.append(node)
+                saved.append(node)
             at_hand.add(node)
-        return tuple(kept)
+        return tuple(saved)
 
     @cached_property
     def adjoint(self) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
@@ -255,7 +255,7 @@ class Programs:
 
     @cached_property
     def _given_to_backward(self) -> frozenset[Node]:
-        return frozenset([*lower(self.kept), *self.states, *self.next_states, *self.inputs])
+        return frozenset([*lower(self.saved), *self.states, *self.next_states, *self.inputs])
 
     @cached_property
     def histories(self) -> tuple[int, ...]:
@@ -268,11 +268,11 @@ class Programs:
             ]
         )
 
-    def state_place(self, k: int, *, keep: bool) -> Buffer:
+    def state_place(self, k: int, *, save: bool) -> Buffer:
         """Where a state's next value is written."""
         if k == 0:
-            return self.outside("y")
-        if keep and k in self.histories:
+            return self.external("y")
+        if save and k in self.histories:
             return self.of_state(k, "history", "step")
         return self.of_state(k, "pair", "pair")
 
@@ -282,100 +282,100 @@ class Programs:
         role: Literal["history", "pair", "first", "last", "d pair", "d first", "d last"],
         rows: Literal["step", "batch", "pair"],
         *,
-        outside: bool = False,
-        half: bool = False,
+        external: bool = False,
+        bf16: bool = False,
     ) -> Buffer:
         """The buffer that state ``k`` has for this purpose."""
         of = self.cell.states[k]
-        return Buffer(f"{role} {k}", rows, outside=outside, half=half, of=of)
+        return Buffer(f"{role} {k}", rows, external=external, bf16=bf16, of=of)
 
     def first(self, k: int) -> Buffer:
         """The starting values of a state, in the order of what is written after them."""
-        found = self.of_state(k, "first", "batch", outside=k == 0)
-        return found.in_half if k == 0 and self.half else found
+        found = self.of_state(k, "first", "batch", external=k == 0)
+        return found.in_bf16 if k == 0 and self.bf16 else found
 
     def operand_place(self, node: Node) -> Place:
         """Where an operand of a product lies when backward has run."""
-        if node in self.prepared:
-            return self.prepared[node]
+        if node in self.precomputed:
+            return self.precomputed[node]
         if node in self.states:
             k = self.states.index(node)
-            return Place(self.state_place(k, keep=True), 0, -1, self.first(k))
-        kept = lower(self.kept)
-        if node in kept:
-            return Place(self.kept_buffer, kept.index(node))
-        return Place(self.state_place(self.next_states.index(node), keep=True))
+            return Place(self.state_place(k, save=True), 0, -1, self.first(k))
+        saved = lower(self.saved)
+        if node in saved:
+            return Place(self.saved_buffer, saved.index(node))
+        return Place(self.state_place(self.next_states.index(node), save=True))
 
     @cached_property
-    def kept_buffer(self) -> Buffer:
+    def saved_buffer(self) -> Buffer:
         """Where forward writes for backward."""
-        return Buffer("kept", "step", len(self.kept))
+        return Buffer("saved", "step", len(self.saved))
 
     @cached_property
     def gradients_buffer(self) -> Buffer:
         """Where the adjoint step leaves what parameters and input need."""
-        return Buffer("gradients", "step", len(self.adjoint[1]), half=self.half)
+        return Buffer("gradients", "step", len(self.adjoint[1]), bf16=self.bf16)
 
     @cached_property
-    def ahead_buffer(self) -> Buffer:
-        """Where ``ahead`` writes for the step."""
-        return Buffer("ahead", "step", len(self.hoisted))
+    def projected_buffer(self) -> Buffer:
+        """Where ``projection`` writes for the step."""
+        return Buffer("projected", "step", len(self.hoisted))
 
     # the programs
 
     @cached_property
     def hoisted(self) -> tuple[Node, ...]:
-        """What ``ahead`` computes: the beginnings of the step's sums, which need only the input.
+        """What ``projection`` computes: initial values of the step's sums, from the input alone.
 
-        A sum is the same to the last bit whether or not it is begun ahead.
+        A sum is the same to the last bit whether or not it is hoisted.
         """
-        programs = [self.forward(keep=keep, hoisted=False) for keep in (False, True)]
+        programs = [self.forward(save=save, hoisted=False) for save in (False, True)]
         totals = [t for p in programs for phase in p.phases for t in phase.accumulators]
-        return tuple(dict.fromkeys([t.beginning for t in totals if t.beginning is not None]))
+        return tuple(dict.fromkeys([t.initial for t in totals if t.initial is not None]))
 
     @cached_property
-    def _ahead_places(self) -> dict[Node, Place]:
-        return {node: Place(self.ahead_buffer, k) for k, node in enumerate(self.hoisted)}
+    def _projected_places(self) -> dict[Node, Place]:
+        return {node: Place(self.projected_buffer, k) for k, node in enumerate(self.hoisted)}
 
     @cached_property
-    def prepare(self) -> Program | None:
+    def precompute(self) -> Program | None:
         """See the first paragraph."""
         made = [node for node in self.inputs if node is not INPUT]
         if not made:
             return None
         roots = lower(made)
         phases, _ = divide(roots, ())
-        stores = _gathered([(r, self.prepared[n]) for r, n in zip(roots, made, strict=True)])
-        loads = {INPUT: self.prepared[INPUT]}
-        return self._program("prepare", phases, loads, stores, width="input")
+        stores = _gathered([(r, self.precomputed[n]) for r, n in zip(roots, made, strict=True)])
+        loads = {INPUT: self.precomputed[INPUT]}
+        return self._program("precompute", phases, loads, stores, width="input")
 
     @cached_property
-    def ahead(self) -> Program:
+    def projection(self) -> Program:
         """See the first paragraph."""
-        phases, between = divide(self.hoisted, frozenset(self.inputs))
-        scratch = _between(between)
-        stores = _gathered([*self._ahead_places.items(), *scratch.items()])
-        return self._program("ahead", phases, self.prepared | scratch, stores)
+        phases, spilled = divide(self.hoisted, frozenset(self.inputs))
+        scratch = _spilled(spilled)
+        stores = _gathered([*self._projected_places.items(), *scratch.items()])
+        return self._program("projection", phases, self.precomputed | scratch, stores)
 
-    def forward(self, *, keep: bool, hoisted: bool) -> Program:
-        """The step; ``keep`` for a backward to come, ``hoisted`` after ``ahead``."""
-        kept = tuple(zip(lower(self.kept), self.kept, strict=True)) if keep else ()
-        roots = [*self.next_states, *[node for node, _ in kept]]
-        phases, between = divide(roots, frozenset(self.inputs))
-        loads = self.prepared | self.masks
+    def forward(self, *, save: bool, hoisted: bool) -> Program:
+        """The step; ``save`` for a backward to come, ``hoisted`` after ``projection``."""
+        saved = tuple(zip(lower(self.saved), self.saved, strict=True)) if save else ()
+        roots = [*self.next_states, *[node for node, _ in saved]]
+        phases, spilled = divide(roots, frozenset(self.inputs))
+        loads = self.precomputed | self.masks
         if hoisted:
-            phases = tuple([phase.begun() for phase in phases])
-            loads |= self._ahead_places
+            phases = tuple([phase.from_initial() for phase in phases])
+            loads |= self._projected_places
         stores: list[tuple[Node, Place]] = []
         multiplied: dict[Node, Place] = {}
         lasts = []
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
-            buffer = self.state_place(k, keep=keep)
-            last = self.of_state(k, "last", "batch", outside=True, half=buffer.half)
+            buffer = self.state_place(k, save=save)
+            last = self.of_state(k, "last", "batch", external=True, bf16=buffer.bf16)
             lasts.append((Place(buffer), last))
             stores.append((node, Place(buffer)))
             before, now = Place(buffer, 0, -1, self.first(k)), Place(buffer)
-            if buffer.half:  # the output: the state itself lies there in full
+            if buffer.bf16:  # the output: the state itself lies there in full
                 multiplied |= {leaf: before, node: now}
                 pair = self.of_state(k, "pair", "pair")
                 before = Place(pair, 0, -1, self.of_state(k, "first", "batch"))
@@ -384,14 +384,14 @@ class Programs:
             loads[leaf] = before
             if node.operands:
                 loads.setdefault(node, now)
-        for k, (node, _) in enumerate(kept):
-            place = Place(self.kept_buffer, k)
+        for k, (node, _) in enumerate(saved):
+            place = Place(self.saved_buffer, k)
             stores.append((node, place))
             loads.setdefault(node, place)
-        scratch = _between([node for node in between if node not in loads])
+        scratch = _spilled([node for node in spilled if node not in loads])
         stores += scratch.items()
         return self._program(
-            "forward" + (" keeping" if keep else "") + (" hoisted" if hoisted else ""),
+            "forward" + (" saving" if save else "") + (" hoisted" if hoisted else ""),
             phases,
             loads | scratch,
             _gathered(stores),
@@ -404,12 +404,12 @@ class Programs:
         """The adjoint step."""
         dstates, left = self.adjoint
         given = self._given_to_backward
-        phases, between = divide([*dstates, *left], given)
-        loads = self.prepared | self.masks
-        for k, node in enumerate(lower(self.kept)):
-            loads[node] = Place(self.kept_buffer, k)
+        phases, spilled = divide([*dstates, *left], given)
+        loads = self.precomputed | self.masks
+        for k, node in enumerate(lower(self.saved)):
+            loads[node] = Place(self.saved_buffer, k)
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
-            buffer = self.state_place(k, keep=True)
+            buffer = self.state_place(k, save=True)
             if buffer.rows == "step":
                 loads[leaf] = Place(buffer, 0, -1, self.first(k))
                 if node.operands:
@@ -425,9 +425,9 @@ class Programs:
             stores.append((dstates[k], Place(pair)))
             if dstates[k].operands:  # a later phase may read what an earlier one has stored
                 loads.setdefault(dstates[k], Place(pair))
-            lasts.append((Place(pair), self.of_state(k, "d first", "batch", outside=True)))
-        loads[OUTER] = Place(self.outside("dy"))
-        scratch = _between([node for node in between if node not in loads])
+            lasts.append((Place(pair), self.of_state(k, "d first", "batch", external=True)))
+        loads[OUTER] = Place(self.external("dy"))
+        scratch = _spilled([node for node in spilled if node not in loads])
         loads |= scratch
         stores += scratch.items()
         return self._program(
@@ -441,11 +441,11 @@ class Programs:
             return None
         (root,) = self.in_adjoint([self.plan.gradient.input])
         left = self.adjoint[1]
-        phases, between = divide([root], frozenset(left))
-        assert not between, "gradients of the input are made from gradients that were left"
+        phases, spilled = divide([root], frozenset(left))
+        assert not spilled, "gradients of the input are made from gradients that were left"
         loads = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
-        loads |= {INPUT: self.prepared[INPUT]}
-        stores = {root: (Place(self.outside("dx", "input")),)}
+        loads |= {INPUT: self.precomputed[INPUT]}
+        stores = {root: (Place(self.external("dx", "input")),)}
         return self._program("input gradient", phases, loads, stores, width="input")
 
     def _program(
@@ -466,15 +466,15 @@ class Programs:
         read, factors = _used(phases)
         operands = {n: place for n, place in {**loads, **multiplied}.items() if n in factors}
         loads = {n: place for n, place in loads.items() if n in read}
-        if self.half:
-            operands, stores = _in_half(operands, stores)
+        if self.bf16:
+            operands, stores = _in_bf16(operands, stores)
         places = [*loads.values(), *operands.values(), *[place for place, _ in lasts]]
         used = {place.buffer for place in places}
         stores = {
             node: tuple([p for p in places if p.buffer.rows == "step" or p.buffer in used])
             for node, places in stores.items()
         }
-        return Program(name, phases, loads, operands, stores, lasts, direction, width, self.half)
+        return Program(name, phases, loads, operands, stores, lasts, direction, width, self.bf16)
 
     @cached_property
     def outer(self) -> tuple[Outer, ...]:
@@ -502,9 +502,9 @@ class Programs:
 
 
 @lru_cache(maxsize=256)
-def programs_of(text: str, *, half: bool = False) -> Programs:
+def programs_of(text: str, *, bf16: bool = False) -> Programs:
     """The programs of the cell with this text (``Cell.text``)."""
-    return Programs(plan_of(text), half)
+    return Programs(plan_of(text), bf16)
 
 
 def _numbers(nodes: Iterable[Node]) -> Iterable[Node]:
@@ -516,9 +516,9 @@ def _numbers(nodes: Iterable[Node]) -> Iterable[Node]:
             yield node
 
 
-def _between(nodes: Sequence[Node]) -> dict[Node, Place]:
+def _spilled(nodes: Sequence[Node]) -> dict[Node, Place]:
     """Places for values that one phase stores for a later one."""
-    buffer = Buffer("between", "batch", len(nodes))
+    buffer = Buffer("spilled", "batch", len(nodes))
     return {node: Place(buffer, k) for k, node in enumerate(nodes)}
 
 
@@ -552,20 +552,20 @@ def _used(phases: Sequence[Phase]) -> tuple[set[Node | None], set[Node]]:
     return read, factors
 
 
-def _in_half(
+def _in_bf16(
     operands: Mapping[Node, Place], stores: Mapping[Node, tuple[Place, ...]]
 ) -> tuple[dict[Node, Place], dict[Node, tuple[Place, ...]]]:
     """The same with a second place, as bfloat16, for operands that have none."""
-    own = [n for n, place in operands.items() if not (place.buffer.half or place.shift)]
-    buffer = Buffer("operands", "batch", len(own), half=True)
-    assert all([n in stores for n in own]), "an operand of another program's is not in half"
+    own = [n for n, place in operands.items() if not (place.buffer.bf16 or place.shift)]
+    buffer = Buffer("operands", "batch", len(own), bf16=True)
+    assert all([n in stores for n in own]), "an operand of another program's is not in bf16"
     found, more = dict(operands), [(n, Place(buffer, k)) for k, n in enumerate(own)]
     found |= dict(more)
     for node, place in operands.items():
-        if place.shift and not place.buffer.half:
+        if place.shift and not place.buffer.bf16:
             assert place.first is not None
-            twin = Buffer(place.buffer.name, "pair", of=place.buffer.of).in_half
-            found[node] = Place(twin, 0, place.shift, place.first.in_half)
+            twin = Buffer(place.buffer.name, "pair", of=place.buffer.of).in_bf16
+            found[node] = Place(twin, 0, place.shift, place.first.in_bf16)
             more += [
                 (written, Place(twin))
                 for written, places in stores.items()

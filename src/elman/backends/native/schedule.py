@@ -115,7 +115,7 @@ class Schedule:
         runs[self.places] = True
         return torch.from_numpy(np.flatnonzero(~runs))
 
-    def shares(self, parts: int) -> list[int]:
+    def partitions(self, parts: int) -> list[int]:
         """Bounds of parts of the batch that take about the same time each."""
         if self.is_whole or parts == 1:
             return [self.batch * k // parts for k in range(parts + 1)]
@@ -143,8 +143,8 @@ class Schedule:
         found: Whole = (rows + STEP_ROWS * (rows > 0)).sum(1)
         return found
 
-    def stretches(self, width: int, bytes_each: int) -> list[tuple[int, int, int, int]]:
-        """The steps cut into stretches, of whose rows a buffer that wide fits a cache.
+    def chunks(self, width: int, bytes_each: int) -> list[tuple[int, int, int, int]]:
+        """The steps cut into chunks, of whose rows a buffer that wide fits a cache.
 
         Each is (first step, step after the last, first row, row after the last).
         """
@@ -156,7 +156,7 @@ class Schedule:
         ends = np.cumsum(self.counts[1:-1])
         while begin < self.time:
             done = int(ends[begin - 1]) if begin else 0
-            # one step at least, and those after it that have no rows: a stretch has some
+            # one step at least, and those after it that have no rows: a chunk has some
             most = max(done + rows, int(ends[begin]))
             end = int(np.searchsorted(ends, most, "right"))
             first = self.offsets[[begin + 1, end]]  # rows of a reversed batch run backwards

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from elman.backends.native.guard import Check, guard_of
-from elman.backends.native.kernels import INSIDE, Layer, layer_of
+from elman.backends.native.kernels import INSIDE, CompiledLayer, layer_of
 from elman.backends.native.llvm.fingerprint import Fingerprint
 from elman.backends.native.llvm.step import FIRST_BUFFER
 from elman.backends.native.llvm.target import chosen_target
@@ -203,8 +203,8 @@ class Stepper:
 class _StepLayer:
     """The kernel of one layer, and what its table holds at every step."""
 
-    def __init__(self, layer: Layer, batch: int) -> None:
-        compiled = layer.forward(keep=False, hoisted=False)
+    def __init__(self, layer: CompiledLayer, batch: int) -> None:
+        compiled = layer.forward(save=False, hoisted=False)
         self._layer, self._compiled, self._batch = layer, compiled, batch
         self._names = [buffer.name for buffer in compiled.layout.program.buffers]
         self.call = _CALL(compiled.kernel.address("step"))

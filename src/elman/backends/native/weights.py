@@ -18,7 +18,7 @@ from torch import Tensor
 from elman.backends.native.llvm.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
-    from elman.backends.native.kernels import CompiledProgram, Layer
+    from elman.backends.native.kernels import CompiledLayer, CompiledProgram
 
 #: bytes of packed weights that are kept for callers who have no place of their own
 MOST_SHARED = 1 << 28
@@ -64,7 +64,7 @@ SHARED = PackedWeights(most=8)
 
 
 def packed_once(
-    program: CompiledProgram, layer: Layer, parameters: Sequence[Tensor], known: _Packed
+    program: CompiledProgram, layer: CompiledLayer, parameters: Sequence[Tensor], known: _Packed
 ) -> Tensor:
     """The weights of a program, packed if they are not known."""
     found = known.get(program)

@@ -61,7 +61,7 @@ class ReferenceEngine:
             n: engine.filled(whole[n], total, n).split(rows.counts) for n in arriving if n in used
         }
         program = engine.compile(schedule.step)
-        saving = schedule.saved if call.keep else ()
+        saving = schedule.saved if call.save else ()
         saved: dict[Node, list[Tensor]] = {n: [] for n in saving if n not in plan.hoisted}
         outputs: list[Tensor] = []
         values = engine.leaves()

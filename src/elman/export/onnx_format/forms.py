@@ -280,7 +280,7 @@ def _(model: Translator) -> list[Form]:
     }
 
     def flat(recall: Recall) -> list[Tensor]:
-        fed = [] if recall.fed is None else [recall.fed]
+        fed = [] if recall.input_feed is None else [recall.input_feed]
         return [*[state for each in recall.states for state in each], *fed]
 
     def encode(source: Tensor, lengths: Tensor) -> list[Tensor]:

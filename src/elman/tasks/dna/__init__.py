@@ -1,4 +1,4 @@
-"""DNA (SPEC 1.4): bases become a label each, and the genes they make.  Many to many, aligned.
+"""DNA: bases become a label each, and the genes they make.  Many to many, aligned.
 
 A base is outside of genes, untranslated, coding or in an intron.  Convolutions and a recurrent
 encoder score each base; a conditional random field over the states of a grammar of genes

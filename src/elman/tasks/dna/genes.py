@@ -51,7 +51,7 @@ class CodingGene:
         )
         return CodingGene(self.name, self.strand, exons, coding, self.phase)
 
-    def turned(self, length: int) -> CodingGene:
+    def reverse_complement(self, length: int) -> CodingGene:
         """The same gene on the other strand of a sequence of this length."""
         exons, coding = (
             tuple([(length - end, length - start) for start, end in reversed(parts)])

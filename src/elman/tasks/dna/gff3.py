@@ -65,7 +65,7 @@ def _feature(line: str) -> Feature | str:
         return f"the line has {len(columns)} columns, but GFF3 has 9, with a TAB between them."
     sequence, _, kind, first, last, _, strand, phase = columns[:8]
     if not (_COUNT.fullmatch(first) and _COUNT.fullmatch(last)):
-        return f'start and end are "{first}" and "{last}"; they must be whole numbers.'
+        return f'start and end are "{first}" and "{last}"; they must be integers.'
     start, end = int(first), int(last)
     if start < 1 or end < start:
         return f"start is {start} and end {end}; start must be at least 1 and at most end."

@@ -79,7 +79,7 @@ _CODON = ("E0T", "E0x", "E1TA", "E1TG", "E1Tx", "E1x", "E2TA", "E2TG", "E2x")
 class Grammar:
     """States with their classes and labels, and the edges from state to state.
 
-    ``strays`` is what a state costs on each code of a base, infinity where it cannot stand.
+    ``emission_costs`` is what a state costs on each code of a base, infinity where it cannot stand.
     Edges of one group have one vocab weight; ``edge_costs`` is added to it.
     """
 
@@ -87,7 +87,7 @@ class Grammar:
     classes: tuple[str, ...]
     state_classes: npt.NDArray[np.int64]
     labels: str
-    strays: npt.NDArray[np.float64]  # code state
+    emission_costs: npt.NDArray[np.float64]  # code state
     edges: npt.NDArray[np.int64]  # edge 2
     edge_groups: npt.NDArray[np.int64]
     edge_costs: npt.NDArray[np.float64]
@@ -128,7 +128,9 @@ def gene_grammar(*, both_strands: bool) -> Grammar:
     classes = list(dict.fromkeys([kind for kind, _, _ in states.values()]))
     names, place = list(states), {name: k for k, name in enumerate(states)}
     kinds = [classes.index(kind) for kind, _, _ in states.values()]
-    strays = np.stack([_strays(bases, hard) for _, bases, hard in states.values()], 1)
+    emission_costs = np.stack(
+        [_emission_costs(bases, hard) for _, bases, hard in states.values()], 1
+    )
     groups: dict[tuple[str, str], int] = {}
     rows = [
         (place[a], place[b], groups.setdefault((states[a][0], states[b][0]), len(groups)), cost)
@@ -139,7 +141,7 @@ def gene_grammar(*, both_strands: bool) -> Grammar:
         kinds += [kind + len(classes) - 1 for kind in kinds[1:]]
         classes += [f"{kind}-" for kind in classes[1:]]
         names += [f"{name}-" for name in names[1:]]
-        strays = np.concatenate([strays, strays[COMPLEMENT, 1:]], 1)
+        emission_costs = np.concatenate([emission_costs, emission_costs[COMPLEMENT, 1:]], 1)
         rows += [(mirror[b], mirror[a], g, cost) for a, b, g, cost in rows if (a, b) != (0, 0)]
     table = np.array(rows)
     return Grammar(
@@ -147,7 +149,7 @@ def gene_grammar(*, both_strands: bool) -> Grammar:
         classes=tuple(classes),
         state_classes=np.array(kinds),
         labels="".join([_label(name) for name in names]),
-        strays=strays,
+        emission_costs=emission_costs,
         edges=table[:, :2].astype(np.int64),
         edge_groups=table[:, 2].astype(np.int64),
         edge_costs=table[:, 3],
@@ -159,7 +161,7 @@ def _label(state: str) -> str:
     return {"N": "N", "U": "U", "S": "E", "E": "E", "X": "E"}.get(first, "I")
 
 
-def _strays(bases: str, hard: bool) -> npt.NDArray[np.float64]:
+def _emission_costs(bases: str, hard: bool) -> npt.NDArray[np.float64]:
     """The cost of each code.  A hard state stands on an ambiguous letter only if all others do."""
     if hard and bases.startswith("!"):
         return np.array([np.inf if x in bases[1:] else 0.0 for x in LETTERS])
@@ -211,7 +213,7 @@ def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> np
         if gene.strand == "+":
             path[gene.start : gene.end] = [place[name] for name in _states_of(own, local)]
         else:
-            names = _states_of(COMPLEMENT[own[::-1]], local.turned(len(own)))
+            names = _states_of(COMPLEMENT[own[::-1]], local.reverse_complement(len(own)))
             path[gene.start : gene.end] = [place[f"{name}-"] for name in reversed(names)]
     for t in np.flatnonzero(~grammar.joined[path[:-1], path[1:]]):
         a, b = (grammar.states[k] for k in path[t : t + 2])

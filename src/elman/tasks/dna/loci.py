@@ -168,7 +168,7 @@ def _locus(sequence: Row[Bases], genes: Sequence[Row[CodingGene]]) -> Iterator[R
         except ValueError as error:
             yield Note(row.place, f'"{gene.name}" is left out: {error}.')
             continue
-        odd = np.flatnonzero(grammar.strays[codes[start:end], path])
+        odd = np.flatnonzero(grammar.emission_costs[codes[start:end], path])
         if len(odd):
             at = start + int(odd[0])
             meaning = _meaning(grammar.states[path[odd[0]]])

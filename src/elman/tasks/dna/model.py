@@ -1,4 +1,4 @@
-"""Many to many, aligned, over thousands of bases: scores of classes for each base (SPEC 1.4).
+"""Many to many, aligned, over thousands of bases: scores of classes for each base.
 
 Convolutions see motifs, a recurrent encoder over strides of bases sees the whole sequence, and
 both together score each base; a grammar (``grammar_crf.py``) weighs the scores, or a softmax.
@@ -68,7 +68,7 @@ class BaseTagger(nn.Module):
     at a stride of 3, and a step is a codon's length.  With ``complement`` the sequence is read
     twice, as given and as its reverse complement: the first class is outside of genes on either
     strand and has the mean of both readings, the others have a score for each strand.  Reading
-    the other strand of a sequence then gives the same, turned round, whatever the weights are.
+    the other strand of a sequence then gives the same, reversed_ round, whatever the weights are.
 
     ``num_classes`` are those of one strand, and ``complement`` (code) the code of each letter on
     the other, where both are read.  ``dropout`` falls on what the encoder reads and on what it
@@ -103,12 +103,12 @@ class BaseTagger(nn.Module):
         if self.complement is None:
             return self._read(codes, lengths)
         batch = codes.shape[1]
-        places = turned_places(codes.shape[0], lengths)
+        places = reversed_places(codes.shape[0], lengths)
         other = self.complement[codes.gather(0, places)]
         scores = self._read(torch.cat([codes, other], 1), lengths.repeat(2))
-        given, turned = scores[:, :batch], scores[:, batch:]
-        turned = turned.gather(0, places[..., None].expand_as(turned))
-        return _both(given, turned)
+        given, reversed_ = scores[:, :batch], scores[:, batch:]
+        reversed_ = reversed_.gather(0, places[..., None].expand_as(reversed_))
+        return _both(given, reversed_)
 
     def loss(self, codes: Steps, lengths: Lengths, path: Steps) -> Float[Tensor, ""]:
         """The mean over bases of -log p(path): by the grammar, or by a softmax at each base."""
@@ -203,17 +203,17 @@ class BaseTagger(nn.Module):
         return self.scores(features, encoded)
 
 
-def _both(given: Tensor, turned: Tensor) -> Tensor:
+def _both(given: Tensor, reversed_: Tensor) -> Tensor:
     """The scores of both strands: the first class is outside of genes on either."""
-    outside = (given[..., :1] + turned[..., :1]) / 2
-    return torch.cat([outside, given[..., 1:], turned[..., 1:]], -1)
+    outside = (given[..., :1] + reversed_[..., :1]) / 2
+    return torch.cat([outside, given[..., 1:], reversed_[..., 1:]], -1)
 
 
-def turned_places(time: int, lengths: Lengths) -> Steps:
-    """Where each place is when each row is turned round; behind a row's end nothing moves.
+def reversed_places(time: int, lengths: Lengths) -> Steps:
+    """Where each place is when each row is reversed_ round; behind a row's end nothing moves.
 
     >>> import torch
-    >>> turned_places(3, torch.tensor([3, 2])).T.tolist()
+    >>> reversed_places(3, torch.tensor([3, 2])).T.tolist()
     [[2, 1, 0], [1, 0, 2]]
     """
     steps = torch.arange(time)[:, None]
@@ -228,7 +228,7 @@ def build(options: DnaOptions, cell: Cell, vocab: Vocab[GeneSymbols]) -> nn.Modu
     if options.grammar:
         crf = GrammarCRF(
             grammar.state_classes,
-            grammar.strays,
+            grammar.emission_costs,
             grammar.edges,
             grammar.edge_groups,
             grammar.edge_costs,

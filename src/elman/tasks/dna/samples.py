@@ -26,7 +26,7 @@ def sample_genes(count: int, seed: int) -> tuple[str, str]:
         name = f"s{k + 1}"
         bases, gene = _sequence(random, name)
         if k % 3 == 2:
-            bases, gene = reverse_complement(bases), gene.turned(len(bases))
+            bases, gene = reverse_complement(bases), gene.reverse_complement(len(bases))
         lines = [bases[at : at + 60] for at in range(0, len(bases), 60)]
         fasta += [f">{name}", *lines]
         found.append((name, len(bases), [FoundGene(gene)]))

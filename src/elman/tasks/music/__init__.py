@@ -1,4 +1,4 @@
-"""Music (SPEC 1.2): nothing, or a beginning, becomes a tune.  One to many.
+"""Music: nothing, or a beginning, becomes a tune.  One to many.
 
 Two models.  Frames: the set of pitches at each step of a grid, in the tradition of
 Boulanger-Lewandowski et al. (2012); the pitches of a frame one after another, or each on its own

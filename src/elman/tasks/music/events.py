@@ -95,7 +95,7 @@ def wait_of(event: int) -> float:
 
 
 def transposed(events: Sequence[int], steps: int) -> tuple[int, ...]:
-    """The same events, so many half tones higher; the pitches must stay on the piano.
+    """The same events, so many semitones higher; the pitches must stay on the piano.
 
     >>> [name_of(event) for event in transposed(events_of(Piece((Note(0.0, 60, 1.0),), 1.0)), 2)]
     ['touch 20', 'on D4', 'wait 0.50 s', 'off D4']

@@ -50,7 +50,7 @@ class MusicOptions(RecurrentOptions):
         0.4, "part of the units that choose pitches, left out likewise", minimum=0, below=1
     )
     transpose: int = option(
-        0, "training moves pieces by up to so many half tones up or down", minimum=0, maximum=24
+        0, "training moves pieces by up to so many semitones up or down", minimum=0, maximum=24
     )
     bar: int = option(
         0, "quarter notes that a model of frames counts, over and over; 0 for none", minimum=0

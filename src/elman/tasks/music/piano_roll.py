@@ -79,7 +79,7 @@ def _voices(notes: Sequence[Note]) -> list[int]:
 
 
 def roll_text(piece: Piece, width: int = 72) -> str:
-    """The roll in characters: lines are two half tones, the highest first; columns are time.
+    """The roll in characters: lines are two semitones, the highest first; columns are time.
 
     >>> print(roll_text(Piece((Note(0.0, 60, 2.0), Note(1.0, 64, 2.0)), 2.0), width=8))
     E4  │    ▀▀▀▀

@@ -25,7 +25,7 @@ _PHRASES = (
     "aedVaeFFLfV7aaaa",
     "IFiFdvIFV7aFd7IIII",
 )
-#: half tones up: the keys of the training phrases and of the others
+#: semitones up: the keys of the training phrases and of the others
 _TRAIN, _VALID = (0, 2, 5, -3), (3,)
 
 

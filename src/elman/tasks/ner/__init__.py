@@ -1,8 +1,8 @@
-"""Named entities (SPEC 1.7): a text becomes the names in it.  Many to many, aligned.
+"""Named entities: a text becomes the names in it.  Many to many, aligned.
 
 "Yesterday, Harry Potter met Hermione Granger." has two names.  Each word gets a tag (BIO), from
 its vector, its characters and its shape, and a conditional random field weighs tags against
-their neighbours (Lample et al. 2016; Huang et al. 2015).  The one-to-one baseline of SPEC 4, a
+their neighbours (Lample et al. 2016; Huang et al. 2015).  The one-to-one baseline, a
 fixed window of words, is the option ``model = "window"``, the standard network ``"standard"``.
 """
 

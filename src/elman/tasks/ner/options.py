@@ -17,7 +17,7 @@ class NerOptions(TextOptions):
     word_dropout: float = option_of(TextOptions, "word_dropout", 0.1)
     model: Literal["recurrent", "window", "standard"] = option(
         "recurrent",
-        "recurrent, or a network without recurrence (SPEC 4): window, which sees a few words at a "
+        "recurrent, or a network without recurrence: window, which sees a few words at a "
         "time, or standard, in which each position has weights of its own",
     )
     window: int = option(2, "words on either side that the window sees", minimum=0)

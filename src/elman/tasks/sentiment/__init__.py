@@ -1,7 +1,7 @@
-"""Sentiment (SPEC 1.3): a text becomes a rating.  Many to one.
+"""Sentiment: a text becomes a rating.  Many to one.
 
 "There is nothing to like in this movie." gets the lowest rating.  The labels are those of the
-training data, in any number.  The one-to-one baseline of SPEC 4, a bag of words, is the option
+training data, in any number.  The one-to-one baseline, a bag of words, is the option
 ``model = "bag_of_words"``.  With ``phrases`` the answer is the mean of two opinions: the
 model's, and that of naive Bayes on words and short groups of them.
 """

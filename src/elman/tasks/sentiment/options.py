@@ -20,7 +20,7 @@ class SentimentOptions(TextOptions):
     word_dropout: float = option_of(TextOptions, "word_dropout", 0.3)
     model: Literal["recurrent", "bag_of_words", "standard"] = option(
         "recurrent",
-        "recurrent, or a network without recurrence (SPEC 4): bag_of_words, which sees no order, "
+        "recurrent, or a network without recurrence: bag_of_words, which sees no order, "
         "or standard, in which each position has weights of its own",
     )
     positions: int = option(30, "words that the standard network sees", minimum=1)

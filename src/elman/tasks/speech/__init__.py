@@ -1,4 +1,4 @@
-"""Speech (SPEC 1.1): a recording becomes the text of what is said.  Many to many, unaligned.
+"""Speech: a recording becomes the text of what is said.  Many to many, unaligned.
 
 A recurrent network reads the sound and CTC says which characters are in it, without being told
 when.  A network that reads forwards only transcribes while the sound arrives (``streaming.py``).
@@ -50,9 +50,7 @@ class SpeechRecognition(
     PredictOptions = TranscribeOptions
     train_file = "train.jsonl"
     valid_file = "valid.jsonl"
-    demo = MappingProxyType(
-        {"fox.flac": Path(elman.shipped.__file__).parent / "poster" / "fox.flac"}
-    )
+    demo = MappingProxyType({"fox.flac": Path(elman.shipped.__file__).parent / "demo" / "fox.flac"})
     input_kind = "file"
     reads_once = ("language_text",)
     streams = True
@@ -125,9 +123,9 @@ class SpeechRecognition(
 
     def check(self, path: Path, options: SpeechOptions) -> DataReport:
         from elman.tasks.speech.data import check_recordings
-        from elman.tasks.speech.reading import hearing_of
+        from elman.tasks.speech.reading import feature_config
 
-        return check_recordings(path, hearing_of(options), options.frames_per_step)
+        return check_recordings(path, feature_config(options), options.frames_per_step)
 
     def group(self, example: Utterance) -> Hashable:
         return example.fingerprint

@@ -39,7 +39,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class FeatureConfig:
     """How sounds become frames and transcripts become text."""
 
     sample_rate: int
@@ -63,30 +63,30 @@ class Hearing:
         return manifest_rows(path, audio_column=self.audio_column, text_column=self.text_column)
 
 
-def read_utterances(path: Path, hearing: Hearing) -> Iterator[Row[Utterance] | Fault]:
+def read_utterances(path: Path, config: FeatureConfig) -> Iterator[Row[Utterance] | Fault]:
     """The recordings of a manifest or folder, each read."""
-    rows = list(hearing.rows(path))
+    rows = list(config.rows(path))
     for row in with_bar(rows, f"reading the recordings of {path.name}"):
         if isinstance(row, Fault):
             yield row
             continue
-        found = _heard(row, hearing)
+        found = _heard(row, config)
         if isinstance(found, Fault):
             yield found
         else:
             sound, text = found
             name = str(row.value.audio)
-            yield Row(row.place, hearing.utterance(name, sound, text, str(row.place)))
+            yield Row(row.place, config.utterance(name, sound, text, str(row.place)))
 
 
-def _heard(row: Row[Recording], hearing: Hearing) -> tuple[Sound, str] | Fault:
+def _heard(row: Row[Recording], config: FeatureConfig) -> tuple[Sound, str] | Fault:
     """The sound and the plain text of a recording; a fault for a text without a word too."""
-    text = hearing.plain(row.value.text)
+    text = config.plain(row.value.text)
     if not text:
         return Fault(
             row.place, f'the text "{row.value.text}" holds no word; write what is said, in words.'
         )
-    sound = sound_or_fault(row.value.audio, hearing.sample_rate, row.place)
+    sound = sound_or_fault(row.value.audio, config.sample_rate, row.place)
     return sound if isinstance(sound, Fault) else (sound, text)
 
 
@@ -103,9 +103,9 @@ def with_bar(
     return track(rows, description=title, console=console, disable=not console.is_terminal)
 
 
-def check_recordings(path: Path, hearing: Hearing, frames_per_step: int) -> DataReport:
+def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) -> DataReport:
     """Everything that is wrong with recordings and transcripts, each with file and line."""
-    rows = list(hearing.rows(path))
+    rows = list(config.rows(path))
     problems = [str(row) for row in rows if isinstance(row, Fault)]
     named = [row for row in rows if isinstance(row, Row)]
     heard: list[tuple[Place, Sound, str]] = []
@@ -113,7 +113,7 @@ def check_recordings(path: Path, hearing: Hearing, frames_per_step: int) -> Data
     for row in with_bar(rows, "listening"):
         if isinstance(row, Fault):
             continue
-        found = _heard(row, hearing)
+        found = _heard(row, config)
         if isinstance(found, Fault):
             problems.append(str(found))
             continue

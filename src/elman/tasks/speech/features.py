@@ -41,7 +41,7 @@ class LogMel:
     """Log-mel frames of sound that arrives in pieces."""
 
     def __init__(self, rate: int, num_mels: int) -> None:
-        with extra("speech", "hearing speech"):
+        with extra("speech", "config speech"):
             import kaldi_native_fbank
 
         options = kaldi_native_fbank.FbankOptions()
@@ -76,35 +76,35 @@ class LogMel:
 
 
 @dataclass(frozen=True)
-class Normal:
-    """What frames usually are: the mean and the spread of each band over the training data."""
+class Cmvn:
+    """What frames usually are: the mean and the std of each band over the training data."""
 
     mean: tuple[float, ...]
-    spread: tuple[float, ...]
+    std: tuple[float, ...]
 
     @classmethod
-    def of(cls, sounds: list[Frames]) -> Normal:
-        """Mean and spread over all frames; a band that never changes has the spread 1."""
+    def of(cls, sounds: list[Frames]) -> Cmvn:
+        """Mean and std over all frames; a band that never changes has the std 1."""
         count = sum(len(frames) for frames in sounds)
         total = sum(frames.sum(0, dtype=np.float64) for frames in sounds)
         mean = total / count
         squares = sum(np.square(frames - mean).sum(0, dtype=np.float64) for frames in sounds)
-        spread = np.sqrt(squares / count)
-        spread[spread < 1e-3] = 1.0
-        return cls(tuple(np.round(mean, 4).tolist()), tuple(np.round(spread, 4).tolist()))
+        std = np.sqrt(squares / count)
+        std[std < 1e-3] = 1.0
+        return cls(tuple(np.round(mean, 4).tolist()), tuple(np.round(std, 4).tolist()))
 
 
 class RunningMean:
-    """Takes from each frame the mean of the frames so far, and divides by the usual spread.
+    """Takes from each frame the mean of the frames so far, and divides by the usual std.
 
-    >>> normal = Normal((1.0,), (2.0,))
+    >>> normal = Cmvn((1.0,), (2.0,))
     >>> RunningMean(normal).accept(np.array([[1.0], [1.0]], np.float32)).tolist()
     [[0.0], [0.0]]
     """
 
-    def __init__(self, normal: Normal) -> None:
+    def __init__(self, normal: Cmvn) -> None:
         self._mean = np.array(normal.mean)
-        self._spread = np.array(normal.spread)
+        self._spread = np.array(normal.std)
         self._sum, self._count = PRIOR * self._mean, PRIOR
 
     def accept(self, frames: Frames) -> Frames:
@@ -119,6 +119,6 @@ class RunningMean:
         return normal
 
 
-def normalised(frames: Frames, normal: Normal) -> Frames:
+def normalised(frames: Frames, normal: Cmvn) -> Frames:
     """A whole sound's frames through a ``RunningMean``."""
     return RunningMean(normal).accept(frames)

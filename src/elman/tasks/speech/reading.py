@@ -12,7 +12,7 @@ from elman.data.text import text_rows
 from elman.errors import OptionError
 from elman.tasks.speech.audio import Sound, mono, read_audio, resample
 from elman.tasks.speech.data import (
-    Hearing,
+    FeatureConfig,
     Utterance,
     read_utterances,
 )
@@ -22,14 +22,14 @@ from elman.tasks.speech.options import SpeechOptions
 
 def read(path: Path, options: SpeechOptions) -> list[Row[Utterance]]:
     """The recordings that a manifest, or a folder with a metadata.csv, names."""
-    rows = list(read_utterances(path, hearing_of(options)))
+    rows = list(read_utterances(path, feature_config(options)))
     values_or_error(rows)
     return [row for row in rows if isinstance(row, Row)]
 
 
-def hearing_of(options: SpeechOptions) -> Hearing:
+def feature_config(options: SpeechOptions) -> FeatureConfig:
     """How these options make frames of sounds and plain text of transcripts."""
-    return Hearing(
+    return FeatureConfig(
         options.sample_rate,
         options.num_mels,
         options.lowercase,
@@ -52,8 +52,8 @@ def read_inputs(path: Path, options: SpeechOptions) -> list[Utterance]:
 
 
 def _read_sound(path: Path, options: SpeechOptions) -> Utterance:
-    hearing = hearing_of(options)
-    return hearing.utterance(str(path), read_audio(path, options.sample_rate), None)
+    config = feature_config(options)
+    return config.utterance(str(path), read_audio(path, options.sample_rate), None)
 
 
 def as_input(value: Any) -> Any:
@@ -81,4 +81,4 @@ def utterance_of(value: Any, options: SpeechOptions) -> Utterance:
     numbers = mono(numbers) if numbers.ndim == 2 else numbers
     heard = resample(numbers, rate, options.sample_rate)
     sound = Sound(heard, len(numbers) / rate, rate, 1, "")
-    return hearing_of(options).utterance(f"{len(numbers) / rate:.1f} s of sound", sound, None)
+    return feature_config(options).utterance(f"{len(numbers) / rate:.1f} s of sound", sound, None)

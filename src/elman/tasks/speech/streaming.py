@@ -12,7 +12,7 @@ from elman.decode.ctc import BLANK, PrefixBeam, merge
 from elman.models import Transcriber
 from elman.nn.stack import State
 from elman.tasks.speech.audio import Resampler, Samples
-from elman.tasks.speech.features import STEP, Frames, LogMel, Normal, RunningMean
+from elman.tasks.speech.features import STEP, Cmvn, Frames, LogMel, RunningMean
 
 
 class Search(Protocol):
@@ -59,7 +59,7 @@ class Listener:
     def __init__(
         self,
         model: Transcriber,
-        normal: Normal,
+        normal: Cmvn,
         search: Search | PrefixBeam,
         *,
         rate: int,

@@ -15,10 +15,10 @@ from elman.saved import different, of_kind, parse_json, sentences
 from elman.tasks.speech.data import (
     Utterance,
 )
-from elman.tasks.speech.features import Normal
+from elman.tasks.speech.features import Cmvn
 from elman.tasks.speech.language_model import Language, Unit, learn_language
 from elman.tasks.speech.options import SpeechOptions
-from elman.tasks.speech.reading import hearing_of
+from elman.tasks.speech.reading import feature_config
 from elman.tasks.speech.transcripts import Pieces, learn_pieces
 from elman.tasks.task import Vocab
 
@@ -30,7 +30,7 @@ class SpeechSymbols:
     """The pieces of text, what frames usually are, and the language model."""
 
     pieces: Pieces
-    normal: Normal
+    normal: Cmvn
     language: Language | None = None
 
     def to_json(self) -> str:
@@ -40,7 +40,7 @@ class SpeechSymbols:
             "pieces": list(self.pieces.pieces),
             "tokenizer": self.pieces.tokenizer,
             "mean": list(self.normal.mean),
-            "spread": list(self.normal.spread),
+            "spread": list(self.normal.std),
             "language_unit": self.language.unit if self.language else "",
             "language": self.language.to_arpa() if self.language else "",
         }
@@ -66,7 +66,7 @@ def load_symbols(text: str) -> SpeechSymbols:
         return SpeechSymbols(pieces, _normal(saved), language)
 
 
-def _normal(saved: dict[str, Any]) -> Normal:
+def _normal(saved: dict[str, Any]) -> Cmvn:
     mean, spread = tuple(of_kind(saved, "mean", list)), tuple(of_kind(saved, "spread", list))
     if not mean or len(mean) != len(spread):
         raise ValueError(f"{len(mean)} means and {len(spread)} spreads")
@@ -74,7 +74,7 @@ def _normal(saved: dict[str, Any]) -> Normal:
         raise ValueError("a mean or a spread that is no number")
     if min(spread) <= 0:
         raise ValueError(f"a spread of {min(spread)}")
-    return Normal(mean, spread)
+    return Cmvn(mean, spread)
 
 
 def build_vocab(
@@ -83,7 +83,7 @@ def build_vocab(
     """The pieces of text, the usual frames, and a language model where one is wanted."""
     texts = [str(example.text) for example in examples]
     pieces = learn_pieces(texts, options.units, options.subwords)
-    normal = Normal.of([example.frames.astype(np.float32) for example in examples])
+    normal = Cmvn.of([example.frames.astype(np.float32) for example in examples])
     return Vocab(SpeechSymbols(pieces, normal, _language(texts, options)), None)
 
 
@@ -93,6 +93,6 @@ def _language(texts: list[str], options: SpeechOptions) -> Language | None:
     if options.language_text:
         from elman.data.plain_text import read_lines
 
-        hearing = hearing_of(options)
-        texts = texts + [hearing.plain(line) for line in read_lines(Path(options.language_text))]
+        config = feature_config(options)
+        texts = texts + [config.plain(line) for line in read_lines(Path(options.language_text))]
     return learn_language(texts, options.language, options.language_order, options.language_size)

@@ -1,4 +1,4 @@
-"""Translation (SPEC 1.5): a sentence becomes a sentence of another language.
+"""Translation: a sentence becomes a sentence of another language.
 
 "Voulez-vous chanter avec moi?" becomes "Do you want to sing with me?".  Many to many, unaligned.
 Sub-words are vocab from the training sentences, so that no word is unknown.

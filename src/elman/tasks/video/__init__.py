@@ -1,8 +1,8 @@
-"""Activities in films (SPEC 1.6): a clip becomes "running".  Many to one.
+"""Video activity recognition: a clip becomes "running".  Many to one.
 
-A film is decoded to small frames at even times (``film.py``), a few convolutions make a vector
+A video is decoded to small frames at even times (``decoding.py``), a few convolutions make a vector
 of each, and a recurrent layer reads those.  A model of one direction also says what it sees while
-the film arrives.  The strip of frames with the label over time is drawn in ``strip.py``.
+the video arrives.  The strip of frames with the label over time is drawn in ``strip.py``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ActivityRecognition(
     demo = MappingProxyType(
         {
             "a clip of a runner (runner.mp4, 2 s)": Path(elman.shipped.__file__).parent
-            / "poster"
+            / "demo"
             / "runner.mp4"
         }
     )
@@ -136,7 +136,7 @@ class ActivityRecognition(
         )
 
     def group(self, example: Clip) -> Hashable:
-        return example.film.digest
+        return example.video.digest
 
     def load_symbols(self, text: str) -> LabelCounts:
         from elman.tasks.video.label_counts import LabelCounts
@@ -147,9 +147,9 @@ class ActivityRecognition(
         return known if set(found.labels) <= set(known.labels) else found
 
     def read_inputs(self, path: Path, options: VideoOptions) -> list[Path]:
-        from elman.tasks.video.clips import film_files
+        from elman.tasks.video.clips import video_files
 
-        return film_files(path, file_column=options.file_column)
+        return video_files(path, file_column=options.file_column)
 
     def as_input(self, value: str | Path) -> Path:
         return Path(value)

@@ -15,7 +15,7 @@ from elman.tasks.video.strip import Strip, draw_strips
 
 @dataclass(frozen=True)
 class Activity:
-    """What a film shows, and how probable each label is; ``strip`` if it is to be drawn."""
+    """What a video shows, and how probable each label is; ``strip`` if it is to be drawn."""
 
     file: str
     label: str
@@ -26,7 +26,7 @@ class Activity:
 
 
 def save(predictions: Sequence[Activity], wanted: StripOptions) -> list[Path]:
-    """The PNG with a strip of frames for each film."""
+    """The PNG with a strip of frames for each video."""
     if not wanted.png:
         return []
     path = Path(wanted.png)

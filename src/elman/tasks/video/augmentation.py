@@ -1,7 +1,7 @@
-"""Films that training has not seen: parts of them, faster and slower, mirrored, moved, larger.
+"""Videos that training has not seen: parts of them, faster and slower, mirrored, moved, larger.
 
-What a film shows stays the same under these, so a model that has seen them learns what it shows and
-not where, how large or how fast.  All that is random comes from the generator that is given.
+None of these changes what a video shows, so a model that has seen them learns that and not where,
+how large or how fast it is.  All that is random comes from the generator that is given.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Frames = UInt8[Tensor, "time channel size size"]
 
 @dataclass(frozen=True)
 class Changes:
-    """How far films are changed at most; 0 and False leave them as they are.
+    """How far videos are changed at most; 0 and False leave them as they are.
 
-    ``flip`` mirrors every other film.  ``shift`` is the part of the picture by which it moves, in
+    ``flip`` mirrors every other video.  ``shift`` is the part of the picture by which it moves, in
     each direction; ``zoom`` and ``speed`` are parts by which it becomes larger or smaller, faster
     or slower; ``turn`` is in degrees; ``cut`` is the part of the time that may be missing.
     """
@@ -35,30 +35,30 @@ class Changes:
 
 
 def changed(
-    films: Sequence[Frames], changes: Changes, generator: Generator
+    videos: Sequence[Frames], changes: Changes, generator: Generator
 ) -> tuple[UInt8[Tensor, "frames channel size size"], list[int]]:
-    """The films after one another, each changed in a way of its own, and their lengths.
+    """The videos after one another, each changed in a way of its own, and their lengths.
 
-    >>> film = torch.arange(4, dtype=torch.uint8).reshape(2, 1, 1, 2)
-    >>> frames, lengths = changed([film, film], Changes(), Generator())
-    >>> torch.equal(frames, torch.cat([film, film])), lengths
+    >>> video = torch.arange(4, dtype=torch.uint8).reshape(2, 1, 1, 2)
+    >>> frames, lengths = changed([video, video], Changes(), Generator())
+    >>> torch.equal(frames, torch.cat([video, video])), lengths
     (True, [2, 2])
     """
-    places = [moments(len(film), changes, generator) for film in films]
+    places = [moments(len(video), changes, generator) for video in videos]
     lengths = [len(place) for place in places]
-    frames = torch.cat([film[place] for film, place in zip(films, places, strict=True)])
+    frames = torch.cat([video[place] for video, place in zip(videos, places, strict=True)])
     if changes.shift or changes.zoom or changes.turn:
-        maps = _maps(len(films), changes, generator)
+        maps = _maps(len(videos), changes, generator)
         frames = _moved(frames, maps.repeat_interleave(torch.tensor(lengths), 0))
     elif changes.flip:
-        mirrored = _chances(generator, len(films)) < 0.5
+        mirrored = _chances(generator, len(videos)) < 0.5
         rows = mirrored.repeat_interleave(torch.tensor(lengths))
         frames = torch.where(rows[:, None, None, None], frames.flip(-1), frames)
     return frames, lengths
 
 
 def moments(length: int, changes: Changes, generator: Generator) -> Tensor:
-    """Which frames of a film are seen, in order: a part of them, at another speed.
+    """Which frames of a video are seen, in order: a part of them, at another speed.
 
     >>> moments(4, Changes(), Generator()).tolist()
     [0, 1, 2, 3]

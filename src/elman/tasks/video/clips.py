@@ -1,6 +1,6 @@
-"""Films with a label each: a folder of films for each label, or a table with ``file,label``.
+"""Videos with a label each: a folder of videos for each label, or a table with ``file,label``.
 
-How a film becomes frames is ``film.py``'s; what is wrong with a whole collection is told by
+How a video becomes frames is ``decoding.py``'s; what is wrong with a whole collection is told by
 ``report.py``.
 """
 
@@ -14,7 +14,7 @@ from elman.data.faults import Fault, Place, Row
 from elman.data.folders import entries, files_below
 from elman.data.text import LabelledText, text_rows
 from elman.errors import DataError
-from elman.tasks.video.film import Film, FrameShape, read_film
+from elman.tasks.video.decoding import FrameShape, Video, read_video
 from elman.tasks.video.reading import told
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
@@ -22,41 +22,41 @@ TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
 
 @dataclass(frozen=True)
 class Clip:
-    """A film and its label; the label is None where a table was read without."""
+    """A video and its label; the label is None where a table was read without."""
 
     file: Path
     label: str | None
-    film: Film
+    video: Video
 
     def __len__(self) -> int:
-        return len(self.film.frames)
+        return len(self.video.frames)
 
 
 def clip_rows(
     path: Path, shape: FrameShape, *, file_column: str = "file", label_column: str = "label"
 ) -> Iterator[Row[Clip] | Fault]:
-    """The films of a folder or table, decoded, in their order, and what is wrong.
+    """The videos of a folder or table, decoded, in their order, and what is wrong.
 
-    - a folder: a folder for each label, with its films; sorted, hidden files left out.
-    - ``.csv``, ``.tsv``, ``.jsonl``: a film's file, seen from the table's folder, and its label.
+    - a folder: a folder for each label, with its videos; sorted, hidden files left out.
+    - ``.csv``, ``.tsv``, ``.jsonl``: a video's file, seen from the table's folder, and its label.
     """
-    named = list(named_films(path, file_column=file_column, label_column=label_column))
-    for item in told(named, "films are read"):
+    named = list(named_videos(path, file_column=file_column, label_column=label_column))
+    for item in told(named, "videos are read"):
         if isinstance(item, Fault):
             yield item
             continue
         file, label = item.value
         try:
-            yield Row(item.place, Clip(file, label, read_film(file, shape)))
+            yield Row(item.place, Clip(file, label, read_video(file, shape)))
         except DataError as error:
             said = str(error) if item.place.line is None else f"{file}: {error}"
             yield Fault(item.place, said)
 
 
-def named_films(
+def named_videos(
     path: Path, *, file_column: str = "file", label_column: str | None = "label"
 ) -> Iterator[Row[tuple[Path, str | None]] | Fault]:
-    """The files and labels of a folder or table, before any film is opened.
+    """The files and labels of a folder or table, before any video is opened.
 
     Without a ``label_column`` a table is read for its files alone.
     """
@@ -78,25 +78,25 @@ def named_films(
     else:
         yield Fault(
             Place(path),
-            "this is neither a folder with a folder of films for each label nor a table; give "
+            "this is neither a folder with a folder of videos for each label nor a table; give "
             'such a folder, or a .csv with the columns "file" and "label".',
         )
 
 
-def film_files(path: Path, *, file_column: str = "file") -> list[Path]:
-    """The films that a path names: itself, those of a table, or all in a folder and below.
+def video_files(path: Path, *, file_column: str = "file") -> list[Path]:
+    """The videos that a path names: itself, those of a table, or all in a folder and below.
 
     Raises ``DataError`` for a folder without any, and for what is wrong with a table.
     """
     if path.is_dir():
         files = files_below(path)
         if not files:
-            raise DataError(f"{path}: there is no film in this folder; name one with films.")
+            raise DataError(f"{path}: there is no video in this folder; name one with videos.")
         return files
     if path.suffix.lower() not in TABLES:
         return [path]
     found = []
-    for row in named_films(path, file_column=file_column, label_column=None):
+    for row in named_videos(path, file_column=file_column, label_column=None):
         if isinstance(row, Fault):
             raise DataError(str(row))
         found.append(row.value[0])
@@ -106,12 +106,16 @@ def film_files(path: Path, *, file_column: str = "file") -> list[Path]:
 def _folder(path: Path) -> Iterator[Row[tuple[Path, str | None]] | Fault]:
     folders = [entry for entry in entries(path) if entry.is_dir()]
     if not folders:
-        yield Fault(Place(path), "there is no folder in it; give a folder of films for each label.")
+        yield Fault(
+            Place(path), "there is no folder in it; give a folder of videos for each label."
+        )
     for folder in folders:
-        films = entries(folder)
-        if not films:
-            yield Fault(Place(folder), "the folder of this label holds no film; fill or remove it.")
-        for file in films:
+        videos = entries(folder)
+        if not videos:
+            yield Fault(
+                Place(folder), "the folder of this label holds no video; fill or remove it."
+            )
+        for file in videos:
             yield Row(Place(file), (file, folder.name))
 
 

@@ -1,4 +1,4 @@
-"""Labelled films: from files, and as the tensors of a batch."""
+"""Labelled videos: from files, and as the tensors of a batch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from elman.errors import DataError
 from elman.tasks.task import Vocab
 from elman.tasks.video.augmentation import changed
 from elman.tasks.video.clips import Clip, clip_rows
-from elman.tasks.video.film import Film
+from elman.tasks.video.decoding import Video
 from elman.tasks.video.label_counts import LabelCounts
 from elman.tasks.video.options import VideoOptions
 
 
 def read(path: Path, options: VideoOptions) -> list[Row[Clip]]:
-    """The films of a folder with a folder per label, or of a table with ``file,label``."""
+    """The videos of a folder with a folder per label, or of a table with ``file,label``."""
     rows = list(_rows(path, options))
     values_or_error(rows)
     return [row for row in rows if not isinstance(row, Fault)]
@@ -36,7 +36,7 @@ def _rows(path: Path, options: VideoOptions) -> Iterator[Row[Clip] | Fault]:
 
 
 def check_labels(rows: Sequence[Row[Clip]], symbols: LabelCounts) -> None:
-    """``DataError`` for the first film whose label the model does not know."""
+    """``DataError`` for the first video whose label the model does not know."""
     for row in rows:
         if row.value.label not in symbols.labels:
             raise DataError(
@@ -46,25 +46,25 @@ def check_labels(rows: Sequence[Row[Clip]], symbols: LabelCounts) -> None:
 
 
 def build_vocab(examples: Sequence[Clip], options: VideoOptions, seed: int) -> Vocab[LabelCounts]:
-    """The labels of the training films."""
+    """The labels of the training videos."""
     counts = Counter([str(example.label) for example in examples])
     if len(counts) < 2:
         raise DataError(
-            f'every training film has the label "{next(iter(counts))}"; give films with at least '
+            f'every training video has the label "{next(iter(counts))}"; give videos with at least '
             "two labels."
         )
     return Vocab(LabelCounts(dict(sorted(counts.items()))), None)
 
 
 def cut(examples: Sequence[Clip], longest: int) -> list[Clip]:
-    """Films with more than ``longest`` frames keep the first ones."""
-    return [_cut(e, longest) if len(e.film.frames) > longest else e for e in examples]
+    """Videos with more than ``longest`` frames keep the first ones."""
+    return [_cut(e, longest) if len(e.video.frames) > longest else e for e in examples]
 
 
 def _cut(clip: Clip, longest: int) -> Clip:
-    old = clip.film
-    film = Film(old.frames[:longest], old.width, old.height, old.rate, old.seconds)
-    return Clip(clip.file, clip.label, film)
+    old = clip.video
+    video = Video(old.frames[:longest], old.width, old.height, old.rate, old.seconds)
+    return Clip(clip.file, clip.label, video)
 
 
 def collate(
@@ -73,12 +73,12 @@ def collate(
     options: VideoOptions,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """The frames of all films after one another, their numbers, and the labels' indices."""
-    films = [example.film.frames for example in examples]
+    """The frames of all videos after one another, their numbers, and the labels' indices."""
+    videos = [example.video.frames for example in examples]
     if generator is None:
-        frames, lengths = torch.cat(films), [len(film) for film in films]
+        frames, lengths = torch.cat(videos), [len(video) for video in videos]
     else:
-        frames, lengths = changed(films, options.changes, generator)
+        frames, lengths = changed(videos, options.changes, generator)
     batch = {"frames": frames, "lengths": torch.tensor(lengths)}
     if all([example.label is not None for example in examples]):
         places = [symbols.labels.index(str(example.label)) for example in examples]

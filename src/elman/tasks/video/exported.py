@@ -1,4 +1,4 @@
-"""How a ``FilmClassifier`` is exported: the frames of one video, or one more frame of several.
+"""How a ``VideoClassifier`` is exported: the frames of one video, or one more frame of several.
 
 A step takes the frame before (the frame itself for a video's first), how many frames there were
 (``count``), and as ``state.pooled`` what came out as ``next_state.pooled``.
@@ -13,11 +13,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from elman.export.onnx_format.forms import Axes, Calls, Form, draw_states, forms_of, state_axes
-from elman.tasks.video.model import FilmClassifier
+from elman.tasks.video.model import VideoClassifier
 
 
 @forms_of.register
-def _(model: FilmClassifier) -> list[Form]:
+def _(model: VideoClassifier) -> list[Form]:
     convolutions = [m for m in model.embedding.convolutions if isinstance(m, nn.Conv2d)]
     channels = convolutions[0].in_channels // 2
     places = model.embedding.output.in_features // convolutions[-1].out_channels

@@ -1,4 +1,4 @@
-"""A frame of a film as a vector: a few strided convolutions, the same at every step."""
+"""A frame of a video as a vector: a few strided convolutions, the same at every step."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class FrameEncoder(nn.Module):
     """Each frame beside its difference to the frame before, halved by convolutions, as a vector.
 
     The difference is what makes it learn quickly: what moves stands out from what stands still.  A
-    film's first frame has none.  ``widths`` are the channels after each convolution, which halves
+    video's first frame has none.  ``widths`` are the channels after each convolution, which halves
     the picture's sides; the frame's numbers go from 0 to 255.
 
     Raises ``OptionError`` for a ``size`` that cannot be halved as often.
 
     >>> import torch
     >>> encoder = FrameEncoder(channels=1, size=32, features=8)
-    >>> frames = torch.zeros(5, 1, 32, 32, dtype=torch.uint8)  # a film of 3 frames and one of 2
+    >>> frames = torch.zeros(5, 1, 32, 32, dtype=torch.uint8)  # a video of 3 frames and one of 2
     >>> encoder(frames, torch.tensor([3, 2])).shape
     torch.Size([3, 2, 8])
     """
@@ -56,7 +56,7 @@ class FrameEncoder(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, frames: Frames, lengths: Lengths) -> Float[Tensor, "time batch features"]:
-        """The vectors of films whose frames stand after one another; zeros past a film's end."""
+        """The vectors of videos whose frames stand after one another; zeros past a video's end."""
         before = frames.roll(1, 0)
         starts = (lengths.cumsum(0) - lengths)[lengths > 0]
         before[starts] = frames[starts]
@@ -67,7 +67,7 @@ class FrameEncoder(nn.Module):
         return padded.masked_scatter(inside.unsqueeze(-1), vectors).transpose(0, 1).contiguous()
 
     def encode(self, frames: Frames, before: Frames) -> Float[Tensor, "frames features"]:
-        """The vector of each frame, given the one before it in its film."""
+        """The vector of each frame, given the one before it in its video."""
         kind = self.output.weight.dtype
         now = frames.to(kind) / 255
         x = torch.cat([now, now - before.to(kind) / 255], 1)

@@ -1,4 +1,4 @@
-"""Many to one over frames: a film becomes a class, as a whole or while it arrives (SPEC 1.6)."""
+"""Many to one over frames: a video becomes a class, as a whole or while it arrives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Lengths = Int64[Tensor, " batch"]
 
 @dataclass(frozen=True)
 class SoFar:
-    """Where a film that arrives stands: its last frame, the states, and the outputs pooled."""
+    """Where a video that arrives stands: its last frame, the states, and the outputs pooled."""
 
     frame: UInt8[Tensor, "batch channel size size"]
     state: tuple[Tensor, ...]
@@ -34,15 +34,15 @@ class SoFar:
     count: int
 
 
-class FilmClassifier(Classifier):
+class VideoClassifier(Classifier):
     """A ``Classifier`` whose embedding is a ``FrameEncoder``: it takes frames in place of words.
 
-    The frames of all films of a batch stand after one another, so that none is made up to fill a
+    The frames of all videos of a batch stand after one another, so that none is made up to fill a
     batch.  ``class_weights`` are what an example of each class counts in training.
 
     >>> import elman, torch
     >>> layer = elman.Recurrent(elman.cells.gru, 8, 16)
-    >>> model = FilmClassifier(FrameEncoder(1, 32, 8), layer, 2, pooling="mean")
+    >>> model = VideoClassifier(FrameEncoder(1, 32, 8), layer, 2, pooling="mean")
     >>> frames = torch.zeros(5, 1, 32, 32, dtype=torch.uint8)
     >>> model(frames, torch.tensor([3, 2])).shape
     torch.Size([2, 2])
@@ -74,20 +74,20 @@ class FilmClassifier(Classifier):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, frames: Frames, lengths: Lengths) -> Float[Tensor, "batch class"]:
-        """The logits of each film; one without frames has those of no evidence."""
+        """The logits of each video; one without frames has those of no evidence."""
         return self.classify(self.embedding(frames, lengths), lengths)
 
     def loss(
         self, frames: Frames, lengths: Lengths, labels: Int64[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """The mean cross entropy of the films, each weighted as its class."""
+        """The mean cross entropy of the videos, each weighted as its class."""
         losses = nn.functional.cross_entropy(
             self(frames, lengths), labels, label_smoothing=self.label_smoothing, reduction="none"
         )
         return (losses * self.class_weights[labels]).mean()
 
     def after_each_frame(self, frames: Frames) -> Float[Tensor, "time class"]:
-        """The logits of one film's first frame, first two frames, ..., whatever the pooling."""
+        """The logits of one video's first frame, first two frames, ..., whatever the pooling."""
         count = len(frames)
         x = self.embedding(frames, torch.tensor([count]))
         return self.classify(x.expand(-1, count, -1).contiguous(), torch.arange(1, count + 1))
@@ -95,15 +95,15 @@ class FilmClassifier(Classifier):
     def step(
         self, frame: UInt8[Tensor, "batch channel size size"], so_far: SoFar | None = None
     ) -> tuple[Float[Tensor, "batch class"], SoFar]:
-        """The logits after one more frame of each film, and what to pass with the next one.
+        """The logits after one more frame of each video, and what to pass with the next one.
 
-        For a trained model: there is no dropout.  After a film's last frame they are those of the
-        whole film.  Raises ``OptionError`` for a model that has to know the future, or whose
+        For a trained model: there is no dropout.  After a video's last frame they are those of the
+        whole video.  Raises ``OptionError`` for a model that has to know the future, or whose
         pooling does.
         """
         if self.pooling == "attention":
             raise OptionError(
-                "FilmClassifier: attention weighs the frames when all are there; for films that "
+                "VideoClassifier: attention weighs the frames when all are there; for videos that "
                 'arrive, train with the pooling "last", "mean" or "max".'
             )
         before = frame if so_far is None else so_far.frame
@@ -119,7 +119,7 @@ class FilmClassifier(Classifier):
 
 
 def build(options: VideoOptions, cell: Cell, vocab: Vocab[LabelCounts]) -> nn.Module:
-    """A ``FilmClassifier`` of the cell."""
+    """A ``VideoClassifier`` of the cell."""
     symbols: LabelCounts = vocab.symbols
     encoder = recurrent_layer(
         options,
@@ -131,7 +131,7 @@ def build(options: VideoOptions, cell: Cell, vocab: Vocab[LabelCounts]) -> nn.Mo
         dropout=options.dropout,
     )
     widths = [options.width * 2**k for k in range(3)]
-    return FilmClassifier(
+    return VideoClassifier(
         FrameEncoder(options.shape.channels, options.size, options.features, widths=widths),
         encoder,
         len(symbols.labels),

@@ -11,7 +11,7 @@ from elman.tasks.recurrent_options import RecurrentOptions
 
 if TYPE_CHECKING:
     from elman.tasks.video.augmentation import Changes
-    from elman.tasks.video.film import FrameShape
+    from elman.tasks.video.decoding import FrameShape
 
 
 @dataclass(frozen=True)
@@ -48,22 +48,22 @@ class VideoOptions(RecurrentOptions):
         "how far rare labels count more in training: 0 not at all, 1 as much as frequent ones",
         minimum=0,
     )
-    flip: bool = option(True, "mirror every other film in training")
+    flip: bool = option(True, "mirror every other video in training")
     shift: float = option(
-        0.1, "part of the picture by which films move in training, at most", minimum=0
+        0.1, "part of the picture by which videos move in training, at most", minimum=0
     )
     zoom: float = option(
-        0.15, "part by which films get larger or smaller in training, at most", minimum=0
+        0.15, "part by which videos get larger or smaller in training, at most", minimum=0
     )
-    turn: float = option(5.0, "degrees by which films turn in training, at most", minimum=0)
+    turn: float = option(5.0, "degrees by which videos turn in training, at most", minimum=0)
     speed: float = option(
-        0.25, "part by which films get faster or slower in training, at most", minimum=0
+        0.25, "part by which videos get faster or slower in training, at most", minimum=0
     )
     cut: float = option(
-        0.1, "part of a film's time that training leaves out, at most", minimum=0, below=1
+        0.1, "part of a video's time that training leaves out, at most", minimum=0, below=1
     )
-    longest: int = option(600, "training cuts films that have more frames", minimum=1)
-    file_column: str = option("file", "the column with the film's file", reads_data=True)
+    longest: int = option(600, "training cuts videos that have more frames", minimum=1)
+    file_column: str = option("file", "the column with the video's file", reads_data=True)
     label_column: str = option("label", "the column with the label", reads_data=True)
 
     def __post_init__(self) -> None:
@@ -74,14 +74,14 @@ class VideoOptions(RecurrentOptions):
 
     @property
     def shape(self) -> FrameShape:
-        """What every film is brought to."""
-        from elman.tasks.video.film import FrameShape
+        """What every video is brought to."""
+        from elman.tasks.video.decoding import FrameShape
 
         return FrameShape(self.size, self.rate, self.colour)
 
     @property
     def changes(self) -> Changes:
-        """How films are changed in training."""
+        """How videos are changed in training."""
         from elman.tasks.video.augmentation import Changes
 
         return Changes(self.flip, self.shift, self.zoom, self.turn, self.speed, self.cut)
@@ -89,6 +89,6 @@ class VideoOptions(RecurrentOptions):
 
 @dataclass(frozen=True)
 class StripOptions(DeclaredOptions):
-    """What can be asked of a model of films."""
+    """What can be asked of a model of videos."""
 
     png: str = option("", "draw frames with the label over time to this PNG file", scored=False)

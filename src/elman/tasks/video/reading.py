@@ -15,9 +15,9 @@ SECONDS = 5.0
 
 
 def told(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items, and a line such as ``1,200 of 9,516 films are read`` every few seconds.
+    """The items, and a line such as ``1,200 of 9,516 videos are read`` every few seconds.
 
-    >>> list(told([1, 2], "films are read"))
+    >>> list(told([1, 2], "videos are read"))
     [1, 2]
     """
     last = time.monotonic()

@@ -1,4 +1,4 @@
-"""What films show: whole ones, scored ones, and films that arrive."""
+"""What videos show: whole ones, scored ones, and videos that arrive."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from elman.tasks.task import Fitted
 from elman.tasks.video.answers import Activity, show_label
 from elman.tasks.video.clips import Clip
 from elman.tasks.video.data import collate
-from elman.tasks.video.film import Film, FrameShape, decoded, read_film, sampled
+from elman.tasks.video.decoding import FrameShape, Video, decoded, read_video, sampled
 from elman.tasks.video.label_counts import LabelCounts
-from elman.tasks.video.model import FilmClassifier
+from elman.tasks.video.model import VideoClassifier
 from elman.tasks.video.options import StripOptions, VideoOptions
 from elman.tasks.video.strip import Strip
 from elman.training.metrics import class_scores, macro_f1
@@ -30,20 +30,20 @@ MOST_DRAWN = 600
 def predict(
     fitted: Fitted[LabelCounts, VideoOptions], inputs: Sequence[Path], wanted: StripOptions
 ) -> list[Activity]:
-    """What each film shows.  Raises ``DataError`` for a file that is no whole film."""
-    clips = [Clip(path, None, _film(path, fitted.options.shape)) for path in inputs]
+    """What each video shows.  Raises ``DataError`` for a file that is no whole video."""
+    clips = [Clip(path, None, _video(path, fitted.options.shape)) for path in inputs]
     found = []
     for clip, row in zip(clips, _probabilities(fitted, clips), strict=True):
         each = _named(fitted, row)
         label = max(each, key=lambda name: each[name])
         strip = _strip(fitted, clip) if wanted.png else None
-        found.append(Activity(str(clip.file), label, each[label], each, clip.film.seconds, strip))
+        found.append(Activity(str(clip.file), label, each[label], each, clip.video.seconds, strip))
     return found
 
 
-def _film(path: Path, shape: FrameShape) -> Film:
+def _video(path: Path, shape: FrameShape) -> Video:
     try:
-        return read_film(path, shape)
+        return read_video(path, shape)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -53,9 +53,9 @@ def _named(fitted: Fitted[LabelCounts, VideoOptions], row: Tensor) -> dict[str, 
 
 
 def _strip(fitted: Fitted[LabelCounts, VideoOptions], clip: Clip) -> Strip:
-    """The frames of a film, and the probabilities after each of them."""
-    frames = clip.film.frames[:MOST_DRAWN]
-    model: FilmClassifier = fitted.model  # type: ignore[assignment]
+    """The frames of a video, and the probabilities after each of them."""
+    frames = clip.video.frames[:MOST_DRAWN]
+    model: VideoClassifier = fitted.model  # type: ignore[assignment]
     with torch.no_grad():
         after = model.after_each_frame(frames).softmax(-1)
     return Strip(clip.file.name, frames, fitted.options.rate, fitted.symbols.labels, after)
@@ -81,7 +81,7 @@ def score(
 def _answers(
     fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]
 ) -> tuple[list[int], list[Tensor]]:
-    """The labels' places, and the probabilities of all labels, of each film."""
+    """The labels' places, and the probabilities of all labels, of each video."""
     labels = fitted.symbols.labels
     expected = [labels.index(str(example.label)) for example in examples]
     return expected, _probabilities(fitted, examples)
@@ -100,12 +100,12 @@ def _probabilities(
 def stream(
     fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO, wanted: StripOptions
 ) -> Iterator[str]:
-    """A line for each frame of a film that arrives: its time, and the label of all so far."""
+    """A line for each frame of a video that arrives: its time, and the label of all so far."""
     options = fitted.options
     if options.bidirectional or options.pooling == "attention":
-        what = "reads films in both directions" if options.bidirectional else "pools by attention"
+        what = "reads videos in both directions" if options.bidirectional else "pools by attention"
         raise OptionError(
-            f"--stream: this model {what}, and so needs the whole film; train one with "
+            f"--stream: this model {what}, and so needs the whole video; train one with "
             "bidirectional=false and the pooling last, mean or max, or leave --stream."
         )
     try:
@@ -120,9 +120,9 @@ def stream(
 def labels_of_stream(
     fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO
 ) -> Iterator[Tensor]:
-    """The probabilities of the labels after each frame of a film that arrives."""
+    """The probabilities of the labels after each frame of a video that arrives."""
     shown = ((each.start, each.end, each.picture) for each in decoded(source, fitted.options.shape))
-    model: FilmClassifier = fitted.model  # type: ignore[assignment]
+    model: VideoClassifier = fitted.model  # type: ignore[assignment]
     so_far = None
     for picture in sampled(shown, fitted.options.rate):
         with torch.no_grad():

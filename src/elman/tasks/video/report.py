@@ -1,8 +1,8 @@
-"""What is in a collection of films and what is wrong with it: the work of ``elman check video``.
+"""What is in a collection of videos and what is wrong with it: the work of ``elman check video``.
 
-The reader stops at the first fault; this goes through all films with the same rules (``clips.py``),
-and warns of what is allowed but seldom wanted.  A folder of splits, such as ``train`` and ``test``
-with a folder for each label in them, is checked as a whole: the same film on two sides is found.
+The reader stops at the first fault; this checks all videos by the same rules (``clips.py``), and
+warns of what is allowed but seldom wanted.  A folder of splits, such as ``train`` and ``test`` with
+a folder for each label in them, is checked as a whole: the same video on two sides is found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from elman.data.faults import Fault, Row
 from elman.data.folders import entries
 from elman.data.report import DataReport, listed, many, once, repeated_rows
 from elman.tasks.video.clips import Clip, clip_rows
-from elman.tasks.video.film import FrameShape
+from elman.tasks.video.decoding import FrameShape
 
 #: what is so many times the median is "very different"
 FAR = 4.0
@@ -39,10 +39,10 @@ def check_clips(
         split_of |= {each.value.file: split.name for each in found if isinstance(each, Row)}
     rows = [item for item in items if isinstance(item, Row)]
     labels = Counter(str(row.value.label) for row in rows)
-    lengths = sorted(len(row.value.film.frames) for row in rows)
+    lengths = sorted(len(row.value.video.frames) for row in rows)
     spread = {"shortest": 0.0, "median": 0.5, "longest": 1.0}
     repeats, repeated = repeated_rows(
-        rows, lambda clip: (clip.film.digest, clip.label), "film", "label"
+        rows, lambda clip: (clip.video.digest, clip.label), "video", "label"
     )
     facts: dict[str, object] = {
         "examples": len(rows),
@@ -52,8 +52,8 @@ def check_clips(
             name: lengths[round(part * (len(lengths) - 1))] if lengths else 0
             for name, part in spread.items()
         },
-        "sizes": _common([f"{r.value.film.width}x{r.value.film.height}" for r in rows]),
-        "rates": _common([f"{r.value.film.rate:.4g}" for r in rows]),
+        "sizes": _common([f"{r.value.video.width}x{r.value.video.height}" for r in rows]),
+        "rates": _common([f"{r.value.video.rate:.4g}" for r in rows]),
         "duplicates": repeats,
     }
     warnings = [f'the label "{label}" has one example only.' for label in once(labels)]
@@ -67,7 +67,7 @@ def check_clips(
 
 
 def _splits(path: Path) -> list[Path]:
-    """The folders in a folder, if each holds folders of films in its turn."""
+    """The folders in a folder, if each holds folders of videos in its turn."""
     folders = _folders(path) if path.is_dir() else []
     return folders if folders and all([_folders(each) for each in folders]) else []
 
@@ -81,37 +81,37 @@ def _common(values: Sequence[str]) -> dict[str, int]:
 
 
 def _leaks(rows: Sequence[Row[Clip]], split_of: dict[Path, str]) -> list[str]:
-    """Films that are in more than one split."""
+    """Videos that are in more than one split."""
     places: dict[bytes, dict[str, Row[Clip]]] = defaultdict(dict)
     for row in rows:
-        places[row.value.film.digest].setdefault(split_of[row.value.file], row)
+        places[row.value.video.digest].setdefault(split_of[row.value.file], row)
     pairs = [list(found.values())[:2] for found in places.values() if len(found) > 1]
     if not pairs:
         return []
     return [
-        f"{many([f'{a.place} and {b.place}' for a, b in pairs], 'film')} in more than one split; "
+        f"{many([f'{a.place} and {b.place}' for a, b in pairs], 'video')} in more than one split; "
         "a test on what was trained on says nothing: remove one."
     ]
 
 
 def _still(rows: Sequence[Row[Clip]]) -> list[str]:
-    """Films of one frame, and films in which nothing moves."""
-    single = [row.place for row in rows if len(row.value.film.frames) == 1]
+    """Videos of one frame, and videos in which nothing moves."""
+    single = [row.place for row in rows if len(row.value.video.frames) == 1]
     still = [
         row.place
         for row in rows
-        if len(f := row.value.film.frames) > 1 and bool((f == f[:1]).all())
+        if len(f := row.value.video.frames) > 1 and bool((f == f[:1]).all())
     ]
-    found = [f"{many(single, 'film')} of one frame only."] if single else []
-    return found + ([f"{many(still, 'film')} in which nothing moves."] if still else [])
+    found = [f"{many(single, 'video')} of one frame only."] if single else []
+    return found + ([f"{many(still, 'video')} in which nothing moves."] if still else [])
 
 
 def _far(rows: Sequence[Row[Clip]]) -> list[str]:
-    """Films whose size, rate or length is very different from that of most."""
+    """Videos whose size, rate or length is very different from that of most."""
     measures = {
-        "size": [float(max(row.value.film.width, row.value.film.height)) for row in rows],
-        "rate": [row.value.film.rate for row in rows],
-        "length": [row.value.film.seconds for row in rows],
+        "size": [float(max(row.value.video.width, row.value.video.height)) for row in rows],
+        "rate": [row.value.video.rate for row in rows],
+        "length": [row.value.video.seconds for row in rows],
     }
     units = {"size": "{:.0f} pixels", "rate": "{:.4g} frames a second", "length": "{:.3g} s"}
     warnings = []
@@ -126,5 +126,5 @@ def _far(rows: Sequence[Row[Clip]]) -> list[str]:
         ]
         if far:
             usual = units[name].format(median)
-            warnings.append(f"{many(far, 'film')} of another {name} than most, {usual}.")
+            warnings.append(f"{many(far, 'video')} of another {name} than most, {usual}.")
     return warnings

@@ -1,4 +1,4 @@
-"""Films of moving shapes, for activities: a ball that bounces or rolls, a bar that spins."""
+"""Videos of moving shapes, for activities: a ball that bounces or rolls, a bar that spins."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TRAIN, VALID = 8, 3
 
 
 def moving_shapes() -> dict[str, bytes]:
-    """The films by file: a folder for each activity, in mp4, avi, webm and gif by turns."""
+    """The videos by file: a folder for each activity, in mp4, avi, webm and gif by turns."""
     return {
-        f"{part}/{activity}/{k}.{kind}": film_bytes(_pictures(draw, k), kind)
+        f"{part}/{activity}/{k}.{kind}": video_bytes(_pictures(draw, k), kind)
         for activity, draw in ACTIVITIES.items()
         for part, numbers in (("train", range(TRAIN)), ("valid", range(TRAIN, TRAIN + VALID)))
         for k in numbers
@@ -76,14 +76,14 @@ def _disc(x: float, y: float, radius: float) -> Shape:
 
 
 def _pictures(draw: Draw, number: int) -> list[Picture]:
-    """The frames of one film: place, size and speed follow from the number, anew for each frame."""
+    """The frames of one video; place, size and speed follow from the number."""
     shapes = [draw(k / RATE, np.random.default_rng(number)) for k in range(FRAMES)]
     return [np.where(shape, 230, 20).astype(np.uint8) for shape in shapes]
 
 
-def film_bytes(pictures: Sequence[Picture], kind: str, rate: int = RATE) -> bytes:
-    """Grey pictures as a film file: mp4, avi, webm or gif."""
-    with extra("video", "making films"):
+def video_bytes(pictures: Sequence[Picture], kind: str, rate: int = RATE) -> bytes:
+    """Grey pictures as a video file: mp4, avi, webm or gif."""
+    with extra("video", "making videos"):
         import av
 
     codec, pixels, options = KINDS[kind]

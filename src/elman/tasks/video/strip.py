@@ -1,4 +1,4 @@
-"""Frames of films in a row, and beneath them how probable each label is as time goes on: a PNG."""
+"""Frames of videos in a row, and beneath them how probable each label is as time goes on: a PNG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: films in one picture, frames in a row, and labels that are drawn with their names
+#: videos in one picture, frames in a row, and labels that are drawn with their names
 MOST_FILMS, FRAMES_SHOWN, NAMED = 12, 10, 4
 #: inches of a row: the whole, the room for frames and their labels, the curves, and the rest
 WIDTH, FRAMES, CURVES, TITLE, AXIS = 10.0, 1.15, 1.25, 0.4, 0.45
@@ -29,7 +29,7 @@ COLOURS = ("#3949ab", "#e8710a", "#2e9e5b", "#b0307a")
 
 @dataclass(frozen=True)
 class Strip:
-    """A film's frames, and the probability of each label after each of them."""
+    """A video's frames, and the probability of each label after each of them."""
 
     title: str
     frames: UInt8[Tensor, "time channel size size"]
@@ -39,13 +39,13 @@ class Strip:
 
 
 def draw_strips(strips: Sequence[Strip], path: Path) -> None:
-    """Write the picture; ``OptionError`` for more films than can be seen in one."""
+    """Write the picture; ``OptionError`` for more videos than can be seen in one."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if len(strips) > MOST_FILMS:
         raise OptionError(
-            f"--png: {len(strips)} films are too many for one picture; give at most {MOST_FILMS}."
+            f"--png: {len(strips)} videos are too many for one picture; give at most {MOST_FILMS}."
         )
     row = FRAMES + CURVES + TITLE + AXIS
     figure = Figure(figsize=(WIDTH, row * len(strips)), dpi=130)
@@ -58,7 +58,7 @@ def draw_strips(strips: Sequence[Strip], path: Path) -> None:
 
 
 def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
-    """One film: its title, frames with what is seen by their end, and curves over the same time."""
+    """One video: its title, frames with the label at their end, and curves over the same time."""
     wide, high = figure.get_size_inches()
 
     def axes(left: float, low: float, width: float, height: float) -> Axes:

@@ -18,7 +18,7 @@ _DARK = 64
 class Ground:
     """Black as the bars of a letterbox, or white where the figure itself is dark.
 
-    The first frame in which anything is seen decides for the film.
+    The first frame in which anything is seen decides for the video.
     """
 
     def __init__(self) -> None:

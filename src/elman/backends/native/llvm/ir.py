@@ -151,17 +151,17 @@ class Builder:
         self.emit(f"br label %{top}")
         self.label(top)
         index, following = self.name(), self.name()
-        begun = {key: self.name() for key in carried}
+        initial = {key: self.name() for key in carried}
         place = len(self.lines)
         self.lines.append("")
-        values = dict(begun)
+        values = dict(initial)
         yield index, values
         self.emit(f"{following} = add nuw nsw i64 {index}, {step}")
         again = self.set(f"icmp slt i64 {following}, {count}")
         self.lines[place] = "\n".join(
             [f"  {index} = phi i64 [0, %{before}], [{following}, %{self.block}]"]
             + [
-                f"  {begun[key]} = phi {self.vector} "
+                f"  {initial[key]} = phi {self.vector} "
                 f"[{value}, %{before}], [{values[key]}, %{self.block}]"
                 for key, value in carried.items()
             ]
@@ -184,11 +184,11 @@ class Builder:
         """``add``, ``sub``, ``mul``, ``udiv``, ``urem`` or ``and`` of two."""
         return self.set(f"{instruction} i64 {a}, {b}")
 
-    def share(self, index: Value, shares: Value, count: int) -> tuple[Value, Value]:
-        """The part of a whole number of pieces that one of several equal shares has."""
-        low = self.whole_number("udiv", self.whole_number("mul", index, count), shares)
+    def partition(self, index: Value, partitions: Value, count: int) -> tuple[Value, Value]:
+        """The part of a whole number of pieces that one of several equal partitions has."""
+        low = self.whole_number("udiv", self.whole_number("mul", index, count), partitions)
         after = self.whole_number("add", index, 1)
-        return low, self.whole_number("udiv", self.whole_number("mul", after, count), shares)
+        return low, self.whole_number("udiv", self.whole_number("mul", after, count), partitions)
 
     def whole_compare(self, how: str, a: Value | int, b: Value | int) -> Value:
         """A truth value; ``how`` as in ``icmp``: slt, sge, eq ..."""
@@ -306,13 +306,13 @@ class Builder:
         """The numbers with these bits."""
         return self.set(f"bitcast {self.integers} {a} to {self.vector}")
 
-    # memory; offsets count numbers, not bytes, and those in memory that is ``half`` are bfloat16
+    # memory; offsets count numbers, not bytes, and those in memory that is ``bf16`` are bfloat16
 
-    def at(self, pointer: Value, offset: Value | int, *, half: bool = False) -> Value:
+    def at(self, pointer: Value, offset: Value | int, *, bf16: bool = False) -> Value:
         """The address ``offset`` numbers further on."""
         if offset == 0:
             return pointer
-        kind = "bfloat" if half else self.scalar
+        kind = "bfloat" if bf16 else self.scalar
         return self.set(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {offset}")
 
     def load(
@@ -321,11 +321,11 @@ class Builder:
         offset: Value | int = 0,
         active: int | None = None,
         *,
-        half: bool = False,
+        bf16: bool = False,
     ) -> Value:
         """A vector; only the first ``active`` lanes are touched, the others are 0."""
-        if half:
-            bits = self.load_half(self.at(pointer, offset, half=True), active)
+        if bf16:
+            bits = self.load_bf16(self.at(pointer, offset, bf16=True), active)
             wide = self.set(f"zext <{self.lanes} x i16> {bits} to {self.integers}")
             return self.as_numbers(self.integer("shl", wide, self.whole(16)))
         address = self.at(pointer, offset)
@@ -345,12 +345,12 @@ class Builder:
         offset: Value | int = 0,
         active: int | None = None,
         *,
-        half: bool = False,
+        bf16: bool = False,
     ) -> None:
-        """Write a vector, or only its first ``active`` lanes; ``half`` rounds to nearest even."""
-        address, v = self.at(pointer, offset, half=half), self.vector
-        if half:
-            self._store_half(value, address, active)
+        """Write a vector, or only its first ``active`` lanes; ``bf16`` rounds to nearest even."""
+        address, v = self.at(pointer, offset, bf16=bf16), self.vector
+        if bf16:
+            self._store_bf16(value, address, active)
             return
         if active is None or active == self.lanes:
             self.emit(f"store {v} {value}, ptr {address}, align {self.alignment}")
@@ -374,7 +374,7 @@ class Builder:
 
     # bfloat16
 
-    def load_half(self, address: Value, active: int | None = None) -> Value:
+    def load_bf16(self, address: Value, active: int | None = None) -> Value:
         """The bits of a vector of bfloat16."""
         v = f"<{self.lanes} x i16>"
         if active is None or active == self.lanes:
@@ -390,7 +390,7 @@ class Builder:
         value = self.set(f"fptrunc {self.vector} {value} to {short}")
         return self.set(f"bitcast {short} {value} to <{self.lanes} x i16>")
 
-    def _store_half(self, value: Value, address: Value, active: int | None) -> None:
+    def _store_bf16(self, value: Value, address: Value, active: int | None) -> None:
         bits, v = self.rounded(value), f"<{self.lanes} x i16>"
         if active is None or active == self.lanes:
             self.emit(f"store {v} {bits}, ptr {address}, align 2")

@@ -7,7 +7,7 @@ lanes:
     start     [accumulator][lane]
     operand   [k][accumulator][lane]      for each operand of the group's products
 
-so that one block is one stream from memory.  In a program that is ``half``, pairs of weights in
+so that one block is one stream from memory.  In a program that is ``bf16``, pairs of weights in
 bfloat16 stand in the place of numbers, and k counts pairs; behind an odd last one is a zero.
 ``pack.py`` writes this, ``product.py`` reads it.
 """
@@ -35,12 +35,12 @@ class Segment:
     operand: Node
     size: int
     fed: tuple[tuple[int, Term], ...]
-    half: bool
+    bf16: bool
 
     @property
     def steps(self) -> int:
         """What k runs to: numbers of the operand, or pairs of them."""
-        return -(-self.size // 2) if self.half else self.size
+        return -(-self.size // 2) if self.bf16 else self.size
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Layout:
         for operand in [*first, *[o for o in fed if o.size != "input"]]:
             terms = fed[operand]
             size = self.sizes.width((operand.size,))
-            yield Segment(operand, size, tuple(terms), self.program.half)
+            yield Segment(operand, size, tuple(terms), self.program.bf16)
 
     @cached_property
     def weights_size(self) -> int:
@@ -216,7 +216,7 @@ class Layout:
 
     def number_bytes(self, buffer: Buffer) -> int:
         """Bytes of a number in a buffer."""
-        return 2 if buffer.half else WIDTH[self.scalar]
+        return 2 if buffer.bf16 else WIDTH[self.scalar]
 
     def row_bytes(self, buffer: Buffer) -> int:
         """Bytes from a row of a buffer to the next."""

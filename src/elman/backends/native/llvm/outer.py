@@ -1,14 +1,14 @@
 """The parameters' gradients: outer products and sums over all rows, as one native function.
 
-``outer(table, share, share + 1, shares, 0)`` computes one of ``shares`` equal parts, for one
-thread.  Rows are taken a chunk at a time; a chunk of an operand is packed into panels of a few
+``outer(table, k, k + 1, partitions, 0)`` computes partition ``k`` of ``partitions`` equal ones, for
+one thread.  Rows are taken a chunk at a time; a chunk of an operand is packed into panels of a few
 vectors, and tiles of a gradient's units × a panel stay in registers over the chunk.  Sums over a
 chunk are added to what earlier chunks gave, which is also the more exact order.  In bfloat16 two
 rows are taken at a time: of panels and of gradients, copies have their numbers in pairs, with zeros
 beside those of an odd last row.  The table holds:
 
     0 gradients   1, 2 the first row and the one after the last   3 whether to add to what is there
-    4 scratch, a part for each share
+    4 scratch, a part for each partition
     then for each operand its rows, where those without a row before them begin, and, for each
     row, which it is (below 0: counted from there, -1 the first)
     then for each outer product the gradient it writes, then for each sum likewise
@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Layout, segmented_stride
-from elman.backends.native.llvm.mode import flush_subnormals, restore_mode
 from elman.backends.native.llvm.target import WIDTH
 from elman.backends.native.programs import Outer, Place, Programs
 from elman.graph.node import Node
@@ -80,8 +80,8 @@ class OuterLayout:
 
     @cached_property
     def scratch(self) -> int:
-        """Numbers of scratch for one share: panels, then the pairs of gradients."""
-        return self.panels + (self.steps * self.pairs_stride if self.programs.half else 0)
+        """Numbers of scratch for one partition: panels, then the pairs of gradients."""
+        return self.panels + (self.steps * self.pairs_stride if self.programs.bf16 else 0)
 
     @property
     def panels(self) -> int:
@@ -92,7 +92,7 @@ class OuterLayout:
     @property
     def steps(self) -> int:
         """Rows of a chunk, or pairs of them."""
-        return CHUNK // 2 if self.programs.half else CHUNK
+        return CHUNK // 2 if self.programs.bf16 else CHUNK
 
     @property
     def pairs_stride(self) -> int:
@@ -124,7 +124,7 @@ class _Outer:
         self.module, self.outer, self.layout = module, outer, outer.layout
         self.made: set[str] = set()
         programs = outer.programs
-        self.half = programs.half
+        self.bf16 = programs.bf16
         self.stride = self.layout.stride(programs.gradients_buffer)
         self.padded = self.layout.padded(programs.gradients_buffer)
         self.across = {
@@ -136,7 +136,7 @@ class _Outer:
 
     def emit(self) -> None:
         outer, b = self.outer, self.builder()
-        arguments = ["ptr %table", "i64 %share", "i64 %a", "i64 %shares", "i64 %b"]
+        arguments = ["ptr %table", "i64 %partition", "i64 %a", "i64 %partitions", "i64 %b"]
         b.begin("outer", arguments, exported=True)
         mode = flush_subnormals(b, self.layout.target)
 
@@ -146,7 +146,7 @@ class _Outer:
 
         gradients, start, stop = word(0, "ptr"), word(1, "i64"), word(2, "i64")
         further, scratch = word(3, "i64"), word(4, "ptr")
-        scratch = b.at(scratch, b.whole_number("mul", "%share", outer.scratch))
+        scratch = b.at(scratch, b.whole_number("mul", "%partition", outer.scratch))
         operands = [
             [word(FIRST_OPERAND + 3 * k + j, "ptr") for j in range(3)]
             for k in range(len(outer.operands))
@@ -158,9 +158,9 @@ class _Outer:
             rows = b.choose(b.whole_compare("slt", left, CHUNK), "i64", left, CHUNK)
             done = b.whole_number("sub", first, start)
             again = b.whole_compare("sgt", b.whole_number("add", done, further), 0)
-            chunk = b.at(gradients, b.whole_number("mul", done, self.stride), half=self.half)
+            chunk = b.at(gradients, b.whole_number("mul", done, self.stride), bf16=self.bf16)
             factors, steps = chunk, rows
-            if self.half:
+            if self.bf16:
                 factors = b.at(scratch, outer.panels)
                 steps = b.whole_number("udiv", b.whole_number("add", rows, 1), 2)
                 self._pair_gradients(b, chunk, factors, rows)
@@ -190,7 +190,7 @@ class _Outer:
         tiles, hidden, most = outer.tiles, outer.sizes.hidden, outer.rows
         each, larger = divmod(hidden, tiles)
         targets = [word(outputs + k, "ptr") for k, _ in operand.outers]  # type: ignore[operator]
-        low, high = b.share("%share", "%shares", tiles)
+        low, high = b.partition("%partition", "%partitions", tiles)
         with b.loop(low, high) as tile:
             is_larger = b.whole_compare("slt", tile, larger)
             unit = self._first_unit(b, tile)
@@ -235,8 +235,8 @@ class _Outer:
         return b.whole_number("add", b.whole_number("mul", tile, each), extra)
 
     def _pair_gradients(self, b: Builder, chunk: Value, to: Value, rows: Value) -> None:
-        """Pairs of this share's units, from the gradients of two rows at a time."""
-        tiles = b.share("%share", "%shares", self.outer.tiles)
+        """Pairs of this partition's units, from the gradients of two rows at a time."""
+        tiles = b.partition("%partition", "%partitions", self.outer.tiles)
         low, high = [self._first_unit(b, tile) for tile in tiles]
         lanes = self.layout.lanes
         first = b.whole_number("udiv", low, lanes)
@@ -252,15 +252,15 @@ class _Outer:
         segments = self.outer.programs.gradients_buffer.segments
 
         def write(step: Value, row: Value, both: bool) -> None:
-            source = b.at("%from", b.whole_number("mul", row, self.stride), half=True)
+            source = b.at("%from", b.whole_number("mul", row, self.stride), bf16=True)
             to = b.at("%to", b.whole_number("mul", step, self.outer.pairs_stride))
             with b.loop("%low", "%high") as block:
                 for segment in range(segments):
                     unit = b.whole_number("mul", block, lanes)
                     unit = b.whole_number("add", unit, segment * self.padded)
-                    one = b.load_half(b.at(source, unit, half=True))
-                    beside = b.at(b.at(source, self.stride, half=True), unit, half=True)
-                    other = b.load_half(beside) if both else "zeroinitializer"
+                    one = b.load_bf16(b.at(source, unit, bf16=True))
+                    beside = b.at(b.at(source, self.stride, bf16=True), unit, bf16=True)
+                    other = b.load_bf16(beside) if both else "zeroinitializer"
                     b.store(b.pairs(one, other), to, unit)
 
         self._by_pairs(b, "%rows", write)
@@ -297,12 +297,12 @@ class _Outer:
         pointers = ["ptr %rows", "ptr %firsts", "ptr %index", "ptr %to"]
         b.begin(name, [*pointers, "i64 %first", "i64 %count"])
         offset = place.segment * self.layout.padded(place.buffer) + start * lanes
-        stride, half = self.layout.stride(place.buffer), place.buffer.half
+        stride, bf16 = self.layout.stride(place.buffer), place.buffer.bf16
         own = [min(lanes, operand.width - (start + v) * lanes) for v in range(width)]
 
         def source_of(k: Value) -> Value:
             row = b.whole_number("add", "%first", k)
-            if place.buffer.outside and not place.shift:
+            if place.buffer.external and not place.shift:
                 base, row = "%rows", b.load_whole("%index", row)
             elif place.shift:
                 row = b.load_whole("%index", row)
@@ -312,12 +312,12 @@ class _Outer:
                 row = b.choose(is_first, "i64", other, row)
             else:
                 base = "%rows"
-            at = b.at(base, b.whole_number("mul", row, stride), half=half)
-            return b.at(at, offset, half=half)
+            at = b.at(base, b.whole_number("mul", row, stride), bf16=bf16)
+            return b.at(at, offset, bf16=bf16)
 
         def bits(source: Value, v: int) -> Value:
-            if half:
-                return b.load_half(b.at(source, v * lanes, half=True), own[v])
+            if bf16:
+                return b.load_bf16(b.at(source, v * lanes, bf16=True), own[v])
             return b.rounded(b.load(source, v * lanes, own[v]))
 
         def write_pairs(step: Value, row: Value, both: bool) -> None:
@@ -328,7 +328,7 @@ class _Outer:
                 beside = bits(other, v) if both else "zeroinitializer"
                 b.store(b.pairs(bits(source, v), beside), to, v * lanes)
 
-        if self.half:
+        if self.bf16:
             self._by_pairs(b, "%count", write_pairs)
         else:
             with b.loop(0, "%count") as k:
@@ -350,8 +350,8 @@ class _Outer:
         b.begin(name, ["ptr %g", "ptr %panel", "ptr %to", "i64 %rows", "i1 %add"])
         zeros = {(m, v): b.constant(0.0) for m in range(rows) for v in range(width)}
         few = self.layout.target.registers < 32
-        stride = self.outer.pairs_stride if self.half else self.stride
-        add_product = b.dot if self.half else b.fma
+        stride = self.outer.pairs_stride if self.bf16 else self.stride
+        add_product = b.dot if self.bf16 else b.fma
         for k, sums in b.repeat("%rows", 1, zeros):
             g = b.at("%g", b.whole_number("mul", k, stride))
             panel = b.at("%panel", b.whole_number("mul", k, width * lanes))
@@ -390,11 +390,11 @@ class _Outer:
         hidden, lanes = self.outer.sizes.hidden, self.layout.lanes
         blocks = -(-hidden // lanes)
         tail = hidden - (blocks - 1) * lanes
-        low, high = b.share("%share", "%shares", blocks)
+        low, high = b.partition("%partition", "%partitions", blocks)
         with b.loop(low, high) as block:
             unit = b.whole_number("mul", block, lanes)
             at = b.whole_number("add", unit, segment * self.padded)
-            at = b.at(chunk, at, half=self.half)
+            at = b.at(chunk, at, bf16=self.bf16)
             to = b.at(target, unit)
             done = b.fresh_label("done")
             last = b.whole_compare("eq", block, blocks - 1)
@@ -416,7 +416,7 @@ class _Outer:
         b = self.builder()
         b.begin(name, ["ptr %g", "ptr %to", "i64 %rows", "i1 %add"])
         for k, sums in b.repeat("%rows", 1, {0: b.constant(0.0)}):
-            value = b.load("%g", b.whole_number("mul", k, self.stride), half=self.half)
+            value = b.load("%g", b.whole_number("mul", k, self.stride), bf16=self.bf16)
             sums[0] = b.binary("fadd", sums[0], value)
         before = b.load("%to", 0, active)
         before = b.choose("%add", b.vector, before, b.constant(0.0))

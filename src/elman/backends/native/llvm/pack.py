@@ -1,8 +1,8 @@
 """Weights from the layout of torch into that of the products (``layout.py``).
 
-``pack(table, share, share + 1, shares, 0)`` packs one of ``shares`` equal parts, for one thread.
-The table holds where the packed weights go, then the cell's parameters in its order.  For a
-program that is ``half`` its matrices come as bfloat16.
+``pack(table, k, k + 1, partitions, 0)`` packs partition ``k`` of ``partitions`` equal
+ones, for one thread.  The table holds where the packed weights go, then the cell's parameters in
+its order.  For a program that is ``bf16`` its matrices come as bfloat16.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Pack:
 
     def emit(self) -> None:
         layout, b = self.layout, Builder(self.layout.scalar, self.layout.lanes)
-        arguments = ["ptr %table", "i64 %share", "i64 %a", "i64 %shares", "i64 %b"]
+        arguments = ["ptr %table", "i64 %partition", "i64 %a", "i64 %partitions", "i64 %b"]
         b.begin("pack", arguments, exported=True)
         self.pointers = {
             key: b.set(f"load ptr, ptr {self._slot(b, slot)}, align 8")
@@ -35,14 +35,14 @@ class _Pack:
         }
         out = b.set(f"load ptr, ptr {self._slot(b, 0)}, align 8")
         whole = layout.blocks if layout.tail == layout.lanes else layout.blocks - 1
-        low, high = b.share("%share", "%shares", whole)
+        low, high = b.partition("%partition", "%partitions", whole)
         mine, others = b.fresh_label("last"), b.fresh_label("others")
         for phase in layout.groups:
             for group in phase:
                 with b.loop(low, high) as block:
                     self._block(b, out, group, block, layout.lanes)
-        # the first share has the partial blocks, and the vectors
-        b.branch(b.whole_compare("eq", "%share", 0), mine, others)
+        # the first partition has the partial blocks, and the vectors
+        b.branch(b.whole_compare("eq", "%partition", 0), mine, others)
         b.label(mine)
         if whole < layout.blocks:
             for phase in layout.groups:
@@ -86,15 +86,15 @@ class _Pack:
     ) -> None:  # fmt: skip
         key = term.matrix.attribute
         across, first = self.columns[key], self.layout.columns(term.block).start
-        half = segment.half
-        source = b.at(self.pointers[key], first, half=half)
+        bf16 = segment.bf16
+        source = b.at(self.pointers[key], first, bf16=bf16)
         if term.transposed:
             name = f"copy_{segment.size}_{active}"
-            source = b.at(source, unit, half=half)
-            emit = self._emit_copy_of_pairs if half else self._emit_copy
+            source = b.at(source, unit, bf16=bf16)
+            emit = self._emit_copy_of_pairs if bf16 else self._emit_copy
         else:
             name = f"transpose_{segment.size}_{active}"
-            source = b.at(source, b.whole_number("mul", unit, across), half=half)
+            source = b.at(source, b.whole_number("mul", unit, across), bf16=bf16)
             emit = self._emit_transpose
         if name not in self.made:
             self.made.add(name)
@@ -118,7 +118,7 @@ class _Pack:
 
         def row(k: Value | int) -> Value:
             offset = b.whole_number("mul", k, "%across")
-            return b.load_half(b.at("%from", offset, half=True), active)
+            return b.load_bf16(b.at("%from", offset, bf16=True), active)
 
         with b.loop(0, size // 2) as pair:
             k = b.whole_number("mul", pair, 2)
@@ -132,14 +132,14 @@ class _Pack:
 
     def _emit_transpose(self, name: str, size: int, active: int) -> None:
         """Squares of the matrix, turned about in registers; a pair counts as a number."""
-        lanes, half = self.layout.lanes, self.layout.program.half
+        lanes, bf16 = self.layout.lanes, self.layout.program.bf16
         b = Builder(self.layout.scalar, lanes)
         b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
-        if half:
+        if bf16:
             b.alignment = 2  # pairs begin at any number
 
         def start(row: int) -> Value:
-            return b.at("%from", b.whole_number("mul", row, "%across"), half=half)
+            return b.at("%from", b.whole_number("mul", row, "%across"), bf16=bf16)
 
         def square(first: Value | int, columns: int) -> None:
             rows = [
@@ -150,12 +150,12 @@ class _Pack:
                 at = b.whole_number("add", first, k)
                 b.store(column, "%to", b.whole_number("mul", at, "%each"))
 
-        whole = size // 2 if half else size
+        whole = size // 2 if bf16 else size
         with b.loop(0, whole // lanes * lanes, lanes) as k:
             square(k, lanes)
         if whole % lanes:
             square(str(whole // lanes * lanes), whole % lanes)
-        if half and size % 2:
+        if bf16 and size % 2:
             vector = b.constant(0.0)
             for row in range(active):
                 single = b.single(start(row), whole)

@@ -80,8 +80,8 @@ class Equations:
         if node.operation == "vector":  # even where rows of it are stored, perhaps by this phase
             return b.load(self.vectors, self.layout.vectors[node])
         if node in self.load and node not in self.computed:
-            pointer, offset, half = self.load[node]
-            return b.load(pointer, offset, self.active, half=half)
+            pointer, offset, bf16 = self.load[node]
+            return b.load(pointer, offset, self.active, bf16=bf16)
         assert node.operation not in REDUCTIONS, "a reduction waits for its row"
         rule = OPERATIONS[node.operation].evaluate
         assert rule is not None, f"{node.operation} is not computed unit by unit"
@@ -132,7 +132,7 @@ def emit_row_equations(
     waves = _waves(phase)
     with b.loop(0, "%rows") as row:
         first = {
-            place: b.at(pointer, offset, half=place.buffer.half)
+            place: b.at(pointer, offset, bf16=place.buffer.bf16)
             for place, (pointer, offset) in _at_row(b, layout, pointers, row).items()
         }
         sums = b.at("%sums", b.whole_number("mul", row, layout.blocks * count * lanes))
@@ -181,9 +181,9 @@ def emit_row_equations(
 
 
 def _loads(layout: Layout, at: At) -> dict[Node, tuple[Value, Value, bool]]:
-    """Where each value is read, and whether it lies there in half."""
+    """Where each value is read, and whether it lies there in bf16."""
     return {
-        node: (*at[place], place.buffer.half)
+        node: (*at[place], place.buffer.bf16)
         for node, place in layout.program.loads.items()
         if place in at
     }
@@ -197,7 +197,7 @@ def _store(
         value = equations.value(node)
         for place in layout.program.stores.get(node, ()):
             whole = layout.lanes if place.buffer.segments else active
-            b.store(value, *at[place], active=whole, half=place.buffer.half)
+            b.store(value, *at[place], active=whole, bf16=place.buffer.bf16)
 
 
 def _at_row(b: Builder, layout: Layout, pointers: Pointers, row: Value) -> At:
@@ -205,9 +205,9 @@ def _at_row(b: Builder, layout: Layout, pointers: Pointers, row: Value) -> At:
     own = ""
     found: At = {}
     for place, pointer in pointers.items():
-        if place.buffer.outside and not own:
+        if place.buffer.external and not own:
             own = b.load_whole("%order", row)
-        index = own if place.buffer.outside else row
+        index = own if place.buffer.external else row
         found[place] = (pointer, b.whole_number("mul", index, layout.stride(place.buffer)))
     return found
 

@@ -46,7 +46,7 @@ def emit_product(
     }
     pointers = ["%w", "%sums", "%order", *operands, *starts.values()]
     b.begin(name, [f"ptr {pointer}" for pointer in pointers])
-    if layout.program.half:
+    if layout.program.bf16:
         b.alignment = 2  # pairs begin at any number
     starting, places = layout.program.loads, layout.program.operands
     for total in group.accumulators:
@@ -77,7 +77,7 @@ def emit_product(
     for pointer, segment in zip(operands, group.segments, strict=True):
         at_rows = _row_pointers(b, layout, places[segment.operand], pointer, rows)
         each = len(segment.fed) * lanes
-        whole = segment.size // 2 if segment.half else segment.size
+        whole = segment.size // 2 if segment.bf16 else segment.size
         unroll = next(
             u
             for u in (4, 2, 1)
@@ -114,11 +114,11 @@ def _row_pointers(
 ) -> list[Value]:
     """Where each row of an operand begins."""
     stride = layout.stride(place.buffer)
-    if not place.buffer.outside:
-        return [b.at(pointer, row * stride, half=place.buffer.half) for row in range(rows)]
+    if not place.buffer.external:
+        return [b.at(pointer, row * stride, bf16=place.buffer.bf16) for row in range(rows)]
     order = [b.load_whole("%order", row) for row in range(rows)]
     return [
-        b.at(pointer, b.whole_number("mul", row, stride), half=place.buffer.half) for row in order
+        b.at(pointer, b.whole_number("mul", row, stride), bf16=place.buffer.bf16) for row in order
     ]
 
 
@@ -139,7 +139,7 @@ def _multiply(
     def weight(column: int, position: int) -> Value:
         return b.load(at_weights, offset + column * block + position * layout.lanes)
 
-    add_product = b.dot if layout.program.half else b.fma
+    add_product = b.dot if layout.program.bf16 else b.fma
     shape = [(column, position) for column in range(columns) for position in range(len(fed))]
     if layout.target.registers >= 32:
         # the weights stay in registers, the numbers come straight from memory

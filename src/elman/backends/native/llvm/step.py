@@ -19,9 +19,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Layout, Tiling
-from elman.backends.native.llvm.mode import flush_subnormals, restore_mode
 from elman.backends.native.llvm.pointwise import emit_equations, emit_row_equations
 from elman.backends.native.llvm.product import emit_product, product_name
 from elman.backends.native.phases import Phase
@@ -207,11 +207,11 @@ class _Phase:
         row = b.whole_number("add", b.whole_number("mul", part, each), before)
         at = {
             place: pointer
-            if place.buffer.outside
+            if place.buffer.external
             else b.at(
                 pointer,
                 b.whole_number("mul", row, self.layout.stride(place.buffer)),
-                half=place.buffer.half,
+                bf16=place.buffer.bf16,
             )
             for place, pointer in self.places.items()
         }
@@ -243,7 +243,7 @@ class _Phase:
             sums = b.at("%sums", column * self.count * lanes)
             arguments = [sums, b.at("%vectors", at_block), order]
             arguments += [
-                b.at(pointer, at_block, half=place.buffer.half) for place, pointer in at.items()
+                b.at(pointer, at_block, bf16=place.buffer.bf16) for place, pointer in at.items()
             ]
             b.call_function(
                 self._equations(active), [f"i64 {size}", *[f"ptr {a}" for a in arguments]]
@@ -270,28 +270,28 @@ class _Phase:
 def _emit_copy(module: Module, layout: Layout, name: str, buffer: Buffer) -> None:
     """``copy(rows, order, from, to)``: rows as torch has them, into the caller's order.
 
-    Rows of a buffer that is outside are in that order already.
+    Rows of a buffer that is external are in that order already.
     """
-    b, half = Builder(layout.scalar, layout.lanes), buffer.half
+    b, bf16 = Builder(layout.scalar, layout.lanes), buffer.bf16
     b.begin(name, ["i64 %rows", "ptr %order", "ptr %from", "ptr %to"])
     with b.loop(0, "%rows") as row:
         own = b.whole_number("mul", b.load_whole("%order", row), layout.width)
-        from_row = own if buffer.outside else b.whole_number("mul", row, layout.width)
-        source, target = b.at("%from", from_row, half=half), b.at("%to", own, half=half)
+        from_row = own if buffer.external else b.whole_number("mul", row, layout.width)
+        source, target = b.at("%from", from_row, bf16=bf16), b.at("%to", own, bf16=bf16)
         whole = layout.width // layout.lanes
         with b.loop(0, whole) as block:
             at = b.whole_number("mul", block, layout.lanes)
-            b.store(b.load(source, at, half=half), target, at, half=half)
+            b.store(b.load(source, at, bf16=bf16), target, at, bf16=bf16)
         if whole < layout.blocks:
             at = str(whole * layout.lanes)
-            value = b.load(source, at, layout.tail, half=half)
-            b.store(value, target, at, layout.tail, half=half)
+            value = b.load(source, at, layout.tail, bf16=bf16)
+            b.store(value, target, at, layout.tail, bf16=bf16)
     b.end()
     module.add(b)
 
 
 def _copy_name(buffer: Buffer) -> str:
-    return "copy" + "_outside" * buffer.outside + "_half" * buffer.half
+    return "copy" + "_external" * buffer.external + "_bf16" * buffer.bf16
 
 
 def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
@@ -344,14 +344,14 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
             at = _row(b, layout, place.buffer, base, place.shift, row, k, offsets, times, batch)
             if place.buffer.segments:
                 offset = place.segment * layout.padded(place.buffer)
-                at = b.at(at, offset, half=place.buffer.half)
+                at = b.at(at, offset, bf16=place.buffer.bf16)
             if place.first is None:
                 return at
             has = b.whole_compare("sgt", b.load_whole(counts, neighbour[place.shift]), row)
             start = base[place.first]
-            if not place.first.outside:
+            if not place.first.external:
                 before = b.whole_number("mul", row, layout.width)
-                start = b.at(start, before, half=place.first.half)
+                start = b.at(start, before, bf16=place.first.bf16)
             return b.choose(has, "ptr", at, start)
 
         for phase in phases:
@@ -412,16 +412,16 @@ def _row(
     Outside it is that of the caller's first sequence, to which ``order`` leads on.
     """
     step = b.whole_number("add", k, shift) if shift else k
-    if buffer.outside:
+    if buffer.external:
         if buffer.rows == "batch":
             return base[buffer]
         first = b.load_whole(times, step)
         offset = b.whole_number("mul", first, layout.stride(buffer))
-        return b.at(base[buffer], offset, half=buffer.half)
+        return b.at(base[buffer], offset, bf16=buffer.bf16)
     if buffer.rows == "step":
         row = b.whole_number("add", b.load_whole(offsets, step), row)
     elif buffer.rows == "pair":
         turn = b.whole_number("mul", b.whole_number("and", step, 1), batch)
         row = b.whole_number("add", turn, row)
     offset = b.whole_number("mul", row, layout.stride(buffer))
-    return b.at(base[buffer], offset, half=buffer.half)
+    return b.at(base[buffer], offset, bf16=buffer.bf16)

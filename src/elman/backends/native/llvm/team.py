@@ -1,6 +1,6 @@
 """Native functions on several threads: those of torch's own OpenMP team, where there is one.
 
-A second pool of threads would fight torch's, whose workers spin while they wait.  So shares of
+A second pool of threads would fight torch's, whose workers spin while they wait.  So partitions of
 the work run on the team of the libgomp that torch brought (Linux); elsewhere one thread runs all
 of them in turn, with the same result.
 
@@ -23,7 +23,7 @@ import torch
 from elman.backends.native.llvm.jit import Kernel, load
 from elman.backends.native.llvm.target import find_target
 
-#: words before the bounds: function, table, begin, end, number of shares
+#: words before the bounds: function, table, begin, end, number of partitions
 _HEAD = 5
 
 _BODY = """\
@@ -40,7 +40,7 @@ entry:
   %at3 = getelementptr inbounds i64, ptr %data, i64 3
   %end = load i64, ptr %at3
   %at4 = getelementptr inbounds i64, ptr %data, i64 4
-  %shares = load i64, ptr %at4
+  %partitions = load i64, ptr %at4
   %bounds = getelementptr inbounds i64, ptr %data, i64 5
   %own = call i32 @omp_get_thread_num()
   %all = call i32 @omp_get_num_threads()
@@ -48,16 +48,16 @@ entry:
   %step = zext i32 %all to i64
   br label %head
 head:
-  %share = phi i64 [%first, %entry], [%next, %work]
-  %more = icmp slt i64 %share, %shares
+  %partition = phi i64 [%first, %entry], [%next, %work]
+  %more = icmp slt i64 %partition, %partitions
   br i1 %more, label %work, label %leave
 work:
-  %at = getelementptr inbounds i64, ptr %bounds, i64 %share
+  %at = getelementptr inbounds i64, ptr %bounds, i64 %partition
   %low = load i64, ptr %at
   %after = getelementptr inbounds i64, ptr %at, i64 1
   %high = load i64, ptr %after
   call void %function(ptr %table, i64 %low, i64 %high, i64 %begin, i64 %end)
-  %next = add i64 %share, %step
+  %next = add i64 %partition, %step
   br label %head
 leave:
   ret void
@@ -83,9 +83,11 @@ class Team:
     def run(self, function: int, table: int, bounds: Sequence[int], begin: int, end: int) -> None:
         """Call ``function(table, bounds[k], bounds[k + 1], begin, end)`` for each k."""
         self.is_up = True
-        shares = len(bounds) - 1
-        data = (ctypes.c_int64 * (_HEAD + shares + 1))(function, table, begin, end, shares, *bounds)
-        self._parallel(self._body, ctypes.addressof(data), shares, 0)
+        partitions = len(bounds) - 1
+        data = (ctypes.c_int64 * (_HEAD + partitions + 1))(
+            function, table, begin, end, partitions, *bounds
+        )
+        self._parallel(self._body, ctypes.addressof(data), partitions, 0)
 
 
 class _Here:

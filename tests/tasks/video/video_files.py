@@ -1,4 +1,4 @@
-"""Small films for tests, as bytes: frames at any times, without loss; a sound without pictures."""
+"""Small videos for tests, as bytes: frames at any times, without loss; a sound without pictures."""
 
 import io
 import wave
@@ -8,8 +8,8 @@ import av
 import numpy as np
 
 
-def film(pictures, times, rotation=0):
-    """A matroska film whose grey frames are shown from these seconds on, each number kept."""
+def make_video(pictures, times, rotation=0):
+    """A matroska video whose grey frames are shown from these seconds on, each number kept."""
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
         stream = container.add_stream("ffv1", rate=10)
@@ -56,7 +56,7 @@ def sound():
 
 
 def with_sound(path, kind, seconds, sound_seconds, options):
-    """The bytes of a film of noise with a noisy sound, ten frames a second, written to a file."""
+    """The bytes of a video of noise with a noisy sound, ten frames a second, written to a file."""
     video, audio = {"webm": ("libvpx", "libopus")}.get(kind, ("libx264", "aac"))
     draw = np.random.default_rng(0)
     with av.open(str(path), "w", format=kind, options=options) as container:

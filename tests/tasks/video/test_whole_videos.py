@@ -1,4 +1,4 @@
-"""Films that are cut off, that never end, or that are seen through."""
+"""Videos that are cut off, that never end, or that are seen through."""
 
 import struct
 from pathlib import Path
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from elman.errors import DataError
-from elman.tasks.video.film import FrameShape, read_film
+from elman.tasks.video.decoding import FrameShape, read_video
 from elman.tasks.video.report import check_clips
-from elman.tasks.video.samples import film_bytes
-from tasks.video.film_files import flat, transparent, with_sound
+from elman.tasks.video.samples import video_bytes
+from tasks.video.video_files import flat, transparent, with_sound
 
 GREY = FrameShape(size=48, rate=10)
 FAST_START = {"movflags": "faststart"}
@@ -20,38 +20,38 @@ FAST_START = {"movflags": "faststart"}
 @pytest.mark.parametrize(
     ("kind", "options"), [("webm", {}), ("matroska", {}), ("mp4", FAST_START), ("mp4", {})]
 )
-def test_a_film_with_sound_that_is_cut_off_is_refused(kind, options, lasts, tmp_path):
+def test_a_video_with_sound_that_is_cut_off_is_refused(kind, options, lasts, tmp_path):
     content = with_sound(tmp_path / "whole", kind, *lasts, options)
-    whole = read_film(content, GREY)
+    whole = read_video(content, GREY)
     assert whole.seconds == pytest.approx(lasts[0])
     for left in (0.3, 0.6):
         folder = tmp_path / f"cut at {left}"
         (folder / "label").mkdir(parents=True)
-        file: Path = folder / "label" / "film"
+        file: Path = folder / "label" / "video"
         file.write_bytes(content[: round(left * len(content))])
-        with pytest.raises(DataError, match=r"breaks off after frame|no film that can be read"):
-            read_film(file, GREY)
+        with pytest.raises(DataError, match=r"breaks off after frame|no video that can be read"):
+            read_video(file, GREY)
         [problem] = check_clips(folder, GREY).problems
         assert str(file) in problem
 
 
 @pytest.mark.parametrize("lasts", [2**31 - 1, 2**31])
 def test_a_last_frame_that_lasts_for_days_is_refused(lasts):
-    content = film_bytes([flat(20)], "mp4")
+    content = video_bytes([flat(20)], "mp4")
     table = content.index(b"stts")
     head = content[table + 8 : table + 12]
     assert struct.unpack(">I", head) == (1,)  # one frame, and how long it lasts
     forged = content[: table + 16] + struct.pack(">I", lasts) + content[table + 20 :]
     with pytest.raises(DataError, match=r"its times go up to [\d,]+ hours"):
-        read_film(forged, GREY)
+        read_video(forged, GREY)
 
 
 def test_frames_that_do_not_fit_into_memory_are_refused():
-    content = film_bytes([flat(20)], "mp4")
+    content = video_bytes([flat(20)], "mp4")
     table = content.index(b"stts")
     hours = content[: table + 16] + struct.pack(">I", 5 * 3600 * 10240) + content[table + 20 :]
     with pytest.raises(DataError, match="its frames take more than 2 GB of memory after"):
-        read_film(hours, FrameShape(size=224, rate=10, colour=True))
+        read_video(hours, FrameShape(size=224, rate=10, colour=True))
 
 
 def squares():
@@ -68,6 +68,6 @@ def squares():
 def test_a_figure_on_a_transparent_ground_is_seen(kind, colour, ground, beneath):
     pictures = squares()
     content = transparent(kind, pictures, (colour,) * 3, beneath)
-    found = read_film(content, GREY).frames[:, 0].numpy()
+    found = read_video(content, GREY).frames[:, 0].numpy()
     # limited range takes a little of black and white
     assert np.abs(found - np.where(pictures, colour, ground).astype(float)).max() <= 20

@@ -1,6 +1,6 @@
 """How long does an epoch of the shipped jobs take, beside the same models on torch.nn?
 
-    python benchmarks/jobs_beside_torch.py [--epochs 4] [--threads 1 2]
+    python benchmarks/tasks_beside_torch.py [--epochs 4] [--threads 1 2]
 
 Everything but the recurrent encoder is the same: data, batches, options, seed, first values.  The
 rival reads ragged batches by ``pack_padded_sequence``, which is torch.nn's way.  Each training is
@@ -63,7 +63,7 @@ def torch_encoders(module: Any) -> Iterator[None]:
 
 
 def main() -> None:
-    """Train, print the table, write ``benchmarks/results/jobs_beside_torch.json``."""
+    """Train, print the table, write ``benchmarks/results/tasks_beside_torch.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -81,11 +81,11 @@ def main() -> None:
                 row[engine] = _train(task, data, settings, engine, asked.epochs, threads, metric)
             rows.append(row)
     record = {
-        "command": "python benchmarks/jobs_beside_torch.py",
+        "command": "python benchmarks/tasks_beside_torch.py",
         "machine": machine(),
         "rows": rows,
     }
-    path = Path(__file__).parent / "results" / "jobs_beside_torch.json"
+    path = Path(__file__).parent / "results" / "tasks_beside_torch.json"
     write_whole(path, json.dumps(record, indent=1) + "\n")
     _print(rows)
 

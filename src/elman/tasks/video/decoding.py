@@ -1,4 +1,4 @@
-"""A film as small frames at even times: decoding, scaling, sampling.
+"""A video as small frames at even times: decoding, scaling, sampling.
 
 Whatever PyAV opens goes through here, file or stream: its frames become squares of one size
 (letterboxed, so that nothing is lost), and of frames at any times those that are shown at 0,
@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 #: seconds by which files round the time of a frame (webm counts milliseconds, gif hundredths)
 ROUNDING = 1e-3
-#: seconds; a film that claims to be longer has broken times
+#: seconds; a video that claims to be longer has broken times
 LONGEST = 6 * 3600.0
-#: bytes of all frames of a film, as they are kept
+#: bytes of all frames of a video, as they are kept
 _MOST_BYTES = 2**31
 
 
 @dataclass(frozen=True)
 class FrameShape:
-    """What every film is brought to: squares of ``size`` pixels, ``rate`` of them a second."""
+    """What every video is brought to: squares of ``size`` pixels, ``rate`` of them a second."""
 
     size: int = 32
     rate: float = 10.0
@@ -50,8 +50,8 @@ class FrameShape:
 
 
 @dataclass(frozen=True)
-class Film:
-    """Frames in even steps of time, and what the film was before: its size, rate and seconds."""
+class Video:
+    """Frames in even steps of time, and what the video was before: its size, rate and seconds."""
 
     frames: UInt8[Tensor, "time channel size size"]
     width: int
@@ -61,7 +61,7 @@ class Film:
 
     @property
     def digest(self) -> bytes:
-        """The same for films with the same frames only."""
+        """The same for videos with the same frames only."""
         return hashlib.blake2b(self.frames.numpy().tobytes(), digest_size=16).digest()
 
 
@@ -76,10 +76,10 @@ class Shown:
     height: int
 
 
-def read_film(source: Path | bytes, shape: FrameShape) -> Film:
-    """A whole film in memory.
+def read_video(source: Path | bytes, shape: FrameShape) -> Video:
+    """A whole video in memory.
 
-    Raises ``DataError`` with a sentence, without the name of the file, for what is no film, has no
+    Raises ``DataError`` with a sentence, without the name of the file, for what is no video, has no
     pictures, or breaks off.
     """
     count, last = 0, None
@@ -95,13 +95,13 @@ def read_film(source: Path | bytes, shape: FrameShape) -> Film:
         if (len(kept) + 1) * picture.nbytes > _MOST_BYTES:
             raise DataError(
                 f"its frames take more than {_MOST_BYTES >> 30} GB of memory after "
-                f"{len(kept) / shape.rate / 60:.0f} minutes; cut the film into clips, or set "
+                f"{len(kept) / shape.rate / 60:.0f} minutes; cut the video into clips, or set "
                 "size or rate lower."
             )
         kept.append(picture)
     pictures = np.stack(kept)
-    assert last is not None  # a film without a frame is an error
-    return Film(torch.from_numpy(pictures), last.width, last.height, count / last.end, last.end)
+    assert last is not None  # a video without a frame is an error
+    return Video(torch.from_numpy(pictures), last.width, last.height, count / last.end, last.end)
 
 
 def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T]:
@@ -130,8 +130,8 @@ def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T
 
 
 def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Shown]:
-    """The frames of a film as they come, at least one; for errors see ``read_film``."""
-    with extra("video", "reading films"):
+    """The frames of a video as they come, at least one; for errors see ``read_video``."""
+    with extra("video", "reading videos"):
         import av
 
     count = 0
@@ -148,17 +148,18 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Show
     except FileNotFoundError as error:
         raise DataError("there is no such file; check its name and folder.") from error
     except IsADirectoryError as error:
-        raise DataError("this is a folder, and a film was expected; name a file.") from error
+        raise DataError("this is a folder, and a video was expected; name a file.") from error
     except PermissionError as error:
         raise DataError("the file cannot be read (no permission); check its rights.") from error
     except (av.error.FFmpegError, _BrokenOff) as error:
         if count:
             raise DataError(
-                f"the film breaks off after frame {count}; it is damaged or cut off: copy it again."
+                f"the video breaks off after frame {count}; it is damaged or cut off: copy it "
+                "again."
             ) from error
         raise DataError(_unreadable(source, error)) from error
     if not count:
-        raise DataError("there is no frame in the film; give one with at least one.")
+        raise DataError("there is no frame in the video; give one with at least one.")
 
 
 class _BrokenOff(Exception):
@@ -196,30 +197,30 @@ def _unreadable(source: Path | bytes | BinaryIO, error: Exception) -> str:
         return "the file is empty; copy it again."
     if not isinstance(source, Path | bytes) and not source.seekable():
         return (
-            "this is no film that can be read while it arrives; give webm, mkv, gif or MPEG-TS "
+            "this is no video that can be read while it arrives; give webm, mkv, gif or MPEG-TS "
             "(an mp4 has its index at the end: name the file instead)."
         )
     reason = getattr(error, "strerror", None) or "its first frame is not whole"
     return (
-        f"this is no film that can be read ({reason}): it is damaged, cut off, or of another kind; "
-        "give mp4, webm, avi, mkv or gif."
+        f"this is no video that can be read ({reason}): it is damaged, cut off, or of another "
+        "kind; give mp4, webm, avi, mkv or gif."
     )
 
 
 def _picture_stream(container: Any) -> Any:
     for stream in container.streams.video:
-        # a music file's cover is no film
+        # a music file's cover is no video
         if not int(stream.disposition) & int(type(stream.disposition).attached_pic):
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise DataError(f"there are no pictures in it, only {kinds}; give a film.")
+    raise DataError(f"there are no pictures in it, only {kinds}; give a video.")
 
 
 def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
     """The frames of a stream, with times that begin at 0 and never go back."""
     from av.video.reformatter import VideoReformatter
 
-    stream.thread_type = "NONE"  # for small films threads cost more than they gain
+    stream.thread_type = "NONE"  # for small videos threads cost more than they gain
     scale, ground = VideoReformatter(), Ground()
     usual = float(1 / (stream.average_rate or stream.guessed_rate or 0 or math.ceil(shape.rate)))
     first, start, end = None, 0.0, 0.0
@@ -239,7 +240,7 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
             end = start + lasts
             if end > LONGEST:
                 raise DataError(
-                    f"its times go up to {end / 3600:,.0f} hours; write the film anew, with times "
+                    f"its times go up to {end / 3600:,.0f} hours; write the video anew, with times "
                     "that are right, or cut it into clips."
                 )
             reached = max(reached, first + end)

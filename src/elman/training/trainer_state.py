@@ -1,6 +1,6 @@
 """Where training stands: everything about it that is not a tensor.
 
-The loop moves the position on, a checkpoint saves it as JSON, and resuming starts from it.  The
+The loop moves the state on, a checkpoint saves it as JSON, and resuming starts from it.  The
 rules for patience, plateaus and stopping are here too, because they read nothing else.
 """
 
@@ -15,15 +15,15 @@ _SIGNED = frozenset({"best_metric", "best_loss", "loss_sum"})
 
 
 @dataclass
-class Position:
+class TrainerState:
     """Epochs and batches done, the best metric so far, and the counters of patience.
 
-    >>> position = Position()
-    >>> position.judge(0.8, LoopOptions(), higher_is_better=True)
+    >>> state = TrainerState()
+    >>> state.record_validation(0.8, LoopOptions(), higher_is_better=True)
     True
-    >>> position.judge(0.7, LoopOptions(), higher_is_better=True)
+    >>> state.record_validation(0.7, LoopOptions(), higher_is_better=True)
     False
-    >>> position.epochs_since_best
+    >>> state.epochs_since_best
     1
     """
 
@@ -45,9 +45,9 @@ class Position:
     threads: int = 1
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> "Position":
-        """The position that a checkpoint holds; ``ValueError`` where none can be so."""
-        position = cls(**record)
+    def of(cls, record: dict[str, Any]) -> "TrainerState":
+        """The state that a checkpoint holds; ``ValueError`` where none can be so."""
+        state = cls(**record)
         for each in fields(cls):
             value, usual = record[each.name], each.default
             if value is None and usual is None:
@@ -56,9 +56,9 @@ class Position:
             whole = isinstance(value, kind) and not isinstance(value, bool)
             if not whole or not abs(value) < 1e15 or (each.name not in _SIGNED and value < 0):
                 raise ValueError(f"{each.name} is {value!r:.40}")
-        if position.epoch < 1 or not 1 <= position.threads <= MOST_THREADS:
-            raise ValueError(f"epoch {position.epoch} with {position.threads} threads")
-        return position
+        if state.epoch < 1 or not 1 <= state.threads <= MOST_THREADS:
+            raise ValueError(f"epoch {state.epoch} with {state.threads} threads")
+        return state
 
     @property
     def epochs_done(self) -> float:
@@ -98,7 +98,7 @@ class Position:
         self.rows = 0
         self.loss_sum = 0.0
 
-    def judge(
+    def record_validation(
         self,
         value: float,
         options: LoopOptions,

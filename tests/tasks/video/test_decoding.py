@@ -1,4 +1,4 @@
-"""Films as frames at even times, and what is said of files that are no whole films."""
+"""Videos as frames at even times, and what is said of files that are no whole videos."""
 
 import io
 
@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import DataError
-from elman.tasks.video.film import ROUNDING, FrameShape, decoded, read_film, sampled
-from elman.tasks.video.samples import KINDS, film_bytes
-from tasks.video.film_files import film, flat, sound, stretched
+from elman.tasks.video.decoding import ROUNDING, FrameShape, decoded, read_video, sampled
+from elman.tasks.video.samples import KINDS, video_bytes
+from tasks.video.video_files import flat, make_video, sound, stretched
 
 GREY = FrameShape(size=16, rate=10)
 
@@ -55,37 +55,37 @@ def test_a_sample_is_given_as_soon_as_its_own_frame_has_come():
 
 def test_frames_at_uneven_times_are_read_from_a_file_as_they_are_shown():
     values, times = [10, 60, 110, 160, 210], [0.0, 0.1, 0.25, 0.3, 0.7]
-    found = read_film(film([flat(v) for v in values], times), GREY)
+    found = read_video(make_video([flat(v) for v in values], times), GREY)
     assert brightness(found) == [10, 60, 60, 160, 160, 160, 160, 210]
     assert found.seconds == pytest.approx(0.8)
-    found = read_film(film([flat(v) for v in values], times), FrameShape(16, rate=2.5))
+    found = read_video(make_video([flat(v) for v in values], times), FrameShape(16, rate=2.5))
     assert brightness(found) == [10, 160]
 
 
-def test_a_films_title_need_not_be_text():
-    content = film_bytes([flat(20), flat(32)], "webm")
+def test_a_videos_title_need_not_be_text():
+    content = video_bytes([flat(20), flat(32)], "webm")
     assert content.count(b"Lavf") > 0  # who wrote it
-    assert len(read_film(content.replace(b"Lavf", b"Lav\xc3"), GREY).frames) == 2
+    assert len(read_video(content.replace(b"Lavf", b"Lav\xc3"), GREY).frames) == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_file_gives_the_same_film(kind):
+def test_every_kind_of_file_gives_the_same_video(kind):
     pictures = [flat(20 + 12 * k) for k in range(15)]
-    found = read_film(film_bytes(pictures, kind), GREY)
+    found = read_video(video_bytes(pictures, kind), GREY)
     assert len(found.frames) == 15
     assert (found.width, found.height) == (24, 24)
     assert found.rate == pytest.approx(10, rel=0.01)
-    # the codecs lose a little, and films of limited range more
+    # the codecs lose a little, and videos of limited range more
     assert np.allclose(brightness(found), [20 + 12 * k for k in range(15)], atol=6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_and_its_bytes_as_they_arrive_give_the_same_frames(kind, tmp_path):
-    data = film_bytes([flat(20 + 40 * k) for k in range(5)], kind)
-    path = tmp_path / "film"
+    data = video_bytes([flat(20 + 40 * k) for k in range(5)], kind)
+    path = tmp_path / "video"
     path.write_bytes(data)
-    whole = read_film(path, GREY)
-    assert whole.digest == read_film(data, GREY).digest
+    whole = read_video(path, GREY)
+    assert whole.digest == read_video(data, GREY).digest
     if kind not in ("mp4", "avi"):  # their index stands at the end
         arriving = [each.picture for each in decoded(Pipe(data), GREY)]
         assert np.array_equal(np.stack(arriving), whole.frames.numpy())
@@ -100,22 +100,22 @@ class Pipe(io.BytesIO):
 
 
 def test_odd_sizes_are_letterboxed_turned_and_stretched_as_they_are_to_be_seen():
-    wide = read_film(film([flat(200, 33, 11)], [0]), FrameShape(24)).frames[0, 0]
+    wide = read_video(make_video([flat(200, 33, 11)], [0]), FrameShape(24)).frames[0, 0]
     assert wide.shape == (24, 24)
     assert (wide[8:16] == 200).all()
     assert (wide[:8] == 0).all()
     assert (wide[16:] == 0).all()
     half = flat(0)
     half[:, :12] = 200  # bright on the left; turned against the clock: below
-    turned = read_film(film([half], [0], rotation=90), FrameShape(24)).frames[0, 0]
+    turned = read_video(make_video([half], [0], rotation=90), FrameShape(24)).frames[0, 0]
     assert (turned[12:] == 200).all()
     assert (turned[:12] == 0).all()
-    assert (read_film(stretched(200, 12, 24, 1), FrameShape(24)).frames[0, 0, :, 0] == 0).all()
-    assert (read_film(stretched(200, 12, 24, 2), FrameShape(24)).frames > 190).all()
+    assert (read_video(stretched(200, 12, 24, 1), FrameShape(24)).frames[0, 0, :, 0] == 0).all()
+    assert (read_video(stretched(200, 12, 24, 2), FrameShape(24)).frames > 190).all()
 
 
 def test_colour_is_kept_when_it_is_asked_for():
-    found = read_film(film([flat(90)], [0]), FrameShape(16, colour=True))
+    found = read_video(make_video([flat(90)], [0]), FrameShape(16, colour=True))
     assert found.frames.shape == (1, 3, 16, 16)
     assert (found.frames == 90).all()
 
@@ -126,30 +126,33 @@ def moving():
 
 
 BROKEN = {
-    "empty": (b"", "no film that can be read"),
-    "noise": (bytes(range(256)) * 20, "no film that can be read"),
-    "text": (b"These are words.\n" * 50, "no film that can be read"),
+    "empty": (b"", "no video that can be read"),
+    "noise": (bytes(range(256)) * 20, "no video that can be read"),
+    "text": (b"These are words.\n" * 50, "no video that can be read"),
     "sound": (sound(), "there are no pictures in it, only audio"),
-    "mp4 cut off": (film_bytes(moving(), "mp4")[:-2000], "no film that can be read"),
-    "mkv cut off": (film(moving(), np.arange(30) / 10)[:9000], r"breaks off after frame \d+"),
-    "webm cut off": (film_bytes(moving(), "webm")[:3000], r"breaks off after frame \d+"),
-    "avi cut off": (film_bytes(moving(), "avi")[:-4000], r"breaks off after frame \d+"),
-    "broken times": (film([flat(1), flat(2)], [0, 400_000.0]), "its times go up to 111 hours"),
+    "mp4 cut off": (video_bytes(moving(), "mp4")[:-2000], "no video that can be read"),
+    "mkv cut off": (make_video(moving(), np.arange(30) / 10)[:9000], r"breaks off after frame \d+"),
+    "webm cut off": (video_bytes(moving(), "webm")[:3000], r"breaks off after frame \d+"),
+    "avi cut off": (video_bytes(moving(), "avi")[:-4000], r"breaks off after frame \d+"),
+    "broken times": (
+        make_video([flat(1), flat(2)], [0, 400_000.0]),
+        "its times go up to 111 hours",
+    ),
 }
 
 
 @pytest.mark.parametrize(("data", "sentence"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_film_is_refused_in_a_sentence(data, sentence, tmp_path):
+def test_what_is_no_whole_video_is_refused_in_a_sentence(data, sentence, tmp_path):
     with pytest.raises(DataError, match=sentence):
-        read_film(data, GREY)
-    path = tmp_path / "film.mp4"
+        read_video(data, GREY)
+    path = tmp_path / "video.mp4"
     path.write_bytes(data)
     with pytest.raises(DataError, match=sentence if data else "the file is empty"):
-        read_film(path, GREY)
+        read_video(path, GREY)
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match="there is no such file"):
-        read_film(tmp_path / "film.mp4", GREY)
+        read_video(tmp_path / "video.mp4", GREY)
     with pytest.raises(DataError, match="this is a folder"):
-        read_film(tmp_path, GREY)
+        read_video(tmp_path, GREY)
