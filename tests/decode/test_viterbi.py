@@ -166,5 +166,7 @@ def test_lengths_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match=r"must be \(time, batch, tag\) and \(batch,\)"):
         viterbi(torch.zeros(3, 2, 3), torch.tensor([3]))
     for lengths in ([4, 1], [-1, 3]):
-        with pytest.raises(ShapeError, match=r"lengths go from -?1 to \d, but scores have 3 steps"):
+        with pytest.raises(
+            ShapeError, match=r"lengths range from -?1 to \d, but scores have 3 steps"
+        ):
             viterbi(torch.zeros(3, 2, 3), torch.tensor(lengths))

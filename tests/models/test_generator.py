@@ -98,5 +98,5 @@ def test_a_text_is_learned_and_made():
 
 def test_a_generator_cannot_look_into_the_future():
     recurrent = elman.Recurrent(elman.cells.rnn, 5, 6, bidirectional=True)
-    with pytest.raises(OptionError, match="bidirectional, but what comes next cannot be read"):
+    with pytest.raises(OptionError, match="bidirectional, but generation needs"):
         Generator(nn.Identity(), recurrent, NextToken(12, 3))

@@ -288,7 +288,7 @@ def test_a_batch_without_any_word_has_a_loss():
 
 
 def test_features_that_are_missing_are_named():
-    with pytest.raises(ShapeError, match="reads the shapes of words, but shapes is missing"):
+    with pytest.raises(ShapeError, match="reads word shapes, but shapes is missing"):
         tagger()(words(), LENGTHS)
     reading = tagger(characters=CharacterConvolution(20, 5, 6))
     with pytest.raises(ShapeError, match="character_lengths or word_index is missing"):

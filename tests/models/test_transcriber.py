@@ -73,5 +73,5 @@ def test_a_row_with_more_symbols_than_steps_is_counted_and_teaches_nothing():
 def test_frames_that_do_not_make_steps_and_a_model_that_cannot_stream_are_refused():
     with pytest.raises(OptionError, match="frames_per_step is 4, but the encoder reads 6"):
         Transcriber(elman.Recurrent(elman.cells.gru, 6, 4), 5, frames_per_step=4)
-    with pytest.raises(OptionError, match="reads in both directions"):
+    with pytest.raises(OptionError, match="is bidirectional"):
         transcriber(bidirectional=True).advance(torch.randn(4, 1, 3), None)

@@ -188,7 +188,7 @@ def test_every_parameter_learns():
 
 def test_options_that_do_not_go_together_are_refused():
     sizes = {"embedding_size": 3, "hidden_size": 4}
-    with pytest.raises(OptionError, match="shared vectors need the same tokens"):
+    with pytest.raises(OptionError, match="shared embeddings need the same tokens"):
         Translator(elman.cells.gru, 5, 6, shared=True, **sizes)
     with pytest.raises(OptionError, match="decoder_layers is 1; without input_feeding"):
         Translator(elman.cells.gru, 5, 6, decoder_layers=1, **sizes)

@@ -67,7 +67,7 @@ BAD_COLUMNS = {
     ),
     "no tag": ("Anna B-PER\nis\n", 'line 2: "is" has no tag'),
     "only blank lines": ("\n\n\n", "the file is empty"),
-    "no names": ("Anna O\nis O\n\nTom O\n", 'every word of the training sentences has the tag "O"'),
+    "no names": ("Anna O\nis O\n\nTom O\n", 'every word of the training data has the tag "O"'),
 }
 
 
@@ -82,7 +82,7 @@ def test_a_label_that_the_model_does_not_know_is_named_with_its_line(command, ru
     file = tmp_path / "test.csv"
     file.write_text("text,label\nfine,positive\nso so,mixed\n")
     said = fails(command, "evaluate", run, file)
-    assert f'{file}, line 3: the label "mixed" is not one that the model knows' in said
+    assert f'{file}, line 3: the model has no label "mixed"' in said
     assert "negative, positive" in said
 
 

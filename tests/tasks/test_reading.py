@@ -14,7 +14,7 @@ from tasks.conftest import SMALL, samples
 #: a wrong example for the end of each task's training file, and what is said of it
 WRONG = {
     "sentiment": ("no label,\n", 'the label (column "label") is empty'),
-    "ner": ("\nX M-ORG\n", 'the tag "M-ORG" is not of BIO'),
+    "ner": ("\nX M-ORG\n", 'the tag "M-ORG" is not valid in BIO'),
     "translation": ("only one column\n", "there is 1 column"),
 }
 

@@ -1,4 +1,4 @@
-"""From scores to answers: functions that search, and know nothing of models."""
+"""Decoding: searches over scores, independent of models."""
 
 from elman.decode.beam import beam_search
 from elman.decode.ctc import PrefixBeam, align, best_path, prefix_beam

@@ -1,7 +1,6 @@
-"""Beam search: the best few sequences are kept at each step, for many rows at once.
+"""Beam search: keeps the best few sequences at each step, for many rows at once.
 
-It takes functions and knows no model.  With a beam that is wide enough it is exact: nothing is
-cut off that could still become one of the best.
+It takes functions and does not depend on a model.  With a sufficiently wide beam, it is exact.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ def beam_search(
     n_best: int = 1,
     length_penalty: float = 1.0,
 ) -> list[list[Hypothesis]]:
-    """For each row of ``state`` its best hypotheses, the best first, at most ``n_best`` of them.
+    """Finds up to ``n_best`` hypotheses for each row of ``state``, best first.
 
-    ``step`` and ``select`` are as for ``greedy_search``.  A hypothesis ranks by
-    log p / length ** ``length_penalty``, its end counted in: 0 is the probability itself, which
-    favours what is short; 1 is the mean of a token.  A row's search ends when ``beam`` hypotheses
-    have ended, or when none that goes on can overtake the ``n_best``-th.  What is still going on
-    after ``longest[row]`` tokens is cut there.  Raises ``OptionError`` for numbers that cannot be.
+    ``step`` and ``select`` are as for ``greedy_search``.  The score of a hypothesis is
+    log p / length ** ``length_penalty``, where the length includes the end token: 0 ranks by
+    probability, which favours short sequences, and 1 by the mean per token.  The search of a row
+    ends when ``beam`` hypotheses are complete, or when no other can overtake the ``n_best``-th.
+    Hypotheses are truncated at ``longest[row]`` tokens.  Raises ``OptionError`` for invalid values.
 
     >>> first, then = torch.tensor([0.0, 0.55, 0.45]), torch.tensor([[0.5, 0.5, 0], [0.9, 0.1, 0]])
     >>> table = torch.cat([first[None], then]).log()      # token 0 ends, 3 starts
@@ -44,14 +43,14 @@ def beam_search(
     """
     if beam < 1 or not 1 <= n_best <= beam:
         raise OptionError(
-            f"beam_search: beam is {beam} and n_best is {n_best}; the beam must be at least 1 and "
+            f"beam_search: beam is {beam} and n_best is {n_best}; beam must be at least 1, and "
             "n_best from 1 to beam."
         )
     if length_penalty < 0:
-        raise OptionError(f"beam_search: length_penalty is {length_penalty}; give 0 or more.")
+        raise OptionError(f"beam_search: length_penalty is {length_penalty}; it must be 0 or more.")
     searches = [_Search(most, beam, n_best, length_penalty, end) for most in longest]
     alive = [row for row, search in enumerate(searches) if not search.done]
-    # each row has `beam` places side by side; at first all but one of them are empty
+    # each row has `beam` consecutive places; at first all but one are empty
     places = torch.tensor([row for row in alive for _ in range(beam)], dtype=torch.int64)
     state = select(state, places)
     tokens = torch.full((len(places),), start, dtype=torch.int64)
@@ -61,7 +60,7 @@ def beam_search(
         scores, state = step(tokens, state)
         sizes = scores.shape[-1]
         sums = (totals[:, :, None] + scores.float().view(len(alive), beam, sizes)).flatten(1)
-        # twice as many as go on: at most `beam` of them can be ends
+        # twice the beam, because up to `beam` candidates may be end tokens
         best, which = sums.topk(min(2 * beam, sums.shape[1]), dim=1)
         kept, chosen, next_tokens, next_totals = [], [], [], []
         for at, (row, values, picks) in enumerate(
@@ -84,7 +83,7 @@ def beam_search(
 
 
 class _Search:
-    """The search of one row: what goes on, and what has ended."""
+    """The search of one row: its active and completed hypotheses."""
 
     def __init__(
         self, longest: int, beam: int, n_best: int, length_penalty: float, end: int
@@ -100,14 +99,14 @@ class _Search:
     def advance(
         self, totals: Sequence[float], picks: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int, float]]:
-        """Take in the best continuations (place, token); return those that go on."""
+        """Processes the best continuations (place, token); returns those that stay active."""
         going: list[tuple[int, int, float]] = []
         tokens: list[tuple[int, ...]] = []
         for rank, (total, (place, token)) in enumerate(zip(totals, picks, strict=True)):
             if total == -torch.inf or len(going) == self.beam:
                 break
             if token == self.end:
-                # an end that would not have been kept, had it been another token, does not count
+                # an end token counts only if it ranks within the beam
                 if rank < self.beam:
                     self._end(self.going[place], total, ended=True)
             else:
@@ -119,14 +118,14 @@ class _Search:
                 self._end(hypothesis, total, ended=False)
         self.going = tokens
         self.done = not going or length == self.longest or self._decided(going[0][2])
-        # places without a hypothesis are filled up with one that can win nothing
+        # fill empty places with hypotheses that cannot win
         while len(going) < self.beam:
             going.append((0, self.end, -torch.inf))
             self.going.append(())
         return going
 
     def best(self) -> list[Hypothesis]:
-        """The best that have ended."""
+        """The best completed hypotheses."""
         return sorted(self.ended, key=lambda each: -each.score)[: self.n_best]
 
     def _end(self, tokens: tuple[int, ...], total: float, *, ended: bool) -> None:
@@ -139,6 +138,6 @@ class _Search:
             return True
         if len(complete) < self.n_best:
             return False
-        # probabilities only fall, so a sequence that goes on does best by becoming long for free
+        # upper bound: an active hypothesis reaches the maximum length without losing probability
         hope: float = total / (self.longest + 1) ** self.length_penalty
         return sorted([each.score for each in complete])[-self.n_best] >= hope

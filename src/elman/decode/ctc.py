@@ -1,9 +1,9 @@
-"""From the probabilities of CTC to symbols: the best path, or a beam over what may have been said.
+"""Decodes the output of CTC: greedy decoding, prefix beam search, alignment.
 
-CTC (Graves et al. 2006) gives each step the probabilities of all symbols and of a blank, 0; what
-is said is a path with repetitions merged and blanks left out.  ``best_path`` takes the best path;
-``PrefixBeam`` adds up all paths of a text (Hannun et al. 2014), and what a language model thinks
-of it, and can be fed step by step; ``align`` finds when each symbol was said.
+CTC (Graves et al. 2006) predicts at each step the probabilities of all symbols and of a blank,
+symbol 0.  A path becomes a text by merging repetitions and removing blanks.  ``best_path`` takes
+the best path.  ``PrefixBeam`` sums over all paths of a text (Hannun et al. 2014), can add a
+language model, and works on streams.  ``align`` finds the time of each symbol.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from elman.errors import OptionError
 
 BLANK = 0
 _NEVER = -math.inf
-#: steps between two looks for what no search will need any more
-_TIDY = 32
+#: steps between removals of prefixes that left the beam
+_PRUNE_EVERY = 32
 
 
 def best_path(
     log_probs: Float[Tensor, "time batch symbol"], lengths: Int64[Tensor, " batch"]
 ) -> list[list[int]]:
-    """The best path of each row, merged.
+    """Greedy decoding: the best path of each row, merged.
 
     >>> import torch
     >>> steps = torch.tensor([[1, 1, 0, 1, 2]]).T
@@ -42,7 +42,7 @@ def best_path(
 
 
 def merge(path: Sequence[int], last: int = BLANK) -> list[int]:
-    """The symbols of a path that follows the symbol ``last``: no repetitions, no blanks."""
+    """Merges repetitions and removes blanks from a path that follows the symbol ``last``."""
     found = []
     for symbol in path:
         if symbol not in (last, BLANK):
@@ -52,9 +52,9 @@ def merge(path: Sequence[int], last: int = BLANK) -> list[int]:
 
 
 class Fusion(Protocol):
-    """What a language model, or anything else, thinks of a text while it grows.
+    """A language model, or another scorer, of growing texts.
 
-    A state is whatever it likes; scores are added to log probabilities.
+    States may have any type; scores are added to log probabilities.
     """
 
     @property
@@ -62,14 +62,14 @@ class Fusion(Protocol):
         """The state of the empty text."""
 
     def extend(self, state: Any, symbol: int) -> tuple[Any, float]:
-        """The state after one more symbol, and what that adds to the score."""
+        """The state after one more symbol, and the score it adds."""
 
     def finish(self, state: Any) -> float:
-        """What the end of the text adds to the score."""
+        """The score that the end of the text adds."""
 
 
 class _Prefix:
-    """A text as its last symbol and the text before it; each text is there once."""
+    """A text as a node of a prefix tree: its last symbol and the text before it."""
 
     __slots__ = ("children", "depth", "parent", "score", "state", "symbol")
 
@@ -77,17 +77,16 @@ class _Prefix:
         self.parent = parent
         self.symbol = symbol
         self.state = state
-        self.score = score  # of the fusion alone
+        self.score = score  # of the fusion only
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.children: dict[int, _Prefix] = {}
 
 
 class PrefixBeam:
-    """Searches for the most likely text; fed with steps as they come.
+    """Prefix beam search for the most likely text, for steps that arrive over time.
 
-    ``width`` texts are kept after each step.  A symbol whose probability at a step is below
-    e to the ``least`` is not tried there.  With a width that holds every text, no least and no
-    fusion, ``best`` is exact.
+    Keeps ``width`` texts after each step.  Skips symbols with a log probability of ``least`` or
+    less at a step.  With an unlimited width, ``least`` of -inf and no fusion, ``best`` is exact.
 
     >>> import torch
     >>> steps = torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log().numpy()
@@ -99,22 +98,22 @@ class PrefixBeam:
 
     def __init__(self, width: int, *, fusion: Fusion | None = None, least: float = -9.0) -> None:
         if width < 1:
-            raise OptionError(f"PrefixBeam: width is {width}; give 1 or more.")
+            raise OptionError(f"PrefixBeam: width is {width}; it must be 1 or more.")
         self._width, self._fusion, self._least = width, fusion, least
         self._root = _Prefix(None, BLANK, None if fusion is None else fusion.start, 0.0)
-        #: log probabilities of all paths of a text that end in a blank, and that do not
+        #: per text, the log probability of its paths that end in a blank, and of the others
         self._beams: dict[_Prefix, tuple[float, float]] = {self._root: (0.0, _NEVER)}
         self._settled: list[int] = []
         self._steps = 0
 
     def advance(self, log_probs: Float[np.ndarray, "time symbol"]) -> None:
-        """Take in more steps."""
+        """Processes more steps."""
         for row in log_probs:
             tried = [s for s in np.flatnonzero(row > self._least).tolist() if s != BLANK]
             self._step(row.tolist(), tried)
             self._steps += 1
-            if self._steps % _TIDY == 0:
-                self._tidy()
+            if self._steps % _PRUNE_EVERY == 0:
+                self._prune()
 
     def _step(self, row: list[float], tried: list[int]) -> None:
         new: dict[_Prefix, list[float]] = {}
@@ -144,7 +143,7 @@ class PrefixBeam:
         return child
 
     def best(self, *, ended: bool = True) -> list[int]:
-        """The symbols of the best text so far; if it has ``ended``, with what its end adds."""
+        """The symbols of the best text so far; ``ended`` adds the score of the end of the text."""
 
         def score(prefix: _Prefix) -> float:
             end = self._fusion.finish(prefix.state) if self._fusion and ended else 0.0
@@ -153,7 +152,7 @@ class PrefixBeam:
         return self._settled + self._below(max(self._beams, key=score))
 
     def stable(self) -> list[int]:
-        """The symbols with which all texts of the beam begin: they will not change any more."""
+        """The common prefix of all texts of the beam, which will not change any more."""
         return self._settled + self._below(self._common())
 
     def _below(self, prefix: _Prefix) -> list[int]:
@@ -165,16 +164,16 @@ class PrefixBeam:
         return symbols[::-1]
 
     def _common(self) -> _Prefix:
-        """The longest text with which all of the beam begin."""
+        """The longest common prefix of the beam."""
         alive = set(self._beams)
         while len(alive) > 1:
             deepest = max([prefix.depth for prefix in alive])
-            # only the deepest go up: the one that all meet in is not passed by
+            # move only the deepest up, so as not to pass the common prefix
             alive = {p.parent if p.depth == deepest and p.parent else p for p in alive}
         return alive.pop()
 
-    def _tidy(self) -> None:
-        """Settle what all texts begin with, and forget texts that fell out of the beam."""
+    def _prune(self) -> None:
+        """Makes the common prefix final and removes texts that left the beam."""
         common = self._common()
         self._settled += self._below(common)
         self._root, common.parent = common, None
@@ -204,7 +203,7 @@ def prefix_beam(
     fusion: Fusion | None = None,
     least: float = -9.0,
 ) -> list[int]:
-    """The most likely text of all steps; see ``PrefixBeam``."""
+    """Finds the most likely text of all steps; see ``PrefixBeam``."""
     beam = PrefixBeam(width, fusion=fusion, least=least)
     beam.advance(log_probs)
     return beam.best()
@@ -213,9 +212,9 @@ def prefix_beam(
 def align(
     log_probs: Float[np.ndarray, "time symbol"], symbols: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """The first step and that after the last of each symbol, on the best path that says them all.
+    """The (start, end) steps of each symbol on the best path of these symbols; end is exclusive.
 
-    Raises ``OptionError`` where there are too few steps for the symbols.
+    Raises ``OptionError`` if there are too few steps for the symbols.
 
     >>> steps = np.log([[0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.1, 0.1, 0.8], [0.1, 0.1, 0.8]])
     >>> align(steps, [1, 2])
@@ -227,7 +226,7 @@ def align(
     for symbol in symbols:
         states += [symbol, BLANK]
     labels = np.array(states)
-    skip = np.zeros(len(labels), bool)  # from two states before: past a blank, to another symbol
+    skip = np.zeros(len(labels), bool)  # may skip the blank before a different symbol
     skip[2:] = (labels[2:] != BLANK) & (labels[2:] != labels[:-2])
     score = np.full(len(labels), _NEVER)
     score[:2] = log_probs[0, labels[:2]] if len(log_probs) else _NEVER
@@ -240,9 +239,7 @@ def align(
         score = ways.max(0) + log_probs[t, labels]
     state = len(labels) - 1 if score[-1] >= score[-2] else len(labels) - 2
     if score[state] == _NEVER:
-        raise OptionError(
-            f"align: {len(symbols)} symbols do not fit into {len(log_probs)} steps; give more."
-        )
+        raise OptionError(f"align: {len(symbols)} symbols do not fit into {len(log_probs)} steps.")
     spans: list[list[int]] = [[-1, -1] for _ in symbols]
     for t in range(len(log_probs) - 1, -1, -1):
         if labels[state] != BLANK:

@@ -1,6 +1,6 @@
-"""Greedy search: the most probable token at each step, for many rows at once.
+"""Greedy search: takes the most probable token at each step, for many rows at once.
 
-It is quick and looks no step ahead; ``beam.py`` does.
+It is fast; ``beam.py`` finds better sequences.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def greedy_search(
     start: int,
     end: int,
 ) -> list[Hypothesis]:
-    """One hypothesis for each row of ``state``, of at most ``longest[row]`` tokens.
+    """Finds one hypothesis for each row of ``state``, of at most ``longest[row]`` tokens.
 
-    ``step(tokens, state)`` gives log-probabilities (rows, vocabulary) of the next token and the
-    next state; ``select(state, rows)`` keeps these rows of a state.  The score is the
-    log-probability.
+    ``step(tokens, state)`` returns the log probabilities (rows, vocabulary) of the next token and
+    the next state; ``select(state, rows)`` selects rows of a state.  The score of a hypothesis is
+    its log probability.
 
     >>> table = torch.tensor([[0.0, 0.6, 0.4], [0.0, 0.3, 0.7]]).log()
     >>> step = lambda tokens, state: (table[tokens.clamp_max(1)], state)

@@ -1,4 +1,4 @@
-"""What a search over a step function finds: tokens and what the model thinks of them."""
+"""The result of a search over a step function: tokens and their scores."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 State = TypeVar("State")
 
-#: ``step(tokens, state)``: tokens (rows,) -> log-probabilities (rows, vocabulary) and next state
+#: ``step(tokens, state)``: tokens (rows,) -> log probabilities (rows, vocabulary) and next state
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
-#: ``select(state, rows)``: the state of these rows only, in this order; rows may be repeated
+#: ``select(state, rows)``: the state of these rows, in this order; rows may be repeated
 Select = Callable[[State, Tensor], State]
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A sequence without its start and its end, its log-probability, and the score it ranks by.
+    """A sequence without start and end token, its log probability, and its ranking score.
 
-    ``ended`` is False where it was cut at the longest length allowed.
+    ``ended`` is False if it was truncated at the maximum length.
     """
 
     tokens: tuple[int, ...]

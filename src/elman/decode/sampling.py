@@ -1,8 +1,7 @@
-"""Drawing sequences from a model's probabilities: temperature, top-k, nucleus.
+"""Samples sequences from a model: temperature, top-k, nucleus.
 
-``Sampler`` draws an index from logits, ``generate`` runs a step function for as long as is wanted.
-Neither knows a model: a step function takes what came last and a state, and returns what is known
-and the next state.
+``Sampler`` draws an index from logits; ``generate`` iterates a step function.  Neither depends on a
+model: a step function takes the last item and a state, and returns features and the next state.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ Known = TypeVar("Known")
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws an index from logits (..., n); the same ``seed`` draws the same.
+    """Draws an index from logits (..., n), reproducibly for a ``seed``.
 
-    ``temperature`` divides the logits: below 1 what is likely becomes likelier, and 0 takes the
-    likeliest always.  ``top_k`` leaves the k likeliest (Fan et al. 2018; 0 leaves all), ``top_p``
-    the fewest that together have that probability (the nucleus; Holtzman et al. 2020), the
-    likeliest in any case.  Raises ``OptionError`` for values that cannot be.
+    ``temperature`` divides the logits: below 1 it sharpens the distribution, and 0 always takes the
+    most likely index.  ``top_k`` keeps the k most likely indices (Fan et al. 2018; 0 keeps all).
+    ``top_p`` keeps the fewest indices with this total probability (nucleus sampling; Holtzman et
+    al. 2020), at least one.  Raises ``OptionError`` for invalid values.
 
     >>> import torch
     >>> logits = torch.tensor([[0.0, 3.0, 1.0]])
@@ -47,7 +46,7 @@ class Sampler:
         if not self.temperature >= 0:
             raise OptionError(f"temperature is {self.temperature}; it must be at least 0.")
         if self.top_k < 0:
-            raise OptionError(f"top_k is {self.top_k}; it must be at least 0, which leaves all.")
+            raise OptionError(f"top_k is {self.top_k}; it must be at least 0 (0 keeps all).")
         if not 0 < self.top_p <= 1:
             raise OptionError(f"top_p is {self.top_p}; it must be above 0 and at most 1.")
         if self.seed < 0:
@@ -55,7 +54,7 @@ class Sampler:
         object.__setattr__(self, "_random", torch.Generator().manual_seed(self.seed))
 
     def __call__(self, logits: Float[Tensor, "*rows choice"]) -> Int64[Tensor, "*rows"]:
-        """An index for each row."""
+        """Draws an index for each row."""
         if self.temperature == 0:
             return logits.argmax(-1)
         p = self.probabilities(logits)
@@ -63,7 +62,7 @@ class Sampler:
         return torch.multinomial(flat, 1, generator=self._random).reshape(p.shape[:-1])
 
     def probabilities(self, logits: Float[Tensor, "*rows choice"]) -> Float[Tensor, "*rows choice"]:
-        """What each index is drawn with; ``temperature`` must be above 0.
+        """The probability of drawing each index; ``temperature`` must be above 0.
 
         >>> Sampler(top_k=2).probabilities(torch.tensor([0.6, 0.3, 0.1]).log())
         tensor([0.6667, 0.3333, 0.0000])
@@ -77,7 +76,7 @@ class Sampler:
         if self.top_k:
             ranked[..., self.top_k :] = 0
             ranked = ranked / ranked.sum(-1, keepdim=True)
-        # an index stays while those before it do not have enough together
+        # keep an index while the more likely ones have less than top_p in total
         ranked[ranked.cumsum(-1) - ranked >= self.top_p] = 0
         kept = torch.zeros_like(p).scatter(-1, order, ranked)
         return kept / kept.sum(-1, keepdim=True)
@@ -89,11 +88,10 @@ def generate(
     first: Item,
     state: State,
 ) -> Iterator[Item]:
-    """Items without end, each drawn from what is known after the one before it.
+    """Yields items without end, each drawn from the output of ``step`` for the previous item.
 
-    ``first`` is what the first one follows, with the ``state`` before it: what marks a beginning,
-    or the last item of a sequence to go on with.  Only the last item and state are kept, so memory
-    does not grow.
+    ``first`` is the item before the first one: a start symbol, or the last item of a sequence to
+    continue; ``state`` is the state before it.  Memory use is constant.
 
     >>> from itertools import islice
     >>> doubled = generate(lambda x, n: ((x, n), n + 1), lambda known: sum(known), 1, 0)

@@ -1,7 +1,7 @@
-"""The best sequence of tags (Viterbi 1967), with transitions that can be forbidden.
+"""The best sequence of tags (Viterbi 1967), with forbidden transitions.
 
-Not the best tag at each step, but the best path: the sum of scores, transitions, start and end
-is the largest of all paths that are allowed.  The probabilities of paths are in ``nn/crf.py``.
+The best path maximises the sum of scores, transitions, start and end over all allowed paths.
+``nn/crf.py`` computes path probabilities.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ def viterbi(
     allowed: Bool[Tensor, "tag tag"] | None = None,
     allowed_start: Bool[Tensor, " tag"] | None = None,
 ) -> tuple[list[list[int]], Float[Tensor, " batch"]]:
-    """The best path of each row, and its score.
+    """Finds the best path of each row, and its score.
 
-    ``transitions`` (before, after), ``start`` and ``end`` are added to the scores, as in a
-    ``LinearChainCRF``; what ``allowed`` and ``allowed_start`` forbid is never taken.  Of two
-    equal paths that with the smaller tag, seen from the end, is taken.  A row of length 0 has the
-    empty path and the score 0; a row without any path that is allowed has the score -inf and some
-    path (``bio_constraints`` never leads there).
+    ``transitions`` (from, to), ``start`` and ``end`` are added to the scores, as in a
+    ``LinearChainCRF``.  ``allowed`` and ``allowed_start`` exclude transitions and first tags.  A
+    tie goes to the smaller tag, from the end backwards.  A row of length 0 has the empty path and
+    the score 0; a row without an allowed path has the score -inf and an arbitrary path (impossible
+    with ``bio_constraints``).
 
-    Raises ``ShapeError`` when the tensors do not fit.
+    Raises ``ShapeError`` if the shapes do not match.
 
     >>> import torch
     >>> scores = torch.tensor([[[0.0, 2.0]], [[1.0, 0.0]]])
@@ -52,14 +52,14 @@ def viterbi(
     time, batch, num_tags = scores.shape
     if ((lengths < 0) | (lengths > time)).any():
         raise ShapeError(
-            f"viterbi: lengths go from {int(lengths.min())} to {int(lengths.max())}, but scores "
+            f"viterbi: lengths range from {int(lengths.min())} to {int(lengths.max())}, but scores "
             f"have {time} steps."
         )
     moves = _exact(scores.new_zeros(num_tags, num_tags) if transitions is None else transitions)
     if allowed is not None:
         moves = torch.where(allowed.cpu(), moves, -torch.inf)
     lengths = lengths.cpu()
-    # the longest first, so that rows that have ended are at the end and fall off
+    # sort by decreasing length, so that finished rows are at the end
     order = torch.argsort(lengths, descending=True, stable=True)
     counts = (torch.arange(time)[:, None] < lengths[None, :]).sum(1).tolist()
     steps = _exact(scores).index_select(1, order)
@@ -93,14 +93,14 @@ def viterbi(
 
 
 def _exact(x: Tensor) -> Tensor:
-    # in float32 a sum of 100,000 steps is off by more than what sets two tags apart; steps are
-    # small and the answer is plain lists, so no other device would be faster
+    # in float32, rounding over 100,000 steps exceeds the difference between tags; steps are small
+    # and the result is plain lists, so no other device would be faster
     return x.detach().to("cpu", torch.float64)
 
 
 def _follow(pointers: list[Tensor], last: Tensor, lengths: Tensor) -> list[list[int]]:
-    """Each row's path, from its last tag backwards along the pointers (batch, tag) of each step."""
-    # plain lists, because a step of a path is far less work than a call of a tensor's method
+    """Traces each row's path back from its last tag, along the pointers (batch, tag) per step."""
+    # plain lists, because a tensor operation per step costs far more
     before = torch.cat(pointers).tolist() if pointers else []
     begins = [0, *accumulate(len(step) for step in pointers)]
     paths = []
@@ -115,9 +115,9 @@ def _follow(pointers: list[Tensor], last: Tensor, lengths: Tensor) -> list[list[
 def bio_constraints(
     tags: Sequence[str],
 ) -> tuple[Bool[Tensor, "tag tag"], Bool[Tensor, " tag"]]:
-    """Which tag may follow which, and which may begin: I-X only after B-X or I-X.
+    """The allowed transitions and first tags of BIO: I-X may only follow B-X or I-X.
 
-    "O" and every "B-X" may follow anything, so there is always a legal path.
+    "O" and every "B-X" may follow any tag, so there is always an allowed path.
 
     >>> allowed, allowed_start = bio_constraints(["O", "B-PER", "I-PER"])
     >>> allowed.int().tolist(), allowed_start.tolist()

@@ -1,6 +1,6 @@
-"""One class for each topology: layers of ``nn/`` put together, with a loss.
+"""Models: one class per topology, built from the layers of ``nn/``, with a loss.
 
-Time comes first in every tensor.  Models know nothing of data files or training.
+All tensors are time first.  Models do not depend on data files or training.
 """
 
 from elman.models.classifier import Classifier

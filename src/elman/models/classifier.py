@@ -1,7 +1,7 @@
-"""Many to one: a sequence of words becomes a class.
+"""Many to one: classifies a sequence of words.
 
-The baseline without order is in ``feed_forward.py``; frames of videos instead of words are in
-``tasks/video/model.py``.
+``feed_forward.py`` has a baseline that ignores word order; ``tasks/video/model.py`` classifies
+videos.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _POOLS = {"middle": pool_middle, "mean": pool_mean, "max": pool_max}
 
 
 class RowClassifier(nn.Module):
-    """A model that gives each row of a batch a class: what all of them share."""
+    """Base class of models that classify each row of a batch."""
 
     label_smoothing: float
 
     def loss(
         self, words: Words, lengths: Lengths, labels: Int64[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """The mean cross entropy of the rows."""
+        """The mean cross-entropy of the rows."""
         logits = self(words, lengths)
         return nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
 
 class Classifier(RowClassifier):
-    """Vectors of words, a recurrent encoder, its outputs pooled to one, a class.
+    """A classifier with a recurrent encoder whose outputs are pooled.
 
-    ``encoder`` reads what ``embedding`` gives.  ``pooling`` is "last", "middle", "mean", "max" or
-    "attention".  ``dropout`` falls on the words' vectors (one mask for all steps), on what is
-    pooled, and training's targets are softened by ``label_smoothing`` (Szegedy et al. 2016).
+    ``encoder`` reads the output of ``embedding``.  ``pooling`` is "last", "middle", "mean", "max"
+    or "attention".  ``dropout`` applies to the embeddings, with one mask for all steps, and to the
+    pooled outputs.  ``label_smoothing`` follows Szegedy et al. (2016).
 
     >>> import elman, torch
     >>> from elman.nn.embedding import WordEmbedding
@@ -63,8 +63,8 @@ class Classifier(RowClassifier):
         super().__init__()
         if pooling not in ("attention", "last", *_POOLS):
             raise OptionError(
-                f'Classifier: pooling is {pooling!r}; it is "last", "middle", "mean", "max" or '
-                '"attention".'
+                f'Classifier: pooling is {pooling!r}; it must be "last", "middle", "mean", "max" '
+                'or "attention".'
             )
         self.embedding = embedding
         self.encoder = encoder
@@ -76,13 +76,13 @@ class Classifier(RowClassifier):
         self.label_smoothing = label_smoothing
 
     def forward(self, words: Words, lengths: Lengths) -> Float[Tensor, "batch class"]:
-        """The logits of each row; a row of length 0 has those of no evidence."""
+        """Computes the logits of each row; those of an empty row come from zero features."""
         return self.classify(self.embedding(words), lengths)
 
     def classify(
         self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "batch class"]:
-        """The logits of rows whose embedding is known."""
+        """Computes the logits of rows from their embeddings."""
         y, _ = self.encoder(self.input_dropout(x), lengths=lengths)
         logits: Tensor = self.output(self.dropout(self._pool(y, lengths)))
         return logits

@@ -1,10 +1,9 @@
-"""The two decoders of ``Translator``: all steps of training at once, or one after the other.
+"""The two decoders of ``Translator``.
 
-``ParallelDecoder`` asks the source with the outputs of its lowest layer, which depend on the
-target's tokens alone; upper layers read the answers, and then ask once more.  So in training each
-layer runs over all steps at once.  ``FeedingDecoder`` asks with the outputs of its uppermost layer
-and feeds the answer into the next step (Luong et al. 2015), which makes each step wait for the
-last.  Going step by step, either writes what it was trained to.
+``ParallelDecoder`` attends to the source with the outputs of its lowest layer, which depend only on
+the target tokens; the upper layers read the context and attend again.  In training, each layer
+therefore runs over all steps at once.  ``FeedingDecoder`` attends with the outputs of its top layer
+and feeds the result into the next step (Luong et al. 2015), so training runs step by step.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Attention = AdditiveAttention | MultiplicativeAttention
 
 @dataclass(frozen=True)
 class Memory:
-    """A source as the decoder reads it, and the decoder's first states, all layers together."""
+    """The encoded source with attention keys, and the initial decoder states of all layers."""
 
     outputs: Float[Tensor, "source batch features"]
     keys: Float[Tensor, "source batch key"]
@@ -38,7 +37,7 @@ class Memory:
     first: State  # layer batch hidden
 
     def select(self, rows: Int64[Tensor, " row"]) -> Memory:
-        """These rows, which may be repeated."""
+        """Selects rows, which may be repeated."""
         return Memory(
             self.outputs.index_select(1, rows),
             self.keys.index_select(1, rows),
@@ -49,13 +48,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Recall:
-    """The states of a decoder between two steps: of each recurrent module, and what is fed."""
+    """The decoder state: the states of each recurrent module, and the input feed."""
 
     states: tuple[State, ...]
     input_feed: Float[Tensor, "1 batch embedding"] | None = None
 
     def select(self, rows: Int64[Tensor, " row"]) -> Recall:
-        """These rows, which may be repeated."""
+        """Selects rows, which may be repeated."""
         states = tuple([tuple([s.index_select(1, rows) for s in each]) for each in self.states])
         return Recall(
             states, None if self.input_feed is None else self.input_feed.index_select(1, rows)
@@ -63,14 +62,14 @@ class Recall:
 
 
 class Decoder(Protocol):
-    """What ``Translator`` needs of a decoder; a readout is what tokens are scored by."""
+    """The decoder interface of ``Translator``; tokens are scored from readouts."""
 
     attention: Attention
 
     def __call__(
         self, x: Float[Tensor, "time batch embedding"], memory: Memory, lengths: Lengths
     ) -> tuple[Float[Tensor, "time batch embedding"], Float[Tensor, "time batch source"]]:
-        """The readouts and the attention of all steps of a target that is known."""
+        """Computes the readouts and the attention weights for all steps of a given target."""
 
     def start(self, memory: Memory) -> Recall:
         """The state before the first step."""
@@ -78,11 +77,11 @@ class Decoder(Protocol):
     def step(
         self, x: Float[Tensor, "1 batch embedding"], memory: Memory, recall: Recall
     ) -> tuple[Float[Tensor, "1 batch embedding"], Recall]:
-        """The readout of one step, and the next state."""
+        """Computes the readout of one step, and the next state."""
 
 
 class ParallelDecoder(nn.Module):
-    """A layer that asks, and layers that read the answers beside the questions and ask again."""
+    """A query layer, and layers that read query and context and attend again."""
 
     def __init__(
         self,
@@ -98,8 +97,8 @@ class ParallelDecoder(nn.Module):
         super().__init__()
         if num_layers < 2:
             raise OptionError(
-                f"Translator: decoder_layers is {num_layers}; without input_feeding it takes 2 or "
-                "more: one that asks, and one that reads the answers."
+                f"Translator: decoder_layers is {num_layers}; without input_feeding it must be at "
+                "least 2: one for the attention queries, and one that reads the context."
             )
         self.attention = attention
         self.asking = layer(cell, embedding_size, hidden_size)
@@ -131,20 +130,20 @@ class ParallelDecoder(nn.Module):
     def _run(
         self, x: Tensor, memory: Memory, recall: Recall, lengths: Lengths | None
     ) -> tuple[Tensor, Tensor, Recall]:
-        questions, asking = self.asking(x, recall.states[0], lengths=lengths)
-        questions = self.dropout(questions)
-        context, _ = self.attention(questions, memory.keys, memory.outputs, memory.lengths)
-        both = torch.cat([questions, context], -1)
+        query, asking = self.asking(x, recall.states[0], lengths=lengths)
+        query = self.dropout(query)
+        context, _ = self.attention(query, memory.keys, memory.outputs, memory.lengths)
+        both = torch.cat([query, context], -1)
         y, reading = self.reading(both, recall.states[1], lengths=lengths)
-        # these know what was read up to now, and ask once more
+        # attend again, now with the outputs of the upper layers
         y = self.dropout(y)
         context, weights = self.attention(y, memory.keys, memory.outputs, memory.lengths)
-        said = torch.tanh(self.readout(torch.cat([y, context], -1)))
-        return self.dropout(said), weights, Recall((asking, reading))
+        readout = torch.tanh(self.readout(torch.cat([y, context], -1)))
+        return self.dropout(readout), weights, Recall((asking, reading))
 
 
 class FeedingDecoder(nn.Module):
-    """Layers that read a token beside the last readout; attention with the uppermost's outputs."""
+    """Layers that read a token and the last readout; the top layer attends to the source."""
 
     def __init__(
         self,
@@ -170,7 +169,7 @@ class FeedingDecoder(nn.Module):
         self.readout = nn.Linear(hidden_size + memory_size, embedding_size)
 
     def forward(self, x: Tensor, memory: Memory, lengths: Lengths) -> tuple[Tensor, Tensor]:
-        """See ``Decoder``; what comes after a row's end is of no use, and nobody reads it."""
+        """See ``Decoder``; the outputs in padding are not defined."""
         recall = self.start(memory)
         readouts, weights = [], []
         for x_t in x.split(1):
@@ -181,8 +180,8 @@ class FeedingDecoder(nn.Module):
 
     def start(self, memory: Memory) -> Recall:
         """See ``Decoder``."""
-        nothing = memory.keys.new_zeros(1, memory.keys.shape[1], self.readout.out_features)
-        return Recall((memory.first,), nothing)
+        zeros = memory.keys.new_zeros(1, memory.keys.shape[1], self.readout.out_features)
+        return Recall((memory.first,), zeros)
 
     def step(self, x: Tensor, memory: Memory, recall: Recall) -> tuple[Tensor, Recall]:
         """See ``Decoder``."""
@@ -193,6 +192,6 @@ class FeedingDecoder(nn.Module):
         assert recall.input_feed is not None
         y, states = self.recurrent(torch.cat([x, recall.input_feed], -1), recall.states[0])
         context, weights = self.attention(y, memory.keys, memory.outputs, memory.lengths)
-        said = torch.tanh(self.readout(torch.cat([self.dropout(y), context], -1)))
-        said = self.dropout(said)
-        return said, weights, Recall((states,), said)
+        readout = torch.tanh(self.readout(torch.cat([self.dropout(y), context], -1)))
+        readout = self.dropout(readout)
+        return readout, weights, Recall((states,), readout)

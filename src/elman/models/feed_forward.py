@@ -1,8 +1,7 @@
-"""One to one: networks without recurrence, as baselines.
+"""One to one: baselines without recurrence.
 
-They do the same as ``Classifier`` and ``Tagger`` and take the same batches, so that the
-difference can be measured: ``BagOfWords`` does not see the order of words, ``WindowTagger`` sees
-a fixed number of neighbours.
+They take the same batches as ``Classifier`` and ``Tagger``, for comparison.  ``BagOfWords`` ignores
+word order; ``WindowTagger`` sees a fixed number of neighbours.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Lengths = Int64[Tensor, " batch"]
 
 
 class BagOfWords(RowClassifier):
-    """The mean of the words' vectors, a hidden layer, a class (Iyyer et al. 2015).
+    """Classifies the mean of the word embeddings with one hidden layer (Iyyer et al. 2015).
 
     >>> import torch
     >>> model = BagOfWords(WordEmbedding(50, 8), 16, 2)
@@ -48,7 +47,7 @@ class BagOfWords(RowClassifier):
         self.label_smoothing = label_smoothing
 
     def forward(self, words: Words, lengths: Lengths) -> Float[Tensor, "batch class"]:
-        """The logits of each row."""
+        """Computes the logits of each row."""
         mean = pool_mean(self.embedding(words), lengths)
         hidden = torch.relu(self.hidden(self.dropout(mean)))
         logits: Tensor = self.output(self.dropout(hidden))
@@ -56,10 +55,10 @@ class BagOfWords(RowClassifier):
 
 
 class WindowTagger(WordTagger):
-    """The features of a word and of ``window`` neighbours on either side, a hidden layer, tags.
+    """Tags each word from the features of it and of ``window`` neighbours on each side.
 
-    This is the window approach of Collobert et al. (2011), with the sentence-level likelihood
-    where ``crf`` is on.
+    This is the window approach of Collobert et al. (2011); ``crf`` is its sentence-level
+    likelihood.
 
     >>> import torch
     >>> model = WindowTagger(WordFeatures(WordEmbedding(50, 8)), 3)
@@ -88,7 +87,7 @@ class WindowTagger(WordTagger):
     def score(
         self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word, from the words' features."""
+        """Computes the score of each tag for each word, from the features."""
         x = torch.where(running(x, lengths), self.dropout(x), 0.0)
         width = self.window
         around = nn.functional.pad(x, (0, 0, 0, 0, width, width))

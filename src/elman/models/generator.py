@@ -1,9 +1,8 @@
-"""One to many: a sequence from nothing, or going on from a beginning.
+"""One to many: generates a sequence, from nothing or from a primer.
 
-At each step the model reads what came last and says what may come next.  What a step is, a token
-of text, an event, a set of pitches, is left to the two parts around the recurrent layers: one that
-makes features of it, and one that predicts it (``nn/predictions.py``).  Sampling is a loop around
-``step`` and ``draw``: ``decode/sampling.py``.
+At each step the model reads the last item and predicts the next.  An item may be a token, an event
+or a set of pitches; it is defined by the embedding before the recurrent layers and the prediction
+after them (``nn/predictions.py``).  ``decode/sampling.py`` samples with ``step`` and ``draw``.
 """
 
 from __future__ import annotations
@@ -23,12 +22,14 @@ Prediction = NextToken | IndependentPitches | OrderedPitches
 
 
 class Generator(nn.Module):
-    """Features of what came last, recurrent layers, a distribution of what comes next.
+    """An autoregressive model: embedding, recurrent layers, distribution of the next item.
 
-    ``embedding`` makes features of a step (any module, ``nn.Identity()`` where a step is features
-    already), ``recurrent`` runs over them in one direction, ``prediction`` gives probabilities.
-    ``dropout`` falls on the recurrent layers' outputs, one mask for all steps.
-    Raises ``OptionError`` for recurrent layers that look into the future.
+    ``embedding`` is any module that maps items to features (``nn.Identity()`` if items are
+    features).  ``recurrent`` must be unidirectional.  ``prediction`` returns the probabilities of
+    the next item.  ``dropout`` applies to the outputs of the recurrent layers, with one mask for
+    all steps.
+
+    Raises ``OptionError`` if ``recurrent`` is bidirectional.
 
     >>> import elman, torch
     >>> from elman.nn.embedding import WordEmbedding
@@ -50,8 +51,8 @@ class Generator(nn.Module):
         super().__init__()
         if recurrent.bidirectional:
             raise OptionError(
-                "Generator: its recurrent layers are bidirectional, but what comes next cannot be "
-                "read; give bidirectional=False."
+                "Generator: the recurrent layers are bidirectional, but generation needs "
+                "unidirectional layers; pass bidirectional=False."
             )
         self.embedding = embedding
         self.recurrent = recurrent
@@ -61,16 +62,16 @@ class Generator(nn.Module):
     def forward(
         self, x: Tensor, lengths: Lengths | None = None, state: State | None = None
     ) -> tuple[Float[Tensor, "time batch features"], State]:
-        """What is known after each step of ``x`` (time, batch, ...), and the state at its end."""
+        """Computes the features after each step of ``x`` (time, batch, ...), and the last state."""
         y, state = self.recurrent(self.embedding(x), state, lengths=lengths)
         return self.dropout(y), state
 
     def log_prob(
         self, x: Tensor, y: Tensor, lengths: Lengths, state: State | None = None
     ) -> Float[Tensor, "time batch"]:
-        """log p of each step ``y``, given ``x`` up to it; 0 after a row's end.
+        """log p of each step of ``y``, given ``x`` up to that step; 0 in padding.
 
-        Step by step, ``x`` is what came before ``y``: the same sequence, one step later.
+        ``x`` is ``y`` shifted by one step: each step of ``x`` precedes that of ``y``.
         """
         features, _ = self(x, lengths, state)
         inside = running(features, lengths).squeeze(-1)
@@ -85,11 +86,11 @@ class Generator(nn.Module):
     def step(
         self, x: Tensor, state: State | None = None
     ) -> tuple[Float[Tensor, "batch features"], State]:
-        """One step: ``x`` (batch, ...) and the state before it; time and memory never grow."""
+        """Runs one step on ``x`` (batch, ...) and the previous state; memory is constant."""
         y, state = self.recurrent.step(self.embedding(x), state)
         return y, state
 
     def draw(self, features: Float[Tensor, "batch features"], choose: Choose) -> Tensor:
-        """What comes next, made up with ``choose``, which draws an index from logits."""
+        """Draws the next item; ``choose`` draws an index from logits."""
         drawn: Tensor = self.prediction.draw(features, choose)
         return drawn

@@ -1,10 +1,9 @@
-"""The standard network: one input of fixed size, every position with weights of its own.
+"""The standard network: a feed-forward network with a fixed input size.
 
-The words of a text are laid side by side, ``positions`` of them, and a feed-forward network reads
-them all at once.  What it learns of a word at one position it does not know at another, and words
-beyond the last position do not exist for it.  It takes the same batches as ``Classifier`` and
-``Tagger``, so that the difference can be measured; ``feed_forward.py`` has the baselines that
-share weights across positions, but see no order or only a window.
+It reads the concatenated embeddings of the first ``positions`` words.  Each position has separate
+weights, so the network does not share what it learns between positions, and ignores later words.
+It takes the same batches as ``Classifier`` and ``Tagger``, for comparison.  The baselines in
+``feed_forward.py`` share weights across positions, but ignore word order or see only a window.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ Words = Int64[Tensor, "time batch"]
 Lengths = Int64[Tensor, " batch"]
 
 
-def side_by_side(
+def concatenate_steps(
     x: Float[Tensor, "time batch features"], lengths: Lengths, positions: int
 ) -> Float[Tensor, "batch positions*features"]:
-    """The first ``positions`` steps of each row one after another; zeros past a row's length."""
+    """Concatenates the first ``positions`` steps of each row; padding is zero."""
     x = torch.where(running(x, lengths), x, 0.0)[:positions]
     x = nn.functional.pad(x, (0, 0, 0, 0, 0, positions - x.shape[0]))
     return x.transpose(0, 1).flatten(1)  # time batch features -> batch time*features
 
 
 class StandardClassifier(RowClassifier):
-    """The first ``positions`` words side by side, a hidden layer, a class.
+    """Classifies the concatenated first ``positions`` words with one hidden layer.
 
     >>> import torch
     >>> model = StandardClassifier(WordEmbedding(50, 8), 4, 16, 2)
@@ -61,18 +60,18 @@ class StandardClassifier(RowClassifier):
         self.label_smoothing = label_smoothing
 
     def forward(self, words: Words, lengths: Lengths) -> Float[Tensor, "batch class"]:
-        """The logits of each row."""
-        x = side_by_side(self.embedding(words), lengths, self.positions)
+        """Computes the logits of each row."""
+        x = concatenate_steps(self.embedding(words), lengths, self.positions)
         hidden = torch.tanh(self.hidden(self.dropout(x)))
         logits: Tensor = self.output(self.dropout(hidden))
         return logits
 
 
 class StandardTagger(WordTagger):
-    """The features of the first ``positions`` words side by side, a hidden layer, all their tags.
+    """Tags the first ``positions`` words from their concatenated features, with one hidden layer.
 
-    A word beyond the last position gets the score 0 for every tag but the first, which gets 1:
-    with "O" first, such a word is never part of a name.
+    A later word gets the score 1 for the first tag and 0 for all others: with "O" first, it is
+    never in a name.
 
     >>> import torch
     >>> model = StandardTagger(WordFeatures(WordEmbedding(50, 8)), 4, 3)
@@ -102,9 +101,9 @@ class StandardTagger(WordTagger):
     def score(
         self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word, from the words' features."""
+        """Computes the score of each tag for each word, from the features."""
         time, batch = x.shape[:2]
-        seen = side_by_side(self.dropout(x), lengths, self.positions)
+        seen = concatenate_steps(self.dropout(x), lengths, self.positions)
         scores = self.output(torch.tanh(self.hidden(seen)))
         scores = scores.view(batch, self.positions, self.num_tags).transpose(0, 1)[:time]
         beyond = scores.new_zeros(max(0, time - self.positions), batch, self.num_tags)

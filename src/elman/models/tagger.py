@@ -1,7 +1,7 @@
-"""Many to many, aligned: a tag for each word.
+"""Many to many, aligned: predicts a tag for each word.
 
-Words become features (``WordFeatures``), a recurrent encoder reads them in both directions, and
-each output gives scores of tags.  The baseline with a fixed window is in ``feed_forward.py``.
+``WordFeatures`` computes features of words; a recurrent encoder reads them, and a linear layer
+scores the tags.  ``feed_forward.py`` has a baseline with a fixed window.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ CharacterReader = CharacterConvolution | CharacterRecurrence
 
 
 class WordFeatures(nn.Module):
-    """A word's vector, with what its characters and its shape say put beside it.
+    """Concatenates a word's embedding with features of its characters and its shape.
 
-    ``characters`` reads the distinct words of a batch once; ``word_index`` says which of them
-    stands where (Lample et al. 2016).  A shape is an index below ``num_shapes``, such as
-    ``tasks/ner/shapes.py`` gives (Collobert et al. 2011); its vector has ``shape_size`` numbers.
-    Raises ``ShapeError`` when a tensor that it reads is missing.
+    ``characters`` reads each distinct word of a batch once (Lample et al. 2016); ``word_index``
+    maps the words of the batch to the distinct ones.  A shape is an index below ``num_shapes``, as
+    from ``tasks/ner/shapes.py`` (Collobert et al. 2011), with an embedding of ``shape_size``.
+    Raises ``ShapeError`` if a required tensor is missing.
 
     >>> import torch
     >>> features = WordFeatures(WordEmbedding(50, 8), num_shapes=10, shape_size=2)
@@ -60,22 +60,22 @@ class WordFeatures(nn.Module):
         character_lengths: Int64[Tensor, " word"] | None = None,
         word_index: Words | None = None,
     ) -> Float[Tensor, "time batch features"]:
-        """The features of each word."""
+        """Computes the features of each word."""
         found = [self.embedding(words)]
         if self.characters is not None:
             if characters is None or character_lengths is None or word_index is None:
                 raise ShapeError(
-                    "WordFeatures: it reads the characters of words, but characters, "
+                    "WordFeatures: this module reads characters, but characters, "
                     "character_lengths or word_index is missing; pass all three."
                 )
             vectors = self.characters(characters, character_lengths)
-            if vectors.shape[0] == 0:  # a batch without any word
+            if vectors.shape[0] == 0:  # a batch without words
                 vectors = vectors.new_zeros(1, self.characters.output_size)
             found.append(nn.functional.embedding(word_index, vectors))
         if self.shapes is not None:
             if shapes is None:
                 raise ShapeError(
-                    "WordFeatures: it reads the shapes of words, but shapes is missing; "
+                    "WordFeatures: this module reads word shapes, but shapes is missing; "
                     "pass an index for each word."
                 )
             found.append(self.shapes(shapes))
@@ -83,9 +83,9 @@ class WordFeatures(nn.Module):
 
 
 class WordTagger(nn.Module):
-    """A model that gives each word a tag: what all of them share.
+    """Base class of models that tag each word.
 
-    A subclass has ``features``, a ``crf`` or none, and says what the ``score`` of each tag is.
+    A subclass sets ``features`` and ``crf`` (or None), and implements ``score``.
     """
 
     features: WordFeatures
@@ -95,7 +95,7 @@ class WordTagger(nn.Module):
     def score(
         self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word, from the words' features."""
+        """Computes the score of each tag for each word, from the features."""
         raise NotImplementedError
 
     def forward(
@@ -107,7 +107,7 @@ class WordTagger(nn.Module):
         character_lengths: Int64[Tensor, " word"] | None = None,
         word_index: Words | None = None,
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word."""
+        """Computes the score of each tag for each word."""
         x = self.features(words, shapes, characters, character_lengths, word_index)
         return self.score(x, lengths)
 
@@ -122,18 +122,18 @@ class WordTagger(nn.Module):
         *,
         tags: Words,
     ) -> Float[Tensor, ""]:
-        """The mean over sentences of -log p(tags), summed over a sentence's words."""
+        """The mean over sentences of -log p(tags), summed over the words of a sentence."""
         scores = self(words, lengths, shapes, characters, character_lengths, word_index)
         return sentence_loss(scores, tags, lengths, self.crf, self.label_smoothing)
 
 
 class Tagger(WordTagger):
-    """Features of words, a recurrent encoder, scores of tags; a CRF or a softmax over them.
+    """A tagger with a recurrent encoder, and a CRF or a softmax over the tags.
 
     With a CRF this is the model of Huang, Xu and Yu (2015) and Lample et al. (2016).  ``encoder``
-    reads what ``features`` gives.  ``dropout`` falls on the features and on the encoder's
-    outputs, one mask for all steps.  Without a CRF, training's targets are softened by
-    ``label_smoothing`` (Szegedy et al. 2016).
+    reads the output of ``features``.  ``dropout`` applies to the features and to the encoder's
+    outputs, with one mask for all steps.  ``label_smoothing`` (Szegedy et al. 2016) applies only
+    without a CRF.
 
     >>> import elman, torch
     >>> from elman.nn.embedding import WordEmbedding
@@ -165,7 +165,7 @@ class Tagger(WordTagger):
     def score(
         self, x: Float[Tensor, "time batch features"], lengths: Lengths
     ) -> Float[Tensor, "time batch tag"]:
-        """The score of each tag for each word, from the words' features."""
+        """Computes the score of each tag for each word, from the features."""
         y, _ = self.encoder(self.dropout(x), lengths=lengths)
         scores: Tensor = self.output(self.dropout(y))
         return scores
@@ -178,13 +178,13 @@ def sentence_loss(
     crf: LinearChainCRF | None,
     label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """The mean over sentences of -log p(tags): by the CRF, or by a softmax at each word.
+    """The mean over sentences of -log p(tags), from the CRF or a softmax per word.
 
-    Only a softmax's targets are smoothed.
+    ``label_smoothing`` applies only to the softmax.
     """
     if crf is not None:
         return -crf.log_likelihood(scores, tags, lengths).mean()
-    # what stands after a row's end is no tag that cross_entropy may look at
+    # padding is not a valid target of cross_entropy
     inside = running(scores, lengths).squeeze(-1)
     tags = torch.where(inside, tags, 0)
     each = nn.functional.cross_entropy(

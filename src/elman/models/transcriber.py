@@ -1,8 +1,8 @@
-"""Many to many, unaligned and without alignments: sound becomes symbols by CTC.
+"""Many to many, unaligned: transcribes audio frames with connectionist temporal classification.
 
-Some frames at a time are one step of a recurrent encoder, whose outputs give the probabilities of
-symbols and of a blank; the loss sums over all ways to put the symbols into the steps (Graves et
-al. 2006).  Searching for the best symbols is in ``decode/ctc.py``.
+Each step of a recurrent encoder reads several frames.  Its output gives the probabilities of the
+symbols and of a blank.  The loss sums over all alignments of symbols and steps (Graves et al.
+2006).  ``decode/ctc.py`` searches for the best symbols.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Lengths = Int64[Tensor, " batch"]
 
 
 class Scores(NamedTuple):
-    """The log probability of each symbol at each step, and how many steps each row has."""
+    """The log probability of each symbol at each step, and the number of steps of each row."""
 
     log_probs: Float[Tensor, "step batch symbol"]
     lengths: Lengths
 
 
 class Transcriber(nn.Module):
-    """Frames, ``frames_per_step`` of them a step, a recurrent encoder, log probabilities.
+    """A recurrent encoder and a linear layer that output log probabilities for CTC.
 
-    ``encoder`` reads ``frames_per_step`` frames side by side.  Symbol 0 is the blank.  Frames that
-    do not fill a step at the end are left out.  ``dropout`` falls on the encoder's outputs, one
-    mask for all steps.
+    ``encoder`` reads ``frames_per_step`` concatenated frames per step; an incomplete last step is
+    dropped.  Symbol 0 is the blank.  ``dropout`` applies to the encoder's outputs, with one mask
+    for all steps.
 
-    ``impossible`` counts the rows of training that had more symbols than their steps can hold:
-    they have no loss and teach nothing.
+    ``impossible`` counts the training rows with more symbols than fit into their steps; they do
+    not contribute to the loss.
 
     >>> import elman, torch
     >>> model = Transcriber(elman.Recurrent(elman.cells.lstm, 3 * 40, 16), 28, frames_per_step=3)
@@ -56,7 +56,7 @@ class Transcriber(nn.Module):
         if frames_per_step < 1 or encoder.input_size % frames_per_step:
             raise OptionError(
                 f"Transcriber: frames_per_step is {frames_per_step}, but the encoder reads "
-                f"{encoder.input_size} features; give 1 or more that divides them."
+                f"{encoder.input_size} features; it must be positive and divide them."
             )
         self.encoder = encoder
         self.frames_per_step = frames_per_step
@@ -65,7 +65,7 @@ class Transcriber(nn.Module):
         self.impossible = 0
 
     def forward(self, frames: Float[Tensor, "time batch mel"], lengths: Lengths) -> Scores:
-        """The log probabilities of all steps."""
+        """Computes the log probabilities of all steps."""
         steps = lengths // self.frames_per_step
         y, _ = self.encoder(self._stacked(frames), lengths=steps)
         return Scores(self.output(self.dropout(y)).log_softmax(-1), steps)
@@ -73,14 +73,15 @@ class Transcriber(nn.Module):
     def advance(
         self, frames: Float[Tensor, "time batch mel"], state: State | None
     ) -> tuple[Float[Tensor, "step batch symbol"], State]:
-        """The log probabilities of more frames of a sound, whole steps of them, and the state.
+        """Computes the log probabilities of the next frames and the new state, for streaming.
 
-        Raises ``OptionError`` for an encoder of both directions, which has to know the end.
+        The number of frames must be a multiple of ``frames_per_step``.  Raises ``OptionError`` for
+        a bidirectional encoder, which needs the whole input.
         """
         if self.encoder.bidirectional:
             raise OptionError(
-                "Transcriber: this model reads in both directions and needs the whole sound; "
-                "train one with bidirectional = false to transcribe while sound arrives."
+                "Transcriber: this model is bidirectional and needs the whole recording; "
+                "train one with bidirectional = false to transcribe live."
             )
         y, state = self.encoder(self._stacked(frames), state)
         return self.output(self.dropout(y)).log_softmax(-1), state
@@ -92,7 +93,7 @@ class Transcriber(nn.Module):
         symbols: Int64[Tensor, "symbols batch"],
         symbol_counts: Lengths,
     ) -> Float[Tensor, ""]:
-        """The mean over rows of -log p(symbols), each divided by how many symbols there are."""
+        """The mean over rows of -log p(symbols) per symbol."""
         each = self.losses(self(frames, lengths), symbols, symbol_counts)
         impossible = int((each == 0).sum())
         self.impossible += impossible
@@ -101,7 +102,7 @@ class Transcriber(nn.Module):
     def losses(
         self, scores: Scores, symbols: Int64[Tensor, "symbols batch"], symbol_counts: Lengths
     ) -> Float[Tensor, " batch"]:
-        """-log p(symbols) of each row, for each of its symbols; 0 where they do not fit."""
+        """-log p(symbols) per symbol for each row; 0 if the symbols do not fit into the steps."""
         each = nn.functional.ctc_loss(
             scores.log_probs,
             symbols.T,
@@ -113,7 +114,7 @@ class Transcriber(nn.Module):
         return each / symbol_counts.clamp_min(1)
 
     def _stacked(self, frames: Tensor) -> Tensor:
-        """Frames of a step side by side."""
+        """Concatenates the frames of each step."""
         size = self.frames_per_step
         steps = frames.shape[0] // size
         # time batch mel -> step batch frame * mel

@@ -1,8 +1,8 @@
-"""Many to many, unaligned: a sequence becomes another of its own length.
+"""Many to many, unaligned: an encoder-decoder model with attention.
 
-A bidirectional encoder reads the source; a decoder writes the target with attention to what the
-encoder said.  How the target is searched for is in ``decode/``: ``Translator`` offers ``start``
-and ``step`` to it.  The two decoders and what they cost are in ``decoders.py``.
+A bidirectional encoder reads the source; a decoder writes the target and attends to the outputs of
+the encoder.  The searches of ``decode/`` use ``start`` and ``step`` of ``Translator``.
+``decoders.py`` has two decoders.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Lengths = Int64[Tensor, " batch"]
 
 @dataclass(frozen=True)
 class Writing:
-    """Where the decoder stands in each row: what it reads from, and its states."""
+    """The state of a search: the encoded source and the decoder state of each row."""
 
     memory: Memory
     recall: Recall
 
     def select(self, rows: Int64[Tensor, " row"]) -> Writing:
-        """These rows, which may be repeated."""
+        """Selects rows, which may be repeated."""
         return Writing(self.memory.select(rows), self.recall.select(rows))
 
 
@@ -45,17 +45,16 @@ class Translator(nn.Module):
     """An encoder and a decoder with attention (Sutskever et al. 2014; Bahdanau et al. 2015).
 
     ``attention`` is "multiplicative" (Luong et al. 2015) or "additive" (Bahdanau et al. 2015).
-    With ``input_feeding`` each step reads what the last one came to (Luong et al. 2015), so that
-    training goes step by step; without, the lowest layer of the decoder asks (as in Wu et al.
-    2016), the upper ones read the answers and ask again, and all steps of training run at once on
-    the engine.  ``decoder_layers`` are 2 or more then.  The scores of tokens come from the target's
-    own vectors unless ``tied`` is False (Press and Wolf 2017).  ``shared`` is for a source and a
-    target with the same tokens: one table of vectors serves both.  ``dropout`` falls on vectors
-    and outputs, one mask for all steps of a row; ``label_smoothing`` is the part of the target
-    that goes to all tokens (Szegedy et al. 2016).  Index 0 is padding.
+    With ``input_feeding``, each step reads the last attention output (Luong et al. 2015), and
+    training runs step by step.  Without it, the lowest decoder layer computes attention queries (as
+    in Wu et al. 2016), the upper layers read the context and attend again, and training runs all
+    steps at once; ``decoder_layers`` must then be at least 2.  ``tied`` uses the target embeddings
+    as output weights (Press and Wolf 2017).  ``shared`` uses one embedding for source and target,
+    which must have the same tokens.  ``dropout`` applies to embeddings and outputs, with one mask
+    for all steps.  ``label_smoothing`` follows Szegedy et al. (2016).  Index 0 is padding.
 
-    ``layer`` makes recurrent layers as ``Recurrent`` does, with regularisers of one's choice.
-    Raises ``OptionError`` for options that do not go together.
+    ``layer`` creates recurrent layers and has the parameters of ``Recurrent``; use it to add
+    regularisation.  Raises ``OptionError`` for invalid combinations of options.
 
     >>> import elman, torch
     >>> model = Translator(elman.cells.gru, 50, 40, embedding_size=8, hidden_size=16)
@@ -86,14 +85,14 @@ class Translator(nn.Module):
         super().__init__()
         if shared and source_tokens != target_tokens:
             raise OptionError(
-                f"Translator: shared vectors need the same tokens on both sides, but there are "
-                f"{source_tokens} and {target_tokens}."
+                f"Translator: shared embeddings need the same tokens on both sides, but there are "
+                f"{source_tokens} and {target_tokens} tokens."
             )
         self.label_smoothing = label_smoothing
         self.target = WordEmbedding(target_tokens, embedding_size)
         self.source = self.target if shared else WordEmbedding(source_tokens, embedding_size)
-        # vectors that score tokens must be short and those that are read about 1 in each number, or
-        # the recurrent layers say next to nothing at first (Vaswani et al. 2017, section 3.4)
+        # output weights must be small, but inputs need elements of about 1, or the recurrent layers
+        # output almost nothing at first (Vaswani et al. 2017, section 3.4)
         self.scale = embedding_size**0.5
         self.dropout = VariationalDropout(dropout)
         self.encoder = layer(
@@ -105,7 +104,7 @@ class Translator(nn.Module):
             dropout=dropout if encoder_layers > 1 else 0.0,
         )
         memory_size = self.encoder.output_size
-        asks: AdditiveAttention | MultiplicativeAttention = (
+        attend: AdditiveAttention | MultiplicativeAttention = (
             AdditiveAttention(hidden_size, memory_size, hidden_size)
             if attention == "additive"
             else MultiplicativeAttention(hidden_size, memory_size)
@@ -116,7 +115,7 @@ class Translator(nn.Module):
         kind = FeedingDecoder if input_feeding else ParallelDecoder
         self.decoder: Decoder = kind(
             cell,
-            asks,
+            attend,
             embedding_size,
             hidden_size,
             memory_size,
@@ -130,12 +129,12 @@ class Translator(nn.Module):
             self.scores.weight = self.target.weight
 
     def encode(self, source: Tokens, lengths: Lengths) -> Memory:
-        """What the decoder reads: the source's outputs, their keys, and how it starts."""
+        """Encodes the source: outputs, attention keys, and initial decoder states."""
         x = self.dropout(self.scale * self.source(source))
         y, last = self.encoder(x, lengths=lengths)
         starts = []
         for state, bridge in zip(last, self.bridge, strict=True):
-            ends = torch.cat([state[-2], state[-1]], -1)  # of the upper layer, both directions
+            ends = torch.cat([state[-2], state[-1]], -1)  # top layer, both directions
             layers = torch.tanh(bridge(ends)).unflatten(-1, (-1, self.encoder.hidden_size))
             starts.append(layers.transpose(0, 1).contiguous())  # layer batch hidden
         y = self.dropout(y)
@@ -145,9 +144,9 @@ class Translator(nn.Module):
     def forward(
         self, source: Tokens, lengths: Lengths, target: Tokens, target_lengths: Lengths
     ) -> Float[Tensor, "time batch token"]:
-        """The score of each token to come after each one of ``target``, which begins with a start.
+        """Computes the scores of the token after each token of ``target``.
 
-        The scores at step t are those of the token at t + 1.
+        ``target`` begins with the start token; step t has the scores of the token at t + 1.
         """
         readouts, _ = self._read(source, lengths, target, target_lengths)
         scores: Tensor = self.scores(readouts)
@@ -156,7 +155,7 @@ class Translator(nn.Module):
     def attend(
         self, source: Tokens, lengths: Lengths, target: Tokens, target_lengths: Lengths
     ) -> Float[Tensor, "time batch source"]:
-        """The weights with which the token after each one of ``target`` was read off the source."""
+        """The attention weights for predicting the token after each token of ``target``."""
         return self._read(source, lengths, target, target_lengths)[1]
 
     def loss(
@@ -167,10 +166,10 @@ class Translator(nn.Module):
         target_lengths: Lengths,
         following: Tokens,
     ) -> Float[Tensor, ""]:
-        """The mean over rows of -log p(``following``), summed over a row's tokens.
+        """The mean over rows of -log p(``following``), summed over the tokens of a row.
 
-        ``following`` (time, batch) is the token to come after each one of ``target``.  In training
-        with label smoothing it is the smoothed one.
+        ``following`` (time, batch) has the token after each token of ``target``.  Label smoothing
+        applies only in training.
         """
         readouts, _ = self._read(source, lengths, target, target_lengths)
         inside = running(readouts, target_lengths).squeeze(-1)
@@ -181,14 +180,14 @@ class Translator(nn.Module):
         return total / max(1, target.shape[1])
 
     def start(self, source: Tokens, lengths: Lengths) -> Writing:
-        """The state in which a translation begins."""
+        """The initial state of a translation."""
         memory = self.encode(source, lengths)
         return Writing(memory, self.decoder.start(memory))
 
     def step(
         self, tokens: Int64[Tensor, " batch"], state: Writing
     ) -> tuple[Float[Tensor, "batch token"], Writing]:
-        """The log-probabilities of the tokens that may follow, and the next state."""
+        """Computes the log probabilities of the next token, and the next state."""
         x = self.dropout(self.scale * self.target(tokens[None]))
         readout, recall = self.decoder.step(x, state.memory, state.recall)
         return self.scores(readout[0]).log_softmax(-1), Writing(state.memory, recall)

@@ -77,7 +77,7 @@ def test_coding_parts_without_any_id_are_problems_each_with_its_line(tmp_path):
     for attributes in ("", "."):
         report = checked(tmp_path, lines_of(attributes))
         assert len(report.problems) == 3
-        assert "a.gff3, line 2: this coding part has no ID, Parent or gene_id" in report.problems[1]
+        assert "a.gff3, line 2: this CDS has no ID, Parent or gene_id" in report.problems[1]
 
 
 def test_a_transcript_of_gtf_belongs_to_its_gene(tmp_path):
@@ -93,7 +93,7 @@ UNUSUAL = {
             "s1\tx\tCDS\t51\t103\t.\t+\t0\tID=c;Parent=g;exception=ribosomal slippage",
             "s1\tx\tCDS\t103\t116\t.\t+\t0\tID=c;Parent=g;exception=ribosomal slippage",
         ],
-        '"g" is unusual ("ribosomal slippage") and left out: two coding parts of "g" overlap',
+        '"g" has the exception "ribosomal slippage" and is ignored: two coding parts of "g" overlap',
     ),
     "trans-splicing": (
         [
@@ -107,14 +107,14 @@ UNUSUAL = {
             "s1\tx\tCDS\t51\t80\t.\t+\t0\tID=c;Parent=g;pseudo=true",
             "s1\tx\tCDS\t90\t116\t.\t+\t1\tID=c;Parent=g;pseudo=true",
         ],
-        'is unusual ("pseudo") and left out: the phase of this coding part of "g" is 1',
+        'has the exception "pseudo" and is ignored: the phase of this CDS of "g" is 1',
     ),
     "circular": (
         [
             "s1\tx\tregion\t1\t473\t.\t+\t.\tID=s1;Is_circular=true",
             "s1\tx\tCDS\t440\t490\t.\t+\t0\tID=c;Parent=g",
         ],
-        '"g" goes over the ends of a circular sequence; it is left out.',
+        '"g" spans the ends of a circular sequence; it is ignored.',
     ),
 }
 
@@ -160,7 +160,7 @@ def test_files_that_are_no_text_have_a_sentence(tmp_path):
     for content, sentence in (
         (FASTA.encode("utf-16"), "the file is UTF-16"),
         (gzip.compress(FASTA.encode())[:-20], "the file cannot be read"),
-        (b">s\nAC\0T\n", 'has "U+0000", which is no base'),
+        (b">s\nAC\0T\n", 'has "U+0000"; valid letters are'),
         (b"\xff\xfe", "UTF-16"),
     ):
         path.write_bytes(content)

@@ -14,7 +14,7 @@ from elman.errors import DataError, ElmanError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.dna import prediction, scores
 from elman.tasks.dna.bases import reverse_complement
-from elman.tasks.dna.data import Stretch
+from elman.tasks.dna.data import Segment
 from elman.tasks.dna.fasta import Sequence, open_fasta
 from elman.tasks.dna.loci import locus_rows
 from elman.tasks.dna.options import DnaOptions
@@ -158,7 +158,7 @@ def test_a_sequence_beyond_a_piece_is_read_in_pieces(run, monkeypatch, command, 
     assert "coding" in dna.show(answers[0]) or "no genes" in dna.show(answers[0])
     status, _, err = command("predict", run, run.parent / "valid.fa", "--png", tmp_path / "x.png")
     assert status == 1
-    assert "has no picture" in err
+    assert "cannot be plotted" in err
 
 
 def test_the_same_seed_gives_the_same_model(run, tmp_path):
@@ -184,7 +184,7 @@ def test_without_the_grammar_labels_are_a_softmax(run, tmp_path):
 
 def test_long_sequences_are_cut_outside_of_genes_and_keep_their_states(run):
     (example, *_) = [row.value for row in dna.read(run.parent / "valid.fa", DnaOptions())]
-    twice = Stretch(
+    twice = Segment(
         np.concatenate([example.codes, example.codes]),
         np.concatenate([example.path, example.path]),
         example.strands,
@@ -217,7 +217,7 @@ def test_fragments_are_parts_of_their_sequences(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ACGTZ"], 'base 5 of the sequence is "Z", which is none'),
+        (["ACGTZ"], 'base 5 of the sequence is "Z"; valid letters are'),
         (["missing.fa"], "missing.fa: there is no such file"),
     ],
 )
@@ -239,11 +239,11 @@ def test_a_broken_fasta_file_is_named_with_its_line(run, command, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"width": 4}, "width is 4; it must be an odd number"),
+        ({"width": 4}, "width is 4; it must be odd"),
         ({"stride": 0}, "stride is 0"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"strands": "left"}, 'it must be "auto", "given" or "both"'),
-        ({"strands": "given"}, 'there are genes on the strand -, but strands is "given"'),
+        ({"strands": "given"}, 'genes on the - strand, but strands is "given"'),
     ],
 )
 def test_options_that_cannot_be_are_refused(run, tmp_path, settings, message):
@@ -256,7 +256,7 @@ def test_a_model_of_one_strand_refuses_genes_of_the_other(run, tmp_path):
     rows = dna.read(run.parent / "valid.fa", DnaOptions())
     with pytest.raises(DataError) as error:
         dna.check_labels(rows, GeneSymbols(both_strands=False))
-    assert "strand -" in str(error.value)
+    assert "- strand" in str(error.value)
     assert "valid.fa, line" in str(error.value)
 
 

@@ -13,7 +13,7 @@ from elman.tasks.dna.bases import (
 )
 from elman.tasks.dna.found_genes import FoundGene, StateRuns, bed_text, genes_of, gff3_text
 from elman.tasks.dna.genes import CodingGene, coding_parts, label_bases
-from elman.tasks.dna.grammar import STOPS, STRAY, gene_grammar, gene_path
+from elman.tasks.dna.grammar import STOPS, STRAY_COST, gene_grammar, gene_path
 
 GRAMMARS = [gene_grammar(both_strands=both) for both in (False, True)]
 
@@ -114,7 +114,7 @@ def test_a_gene_that_breaks_a_rule_is_possible_and_costs(bases, exons, emission_
     path = gene_path(grammar, codes, [gene(exons, exons)])
     costs = grammar.emission_costs[codes, path]
     assert np.isfinite(costs).all()
-    assert (costs == STRAY).sum() == emission_costs
+    assert (costs == STRAY_COST).sum() == emission_costs
 
 
 @pytest.mark.parametrize(

@@ -80,16 +80,16 @@ def replaced(number, new):
     ("lines", "message"),
     [
         (replaced(5, line("CDS", 17, 99, "Parent=t")), 'line 7: bases 17 to 99 are outside of "s"'),
-        (replaced(5, line("CDS", 9, 8, "Parent=t")), "line 7: start is 9 and end 8"),
-        (replaced(5, line("CDS", 0, 8, "Parent=t")), "line 7: start is 0 and end 8"),
+        (replaced(5, line("CDS", 9, 8, "Parent=t")), "line 7: start is 9 and end is 8"),
+        (replaced(5, line("CDS", 0, 8, "Parent=t")), "line 7: start is 0 and end is 8"),
         (replaced(5, "s x CDS 17 22"), "line 7: the line has 1 columns, but GFF3 has 9"),
         (replaced(5, line("CDS", "a", 22, "Parent=t")), 'line 7: start and end are "a" and "22"'),
         (replaced(5, line("CDS", 17, 22, "Parent=t", strand="x")), 'line 7: the strand is "x"'),
         (replaced(5, line("CDS", 17, 22, "Parent=t", phase="3")), 'line 7: the phase is "3"'),
-        (replaced(5, line("CDS", 17, 22, "Parent=t", phase="1")), "line 7: the phase of this codi"),
+        (replaced(5, line("CDS", 17, 22, "Parent=t", phase="1")), "line 7: the phase of this CDS"),
         (replaced(5, line("CDS", 17, 22, "Parent=t", strand="-")), "line 7: the parts of"),
         (replaced(3, line("exon", 5, 22, "Parent=t")), 'line 5: two exons of "t" overlap (the oth'),
-        (replaced(5, line("CDS", 16, 22, "Parent=t")), "line 7: this coding part of"),
+        (replaced(5, line("CDS", 16, 22, "Parent=t")), "line 7: this CDS of"),
         (replaced(5, line("CDS", 8, 8, "Parent=t")), "line 7: two coding parts"),
         (
             [each.replace("s\tx", "q\tx") for each in RIGHT],
@@ -107,13 +107,13 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path, lines, message):
 @pytest.mark.parametrize(
     ("fasta", "message"),
     [
-        (">s\nACG-T\n", 'line 1: the sequence "s" has "-", which is no base'),
-        ("ACGT\n", "line 1: bases come before the first name"),
-        (">s\nACGT\n>s\nAC\n", 'line 3: the name "s" came before in line 1'),
+        (">s\nACG-T\n", 'line 1: the sequence "s" has "-"; valid letters are'),
+        ("ACGT\n", "line 1: there are bases before the first name"),
+        (">s\nACGT\n>s\nAC\n", 'line 3: the name "s" was already used on line 1'),
         (">s\n>t\nAC\n", 'line 1: the sequence "s" has no bases'),
-        (">\nAC\n", "line 1: a name is missing"),
-        ("", "a.fa: there is no sequence in the file"),
-        (">s\nACGé\n", "which is no base"),
+        (">\nAC\n", 'line 1: the name after ">" is missing'),
+        ("", "a.fa: the file has no sequences"),
+        (">s\nACGé\n", 'has "é"; valid letters are'),
     ],
 )
 def test_fasta_faults(tmp_path, fasta, message):
@@ -127,11 +127,11 @@ def test_fasta_faults(tmp_path, fasta, message):
 
 def test_files_without_their_other_half(tmp_path):
     assert "there is no such file" in sorted_out(tmp_path / "a.fa")[1][0]
-    assert "there is no FASTA file in the folder" in sorted_out(tmp_path)[1][0]
+    assert "there are no FASTA files in this folder" in sorted_out(tmp_path)[1][0]
     pair(tmp_path)
     (tmp_path / "a.gff3").rename(tmp_path / "b.gff3")
-    assert "there is no annotation a.gff3 beside it" in sorted_out(tmp_path / "a.fa")[1][0]
-    assert "there is no sequence b.fa beside it" in sorted_out(tmp_path / "b.gff3")[1][0]
+    assert "the annotation a.gff3 is missing" in sorted_out(tmp_path / "a.fa")[1][0]
+    assert "the sequence b.fa is missing" in sorted_out(tmp_path / "b.gff3")[1][0]
 
 
 def test_names_that_differ_are_matched_and_it_is_said(tmp_path):
@@ -139,7 +139,7 @@ def test_names_that_differ_are_matched_and_it_is_said(tmp_path):
     (locus,), faults, notes = sorted_out(pair(tmp_path, lines, f">2\n{BASES}\n"))
     assert not faults
     assert locus.labels.count("E") == 12
-    assert 'names differ from those of a.fa: "chrII" is taken for "2".' in notes[0]
+    assert 'names differ from those of a.fa: "chrII" is read as "2".' in notes[0]
     # the sex chromosome of a worm or a man is no tenth
     assert matched_names(["chrX"], ["10"]) == {}
     assert matched_names(["chrX", "chrIX"], ["9", "10"]) == {"chrX": "10", "chrIX": "9"}
@@ -163,13 +163,13 @@ def test_of_several_transcripts_one_is_taken(tmp_path):
     ("lines", "note"),
     [
         ([*RIGHT, *[x.replace("ID=u;Parent=g", "ID=u") for x in SECOND]], '"t" overlaps "u"'),
-        ([*RIGHT, line("CDS", 3, 5, "Parent=elsewhere")], 'is of "elsewhere", which is not in'),
-        (replaced(5, line("CDS", 17, 21, "Parent=t")), "11 coding bases, which is not divisible"),
-        ([line("gene", 2, 22, "ID=g")], '"s" has no coding gene'),
+        ([*RIGHT, line("CDS", 3, 5, "Parent=elsewhere")], 'the parent "elsewhere" of this CDS is not in'),
+        (replaced(5, line("CDS", 17, 21, "Parent=t")), "11 coding bases, not a multiple"),
+        ([line("gene", 2, 22, "ID=g")], '"s" has no coding genes'),
         (
             [line("mRNA", 3, 22, "ID=v"), line("CDS", 3, 8, "Parent=v"),
              line("CDS", 11, 22, "Parent=v")],
-            "an intron of 2 bases, shorter than 5; it is left out",
+            "an intron of 2 bases, shorter than 5; it is ignored",
         ),
         (
             [line("mRNA", 3, 22, "ID=v"), line("CDS", 3, 8, "Parent=v"),
@@ -221,10 +221,10 @@ def test_a_large_file_is_read_where_it_lies(tmp_path):
     assert (two.name, two.part(0, 100)) == ("two", "TTTTTTTTGG")
     assert [p.name for p in tmp_path.iterdir()] == ["g.fa"], "no index is left beside it"
     path.write_text(">one\nACGT\nACGTACGT\nAC\n")
-    with pytest.raises(DataError, match="all lines of a sequence must be equally long"):
+    with pytest.raises(DataError, match="all lines of a sequence must have the same length"):
         open_fasta(path, large=0)
     path.write_text(">one\nAC-T\n")
-    with pytest.raises(DataError, match='sequence "one", base 3: "-" is no base'):
+    with pytest.raises(DataError, match='sequence "one", base 3: "-" is not a base'):
         open_fasta(path, large=0)[0].part(0, 4)
 
 

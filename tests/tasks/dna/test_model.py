@@ -5,7 +5,7 @@ import elman
 from elman.tasks.dna.bases import COMPLEMENT, PROBABILITIES
 from elman.tasks.dna.grammar import gene_grammar
 from elman.tasks.dna.grammar_crf import GrammarCRF
-from elman.tasks.dna.model import BaseReader, BaseTagger, reversed_places
+from elman.tasks.dna.model import BaseReader, BaseTagger, reversal_indices
 
 
 def tagger(*, both, stride=3, bidirectional=True, grammar=True, layers=2):
@@ -52,7 +52,7 @@ def test_padding_never_changes_a_sequence(both):
 
 def test_the_other_strand_gives_the_same_turned_round_whatever_the_weights():
     model, x, lengths = tagger(both=True), codes(20, 2), torch.tensor([20, 11])
-    places = reversed_places(20, lengths)
+    places = reversal_indices(20, lengths)
     reversed_ = model(torch.from_numpy(COMPLEMENT).long()[x.gather(0, places)], lengths)
     scores = model(x, lengths)
     for row, length in enumerate(lengths.tolist()):

@@ -66,21 +66,21 @@ def test_what_is_no_midi_is_a_fault_with_its_file(tmp_path):
         (tmp_path / "a.mid").write_bytes(content)
         [fault] = midi_rows(tmp_path / "a.mid")
         assert isinstance(fault, Fault)
-        assert "a.mid: this is not a whole MIDI file" in str(fault)
+        assert "a.mid: this is not a complete MIDI file" in str(fault)
     [fault] = midi_rows(tmp_path / "b.mid")
     assert "No such file" in str(fault)
     (tmp_path / "empty").mkdir()
     [fault] = midi_rows(tmp_path / "empty")
-    assert "no MIDI file" in str(fault)
+    assert "no MIDI files" in str(fault)
 
 
 def test_a_file_without_notes_is_a_fault(tmp_path):
     [fault] = midi_rows(midi(tmp_path / "a.mid", []))
-    assert "there are no notes in the file" in str(fault)
+    assert "the file has no notes" in str(fault)
     [fault] = midi_rows(midi(tmp_path / "a.mid", [], drums=[(38, 0, 1)]))
     assert "only drums (1 notes)" in str(fault)
     [fault] = midi_rows(midi(tmp_path / "a.mid", [(5, 0, 1)]))
-    assert "there are no notes" in str(fault), "no piano has that pitch"
+    assert "the file has no notes" in str(fault), "no piano has that pitch"
 
 
 def test_check_says_what_is_left_out_and_what_may_surprise(tmp_path):
@@ -96,11 +96,11 @@ def test_check_says_what_is_left_out_and_what_may_surprise(tmp_path):
     said = "\n".join(report.warnings)
     for words in (
         "a.mid) with drums",
-        "b.mid) with notes that no piano has",
-        "a.mid: the time signature 5/8",
-        "b.mid) whose tempo changes",
-        "of the notes begin between the steps of grid = 1",
-        "came before in another part",
+        "b.mid) with notes beyond the piano",
+        "a.mid: the time signature is 5/8",
+        "b.mid) with tempo changes",
+        "of the notes start between the steps of grid = 1",
+        "also occur in another part",
     ):
         assert words in said
     assert report.facts["parts"] == {"test": 1, "train": 2, "valid": 1}
@@ -111,9 +111,9 @@ def test_check_says_what_is_left_out_and_what_may_surprise(tmp_path):
 
 WRONG = {
     "": "the file is empty",
-    "{": "line 1: this is not JSON",
-    '{"train": [], "valid": []}': "there are no pieces",
-    '{"dev": [[[60]]]}': 'the object has "dev"; its parts are',
+    "{": "line 1: this is not valid JSON",
+    '{"train": [], "valid": []}': "the file has no pieces",
+    '{"dev": [[[60]]]}': 'the object has "dev"; the valid keys are',
     '{"train": 7}': "train is not a list of pieces",
     '{"train": [[[60], 61]]}': "train[0], step 1, is 61; it must be a list",
     '{"train": [[[60]], [[60], [61.5]]]}': "train[1], step 1, has the pitch 61.5",
@@ -150,7 +150,7 @@ def test_pitches_that_no_piano_has_are_left_out_and_said(tmp_path):
     path.write_text("[[[20, 21, 108, 109], [60]]]")
     [piece] = values(music_rows(path, 1, 80))
     assert frames_of(piece, 1) == ((21, 108), (60,))
-    assert "no piano has" in check_music(path, grid=1, tempo=80).warnings[0]
+    assert "beyond the piano" in check_music(path, grid=1, tempo=80).warnings[0]
 
 
 frames = st.lists(

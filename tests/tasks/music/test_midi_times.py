@@ -24,13 +24,13 @@ def written(folder, content):
 
 
 REFUSED = {
-    "one huge time": (midi(ON + OFF + FAR + ON[1:] + OFF), "its times are broken"),
-    "a huge note": (midi(ON + FAR + OFF[2:]), "its times are broken"),
-    "times that overflow": (midi((FAR + ON[1:] + FAR + OFF[2:]) * 9), "its times are broken"),
-    "division 0": (midi(ON + OFF, division=0), "its division is 0"),
-    "SMPTE": (midi(ON + OFF, division=0xE728), "in frames of film"),
-    "type 2": (midi(ON + OFF, ON + OFF, kind=2), "holds several pieces (it is of type 2)"),
-    "only a note without end": (midi(ON), "there are no notes in the file (1 begin and never end)"),
+    "one huge time": (midi(ON + OFF + FAR + ON[1:] + OFF), "start at negative times"),
+    "a huge note": (midi(ON + FAR + OFF[2:]), "start at negative times"),
+    "times that overflow": (midi((FAR + ON[1:] + FAR + OFF[2:]) * 9), "start at negative times"),
+    "division 0": (midi(ON + OFF, division=0), "the time division 0"),
+    "SMPTE": (midi(ON + OFF, division=0xE728), "in SMPTE frames"),
+    "type 2": (midi(ON + OFF, ON + OFF, kind=2), "contains several pieces (MIDI type 2)"),
+    "only a note without end": (midi(ON), "the file has no notes (1 notes never end)"),
 }
 
 
@@ -52,7 +52,7 @@ def test_a_tempo_that_cannot_be_played_is_left_out_and_said(micros, tmp_path):
     assert row.value.piece.tempos == ((0.0, 120.0),)
     assert row.value.piece.seconds(1.0) == 0.5
     assert any(
-        ["a.mid) with a tempo of 0" in w for w in check_music(path, grid=1, tempo=80).warnings]
+        ["a.mid) with an invalid tempo" in w for w in check_music(path, grid=1, tempo=80).warnings]
     )
 
 
@@ -83,7 +83,7 @@ def test_midi_in_a_riff_file_is_read(tmp_path):
     assert found.value == row.value
     (tmp_path / "d" / "a.rmi").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body[:-9])
     [fault] = midi_rows(tmp_path / "d")
-    assert "this is not a whole MIDI file" in str(fault)
+    assert "this is not a complete MIDI file" in str(fault)
 
 
 def test_a_type_2_file_of_one_track_is_a_piece(tmp_path):

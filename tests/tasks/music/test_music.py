@@ -272,7 +272,7 @@ BAD = {
     ("--seconds", "0"): "seconds is 0.0",
     ("--seed", "-2"): "seed is -2",
     ("--primer", "nowhere.mid"): "nowhere.mid: the file cannot be read",
-    ("--wav", "tune.xyz"): "sound files end in .wav",
+    ("--wav", "tune.xyz"): "the suffix of an audio file must be .wav",
     ("--tempo", "3"): "tempo is 3.0",
 }
 
@@ -309,4 +309,4 @@ def test_training_data_without_a_note_are_refused(tmp_path, command):
         "train", "music", "--train", tmp_path / "a.json", "--out", tmp_path / "r"
     )
     assert status == 1
-    assert "not a single note" in err
+    assert "has no notes" in err

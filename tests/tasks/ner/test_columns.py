@@ -69,17 +69,17 @@ def test_ranges_and_words_left_unsaid_are_passed_over(tmp_path):
     rows = ["1-2\tzum\t_", "1\tzu\tO", "2\tdem\tO", "3\tMax\tB-PER", "3.1\tist\t_"]
     path.write_text("\n".join(["#\thttp://x 2009", *rows, "", "1\tJa\tO"]) + "\n")
     assert [each.tokens for each in read_conll(path)] == [("zu", "dem", "Max"), ("Ja",)]
-    assert "the first column numbers the words" in check_conll(path).warnings[0]
+    assert "the first column has word numbers" in check_conll(path).warnings[0]
 
 
 def test_columns_can_be_named(tmp_path):
     path = written(tmp_path, "{tag}\tx\t{word}\tO")
     assert read_conll(path, token_column=3, tag_column=1) == EXPECTED
-    with pytest.raises(DataError, match='line 1: "Ada" has no column 9, that of the tag'):
+    with pytest.raises(DataError, match='line 1: "Ada" has no column 9, which has the tag'):
         read_conll(path, token_column=3, tag_column=9)
-    with pytest.raises(DataError, match="line 1: the line has no column 9, that of the word"):
+    with pytest.raises(DataError, match="line 1: the line has no column 9, which has the word"):
         read_conll(path, token_column=9)
-    with pytest.raises(OptionError, match="both 1; name two columns"):
+    with pytest.raises(OptionError, match="both 1; choose two columns"):
         read_conll(path, token_column=1, tag_column=1)
     with pytest.raises(OptionError, match="tag_column is -1"):
         read_conll(path, tag_column=-1)
@@ -87,8 +87,8 @@ def test_columns_can_be_named(tmp_path):
 
 def test_a_second_column_of_tags_is_noted(tmp_path):
     path = written(tmp_path, "{k}\t{word}\t{tag}\tO")
-    [note] = [each for each in check_conll(path).warnings if "looks like tags" in each]
-    assert "column 3 looks like tags, too, and is not read; --tag-column chooses" in note
+    [note] = [each for each in check_conll(path).warnings if "also looks like tags" in each]
+    assert "column 3 also looks like tags and is ignored; choose with --tag-column" in note
     assert read_conll(path, tag_column=3) == EXPECTED
 
 
@@ -98,7 +98,7 @@ def test_a_line_without_its_number_is_named(tmp_path):
     blocks = ["\n".join(lines)] * 30
     blocks[9] = blocks[9].replace("2\t", "x\t")
     path.write_text("\n\n".join(blocks) + "\n")
-    with pytest.raises(DataError, match='line 38: the line begins with "x", but the first column'):
+    with pytest.raises(DataError, match='line 38: the line starts with "x", but the first column'):
         read_conll(path)
 
 
@@ -107,7 +107,7 @@ def test_a_stray_letter_of_another_scheme_is_named(tmp_path, letter):
     path = tmp_path / "a.conll"
     sentence = "Big B-ORG\nBank I-ORG\nof I-ORG\nX I-ORG\nsaid O\n\n"
     path.write_text(sentence * 9 + sentence.replace("Bank I", f"Bank {letter}"))
-    with pytest.raises(DataError, match=f'line 56: the tag "{letter}-ORG" is not of BIO'):
+    with pytest.raises(DataError, match=f'line 56: the tag "{letter}-ORG" is not valid in BIO'):
         read_conll(path)
 
 

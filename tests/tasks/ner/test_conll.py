@@ -115,7 +115,7 @@ def test_a_sentence_of_100_000_words_is_read(tmp_path: Path) -> None:
         (
             "-DOCSTART- O\n\n",
             "",
-            "there is no sentence in the file; give a word a line, its tag in the last column.",
+            "the file has no sentences; write one word per line, with its tag in the last column.",
         ),
         (
             "a B-PER\n\nb O\nc I-PER\n",
@@ -144,7 +144,7 @@ def test_a_sentence_of_100_000_words_is_read(tmp_path: Path) -> None:
             "a O\nLondon\n",
             ", line 2",
             (
-                '"London" has no tag; a line is a word, a tab or blanks, and its tag, such as "O" '
+                '"London" has no tag; a line is a word, a tab or spaces, and a tag, such as "O" '
                 'or "B-PER".'
             ),
         ),
@@ -152,19 +152,19 @@ def test_a_sentence_of_100_000_words_is_read(tmp_path: Path) -> None:
             "a O\nb PERSON\n",
             ", line 2",
             (
-                'the tag "PERSON" is neither "O" nor of a form such as "B-PER" or "I-PER"; the '
-                "tag is the last column."
+                'the tag "PERSON" is not "O" or a tag such as "B-PER" or "I-PER"; '
+                "the tag is the last column."
             ),
         ),
         (
             "# a comment\na O\n# b\tPERSON\n",  # a line with a tab is no comment
             ", line 3",
             (
-                'the tag "PERSON" is neither "O" nor of a form such as "B-PER" or "I-PER"; the '
-                "tag is the last column."
+                'the tag "PERSON" is not "O" or a tag such as "B-PER" or "I-PER"; '
+                "the tag is the last column."
             ),
         ),
-        ("a O\nb B\n", ", line 2", 'the tag "B" names no type; write one, such as "B-NAME".'),
+        ("a O\nb B\n", ", line 2", 'the tag "B" has no type; add one, such as "B-NAME".'),
         (
             b"a O\ncaf\xe9 O\n",
             ", line 2",

@@ -29,11 +29,11 @@ def test_all_problems_of_tags_are_found_in_the_readers_words(tmp_path: Path) -> 
         f'{path}, line 5: the tag "I-LOC" follows "O"; a span starts with "B-".',
         f'{path}, line 7: the tag "I-LOC" follows "O"; a span starts with "B-".',
         (
-            f'{path}, line 9: "x" has no tag; a line is a word, a tab or blanks, and its tag, '
+            f'{path}, line 9: "x" has no tag; a line is a word, a tab or spaces, and a tag, '
             'such as "O" or "B-PER".'
         ),
         (
-            f'{path}, line 10: the tag "PERSON" is neither "O" nor of a form such as "B-PER" or '
+            f'{path}, line 10: the tag "PERSON" is not "O" or a tag such as "B-PER" or '
             '"I-PER"; the tag is the last column.'
         ),
     )
@@ -73,7 +73,7 @@ def test_what_is_seldom_wanted_in_tags_is_warned_of(tmp_path: Path) -> None:
         tmp_path, "a.conll", "a B-PER\n\n\tO\n\na B-PER\n\na O\n\nb B-LOC\n\n" + "w O\n" * 1001
     )
     assert check_conll(path).warnings == (
-        'the type "LOC" has one span only.',
+        'the type "LOC" has only one span.',
         f"1 sentence ({path}, line 3) with an empty word.",
         (
             f"1 example ({path}, line 11) of more than 1000 words, the longest of 1001; splitting "

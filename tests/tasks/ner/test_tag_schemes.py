@@ -155,8 +155,8 @@ def test_the_scheme_is_the_one_that_the_file_keeps_to_or_breaks_least(
                 (
                     0,
                     (
-                        'the tag "S-PER" is not of BIO, the scheme of the rest of the file; '
-                        "write all tags in one scheme."
+                        'the tag "S-PER" is not valid in BIO, the scheme of the rest of the file; '
+                        "use one scheme for all tags."
                     ),
                 )
             ],
@@ -170,7 +170,7 @@ def test_the_scheme_is_the_one_that_the_file_keeps_to_or_breaks_least(
                     1,
                     (
                         'the tag "B-PER" follows "O"; in IOB1, the scheme of the rest of the '
-                        'file, a span starts with "I-" unless it touches another of its type.'
+                        'file, a span starts with "I-" unless it follows another of its type.'
                     ),
                 )
             ],
@@ -179,7 +179,7 @@ def test_the_scheme_is_the_one_that_the_file_keeps_to_or_breaks_least(
         (
             Scheme.BIOES,
             ["O", "E-PER"],
-            [(1, 'the tag "E-PER" follows "O"; a span starts with "B-" or is one "S-".')],
+            [(1, 'the tag "E-PER" follows "O"; a span starts with "B-" or is a single "S-".')],
         ),
         (
             Scheme.BIOES,
@@ -239,16 +239,14 @@ def test_proper_tags_have_no_fault(tag: str) -> None:
 @pytest.mark.parametrize("tag", ["PERSON", "o", "b-PER", "O-PER", "X-PER", "PER-B", "", "0"])
 def test_a_tag_of_no_scheme_is_told_apart(tag: str) -> None:
     assert shape_fault(tag) == (
-        f'the tag "{tag}" is neither "O" nor of a form such as "B-PER" or "I-PER"; '
+        f'the tag "{tag}" is not "O" or a tag such as "B-PER" or "I-PER"; '
         "the tag is the last column."
     )
 
 
 @pytest.mark.parametrize("tag", ["B", "I-"])
 def test_a_tag_without_a_type_is_told_apart(tag: str) -> None:
-    assert shape_fault(tag) == (
-        f'the tag "{tag}" names no type; write one, such as "{tag[0]}-NAME".'
-    )
+    assert shape_fault(tag) == (f'the tag "{tag}" has no type; add one, such as "{tag[0]}-NAME".')
 
 
 def test_bio_has_o_and_two_tags_a_type() -> None:

@@ -70,7 +70,7 @@ def test_there_is_nothing_to_train_and_the_table_is_saved():
 
 
 def test_counts_that_are_no_table_are_refused():
-    with pytest.raises(ShapeError, match="has two dimensions"):
+    with pytest.raises(ShapeError, match="must have two dimensions"):
         NaiveBayes(torch.zeros(3))
 
 

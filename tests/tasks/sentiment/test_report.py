@@ -95,8 +95,8 @@ def test_what_is_seldom_wanted_in_texts_is_warned_of(tmp_path: Path) -> None:
     report = check_labelled_texts(path)
     assert report.problems == ()
     assert report.warnings == (
-        'the label "odd" has one example only.',
-        f"1 text ({path}, line 8) without a word.",
+        'the label "odd" has only one example.',
+        f"1 text ({path}, line 8) without words.",
         (
             f"1 example ({path}, line 9) of more than 1000 words, the longest of 1001; splitting "
             "them makes training faster."
@@ -110,7 +110,7 @@ def test_what_is_seldom_wanted_in_texts_is_warned_of(tmp_path: Path) -> None:
 def test_many_places_are_cut_short(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "text,label\n" + "Fine.,good\n" * 6)
     assert check_labelled_texts(path).warnings == (
-        "all examples have one label; training needs at least two.",
+        "all examples have the same label; training needs at least two labels.",
         (
             f"5 texts ({path}, line 3; {path}, line 4; {path}, line 5; ...) that came before with "
             "the same label."

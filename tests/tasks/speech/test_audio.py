@@ -100,8 +100,8 @@ def test_files_that_are_no_sound_are_named_with_the_reason(tmp_path):
     soundfile.write(whole, tone(8_000), 8_000)
     (tmp_path / "cut.flac").write_bytes(whole.read_bytes()[:20])
     for name, why in (
-        ("a.wav", "cannot be read as sound"), ("none.wav", "there is no sound file"),
-        ("empty.wav", "no samples"), ("nan.wav", "not numbers"), ("cut.flac", "cannot be read"),
+        ("a.wav", "cannot be read as audio"), ("none.wav", "no such audio file"),
+        ("empty.wav", "no samples"), ("nan.wav", "NaN"), ("cut.flac", "cannot be read"),
         (".", "is a folder"),
     ):  # fmt: skip
         with pytest.raises(DataError, match=why):

@@ -98,11 +98,17 @@ def test_an_arpa_file_of_another_toolkit_is_read(tmp_path):
     ("text", "sentence"),
     [
         ("\\data\\\nngram 1=1\n\\1-grams:\n-1 a\n", "is missing"),
-        ("\\data\\\nngram 1=2\n\\1-grams:\n-1 a\n\\end\\\n", "2 1-grams are announced and 1 are"),
-        ("\\data\\\nngram 1=1\n\\2-grams:\n-1 a b\n\\end\\\n", "line 3: .*orders go up by one"),
-        ("\\data\\\nngram 1=1\n\\1-grams:\n-1 a b c\n\\end\\\n", "line 4: a 1-gram has 1 words"),
+        (
+            "\\data\\\nngram 1=2\n\\1-grams:\n-1 a\n\\end\\\n",
+            "announces 2 1-grams, but the file has 1",
+        ),
+        ("\\data\\\nngram 1=1\n\\2-grams:\n-1 a b\n\\end\\\n", "line 3: .*order must rise by one"),
+        (
+            "\\data\\\nngram 1=1\n\\1-grams:\n-1 a b c\n\\end\\\n",
+            "line 4: expected a number, 1 words",
+        ),
         ("\\data\\\nngram 1=1\n\\1-grams:\nx a\n\\end\\\n", "line 4: .*not a number"),
-        ("\\data\\\nwords 1=1\n\\end\\\n", 'line 2: .*"ngram 1=..." was expected'),
+        ("\\data\\\nwords 1=1\n\\end\\\n", 'line 2: expected .*, got "words 1=1"'),
     ],
 )
 def test_a_damaged_arpa_file_is_refused_with_its_line(text, sentence, tmp_path):

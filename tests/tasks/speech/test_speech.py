@@ -166,7 +166,7 @@ def test_a_model_of_both_directions_says_that_it_cannot_stream(tmp_path):
     )
     model = elman.load(folder / "run")
     assert model(folder / "valid" / "00.wav")
-    with pytest.raises(OptionError, match="needs the whole sound"):
+    with pytest.raises(OptionError, match="needs the whole recording"):
         list(model.stream(io.BytesIO(b"\0" * 16_000)))
 
 
@@ -261,12 +261,12 @@ def test_check_names_file_and_line_of_each_thing_that_ruins_training(command, tm
     assert status == 1
     report = json.loads(out)
     for line, words in (
-        (3, "needs"), (4, "is silent"), (7, "cannot be read"), (9, "there is no sound file"),
-        (10, "holds no word"),
+        (3, "needs"), (4, "is silent"), (7, "cannot be read"), (9, "no such audio file"),
+        (10, "has no words"),
     ):  # fmt: skip
         assert any(f"m.jsonl, line {line}:" in p and words in p for p in report["problems"]), words
     assert len(report["problems"]) == 5
-    for line, words in ((5, "16000 Hz"), (6, "far fewer"), (8, "came before")):
+    for line, words in ((5, "16000 Hz"), (6, "unusually few"), (8, "duplicate")):
         assert any(f"m.jsonl, line {line}" in w and words in w for w in report["warnings"]), words
     with pytest.raises(DataError, match="line 7"):
         speech.read(manifest, SpeechOptions())
@@ -281,7 +281,7 @@ def test_recordings_that_are_too_long_are_left_out_and_said(capsys):
 
     kept = speech.cut([utterance(5), utterance(50)], 10)
     assert [len(each.frames) for each in kept] == [5]
-    assert "1 recordings are left out (m, line 50)" in capsys.readouterr().err
+    assert "Skipping 1 recordings (m, line 50)" in capsys.readouterr().err
     with pytest.raises(DataError, match="every recording is longer"):
         speech.cut([utterance(50)], 10)
 
@@ -295,9 +295,9 @@ def test_inputs_of_all_kinds_are_read_and_wrong_ones_named(tones, tmp_path):
         assert model(given)[0].text == expected.text
     assert len(model.predict_file(tones / "valid")) == 10
     assert len(model.predict_file(tones / "valid.jsonl")) == 10
-    with pytest.raises(OptionError, match="give the path of a sound file"):
+    with pytest.raises(OptionError, match="pass the path of an audio file"):
         model([3])
-    with pytest.raises(DataError, match="there is no sound file in this folder"):
+    with pytest.raises(DataError, match="there are no audio files in this folder"):
         model.predict_file(tmp_path)
     with pytest.raises(RunError, match=r"symbols.json cannot be read"):
         speech.load_symbols("{}")

@@ -33,9 +33,9 @@ def test_a_table_and_two_files_are_the_same_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("Oui.\tYes.\nNon.\n", "line 2: there is 1 column, but a line is a source, one tab"),
+        ("Oui.\tYes.\nNon.\n", "line 2: there is 1 column; a line must be a source, one tab"),
         ("Oui.\tYes.\tJa.\n", "line 1: there are 3 columns"),
-        ("Oui.\t\n", "line 1: the target is empty; write it or remove the line."),
+        ("Oui.\t\n", "line 1: the target is empty; add it or remove the line."),
         ("\tYes.\n", "line 1: the source is empty"),
         ("", "the file is empty"),
     ],
@@ -60,11 +60,11 @@ def test_files_that_do_not_agree_or_are_not_there_are_refused(tmp_path):
     (tmp_path / "a.fr").write_text("Oui.\nNon.\n")
     (tmp_path / "a.en").write_text("Yes.\n")
     [found] = faults(tmp_path / "a.fr,a.en")
-    assert "a.en: it has 1 lines and a.fr has 2" in found
+    assert "a.en: it has 1 lines, but a.fr has 2" in found
     [found] = faults(tmp_path / "a.fr,b.en")
     assert "b.en: there is no such file" in found
     [found] = faults(tmp_path)
-    assert "this is a folder; name a table, or two files" in found
+    assert "this is a folder; give a table, or two files" in found
     (tmp_path / "b.en").write_text("Yes.\n \n")
     [found] = faults(tmp_path / "a.fr,b.en")
     assert "a.fr, line 2: the target is empty" in found
@@ -102,8 +102,8 @@ def test_check_lists_what_ruins_a_training(tmp_path):
     assert [p.partition("train.tsv, ")[2][:6] for p in report.problems] == ["line 5"]
     warnings = " ".join(report.warnings)
     for said in (
-        "line 3) whose sides differ absurdly in length", "line 4) with the same text on both sides",
-        "line 2) that came before", f"line 6) with a sentence that is also in {tmp_path}/valid.tsv",
+        "line 3) with implausible length ratios", "line 4) with the same text on both sides",
+        "duplicate pair", f"line 6) with a sentence that is also in {tmp_path}/valid.tsv",
     ):  # fmt: skip
         assert said in warnings
     assert len(report.warnings) == 4
@@ -156,7 +156,7 @@ def test_who_wrote_a_sentence_of_anki_is_passed_over_and_counted(tmp_path):
         SentencePair("Yes.", "Oui."),
     ]
     [note] = notes(path)
-    assert "line 1: the third column, an attribution, is passed over (2 in the file)" in note
+    assert "line 1: the third column, an attribution, is ignored (2 in the file)" in note
 
 
 def test_quotes_of_sentences_stay_and_those_around_fields_go(tmp_path):
@@ -172,4 +172,4 @@ def test_a_line_that_names_the_columns_is_no_pair(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("source\ttarget\nOui.\tYes.\n")
     assert values(path) == [SentencePair("Oui.", "Yes.")]
-    assert "the line names the columns" in notes(path)[0]
+    assert "this line is a header" in notes(path)[0]

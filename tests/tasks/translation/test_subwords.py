@@ -42,7 +42,7 @@ def test_frequent_words_are_one_piece_wherever_they_stand():
 
 def test_what_is_not_sub_words_is_refused():
     for text in ("", "{}", "[1]", '{"model": 3}'):
-        with pytest.raises(RunError, match="the sub-words cannot be read"):
+        with pytest.raises(RunError, match="the subwords cannot be read"):
             SubWords.from_json(text)
     with pytest.raises(OptionError, match="size is 20"):
         SubWords.learn(TEXTS, size=20)

@@ -159,7 +159,7 @@ def test_standard_input_tables_and_long_or_empty_sentences_are_answered(
     ("flags", "sentence"),
     [
         (("--beam", 0), "beam is 0; it must be at least 1"),
-        (("--n-best", 9), "n_best is 9; it must be from 1 to the beam, which is 5"),
+        (("--n-best", 9), "n_best is 9; it must be from 1 to the beam size, 5"),
         (("--length-penalty", -1), "length_penalty is -1"),
         (("--show", "everything"), "show is 'everything'"),
     ],
@@ -218,7 +218,7 @@ def test_a_word_of_many_letters_is_cut_after_a_bound_of_sub_words(folder):
     most = most_subwords(model.options)
     long = "x\u0439" * most
     [answer] = model([long], beam=1)
-    assert answer.note == f"only its first {most} sub-words were translated"
+    assert answer.note == f"only its first {most} subwords were translated"
     batch = translation.collate(
         [Pair(long, long), Pair("Oui.", "Yes.")],
         model.symbols,

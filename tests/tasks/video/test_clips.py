@@ -72,7 +72,7 @@ def test_each_fault_is_named_with_its_file_and_line(folder):
         ("t.csv", "video,label\na.mp4,run\n", 'no column "file".*choose one with --file-column'),
         ("t.csv", "file\na.mp4\n", 'no column "label".*--label-column'),
         ("t.csv", "", "the file is empty"),
-        ("a.mp4", "x", "neither a folder with a folder of videos for each label nor a table"),
+        ("a.mp4", "x", "this is not a folder or a table; give a folder with a subfolder of videos"),
     ],
 )
 def test_what_is_no_collection_is_refused(tmp_path, name, content, sentence):
@@ -82,9 +82,9 @@ def test_what_is_no_collection_is_refused(tmp_path, name, content, sentence):
 
 
 def test_a_folder_without_folders_is_refused(tmp_path):
-    with pytest.raises(DataError, match="there is no folder in it"):
+    with pytest.raises(DataError, match="the folder has no subfolders"):
         values_or_error(clip_rows(tmp_path, SHAPE))
-    with pytest.raises(DataError, match="there is no video in this folder"):
+    with pytest.raises(DataError, match="there are no videos in this folder"):
         video_files(tmp_path)
 
 
@@ -114,13 +114,13 @@ def test_check_counts_and_warns(folder):
     (folder / "sit" / "80.mkv").write_bytes(clip(80))
     said = "\n".join(check_clips(folder, SHAPE).warnings)
     for name, sentence in {
-        "sit": 'the label "sit" has one example only.',
+        "sit": 'the label "sit" has only one example.',
         "again": "1 video (WALK/again.mkv) that came before with the same label.",
         "as-run": "1 video (RUN/10.mkv and WALK/as-run.mkv) that came before with another label.",
-        "large": "1 video (WALK/large.mkv: 240 pixels) of another size than most, 24 pixels.",
+        "large": "1 video (WALK/large.mkv: 240 pixels) with a size far from the median, 24 pixels.",
         "long": "WALK/long.mkv: 3 s",
-        "one": "1 video (WALK/one.mkv) of one frame only.",
-        "still": "1 video (WALK/still.mkv) in which nothing moves.",
+        "one": "1 video (WALK/one.mkv) with only one frame.",
+        "still": "1 video (WALK/still.mkv) without movement.",
     }.items():
         expected = sentence.replace("WALK", str(folder / "walk"))
         assert expected.replace("RUN", str(folder / "run")) in said, name

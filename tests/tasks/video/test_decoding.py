@@ -126,17 +126,20 @@ def moving():
 
 
 BROKEN = {
-    "empty": (b"", "no video that can be read"),
-    "noise": (bytes(range(256)) * 20, "no video that can be read"),
-    "text": (b"These are words.\n" * 50, "no video that can be read"),
-    "sound": (sound(), "there are no pictures in it, only audio"),
-    "mp4 cut off": (video_bytes(moving(), "mp4")[:-2000], "no video that can be read"),
-    "mkv cut off": (make_video(moving(), np.arange(30) / 10)[:9000], r"breaks off after frame \d+"),
-    "webm cut off": (video_bytes(moving(), "webm")[:3000], r"breaks off after frame \d+"),
-    "avi cut off": (video_bytes(moving(), "avi")[:-4000], r"breaks off after frame \d+"),
+    "empty": (b"", "this is not a readable video"),
+    "noise": (bytes(range(256)) * 20, "this is not a readable video"),
+    "text": (b"These are words.\n" * 50, "this is not a readable video"),
+    "sound": (sound(), "the file has no video stream, only audio"),
+    "mp4 cut off": (video_bytes(moving(), "mp4")[:-2000], "this is not a readable video"),
+    "mkv cut off": (
+        make_video(moving(), np.arange(30) / 10)[:9000],
+        r"ends unexpectedly after frame \d+",
+    ),
+    "webm cut off": (video_bytes(moving(), "webm")[:3000], r"ends unexpectedly after frame \d+"),
+    "avi cut off": (video_bytes(moving(), "avi")[:-4000], r"ends unexpectedly after frame \d+"),
     "broken times": (
         make_video([flat(1), flat(2)], [0, 400_000.0]),
-        "its times go up to 111 hours",
+        "its timestamps go up to 111 hours",
     ),
 }
 

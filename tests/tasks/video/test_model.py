@@ -63,7 +63,7 @@ def test_after_each_frame_is_the_class_of_the_video_cut_there(pooling):
 
 
 def test_what_needs_the_whole_video_cannot_stream():
-    with pytest.raises(OptionError, match="attention weighs the frames when all are there"):
+    with pytest.raises(OptionError, match="attention pooling needs all frames"):
         classifier("attention").step(frames(1))
     with pytest.raises(OptionError, match="bidirectional layer cannot run step by step"):
         classifier(bidirectional=True).step(frames(1))

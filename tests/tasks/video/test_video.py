@@ -124,8 +124,8 @@ def test_labels_come_while_the_video_arrives(run):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"bidirectional": True}, "reads videos in both directions"),
-        ({"pooling": "attention"}, "pools by attention"),
+        ({"bidirectional": True}, "is bidirectional"),
+        ({"pooling": "attention"}, "uses attention pooling"),
     ],
 )
 def test_a_model_that_needs_the_whole_video_says_so(settings, sentence, data, tmp_path, command):
@@ -136,9 +136,9 @@ def test_a_model_that_needs_the_whole_video_says_so(settings, sentence, data, tm
 
 def test_a_stream_that_is_no_video_is_refused(run, command, monkeypatch):
     for content, sentence in {
-        b"": "standard input: this is no video that can be read while it arrives",
+        b"": "standard input: this is not a video that can be streamed",
         video_bytes(noise(60, 64), "mp4"): "an mp4 has its index at the end",
-        sound(): "there are no pictures in it",
+        sound(): "the file has no video stream",
     }.items():
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Pipe(content)))
         assert sentence in fails(command, "predict", run, "--stream")
@@ -147,14 +147,14 @@ def test_a_stream_that_is_no_video_is_refused(run, command, monkeypatch):
 def test_what_is_no_video_is_refused_with_its_name(run, command, tmp_path):
     (tmp_path / "cut.mp4").write_bytes(video_bytes([flat(20 * k) for k in range(9)], "mp4")[:-900])
     said = fails(command, "predict", run, tmp_path / "cut.mp4")
-    assert said.startswith(f"{tmp_path / 'cut.mp4'}: this is no video that can be read")
+    assert said.startswith(f"{tmp_path / 'cut.mp4'}: this is not a readable video")
     assert "there is no such file" in fails(command, "predict", run, tmp_path / "none.mp4")
     assert "an input is missing" in fails(command, "predict", run)
     (tmp_path / "jump").mkdir()
     (tmp_path / "jump" / "a.mkv").write_bytes(make_video([flat(1)], [0]))
     said = fails(command, "evaluate", run, tmp_path)
     assert said.startswith(str(tmp_path / "jump"))
-    assert 'the label "jump" is not one that the model knows' in said
+    assert 'the model has no label "jump"' in said
     said = fails(command, "train", "video", "--train", tmp_path, "--out", tmp_path / "r")
     assert "too few" in said or "every training video has the label" in said
 

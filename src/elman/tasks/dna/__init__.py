@@ -1,9 +1,9 @@
-"""DNA: bases become a label each, and the genes they make.  Many to many, aligned.
+"""Gene finding in DNA: labels each base and returns the genes.  Many to many, aligned.
 
 A base is outside of genes, untranslated, coding or in an intron.  Convolutions and a recurrent
-encoder score each base; a conditional random field over the states of a grammar of genes
-(``grammar.py``) takes care that codons go on across introns, none of them means stop,
-and introns have their borders.  Answers as text, GFF3, BED and picture: ``answers.py``.
+encoder score each base.  A conditional random field over the states of a grammar of genes
+(``grammar.py``) ensures that codons continue across introns, that there is no stop codon within a
+gene, and that introns have valid ends.  ``answers.py`` writes text, GFF3, BED and plots.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from elman.data.faults import Row
     from elman.graph import Cell
     from elman.tasks.dna.answers import Reading
-    from elman.tasks.dna.data import Stretch
+    from elman.tasks.dna.data import Segment
     from elman.tasks.dna.fasta import Bases
     from elman.tasks.dna.symbols import GeneSymbols
 
 
-class GeneFinding(Task["Stretch", "GeneSymbols", "Reading", "Bases", DnaOptions, GeneFileOptions]):
-    """Bases become a label each, and the genes they make."""
+class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions, GeneFileOptions]):
+    """Finds genes in DNA sequences."""
 
     name = "dna"
-    title = "DNA: bases become genes"
+    title = "gene finding: labels DNA bases and lists genes"
     metric = "exon_f1"
     training = LoopOptions(
         batch_size=16,
@@ -59,18 +59,18 @@ class GeneFinding(Task["Stretch", "GeneSymbols", "Reading", "Bases", DnaOptions,
             files[f"{part}.fa"], files[f"{part}.gff3"] = sample_genes(count, seed)
         return files
 
-    def read(self, path: Path, options: DnaOptions) -> list[Row[Stretch]]:
+    def read(self, path: Path, options: DnaOptions) -> list[Row[Segment]]:
         from elman.tasks.dna import data
 
         return data.read(path, options)
 
-    def check_labels(self, rows: Sequence[Row[Stretch]], symbols: GeneSymbols) -> None:
+    def check_labels(self, rows: Sequence[Row[Segment]], symbols: GeneSymbols) -> None:
         from elman.tasks.dna import data
 
         return data.check_labels(rows, symbols)
 
     def build_vocab(
-        self, examples: Sequence[Stretch], options: DnaOptions, seed: int
+        self, examples: Sequence[Segment], options: DnaOptions, seed: int
     ) -> Vocab[GeneSymbols]:
         from elman.tasks.dna import data
 
@@ -82,14 +82,14 @@ class GeneFinding(Task["Stretch", "GeneSymbols", "Reading", "Bases", DnaOptions,
 
         return model.build(options, cell, vocab)
 
-    def cut(self, examples: Sequence[Stretch], longest: int) -> list[Stretch]:
+    def cut(self, examples: Sequence[Segment], longest: int) -> list[Segment]:
         from elman.tasks.dna import data
 
         return data.cut(examples, longest)
 
     def collate(
         self,
-        examples: Sequence[Stretch],
+        examples: Sequence[Segment],
         symbols: GeneSymbols,
         options: DnaOptions,
         generator: Generator | None = None,
@@ -99,7 +99,7 @@ class GeneFinding(Task["Stretch", "GeneSymbols", "Reading", "Bases", DnaOptions,
         return data.collate(examples, symbols, options, generator)
 
     def validate(
-        self, fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Stretch]
+        self, fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Segment]
     ) -> dict[str, Any]:
         from elman.tasks.dna import scores
 
@@ -108,7 +108,7 @@ class GeneFinding(Task["Stretch", "GeneSymbols", "Reading", "Bases", DnaOptions,
     def score(
         self,
         fitted: Fitted[GeneSymbols, DnaOptions],
-        examples: Sequence[Stretch],
+        examples: Sequence[Segment],
         wanted: GeneFileOptions,
     ) -> dict[str, Any]:
         from elman.tasks.dna import scores
@@ -130,7 +130,7 @@ class GeneFinding(Task["Stretch", "GeneSymbols", "Reading", "Bases", DnaOptions,
 
         return check_loci(path, options.transcript)
 
-    def group(self, example: Stretch) -> Hashable:
+    def group(self, example: Segment) -> Hashable:
         return example.codes.tobytes()
 
     def load_symbols(self, text: str) -> GeneSymbols:

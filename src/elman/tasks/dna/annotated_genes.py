@@ -1,7 +1,7 @@
-"""From the features of an annotation to the genes that code for proteins.
+"""Builds protein-coding genes from the features of an annotation.
 
-Of several transcripts of a gene one is taken; features that are no part of a gene are passed over.
-The features are ``gff3.py``'s, and what a gene is ``genes.py``'s.
+Uses one transcript per gene and ignores features outside of genes.  ``gff3.py`` reads the features;
+``genes.py`` defines genes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ class Annotated(NamedTuple):
 def gene_rows(
     rows: Sequence[Row[Feature]], sizes: Mapping[str, int], choice: Choice = "first"
 ) -> Iterator[Row[Annotated] | Fault | Note]:
-    """The coding genes among features, what is wrong with them, and what is odd.
+    """Yields the coding genes of the features, with faults and notes.
 
-    ``sizes`` is the length of each sequence.  A transcript is whatever coding parts (CDS) have as
-    a parent.  Of a gene's transcripts ``choice`` takes the first in the file or the one with the
-    most coding bases.  Of genes that overlap, on whatever strand, the one with the most coding
-    bases stays.
+    ``sizes`` is the length of each sequence.  A transcript is any parent of coding parts (CDS).
+    ``choice`` selects the first transcript of a gene in the file, or the one with the most coding
+    bases.  Of overlapping genes, on either strand, only the one with the most coding bases is kept.
     """
     parts: dict[str, dict[str, list[Row[Feature]]]] = defaultdict(lambda: defaultdict(list))
     known: dict[str, Row[Feature]] = {}
@@ -53,11 +52,11 @@ def gene_rows(
         if kind == "coding" and not feature.id and not feature.parents:
             yield Fault(
                 row.place,
-                "this coding part has no ID, Parent or gene_id in the ninth column, so its gene is "
-                "not known; write one.",
+                "this CDS has no ID, Parent or gene_id in the ninth column, so its gene is "
+                "unknown; add one.",
             )
         elif kind is not None:
-            # a coding part without a parent is a gene by its own ID, as in bacteria
+            # a CDS without a parent is a gene named by its own ID, as in bacteria
             for parent in feature.parents or ((feature.id,) if kind == "coding" else ()):
                 parts[parent][kind].append(row)
     by_gene: dict[str, list[tuple[str, Row[Annotated]]]] = defaultdict(list)
@@ -67,8 +66,8 @@ def gene_rows(
         if name not in known and part.parents and not part.gene:
             yield Note(
                 parts[name]["coding"][0].place,
-                f'this coding part is of "{name}", which is not in the file, as where a region '
-                "was cut out; it is left out.",
+                f'the parent "{name}" of this CDS is not in the file (the region may have been cut '
+                "out); the CDS is ignored.",
             )
             continue
         above = known[name].value.parents if name in known else ()
@@ -98,27 +97,27 @@ def _usable(
     rings: Container[str],
     unusual: str,
 ) -> list[Row[Annotated] | Fault | Note]:
-    """A transcript as a gene; a note in its place where it is right but no gene of the model's.
+    """Converts a transcript to a gene, or to a note if it is valid but not supported.
 
-    So are genes that go over the ends of a ring, and those that the file itself calls unusual:
-    translated with a frameshift, or spliced together of several strands.
+    Not supported are genes across the ends of a circular sequence, and genes with an annotated
+    exception, such as a frameshift or trans-splicing.
     """
     place, first = parts["coding"][0].place, parts["coding"][0].value
     last = max(row.value.end for row in parts["coding"])
     if first.sequence in rings and last > sizes.get(first.sequence, last):
-        return [Note(place, f'"{name}" goes over the ends of a circular sequence; it is left out.')]
+        return [Note(place, f'"{name}" spans the ends of a circular sequence; it is ignored.')]
     found = _transcript(name, parts, sizes)
     faults = [each for each in found if isinstance(each, Fault)]
     if faults and unusual and last <= sizes.get(first.sequence, 0):
         why = faults[0].message.partition(";")[0].rstrip(".")
-        return [Note(place, f'"{name}" is unusual ("{unusual}") and left out: {why}.')]
+        return [Note(place, f'"{name}" has the exception "{unusual}" and is ignored: {why}.')]
     return found
 
 
 def _transcript(
     name: str, parts: Mapping[str, Sequence[Row[Feature]]], sizes: Mapping[str, int]
 ) -> list[Row[Annotated] | Fault | Note]:
-    """A transcript as a gene, with what is odd; or what is wrong with it."""
+    """Converts a transcript to a gene with notes, or returns its faults."""
     coding = _with_stop(parts["coding"], parts["stop"])
     place, first = coding[0].place, coding[0].value
     wrong = [
@@ -136,7 +135,7 @@ def _transcript(
                 return [
                     Fault(
                         after.place,
-                        f'two {kind} of "{name}" overlap (the other is in line '
+                        f'two {kind} of "{name}" overlap (the other is on line '
                         f"{before.place.line}); correct one.",
                     )
                 ]
@@ -148,7 +147,7 @@ def _transcript(
     for row in coding:
         start, end = row.value.start, row.value.end
         if not any(a <= start and end <= b for a, b in outer):
-            return [Fault(row.place, f'this coding part of "{name}" is in no exon of it.')]
+            return [Fault(row.place, f'this CDS of "{name}" is not within one of its exons.')]
     forward = first.strand == "+"
     phases = [row.value.phase for row in (coding if forward else coding[::-1])]
     gene = CodingGene(name, "+" if forward else "-", tuple(outer), tuple(inside), phases[0] or 0)
@@ -158,8 +157,8 @@ def _transcript(
         phase = -done % 3
         if row.value.phase is not None and row.value.phase != phase:
             message = (
-                f'the phase of this coding part of "{name}" is {row.value.phase}, but by the '
-                f"lengths of the parts before it is {phase}; correct one."
+                f'the phase of this CDS of "{name}" is {row.value.phase}, but the lengths of the '
+                f"preceding parts imply {phase}; correct one."
             )
             return [Fault(row.place, message)]
         done += row.value.end - row.value.start
@@ -167,17 +166,17 @@ def _transcript(
     if short and min(short) < SHORTEST_INTRON:
         message = (
             f'"{name}" has an intron of {min(short)} bases, shorter than {SHORTEST_INTRON}; '
-            "it is left out."
+            "it is ignored."
         )
         return [Note(place, message)]
     if done % 3:
-        found.append(Note(place, f'"{name}" has {done} coding bases, which is not divisible by 3.'))
+        found.append(Note(place, f'"{name}" has {done} coding bases, not a multiple of 3.'))
     found.append(Row(place, Annotated(first.sequence, gene)))
     return found
 
 
 def _with_stop(coding: Sequence[Row[Feature]], stop: Sequence[Row[Feature]]) -> list[Row[Feature]]:
-    """The coding parts, sorted, with the stop codon, which GTF has in lines of its own."""
+    """The coding parts, sorted and extended by the stop codon, which is separate in GTF."""
     found = sorted(coding, key=lambda row: row.value.start)
     for row in sorted(stop, key=lambda row: row.value.start):
         start, end = row.value.start, row.value.end
@@ -205,10 +204,10 @@ def _wrong_part(
         return Fault(
             row.place,
             f'bases {feature.start + 1} to {feature.end} are outside of "{feature.sequence}", '
-            f"which has {sizes[feature.sequence]}.",
+            f"which has {sizes[feature.sequence]} bases.",
         )
     if feature.strand not in ("+", "-"):
-        return Fault(row.place, f'"{name}" has a part without a strand; it must be + or -.')
+        return Fault(row.place, f'"{name}" has a part without a strand; the strand must be + or -.')
     if (feature.sequence, feature.strand) != (first.sequence, first.strand):
         return Fault(
             row.place, f'the parts of "{name}" are on different sequences or strands; correct it.'
@@ -217,7 +216,7 @@ def _wrong_part(
 
 
 def _joined(parts: Sequence[Part]) -> list[Part]:
-    """Parts that touch or overlap become one."""
+    """Merges parts that touch or overlap."""
     found: list[Part] = []
     for start, end in parts:
         if found and start <= found[-1][1]:
@@ -240,7 +239,7 @@ def _without_overlaps(rows: Sequence[Row[Annotated]]) -> Iterator[Row[Annotated]
         yield Note(
             less.place,
             f'"{less.value.gene.name}" overlaps "{kept[-1].value.gene.name}", which has more '
-            "coding bases; it is left out.",
+            "coding bases; it is ignored.",
         )
     yield from kept
 

@@ -1,6 +1,6 @@
-"""What a model says of a sequence, and how that is shown: text, tables, a picture.
+"""Predictions for sequences, and how they are shown: text, files, plots.
 
-The model and its path are ``__init__.py``'s; GFF3 and BED are written by ``found_genes.py``.
+``found_genes.py`` writes GFF3 and BED.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from elman.tasks.dna.options import GeneFileOptions
 _STYLES = {"N": "dim", "U": "yellow", "E": "bold green", "I": "blue"}
 _NAMES = {"N": "outside", "U": "untranslated", "E": "coding exon", "I": "intron"}
 _COLOURS = {"N": "#9a9a9a", "U": "#d9a400", "E": "#1f8a3b", "I": "#3465c0"}
-#: bases in a line of text
+#: bases per line of text
 _WIDTH = 100
-#: sequences up to this get a line with the probability of each base's label
+#: maximum length of sequences shown with probabilities
 _SHORT = 300
-#: sequences up to this are shown base by base
+#: maximum length of sequences shown base by base
 _SHOWN = 6000
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A sequence as a model reads it: a label for each base, with its probability, and the genes.
+    """The prediction for a sequence: a label per base, label probabilities, and the genes.
 
-    Of a sequence that is read in pieces, ``bases``, ``labels`` and ``probabilities`` (base, label)
-    are left out.
+    ``bases``, ``labels`` and ``probabilities`` (base, label) are missing for a sequence that was
+    read in pieces.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Reading:
     probabilities: npt.NDArray[np.float32] | None = None
 
     def probability(self) -> list[float]:
-        """That of each base's label."""
+        """The probability of each base's label."""
         assert self.probabilities is not None
         places = [LABELS.index(label) for label in self.labels]
         return [float(row[k]) for row, k in zip(self.probabilities, places, strict=True)]
 
 
 def show_reading(reading: Reading) -> str:
-    """The bases in the colours of their labels, or of a long sequence its genes."""
+    """The genes and, unless the sequence is long, the bases in the colours of their labels."""
     lines = [
         f"[bold]{escape(reading.name)}[/]: {reading.length:,} bases, "
         + _counted(len(reading.genes), "gene")
@@ -77,7 +77,7 @@ def _line(reading: Reading, start: int, end: int) -> list[str]:
         stop = k + len(labels[k:]) - len(labels[k:].lstrip(labels[k]))
         runs.append(f"[{_STYLES[labels[k]]}]{bases[k:stop]}[/]")
         k = stop
-    # the letters too, because colour is lost in a file and on some eyes
+    # also the letters: files have no colour, and some users do not see it
     lines = [f"{start + 1:>7} {''.join(runs)}", f"        [dim]{labels}[/]"]
     if reading.length <= _SHORT and reading.probabilities is not None:
         digits = "".join([str(min(9, int(10 * p))) for p in reading.probability()[start:end]])
@@ -100,7 +100,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def record_reading(reading: Reading) -> dict[str, Any]:
-    """A reading as a JSON object; places count from 1, ends included, as in GFF3."""
+    """A reading as a JSON object; positions count from 1, ends included, as in GFF3."""
     found: dict[str, Any] = {"name": reading.name, "length": reading.length}
     found["genes"] = [
         {
@@ -125,7 +125,7 @@ def record_reading(reading: Reading) -> dict[str, Any]:
 def write_readings(
     readings: Sequence[Reading], *, out: str = "", bed: str = "", png: str = ""
 ) -> list[Path]:
-    """Write the files that are asked for; return them."""
+    """Writes the requested files and returns their paths."""
     found = [(each.name, each.length, each.genes) for each in readings]
     written = []
     for name, text_of in ((out, gff3_text), (bed, bed_text)):
@@ -136,7 +136,8 @@ def write_readings(
         drawn = [each for each in readings if each.probabilities is not None and each.length]
         if not drawn:
             raise OptionError(
-                "png: a sequence that is read in pieces has no picture; give a shorter one."
+                "png: long sequences, which are read in pieces, cannot be plotted; use a shorter "
+                "one."
             )
         for k, reading in enumerate(drawn):
             path = Path(png)
@@ -148,7 +149,7 @@ def write_readings(
 
 
 def draw_reading(reading: Reading) -> bytes:
-    """A PNG: the probability of each label along the sequence, with the genes below."""
+    """Returns a PNG of the label probabilities along the sequence, with the genes below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -193,5 +194,5 @@ def draw_reading(reading: Reading) -> bytes:
 
 
 def save(predictions: Sequence[Reading], wanted: GeneFileOptions) -> list[Path]:
-    """GFF3, BED and pictures, as far as they are wanted."""
+    """Writes the requested GFF3, BED and PNG files."""
     return write_readings(predictions, out=wanted.out, bed=wanted.bed, png=wanted.png)

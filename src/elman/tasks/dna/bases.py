@@ -1,8 +1,7 @@
-"""Bases of DNA: the letters of IUPAC, as codes, as probabilities, and on the other strand.
+"""DNA bases: IUPAC letters as codes, as base probabilities, and their complements.
 
-Small letters mean soft-masked repeats and are read as their capitals; U is T.  An ambiguous
-letter, such as R for A or G, is each of its bases with equal probability.  Files of sequences are
-``fasta.py``'s.
+Lower case (soft-masked repeats) reads as upper case, and U as T.  An ambiguous letter, such as R
+for A or G, has its bases with equal probability.  ``fasta.py`` reads files.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 Codes = npt.NDArray[np.uint8]
 
-#: a letter's place here is its code
+#: the index of a letter is its code
 LETTERS = "ACGTRYSWKMBDHVN"
 #: the bases that a letter can stand for (IUPAC-IUB 1984)
 STANDS_FOR = {
@@ -29,7 +28,7 @@ STANDS_FOR = {
     "V": "ACG",
     "N": "ACGT",
 }
-#: the code of what is no base
+#: code of characters that are not bases
 NO_BASE = 255
 
 _COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVNacgturyswkmbdhvn", "TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn")
@@ -38,28 +37,28 @@ for _code, _letter in enumerate(LETTERS):
     _CODE[ord(_letter)] = _CODE[ord(_letter.lower())] = _code
 _CODE[ord("U")] = _CODE[ord("u")] = LETTERS.index("T")
 
-#: the probability of A, C, G and T for each code
+#: (code, base): probabilities of A, C, G and T
 PROBABILITIES = np.array(
     [[(base in STANDS_FOR[x]) / len(STANDS_FOR[x]) for base in "ACGT"] for x in LETTERS],
     dtype=np.float32,
 )
-#: the code of each code's letter on the other strand
+#: the complement of each code
 COMPLEMENT = np.array([LETTERS.index(x.translate(_COMPLEMENT)) for x in LETTERS], dtype=np.uint8)
 
 
 def encode_bases(sequence: str) -> Codes:
-    """The code of each letter; ``NO_BASE`` where it is none.
+    """The code of each letter; ``NO_BASE`` for other characters.
 
     >>> encode_bases("ACgtuN-").tolist()
     [0, 1, 2, 3, 3, 14, 255]
     """
-    # what is not ASCII becomes "?", which is no base either
+    # other than ASCII becomes "?", which is not a base
     raw = np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)
     return _CODE[raw]
 
 
 def reverse_complement(sequence: str) -> str:
-    """The other strand, read in its own direction.
+    """The reverse complement of a sequence.
 
     >>> reverse_complement("AAcgRN")
     'NYcgTT'

@@ -1,4 +1,4 @@
-"""Annotated sequences: from files, and as the tensors of a batch."""
+"""Reads annotated sequences and collates them into batches."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from elman.tasks.dna.options import DnaOptions
 from elman.tasks.dna.symbols import GeneSymbols, plain_path
 from elman.tasks.task import Vocab
 
-#: the fewest bases of a random piece that training reads
+#: minimum number of bases of a random crop
 SHORTEST_FRAGMENT = 15
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
-    """A sequence to build_vocab from or to be scored on, as codes and states; or a part of one."""
+class Segment:
+    """An annotated sequence, or a part of one, as codes and states of the grammar."""
 
     codes: Codes
     path: npt.NDArray[np.uint8]
@@ -41,46 +41,46 @@ class Stretch:
         return len(self.codes)
 
 
-def read(path: Path, options: DnaOptions) -> list[Row[Stretch]]:
-    """The annotated sequences of a FASTA file with its GFF3, or of a folder of such pairs."""
+def read(path: Path, options: DnaOptions) -> list[Row[Segment]]:
+    """Reads a FASTA file with its GFF3 annotation, or a folder of such pairs."""
     rows = rows_or_error(locus_rows(path, options.transcript), skip_bad=options.skip_bad)
-    return Rows([Row(row.place, _stretch(row.value)) for row in rows], rows.skipped)
+    return Rows([Row(row.place, _segment(row.value)) for row in rows], rows.skipped)
 
 
-def _stretch(locus: Locus) -> Stretch:
-    return Stretch(locus.codes, locus.path, frozenset([gene.strand for gene in locus.genes]))
+def _segment(locus: Locus) -> Segment:
+    return Segment(locus.codes, locus.path, frozenset([gene.strand for gene in locus.genes]))
 
 
-def check_labels(rows: Sequence[Row[Stretch]], symbols: GeneSymbols) -> None:
-    """``DataError`` for a gene on the other strand, where the model looks on the given one only."""
+def check_labels(rows: Sequence[Row[Segment]], symbols: GeneSymbols) -> None:
+    """Raises ``DataError`` for a gene on the - strand if the model reads only the given strand."""
     for row in rows:
         if "-" in row.value.strands and not symbols.both_strands:
             raise DataError(
-                f"{row.place}: this sequence has a gene on the strand -, but the model looks for "
-                "genes on the given strand only; train with --strands both."
+                f"{row.place}: this sequence has a gene on the - strand, but the model only finds "
+                "genes on the given strand; train with --strands both."
             )
 
 
-def build_vocab(examples: Sequence[Stretch], options: DnaOptions, seed: int) -> Vocab[GeneSymbols]:
-    """Whether there are genes on both strands."""
+def build_vocab(examples: Sequence[Segment], options: DnaOptions, seed: int) -> Vocab[GeneSymbols]:
+    """Determines whether the model has to read both strands."""
     strands = {strand for example in examples for strand in example.strands}
     if not strands:
-        raise DataError("the training sequences have no coding gene; give some with genes.")
+        raise DataError("the training sequences have no coding genes; provide some with genes.")
     if options.strands == "given" and "-" in strands:
         raise DataError(
-            'there are genes on the strand -, but strands is "given"; say both, or turn those '
-            "sequences round."
+            'the training data has genes on the - strand, but strands is "given"; set strands to '
+            "both, or reverse-complement those sequences."
         )
     both = options.strands == "both" or (options.strands == "auto" and "-" in strands)
     return Vocab(GeneSymbols(both), None)
 
 
-def cut(examples: Sequence[Stretch], longest: int) -> list[Stretch]:
-    """Sequences with more than ``longest`` bases become several, cut outside of genes if possible.
+def cut(examples: Sequence[Segment], longest: int) -> list[Segment]:
+    """Splits sequences with more than ``longest`` bases, outside of genes if possible.
 
-    The states of a gene that is cut are still those of the whole.
+    A gene that is split keeps its states.
     """
-    pieces: list[Stretch] = []
+    pieces: list[Segment] = []
     for example in examples:
         start = 0
         while len(example.codes) - start > longest:
@@ -94,17 +94,20 @@ def cut(examples: Sequence[Stretch], longest: int) -> list[Stretch]:
     return pieces
 
 
-def _part(example: Stretch, start: int, end: int) -> Stretch:
-    return Stretch(example.codes[start:end], example.path[start:end], example.strands)
+def _part(example: Segment, start: int, end: int) -> Segment:
+    return Segment(example.codes[start:end], example.path[start:end], example.strands)
 
 
 def collate(
-    examples: Sequence[Stretch],
+    examples: Sequence[Segment],
     symbols: GeneSymbols,
     options: DnaOptions,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Codes and states (time, batch), and lengths; of some, in training, a random piece."""
+    """Collates codes and states (time, batch) and lengths.
+
+    With a ``generator``, crops a fraction of the sequences at random.
+    """
     if generator is not None and options.fragments:
         examples = [_fragment(example, options.fragments, generator) for example in examples]
     codes, lengths = pad_codes([example.codes for example in examples])
@@ -114,10 +117,10 @@ def collate(
     return {"codes": codes, "lengths": lengths, "path": path}
 
 
-def _fragment(example: Stretch, share: float, generator: Generator) -> Stretch:
+def _fragment(example: Segment, fraction: float, generator: Generator) -> Segment:
     whether, size, place = torch.rand(3, generator=generator).tolist()
     whole = len(example.codes)
-    if whether >= share or whole <= SHORTEST_FRAGMENT:
+    if whether >= fraction or whole <= SHORTEST_FRAGMENT:
         return example
     count = SHORTEST_FRAGMENT + int(size * (whole - SHORTEST_FRAGMENT))
     start = int(place * (whole - count + 1))
@@ -125,29 +128,29 @@ def _fragment(example: Stretch, share: float, generator: Generator) -> Stretch:
 
 
 def pad_codes(rows: Sequence[Codes]) -> tuple[Tensor, Tensor]:
-    """The codes of several sequences (time, batch), and their lengths."""
+    """Pads the codes of several sequences to (time, batch); returns them and the lengths."""
     return pad_sequences([row.tolist() for row in rows])
 
 
 def read_inputs(path: Path, options: DnaOptions) -> list[Bases]:
-    """The sequences of a FASTA file, or of all of them in a folder."""
+    """Opens the sequences of a FASTA file, or of all FASTA files in a folder."""
     if is_folder(path):
         files = [file for file in files_below(path) if is_fasta(file)]
         if not files:
-            raise DataError(f"{path}: there is no FASTA file in the folder; name one.")
+            raise DataError(f"{path}: there are no FASTA files in this folder; name a file.")
         return [each for file in files for each in open_fasta(file)]
     return open_fasta(path)
 
 
 def as_input(value: str | Bases) -> Bases:
-    """A sequence from a string of bases; blanks are passed over."""
+    """Converts a string of bases to a sequence; ignores whitespace."""
     if not isinstance(value, str):
         return value
     bases = "".join(value.split())
     foreign = np.flatnonzero(encode_bases(bases) == NO_BASE)
     if len(foreign):
         raise DataError(
-            f'base {foreign[0] + 1} of the sequence is "{bases[foreign[0]]}", which is none; '
-            "letters are ACGT and RYSWKMBDHVN (IUPAC). A file is meant? There is none of this name."
+            f'base {foreign[0] + 1} of the sequence is "{bases[foreign[0]]}"; valid letters are '
+            "ACGT and RYSWKMBDHVN (IUPAC). If you meant a file, there is no file of this name."
         )
     return BaseSequence("sequence", bases)

@@ -1,4 +1,4 @@
-"""How a ``BaseTagger`` is exported: bases in, the scores of classes for each base out."""
+"""Exports a ``BaseTagger``: bases as input, class scores of each base as output."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Sequences in FASTA: read whole with every letter checked, or piece by piece where they lie.
+"""Reads FASTA files: whole, with all letters checked, or in parts from disk.
 
-``fasta_rows`` reads a file from its first line to its last and says what is wrong where.
-``Region`` is a sequence that may be larger than memory: pyfaidx finds any part of it on the disk.
-What letters mean is in ``bases.py``.
+``fasta_rows`` reads a file and reports all faults with their lines.  ``Region`` is a sequence that
+may be larger than memory; pyfaidx reads parts of it from disk.  ``bases.py`` defines the letters.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from elman.extras import extra
 from elman.tasks.dna.bases import STANDS_FOR
 
 ENDINGS = (".fa", ".fasta", ".fna", ".fas", ".ffn")
-#: how the names of annotations end, which may hold sequences, too
+#: suffixes of annotations, which may contain sequences
 ANNOTATION_ENDINGS = (".gff3", ".gff", ".gtf")
-#: a larger file is left on the disk, and read in pieces
+#: size in bytes from which on a file is read in parts
 _LARGE = 64_000_000
 
 _FOREIGN = re.compile(f"[^{''.join(STANDS_FOR)}U]", re.IGNORECASE)
@@ -37,7 +36,7 @@ _FOREIGN = re.compile(f"[^{''.join(STANDS_FOR)}U]", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Sequence:
-    """A name and its bases, as the file has them."""
+    """A name and its bases, unchanged from the file."""
 
     name: str
     bases: str
@@ -46,35 +45,35 @@ class Sequence:
         return len(self.bases)
 
     def part(self, start: int, end: int) -> str:
-        """Some of the bases."""
+        """The bases from ``start`` to ``end`` (exclusive)."""
         return self.bases[start:end]
 
 
 class Bases(Protocol):
-    """A sequence in memory, or one on the disk."""
+    """A sequence in memory or on disk."""
 
     @property
     def name(self) -> str: ...
     def __len__(self) -> int: ...
     def part(self, start: int, end: int) -> str:
-        """Some of the bases."""
+        """The bases from ``start`` to ``end`` (exclusive)."""
 
 
 def is_fasta(path: Path) -> bool:
-    """Whether a file's name says that it is FASTA, compressed or not."""
+    """Whether a file name has a FASTA suffix, compressed or not."""
     return Path(path.name.removesuffix(".gz")).suffix.lower() in ENDINGS
 
 
 def is_annotation(path: Path) -> bool:
-    """Whether a file's name says that it is GFF3 or GTF, compressed or not."""
+    """Whether a file name has a GFF3 or GTF suffix, compressed or not."""
     return Path(path.name.removesuffix(".gz")).suffix.lower() in ANNOTATION_ENDINGS
 
 
 def text_of(path: Path) -> IO[str]:
-    """A file of text, compressed by gzip or not, without its byte order mark.
+    """Opens a text file, gzip-compressed or not, and skips a byte order mark.
 
-    Bytes that are not UTF-8 come as escapes such as \\xe9, so that names stay apart.  Raises
-    ``OSError`` with a sentence for what is no file.
+    Bytes that are not UTF-8 become escapes such as \\xe9, so that names stay distinct.  Raises
+    ``OSError`` with an explanation if the path is not a file.
     """
     reason = why_not_a_file(path)
     if reason is not None:
@@ -89,17 +88,17 @@ def text_of(path: Path) -> IO[str]:
 
 
 def cannot_be_read(error: Exception) -> str:
-    """The sentence for an error of ``text_of`` or of the lines that it gives."""
+    """The message for an error of ``text_of`` or of reading its lines."""
     if type(error) is OSError and error.errno is None:
         return str(error)
     reason = getattr(error, "strerror", None) or error
-    return f"the file cannot be read ({reason}); fetch it again, or check its rights."
+    return f"the file cannot be read ({reason}); copy it again, or check its permissions."
 
 
 def fasta_rows(path: Path) -> Iterator[Row[Sequence] | Fault]:
-    """The sequences of a file, or what is wrong with them, each with its line.
+    """Yields the sequences and faults of a file, with their lines.
 
-    Those of a GFF3 file follow its line ``##FASTA``.
+    In a GFF3 file, the sequences follow the line ``##FASTA``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +108,7 @@ def fasta_rows(path: Path) -> Iterator[Row[Sequence] | Fault]:
     >>> first.value
     Sequence(name='one', bases='ACGTacgtn')
     >>> second.message
-    'the sequence "two" has "-", which is no base; letters are ACGT and RYSWKMBDHVN (IUPAC).'
+    'the sequence "two" has "-"; valid letters are ACGT and RYSWKMBDHVN (IUPAC).'
     """
     try:
         with text_of(path) as lines:
@@ -122,9 +121,9 @@ def fasta_rows(path: Path) -> Iterator[Row[Sequence] | Fault]:
 
 
 def begins_fasta(line: str) -> bool:
-    """Whether a line of a GFF3 file is the one behind which its sequences are.
+    """Whether the sequences of a GFF3 file start at this line.
 
-    Comments may begin with the same letters.
+    Comments may start with the same letters.
 
     >>> begins_fasta("##FASTA\\r\\n"), begins_fasta("##FASTAQMLK")
     (True, False)
@@ -133,7 +132,7 @@ def begins_fasta(line: str) -> bool:
 
 
 def holds_sequences(path: Path) -> bool:
-    """Whether a GFF3 file holds its sequences, too."""
+    """Whether a GFF3 file contains sequences."""
     try:
         with text_of(path) as lines:
             return any(begins_fasta(line) for line in lines)
@@ -156,7 +155,7 @@ def _sequences(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row[Seq
                 yield Row(Place(path, begun), Sequence(name, "".join(parts)))
             else:
                 yield Fault(
-                    Place(path, begun), f'the sequence "{name}" has no bases; remove its line.'
+                    Place(path, begun), f'the sequence "{name}" has no bases; remove this line.'
                 )
 
     for number, raw in lines:
@@ -169,19 +168,20 @@ def _sequences(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row[Seq
             name, begun, bad, parts = words[0] if words else "", number, False, []
             if not name:
                 bad = True
-                yield Fault(Place(path, number), 'a name is missing after ">"; write one.')
+                yield Fault(Place(path, number), 'the name after ">" is missing; add one.')
             elif name in seen:
                 bad = True
                 yield Fault(
                     Place(path, number),
-                    f'the name "{name}" came before in line {seen[name]}; give each sequence its '
-                    "own.",
+                    f'the name "{name}" was already used on line {seen[name]}; names must be '
+                    "unique.",
                 )
             seen.setdefault(name, number)
         elif line and name is None:
             yield Fault(
                 Place(path, number),
-                'bases come before the first name; a FASTA file begins with ">" and a name.',
+                'there are bases before the first name; a FASTA file must start with ">" and a '
+                "name.",
             )
             return
         elif line and not line.startswith(";"):
@@ -190,17 +190,17 @@ def _sequences(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row[Seq
                 bad = True
                 yield Fault(
                     Place(path, number),
-                    f'the sequence "{name}" has "{_shown(foreign.group())}", which is no base; '
-                    "letters are ACGT and RYSWKMBDHVN (IUPAC).",
+                    f'the sequence "{name}" has "{_shown(foreign.group())}"; valid letters are '
+                    "ACGT and RYSWKMBDHVN (IUPAC).",
                 )
             parts.append(line)
     yield from done()
     if name is None:
-        yield Fault(Place(path), 'there is no sequence in the file; write ">", a name, and bases.')
+        yield Fault(Place(path), 'the file has no sequences; write ">", a name, and bases.')
 
 
 class Region:
-    """A sequence of a FASTA file that stays on the disk; ``part`` reads some of it."""
+    """A sequence of a FASTA file on disk; ``part`` reads bases from it."""
 
     def __init__(self, file: Any, name: str) -> None:
         self._record, self.name = file[name], name
@@ -209,19 +209,20 @@ class Region:
         return len(self._record)
 
     def part(self, start: int, end: int) -> str:
-        """Some of the bases; ``DataError`` for a letter that is none."""
+        """The bases from ``start`` to ``end``; ``DataError`` for an invalid letter."""
         bases = str(self._record[start:end])
         foreign = _FOREIGN.search(bases)
         if foreign:
             raise DataError(
                 f'sequence "{self.name}", base {start + foreign.start() + 1}: '
-                f'"{_shown(foreign.group())}" is no base; letters are ACGT and RYSWKMBDHVN (IUPAC).'
+                f'"{_shown(foreign.group())}" is not a base; valid letters are ACGT and '
+                "RYSWKMBDHVN (IUPAC)."
             )
         return bases
 
 
 def _stays_on_disk(path: Path, large: int) -> bool:
-    """Whether pyfaidx is to read a file: a large one that is nothing but plain FASTA."""
+    """Whether pyfaidx should read a file: it is large and uncompressed FASTA."""
     if is_annotation(path) or why_not_a_file(path) is not None or path.stat().st_size <= large:
         return False
     with path.open("rb") as stream:
@@ -229,9 +230,9 @@ def _stays_on_disk(path: Path, large: int) -> bool:
 
 
 def open_fasta(path: Path, *, large: int = _LARGE) -> list[Bases]:
-    """The sequences of a file; of one with more than ``large`` bytes, without reading them.
+    """Opens the sequences of a file; with more than ``large`` bytes, without reading them.
 
-    Raises ``DataError`` for a file that cannot be read.
+    Raises ``DataError`` if the file cannot be read.
     """
     if not _stays_on_disk(path, large):
         found: list[Bases] = []
@@ -240,17 +241,17 @@ def open_fasta(path: Path, *, large: int = _LARGE) -> list[Bases]:
                 raise DataError(str(row))
             found.append(row.value)
         return found
-    with extra("dna", f"{path}: reading so large a file"):
+    with extra("dna", f"{path}: reading a file of this size"):
         import pyfaidx
-    # the index goes elsewhere, because the folder of a genome is often not ours to write to
+    # the index is temporary, because the folder of a genome is often read-only
     folder = tempfile.mkdtemp(prefix="elman-fasta-")
     try:
         file = pyfaidx.Fasta(str(path), indexname=str(Path(folder) / "index.fai"))
     except (pyfaidx.FastaIndexingError, pyfaidx.IndexNotFoundError, ValueError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise DataError(
-            f"{path}: the file cannot be read piece by piece ({error}); all lines of a sequence "
-            "must be equally long, and each name must be there once."
+            f"{path}: the file cannot be read in parts ({error}); all lines of a sequence must "
+            "have the same length, and names must be unique."
         ) from error
     weakref.finalize(file, shutil.rmtree, folder, ignore_errors=True)
-    return [Region(file, name) for name in file.keys()]  # noqa: SIM118 - no dict
+    return [Region(file, name) for name in file.keys()]  # noqa: SIM118 - not a dict

@@ -1,7 +1,7 @@
-"""From a path through the grammar back to genes, and the files that others read them in.
+"""Converts a path through the grammar to genes, and writes GFF3 and BED.
 
-``StateRuns`` takes states piece by piece and keeps only where they change, so that a chromosome's
-path is never whole in memory.  ``gff3_text`` and ``bed_text`` write genes; ``gff3.py`` reads them.
+``StateRuns`` takes states in pieces and stores only their changes, so that the path of a chromosome
+is never in memory as a whole.  ``gff3.py`` reads genes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from elman.tasks.dna.grammar import Grammar
 
 
 class Run(NamedTuple):
-    """Bases ``start`` to ``end`` (exclusive) of one kind: N, U, E or I of one strand of one gene.
+    """Bases ``start`` to ``end`` (exclusive) with one label, strand and gene.
 
-    ``first`` and ``last`` are the names of its outermost states.
+    ``first`` and ``last`` are the names of the first and last state.
     """
 
     label: str
@@ -30,12 +30,12 @@ class Run(NamedTuple):
     end: int
     first: str
     last: str
-    #: whether the gene of the run before ends with it
+    #: whether a new gene starts directly after the previous one
     begins_gene: bool
 
 
 class StateRuns:
-    """Runs of states of one label, from states that come in pieces.
+    """Collects the runs of states with one label, from states in pieces.
 
     >>> from elman.tasks.dna.grammar import gene_grammar
     >>> grammar = gene_grammar(both_strands=False)
@@ -51,19 +51,19 @@ class StateRuns:
         self.length = 0
         minus = np.array([name.endswith("-") for name in grammar.states])
         self._kinds = np.array(["NUEI".index(label) for label in grammar.labels]) + 4 * minus
-        # a gene's 5' end beside the 3' end of another: the one state where a label goes on
+        # adjacent genes: a new gene may start without a change of label
         fives = np.array([name.rstrip("-") in ("U5", "S1") for name in grammar.states])
         threes = np.array([name.rstrip("-")[0] in "EX" for name in grammar.states])
         threes |= np.array([name.rstrip("-") == "U3" for name in grammar.states])
         self._ends = np.where(minus, fives, threes)
         self._begins = np.where(minus, threes, fives)
-        #: start, first state, whether it begins a gene
+        #: start, first state, whether it starts a gene
         self._open: tuple[int, int, bool] | None = None
         self._last = 0
         self._done: list[Run] = []
 
     def feed(self, states: npt.NDArray[np.integer[Any]]) -> None:
-        """Go on with these states."""
+        """Processes the next states."""
         if not len(states):
             return
         begin = self.length
@@ -81,7 +81,7 @@ class StateRuns:
         self.length += len(states)
 
     def finish(self) -> list[Run]:
-        """All runs."""
+        """Returns all runs."""
         if self._open is not None:
             self._close(self.length, self._last)
             self._open = None
@@ -96,7 +96,7 @@ class StateRuns:
 
 
 def genes_of(runs: Sequence[Run], name: str) -> list[CodingGene]:
-    """The genes that runs make up; one of which only an intron is seen is none."""
+    """Builds genes from runs; ignores genes with nothing but an intron."""
     found: list[CodingGene] = []
     group: list[Run] = []
     for run in [*runs, Run("N", "+", 0, 0, "N", "N", False)]:
@@ -134,7 +134,7 @@ def _joined(parts: Iterable[Part]) -> list[Part]:
 
 
 def _phase(state: str) -> int:
-    """How many bases complete the codon that a coding part begins in the middle of."""
+    """The phase of a coding part that starts with this state."""
     if state.startswith(("E1", "X2", "S2")):
         return 2
     return 1 if state.startswith(("E2", "X3", "S3")) else 0
@@ -142,14 +142,14 @@ def _phase(state: str) -> int:
 
 @dataclass(frozen=True)
 class FoundGene:
-    """A gene that a model found, and the mean probability of coding in its coding bases."""
+    """A predicted gene, and the mean coding probability of its coding bases."""
 
     gene: CodingGene
     probability: float | None = None
 
 
 def gff3_text(found: Sequence[tuple[str, int, Sequence[FoundGene]]]) -> str:
-    """GFF3 of (sequence, its length, its genes): gene, mRNA, exon, CDS with phase, and UTRs.
+    """GFF3 for (sequence, length, genes): gene, mRNA, exon, CDS with phase, and UTRs.
 
     >>> gene = CodingGene("s.1", "+", ((2, 9),), ((3, 9),))
     >>> gff3_text([("s", 20, [FoundGene(gene, 0.9)])]).splitlines()[4].split()[2:5]
@@ -207,7 +207,7 @@ def _untranslated(gene: CodingGene) -> list[Part]:
 
 
 def bed_text(found: Sequence[tuple[str, int, Sequence[FoundGene]]]) -> str:
-    """BED with twelve columns: a line a gene, its exons as blocks, what is coding thick.
+    """BED12 with a line per gene: exons are blocks, the coding region is thick.
 
     >>> gene = CodingGene("s.1", "+", ((2, 9), (12, 20)), ((3, 9), (12, 15)))
     >>> bed_text([("s", 20, [FoundGene(gene, 0.9)])]).split()[1:9]

@@ -1,7 +1,7 @@
-"""A gene that codes for a protein: where its exons and its coding parts are on a sequence.
+"""Protein-coding genes: the positions of exons and coding parts on a sequence.
 
-Places count from 0 and ends are exclusive, always along the given strand.  Files of genes are
-``gff3.py``'s; what is legal is ``grammar.py``'s.
+Positions count from 0 along the given strand; ends are exclusive.  ``gff3.py`` reads files of
+genes; ``grammar.py`` defines which genes are valid.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Part = tuple[int, int]
 class CodingGene:
     """One transcript of a gene: its exons and its coding parts, each sorted.
 
-    ``phase`` is how many of the first coding bases, on the gene's own strand, complete a codon
-    whose beginning is not there: 0 for a whole gene.
+    ``phase`` is the number of first coding bases, on the strand of the gene, that complete a codon
+    whose start is missing: 0 for a complete gene.
     """
 
     name: str
@@ -30,21 +30,21 @@ class CodingGene:
 
     @property
     def start(self) -> int:
-        """The first base."""
+        """The position of the first base."""
         return self.exons[0][0]
 
     @property
     def end(self) -> int:
-        """Behind the last base."""
+        """The position after the last base."""
         return self.exons[-1][1]
 
     @property
     def coding_length(self) -> int:
-        """How many bases are coding."""
+        """The number of coding bases."""
         return sum(end - start for start, end in self.coding)
 
     def moved(self, by: int) -> CodingGene:
-        """The same gene, so many bases further on."""
+        """The gene shifted by ``by`` bases."""
         exons, coding = (
             tuple([(start + by, end + by) for start, end in parts])
             for parts in (self.exons, self.coding)
@@ -52,7 +52,7 @@ class CodingGene:
         return CodingGene(self.name, self.strand, exons, coding, self.phase)
 
     def reverse_complement(self, length: int) -> CodingGene:
-        """The same gene on the other strand of a sequence of this length."""
+        """The gene on the reverse complement of a sequence of this length."""
         exons, coding = (
             tuple([(length - end, length - start) for start, end in reversed(parts)])
             for parts in (self.exons, self.coding)
@@ -61,7 +61,7 @@ class CodingGene:
 
 
 def label_bases(length: int, genes: Sequence[CodingGene]) -> str:
-    """A letter for each base: N outside, U untranslated, E coding exon, I intron.
+    """One letter per base: N outside, U untranslated, E coding exon, I intron.
 
     >>> gene = CodingGene("g", "+", ((2, 6), (9, 12)), ((3, 6), (9, 11)))
     >>> label_bases(14, [gene])
@@ -77,7 +77,7 @@ def label_bases(length: int, genes: Sequence[CodingGene]) -> str:
 
 
 def coding_parts(labels: str) -> list[Part]:
-    """The runs of E.
+    """The positions of the runs of E.
 
     >>> coding_parts("NEEIEE")
     [(1, 3), (4, 6)]

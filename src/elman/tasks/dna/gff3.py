@@ -1,9 +1,9 @@
-"""Annotations in GFF3 and GTF: the lines of a file as features.
+"""Reads the features of GFF3 and GTF annotations.
 
-GFF3 is version 1.26 of the Sequence Ontology's.  GTF is 2.2, as Ensembl and RefSeq write it: its
-last column has ``gene_id "g1"; transcript_id "t1";`` in the place of ``Parent=t1``, by which each
-line shows what it is.  Places are as in ``genes.py``; in the file they count from 1, ends included.
-Which genes the features make is in ``annotated_genes.py``.
+GFF3 is version 1.26 (Sequence Ontology).  GTF is version 2.2, as in Ensembl and RefSeq; lines with
+``gene_id "g1"; transcript_id "t1";`` in the last column instead of ``Parent=t1`` are GTF.
+Coordinates in the file start at 1 and include the end; in memory they are as in ``genes.py``.
+``annotated_genes.py`` builds genes from the features.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from elman.tasks.dna.fasta import begins_fasta, cannot_be_read, text_of
 
 
 class Feature(NamedTuple):
-    """A line: bases ``start`` to ``end`` (exclusive) of a sequence are something."""
+    """A feature: bases ``start`` to ``end`` (exclusive) of a sequence."""
 
     sequence: str
     type: str
@@ -30,16 +30,16 @@ class Feature(NamedTuple):
     phase: int | None
     id: str
     parents: tuple[str, ...]
-    #: of a line of GTF its gene; "" in GFF3
+    #: the gene of a GTF line; "" in GFF3
     gene: str = ""
-    #: what the line says is unusual about a gene, such as "ribosomal slippage"
+    #: the annotated exception of a gene, such as "ribosomal slippage"
     exception: str = ""
-    #: the sequence is a ring
+    #: whether the sequence is circular
     circular: bool = False
 
 
 def gff3_rows(path: Path) -> Iterator[Row[Feature] | Fault]:
-    """The features of a file, or what is wrong with a line."""
+    """Yields the features of a file, and the faults of its lines."""
     try:
         with text_of(path) as lines:
             for number, raw in enumerate(lines, 1):
@@ -62,17 +62,17 @@ _GTF_PAIR = re.compile(r'(\w+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
 def _feature(line: str) -> Feature | str:
     columns = line.split("\t")
     if len(columns) not in (8, 9):
-        return f"the line has {len(columns)} columns, but GFF3 has 9, with a TAB between them."
+        return f"the line has {len(columns)} columns, but GFF3 has 9, separated by tabs."
     sequence, _, kind, first, last, _, strand, phase = columns[:8]
     if not (_COUNT.fullmatch(first) and _COUNT.fullmatch(last)):
         return f'start and end are "{first}" and "{last}"; they must be integers.'
     start, end = int(first), int(last)
     if start < 1 or end < start:
-        return f"start is {start} and end {end}; start must be at least 1 and at most end."
+        return f"start is {start} and end is {end}; start must be at least 1 and at most end."
     if strand not in ("+", "-", ".", "?"):
         return f'the strand is "{strand}"; it must be +, -, . or ?.'
     if phase not in ("0", "1", "2", "."):
-        return f'the phase is "{phase}"; it must be 0, 1, 2 or a dot.'
+        return f'the phase is "{phase}"; it must be 0, 1, 2 or ".".'
     last_column = columns[8] if len(columns) == 9 else ""
     found = Feature(
         unquote(sequence),
@@ -115,7 +115,7 @@ def _of_gff3(feature: Feature, attributes: Mapping[str, str]) -> Feature:
 
 
 def _attributes(column: str) -> dict[str, str]:
-    """``ID=x;Parent=y`` as a dictionary; some programs put all of it in double quotes."""
+    """Parses ``ID=x;Parent=y``; some programs put the whole column in double quotes."""
     column = column.strip()
     if len(column) > 1 and column.startswith('"') and column.endswith('"'):
         column = column[1:-1].replace('""', '"')

@@ -1,15 +1,15 @@
-"""The grammar of genes: a finite automaton whose paths are the legal ways to label a sequence.
+"""The grammar of genes: a finite automaton whose paths are the valid labellings of a sequence.
 
-A gene is untranslated bases, ATG, codons of which none means stop, a stop codon, untranslated
-bases; introns may stand anywhere, begin with GT or GC, end with AG, and the codon that one
-interrupts goes on behind it.  What a state remembers (place in the codon, whether T, TA or TG went
-before, which intron) makes each of these rules one between neighbours, so that a conditional
-random field over states obeys them.
+A gene consists of untranslated bases, ATG, codons other than stop codons, a stop codon, and
+untranslated bases.  Introns may occur anywhere; they start with GT or GC, end with AG, and may
+interrupt a codon.  Each state stores the position in the codon, whether T, TA or TG came before,
+and the kind of intron.  All rules therefore apply to adjacent states, as a conditional random
+field requires.
 
-A state is of a *class*, which is what a model scores, and has one of the four *labels*.  A path
-that breaks a rule of biology is possible but costs ``STRAY`` (an intron AT..AC, a gene that ends
-without a stop codon); only what a state remembers cannot be otherwise.  So each annotated gene is
-exactly one path (``gene_path``).  The genes themselves are ``genes.py``'s.
+Each state has a *class*, which the model scores, and one of four *labels*.  A path that violates a
+rule of biology (an intron AT..AC, a gene without a stop codon) is possible at the cost
+``STRAY_COST``; a path that contradicts what its states store is not.  Each annotated gene is
+exactly one path (``gene_path``).  ``genes.py`` defines genes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import numpy.typing as npt
 from elman.tasks.dna.bases import COMPLEMENT, LETTERS, STANDS_FOR, Codes
 from elman.tasks.dna.genes import CodingGene
 
-#: the logarithm of how much less likely a path is for each rule that it breaks
-STRAY = 10.0
+#: cost (negative log probability) of each violated rule
+STRAY_COST = 10.0
 #: outside of genes, untranslated, coding exon, intron
 LABELS = "NUEI"
 STOPS = ("TAA", "TAG", "TGA")
 
-#: state: (class, bases that it should stand on, whether it can stand on no other)
+#: state: (class, its bases, whether other bases are impossible)
 _CODING = {
     "S1": ("S1", "A", True),
     "S2": ("S2", "T", True),
@@ -51,7 +51,7 @@ _CODING = {
     "X3A": ("X3", "AG", True),
     "X3G": ("X3", "A", True),
 }
-#: an intron by what it interrupts: (the states before it, the states behind it)
+#: intron by position: (states before it, states after it)
 _INTRONS = {
     "s1": (("S1",), ("S2",)),
     "s2": (("S2",), ("S3",)),
@@ -67,9 +67,9 @@ _INTRONS = {
     "u5": (("U5",), ("U5", "S1")),
     "u3": (("U3", "X3A", "X3G"), ("U3",)),
 }
-#: the states of an intron in their order, each with the bases that it should stand on
+#: the states of an intron in order, each with its bases
 _INTRON = (("D1", "G"), ("D2", "CT"), ("I", ""), ("A1", "A"), ("A2", "G"))
-#: the shortest intron that has all of them
+#: minimum length of an intron
 SHORTEST_INTRON = len(_INTRON)
 _FIRST = ("S1", "E0T", "E0x", "E1x", "E2x")
 _CODON = ("E0T", "E0x", "E1TA", "E1TG", "E1Tx", "E1x", "E2TA", "E2TG", "E2x")
@@ -77,10 +77,10 @@ _CODON = ("E0T", "E0x", "E1TA", "E1TG", "E1Tx", "E1x", "E2TA", "E2TG", "E2x")
 
 @dataclass(frozen=True, eq=False)
 class Grammar:
-    """States with their classes and labels, and the edges from state to state.
+    """States with their classes and labels, and the edges between them.
 
-    ``emission_costs`` is what a state costs on each code of a base, infinity where it cannot stand.
-    Edges of one group have one vocab weight; ``edge_costs`` is added to it.
+    ``emission_costs`` is the cost of each state for each base code; infinite if impossible.  Edges
+    of one group share a learned weight, from which ``edge_costs`` is subtracted.
     """
 
     states: tuple[str, ...]
@@ -94,26 +94,26 @@ class Grammar:
 
     @property
     def num_groups(self) -> int:
-        """How many different weights edges have."""
+        """The number of edge weights."""
         return int(self.edge_groups.max()) + 1
 
     @cached_property
     def joined(self) -> npt.NDArray[np.bool_]:
-        """Whether there is an edge, (state before, state behind)."""
+        """Whether there is an edge (from state, to state)."""
         found = np.zeros((len(self.states), len(self.states)), dtype=bool)
         found[self.edges[:, 0], self.edges[:, 1]] = True
         return found
 
     def index(self, state: str) -> int:
-        """The place of a state."""
+        """The index of a state."""
         return self.states.index(state)
 
 
 @cache
 def gene_grammar(*, both_strands: bool) -> Grammar:
-    """The grammar of genes on the given strand, or of genes on both.
+    """The grammar of genes on the given strand, or on both strands.
 
-    States of the other strand end in "-"; they run backwards, on the complements of their bases.
+    States of the reverse strand end in "-"; they run backwards on complementary bases.
 
     >>> grammar = gene_grammar(both_strands=False)
     >>> len(grammar.states), grammar.classes[:4]
@@ -162,17 +162,17 @@ def _label(state: str) -> str:
 
 
 def _emission_costs(bases: str, hard: bool) -> npt.NDArray[np.float64]:
-    """The cost of each code.  A hard state stands on an ambiguous letter only if all others do."""
+    """The cost of each code.  A hard state accepts no ambiguous letters, unless negated ("!")."""
     if hard and bases.startswith("!"):
         return np.array([np.inf if x in bases[1:] else 0.0 for x in LETTERS])
     if hard:
         return np.array([0.0 if x in bases else np.inf for x in LETTERS])
     fits = [not bases or bool(set(bases) & set(STANDS_FOR[x])) for x in LETTERS]
-    return np.where(fits, 0.0, STRAY)
+    return np.where(fits, 0.0, STRAY_COST)
 
 
 def _edges() -> dict[tuple[str, str], float]:
-    """From state to state, and what the rule that this breaks costs."""
+    """The edges, with the cost of the rule that each violates, if any."""
     found: dict[tuple[str, str], float] = {}
 
     def join(before: Iterable[str], after: Iterable[str], cost: float = 0.0) -> None:
@@ -193,18 +193,18 @@ def _edges() -> dict[tuple[str, str], float]:
         join(parts[-1:], after)
         if not intron.startswith("u"):
             join(before, after)
-    # the next gene begins where one ends
+    # a gene may start directly after another
     join(["U3", "X3A", "X3G"], ["U5", "S1"])
-    # a gene without its beginning or its end, as at the border of what was sequenced
-    join(["N", "U5", "A2.u5"], _FIRST[1:], STRAY)
-    join(_CODON, ["U3", "N", "D1.u3", "U5", "S1"], STRAY)
+    # a gene without its start or end, as at the ends of a sequenced region
+    join(["N", "U5", "A2.u5"], _FIRST[1:], STRAY_COST)
+    join(_CODON, ["U3", "N", "D1.u3", "U5", "S1"], STRAY_COST)
     return found
 
 
 def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> npt.NDArray[np.uint8]:
-    """The one path of these genes, which are in order and do not overlap.
+    """The path of these genes, which must be sorted and must not overlap.
 
-    Raises ``ValueError`` with half a sentence for a gene that no path can describe.
+    Raises ``ValueError`` with a clause (for use in a sentence) if a gene has no path.
     """
     path = np.zeros(len(codes), dtype=np.uint8)
     place = {name: k for k, name in enumerate(grammar.states)}
@@ -217,12 +217,12 @@ def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> np
             path[gene.start : gene.end] = [place[f"{name}-"] for name in reversed(names)]
     for t in np.flatnonzero(~grammar.joined[path[:-1], path[1:]]):
         a, b = (grammar.states[k] for k in path[t : t + 2])
-        raise ValueError(f"two neighbours would be {a} and {b}, which cannot be")
+        raise ValueError(f"its states {a} and {b} cannot be adjacent")
     return path
 
 
 def _states_of(codes: Codes, gene: CodingGene) -> list[str]:
-    """The names of the states from a gene's first base to its last, on its own strand."""
+    """The state names from the first to the last base of a gene, on its strand."""
     coding = [k for start, end in gene.coding for k in range(start, end)]
     letters = "".join([LETTERS[codes[k]] for k in coding])
     names = dict(zip(coding, _coding_states(letters, gene.phase), strict=True))
@@ -247,7 +247,7 @@ def _states_of(codes: Codes, gene: CodingGene) -> list[str]:
 
 
 def _coding_states(letters: str, phase: int) -> list[str]:
-    """The states of a gene's coding bases; ``phase`` of them complete a codon that is not there."""
+    """The states of coding bases; the first ``phase`` bases complete an incomplete codon."""
     found: list[str] = []
     for k, letter in enumerate(letters):
         place = (k - phase) % 3

@@ -1,10 +1,10 @@
 """A conditional random field over the states of a finite automaton, for long sequences.
 
-``nn/crf.py`` weighs every tag against every tag.  Here states are many, edges between them few,
-most states share the scores of a class, and a state may be impossible on a symbol: so a grammar,
-such as that of genes, takes part in training.  Forward and backward run in probabilities with a
-scale at each step (Rabiner 1989), in float64 and without a graph of torch's, since a graph of
-thousands of small steps costs more than the steps.  The best path is ``grammar_path.py``'s.
+``nn/crf.py`` has dense transitions between tags.  This automaton has many states and few edges;
+states share the scores of their class and may be impossible for some symbols.  It can therefore
+express a grammar, such as that of genes, in training.  The forward-backward algorithm uses scaled
+probabilities (Rabiner 1989) in float64, without a torch graph, which would cost more than its
+thousands of small steps.  ``grammar_path.py`` finds the best path.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class GrammarCRF(nn.Module):
 
         s(y) = start(y₁) + Σₜ (scoreₜ(class of yₜ) - cost(xₜ, yₜ)) + Σₜ edge(yₜ₋₁, yₜ) + end(y_T)
 
-    and the probability exp(s(y)) / Z over all paths along ``edges``.  Parameters: ``weights``, one
-    for each group of edges, from which the edge's fixed cost is taken, and ``start`` and ``end``,
-    one for each class.
+    and the probability exp(s(y)) / Z, where Z sums over all paths along ``edges``.  The parameters
+    are ``weights``, one per group of edges, and ``start`` and ``end``, one per class.  The score of
+    an edge is the weight of its group minus its fixed cost.
 
-    - ``state_classes`` (state): the class whose score a state has.
-    - ``costs`` (symbol, state): infinity where a state is impossible.
+    - ``state_classes`` (state): the class of each state.
+    - ``costs`` (symbol, state): infinite if a state is impossible for a symbol.
     - ``edges`` (edge, 2), ``edge_groups`` and ``edge_costs`` (edge).
 
-    From every state that is possible at a step some state must be possible at the next.
+    Each state that is possible at a step must have a successor that is possible at the next.
 
     >>> import torch
-    >>> free = torch.tensor([[0, 0], [0, 1], [1, 1]])  # 1 follows 0, and never goes back
+    >>> free = torch.tensor([[0, 0], [0, 1], [1, 1]])  # no edge from 1 to 0
     >>> crf = GrammarCRF([0, 1], torch.zeros(1, 2), free, [0, 1, 2], [0.0, 0.0, 0.0])
     >>> scores, symbols, lengths = torch.randn(2, 1, 2), torch.zeros(2, 1).long(), torch.tensor([2])
     >>> paths = [torch.tensor(path)[:, None] for path in ([0, 0], [0, 1], [1, 1])]
@@ -75,7 +75,7 @@ class GrammarCRF(nn.Module):
             ("edge_groups", edge_groups, torch.int64),
             ("edge_costs", edge_costs, torch.float64),
         ):
-            # not saved with the weights: they are the grammar's
+            # not saved with the weights: the grammar defines them
             self.register_buffer(name, torch.as_tensor(value, dtype=kind), persistent=False)
         num_states = self.state_classes.shape[0]
         self.num_classes = int(self.state_classes.max()) + 1
@@ -87,15 +87,14 @@ class GrammarCRF(nn.Module):
         self._edge_number = number
 
     def edge_scores(self) -> Float[Tensor, " edge"]:
-        """What each edge adds to a path's score."""
+        """The score of each edge."""
         scores: Tensor = self.weights[self.edge_groups] - self.edge_costs.to(self.weights)
         return scores
 
     def log_likelihood(self, scores: Scores, symbols: Steps, path: Steps, lengths: Lengths) -> Rows:
-        """log p(path | scores) of each row; what stands after a row's length does not count.
+        """log p(path | scores) of each row; padding is ignored.
 
-        -inf for a path that has a step without an edge.  Raises ``ShapeError`` when the tensors
-        do not fit each other.
+        -inf for a path that uses a missing edge.  Raises ``ShapeError`` if the shapes do not match.
         """
         return self.score(scores, symbols, path, lengths) - self.log_partition(
             scores, symbols, lengths
@@ -119,7 +118,7 @@ class GrammarCRF(nn.Module):
         return (total + torch.where(lengths > 0, ends, 0.0)).to(scores.dtype)
 
     def log_partition(self, scores: Scores, symbols: Steps, lengths: Lengths) -> Rows:
-        """log Z of each row; its gradient in a score is the probability of the class there."""
+        """log Z of each row; its gradient with respect to a score is the marginal probability."""
         self._check(scores, symbols, lengths)
         log_z: Tensor = _LogPartition.apply(  # type: ignore[no-untyped-call]
             scores, self.edge_scores(), self.start, self.end, self, symbols, lengths
@@ -130,7 +129,7 @@ class GrammarCRF(nn.Module):
     def marginals(
         self, scores: Scores, symbols: Steps, lengths: Lengths
     ) -> Float[Tensor, "time batch state"]:
-        """The probability of each state at each step, over all paths; 0 after a row's end."""
+        """The marginal probability of each state at each step; 0 in padding."""
         self._check(scores, symbols, lengths)
         run = _Run(self, scores, self.edge_scores(), self.start, self.end, symbols, lengths)
         states, _ = run.backward()
@@ -151,7 +150,7 @@ class GrammarCRF(nn.Module):
 
 
 class _Run:
-    """Forward and backward over one batch; rows are sorted, the longest first."""
+    """The forward-backward algorithm for one batch; rows are sorted by decreasing length."""
 
     def __init__(
         self,
@@ -175,7 +174,7 @@ class _Run:
         self.moves: Array = np.zeros((len(states), len(states)))
         self.moves[self.edges[:, 0], self.edges[:, 1]] = np.exp(weights)
         own = scores.detach()[:time].double().numpy()[:, order]
-        # the largest of a step is 1: exp cannot overflow
+        # subtract the maximum of each step, so that exp cannot overflow
         self.tops = own.max(-1)
         own = np.exp(own - self.tops[..., None])
         stand = np.exp(-crf.costs.numpy())
@@ -213,10 +212,10 @@ class _Run:
         return found
 
     def backward(self, weights: Array | None = None) -> tuple[Array, Array]:
-        """The probability of each state, (time, batch, state), and how often each edge is taken.
+        """The state probabilities (time, batch, state) and the expected counts of the edges.
 
-        Rows are in their sorted order.  A row counts ``weights`` times among the edges; without
-        them edges are not counted.
+        Rows are in sorted order.  ``weights`` are factors of the rows in the edge counts; without
+        them, edges are not counted.
         """
         num_states = len(self.end)
         states = np.zeros((self.all_steps, len(self.inverse), num_states))
@@ -224,7 +223,7 @@ class _Run:
         if not self.time:
             return states, taken
         beta = np.zeros(self.own.shape[1:])
-        into = np.zeros_like(self.own)  # what a step into each state is worth
+        into = np.zeros_like(self.own)  # weight of entering each state
         back = np.ascontiguousarray(self.moves.T)
         for t in range(self.time - 1, -1, -1):
             n = self.counts[t]
@@ -246,7 +245,7 @@ class _Run:
 
 
 class _LogPartition(torch.autograd.Function):
-    """log Z with its gradients: expected counts."""
+    """log Z; its gradients are expected counts."""
 
     @staticmethod
     def forward(

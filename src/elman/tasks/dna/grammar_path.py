@@ -1,10 +1,9 @@
-"""The best path through an automaton (Viterbi 1967): whole batches, or a sequence without end.
+"""The best path through an automaton (Viterbi 1967), for batches or for a sequence in pieces.
 
-The states, edges and costs are those of a ``grammar_crf.py``, handed over as arrays.
-``PathSearch`` decides a path piece by piece while scores arrive, and keeps only what is undecided:
-the survivors of all states, traced back, soon meet in one state, and what is before it is settled
-whatever comes (Forney 1973).  ``decode/viterbi.py`` is for few tags that may follow each
-other freely.
+States, edges and costs are arrays from ``grammar_crf.py``.  ``PathSearch`` decides the path while
+scores arrive and stores only the undecided part: the surviving paths of all states, traced back,
+soon meet in one state, and the path before it is final (Forney 1973).  ``decode/viterbi.py`` is
+the search for few tags with dense transitions.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Path = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Automaton:
-    """States with the scores of their classes, costs of symbols, scores of edges and ends."""
+    """The classes of the states, symbol costs, edges with scores, and start and end scores."""
 
     state_classes: Path
     costs: Array  # symbol state
@@ -34,7 +33,7 @@ class Automaton:
 
     @cached_property
     def _ways(self) -> tuple[Path, Array]:
-        """For each state the states before it and the scores of the edges, filled up with -inf."""
+        """For each state, its predecessors and the scores of their edges, padded with -inf."""
         own = [np.flatnonzero(self.edges[:, 1] == k) for k in range(len(self.state_classes))]
         most = max(map(len, own))
         before = np.zeros((len(own), most), dtype=np.int64)
@@ -45,17 +44,17 @@ class Automaton:
         return before, weights
 
     def own(self, scores: Array, symbols: Path) -> Array:
-        """What each state gets at each step."""
+        """The score of each state at each step."""
         found: Array = scores[..., self.state_classes] - self.costs[symbols]
         return found
 
     def begin(self, own: Array) -> Array:
-        """The best score of a path of one step, for each state."""
+        """The score of each state at the first step."""
         found: Array = own + self.start[self.state_classes]
         return found
 
-    def go_on(self, best: Array, own: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
-        """The best scores (row, state) after these steps, and at each the edge that led there."""
+    def advance(self, best: Array, own: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
+        """The best scores (row, state) after these steps, and the best edge into each state."""
         before, weights = self._ways
         edges = np.empty(own.shape, dtype=np.uint8)
         for t in range(len(own)):
@@ -65,7 +64,7 @@ class Automaton:
         return best, edges
 
     def before(self, states: Path, edges: npt.NDArray[np.uint8]) -> Path:
-        """The state before each, by the edge that led there."""
+        """The predecessor of each state by its best edge."""
         found: Path = self._ways[0][states, edges]
         return found
 
@@ -76,7 +75,7 @@ def best_paths(
     symbols: Int64[Tensor, "time batch"],
     lengths: Int64[Tensor, " batch"],
 ) -> list[Path]:
-    """The best path of each row, as states; of equal ones that whose edge comes first.
+    """The best path of each row, as states; a tie goes to the first edge.
 
     >>> import numpy as np, torch
     >>> edges, zeros = np.array([[0, 0], [0, 1], [1, 1]]), np.zeros(2)
@@ -95,9 +94,9 @@ def best_paths(
     last = (best + ends).argmax(-1)
     pieces = [np.zeros((1, *own.shape[1:]), dtype=np.uint8)]
     begin = 1
-    # whole stretches at once, from one row's end to the next
+    # process the steps between two row ends at once
     for stop in sorted({int(size) for size in sizes if size > 1}):
-        best, edges = automaton.go_on(best, own[begin:stop])
+        best, edges = automaton.advance(best, own[begin:stop])
         pieces.append(edges)
         last = np.where(sizes == stop, (best + ends).argmax(-1), last)
         begin = stop
@@ -112,19 +111,19 @@ def best_paths(
 
 
 class PathSearch:
-    """The best path of one sequence whose scores come in pieces.
+    """Finds the best path of one sequence whose scores come in pieces.
 
-    Feeding pieces and then ``finish`` gives the same states as ``best_paths`` on the whole.
+    ``feed`` and ``finish`` together return the same states as ``best_paths`` on the whole.
     """
 
     def __init__(self, automaton: Automaton) -> None:
         self.automaton = automaton
         self._best: Array | None = None
-        #: the edges of the steps that are not settled
+        #: the best edges of the undecided steps
         self._edges: list[npt.NDArray[np.uint8]] = []
 
     def feed(self, scores: Float[Tensor, "time class"], symbols: Int64[Tensor, " time"]) -> Path:
-        """Go on with a piece; the states that are settled now, behind those settled before."""
+        """Processes a piece; returns the states that are newly decided."""
         own = self.automaton.own(scores.detach().double().numpy(), symbols.numpy())[:, None]
         if not len(own):
             return np.empty(0, dtype=np.int64)
@@ -132,24 +131,24 @@ class PathSearch:
             self._best = self.automaton.begin(own[0])
             self._edges.append(np.zeros((1, own.shape[-1]), dtype=np.uint8))
             own = own[1:]
-        self._best, edges = self.automaton.go_on(self._best, own)
-        # the score grows without end; only differences count
+        self._best, edges = self.automaton.advance(self._best, own)
+        # scores grow without bound; only differences matter
         self._best -= self._best.max()
         self._edges.append(edges[:, 0])
         return self._settle(np.flatnonzero(np.isfinite(self._best[0])))
 
     def finish(self) -> Path:
-        """The states that were not settled."""
+        """Returns the remaining states."""
         if self._best is None:
             return np.empty(0, dtype=np.int64)
         automaton = self.automaton
         last = int((self._best[0] + automaton.end[automaton.state_classes]).argmax())
         settled = self._settle(np.array([last]))
-        # with one survivor all but the last state's own step is settled
+        # with one survivor, all steps but the last are decided
         return np.append(settled, last)
 
     def _settle(self, survivors: Path) -> Path:
-        """The states before the last place at which all survivors were in one state."""
+        """The states before the last step at which all surviving paths share a state."""
         edges = np.concatenate(self._edges)
         now, met = survivors, None
         for t in range(len(edges) - 1, -1, -1):

@@ -1,8 +1,8 @@
-"""Annotated sequences: FASTA and GFF3 or GTF files that belong together, and what is wrong there.
+"""Reads and checks annotated sequences: pairs of FASTA and GFF3 or GTF files.
 
-A pair is ``genome.fa`` with ``genome.gff3`` beside it; either name, both with a comma between them
-(``genome.fa,genes.gff3``), or a folder of pairs, is what a user gives.  A GFF3 file
-that holds its sequences needs no other.  The formats are ``fasta.py``'s and ``gff3.py``'s.
+A pair is ``genome.fa`` and ``genome.gff3`` in the same folder.  Users give either file, both
+(``genome.fa,genes.gff3``), or a folder of pairs.  A GFF3 file may also contain the sequences.
+``fasta.py`` and ``gff3.py`` read the formats.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LISTED = 20  # problems or notes
 
 @dataclass(frozen=True, eq=False)
 class Locus:
-    """A sequence with its genes, as codes and as the states of the grammar of both strands."""
+    """A sequence with its genes, as codes and as states of the grammar for both strands."""
 
     name: str
     bases: str
@@ -53,12 +53,12 @@ class Locus:
 
     @property
     def labels(self) -> str:
-        """A letter for each base: N, U, E or I."""
+        """One letter per base: N, U, E or I."""
         return label_bases(len(self), self.genes)
 
 
 def locus_rows(path: Path, choice: Choice = "first") -> Iterator[Row[Locus] | Fault | Note]:
-    """The annotated sequences of a pair of files or of a folder of pairs, and what is wrong."""
+    """Yields the annotated sequences, faults and notes of a pair or a folder of pairs."""
     pairs = _pairs(path)
     if isinstance(pairs, Fault):
         yield pairs
@@ -67,7 +67,7 @@ def locus_rows(path: Path, choice: Choice = "first") -> Iterator[Row[Locus] | Fa
         if annotation is None:
             yield Fault(
                 Place(fasta),
-                f"there is no annotation {_stem(fasta)}.gff3 beside it; put it there.",
+                f"the annotation {_stem(fasta)}.gff3 is missing from this folder; add it.",
             )
         else:
             yield from _pair_rows(fasta, annotation, choice)
@@ -83,7 +83,8 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]] | Fault:
         if not pairs:
             return Fault(
                 Place(path),
-                f"there is no FASTA file in the folder; names end in {', '.join(FASTA_ENDINGS)}.",
+                "there are no FASTA files in this folder; supported suffixes are "
+                f"{', '.join(FASTA_ENDINGS)}.",
             )
         return sorted(pairs, key=lambda pair: pair[0])
     files = data_files(path)
@@ -98,7 +99,7 @@ def _pairs(path: Path) -> list[tuple[Path, Path | None]] | Fault:
         fasta = _beside(path, FASTA_ENDINGS) or (path if holds_sequences(path) else None)
         if fasta is None:
             return Fault(
-                Place(path), f"there is no sequence {_stem(path)}.fa beside it; put it there."
+                Place(path), f"the sequence {_stem(path)}.fa is missing from this folder; add it."
             )
         return [(fasta, path)]
     return [(path, _beside(path, ANNOTATION_ENDINGS))]
@@ -136,7 +137,7 @@ def _pair_rows(
     named = dict.fromkeys([row.value.sequence for row in features])
     meant = matched_names(list(named), list(sizes))
     if meant:
-        examples = ", ".join([f'"{a}" is taken for "{b}"' for a, b in list(meant.items())[:3]])
+        examples = ", ".join([f'"{a}" is read as "{b}"' for a, b in list(meant.items())[:3]])
         yield Note(Place(annotation), f"names differ from those of {fasta.name}: {examples}.")
         features = [
             Row(row.place, row.value._replace(sequence=meant.get(row.value.sequence, name)))
@@ -154,19 +155,19 @@ def _pair_rows(
 
 
 def _locus(sequence: Row[Bases], genes: Sequence[Row[CodingGene]]) -> Iterator[Row[Locus] | Note]:
-    """The sequence with those of its genes that the grammar can describe."""
+    """The sequence with its genes, without those that the grammar cannot describe."""
     grammar = gene_grammar(both_strands=True)
     name, bases = sequence.value.name, sequence.value.bases
     codes = encode_bases(bases)
     kept: list[CodingGene] = []
     for row in genes:
         gene = row.value
-        # with a neighbour on either side, as a path is about neighbours
+        # with one base on each side, because the grammar has rules for adjacent bases
         start, end = max(0, gene.start - 1), min(len(codes), gene.end + 1)
         try:
             path = gene_path(grammar, codes[start:end], [gene.moved(-start)])
         except ValueError as error:
-            yield Note(row.place, f'"{gene.name}" is left out: {error}.')
+            yield Note(row.place, f'"{gene.name}" is ignored: {error}.')
             continue
         odd = np.flatnonzero(grammar.emission_costs[codes[start:end], path])
         if len(odd):
@@ -178,21 +179,21 @@ def _locus(sequence: Row[Bases], genes: Sequence[Row[CodingGene]]) -> Iterator[R
             )
         kept.append(gene)
     if not kept:
-        yield Note(sequence.place, f'"{name}" has no coding gene; all of it counts as outside.')
+        yield Note(sequence.place, f'"{name}" has no coding genes; all its bases count as outside.')
     path = gene_path(grammar, codes, kept)
     yield Row(sequence.place, Locus(name, bases, tuple(kept), codes, path))
 
 
 def _meaning(state: str) -> str:
     if state.startswith("D"):
-        return "introns begin with GT or GC"
+        return "introns start with GT or GC"
     if state.startswith("A"):
         return "introns end with AG"
-    return "a codon in the middle means stop"
+    return "there is a stop codon within the gene"
 
 
 def check_loci(path: Path, choice: Choice = "first") -> DataReport:
-    """Check what ``locus_rows`` is to read.
+    """Checks the files that ``locus_rows`` reads.
 
     Facts: ``sequences``, ``bases``, ``genes``, ``exons`` (coding), ``introns``, ``strands``,
     ``labels`` (bases of each), ``masked`` and ``ambiguous`` bases, ``duplicates``.
@@ -209,9 +210,9 @@ def check_loci(path: Path, choice: Choice = "first") -> DataReport:
         for row in loci
         if (before := first.setdefault(row.value.bases.upper(), row.place)) is not row.place
     ]
-    notes += [f"{place}: the same sequence came before ({before})." for place, before in repeats]
+    notes += [f"{place}: duplicate of the sequence at {before}." for place, before in repeats]
     if loci and not genes:
-        notes.append("there is no coding gene; training needs at least one.")
+        notes.append("there are no coding genes; training needs at least one.")
     facts: dict[str, object] = {
         "sequences": len(loci),
         "problems": len(faults),
@@ -230,7 +231,7 @@ def check_loci(path: Path, choice: Choice = "first") -> DataReport:
 
 
 def _small(bases: str) -> int:
-    """How many letters are small."""
+    """The number of lower-case letters."""
     return int((np.frombuffer(bases.encode("ascii"), dtype=np.uint8) >= ord("a")).sum())
 
 

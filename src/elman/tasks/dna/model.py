@@ -1,7 +1,8 @@
-"""Many to many, aligned, over thousands of bases: scores of classes for each base.
+"""Many to many, aligned: scores the classes of each base in sequences of thousands of bases.
 
-Convolutions see motifs, a recurrent encoder over strides of bases sees the whole sequence, and
-both together score each base; a grammar (``grammar_crf.py``) weighs the scores, or a softmax.
+Convolutions detect motifs, and a recurrent encoder over strides of bases reads the whole sequence;
+both together score each base.  The output layer is a CRF over a grammar (``grammar_crf.py``) or a
+softmax.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ Lengths = Int64[Tensor, " batch"]
 
 
 class BaseReader(nn.Module):
-    """Bases as probabilities of A, C, G and T, and convolutions over their neighbourhoods.
+    """Encodes bases as probabilities of A, C, G and T, and applies convolutions.
 
-    ``symbols`` (code, base) has the probabilities of each code.  Each of ``layers`` convolutions
-    sees ``width`` places; from the second on, its result is added to what it read.  What lies
-    beyond a row's ends is zero.
+    ``symbols`` (code, base) has the probabilities of each code.  There are ``layers`` convolutions
+    of ``width`` bases, with residual connections from the second on.  Padding is zero.
     """
 
     symbols: Tensor
@@ -46,12 +46,12 @@ class BaseReader(nn.Module):
             [nn.Conv1d(size, channels, width, padding=width // 2) for size in sizes]
         )
         self.output_size = channels
-        #: so many bases on either side have a part in what is said of one
+        #: number of bases on each side that affect the features of a base
         self.context = layers * (width // 2)
 
     def forward(self, codes: Steps, lengths: Lengths) -> Float[Tensor, "time batch channel"]:
-        """The features of each base."""
-        # a row's end must look like the end of the sequence: zeros, also after each layer
+        """Computes the features of each base."""
+        # padding must look like the end of the sequence: zeros, also after each layer
         inside = running(codes[..., None], lengths).permute(1, 2, 0).to(self.symbols)
         x = nn.functional.embedding(codes, self.symbols).permute(1, 2, 0) * inside
         for k, layer in enumerate(self.layers):
@@ -62,17 +62,17 @@ class BaseReader(nn.Module):
 
 
 class BaseTagger(nn.Module):
-    """Scores of classes for each base, from its neighbourhood and from the whole sequence.
+    """Scores the classes of each base, from its neighbourhood and from the whole sequence.
 
-    ``encoder`` reads ``stride`` bases at a step, side by side, so that 1,200 bases are 400 steps
-    at a stride of 3, and a step is a codon's length.  With ``complement`` the sequence is read
-    twice, as given and as its reverse complement: the first class is outside of genes on either
-    strand and has the mean of both readings, the others have a score for each strand.  Reading
-    the other strand of a sequence then gives the same, reversed_ round, whatever the weights are.
+    ``encoder`` reads ``stride`` concatenated bases per step: at a stride of 3, the length of a
+    codon, 1,200 bases are 400 steps.  With ``complement``, the model reads the sequence and its
+    reverse complement.  The first class, outside of genes, has the mean score of both; the others
+    have a score per strand.  For any weights, the reverse complement of a sequence then gives the
+    same scores in reverse.
 
-    ``num_classes`` are those of one strand, and ``complement`` (code) the code of each letter on
-    the other, where both are read.  ``dropout`` falls on what the encoder reads and on what it
-    gives, one mask for all steps.
+    ``num_classes`` is the number of classes of one strand.  ``complement`` (code) maps each code to
+    its complement.  ``dropout`` applies to the input and output of the encoder, with one mask for
+    all steps.
     """
 
     complement: Tensor | None
@@ -99,11 +99,11 @@ class BaseTagger(nn.Module):
         self.crf = crf
 
     def forward(self, codes: Steps, lengths: Lengths) -> Float[Tensor, "time batch class"]:
-        """The score of each class for each base."""
+        """Computes the score of each class for each base."""
         if self.complement is None:
             return self._read(codes, lengths)
         batch = codes.shape[1]
-        places = reversed_places(codes.shape[0], lengths)
+        places = reversal_indices(codes.shape[0], lengths)
         other = self.complement[codes.gather(0, places)]
         scores = self._read(torch.cat([codes, other], 1), lengths.repeat(2))
         given, reversed_ = scores[:, :batch], scores[:, batch:]
@@ -111,13 +111,13 @@ class BaseTagger(nn.Module):
         return _both(given, reversed_)
 
     def loss(self, codes: Steps, lengths: Lengths, path: Steps) -> Float[Tensor, ""]:
-        """The mean over bases of -log p(path): by the grammar, or by a softmax at each base."""
+        """The mean over bases of -log p(path), from the CRF or a softmax per base."""
         return self.loss_of(self(codes, lengths), codes, lengths, path)
 
     def loss_of(
         self, scores: Tensor, codes: Steps, lengths: Lengths, path: Steps
     ) -> Float[Tensor, ""]:
-        """The loss of scores that are there already."""
+        """The loss of given scores."""
         total = lengths.sum().clamp_min(1)
         if self.crf is not None:
             return -self.crf.log_likelihood(scores, codes, path, lengths).sum() / total
@@ -130,11 +130,11 @@ class BaseTagger(nn.Module):
     def in_pieces(
         self, length: int, read: Callable[[int, int], Int64[Tensor, " time"]], size: int
     ) -> Iterator[Float[Tensor, "time class"]]:
-        """The scores of one sequence of any length, ``size`` bases at a time.
+        """Yields the scores of one sequence of any length, ``size`` bases at a time.
 
-        ``read(start, end)`` gives codes.  The scores are those of the whole sequence, while no
-        more than some pieces and the states at their borders are in memory; each piece is read
-        as often as ``elman.tasks.dna.sweeps`` says.
+        ``read(start, end)`` returns codes.  The scores equal those of the whole sequence, but only
+        a few pieces and the states at their borders are in memory.  Each piece is read several
+        times (see ``elman.tasks.dna.sweeps``).
         """
         given = self._pieces_of_strand(length, read, size, backwards=False)
         if self.complement is None:
@@ -150,7 +150,7 @@ class BaseTagger(nn.Module):
         for scores in given:
             waiting[0] = torch.cat([waiting[0], scores])
             while len(waiting[1]) < len(waiting[0]):
-                # its pieces come from its end on, which is where the given strand begins
+                # pieces of the reverse strand come from its end, the start of the given strand
                 waiting[1] = torch.cat([waiting[1], next(other).flip(0)])
             count = len(waiting[0])
             yield _both(waiting[0], waiting[1][:count])
@@ -179,18 +179,18 @@ class BaseTagger(nn.Module):
             yield self.scores(stepped(k)[0], encoded)[:, 0]
 
     def steps(self, codes: Steps, lengths: Lengths) -> tuple[Tensor, Tensor, Tensor]:
-        """The features of each base, and what the encoder reads, with its lengths."""
+        """The features of each base, the input of the encoder, and its lengths."""
         features = self.reader(codes, lengths)
         return features, self._stacked(features), (lengths + self.stride - 1) // self.stride
 
     def _stacked(self, features: Tensor) -> Tensor:
-        """``stride`` bases side by side; zeros where the last step has fewer."""
+        """Concatenates ``stride`` bases per step; zero-pads the last step."""
         time, batch, size = features.shape
         padded = nn.functional.pad(features, (0, 0, 0, 0, 0, -time % self.stride))
         return padded.reshape(-1, self.stride, batch, size).transpose(1, 2).flatten(2)
 
     def scores(self, features: Tensor, encoded: Tensor) -> Tensor:
-        """The scores of each base from its features and the encoder's outputs."""
+        """Computes the scores of each base from its features and the encoder's outputs."""
         time, batch, size = features.shape
         spread = self.spread(self.dropout(encoded))
         spread = spread.reshape(-1, batch, self.stride, size).transpose(1, 2).flatten(0, 1)
@@ -204,16 +204,16 @@ class BaseTagger(nn.Module):
 
 
 def _both(given: Tensor, reversed_: Tensor) -> Tensor:
-    """The scores of both strands: the first class is outside of genes on either."""
+    """Joins the scores of both strands; the first class, outside of genes, is shared."""
     outside = (given[..., :1] + reversed_[..., :1]) / 2
     return torch.cat([outside, given[..., 1:], reversed_[..., 1:]], -1)
 
 
-def reversed_places(time: int, lengths: Lengths) -> Steps:
-    """Where each place is when each row is reversed_ round; behind a row's end nothing moves.
+def reversal_indices(time: int, lengths: Lengths) -> Steps:
+    """The indices that reverse each row within its length; padding stays in place.
 
     >>> import torch
-    >>> reversed_places(3, torch.tensor([3, 2])).T.tolist()
+    >>> reversal_indices(3, torch.tensor([3, 2])).T.tolist()
     [[2, 1, 0], [1, 0, 2]]
     """
     steps = torch.arange(time)[:, None]
@@ -221,7 +221,7 @@ def reversed_places(time: int, lengths: Lengths) -> Steps:
 
 
 def build(options: DnaOptions, cell: Cell, vocab: Vocab[GeneSymbols]) -> nn.Module:
-    """A ``BaseTagger`` of the cell, with the grammar or without."""
+    """Builds a ``BaseTagger`` of the cell, with or without the grammar."""
     symbols: GeneSymbols = vocab.symbols
     grammar = symbols.grammar
     crf = None

@@ -1,4 +1,4 @@
-"""The best path of states and the probability of each label, for batches and in pieces."""
+"""Decodes the best path of states and the label probabilities, for batches and in pieces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from elman.tasks.dna.options import DnaOptions
 from elman.tasks.dna.symbols import GeneSymbols, plain_classes, plain_states
 from elman.tasks.task import Fitted
 
-#: a longer sequence is read in pieces of this many bases, and gets no probabilities
+#: longer sequences are read in pieces of this many bases, without probabilities
 PIECE = 30_000
 
 
@@ -36,7 +36,7 @@ def _automaton(crf: GrammarCRF) -> Automaton:
 def best_states(
     fitted: Fitted[GeneSymbols, DnaOptions], scores: Tensor, codes: Tensor, lengths: Tensor
 ) -> list[npt.NDArray[np.int64]]:
-    """The best path of each row."""
+    """Decodes the best path of each row."""
     crf = fitted.model.crf
     if isinstance(crf, GrammarCRF):
         return best_paths(_automaton(crf), scores, codes, lengths)
@@ -65,7 +65,7 @@ def states_in_pieces(
     codes: Callable[[int, int], Codes],
     size: int = PIECE,
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """The best path of a sequence, as far as it is settled after each piece."""
+    """Yields the best path of a sequence, as far as it is decided after each piece."""
     model = fitted.model
     assert isinstance(model, BaseTagger)
 

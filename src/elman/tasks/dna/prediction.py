@@ -1,4 +1,4 @@
-"""The genes of sequences of any length."""
+"""Finds genes in sequences of any length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from elman.tasks.task import Fitted
 def predict(
     fitted: Fitted[GeneSymbols, DnaOptions], inputs: Sequence[Bases], wanted: GeneFileOptions
 ) -> list[Reading]:
-    """The labels and genes of each sequence; one longer than ``PIECE`` is read in pieces."""
+    """Predicts labels and genes; reads sequences longer than ``PIECE`` in pieces."""
     short = [k for k, each in enumerate(inputs) if 0 < len(each) <= PIECE]
     answered = in_batches(
         fitted.model, [inputs[k] for k in short], len, partial(_read_batch, fitted)
@@ -38,7 +38,7 @@ def predict(
 
 
 def _read_long(fitted: Fitted[GeneSymbols, DnaOptions], sequence: Bases) -> Reading:
-    """The genes of a long sequence; of an empty one, none."""
+    """Predicts the genes of a long or empty sequence."""
     if not len(sequence):
         return Reading(sequence.name, 0, ())
     return read_in_pieces(fitted, sequence)
@@ -69,7 +69,10 @@ def _read_batch(fitted: Fitted[GeneSymbols, DnaOptions], batch: Sequence[Bases])
 def read_in_pieces(
     fitted: Fitted[GeneSymbols, DnaOptions], sequence: Bases, size: int = PIECE
 ) -> Reading:
-    """The genes of a sequence of any length, ``size`` bases at a time: those of the whole."""
+    """Predicts the genes of a sequence of any length, ``size`` bases at a time.
+
+    The result is the same as for the whole sequence at once.
+    """
 
     def codes(start: int, end: int) -> Codes:
         return encode_bases(sequence.part(start, end))

@@ -1,7 +1,7 @@
-"""Small genes for ``elman new``, made up by a seed: a FASTA file and its GFF3 each.
+"""Generated genes for ``elman new``, as FASTA and GFF3.
 
-They follow the rules of real ones (ATG, codons, GT..AG, a stop codon) and have exaggerated
-signals, so that a small model learns them in a minute; they are nobody's genes.
+They follow the rules of real genes (ATG, codons, GT..AG, a stop codon) with exaggerated signals,
+so that a small model learns them in a minute.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from elman.tasks.dna.found_genes import FoundGene, gff3_text
 from elman.tasks.dna.genes import CodingGene, Part
 from elman.tasks.dna.grammar import STOPS
 
-#: codons that the made-up genes prefer
+#: codons of the generated genes
 _FAVOURITES = ("GCC", "CTG", "GAG", "AAG", "GGC", "GTG", "ATC", "CCC", "AGC", "GAC")
 
 
 def sample_genes(count: int, seed: int) -> tuple[str, str]:
-    """FASTA and GFF3 of ``count`` sequences with a gene each, a third on the other strand."""
+    """FASTA and GFF3 of ``count`` sequences with one gene each, a third on the reverse strand."""
     random = np.random.default_rng(seed)
     fasta: list[str] = []
     found = []
@@ -34,7 +34,7 @@ def sample_genes(count: int, seed: int) -> tuple[str, str]:
 
 
 def _sequence(random: np.random.Generator, name: str) -> tuple[str, CodingGene]:
-    """Outside, 5' end, coding parts with an intron between each two, 3' end, outside."""
+    """Generates outside bases, 5' end, coding parts separated by introns, 3' end, outside bases."""
     codons = random.choice(_FAVOURITES, int(random.integers(20, 40)))
     coding = "ATG" + "".join(codons) + str(random.choice(STOPS))
     cuts = np.sort(random.choice(np.arange(10, len(coding) - 10, 10), 2, replace=False))

@@ -1,4 +1,4 @@
-"""How well genes are found: bases, exact exons, whole genes."""
+"""Evaluates gene finding: bases, exact exons, whole genes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elman.tasks.dna.bases import Codes
-from elman.tasks.dna.data import Stretch, collate
+from elman.tasks.dna.data import Segment, collate
 from elman.tasks.dna.genes import coding_parts
 from elman.tasks.dna.grammar import LABELS
 from elman.tasks.dna.options import DnaOptions, GeneFileOptions
@@ -22,18 +22,18 @@ from elman.training.watch import CHANCE
 
 
 def validate(
-    fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Stretch]
+    fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Segment]
 ) -> dict[str, Any]:
-    """The task's metrics, and that a model which finds no exon has an F1 of zero."""
+    """The metrics, and the F1 of a baseline that finds no exons (zero)."""
     return {**score(fitted, examples, GeneFileOptions()), CHANCE: 0.0}
 
 
 def score(
-    fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Stretch], wanted: GeneFileOptions
+    fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Segment], wanted: GeneFileOptions
 ) -> dict[str, Any]:
-    """Accuracy of bases, F1 of exact coding exons and genes, and scores of each label.
+    """Base accuracy, F1 of exact coding exons, the fraction of whole genes, and scores per label.
 
-    An exon counts only when both its ends agree, a gene only when all its exons do.
+    An exon is correct if both its ends are, a gene if all its exons are.
     """
     symbols: GeneSymbols = fitted.symbols
     labels = np.array([LABELS.index(label) for label in symbols.grammar.labels])
@@ -41,7 +41,7 @@ def score(
     table = np.zeros((4, 4), dtype=np.int64)
     right = there = found = whole = 0
 
-    def answer(batch: Sequence[Stretch]) -> list[npt.NDArray[np.int64]]:
+    def answer(batch: Sequence[Segment]) -> list[npt.NDArray[np.int64]]:
         tensors = collate(batch, symbols, fitted.options)
         scores = fitted.model(tensors["codes"], tensors["lengths"])
         loss = fitted.model.loss_of(scores, **tensors)  # type: ignore[operator]
@@ -79,7 +79,7 @@ def score(
             label: {"precision": each.precision, "recall": each.recall, "f1": each.f1}
             for label, each in per_label.items()
         },
-        # a sequence that is read in pieces has no loss
+        # there is no loss for sequences that are read in pieces
         **({"loss": sum(losses) / sum(steps)} if sum(steps) else {}),
         "examples": len(examples),
     }

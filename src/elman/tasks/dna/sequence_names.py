@@ -1,4 +1,4 @@
-"""Which sequence the name in an annotation means: "chr1" is "1", "chrII" is "2"."""
+"""Matches sequence names of annotations: "chr1" is "1", "chrII" is "2"."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _ROMAN |= {f"X{name}": str(10 + int(k)) for name, k in _ROMAN.items()} | {"XX": 
 
 
 def matched_names(theirs: Sequence[str], ours: Sequence[str]) -> dict[str, str]:
-    """For names of an annotation that no sequence has: the one sequence that must be meant.
+    """Maps names of an annotation (``theirs``) without a sequence to sequence names (``ours``).
 
-    "chr1", "Chr1", "CHROMOSOME_I" and "1" are the same; "X" is 10 only beside a "IX".
+    "chr1", "Chr1", "CHROMOSOME_I" and "1" are the same; "X" is 10 only if there is also a "IX".
 
     >>> matched_names(["chr1", "chrM", "other"], ["1", "2", "M"])
     {'chr1': '1', 'chrM': 'M'}

@@ -1,9 +1,9 @@
-"""A recurrent layer over a sequence that comes in pieces, with exactly the outputs of the whole.
+"""Runs a recurrent layer over a sequence in pieces, with exactly the outputs of the whole.
 
-One direction needs one sweep: the state goes from piece to piece.  In both directions the state
-that enters a piece from the right is what all later pieces leave behind.  Sweeps from side to side
-carry the states of one direction and use those of the other that the sweep before left at each
-border; after n layers and one more sweep all of them are right, and only they have been kept.
+A unidirectional layer needs one sweep, which passes the state from piece to piece.  A
+bidirectional layer also needs states from the right, which depend on all later pieces.  Sweeps in
+alternating directions pass on the states of one direction and use the states of the other that the
+last sweep stored at each border.  After ``num_layers + 1`` sweeps, all outputs are exact.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Piece = Callable[[int], Tensor]
 def outputs_in_pieces(
     layer: Recurrent, piece: Piece, count: int, *, backwards: bool = False
 ) -> Iterator[Tensor]:
-    """The outputs for each of ``count`` pieces (time, batch, input), or from the last to the first.
+    """Yields the outputs of ``count`` pieces (time, batch, input); last to first if ``backwards``.
 
-    ``piece(k)`` is called once for each sweep: ``num_layers + 1`` times, or one more, if the layer
-    is bidirectional.
+    A unidirectional layer calls ``piece(k)`` once per piece, a bidirectional layer once per sweep:
+    ``num_layers + 1`` times.
 
     >>> import elman, torch
     >>> layer = elman.Recurrent(elman.cells.gru, 3, 4, 2, bidirectional=True)
@@ -46,7 +46,7 @@ def outputs_in_pieces(
         return
     first = piece(0)
     states = layer(first[:0])[1]
-    # for each border the states that cross it: of each layer forwards, backwards
+    # the states at each border, per layer: forward, backward
     borders = [[state.clone() for state in states] for _ in range(count + 1)]
     sweeps = layer.num_layers + 1
     for sweep in range(sweeps):

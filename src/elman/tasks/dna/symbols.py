@@ -1,4 +1,4 @@
-"""Which strands a model of genes looks on, and its classes with and without the grammar."""
+"""The strands on which a model finds genes, and its classes with and without the grammar."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from elman.tasks.dna.grammar import LABELS, Grammar, gene_grammar
 
 @dataclass(frozen=True)
 class GeneSymbols:
-    """Whether genes are looked for on both strands; codes and states are the grammar's."""
+    """Whether the model finds genes on both strands; the grammar defines codes and states."""
 
     both_strands: bool
 
     def to_json(self) -> str:
-        """All of it as a JSON object."""
+        """Serialises to JSON."""
         return json.dumps({"letters": "IUPAC", "both_strands": self.both_strands})
 
     @property
@@ -30,7 +30,7 @@ class GeneSymbols:
 
 
 def load_symbols(text: str) -> GeneSymbols:
-    """The strands of a run folder."""
+    """Loads the symbols.json of a run folder."""
     record = parse_json(text, "symbols.json")
     with sentences("symbols.json"):
         return GeneSymbols(of_kind(record, "both_strands", bool))
@@ -42,14 +42,14 @@ def plain_classes(symbols: GeneSymbols) -> Sequence[str]:
 
 
 def plain_states(symbols: GeneSymbols) -> npt.NDArray[np.int64]:
-    """For each plain class a state that stands for it, and so for its label and strand."""
+    """For each plain class, a state with its label and strand."""
     names = {"N": "N", "U": "U5", "E": "E0x", "I": "I.0"}
     states = [names[c[0]] + c[1:] for c in plain_classes(symbols)]
     return np.array([symbols.grammar.index(state) for state in states])
 
 
 def plain_path(symbols: GeneSymbols) -> npt.NDArray[np.int64]:
-    """For each state of the grammar the plain class."""
+    """For each state of the grammar, its plain class."""
     grammar, classes = symbols.grammar, list(plain_classes(symbols))
     return np.array(
         [

@@ -1,9 +1,8 @@
-"""Music: nothing, or a beginning, becomes a tune.  One to many.
+"""Music generation: composes a tune, from nothing or from a primer.  One to many.
 
-Two models.  Frames: the set of pitches at each step of a grid, in the tradition of
-Boulanger-Lewandowski et al. (2012); the pitches of a frame one after another, or each on its own
-as theirs.  Events: notes that begin and end in hundredths of a second, as they were played (Oore
-et al. 2018).
+There are two models.  Frames: the set of pitches at each step of a time grid, predicted in order
+or independently (Boulanger-Lewandowski et al. 2012).  Events: the start and end of each note with
+a resolution of 10 ms (Oore et al. 2018).
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 class MusicGeneration(
     Task["Tune", "MusicSymbols", "Music", "Piece | None", MusicOptions, ComposeOptions]
 ):
-    """Nothing, or a beginning, becomes a tune."""
+    """Composes tunes, from nothing or from a primer."""
 
     name = "music"
-    title = "music generation: nothing becomes a tune"
+    title = "music generation: composes tunes"
     metric = "nll"
     higher_is_better = False
     training = LoopOptions(

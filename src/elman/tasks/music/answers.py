@@ -1,4 +1,4 @@
-"""Tunes that were made: their files, how they are shown."""
+"""Generated tunes: how they are shown and saved."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from elman.tasks.music.options import ComposeOptions
 from elman.tasks.music.piano_roll import draw_roll, roll_text
 from elman.tasks.music.synthesis import render, write_sound
 
-#: the instruments of a MIDI file: church organ for frames, piano for events
+#: MIDI programs: church organ for frames, piano for events
 _ORGAN, _PIANO = 19, 0
 
 
 @dataclass(frozen=True)
 class Music:
-    """A tune that was made: its notes, and the files that they are written to."""
+    """A generated tune: its notes, its key and its output files."""
 
     piece: Piece
     key: str
@@ -31,7 +31,7 @@ class Music:
 
 
 def save(predictions: Sequence[Music], wanted: ComposeOptions) -> list[Path]:
-    """Write the tunes as MIDI, sound and picture; several get a number each."""
+    """Writes the tunes as MIDI, audio and piano roll; file names of several tunes are numbered."""
     written = []
     for number, made in enumerate(predictions):
         for kind, path in files_of(wanted, number, len(predictions)).items():
@@ -46,12 +46,12 @@ def save(predictions: Sequence[Music], wanted: ComposeOptions) -> list[Path]:
 
 
 def _instrument(piece: Piece) -> int:
-    """A piano where the touch changes, else an organ."""
+    """Piano if the velocity varies, otherwise organ."""
     return _ORGAN if len({note.velocity for note in piece.notes}) <= 1 else _PIANO
 
 
 def files_of(wanted: ComposeOptions, number: int, count: int) -> dict[str, Path]:
-    """The files that tune ``number`` of ``count`` is written to, by kind."""
+    """The output files of tune ``number`` of ``count``, by kind."""
     named = {kind: Path(getattr(wanted, kind)) for kind in ("out", "wav", "png")}
     return {
         kind: path if count == 1 else path.with_stem(f"{path.stem}-{number + 1}")
@@ -61,7 +61,7 @@ def files_of(wanted: ComposeOptions, number: int, count: int) -> dict[str, Path]
 
 
 def show(prediction: Music) -> str:
-    """The facts of a tune, its roll in characters, and its files."""
+    """The key and extent of a tune, its piano roll as text, and its files."""
     roll = roll_text(prediction.piece)
     parts = [f"[bold]{_facts(prediction)}[/]", f"[cyan]{roll}[/]" if roll else ""]
     if prediction.files:
@@ -82,7 +82,7 @@ def _facts(made: Music) -> str:
 
 
 def record(prediction: Music) -> dict[str, Any]:
-    """The notes, in seconds, and the files as a JSON object."""
+    """The notes (times in seconds) and the files as a JSON object."""
     piece = prediction.piece
     return {
         "key": prediction.key,

@@ -1,4 +1,4 @@
-"""Tunes that a model makes, from nothing or from a primer."""
+"""Composes tunes, from nothing or from a primer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from elman.tasks.music.notes import (
 from elman.tasks.music.options import ComposeOptions, MusicOptions
 from elman.tasks.task import Fitted
 
-#: no playing has more events a second
+#: maximum number of events per second
 _EVENTS_A_SECOND = 60
 
 
@@ -38,7 +38,7 @@ def predict(
     inputs: Sequence[Piece | None],
     wanted: ComposeOptions,
 ) -> list[Music]:
-    """A tune for each input."""
+    """Composes a tune for each input."""
     primer = as_input(wanted.primer or None)
     made = []
     for number, given in enumerate(inputs):
@@ -71,7 +71,7 @@ def _frames(
     wanted: ComposeOptions,
     fitted: Fitted[MusicSymbols, MusicOptions],
 ) -> Iterator[tuple[int, ...]]:
-    """The ``count`` frames that go on from a tune, to its end."""
+    """Generates ``count`` frames that continue a tune to its end."""
     options = fitted.options
     whole = len(tune.steps) + count
     known = known_features(options, 0, whole, whole)
@@ -96,7 +96,7 @@ def _frames(
 def _events(
     model: Generator, tune: Tune, wanted: ComposeOptions, fitted: Fitted[MusicSymbols, MusicOptions]
 ) -> Iterator[int]:
-    """Events that go on from a tune, until the time is up."""
+    """Generates events that continue a tune for ``wanted.seconds``."""
     state, last = None, torch.tensor([BEGIN])
     if tune.steps:
         primer = collate([tune], fitted.symbols, fitted.options)

@@ -1,4 +1,4 @@
-"""Tunes: from files, and as the tensors of a batch."""
+"""Reads tunes and collates them into batches."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from elman.tasks.music.options import MusicOptions
 from elman.tasks.music.report import music_rows
 from elman.tasks.task import Vocab
 
-#: after so many quarter notes the end is out of sight, by a factor e
+#: decay lengths, in quarter notes, of the features for the distance to the end
 _HORIZONS = (1.0, 4.0, 16.0)
 
 
 @dataclass(frozen=True)
 class Tune:
-    """The steps of a piece, or of a part of it: frames of pitches, or events.
+    """The steps of a piece or of a window of it: frames of pitches, or events.
 
-    ``before`` is the step before the first one, if there is one; the first one is step ``first``
-    of a piece of ``whole`` steps.
+    ``before`` is the step before the window, if any.  ``first`` is the index of the first step in
+    the piece, which has ``whole`` steps.
     """
 
     steps: tuple[Any, ...]
@@ -59,23 +59,23 @@ class Tune:
 
 @dataclass(frozen=True)
 class MusicSymbols:
-    """What a trained model's numbers stand for: nothing is learned but the usual tempo."""
+    """The saved vocabulary of a music model: only the median tempo of the training data."""
 
     tempo: float
 
     def to_json(self) -> str:
-        """As a JSON object."""
+        """Serialises to JSON."""
         return json.dumps({"format": 1, "tempo": self.tempo})
 
 
 def load_symbols(text: str) -> MusicSymbols:
-    """The tempo of a run folder."""
+    """Loads the symbols.json of a run folder."""
     saved = parse_json(text, "symbols.json")
     with sentences("symbols.json"):
         if saved["format"] != 1:
             raise RunError(
-                f"symbols.json has format {saved['format']}, and this Elman reads 1; use the "
-                "Elman that saved it."
+                f"symbols.json has format {saved['format']}, but this version of Elman reads "
+                "format 1; use the version that saved it."
             )
         tempo = of_kind(saved, "tempo", int | float)
         if not 1 <= tempo <= 10_000:
@@ -84,7 +84,7 @@ def load_symbols(text: str) -> MusicSymbols:
 
 
 def read(path: Path, options: MusicOptions) -> list[Row[Tune]]:
-    """The tunes of a JSON of pitch sets, of a MIDI file, or of a folder of them."""
+    """Reads the tunes of a MIDI file, a folder of MIDI files, or a JSON file of pitch sets."""
     rows = list(music_rows(path, options.grid, options.tempo))
     values_or_error(rows)
     return [
@@ -93,24 +93,24 @@ def read(path: Path, options: MusicOptions) -> list[Row[Tune]]:
 
 
 def tune_of(piece: Piece, options: MusicOptions) -> Tune:
-    """A piece in the steps of the model."""
+    """Converts a piece to the steps of the model."""
     frames = options.model == "frames"
     steps = frames_of(piece, options.grid) if frames else events_of(piece)
     return Tune(steps, None, 0, len(steps), piece.tempos[0][1], piece.part)
 
 
 def build_vocab(examples: Sequence[Tune], options: MusicOptions, seed: int) -> Vocab[MusicSymbols]:
-    """The usual tempo."""
+    """Computes the median tempo; ``DataError`` if there are no notes."""
     if not any([any(example.steps) for example in examples]):
-        raise DataError("there is not a single note in the training data; give pieces with notes.")
+        raise DataError("the training data has no notes; provide pieces with notes.")
     return Vocab(MusicSymbols(statistics.median([e.tempo for e in examples])), None)
 
 
 def cut(examples: Sequence[Tune], longest: int) -> list[Tune]:
-    """Tunes with more than ``longest`` steps become several windows.
+    """Splits tunes with more than ``longest`` steps into windows.
 
-    Windows are examples of their own, which training shuffles and can go on from at any batch;
-    their first step sees the one before it, but a state that begins anew.
+    Each window is a separate example: its first step sees the step before it, but the state starts
+    from zero.
     """
     pieces = []
     for tune in examples:
@@ -127,7 +127,10 @@ def collate(
     options: MusicOptions,
     generator: Random | None = None,
 ) -> dict[str, Tensor]:
-    """What came before each step (``x``), the steps (``y``), and how many there are."""
+    """Collates inputs ``x`` (the previous steps), targets ``y`` (the steps) and ``lengths``.
+
+    Transposes the tunes at random if a ``generator`` is given.
+    """
     if generator is not None and options.transpose:
         examples = [_moved(tune, options, generator) for tune in examples]
     if options.model == "events":
@@ -146,7 +149,7 @@ def collate(
 
 
 def _moved(tune: Tune, options: MusicOptions, generator: Random) -> Tune:
-    """The tune in another key, as far as that leaves all pitches on the piano."""
+    """Transposes a tune at random, within the range of the piano."""
     steps = tune.steps if tune.before is None else (tune.before, *tune.steps)
     events = options.model == "events"
     pitches = pitches_of(steps) if events else {pitch for step in steps for pitch in step}
@@ -165,14 +168,14 @@ def _moved(tune: Tune, options: MusicOptions, generator: Random) -> Tune:
 
 
 def count_known_features(options: MusicOptions) -> int:
-    """How many features ``known_features`` gives for a step."""
+    """The number of features per step that ``known_features`` returns."""
     return options.bar * options.grid + (len(_HORIZONS) if options.ending else 0)
 
 
 def known_features(options: MusicOptions, first: int, whole: int, count: int) -> Tensor:
-    """What is known of ``count`` steps before they come: the place in the bar, how far the end is.
+    """Features of the position of ``count`` steps: place in the bar and distance to the end.
 
-    ``first`` is the first of these steps, in a piece of ``whole`` steps.
+    ``first`` is the index of the first step in a piece of ``whole`` steps.
     """
     place = torch.arange(first, first + count)
     found = [torch.zeros(count, 0)]
@@ -186,12 +189,12 @@ def known_features(options: MusicOptions, first: int, whole: int, count: int) ->
 
 
 def read_inputs(path: Path, options: MusicOptions) -> list[Piece]:
-    """The pieces in a file or folder, each to go on from."""
+    """Reads the pieces of a file or folder as primers."""
     return values_or_error(music_rows(path, options.grid, options.tempo))
 
 
 def as_input(value: Piece | str | Path | None) -> Piece | None:
-    """A piece to go on from, out of a MIDI file; ``None`` is nothing."""
+    """Converts an input to a primer: a piece, the path of a file, or ``None`` for no primer."""
     if value is None or isinstance(value, Piece):
         return value
     [piece] = values_or_error(music_rows(Path(value), 1, 120.0))[:1]

@@ -1,9 +1,8 @@
-"""Music as events: a note begins, a note ends, time goes by, the touch changes.
+"""Music as events: note on, note off, time shift, velocity change.
 
-So does Performance RNN (Oore et al. 2018) write expressive playing; here with the 88 keys of a
-piano.  Event 0 marks the beginning.  Time goes by in hundredths of a second, at most one second
-an event; touch has 32 steps.  Without grid or beat, rubato and chords that are not quite together
-stay as they were played.
+This is the encoding of Performance RNN (Oore et al. 2018), here for the 88 keys of a piano.
+Event 0 marks the start.  A time shift is 10 ms to 1 s in steps of 10 ms; there are 32 velocities.
+The encoding has no grid or beat, so expressive timing is preserved.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ _SHIFT = _OFF + NUM_PITCHES
 _TOUCH = _SHIFT + 100
 NUM_EVENTS = _TOUCH + 32
 
-#: quarter notes in a second, where events become notes: 120 a minute
+#: quarter notes per second of decoded events (120 a minute)
 _QUARTERS = 2.0
 
 
 def events_of(piece: Piece) -> tuple[int, ...]:
-    """The events of a piece, without the one that marks the beginning.
+    """Encodes a piece as events, without the start event.
 
-    Pitches beyond the piano are left out.  At one moment notes end before others begin.
+    Ignores pitches beyond the piano.  At the same time, note-off events precede note-on events.
 
     >>> piece = Piece((Note(0.0, 60, 1.0),), 1.0, ((0.0, 60.0),))
     >>> [name_of(event) for event in events_of(piece)]
@@ -56,9 +55,9 @@ def events_of(piece: Piece) -> tuple[int, ...]:
 
 
 def piece_of(events: Sequence[int]) -> Piece:
-    """The notes of events, whichever they are: what makes no sense is passed over.
+    """Decodes any sequence of events; ignores events without effect.
 
-    A note that is struck again ends before; one that never ends does so with the last event.
+    A repeated note-on first ends the note; notes without an end last until the last event.
 
     >>> piece = Piece((Note(0.0, 60, 1.0), Note(0.5, 64, 2.0)), 2.0)
     >>> piece_of(events_of(piece)) == piece
@@ -90,12 +89,12 @@ def piece_of(events: Sequence[int]) -> Piece:
 
 
 def wait_of(event: int) -> float:
-    """The seconds that go by with an event."""
+    """The duration of an event in seconds."""
     return (event - _SHIFT + 1) / 100 if _SHIFT <= event < _TOUCH else 0.0
 
 
 def transposed(events: Sequence[int], steps: int) -> tuple[int, ...]:
-    """The same events, so many semitones higher; the pitches must stay on the piano.
+    """Transposes events by ``steps`` semitones; the pitches must stay on the piano.
 
     >>> [name_of(event) for event in transposed(events_of(Piece((Note(0.0, 60, 1.0),), 1.0)), 2)]
     ['touch 20', 'on D4', 'wait 0.50 s', 'off D4']
@@ -104,12 +103,12 @@ def transposed(events: Sequence[int], steps: int) -> tuple[int, ...]:
 
 
 def pitches_of(events: Sequence[int]) -> set[int]:
-    """The pitches that begin or end in the events."""
+    """The pitches of the events."""
     return {(event - _ON) % NUM_PITCHES + LOWEST for event in events if _ON <= event < _SHIFT}
 
 
 def name_of(event: int) -> str:
-    """An event in words."""
+    """The name of an event."""
     if event == BEGIN:
         return "begin"
     if event < _OFF:

@@ -1,7 +1,7 @@
-"""MIDI files, read and written through symusic.
+"""Reads and writes MIDI files with symusic.
 
-Reading keeps the notes of all tracks but drums, and the tempos.  ``MidiFile`` also says what was
-left out or may surprise, for ``elman check``.
+Reading keeps the tempos and the notes of all tracks except drums.  ``MidiFile`` also counts what
+was ignored, for ``elman check``.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
 from elman.tasks.music.pitch_sets import PARTS
 
 SUFFIXES = (".mid", ".midi", ".rmi")
-#: quarter notes: six hours at 120 a minute; a piece that claims to be longer has broken times
+#: maximum quarter notes of a piece: six hours at 120 a minute; longer pieces have broken times
 LONGEST = 43_200
-#: quarter notes a minute; faster tempos (0 microseconds for each) are a mistake
+#: maximum quarter notes per minute; faster tempos (0 microseconds each) are errors
 FASTEST = 10_000
-_TICKS = 480  # in a quarter note, when written
+_TICKS = 480  # per quarter note, when writing
 
 
 @dataclass(frozen=True)
 class MidiFile:
-    """A piece, and what its file holds beyond it."""
+    """A piece, and counts of what was ignored in its file."""
 
     piece: Piece
     drums: int  # notes
-    beyond: int  # notes that no piano has
+    beyond: int  # notes outside the range of a piano
     signatures: tuple[str, ...]
-    endless: int = 0  # notes that never end or last no time
-    tempos: int = 0  # changes to a tempo that cannot be played
+    endless: int = 0  # notes that never end or have no duration
+    tempos: int = 0  # invalid tempos
 
 
 def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
-    """The pieces and faults of a file, or of all MIDI files below a folder.
+    """Yields the pieces and faults of a MIDI file, or of all MIDI files in a folder.
 
-    Files below folders called train, valid and test are for that part.
+    Subfolders named train, valid and test assign their files to that part of the data.
     """
     if not path.is_dir():
         yield _read(path, None)
         return
     files = [file for file in files_below(path) if file.suffix.lower() in SUFFIXES]
     if not files:
-        yield Fault(Place(path), "there is no MIDI file (.mid, .midi, .rmi) in the folder.")
+        yield Fault(Place(path), "there are no MIDI files (.mid, .midi, .rmi) in this folder.")
     for file in files:
         parts = [name for name in file.relative_to(path).parts[:-1] if name in PARTS]
         yield _read(file, parts[-1] if parts else None)
@@ -67,10 +67,12 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
         return Fault(place, f"this file {complaint}")
     try:
         score = symusic().Score.from_midi(content).to("quarter")
-    except Exception as error:  # symusic raises whatever its parser met
+    except Exception as error:  # symusic raises many kinds
         said = str(error).replace("MiniMidi: ", "").replace("Invaild midi file! ", "")
         reason = said.partition(": iostream")[0].strip(" .!")
-        return Fault(place, f"this is not a whole MIDI file ({reason}); make or copy it again.")
+        return Fault(
+            place, f"this is not a complete MIDI file ({reason}); create or copy it again."
+        )
     drums = sum([len(track.notes) for track in score.tracks if track.is_drum])
     notes = [
         Note(float(n.time), int(n.pitch), float(n.end), int(n.velocity))
@@ -84,16 +86,16 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
     played = [note for note in notes if LOWEST <= note.pitch <= HIGHEST]
     if not played:
         only = f"only drums ({drums} notes)" if drums else "no notes"
-        without = f" ({endless} begin and never end)" if endless else ""
-        return Fault(place, f"there are {only} in the file{without}; remove it.")
+        without = f" ({endless} notes never end)" if endless else ""
+        return Fault(place, f"the file has {only}{without}; remove it.")
     first, last = min([note.start for note in played]), max([note.end for note in played])
     if first < 0 or last - first > LONGEST:
         return Fault(
             place,
-            f"its notes are spread over more than {LONGEST:,} quarter notes, or before the "
-            "beginning: its times are broken; save it again, or cut it into pieces.",
+            f"its notes span more than {LONGEST:,} quarter notes or start at negative times; "
+            "save it again, or split it into pieces.",
         )
-    # silence before the first note is not music; whole quarters of it go, so that beats stay beats
+    # remove leading silence, in whole quarter notes so that notes stay on their beats
     silence = float(int(first))
     signatures = [f"{s.numerator}/{s.denominator}" for s in score.time_signatures]
     piece = Piece(
@@ -122,7 +124,7 @@ def _playable(tempo: Any) -> bool:
 
 
 def _tempos(score: Any, silence: float) -> tuple[tuple[float, float], ...]:
-    """Where which tempo begins; 120 quarters a minute where the file does not say."""
+    """The tempo changes as (quarter note, tempo); files without a tempo have 120."""
     found = {0.0: 120.0}
     for tempo in sorted(filter(_playable, score.tempos), key=lambda tempo: tempo.time):
         found[max(0.0, float(tempo.time) - silence)] = round(float(tempo.qpm), 3)
@@ -132,7 +134,7 @@ def _tempos(score: Any, silence: float) -> tuple[tuple[float, float], ...]:
 
 
 def write_midi(path: Path, piece: Piece, *, program: int = 0) -> None:
-    """Write a piece as a MIDI file; ``program`` is the instrument (0 piano, 19 church organ).
+    """Writes a piece as a MIDI file; ``program`` is the instrument (0 piano, 19 church organ).
 
     Times are rounded to 1/480 of a quarter note.
 
@@ -158,7 +160,7 @@ def write_midi(path: Path, piece: Piece, *, program: int = 0) -> None:
 
 
 def symusic() -> Any:
-    """The library, or what to install."""
+    """Imports symusic; ``OptionError`` says what to install if it is missing."""
     with extra("music", "reading and writing MIDI"):
         import symusic
     return symusic

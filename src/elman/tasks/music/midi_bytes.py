@@ -1,7 +1,7 @@
-"""What the bytes of a MIDI file say and symusic does not: its type, its unit of time, its strikes.
+"""Reads what symusic does not report of a MIDI file: its type, time division and note-on count.
 
-The layout is that of the Standard MIDI File 1.0: a head ``MThd``, then a chunk ``MTrk`` a track.
-Notes and tempos are read in ``midi.py``.
+Follows the Standard MIDI File 1.0: a header chunk ``MThd``, then a chunk ``MTrk`` per track.
+``midi.py`` reads notes and tempos.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-_HEAD = 14  # bytes: MThd, its length, type, number of tracks, division
+_HEAD = 14  # bytes: "MThd", length, type, number of tracks, division
 
 
 def unwrapped(content: bytes) -> bytes:
-    """The MIDI file within a RIFF file (RMID, as Windows writes them); else the same bytes."""
+    """Extracts the MIDI file from a RIFF container (RMID, common on Windows), if it is one."""
     if content[:4] != b"RIFF" or content[8:12] != b"RMID":
         return content
     chunks = dict(_chunks(content[12:], "<"))
@@ -21,21 +21,21 @@ def unwrapped(content: bytes) -> bytes:
 
 
 def unusable(content: bytes) -> str:
-    """Why the times of a file mean nothing, after "this file"; "" where they are right."""
+    """Why the times of a file cannot be used, without the subject "this file"; "" if they can."""
     if content[:4] != b"MThd" or len(content) < _HEAD:
         return ""
     kind, tracks, division = struct.unpack(">HHH", content[8:_HEAD])
     if kind == 2 and tracks > 1:
-        return "holds several pieces (it is of type 2); save each as a file of type 0 or 1."
+        return "contains several pieces (MIDI type 2); save each as a file of type 0 or 1."
     if division == 0:
-        return "counts its times in parts of nothing (its division is 0); save it again."
+        return "has the time division 0, so its times are undefined; save it again."
     if division >= 2**15:
-        return "counts its times in frames of film (SMPTE), not in notes; save it in quarter notes."
+        return "counts time in SMPTE frames; save it with times in quarter notes."
     return ""
 
 
 def strikes(content: bytes) -> int:
-    """How many notes begin in all tracks, whether they end or not."""
+    """The number of note-on events in all tracks, including notes that never end."""
     head = struct.unpack(">I", content[4:8])[0]
     tracks = _chunks(content[8 + head :], ">")
     return sum([_strikes(track) for name, track in tracks if name == b"MTrk"])
@@ -52,7 +52,7 @@ def _chunks(content: bytes, order: str) -> Iterator[tuple[bytes, bytes]]:
 def _strikes(track: bytes) -> int:
     found, at, status = 0, 0, 0
     while at < len(track):
-        _, at = _number(track, at)  # the time since the event before
+        _, at = _number(track, at)  # delta time
         if at < len(track) and track[at] >= 0x80:
             status, at = track[at], at + 1
         if status in (0xFF, 0xF0, 0xF7):
@@ -67,7 +67,7 @@ def _strikes(track: bytes) -> int:
 
 
 def _number(track: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where it ends."""
+    """Reads a variable-length quantity (7 bits per byte); returns it and the next position."""
     value = 0
     while at < len(track):
         value, at = value << 7 | track[at] & 127, at + 1

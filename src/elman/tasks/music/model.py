@@ -1,4 +1,4 @@
-"""The network that generates music, made from the options."""
+"""Builds the music network from the options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from elman.tasks.task import Vocab
 
 
 def build(options: MusicOptions, cell: Cell, vocab: Vocab[MusicSymbols]) -> nn.Module:
-    """A ``Generator`` of frames or of events."""
+    """Returns a ``Generator`` of frames or of events."""
     events = options.model == "events"
     recurrent = recurrent_layer(
         options,

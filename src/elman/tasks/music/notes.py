@@ -1,7 +1,7 @@
 """Music as notes, and as frames: the set of pitches that sound at each step of a grid.
 
-Times are in quarter notes.  Files become pieces in ``midi.py`` and ``pitch_sets.py``, pieces
-become events in ``events.py``.
+Times are in quarter notes.  ``midi.py`` and ``pitch_sets.py`` read pieces from files;
+``events.py`` converts pieces to events.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: the keys of a piano, as MIDI counts them: A0 to C8
+#: MIDI numbers of the keys of a piano, A0 to C8
 LOWEST, HIGHEST = 21, 108
 NUM_PITCHES = HIGHEST - LOWEST + 1
 
@@ -21,7 +21,7 @@ Frame = tuple[int, ...]
 
 @dataclass(frozen=True, order=True)
 class Note:
-    """A pitch (60 is middle C) from ``start`` to ``end``; velocity is how hard it is struck."""
+    """A pitch (60 is middle C) from ``start`` to ``end``; velocity is from 1 to 127."""
 
     start: float
     pitch: int
@@ -31,10 +31,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Piece:
-    """Notes in the order of time, the length in quarter notes, and where which tempo begins.
+    """Notes in time order, the length in quarter notes, and the tempo changes.
 
-    ``tempos`` are pairs of a place and of quarter notes a minute, the first at 0.  ``part`` is
-    what the data file says that the piece is for: "train", "valid" or "test".
+    ``tempos`` are pairs of a position and of quarter notes per minute; the first position is 0.
+    ``part`` is the part of the data set: "train", "valid", "test" or None.
     """
 
     notes: tuple[Note, ...]
@@ -43,7 +43,7 @@ class Piece:
     part: str | None = None
 
     def seconds(self, place: float) -> float:
-        """The time of a place.
+        """Converts a position in quarter notes to seconds.
 
         >>> Piece((), 8.0, ((0.0, 120.0), (4.0, 60.0))).seconds(6.0)
         4.0
@@ -56,9 +56,9 @@ class Piece:
 
 
 def frames_of(piece: Piece, grid: int) -> tuple[Frame, ...]:
-    """The pitches of the piano that sound at each step, ``grid`` steps to a quarter note.
+    """The piano pitches that sound at each step, with ``grid`` steps per quarter note.
 
-    A note begins at the nearest step and lasts for at least one.
+    A note starts at the nearest step and lasts at least one step.
 
     >>> frames_of(Piece((Note(0.0, 60, 2.0), Note(0.9, 64, 1.1)), 3.0), 1)
     ((60,), (60, 64), ())
@@ -74,11 +74,11 @@ def frames_of(piece: Piece, grid: int) -> tuple[Frame, ...]:
 
 
 def notes_of(frames: Sequence[Sequence[int]], grid: int, velocity: int = 80) -> tuple[Note, ...]:
-    """Notes that sound as the frames say; a pitch that stays is one long note.
+    """Converts frames to notes; a pitch in consecutive frames becomes one long note.
 
     >>> notes_of([(60,), (60, 64), ()], grid=1)
     (Note(start=0.0, pitch=60, end=2.0, velocity=80), Note(start=1.0, pitch=64, end=2.0, velocity=80))
-    """  # noqa: E501 - what is printed is a line
+    """  # noqa: E501 - the output is a single line
     notes = []
     begun: dict[int, int] = {}
     for step, frame in enumerate([*frames, ()]):
@@ -91,7 +91,7 @@ def notes_of(frames: Sequence[Sequence[int]], grid: int, velocity: int = 80) -> 
 
 
 def pitch_name(pitch: int) -> str:
-    """The name of a key of the piano.
+    """The name of a pitch.
 
     >>> pitch_name(60), pitch_name(70)
     ('C4', 'B♭4')
@@ -99,7 +99,7 @@ def pitch_name(pitch: int) -> str:
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
-#: how well a tone of a key fits it, from its tonic on (Krumhansl and Kessler 1982)
+#: key profiles, from the tonic up (Krumhansl and Kessler 1982)
 _PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
@@ -107,9 +107,9 @@ _PROFILES = {
 
 
 def key_of(notes: Sequence[Note]) -> str:
-    """The key that the notes fit best, weighed by how long they sound; "" without notes.
+    """Estimates the key of the notes, weighted by duration; "" without notes.
 
-    By the correlation with the profile of each key (Krumhansl and Schmuckler; Krumhansl 1990).
+    Takes the key profile with the highest correlation (Krumhansl and Schmuckler; Krumhansl 1990).
 
     >>> scale = (60, 62, 64, 65, 67, 69, 71, 72)
     >>> key_of([Note(float(k), pitch, k + 1.0) for k, pitch in enumerate(scale)])

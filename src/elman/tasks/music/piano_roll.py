@@ -1,4 +1,4 @@
-"""A piano roll: notes as bars, time to the right, pitch upwards, as a PNG or as characters."""
+"""Draws piano rolls, as PNG or as text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from elman.tasks.music.notes import Note, Piece, pitch_name
 
-#: of the voices from the lowest on; more voices take them in turn
+#: colours of the voices, from the lowest; more voices repeat them
 _COLOURS = ("#2d4a7c", "#3c8d8a", "#e0a33b", "#c8553d", "#7d4e8a")
 _BLACK_KEYS = (1, 3, 6, 8, 10)
 
 
 def draw_roll(piece: Piece, title: str = "") -> bytes:
-    """The picture as PNG: a bar for each note, its colour the voice, paler where it is soft."""
+    """Returns a PNG with a bar per note; the colour shows the voice, the opacity the velocity."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import PatchCollection
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ def draw_roll(piece: Piece, title: str = "") -> bytes:
 
 
 def _voices(notes: Sequence[Note]) -> list[int]:
-    """For each note how many others sound below it when it begins."""
+    """For each note, the number of lower notes that sound at its start."""
     return [
         len(
             {
@@ -79,7 +79,7 @@ def _voices(notes: Sequence[Note]) -> list[int]:
 
 
 def roll_text(piece: Piece, width: int = 72) -> str:
-    """The roll in characters: lines are two semitones, the highest first; columns are time.
+    """Draws the roll as text: two semitones per line, the highest first, ``width`` columns of time.
 
     >>> print(roll_text(Piece((Note(0.0, 60, 2.0), Note(1.0, 64, 2.0)), 2.0), width=8))
     E4  │    ▀▀▀▀

@@ -1,9 +1,9 @@
-"""Music as JSON: for each piece a list of steps, for each step the list of its MIDI pitches.
+"""Reads music from JSON: each piece is a list of steps, each step a list of MIDI pitches.
 
     {"train": [[[60, 64, 67], [60, 65, 69], ...], ...], "valid": [...], "test": [...]}
 
-This is the form of the chorales and other collections of Boulanger-Lewandowski et al. (2012).
-Parts may be missing; a plain list of pieces has none.
+This is the format of the data sets of Boulanger-Lewandowski et al. (2012).  Any of the three parts
+may be missing; the file may also be a plain list of pieces.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PARTS = ("train", "valid", "test")
 
 
 def pitch_set_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] | Fault]:
-    """Pieces and faults in the order of the file.
+    """Yields pieces and faults in file order.
 
-    ``grid`` is how many steps a quarter note has, ``tempo`` how many of those a minute has.
+    ``grid`` is the number of steps per quarter note, ``tempo`` of quarter notes per minute.
     """
     text, faults = read_plain_text(path)
     yield from faults
@@ -33,7 +33,7 @@ def pitch_set_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] |
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
-        yield Fault(Place(path, line), f"this is not JSON ({error}); correct it.")
+        yield Fault(Place(path, line), f"this is not valid JSON ({error}); correct it.")
         return
     parts = content if isinstance(content, dict) else {None: content}
     unknown = [name for name in parts if name not in (*PARTS, None)]
@@ -41,8 +41,8 @@ def pitch_set_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] |
         found = f'has "{unknown[0]}"' if unknown else "is empty"
         yield Fault(
             Place(path),
-            f'the object {found}; its parts are "train", "valid" and "test", each a list of '
-            "pieces.",
+            f'the object {found}; the valid keys are "train", "valid" and "test", each with a list '
+            "of pieces.",
         )
         return
     empty = True
@@ -61,13 +61,13 @@ def pitch_set_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] |
             notes = notes_of(frames, grid)
             yield Row(Place(path), Piece(notes, len(steps) / grid, ((0.0, tempo),), part))
     if empty:
-        yield Fault(Place(path), "there are no pieces in the file; give at least one.")
+        yield Fault(Place(path), "the file has no pieces; provide at least one.")
 
 
 def _wrong(steps: Any) -> str:
-    """What is wrong with a piece, or nothing."""
+    """The fault of a piece, or ""."""
     if not isinstance(steps, list) or not steps:
-        return " is not a list of steps; a piece has at least one step, a list of pitches."
+        return " is not a list of steps; it must have at least one step, a list of pitches."
     for number, step in enumerate(steps):
         if not isinstance(step, list):
             return f", step {number}, is {_short(step)}; it must be a list of MIDI pitches."
@@ -75,8 +75,8 @@ def _wrong(steps: Any) -> str:
             whole = isinstance(pitch, int | float) and not isinstance(pitch, bool)
             if not (whole and 0 <= pitch <= 127 and pitch == int(pitch)):
                 return (
-                    f", step {number}, has the pitch {_short(pitch)}; MIDI pitches are whole "
-                    "numbers from 0 to 127."
+                    f", step {number}, has the pitch {_short(pitch)}; MIDI pitches are integers "
+                    "from 0 to 127."
                 )
     return ""
 

@@ -1,4 +1,4 @@
-"""What is in files of music, and what may surprise in training: ``elman check music``."""
+"""Reads and checks music files: ``elman check music``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from elman.tasks.music.midi import MidiFile, midi_rows
 from elman.tasks.music.notes import HIGHEST, LOWEST, Piece, frames_of, pitch_name
 from elman.tasks.music.pitch_sets import pitch_set_rows
 
-#: signatures whose beat is a quarter note, as a grid of quarters expects
+#: time signatures whose beat is a quarter note, as the grid expects
 _USUAL = ("4/4", "2/4", "3/4", "2/2", "6/4", "3/2", "4/2")
-#: a note that begins further from the grid than this part of a step is off it
+#: distance from the grid, as a fraction of a step, from which on a note is off the grid
 _OFF_GRID = 0.2
 
 
 def music_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] | Fault]:
-    """The pieces and faults of a MIDI file, a folder of them, or a JSON of pitch sets.
+    """Yields the pieces and faults of a MIDI file, a folder of MIDI files, or a JSON file.
 
-    ``grid`` and ``tempo`` are those of JSON, which says neither.
+    ``grid`` and ``tempo`` apply to JSON, which states neither.
     """
     if path.suffix.lower() == ".json" and not path.is_dir():
         yield from pitch_set_rows(path, grid, tempo)
@@ -31,10 +31,10 @@ def music_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] | Fau
 
 
 def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
-    """Check what ``music_rows`` is to read.
+    """Checks the files that ``music_rows`` reads.
 
     Facts: ``pieces``, ``problems``, ``parts``, ``notes``, ``steps`` (of the grid), ``range``,
-    ``pitches_at_once`` (the most), ``silent_steps``, ``minutes``, ``duplicates``.
+    ``pitches_at_once`` (maximum), ``silent_steps``, ``minutes``, ``duplicates``.
     """
     files: list[Row[MidiFile]] = []
     items: list[Row[Piece] | Fault] = []
@@ -69,30 +69,30 @@ def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
 
 
 def _of_files(files: Sequence[Row[MidiFile]]) -> Iterator[str]:
-    """What MIDI files hold that no model sees."""
+    """Warnings about contents of MIDI files that models ignore."""
     drums = [row.place for row in files if row.value.drums]
     if drums:
-        yield f"{many(drums, 'file')} with drums, which are left out."
+        yield f"{many(drums, 'file')} with drums, which are ignored."
     beyond = [row.place for row in files if row.value.beyond]
     if beyond:
-        yield f"{many(beyond, 'file')} with notes that no piano has, which are left out."
+        yield f"{many(beyond, 'file')} with notes beyond the piano (A0 to C8), which are ignored."
     endless = [row.place for row in files if row.value.endless]
     if endless:
         yield (
-            f"{many(endless, 'file')} with notes that never end or last no time, which are left "
-            "out."
+            f"{many(endless, 'file')} with notes that never end or have no duration, which are "
+            "ignored."
         )
     tempos = [row.place for row in files if row.value.tempos]
     if tempos:
-        yield f"{many(tempos, 'file')} with a tempo of 0 or no time, which is left out."
+        yield f"{many(tempos, 'file')} with an invalid tempo (zero or infinite), which is ignored."
     odd = {s: row.place for row in files for s in reversed(row.value.signatures) if s not in _USUAL}
     for signature, place in odd.items():
-        yield f"{place}: the time signature {signature}; frames count quarter notes all the same."
+        yield f"{place}: the time signature is {signature}; frames still count quarter notes."
     changing = [row.place for row in files if len(row.value.piece.tempos) > 1]
     if changing:
         yield (
-            f"{many(changing, 'file')} whose tempo changes: frames count quarter notes whatever "
-            "they last, events keep the time."
+            f"{many(changing, 'file')} with tempo changes: events keep the timing, frames count "
+            "quarter notes."
         )
 
 
@@ -103,10 +103,10 @@ def _of_pieces(rows: Sequence[Row[Piece]]) -> Iterator[str]:
         if any([not LOWEST <= note.pitch <= HIGHEST for note in row.value.notes])
     ]
     if beyond:
-        yield f"{many(beyond, 'piece')} with pitches that no piano has, which are left out."
+        yield f"{many(beyond, 'piece')} with notes beyond the piano (A0 to C8), which are ignored."
     silent = [row.place for row in rows if not row.value.notes]
     if silent:
-        yield f"{many(silent, 'piece')} without a note."
+        yield f"{many(silent, 'piece')} without notes."
     short = [row.place for row in rows if row.value.notes and row.value.length < 4]
     if short:
         yield f"{many(short, 'piece')} shorter than four quarter notes."
@@ -117,13 +117,13 @@ def _off_grid(rows: Sequence[Row[Piece]], grid: int) -> Iterator[str]:
     off = sum([abs(start - round(start)) > _OFF_GRID for start in starts])
     if off > len(starts) / 50:
         yield (
-            f"{off / len(starts):.0%} of the notes begin between the steps of grid = {grid}, and "
-            "frames move them to the nearest; a finer grid or model = events keeps them."
+            f"{off / len(starts):.0%} of the notes start between the steps of grid = {grid}; "
+            "frames move them to the nearest step. A finer grid or model = events keeps them."
         )
 
 
 def repeated_rows(rows: Sequence[Row[Piece]]) -> tuple[int, list[str]]:
-    """Pieces that came before, within a part and across parts: the test must not be learned."""
+    """Counts and reports duplicate pieces, within a part and across parts (test data leakage)."""
     first: dict[object, tuple[Place, str | None]] = {}
     same: list[Place] = []
     across: list[Place] = []
@@ -135,7 +135,7 @@ def repeated_rows(rows: Sequence[Row[Piece]]) -> tuple[int, list[str]]:
         (same if part == row.value.part else across).append(row.place)
     warnings = []
     if same:
-        warnings.append(f"{many(same, 'piece')} that came before.")
+        warnings.append(f"{many(same, 'duplicate piece')}.")
     if across:
-        warnings.append(f"{many(across, 'piece')} that came before in another part.")
+        warnings.append(f"{many(across, 'piece')} that also occur in another part of the data.")
     return len(same) + len(across), warnings

@@ -1,8 +1,8 @@
-"""Short four-part phrases of our own, for music, and the beginning of a scale as a MIDI file."""
+"""Sample data for music: short four-part phrases, and a primer as a MIDI file."""
 
 import json
 
-#: bass, tenor, alto, soprano in C; a letter each, so that a phrase is a word
+#: chords in C (bass, tenor, alto, soprano) by letter, so that a phrase is a string
 _CHORDS = {
     "I": (48, 55, 64, 72),
     "i": (52, 55, 60, 72),
@@ -25,7 +25,7 @@ _PHRASES = (
     "aedVaeFFLfV7aaaa",
     "IFiFdvIFV7aFd7IIII",
 )
-#: semitones up: the keys of the training phrases and of the others
+#: transpositions in semitones of the training and validation phrases
 _TRAIN, _VALID = (0, 2, 5, -3), (3,)
 
 
@@ -42,7 +42,7 @@ CHORALES_VALID = json.dumps({"valid": _pieces(_VALID)}) + "\n"
 
 
 def _midi(chords: str) -> bytes:
-    """A MIDI file with a track of chords, a quarter note each, at 80 a minute."""
+    """A MIDI file with one track of chords, each a quarter note, at 80 quarter notes a minute."""
     events = bytearray(b"\x00\xff\x51\x03\x0b\x71\xb0")  # 750,000 microseconds a quarter note
     for chord in chords:
         for pitch in _CHORDS[chord]:

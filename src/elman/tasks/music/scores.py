@@ -1,4 +1,4 @@
-"""How well a model predicts music: the negative log-likelihood and the frame accuracy."""
+"""Evaluates music models: negative log-likelihood and frame accuracy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from elman.training.watch import CHANCE
 def validate(
     fitted: Fitted[MusicSymbols, MusicOptions], examples: Sequence[Tune]
 ) -> dict[str, Any]:
-    """The task's metrics, and what who knows only how common each pitch or event is would have."""
+    """The metrics, and the loss of a baseline that knows only the pitch or event frequencies."""
     scores = score(fitted, examples, ComposeOptions())
     count = max(scores["steps"], 1)
     if fitted.options.model == "events":
@@ -37,10 +37,10 @@ def score(
 ) -> dict[str, Any]:
     """The mean of -log p over all steps, in nats, and the frame accuracy.
 
-    Every step of every piece counts once, the first ones too; states go through whole pieces.
-    The accuracy is that of Bay, Ehmann and Downie (2009): over all steps, pitches that are right
-    as a part of those that are there or were predicted; predicted are the likeliest choices.  An
-    event is taken for a set of one.
+    Every step of every piece counts once, and states run through whole pieces.  The accuracy is
+    that of Bay, Ehmann and Downie (2009): over all steps, the number of correctly predicted pitches
+    divided by the number of pitches that are in the data or predicted.  Predictions are the most
+    likely choices.  An event counts as a set of one.
     """
     model = fitted.model
     assert isinstance(model, Generator)

@@ -1,9 +1,9 @@
-"""Named entities: a text becomes the names in it.  Many to many, aligned.
+"""Named entity recognition: finds the names in a text.  Many to many, aligned.
 
-"Yesterday, Harry Potter met Hermione Granger." has two names.  Each word gets a tag (BIO), from
-its vector, its characters and its shape, and a conditional random field weighs tags against
-their neighbours (Lample et al. 2016; Huang et al. 2015).  The one-to-one baseline, a
-fixed window of words, is the option ``model = "window"``, the standard network ``"standard"``.
+"Yesterday, Harry Potter met Hermione Granger." has two names.  The model predicts a BIO tag for
+each word from its embedding, characters and shape; a conditional random field scores pairs of
+neighbouring tags (Lample et al. 2016; Huang et al. 2015).  ``model = "window"`` is a baseline with
+a fixed window of words, ``"standard"`` a standard network.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 class NamedEntities(
     Task["Sentence", "TextSymbols", "Names", "Sentence", NerOptions, NoPredictOptions]
 ):
-    """A text becomes the names in it."""
+    """Finds the names in texts."""
 
     name = "ner"
-    title = "named entities: a text becomes the names in it"
+    title = "named entity recognition: finds names in texts"
     metric = "f1"
     training = LoopOptions(
         batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99

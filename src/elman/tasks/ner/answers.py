@@ -1,4 +1,4 @@
-"""The names in a text: found, scored, shown."""
+"""Predicts, evaluates and shows the names in texts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from elman.training.watch import CHANCE
 
 @dataclass(frozen=True)
 class Names:
-    """A text and the names in it; ``starts`` and ``ends`` are places in the text."""
+    """A text and the names in it."""
 
     text: str
     names: tuple[Name, ...]
@@ -32,7 +32,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Name:
-    """Characters ``start`` to ``end`` (exclusive) of a text are a name of a type."""
+    """A name of a type: characters ``start`` to ``end`` (exclusive) of a text."""
 
     text: str
     type: str
@@ -43,7 +43,7 @@ class Name:
 def predict(
     fitted: Fitted[TextSymbols, NerOptions], inputs: Sequence[Sentence], wanted: NoPredictOptions
 ) -> list[Names]:
-    """The names in each text."""
+    """Finds the names in each text."""
 
     def answer(batch: Sequence[Sentence]) -> list[list[Span]]:
         return _spans(fitted, collate(batch, fitted.symbols, fitted.options))
@@ -63,14 +63,14 @@ def _names(sentence: Sentence, spans: Sequence[Span]) -> Names:
 def validate(
     fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence]
 ) -> dict[str, Any]:
-    """The task's metrics, and that a model which finds no name has an F1 of zero."""
+    """The metrics, and the F1 of a baseline that finds no names (zero)."""
     return {**score(fitted, examples, NoPredictOptions()), CHANCE: 0.0}
 
 
 def score(
     fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence], wanted: NoPredictOptions
 ) -> dict[str, Any]:
-    """Precision, recall and F1 of exact spans, over all and for each type, and the mean loss."""
+    """Precision, recall and F1 of exact spans, overall and per type, and the mean loss."""
     spans: list[list[Span]] = []
     losses: list[float] = []
 
@@ -97,7 +97,7 @@ def score(
 
 
 def _spans(fitted: Fitted[TextSymbols, NerOptions], tensors: dict[str, Tensor]) -> list[list[Span]]:
-    """The best legal tags of each sentence, as spans."""
+    """Decodes the best valid tag sequence of each sentence into spans."""
     model, symbols = fitted.model, fitted.symbols
     inputs = {name: tensor for name, tensor in tensors.items() if name != "tags"}
     allowed, allowed_start = bio_constraints(symbols.labels)
@@ -121,7 +121,7 @@ _COLOURS = {"PER": "magenta", "LOC": "green", "ORG": "blue"}
 
 
 def show(prediction: Names) -> str:
-    """The text with its names in colour, each with its type."""
+    """The text, with names in colour and followed by their types."""
     parts, last = [], 0
     for name in prediction.names:
         colour = _COLOURS.get(name.type[:3].upper(), "cyan")

@@ -1,9 +1,8 @@
-"""Which columns of a CoNLL file hold the words and their tags.
+"""Detects the columns of words and tags in a CoNLL file.
 
-The word is in the first column and the tag in the last (CoNLL-2003), unless the first column
-numbers the words of each sentence, as in GermEval's files and CoNLL-U: then the word is in the
-second.  A last column that holds no tags, as in Universal NER, is passed over.  A user who knows
-better names the columns.  Lines and sentences are ``conll.py``'s.
+The word is in the first column and the tag in the last (CoNLL-2003).  If the first column has word
+numbers, as in GermEval and CoNLL-U, the word is in the second.  Last columns without tags, as in
+Universal NER, are ignored.  Users can also name the columns.  ``conll.py`` reads the lines.
 """
 
 import re
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from elman.errors import OptionError
 from elman.tasks.ner.tag_schemes import shape_fault
 
-# 7, a range such as 7-8 (one word in the text, two in the grammar), and 7.1 (a word left unsaid)
+# 7, a range such as 7-8 (a contraction of two words), and 7.1 (an empty node of CoNLL-U)
 _NUMBER = re.compile(r"[0-9]{1,9}(?:[-.][0-9]{1,9})?")
-# of the sentences or lines that decide: files may have mistakes
+# fraction of sentences or lines that must agree, because files have errors
 _MOST = 0.9
 
 Cells = list[str]
@@ -23,7 +22,7 @@ Cells = list[str]
 
 @dataclass(frozen=True)
 class Columns:
-    """``token`` and ``tag`` count from 1; a ``tag`` of 0 is the last column of each line."""
+    """Columns from 1; a ``tag`` of 0 is the last column of each line."""
 
     token: int
     tag: int
@@ -31,11 +30,11 @@ class Columns:
     notes: tuple[str, ...] = ()
 
     def word_of(self, cells: Cells) -> str | None:
-        """The word of a line; None for a line that holds none by itself."""
+        """The word of a line, or None if the line has too few columns."""
         return cells[self.token - 1] if len(cells) >= self.token else None
 
     def tag_of(self, cells: Cells) -> str | None:
-        """The tag of a line; None where the line has too few columns."""
+        """The tag of a line, or None if the line has too few columns."""
         place = self.tag or len(cells)
         there = place <= len(cells) and (self.tag != 0 or place > self.token)
         return cells[place - 1] if there else None
@@ -44,40 +43,40 @@ class Columns:
 def choose_columns(
     sentences: Sequence[Sequence[Cells]], *, tagged: bool, token: int = 0, tag: int = 0
 ) -> Columns:
-    """The columns of a file, from its sentences as lines of cells; 0 is to be found out.
+    """Chooses the columns of a file from its sentences (lists of cells); 0 means detect.
 
     >>> choose_columns([[["1", "Ada", "B-PER"], ["2", "left", "O"]]], tagged=True).token
     2
     >>> choose_columns([[["Ada", "NNP", "B-PER"], ["left", "VBD", "O"]]], tagged=True).token
     1
 
-    Raises ``OptionError`` for a column below 0, or one that holds both.
+    Raises ``OptionError`` if a column is negative or both columns are the same.
     """
     for name, column in (("token_column", token), ("tag_column", tag)):
         if column < 0:
-            raise OptionError(f"{name} is {column}; columns count from 1, and 0 finds it.")
+            raise OptionError(f"{name} is {column}; columns count from 1; 0 detects the column.")
     numbered = _is_numbered(sentences, tagged)
     notes = []
     found = token or (2 if numbered else 1)
     if tagged and tag == found:
-        raise OptionError(f"token_column and tag_column are both {tag}; name two columns.")
+        raise OptionError(f"token_column and tag_column are both {tag}; choose two columns.")
     if numbered and not token:
-        notes.append("the first column numbers the words, which are read from the second")
+        notes.append("the first column has word numbers; the words are read from the second")
     if tagged and not tag:
         lines = [cells for sentence in sentences for cells in sentence]
         tag, others = _tag_column(lines, found)
         if tag:
-            notes.append(f"the last column holds no tags, which are read from column {tag}")
+            notes.append(f"the last column has no tags; the tags are read from column {tag}")
         if others and numbered:
             columns = ", ".join(map(str, others))
             notes.append(
-                f"column {columns} looks like tags, too, and is not read; --tag-column chooses"
+                f"column {columns} also looks like tags and is ignored; choose with --tag-column"
             )
     return Columns(found, tag, numbered, tuple(notes))
 
 
 def _is_numbered(sentences: Sequence[Sequence[Cells]], tagged: bool) -> bool:
-    """Whether the first column counts the words of nearly every sentence."""
+    """Whether the first column numbers the words in nearly every sentence."""
     counted = total = 0
     for sentence in sentences:
         numbers = [cells[0] for cells in sentence if not cells[0].startswith("#")]
@@ -97,7 +96,7 @@ def _is_numbered(sentences: Sequence[Sequence[Cells]], tagged: bool) -> bool:
 
 
 def _tag_column(lines: Sequence[Cells], token: int) -> tuple[int, list[int]]:
-    """The column of the tags, 0 for each line's last; and others that look like it."""
+    """The column of the tags (0: the last of each line), and others that look like tags."""
     width = max(len(cells) for cells in lines)
     alike = [
         column
@@ -115,15 +114,15 @@ def _tags(cells: Iterable[str]) -> bool:
 
 
 def skips(cells: Cells) -> bool:
-    """Whether a line of a numbered file is no word: a range of them, or one left unsaid."""
+    """Whether a line of a numbered file is not a word: a range such as 7-8 or an empty node 7.1."""
     return "-" in cells[0] or "." in cells[0]
 
 
 def number_fault(cells: Cells) -> str | None:
-    """What is wrong with the number that begins a line of a numbered file."""
+    """The fault of the word number of a line in a numbered file, or None."""
     if _NUMBER.fullmatch(cells[0]):
         return None
     return (
-        f'the line begins with "{cells[0]}", but the first column of the file numbers the words; '
-        "correct it, or name the column of the words with --token-column."
+        f'the line starts with "{cells[0]}", but the first column of the file has word numbers; '
+        "correct it, or choose the column of the words with --token-column."
     )

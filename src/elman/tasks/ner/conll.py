@@ -1,9 +1,8 @@
-"""CoNLL columns: a word a line with its tag, an empty line after each sentence.
+"""Reads CoNLL files: one word with its tag per line, an empty line after each sentence.
 
-The columns between them are not read; which ones are is in ``columns.py``.  Columns are apart by a
-tab, or by blanks in lines without a tab.  Tags may be in any scheme of ``tag_schemes.py``, which is
-recognised from the whole file, and are always returned as BIO.  ``report.py`` counts what such a
-file holds.
+Columns are separated by tabs, or by spaces in lines without tabs; ``columns.py`` chooses which to
+read.  Tags may be in any scheme of ``tag_schemes.py``; the scheme is recognised from the whole
+file, and tags are always returned as BIO.  ``report.py`` checks files.
 """
 
 import re
@@ -16,15 +15,15 @@ from elman.data.plain_text import line_end_notes, lines_of, read_plain_text
 from elman.tasks.ner.columns import Cells, Columns, choose_columns, number_fault, skips
 from elman.tasks.ner.tag_schemes import Scheme, illegal_tags, recognise_scheme, shape_fault, to_bio
 
-# \\s would break words at U+00A0, U+0085 or U+2028, which tweets do hold.
+# \\s would split words at U+00A0, U+0085 or U+2028, which occur in tweets.
 _BLANKS = re.compile(r"[ \t]+")
 
 
 @dataclass(frozen=True)
 class TaggedSentence:
-    """The words of a sentence and, unless it was read without, their tags in BIO.
+    """The words of a sentence and, if they were read, their tags in BIO.
 
-    A word may be empty: real files hold lines with a tag only, where a sign was lost.
+    A word may be empty: real files have lines with a tag but no word.
     """
 
     tokens: tuple[str, ...]
@@ -33,7 +32,7 @@ class TaggedSentence:
 
 @dataclass(frozen=True)
 class ConllFile:
-    """What is in a file, in its order, the scheme of its tags, and the columns that were read."""
+    """The contents of a file in order, the scheme of its tags, and the columns that were read."""
 
     items: list[Row[TaggedSentence] | Fault | Note]
     scheme: Scheme | None = None
@@ -43,16 +42,16 @@ class ConllFile:
 def read_conll(
     path: Path, *, tagged: bool = True, token_column: int = 0, tag_column: int = 0
 ) -> list[TaggedSentence]:
-    """Every sentence of a file in CoNLL columns (Tjong Kim Sang and De Meulder 2003).
+    """Reads the sentences of a CoNLL file (Tjong Kim Sang and De Meulder 2003).
 
-    ``tagged=False`` reads the words alone, from a file with or without tags.  Columns count from
-    1; 0 finds them: the word is in the first, or in the second where the first numbers the words,
-    and the tag in the last that holds tags.  Of a file that numbers its words, ranges such as
-    ``1-2`` and words left unsaid such as ``3.1`` are passed over.  So are lines that start with
-    ``-DOCSTART-``, and comments such as ``# id = 7``; ``#tag`` is a word.
+    ``tagged=False`` reads only the words, from a file with or without tags.  Columns count from 1;
+    0 detects them: the word is in the first column, or in the second if the first has word numbers,
+    and the tag is in the last column with tags.  In a file with word numbers, ranges such as
+    ``1-2`` and empty nodes such as ``3.1`` are skipped.  Lines that start with ``-DOCSTART-`` and
+    comments such as ``# id = 7`` are also skipped; ``#tag`` is a word.
 
     Raises ``DataError``, with the file and the line, for a file that is missing, empty or not
-    UTF-8, a word without a tag, a tag of no scheme, and tags that break their scheme.
+    UTF-8, a word without a tag, an invalid tag, and a tag that violates the scheme of the file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +68,7 @@ def read_conll(
 def conll_rows(
     path: Path, *, tagged: bool, token_column: int = 0, tag_column: int = 0
 ) -> ConllFile:
-    """The sentences, faults and notes of a file; the arguments are `read_conll`'s."""
+    """The sentences, faults and notes of a file; the arguments are those of `read_conll`."""
     text, faults = read_plain_text(path)
     if not text:
         return ConllFile([*faults])
@@ -77,7 +76,7 @@ def conll_rows(
     blocks = list(_blocks(text))
     if not blocks:
         message = (
-            "there is no sentence in the file; give a word a line, its tag in the last column."
+            "the file has no sentences; write one word per line, with its tag in the last column."
         )
         return ConllFile([*items, Fault(Place(path), message)])
     columns = choose_columns(
@@ -91,7 +90,7 @@ def conll_rows(
     damaged = {fault.place.line for fault in faults}
     found = [_sentence(path, block, columns, tagged) for block in blocks]
     sentences = [each for each in found if each.lines]
-    # The rules of a scheme are about neighbours: a sentence that lost a tag is not held to them.
+    # Schemes have rules for neighbouring tags, so they are not applied if a tag is missing.
     whole = [sentence for sentence in sentences if not sentence.faults]
     scheme = recognise_scheme(sentence.tags for sentence in whole) if tagged else None
     for sentence in sentences:
@@ -118,7 +117,7 @@ class _Sentence:
 
 
 def _blocks(text: str) -> Iterator[list[tuple[int, Cells]]]:
-    """The lines of each sentence with their numbers, as cells."""
+    """Yields the lines of each sentence as (line number, cells)."""
     block: list[tuple[int, Cells]] = []
     for number, line in enumerate(lines_of(text), start=1):
         ends = not line.strip() or line.startswith("-DOCSTART-")
@@ -142,7 +141,7 @@ def _sentence(
         tag = columns.tag_of(cells)
         fault = number_fault(cells) if columns.numbered else None
         if token is None:
-            fault = fault or f"the line has no column {columns.token}, that of the word; write it."
+            fault = fault or f"the line has no column {columns.token}, which has the word; add it."
         elif tagged:
             fault = fault or (_no_tag(token, columns) if tag is None else shape_fault(tag))
         if fault is not None:
@@ -155,13 +154,13 @@ def _sentence(
 
 def _cells(line: str) -> Cells:
     line = line.replace("\r", " ").rstrip(" \t")
-    if "\t" in line:  # a word may then be empty or hold a blank
+    if "\t" in line:  # then words may be empty or contain spaces
         return [column.strip(" ") for column in line.split("\t")]
     return _BLANKS.split(line.lstrip(" "))
 
 
 def _is_comment(line: str) -> bool:
-    """``# id = 7`` is one; ``#tag O``, ``# O`` and ``#`` are words of a text."""
+    """``# id = 7`` is a comment; ``#tag O``, ``# O`` and ``#`` are words."""
     if not line.startswith("# ") or "\t" in line:
         return False
     columns = _cells(line)
@@ -170,8 +169,8 @@ def _is_comment(line: str) -> bool:
 
 def _no_tag(token: str, columns: Columns) -> str:
     if columns.tag:
-        return f'"{token}" has no column {columns.tag}, that of the tag; write it.'
+        return f'"{token}" has no column {columns.tag}, which has the tag; add it.'
     return (
-        f'"{token}" has no tag; a line is a word, a tab or blanks, and its tag, such as "O" or '
+        f'"{token}" has no tag; a line is a word, a tab or spaces, and a tag, such as "O" or '
         '"B-PER".'
     )

@@ -1,4 +1,4 @@
-"""Sentences with their tags: from files, and as the tensors of a batch."""
+"""Reads tagged sentences and collates them into batches."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from elman.tasks.word_model import (
     build_text_vocab,
 )
 
-#: characters of a word beyond these are not read
+#: maximum number of characters read per word
 LONGEST_WORD = 40
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words and, where they are known, their tags; and the text with each word's place in it."""
+    """Words, their tags if known, the text, and the (start, end) of each word in it."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...] | None = None
@@ -43,7 +43,7 @@ class Sentence:
 
 
 def read(path: Path, options: NerOptions) -> list[Row[Sentence]]:
-    """The sentences of a file in CoNLL columns."""
+    """Reads the sentences of a CoNLL file."""
     file = conll_rows(
         path,
         tagged=True,
@@ -57,7 +57,7 @@ def read(path: Path, options: NerOptions) -> list[Row[Sentence]]:
 
 
 def _mapped(sentence: Sentence, types: Mapping[str, str]) -> Sentence:
-    """The sentence with other types; a type of "O" is no name."""
+    """Maps the types of the tags; the type "O" removes a name."""
     if not types or sentence.tags is None:
         return sentence
     tags = []
@@ -69,7 +69,7 @@ def _mapped(sentence: Sentence, types: Mapping[str, str]) -> Sentence:
 
 
 def _sentence(tagged: TaggedSentence) -> Sentence:
-    """A sentence in columns: its text is its words with blanks between."""
+    """Makes a sentence of words from columns; its text is the words joined by spaces."""
     places, start = [], 0
     for word in tagged.tokens:
         places.append((start, start + len(word)))
@@ -79,24 +79,24 @@ def _sentence(tagged: TaggedSentence) -> Sentence:
 
 
 def check_labels(rows: Sequence[Row[Sentence]], symbols: TextSymbols) -> None:
-    """``DataError`` for the first sentence with a type of name that the model does not know."""
+    """Raises ``DataError`` for the first sentence with a type that the model does not have."""
     types = [label.removeprefix("B-") for label in symbols.labels if label.startswith("B-")]
     for row in rows:
         for tag in row.value.tags or ():
             if tag not in symbols.labels:
                 raise DataError(
-                    f'{row.place}: the sentence that begins here has the tag "{tag}", but the '
-                    f"model knows the types {', '.join(types)}. Correct it, read it as "
-                    f"another with map ({tag[2:]}=O), or train a model with it."
+                    f'{row.place}: the sentence that starts here has the tag "{tag}", but the '
+                    f"types of the model are {', '.join(types)}. Correct the tag, map its type "
+                    f"to another with map ({tag[2:]}=O), or train a model with it."
                 )
 
 
 def build_vocab(examples: Sequence[Sentence], options: NerOptions, seed: int) -> Vocab[TextSymbols]:
-    """The vocabulary, the characters and the tags of the training sentences."""
+    """Builds the vocabularies of words, characters and tags."""
     types = {tag[2:] for example in examples for tag in example.tags or () if tag != "O"}
     if not types:
         raise DataError(
-            'every word of the training sentences has the tag "O"; give sentences with names.'
+            'every word of the training data has the tag "O"; provide sentences with names.'
         )
     sentences = [example.words for example in examples]
     characters = Vocabulary.count([word for words in sentences for word in words])
@@ -104,7 +104,7 @@ def build_vocab(examples: Sequence[Sentence], options: NerOptions, seed: int) ->
 
 
 def cut(examples: Sequence[Sentence], longest: int) -> list[Sentence]:
-    """Sentences with more than ``longest`` words become several, none cut inside a name."""
+    """Splits sentences with more than ``longest`` words, but not inside names."""
     pieces: list[Sentence] = []
     for example in examples:
         tags = example.tags or ("O",) * len(example.words)
@@ -130,7 +130,7 @@ def collate(
     options: NerOptions,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Indices of words, tags and shapes (time, batch), and the batch's distinct words' letters."""
+    """Collates word, tag and shape indices (time, batch) and the characters of distinct words."""
     words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
     shapes, _ = pad_sequences([[word_shape(w) for w in e.words] for e in examples])
     distinct = {w: k for k, w in enumerate(dict.fromkeys(w for e in examples for w in e.words))}
@@ -151,7 +151,7 @@ def collate(
         index = {label: k for k, label in enumerate(symbols.labels)}
         batch["tags"], _ = pad_sequences([[index[t] for t in e.tags or ()] for e in examples])
         if generator is not None and options.name_dropout:
-            # new names are the rule: their neighbours and letters have to do
+            # most names in new text are unknown: train the model to rely on context and spelling
             hidden = torch.rand(words.shape, generator=generator) < options.name_dropout
             hidden &= (batch["tags"] != index["O"]) & (words != PADDING)
             batch["words"] = torch.where(hidden, UNKNOWN, words)
@@ -159,7 +159,7 @@ def collate(
 
 
 def read_inputs(path: Path, options: NerOptions) -> list[Sentence]:
-    """The sentences of a .conll file; of any other file, each line."""
+    """Reads the sentences of a CoNLL file, or each line of any other file."""
     if path.suffix.lower() in (".conll", ".conllu", ".bio", ".iob", ".iob2", ".annotated"):
         found = read_conll(path, tagged=False, token_column=options.token_column)
         return [_sentence(tagged) for tagged in found]
@@ -167,7 +167,7 @@ def read_inputs(path: Path, options: NerOptions) -> list[Sentence]:
 
 
 def as_input(value: str | Sequence[str] | Sentence) -> Sentence:
-    """A sentence from a string, which is split into words, or from a list of words."""
+    """Converts a string, which is split into words, or a list of words to a ``Sentence``."""
     if isinstance(value, Sentence):
         return value
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The networks that tag words, made from the options."""
+"""Builds the tagging network from the options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from elman.tasks.word_model import (
 
 
 def build(options: NerOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Module:
-    """A ``Tagger`` of the cell, or a network without recurrence."""
+    """Returns a ``Tagger`` of the cell, or a network without recurrence."""
     known = vocab.symbols.characters
     assert known is not None
     characters = _character_reader(options, cell, len(known))

@@ -1,4 +1,4 @@
-"""The options of named entities."""
+"""The options of named entity recognition."""
 
 from __future__ import annotations
 
@@ -11,50 +11,52 @@ from elman.tasks.text_options import TextOptions
 
 @dataclass(frozen=True)
 class NerOptions(TextOptions):
-    """The options of named entities."""
+    """The options of named entity recognition."""
 
     dropout: float = option_of(TextOptions, "dropout", 0.6)
     word_dropout: float = option_of(TextOptions, "word_dropout", 0.1)
     model: Literal["recurrent", "window", "standard"] = option(
         "recurrent",
-        "recurrent, or a network without recurrence: window, which sees a few words at a "
-        "time, or standard, in which each position has weights of its own",
+        "recurrent, or a baseline: window reads a few words at a time, standard has separate "
+        "weights for each position",
     )
-    window: int = option(2, "words on either side that the window sees", minimum=0)
-    positions: int = option(30, "words that the standard network sees", minimum=1)
-    crf: bool = option(True, "weigh tags against their neighbours (a conditional random field)")
+    window: int = option(2, "number of words on each side that the window model reads", minimum=0)
+    positions: int = option(30, "number of words that the standard network reads", minimum=1)
+    crf: bool = option(True, "add a conditional random field over neighbouring tags")
     label_smoothing: float = option(
         0.0,
-        "part of the target that goes to the other tags, where there is no such field",
+        "label smoothing (Szegedy et al. 2016), with --crf no only",
         minimum=0,
         below=1,
     )
     characters: Literal["recurrence", "convolution", "none"] = option(
-        "recurrence", "how the characters of a word are read"
+        "recurrence", "network that reads the characters of each word"
     )
-    character_size: int = option(25, "numbers in a character's vector", minimum=1)
-    character_units: int = option(25, "units that read characters, in each direction", minimum=1)
+    character_size: int = option(25, "dimension of the character embeddings", minimum=1)
+    character_units: int = option(
+        25, "hidden units of the character network per direction", minimum=1
+    )
     name_dropout: float = option(
         0.0,
-        "part of the words of names that training makes unknown, beside word_dropout",
+        "fraction of the words in names replaced by the unknown word, besides word_dropout",
         minimum=0,
         below=1,
     )
     outside_penalty: float = option(
-        0.0, "taken from the score of no name: above 0 more names are found, more of them wrongly"
+        0.0, "subtracted from the score of O; above 0 raises recall and lowers precision"
     )
     shape_size: int = option(
-        8, "numbers for a word's shape (Capitalised, DIGITS ...); 0 for none", minimum=0
+        8, "dimension of the word shape embeddings (Capitalised, digits ...); 0: none", minimum=0
     )
     token_column: int = option(
         0,
-        "column of the words, from 1; 0: the first, or the second where the first numbers them",
+        "column of the words, from 1; 0: the first, or the second if the first has word numbers",
         minimum=0,
         reads_data=True,
     )
     tag_column: int = option(
         0,
-        "column of the tags, from 1; 0: the last one that holds tags",
+        "column of the tags, from 1; 0: the last column with tags",
         minimum=0,
         reads_data=True,
     )

@@ -1,6 +1,6 @@
-"""What is in a CoNLL file and what is wrong with it: ``elman check ner``.
+"""Checks CoNLL files: ``elman check ner``.
 
-The rules are those of the reader, ``conll.py``.
+Applies the rules of the reader, ``conll.py``.
 """
 
 from collections import Counter
@@ -22,11 +22,10 @@ from elman.tasks.ner.tag_schemes import spans_of
 
 
 def check_conll(path: Path, *, token_column: int = 0, tag_column: int = 0) -> DataReport:
-    """Check a file that `read_conll` is to read with the same columns, tags included.
+    """Checks a tagged file for `read_conll` with the same columns.
 
-    Facts: those of `check_labelled_texts`, with ``scheme`` (the one that was recognised),
-    ``token_column`` and ``tag_column``, ``types``
-    (how many spans of each) and ``tagged_words`` in the place of ``labels``.
+    Facts: those of `check_labelled_texts`, with ``scheme`` (as recognised), ``token_column``,
+    ``tag_column``, ``types`` (number of spans of each) and ``tagged_words`` instead of ``labels``.
     """
     file = conll_rows(path, tagged=True, token_column=token_column, tag_column=tag_column)
     items, scheme = file.items, file.scheme
@@ -42,7 +41,7 @@ def check_conll(path: Path, *, token_column: int = 0, tag_column: int = 0) -> Da
     facts["types"] = dict(types.most_common())
     facts["tagged_words"] = sum(tag != "O" for row in rows for tag in row.value.tags or ())
     warnings = confusable(types, "type")
-    warnings += [f'the type "{type}" has one span only.' for type in once(types)]
+    warnings += [f'the type "{type}" has only one span.' for type in once(types)]
     if rows and not types:
         warnings.append('every tag is "O"; training needs at least one span.')
     lost = [row.place for row in rows if "" in row.value.tokens]

@@ -1,4 +1,4 @@
-"""Sentences with names in them, for named entities."""
+"""Sample data for named entity recognition."""
 
 import re
 
@@ -47,7 +47,7 @@ We walked along the beach for hours .
 
 
 def _columns(part: slice) -> str:
-    """CoNLL columns of the sentences above, whose names stand in brackets behind their type."""
+    """Converts the sentences above, with names as ``[TYPE name]``, to CoNLL columns."""
     sentences = []
     for line in _NAMES.strip().splitlines()[part]:
         rows: list[str] = []

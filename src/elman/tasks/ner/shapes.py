@@ -1,20 +1,20 @@
-"""The shape of a word: what its letters look like, whatever they are (Collobert et al. 2011)."""
+"""The shape of a word: its capitalisation and kind of characters (Collobert et al. 2011)."""
 
 import re
 
 _SHAPES = (
     re.compile(r"\d+([.,:/-]\d+)*"),  # 2 numbers
-    re.compile(r"[@#].+|https?:.+|www\..+"),  # 3 names and links of the net
+    re.compile(r"[@#].+|https?:.+|www\..+"),  # 3 user names, hashtags and links
     re.compile(r"[^\w\s]+"),  # 4 punctuation
 )
 
-#: indices that ``word_shape`` gives, 0 (padding) included
+#: number of shapes, including 0 (padding)
 NUM_SHAPES = 10
 
 
 def word_shape(word: str) -> int:
-    """1 small letters, 2 a number, 3 of the net, 4 punctuation, 5 Capitalised, 6 CAPITALS,
-    7 a single capital, 8 miXed, 9 anything else; 0 is padding's.
+    """1 lower case, 2 number, 3 user name or link, 4 punctuation, 5 Capitalised, 6 CAPITALS,
+    7 single capital, 8 miXed, 9 anything else; 0 is padding.
 
     >>> [word_shape(word) for word in ("met", "3.5", "@ada", "!", "Harry", "NATO", "I", "iPhone")]
     [1, 2, 3, 4, 5, 6, 7, 8]

@@ -1,9 +1,9 @@
-"""Tag schemes: how tags, one a word, write down spans.
+"""Tag schemes, which encode spans as one tag per word.
 
-BIO (also called IOB2) opens every span with "B-"; IOB1 opens one with "B-" only where it touches
-another of its type; BIOES also marks the last word of a span, and a span of one word.  BILOU and
-BMES are BIOES in other letters.  Files are read in each of them (``conll.py``); everything inside
-Elman is BIO.  Nothing here predicts tags: see ``elman.decode.viterbi`` for that.
+BIO (also called IOB2) starts every span with "B-".  IOB1 uses "B-" only if a span directly follows
+another of its type.  BIOES also marks the last word of a span and spans of one word; BILOU and
+BMES are BIOES with other letters.  ``conll.py`` reads all of them and converts them to BIO.
+``elman.decode.viterbi`` predicts tags.
 """
 
 import functools
@@ -18,7 +18,7 @@ from elman.errors import DataError
 
 
 class Scheme(Enum):
-    """A way to write spans as tags.  "[Ada Lovelace] [Babbage]" of one type is
+    """A tag scheme.  For example, "[Ada Lovelace] [Babbage]", two spans of one type, is
 
     BIO   B I B  (Ramshaw and Marcus 1995; Tjong Kim Sang and Veenstra 1999)
     IOB1  I I B
@@ -32,14 +32,14 @@ class Scheme(Enum):
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """Words ``start`` to ``end`` (exclusive) of a sentence are one thing of a type."""
+    """Words ``start`` to ``end`` (exclusive) of a sentence, with a type."""
 
     start: int
     end: int
     type: str
 
 
-# The letters of BILOU (L, U) and BMES (M, and W for S) mean what those of BIOES mean.
+# BILOU (L, U) and BMES (M, and W for S) use other letters than BIOES.
 _LETTERS = {
     "O": "O",
     "B": "B",
@@ -56,28 +56,27 @@ _SHAPE = re.compile(r"O|[BIMELSUW]-\S.*")
 
 @functools.lru_cache(maxsize=4096)
 def shape_fault(tag: str) -> str | None:
-    """Why ``tag`` is a tag of no scheme at all; None if it is one.
+    """Why ``tag`` is not valid in any scheme, or None.
 
     >>> shape_fault("B-creative-work")
     >>> shape_fault("PERSON")
-    'the tag "PERSON" is neither "O" nor of a form such as "B-PER" or "I-PER"; the tag is the last \
-column.'
+    'the tag "PERSON" is not "O" or a tag such as "B-PER" or "I-PER"; the tag is the last column.'
     """
     if _SHAPE.fullmatch(tag):
         return None
     if re.fullmatch("[BIMELSUW]-?", tag):
-        return f'the tag "{tag}" names no type; write one, such as "{tag[0]}-NAME".'
+        return f'the tag "{tag}" has no type; add one, such as "{tag[0]}-NAME".'
     return (
-        f'the tag "{tag}" is neither "O" nor of a form such as "B-PER" or "I-PER"; '
+        f'the tag "{tag}" is not "O" or a tag such as "B-PER" or "I-PER"; '
         "the tag is the last column."
     )
 
 
 def recognise_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme of a whole file: the one that its tags keep to, or break least.
+    """The scheme that the tags of a file violate least.
 
-    Every tag has a proper shape (`shape_fault`).  Where all fit, as in a file of "O" only, it is
-    BIO.  A file with few or no "B-" tags is IOB1 rather than a BIO file full of mistakes.
+    All tags must be well formed (`shape_fault`).  If all schemes fit, as for a file with only "O",
+    it is BIO.  A file with few or no "B-" tags is IOB1 rather than a BIO file with many errors.
 
     >>> recognise_scheme([["O", "I-PER", "I-PER", "B-PER"]])
     <Scheme.IOB1: 'IOB1'>
@@ -95,14 +94,14 @@ def recognise_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
     }
     if broken[Scheme.BIO] == 0:
         return Scheme.BIO
-    # A "B-" after "O" all but rules IOB1 out: such a file is BIO, even if one tag of it is wrong.
+    # A "B-" after "O" is strong evidence against IOB1: the file is BIO, even with an error.
     broken[Scheme.IOB1] *= 10
-    # Of equals BIOES is first: nobody writes its letters by accident.
+    # In a tie, prefer BIOES: its letters do not occur by accident.
     return min((Scheme.BIOES, Scheme.BIO, Scheme.IOB1), key=lambda scheme: broken[scheme])
 
 
 def illegal_tags(tags: Sequence[str], scheme: Scheme) -> Iterator[tuple[int, str]]:
-    """The position of each tag that breaks the scheme, and the sentence that says why.
+    """Yields the position of each tag that violates the scheme, and an explanation.
 
     >>> list(illegal_tags(["O", "I-PER"], Scheme.BIO))
     [(1, 'the tag "I-PER" follows "O"; a span starts with "B-".')]
@@ -115,9 +114,9 @@ def illegal_tags(tags: Sequence[str], scheme: Scheme) -> Iterator[tuple[int, str
 
 
 def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
-    """The same spans in BIO.
+    """Converts tags to BIO.
 
-    Raises ``DataError`` for a tag that the scheme does not know or allow in its place.
+    Raises ``DataError`` for a tag that violates the scheme.
 
     >>> to_bio(["I-PER", "I-PER", "B-PER", "I-LOC", "O"], Scheme.IOB1)
     ('B-PER', 'I-PER', 'B-PER', 'B-LOC', 'O')
@@ -135,18 +134,17 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
         if letter in "ES":
             letter = "I" if letter == "E" else "B"
         elif letter == "I" and type != previous_type:
-            letter = "B"  # only IOB1 comes here
+            letter = "B"  # only in IOB1
         bio.append(f"{letter}-{type}" if type else "O")
         previous_type = type
     return tuple(bio)
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
-    """The spans of a sentence in BIO, from left to right.
+    """The spans of BIO tags, from left to right.
 
-    Predicted tags may break the rules: an "I-" that nothing opened opens a span, as in the
-    conlleval script of CoNLL-2000 and in seqeval.  Raises ``DataError`` for a tag that is not
-    of BIO.
+    Accepts invalid predicted tags: an "I-" without "B-" starts a span, as in the conlleval script
+    of CoNLL-2000 and in seqeval.  Raises ``DataError`` for a tag that is not a BIO tag.
 
     >>> spans_of(["O", "B-PER", "I-PER", "O", "B-LOC"])
     [Span(start=1, end=3, type='PER'), Span(start=4, end=5, type='LOC')]
@@ -169,7 +167,7 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
 
 
 def bio_tags(types: Iterable[str]) -> tuple[str, ...]:
-    """Every tag that BIO has for these types: "O" first, then two for each type in its order.
+    """All BIO tags of the given types: "O", then two per type, in order.
 
     >>> bio_tags(["LOC", "PER"])
     ('O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER')
@@ -184,10 +182,10 @@ def _parts(tag: str) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=4096)
 def _broken_rule(scheme: Scheme, previous: str, tag: str) -> str | None:
-    """The sentence for ``tag`` directly after ``previous``; "" stands for either end."""
+    """The rule that ``tag`` violates after ``previous``, or None; "" is the start or end."""
     before, before_type = _parts(previous) if previous else ("O", "")
     letter, type = _parts(tag) if tag else ("O", "")
-    # BIO has no letters but its own, and those of BILOU and BMES are other ways to write BIOES
+    # only BIOES accepts the letters of BILOU and BMES
     written = tag[:1] or "O"
     if scheme is not Scheme.BIOES:
         letter = written
@@ -195,19 +193,19 @@ def _broken_rule(scheme: Scheme, previous: str, tag: str) -> str | None:
     continues = before in ("B", "I") and before_type == type
     if letter not in scheme.value:  # the letters of a scheme are its name
         return (
-            f'the tag "{tag}" is not of {scheme.value}, the scheme of the rest of the file; '
-            "write all tags in one scheme."
+            f'the tag "{tag}" is not valid in {scheme.value}, the scheme of the rest of the file; '
+            "use one scheme for all tags."
         )
     if scheme is Scheme.BIO and letter == "I" and not continues:
         return f'the tag "{tag}" {after}; a span starts with "B-".'
     if scheme is Scheme.IOB1 and letter == "B" and not continues:
         return (
             f'the tag "{tag}" {after}; in IOB1, the scheme of the rest of the file, '
-            'a span starts with "I-" unless it touches another of its type.'
+            'a span starts with "I-" unless it follows another of its type.'
         )
     if scheme is Scheme.BIOES:
         if letter in ("I", "E") and before not in ("B", "I"):
-            return f'the tag "{tag}" {after}; a span starts with "B-" or is one "S-".'
+            return f'the tag "{tag}" {after}; a span starts with "B-" or is a single "S-".'
         if before in ("B", "I") and not (letter in ("I", "E") and continues):
             then = f'"{tag}" follows' if tag else "the sentence ends"
             return (

@@ -1,9 +1,8 @@
-"""Sentiment: a text becomes a rating.  Many to one.
+"""Sentiment classification: rates texts.  Many to one.
 
-"There is nothing to like in this movie." gets the lowest rating.  The labels are those of the
-training data, in any number.  The one-to-one baseline, a bag of words, is the option
-``model = "bag_of_words"``.  With ``phrases`` the answer is the mean of two opinions: the
-model's, and that of naive Bayes on words and short groups of them.
+"There is nothing to like in this movie." gets the lowest rating.  The labels, two or more, are
+those of the training data.  ``model = "bag_of_words"`` is the baseline without recurrence.  With
+``phrases``, the prediction is the mean of the network and of naive Bayes on words and phrases.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 class SentimentClassification(
     Task["Review", "TextSymbols", "Rating", "Review", SentimentOptions, NoPredictOptions]
 ):
-    """A text becomes a rating."""
+    """Rates texts."""
 
     name = "sentiment"
-    title = "sentiment classification: a text becomes a rating"
+    title = "sentiment classification: rates texts"
     metric = "accuracy"
     training = LoopOptions(
         batch_size=64, epochs=20, learning_rate=2e-3, patience=4, average_weights=0.99

@@ -1,4 +1,4 @@
-"""Ratings of texts: found, scored, shown."""
+"""Predicts, evaluates and shows ratings of texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from elman.training.watch import symptoms
 
 @dataclass(frozen=True)
 class Rating:
-    """A label, its probability, and that of every label."""
+    """The predicted label, its probability, and the probabilities of all labels."""
 
     text: str
     label: str
@@ -36,7 +36,7 @@ def predict(
     inputs: Sequence[Review],
     wanted: NoPredictOptions,
 ) -> list[Rating]:
-    """A rating for each text."""
+    """Rates each text."""
     ratings = []
     for example, row in zip(inputs, _probabilities(fitted, inputs), strict=True):
         each = {label: float(p) for label, p in zip(fitted.symbols.labels, row, strict=True)}
@@ -48,10 +48,10 @@ def predict(
 def validate(
     fitted: Fitted[TextSymbols, SentimentOptions], examples: Sequence[Review]
 ) -> dict[str, Any]:
-    """The metrics of what is trained, and what says that nothing was learned.
+    """The metrics of the network, and symptoms of failed training.
 
-    Naive Bayes has no say here: judged by both opinions, training would end long before the model
-    has vocab its part.
+    Excludes naive Bayes: with it, early stopping would end training before the network has
+    learned.
     """
     if isinstance(fitted.model, WithPhrases):
         symbols = replace(fitted.symbols, phrases=None)
@@ -73,7 +73,7 @@ def score(
 def _answers(
     fitted: Fitted[TextSymbols, SentimentOptions], examples: Sequence[Review]
 ) -> tuple[list[int], list[Tensor]]:
-    """The places of the labels that are expected, and all probabilities."""
+    """The indices of the expected labels, and all probabilities."""
     symbols: TextSymbols = fitted.symbols
     expected = [symbols.labels.index(str(example.label)) for example in examples]
     return expected, _probabilities(fitted, examples)
@@ -91,7 +91,7 @@ def _probabilities(
 
 
 def show(prediction: Rating) -> str:
-    """The rating with its probability, then the text."""
+    """The label, its probability, and the text."""
     colours = {"positive": "green", "negative": "red"}
     colour = colours.get(prediction.label, "cyan")
     return (

@@ -1,4 +1,4 @@
-"""Labelled texts: from files, and as the tensors of a batch."""
+"""Reads labelled texts and collates them into batches."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from elman.tasks.word_model import (
 
 @dataclass(frozen=True)
 class PhraseVocab(Vocab):
-    """Also how many training texts of each label have a phrase."""
+    """A vocabulary with the number of training texts per phrase and label."""
 
     phrase_counts: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Review:
-    """A text as words, and its label where it is known."""
+    """A text, its words, and its label if known."""
 
     text: str
     words: tuple[str, ...]
@@ -47,7 +47,7 @@ class Review:
 
 
 def read(path: Path, options: SentimentOptions) -> list[Row[Review]]:
-    """The labelled texts of a CSV, TSV or JSONL file, or of a folder with a folder per label."""
+    """Reads labelled texts: a CSV, TSV or JSONL file, or a folder with a subfolder per label."""
     rows = rows_or_error(
         text_rows(
             path,
@@ -67,25 +67,25 @@ def _review(text: LabelledText, names: Mapping[str, str] = MappingProxyType({}))
 
 
 def check_labels(rows: Sequence[Row[Review]], symbols: TextSymbols) -> None:
-    """``DataError`` for the first text whose label the model does not know."""
+    """Raises ``DataError`` for the first text with a label that the model does not have."""
     for row in rows:
         if row.value.label not in symbols.labels:
             raise DataError(
-                f'{row.place}: the label "{row.value.label}" is not one that the model knows: '
-                f"{', '.join(symbols.labels)}. Correct it, read it as "
-                f"one of those with map ({row.value.label}=...), or train a model with it."
+                f'{row.place}: the model has no label "{row.value.label}"; its labels are '
+                f"{', '.join(symbols.labels)}. Correct the label, map it to one of these with "
+                f"map ({row.value.label}=...), or train a model with it."
             )
 
 
 def build_vocab(
     examples: Sequence[Review], options: SentimentOptions, seed: int
 ) -> Vocab[TextSymbols]:
-    """The vocabulary, the labels and, where they are asked for, the phrases of training texts."""
+    """Builds the vocabulary, the labels and, if ``phrases`` is set, the phrase counts."""
     labels = Counter([str(example.label) for example in examples])
     if len(labels) < 2:
         raise DataError(
-            f'every training text has the label "{next(iter(labels))}"; give texts with at least '
-            "two labels."
+            f'every training text has the label "{next(iter(labels))}"; provide texts with at '
+            "least two labels."
         )
     vocab = build_text_vocab([example.words for example in examples], sorted(labels), options, seed)
     if not options.phrases:
@@ -102,7 +102,7 @@ def build_vocab(
 
 
 def cut(examples: Sequence[Review], longest: int) -> list[Review]:
-    """Texts with more than ``longest`` words keep the first ones."""
+    """Truncates texts to their first ``longest`` words."""
     return [Review(e.text, e.words[:longest], e.label) for e in examples]
 
 
@@ -112,7 +112,7 @@ def collate(
     options: SentimentOptions,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """The words' indices (time, batch), their lengths, and the labels' indices."""
+    """Collates word indices (time, batch), lengths and label indices."""
     words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
     batch = {"words": words, "lengths": lengths}
     if symbols.phrases is not None:
@@ -126,7 +126,7 @@ def collate(
 
 
 def read_inputs(path: Path, options: SentimentOptions) -> list[Review]:
-    """The texts of a table or folder; of any other file, each line."""
+    """Reads the texts of a table or folder, or each line of any other file."""
     if is_folder(path) or path.suffix.lower() in SUFFIXES:
         rows = read_labelled_texts(path, text_column=options.text_column, labelled=False)
         return [_review(row) for row in rows]
@@ -134,5 +134,5 @@ def read_inputs(path: Path, options: SentimentOptions) -> list[Review]:
 
 
 def as_input(value: str | Review) -> Review:
-    """A text from a string."""
+    """Converts a string to a ``Review``."""
     return value if isinstance(value, Review) else Review(value, tuple(split_words(value)))

@@ -1,4 +1,4 @@
-"""How the ensemble of a network and naive Bayes is exported: the phrases are a third input."""
+"""Exports the ensemble of a network and naive Bayes; phrases are a third input."""
 
 from __future__ import annotations
 

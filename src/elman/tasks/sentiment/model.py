@@ -1,8 +1,8 @@
-"""Two opinions on a text: of a network that reads it, and of naive Bayes on its phrases.
+"""Ensemble of a neural classifier and naive Bayes on phrases.
 
-Reading generalises from words to others like them; counting remembers which phrases went with
-which class.  They err on different texts, and the mean of the two errs less than either.  This is
-an ensemble of two: each is fitted by itself, the network by its loss and naive Bayes by counting.
+The network generalises to similar words; naive Bayes remembers which phrases occurred with which
+class.  They make errors on different texts, and their mean makes fewer than either.  Each is
+fitted separately: the network by its loss, naive Bayes by counting.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ Reader = Classifier | BagOfWords | StandardClassifier
 
 
 class WithPhrases(nn.Module):
-    """The mean of the logits of ``reader`` and of ``bayes``.
+    """The mean of the logits of ``reader`` and ``bayes``.
 
-    The probabilities are thus the geometric mean of the two's, up to their sum.
+    Its probabilities are the normalised geometric mean of the two.
 
     >>> import torch
     >>> from elman.nn.embedding import WordEmbedding
@@ -53,30 +53,30 @@ class WithPhrases(nn.Module):
     def forward(
         self, words: Words, lengths: Lengths, phrases: Phrases
     ) -> Float[Tensor, "batch class"]:
-        """The logits of each row."""
+        """Computes the logits of each row."""
         logits: Tensor = (self.reader(words, lengths) + self.bayes(phrases)) / 2
         return logits
 
     def loss(
         self, words: Words, lengths: Lengths, phrases: Phrases, labels: Int64[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """The reader's own loss.
+        """The loss of the reader alone.
 
-        Naive Bayes has counted the very texts that training shows: if it had a say here, there
-        would be little left for the reader to learn.
+        Naive Bayes has counted the training texts: with it, little would be left for the reader
+        to learn.
         """
         return self.reader.loss(words, lengths, labels)
 
 
 def build(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Module:
-    """A ``Classifier`` of the cell, or the bag of words; with naive Bayes beside it if asked."""
+    """Builds the classifier of the options, with naive Bayes if ``phrases`` is set."""
     reader = _reader(options, cell, vocab)
     phrases = vocab.symbols.phrases
     if phrases is None:
         return reader
     if isinstance(vocab, PhraseVocab):
         counts = vocab.phrase_counts
-    else:  # of a trained model, which brings what they came to
+    else:  # a trained model, whose counts are loaded with its weights
         counts = torch.zeros(len(phrases), len(vocab.symbols.labels))
     assert counts is not None
     return WithPhrases(reader, NaiveBayes(counts, weight=options.phrase_weight))

@@ -1,7 +1,6 @@
-"""Naive Bayes as a layer: what is counted in the training texts, in place of what is learned.
+"""Naive Bayes as a layer, with log probabilities counted in the training texts.
 
-The phrases of a text, its words and short groups of them, are looked up in a table that counting
-made.  Which phrases there are: ``phrases.py``.  Beside a network: ``model.py``.
+``phrases.py`` extracts the phrases; ``model.py`` combines the layer with a network.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ UNKNOWN = 1
 
 
 class NaiveBayes(nn.Module):
-    """weight · Σ log p(phrase | class) over a text's phrases, less the mean over the classes.
+    """weight · Σ log p(phrase | class) over the phrases of a text, minus the mean over classes.
 
-    ``counts`` says how many of the training texts of a class have the phrase of an index; one is
-    added to each (Laplace).  The indices 0, padding, and 1, unknown, say nothing.  Phrases overlap,
-    so that the sum is too sure of itself; a ``weight`` below 1 makes up for that (Wang and Manning
-    2012 give the binary counts and the pairs of words).  There is nothing to train.
+    ``counts`` (phrase, class) is the number of training texts of a class with a phrase; one is
+    added to each (Laplace smoothing).  The indices 0 (padding) and 1 (unknown) have no effect.
+    Because phrases overlap, the sum is overconfident; a ``weight`` below 1 corrects this.  Binary
+    counts and word pairs follow Wang and Manning (2012).  The layer has no trainable parameters.
 
-    Raises ``ShapeError`` for counts that are no table.
+    Raises ``ShapeError`` if ``counts`` is not two-dimensional.
 
     >>> import torch
     >>> counts = torch.tensor([[0, 0], [0, 0], [3, 0], [1, 4]])  # "fine" in 3 texts of class 0
@@ -41,24 +40,24 @@ class NaiveBayes(nn.Module):
         super().__init__()
         if counts.dim() != 2:
             raise ShapeError(
-                f"NaiveBayes: counts have the shape {tuple(counts.shape)}, but a table of phrases "
-                "and classes has two dimensions."
+                f"NaiveBayes: counts have the shape {tuple(counts.shape)}, but must have two "
+                "dimensions: phrases and classes."
             )
         self.weight = weight
         more = counts.to(torch.get_default_dtype()) + 1
         more[: UNKNOWN + 1] = 0
         evidence = more.log() - more.sum(0).log()
-        # no number but the differences between classes counts, and small ones survive float16
+        # only differences between classes matter; centred values are small and survive float16
         evidence -= evidence.mean(1, keepdim=True)
         evidence[: UNKNOWN + 1] = 0
         self.evidence: Tensor
         self.register_buffer("evidence", evidence)
 
     def forward(self, phrases: Int64[Tensor, "place batch"]) -> Float[Tensor, "batch class"]:
-        """The score of each class; zeros for a text without a known phrase."""
+        """The logits of the classes; zeros for a text without known phrases."""
         scores: Tensor = nn.functional.embedding(phrases, self.evidence).sum(0) * self.weight
         return scores
 
     def extra_repr(self) -> str:
-        """The table's size and the weight."""
+        """The shape of the table and the weight."""
         return f"{tuple(self.evidence.shape)}, weight={self.weight}"

@@ -1,7 +1,6 @@
-"""Phrases: the words of a text and the short groups of neighbouring words in it.
+"""Extracts phrases (word n-grams), such as "not", "good" and "not good".
 
-"not", "good" and "not good".  A phrase is written as its words with blanks between, and a
-vocabulary of phrases is a ``Vocabulary`` of such strings.
+A phrase is its words joined by spaces; a vocabulary of phrases is a ``Vocabulary`` of these.
 """
 
 from collections import Counter
@@ -11,7 +10,7 @@ from elman.data.vocabulary import Vocabulary
 
 
 def phrases_of(words: Sequence[str], longest: int) -> list[str]:
-    """The phrases of up to ``longest`` words, each once, in the order in which they begin.
+    """The distinct phrases of up to ``longest`` words, ordered by their first position.
 
     >>> phrases_of(["not", "good", ",", "not"], 2)
     ['not', 'not good', 'good', 'good ,', ',', ', not']
@@ -32,9 +31,9 @@ def count_phrases(
     longest: int,
     min_count: int = 1,
 ) -> tuple[Vocabulary, list[list[int]]]:
-    """The phrases that at least ``min_count`` texts have; for each index, how many of each label.
+    """The phrases in at least ``min_count`` texts, and the number of texts per phrase and label.
 
-    The indices of padding and of the unknown have zeros.
+    The rows of padding and unknown are zero.
 
     >>> phrases, counts = count_phrases([["a", "b"], ["a"]], [0, 1], 2, longest=2)
     >>> phrases.words[2:], counts

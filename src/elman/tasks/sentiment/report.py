@@ -1,6 +1,6 @@
-"""What is in a file of labelled texts and what is wrong with it: ``elman check sentiment``.
+"""Checks files of labelled texts: ``elman check sentiment``.
 
-The rules are those of the reader, ``data/text.py``.
+Applies the rules of the reader, ``data/text.py``.
 """
 
 from collections import Counter
@@ -24,10 +24,10 @@ from elman.data.words import split_words
 def check_labelled_texts(
     path: Path, *, text_column: str = "text", label_column: str = "label"
 ) -> DataReport:
-    """Check a file or folder that `read_labelled_texts` is to read.
+    """Checks a file or folder for `read_labelled_texts`.
 
     Facts: ``examples``, ``problems``, ``words``, ``different_words``, ``words_that_occur_once``,
-    ``words_per_example`` (``median``, ``percentile_95``, ``longest``), ``labels`` (a count for
+    ``words_per_example`` (``median``, ``percentile_95``, ``longest``), ``labels`` (count of
     each), ``duplicates``.
 
     >>> import tempfile
@@ -38,7 +38,7 @@ def check_labelled_texts(
     >>> report.problems[0].partition("reviews.csv, ")[2]
     'line 4: the text (column "text") is empty; write one or remove the row.'
     >>> report.warnings, report.facts["labels"]
-    (('the label "bad" has one example only.',), {'good': 2, 'bad': 1})
+    (('the label "bad" has only one example.',), {'good': 2, 'bad': 1})
     """
     items = list(text_rows(path, text_column=text_column, label_column=label_column, labelled=True))
     notes = [str(item) for item in items if isinstance(item, Note)]
@@ -47,13 +47,13 @@ def check_labelled_texts(
     labels = Counter(row.value.label or "" for row in rows)
     facts = word_counts(items, words)
     facts["labels"] = dict(labels.most_common())
-    warnings = [f'the label "{label}" has one example only.' for label in once(labels)]
+    warnings = [f'the label "{label}" has only one example.' for label in once(labels)]
     warnings += confusable(labels, "label")
     if len(labels) == 1:
-        warnings.append("all examples have one label; training needs at least two.")
+        warnings.append("all examples have the same label; training needs at least two labels.")
     wordless = [row.place for row, found in zip(rows, words, strict=True) if not found]
     if wordless:
-        warnings.append(f"{many(wordless, 'text')} without a word.")
+        warnings.append(f"{many(wordless, 'text')} without words.")
     warnings += long_examples(rows, words)
     repeats, repeated = repeated_rows(
         rows, lambda example: (example.text.strip(), example.label), "text", "label"

@@ -1,4 +1,4 @@
-"""Reviews of films, good and bad, for sentiment."""
+"""Sample data for sentiment: positive and negative film reviews."""
 
 _GOOD = """
 The acting is superb and the ending is perfect.
@@ -96,7 +96,7 @@ A stale idea, badly acted and badly told.
 
 
 def _reviews(part: slice) -> str:
-    """A CSV of good and bad reviews in turn."""
+    """A CSV of alternating good and bad reviews."""
     pairs = zip(_GOOD.strip().splitlines()[part], _BAD.strip().splitlines()[part], strict=True)
     rows = [f'"{good}",positive\n"{bad}",negative\n' for good, bad in pairs]
     return "text,label\n" + "".join(rows)

@@ -1,8 +1,8 @@
-"""Speech: a recording becomes the text of what is said.  Many to many, unaligned.
+"""Speech recognition: transcribes recordings.  Many to many, unaligned.
 
-A recurrent network reads the sound and CTC says which characters are in it, without being told
-when.  A network that reads forwards only transcribes while the sound arrives (``streaming.py``).
-A language model of the user's text can weigh what is found (``language_model.py``).
+A recurrent network reads the audio; CTC finds its characters without aligned training data.
+A unidirectional network also transcribes live (``streaming.py``).  An n-gram language model can
+be added to the search (``language_model.py``).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 class SpeechRecognition(
     Task["Utterance", "SpeechSymbols", "Transcript", Any, SpeechOptions, TranscribeOptions]
 ):
-    """A recording becomes the text of what is said."""
+    """Transcribes recordings."""
 
     name = "speech"
-    title = "speech recognition: a recording becomes its text"
+    title = "speech recognition: transcribes recordings"
     metric = "wer"
     higher_is_better = False
     training = LoopOptions(
@@ -70,7 +70,7 @@ class SpeechRecognition(
     ) -> Vocab[SpeechSymbols]:
         from elman.tasks.speech import scores, symbols
 
-        scores.scorer()  # before training, not after its first epoch
+        scores.scorer()  # a missing package is reported before training, not after the first epoch
         return symbols.build_vocab(examples, options, seed)
 
     def build(self, options: SpeechOptions, cell: Cell, vocab: Vocab[SpeechSymbols]) -> nn.Module:

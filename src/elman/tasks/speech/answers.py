@@ -1,4 +1,4 @@
-"""Transcripts: what they hold, how they are shown and saved."""
+"""Transcripts: their fields, and how they are shown and saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from elman.tasks.speech.spectrogram import draw_spectrogram
 
 @dataclass(frozen=True)
 class Word:
-    """A word and the seconds between which it was heard."""
+    """A word with its start and end in seconds."""
 
     text: str
     start: float
@@ -26,7 +26,7 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class Transcript:
-    """What is said in a recording."""
+    """The transcript of a recording."""
 
     name: str
     text: str
@@ -37,7 +37,7 @@ class Transcript:
 
 
 def save(predictions: Sequence[Transcript], wanted: TranscribeOptions) -> list[Path]:
-    """The picture, if one is wanted; of several recordings one each, numbered."""
+    """Writes the spectrogram, if requested; with several recordings, one each, numbered."""
     if not wanted.png:
         return []
     path = Path(wanted.png)
@@ -50,7 +50,7 @@ def save(predictions: Sequence[Transcript], wanted: TranscribeOptions) -> list[P
 
 
 def show(prediction: Transcript) -> str:
-    """The text; with times, a line for each word."""
+    """The text; with ``times``, also a line per word."""
     text = f"[bold]{escape(prediction.text)}[/]" if prediction.text else "[dim](nothing)[/]"
     if not prediction.timed:
         return text

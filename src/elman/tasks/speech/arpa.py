@@ -1,4 +1,4 @@
-"""ARPA files, the format of n-gram language models that all toolkits read and write.
+"""Reads and writes ARPA files, the common format of n-gram language models.
 
     \\data\\
     ngram 1=4
@@ -7,7 +7,7 @@
     ...
     \\end\\
 
-Logarithms are to the base of ten there and natural in ``ngrams.py``.
+Logarithms are base 10 in the file and natural in ``ngrams.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEN = math.log(10)
 
 
 def read_arpa(path: Path) -> NGrams:
-    """The model in an ARPA file; ``DataError`` with the line of what is wrong."""
+    """Reads an ARPA file; ``DataError`` names the line of the first fault."""
     text, faults = read_plain_text(path)
     if faults:
         raise DataError(str(faults[0]))
@@ -34,7 +34,7 @@ def read_arpa(path: Path) -> NGrams:
 
 
 def parse_arpa(text: str, path: Path) -> NGrams:
-    """The model in an ARPA text; ``path`` is what errors call it."""
+    """Parses ARPA text; ``path`` names the file in errors."""
     announced: dict[int, int] = {}
     tables: list[dict[Token, tuple[float, float]]] = []
     section = ""
@@ -47,28 +47,31 @@ def parse_arpa(text: str, path: Path) -> NGrams:
             section = line
             if match := re.fullmatch(r"\\(\d+)-grams:", line):
                 if int(match[1]) != len(tables) + 1:
-                    _stop(place, f'"{line}" follows the {len(tables)}-grams; orders go up by one.')
+                    _stop(
+                        place,
+                        f'"{line}" follows the {len(tables)}-grams; the order must rise by one.',
+                    )
                 tables.append({})
             elif line != "\\data\\":
-                _stop(place, f'"{line}" is no part of an ARPA file; check where it comes from.')
+                _stop(place, f'"{line}" is not valid in an ARPA file; check its source.')
         elif section == "\\data\\":
             match = re.fullmatch(r"ngram\s+(\d+)\s*=\s*(\d+)", line)
             if not match:
-                _stop(place, f'"{line}" came where "ngram 1=..." was expected.')
+                _stop(place, f'expected a line such as "ngram 1=100", got "{line}".')
             assert match
             announced[int(match[1])] = int(match[2])
         elif tables:
             _add(tables, line, place)
     if section != "\\end\\":
-        _stop(Place(path), 'this is not a whole ARPA file: "\\end\\" is missing; copy it again.')
+        _stop(Place(path), 'the file is truncated: "\\end\\" is missing; copy it again.')
     if not tables or not tables[0]:
-        _stop(Place(path), "there are no 1-grams; give an ARPA file with at least one.")
+        _stop(Place(path), "there are no 1-grams; an ARPA file needs at least one.")
     for n, table in enumerate(tables, 1):
         if announced.get(n) != len(table):
             _stop(
                 Place(path),
-                f"{announced.get(n)} {n}-grams are announced and {len(table)} are there; the file "
-                "is damaged, make it again.",
+                f"the header announces {announced.get(n)} {n}-grams, but the file has "
+                f"{len(table)}; the file is damaged, create it again.",
             )
     return NGrams(tuple(tables))
 
@@ -83,12 +86,14 @@ def _add(tables: list[dict[Token, tuple[float, float]]], line: str, place: Place
     order = len(tables)
     parts = line.split()
     if len(parts) not in (order + 1, order + 2):
-        _stop(place, f"a {order}-gram has {order} words between its numbers; this line has not.")
+        _stop(
+            place, f"expected a number, {order} words and at most one more number ({order}-gram)."
+        )
     try:
         likely = float(parts[0]) * _TEN
         backoff = float(parts[-1]) * _TEN if len(parts) == order + 2 else 0.0
     except ValueError:
-        _stop(place, "the logarithm of a probability is not a number; the file is damaged.")
+        _stop(place, "a log probability is not a number; the file is damaged.")
     tables[-1][tuple(parts[1 : order + 1])] = (likely, backoff)
 
 
@@ -97,7 +102,7 @@ def _stop(place: Place, message: str) -> None:
 
 
 def write_arpa(model: NGrams, digits: int = 4) -> str:
-    """The model as the text of an ARPA file, its logarithms with so many digits."""
+    """Returns the model as ARPA text, with ``digits`` decimals of each logarithm."""
     lines = ["\\data\\"]
     lines += [f"ngram {n}={len(table)}" for n, table in enumerate(model.tables, 1)]
     for n, table in enumerate(model.tables, 1):

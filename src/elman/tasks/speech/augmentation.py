@@ -1,8 +1,7 @@
-"""Other voices, rooms and microphones out of the frames at hand: augmentation for speech.
+"""Data augmentation for speech.
 
-All of it works on log-mel frames (``features.py``), so that sounds are read once: a voice that is
-faster or slower and larger or smaller, noise, another loudness and colour, and frames and bands
-that are hidden (SpecAugment).
+Works on log-mel frames (``features.py``), so that audio is read once: speed perturbation, vocal
+tract length perturbation, additive noise, gain and equalisation, and masking (SpecAugment).
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ from elman.tasks.speech.features import FLOOR, Frames
 
 @dataclass(frozen=True)
 class SoundChanges:
-    """How much is changed; 0 for nothing.
+    """Strength of each augmentation; 0 disables it.
 
-    ``speed``: the rate goes from 1 - speed to 1 + speed.  ``size``: the same for the height of
-    all bands, as of a smaller or larger speaker (Jaitly and Hinton 2013).  ``noise``: the part of
-    sounds that get noise.  ``colour``: how far loudness and single bands go, in nepers of energy.
-    ``masks``: bands and stretches of time that are hidden, at most so many each (Park et al. 2019).
+    ``speed``: the speaking rate is drawn from 1 - speed to 1 + speed.  ``size``: likewise for the
+    frequency axis, as for a shorter or longer vocal tract (Jaitly and Hinton 2013).  ``noise``: the
+    fraction of recordings to which noise is added.  ``colour``: standard deviation of the gain, in
+    nepers of energy; single bands vary by half of it.  ``masks``: maximum number of time masks and
+    of frequency masks (Park et al. 2019).
     """
 
     speed: float = 0.1
@@ -32,7 +32,7 @@ class SoundChanges:
 
 
 def changed(frames: Frames, changes: SoundChanges, random: np.random.Generator) -> Frames:
-    """The frames of a sound that might have been, before they are normalised."""
+    """Returns randomly changed frames; they are not normalised yet."""
     speed = random.uniform(1 - changes.speed, 1 + changes.speed)
     size = random.uniform(1 - changes.size, 1 + changes.size)
     if changes.speed:
@@ -49,14 +49,14 @@ def changed(frames: Frames, changes: SoundChanges, random: np.random.Generator) 
 
 
 def _faster(frames: Frames, rate: float) -> Frames:
-    """The sound ``rate`` times as fast, with its pitch as it was."""
+    """Makes the audio ``rate`` times as fast; the pitch stays the same."""
     count = max(1, round(len(frames) / rate))
     places = np.minimum(np.arange(count) * rate, len(frames) - 1)
     return _between(frames, places)
 
 
 def _larger(frames: Frames, rate: float) -> Frames:
-    """What was in band k is in band k * rate: as if all lengths of the throat were changed."""
+    """Moves band k to band k * rate, as a change of the vocal tract length does."""
     places = np.clip(np.arange(frames.shape[1]) / rate, 0, frames.shape[1] - 1)
     return _between(np.ascontiguousarray(frames.T), places).T
 
@@ -76,10 +76,10 @@ def _smooth(size: int, spread: float, random: np.random.Generator) -> np.ndarray
 
 
 def _noisy(frames: Frames, random: np.random.Generator) -> Frames:
-    """With steady noise of some colour, from hardly heard to nearly as loud as the speech."""
+    """Adds stationary coloured noise at a signal-to-noise ratio of 3 to 35 dB."""
     loud = np.percentile(frames.mean(1), 90)
     level = loud - random.uniform(0.7, 8.0)  # nepers of energy: 3 to 35 dB
-    # energies of noise in a band scatter like a mean of some squares
+    # the noise energy in a band varies like a mean of a few squares
     scatter = np.log(random.standard_gamma(4.0, frames.shape) / 4.0)
     noise = level + _smooth(frames.shape[1], 1.5, random) + scatter
     louder: Frames = np.logaddexp(frames, noise.astype(np.float32))
@@ -87,9 +87,10 @@ def _noisy(frames: Frames, random: np.random.Generator) -> Frames:
 
 
 def masked(frames: Frames, masks: int, random: np.random.Generator) -> Frames:
-    """With some bands and some stretches of time at their mean (SpecAugment), in place.
+    """Masks random bands and time spans with their mean (SpecAugment), in place.
 
-    ``frames`` are normalised; a band is at most a sixth of all, a stretch 0.15 s and a tenth.
+    ``frames`` are normalised.  A frequency mask covers at most a sixth of the bands, a time mask at
+    most 0.15 s and a tenth of the frames.
     """
     time, num_mels = frames.shape
     for _ in range(random.integers(0, masks + 1)):

@@ -1,4 +1,4 @@
-"""The tensors of a batch of recordings, and which recordings are too long."""
+"""Makes batches of recordings and drops those that are too long."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def collate(
 ) -> dict[str, Tensor]:
     """Normalised frames (time, batch, mel) and the symbols of the transcripts, with lengths.
 
-    For training, frames are changed at random.
+    Augments the frames if a ``generator`` is given.
     """
     frames = [example.frames.astype(np.float32) for example in examples]
     targets = [symbols.pieces.encode(example.text or "") for example in examples]
@@ -46,7 +46,7 @@ def collate(
         heard = []
         for each, target in zip(frames, targets, strict=True):
             other = changed(each, changes, random)
-            # made faster, a sound may become too short for what is said in it
+            # a faster recording may be too short for its transcript
             if steps_of(len(other), options.frames_per_step) < steps_needed(target):
                 other = each
             heard.append(masked(normalised(other, symbols.normal), options.masks, random))
@@ -60,13 +60,13 @@ def collate(
 
 
 def cut(examples: Sequence[Utterance], longest: int) -> list[Utterance]:
-    """Those that are not longer: what is said in a part of a sound is not known."""
+    """Drops longer recordings: without alignments, their transcripts cannot be split."""
     kept = [example for example in examples if len(example.frames) <= longest]
     _tell_left_out(examples, kept, f"they are longer than {longest} frames of 10 ms (--longest)")
     if not kept:
         raise DataError(
-            f"every recording is longer than {longest} frames of 10 ms; cut them at pauses, or "
-            "set longest higher."
+            f"every recording is longer than {longest} frames of 10 ms; split them at pauses or "
+            "raise longest."
         )
     return kept
 
@@ -76,4 +76,4 @@ def _tell_left_out(before: Sequence[Utterance], kept: Sequence[Utterance], why: 
     lost = [example.place or example.name for example in before if id(example) not in there]
     if lost:
         shown = "; ".join(lost[:3]) + ("; ..." if lost[3:] else "")
-        print(f"{len(lost)} recordings are left out ({shown}): {why}.", file=sys.stderr)
+        print(f"Skipping {len(lost)} recordings ({shown}): {why}.", file=sys.stderr)

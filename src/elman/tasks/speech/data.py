@@ -1,4 +1,4 @@
-"""Recordings as examples: read once, checked, and refused where training could not use them."""
+"""Reads recordings as examples and checks that training can use them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from elman.tasks.speech.features import STEP, Frames, log_mel
 from elman.tasks.speech.manifests import Recording, manifest_rows
 from elman.tasks.speech.transcripts import Pieces, plain, steps_needed
 
-#: letters in a second that nobody says, and that are too few for the sound to be all of it
+#: plausible speaking rates, in characters per second
 FASTEST, SLOWEST = 35.0, 1.0
-#: more than this many files are read with a bar that shows how far it is
+#: number of files from which on a progress bar is shown
 _MANY = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Utterance:
-    """A sound as frames of half precision, and what is said in it where that is known."""
+    """A recording as float16 frames (time, mel), with its transcript if known."""
 
     name: str
     frames: Frames
     seconds: float
     fingerprint: str
     text: str | None = None
-    #: where the manifest names it, for complaints
+    #: its place in the manifest, for error messages
     place: str = ""
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """How sounds become frames and transcripts become text."""
+    """How audio is converted to frames and how transcripts are normalised."""
 
     sample_rate: int
     num_mels: int
@@ -50,21 +50,21 @@ class FeatureConfig:
     text_column: str
 
     def utterance(self, name: str, sound: Sound, text: str | None, place: str = "") -> Utterance:
-        """A sound as an example."""
+        """Makes an example of a recording."""
         frames = log_mel(sound.samples, self.sample_rate, self.num_mels).astype(np.float16)
         return Utterance(name, frames, sound.seconds, sound.fingerprint, text, place)
 
     def plain(self, text: str) -> str:
-        """A transcript as it is to be learned."""
+        """Normalises a transcript."""
         return plain(text, lowercase=self.lowercase, punctuation=self.punctuation)
 
     def rows(self, path: Path) -> Iterator[Row[Recording] | Fault]:
-        """The recordings that a manifest names."""
+        """The recordings of a manifest."""
         return manifest_rows(path, audio_column=self.audio_column, text_column=self.text_column)
 
 
 def read_utterances(path: Path, config: FeatureConfig) -> Iterator[Row[Utterance] | Fault]:
-    """The recordings of a manifest or folder, each read."""
+    """Reads the recordings of a manifest or folder."""
     rows = list(config.rows(path))
     for row in with_bar(rows, f"reading the recordings of {path.name}"):
         if isinstance(row, Fault):
@@ -80,11 +80,11 @@ def read_utterances(path: Path, config: FeatureConfig) -> Iterator[Row[Utterance
 
 
 def _heard(row: Row[Recording], config: FeatureConfig) -> tuple[Sound, str] | Fault:
-    """The sound and the plain text of a recording; a fault for a text without a word too."""
+    """Reads a recording and normalises its transcript; an empty transcript is a fault."""
     text = config.plain(row.value.text)
     if not text:
         return Fault(
-            row.place, f'the text "{row.value.text}" holds no word; write what is said, in words.'
+            row.place, f'the text "{row.value.text}" has no words; write the transcript in words.'
         )
     sound = sound_or_fault(row.value.audio, config.sample_rate, row.place)
     return sound if isinstance(sound, Fault) else (sound, text)
@@ -93,7 +93,7 @@ def _heard(row: Row[Recording], config: FeatureConfig) -> tuple[Sound, str] | Fa
 def with_bar(
     rows: Sequence[Row[Recording] | Fault], title: str
 ) -> Iterable[Row[Recording] | Fault]:
-    """The rows, with a bar on a terminal where they are many."""
+    """Yields the rows, with a progress bar on a terminal if there are many."""
     if len(rows) < _MANY:
         return rows
     from rich.console import Console
@@ -104,13 +104,13 @@ def with_bar(
 
 
 def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) -> DataReport:
-    """Everything that is wrong with recordings and transcripts, each with file and line."""
+    """Reports all faults of recordings and transcripts, each with file and line."""
     rows = list(config.rows(path))
     problems = [str(row) for row in rows if isinstance(row, Fault)]
     named = [row for row in rows if isinstance(row, Row)]
     heard: list[tuple[Place, Sound, str]] = []
     notes: list[str] = []
-    for row in with_bar(rows, "listening"):
+    for row in with_bar(rows, "checking recordings"):
         if isinstance(row, Fault):
             continue
         found = _heard(row, config)
@@ -144,7 +144,7 @@ def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) ->
         "channels": {str(k): v for k, v in Counter([s.file_channels for _, s, _ in heard]).items()},
     }
     if not named and not problems:
-        problems.append(f"{path}: there is no recording; name at least one.")
+        problems.append(f"{path}: there are no recordings; list at least one.")
     listed = problems if len(problems) <= 20 else [
         *problems[:20], f"and {len(problems) - 20} more problems."
     ]  # fmt: skip
@@ -152,20 +152,20 @@ def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) ->
 
 
 def steps_of(num_frames: int, frames_per_step: int) -> int:
-    """How many steps a sound has."""
+    """The number of network steps of a recording."""
     return num_frames // frames_per_step
 
 
 def _too_long(sound: Sound, text: str, pieces: Pieces, frames_per_step: int) -> str:
-    """Why CTC cannot learn an example, or nothing."""
+    """Why CTC cannot learn an example, or ""."""
     num_frames = max(0, int((sound.seconds - 0.025) / STEP) + 1)
     steps = steps_of(num_frames, frames_per_step)
     needed = steps_needed(pieces.encode(text))
     if needed <= steps:
         return ""
     return (
-        f"the transcript needs {needed} steps and the {sound.seconds:.2f} s of sound have {steps}; "
-        "is it the right text? Else set frames_per_step lower."
+        f"the transcript needs {needed} steps, but {sound.seconds:.2f} s of audio have only "
+        f"{steps}; check that the text belongs to this recording, or lower frames_per_step."
     )
 
 
@@ -178,8 +178,8 @@ def _rates(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
     shown = "; ".join([f"{place}: {sound.file_rate} Hz" for place, sound in others[:3]])
     return [
         f"{len(others)} of {len(heard)} recordings are not at {usual} Hz ({shown}"
-        f"{'; ...' if others[3:] else ''}); they are resampled, but what was lost at a low rate "
-        "stays lost."
+        f"{'; ...' if others[3:] else ''}); they are resampled, but a low rate loses high "
+        "frequencies."
     ]
 
 
@@ -188,12 +188,12 @@ def _ratios(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
     for place, sound, text in heard:
         each = len(text) / sound.seconds
         if not SLOWEST <= each <= FASTEST:
-            what = "too fast to be said" if each > FASTEST else "far fewer than are usual"
+            what = "too many for speech" if each > FASTEST else "unusually few"
             found.append(
                 f"{place}: {len(text)} characters in {sound.seconds:.1f} s are {what}; "
-                "do sound and text belong together?"
+                "check that the text belongs to this recording."
             )
-    return _first(found, "more of the kind")
+    return _first(found, "more such recordings")
 
 
 def _repeats(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
@@ -202,9 +202,9 @@ def _repeats(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
     for place, sound, text in heard:
         before, text_before = first.setdefault(sound.fingerprint, (place, text))
         if before is not place:
-            which = "the same" if text == text_before else "another"
-            found.append(f"{place}: this recording came before ({before}), with {which} text.")
-    return _first(found, "more repeated recordings")
+            which = "the same" if text == text_before else "a different"
+            found.append(f"{place}: duplicate of the recording at {before}, with {which} text.")
+    return _first(found, "more duplicate recordings")
 
 
 def _first(sentences: list[str], what: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""Sound as the energies that an ear hears: log-mel features, of a whole file or as it arrives.
+"""Log-mel features of whole recordings and of audio that arrives in pieces.
 
 A frame covers 25 ms and there is one every 10 ms (kaldi-native-fbank, with Kaldi's window and
-pre-emphasis).  Frames are then freed of what a microphone and a room add by taking away a running
-mean of each band: that of the frames so far, which a listener has too, so that sound can be
-transcribed while it arrives.  Both give the same numbers whole and in pieces.
+pre-emphasis).  Subtracting a running mean of each band removes the effect of microphone and room.
+The mean covers only past frames, so audio can be transcribed live.  Audio in pieces gives the
+same features as a whole recording.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from elman.tasks.speech.audio import Samples
 
 Frames = Float32[np.ndarray, "time mel"]
 
-#: seconds from one frame to the next, and that a frame covers
+#: seconds between frames, and the duration of a frame
 STEP, WINDOW = 0.010, 0.025
-#: log energies below this are silence, digital or not: a step of 16 bits is heard no more
+#: log energies are clipped here, below one quantisation step of 16 bits
 FLOOR = -13.0
-#: the mean of all training frames counts as so many frames of any sound
+#: weight of the training mean in the running mean, in frames
 PRIOR = 100.0
 
 
 def log_mel(samples: Samples, rate: int, num_mels: int) -> Frames:
-    """The log energies in ``num_mels`` bands, a row for each frame that is whole.
+    """Log energies in ``num_mels`` bands, one row per complete frame.
 
     >>> log_mel(np.zeros(8_000, np.float32), 8_000, 40).shape
     (98, 40)
@@ -38,10 +38,10 @@ def log_mel(samples: Samples, rate: int, num_mels: int) -> Frames:
 
 
 class LogMel:
-    """Log-mel frames of sound that arrives in pieces."""
+    """Computes log-mel frames of audio that arrives in pieces."""
 
     def __init__(self, rate: int, num_mels: int) -> None:
-        with extra("speech", "config speech"):
+        with extra("speech", "computing log-mel features"):
             import kaldi_native_fbank
 
         options = kaldi_native_fbank.FbankOptions()
@@ -55,13 +55,13 @@ class LogMel:
         self._rate, self._num_mels, self._given = rate, num_mels, 0
 
     def accept(self, samples: Samples) -> Frames:
-        """The frames that are whole after these samples."""
+        """The frames that these samples complete."""
         if len(samples):
             self._fbank.accept_waveform(self._rate, samples)
         return self._new_frames()
 
     def finish(self) -> Frames:
-        """The frames of the end: call it once."""
+        """The last frames; call it once, at the end."""
         self._fbank.input_finished()
         return self._new_frames()
 
@@ -69,7 +69,7 @@ class LogMel:
         ready = self._fbank.num_frames_ready
         frames = np.empty((ready - self._given, self._num_mels), np.float32)
         for k in range(len(frames)):
-            frames[k] = self._fbank.get_frame(self._given + k)  # a view, until pop
+            frames[k] = self._fbank.get_frame(self._given + k)  # a view, valid until pop
         self._fbank.pop(len(frames))
         self._given = ready
         return np.maximum(frames, np.float32(FLOOR), out=frames)
@@ -77,14 +77,14 @@ class LogMel:
 
 @dataclass(frozen=True)
 class Cmvn:
-    """What frames usually are: the mean and the std of each band over the training data."""
+    """Mean and standard deviation of each band over the training data."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @classmethod
     def of(cls, sounds: list[Frames]) -> Cmvn:
-        """Mean and std over all frames; a band that never changes has the std 1."""
+        """Computes them over all frames; a constant band gets the standard deviation 1."""
         count = sum(len(frames) for frames in sounds)
         total = sum(frames.sum(0, dtype=np.float64) for frames in sounds)
         mean = total / count
@@ -95,7 +95,7 @@ class Cmvn:
 
 
 class RunningMean:
-    """Takes from each frame the mean of the frames so far, and divides by the usual std.
+    """Subtracts the mean of the frames so far and divides by the training standard deviation.
 
     >>> normal = Cmvn((1.0,), (2.0,))
     >>> RunningMean(normal).accept(np.array([[1.0], [1.0]], np.float32)).tolist()
@@ -108,10 +108,10 @@ class RunningMean:
         self._sum, self._count = PRIOR * self._mean, PRIOR
 
     def accept(self, frames: Frames) -> Frames:
-        """The same frames, normalised."""
+        """Normalises the next frames."""
         if not len(frames):
             return np.asarray(frames, np.float32)
-        # the sum goes on from frame to frame, in this order, so that pieces give the same bits
+        # one running sum in frame order, so that pieces give the same bits
         sums = np.cumsum(np.concatenate([self._sum[None], frames], dtype=np.float64), 0)[1:]
         counts = self._count + np.arange(1, len(frames) + 1)[:, None]
         self._sum, self._count = sums[-1], float(counts[-1, 0])
@@ -120,5 +120,5 @@ class RunningMean:
 
 
 def normalised(frames: Frames, normal: Cmvn) -> Frames:
-    """A whole sound's frames through a ``RunningMean``."""
+    """Normalises the frames of a whole recording with a ``RunningMean``."""
     return RunningMean(normal).accept(frames)

@@ -1,8 +1,7 @@
-"""What a transcriber's texts are weighed with: an n-gram model of words or of characters.
+"""Language model fusion: an n-gram model of words or characters scores the texts of the search.
 
-``TextFusion`` joins it to the search of ``decode/ctc.py``, in pieces of text as they are found.
-A word model speaks when a word has ended; a word that it does not know costs something for each
-of its letters, so that names can still be written.
+``TextFusion`` connects it to the search of ``decode/ctc.py``.  A word model scores each word at
+its end.  An unknown word costs a fixed amount per letter, so that names can still be written.
 """
 
 from __future__ import annotations
@@ -18,29 +17,29 @@ from elman.tasks.speech.arpa import parse_arpa, read_arpa, write_arpa
 from elman.tasks.speech.ngrams import END, NEVER, UNKNOWN, NGrams, Token, train_ngrams
 
 Unit = Literal["words", "characters"]
-#: how the blank between words is written where characters are the tokens
+#: the token for the space in character models
 SPACE = "▁"
-#: log probability of each letter of a word that a word model does not know
+#: log probability of each letter of an unknown word
 LETTER = -math.log(30)
 
 
 @dataclass(frozen=True)
 class Language:
-    """An n-gram model and what its tokens are."""
+    """An n-gram model and its token type."""
 
     ngrams: NGrams
     unit: Unit
 
     @classmethod
     def read(cls, path: Path) -> Language:
-        """From an ARPA file; where every token is one character, they are characters."""
+        """Reads an ARPA file; it is a character model if every token is one character."""
         ngrams = read_arpa(path)
         tokens = [token for (token,) in ngrams.tables[0] if not token.startswith("<")]
         return cls(ngrams, "characters" if all([len(t) == 1 for t in tokens]) else "words")
 
     @classmethod
     def parse(cls, text: str, unit: Unit, path: Path) -> Language:
-        """From the text of an ARPA file."""
+        """Parses the text of an ARPA file."""
         return cls(parse_arpa(text, path), unit)
 
     def to_arpa(self) -> str:
@@ -49,24 +48,24 @@ class Language:
 
 
 def learn_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:
-    """A model of texts that has at most ``most`` n-grams.
+    """Trains a model with at most ``most`` n-grams.
 
-    Those that are there least often are left out first, and their probability is estimated from
-    shorter ones; words are a fifth of all at most.
+    Prunes the rarest n-grams first and backs off to shorter ones.  At most a fifth of the n-grams
+    are unigrams.
     """
     sentences = [tokens_of(text, unit) for text in texts]
     return Language(train_ngrams(sentences, order, vocabulary=most // 5, most=most), unit)
 
 
 def tokens_of(text: str, unit: Unit) -> Sequence[str]:
-    """A text as a model's tokens."""
+    """Splits a text into tokens."""
     return text.split() if unit == "words" else list(text.replace(" ", SPACE))
 
 
 class TextState(NamedTuple):
-    """What a language model remembers of a text: its context, and the word that has begun.
+    """State of the language model after a text: its context and the unfinished word.
 
-    ``ahead`` is what has been added for that word before it has ended.
+    ``ahead`` is the look-ahead score already added for the unfinished word.
     """
 
     context: Token
@@ -78,11 +77,10 @@ class TextState(NamedTuple):
 class TextFusion:
     """Adds ``weight`` times the log probability of the text, and ``bonus`` for each token.
 
-    The bonus makes up for the cost of every further token, without which texts would be too
-    short.  A word that has begun counts as the most frequent word that begins so, or as unknown
-    where none does, until it has ended: else the search would put off the ends of words (language
-    model look-ahead, Steinbiss et al. 1994).  ``pieces`` are the texts of symbols, symbol 0 being
-    the blank of CTC.
+    The bonus offsets the cost of each further token, which would make texts too short.  An
+    unfinished word scores as the most frequent word with this prefix, or as an unknown word if
+    there is none; otherwise the search would delay the ends of words (language model look-ahead,
+    Steinbiss et al. 1994).  ``pieces[k - 1]`` is the text of symbol k; symbol 0 is the CTC blank.
     """
 
     language: Language
@@ -92,11 +90,11 @@ class TextFusion:
 
     @property
     def start(self) -> TextState:
-        """Nothing has been said."""
+        """The state of the empty text."""
         return TextState(self.language.ngrams.start, "", 0.0)
 
     def extend(self, state: TextState, symbol: int) -> tuple[TextState, float]:
-        """One more piece of text."""
+        """The state after one more symbol, and the score it adds."""
         score = 0.0
         for character in self.pieces[symbol - 1]:
             state, more = self._character(state, character)
@@ -104,7 +102,7 @@ class TextFusion:
         return state, score
 
     def finish(self, state: TextState) -> float:
-        """The last word, and the end of the sentence."""
+        """The score of the last word and of the end of the sentence."""
         ngrams, score = self.language.ngrams, 0.0
         if state.word:
             state, score = self._token(state, state.word)
@@ -128,7 +126,7 @@ class TextFusion:
         return TextState(ngrams.after(state.context, token), "", 0.0), score
 
     def _ahead(self, word: str) -> float:
-        """The log probability of the likeliest word that begins so."""
+        """The log probability of the most frequent word with this prefix."""
         found = self._beginnings.get(word)
         return self._unknown + LETTER * len(word) if found is None else found
 

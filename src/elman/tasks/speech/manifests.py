@@ -1,9 +1,9 @@
-"""Which recording says what: JSONL and CSV manifests, and folders with a ``metadata.csv``.
+"""Recordings and their transcripts: JSONL and CSV manifests, folders with a ``metadata.csv``.
 
     {"audio": "a/1.wav", "text": "three seven one"}
 
-Paths are seen from the manifest's folder.  The formats themselves are read by ``data/text.py``; the
-sounds by ``audio.py``.
+Paths are relative to the manifest's folder.  ``data/text.py`` reads the formats, ``audio.py`` the
+audio files.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from elman.data.text import text_rows
 from elman.errors import DataError
 from elman.tasks.speech.audio import AUDIO_SUFFIXES
 
-#: the file of a folder that says what is in it, and its column of names (as of AudioFolder)
+#: the file that describes a folder, and its column of file names (the AudioFolder convention)
 METADATA, METADATA_COLUMN = "metadata.csv", "file_name"
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound file and what is said in it."""
+    """An audio file and its transcript."""
 
     audio: Path
     text: str
@@ -33,9 +33,9 @@ class Recording:
 def manifest_rows(
     path: Path, *, audio_column: str = "audio", text_column: str = "text"
 ) -> Iterator[Row[Recording] | Fault]:
-    """The recordings of a manifest or of a folder with a metadata.csv, and what is wrong with it.
+    """Yields the recordings of a manifest, or of a folder with a metadata.csv, and its faults.
 
-    Whether the sound files are there is not looked at.
+    Does not check that the audio files exist.
     """
     folder = path.parent
     if path.is_dir():
@@ -53,17 +53,17 @@ def manifest_rows(
     for row in rows:
         if isinstance(row, Fault):
             message = row.message.replace("--label-column", "--audio-column")
-            yield Fault(row.place, message.replace("the label (", "the sound file ("))
+            yield Fault(row.place, message.replace("the label (", "the audio file ("))
         elif isinstance(row, Row):
             yield Row(row.place, Recording(folder / str(row.value.label), row.value.text))
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """All sound files in a folder and below it; ``DataError`` if there is none."""
+    """All audio files in a folder and its subfolders; ``DataError`` if there are none."""
     found = [file for file in files_below(folder) if file.suffix.lower() in AUDIO_SUFFIXES]
     if not found:
         raise DataError(
-            f"{folder}: there is no sound file in this folder; the names of such end in "
+            f"{folder}: there are no audio files in this folder; supported suffixes are "
             f"{', '.join(AUDIO_SUFFIXES)}."
         )
     return found

@@ -1,4 +1,4 @@
-"""The network that transcribes, made from the options."""
+"""Builds the transcription network from the options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from elman.tasks.task import Vocab
 
 
 def build(options: SpeechOptions, cell: Cell, vocab: Vocab[SpeechSymbols]) -> nn.Module:
-    """A ``Transcriber`` of the cell."""
+    """Returns a ``Transcriber`` of the cell."""
     encoder = recurrent_layer(
         options,
         cell,

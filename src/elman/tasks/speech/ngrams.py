@@ -1,7 +1,7 @@
-"""N-gram language models: how likely a word, or a character, is after those before it.
+"""N-gram language models of words or characters.
 
-``train_ngrams`` counts a text and smooths by interpolated Kneser-Ney (Chen and Goodman 1999);
-``arpa.py`` reads and writes the format that all toolkits share.
+``train_ngrams`` counts a text and applies interpolated Kneser-Ney smoothing (Chen and Goodman
+1999).  ``arpa.py`` reads and writes the common file format.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from elman.errors import DataError, OptionError
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 Token = tuple[str, ...]
-#: the log of a probability that is as good as none, for what begins a sentence but never follows
+#: log probability of an impossible token, such as ``<s>`` after the start of a sentence
 NEVER = -99.0 * math.log(10)
 
 
@@ -32,12 +32,12 @@ class NGrams:
 
     @property
     def order(self) -> int:
-        """The length of the longest n-grams."""
+        """The maximum n-gram length."""
         return len(self.tables)
 
     @property
     def start(self) -> Token:
-        """The context in which a sentence begins."""
+        """The context at the start of a sentence."""
         return (BEGIN,) if self.order > 1 else ()
 
     def known(self, token: str) -> bool:
@@ -45,10 +45,10 @@ class NGrams:
         return (token,) in self.tables[0]
 
     def score(self, context: Token, token: str) -> float:
-        """The log probability of a token after others, of which only the last few count.
+        """The log probability of a token after a context; uses its last ``order - 1`` tokens.
 
-        A token that is not known is ``<unk>``; where the model has none, it is as good as
-        impossible.
+        An unknown token counts as ``<unk>``, or as impossible (``NEVER``) if the model has no
+        ``<unk>``.
         """
         if (token,) not in self.tables[0]:
             token = UNKNOWN
@@ -71,7 +71,7 @@ class NGrams:
         return (*context, token)[max(0, len(context) + 2 - self.order) :] if self.order > 1 else ()
 
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> float:
-        """e to the mean negative log probability of a token, ends of sentences counted."""
+        """exp of the mean negative log probability per token, including ends of sentences."""
         total, count = 0.0, 0
         for sentence in sentences:
             context = self.start
@@ -90,23 +90,24 @@ def train_ngrams(
     vocabulary: int | None = None,
     most: int | None = None,
 ) -> NGrams:
-    """Interpolated Kneser-Ney with one discount for each order, from tokenised sentences.
+    """Trains an interpolated Kneser-Ney model, one discount per order, on tokenised sentences.
 
-    ``cutoffs[n - 1]`` leaves out n-grams that are counted so often or less (unigrams: they become
-    ``<unk>``), and their probability goes to the back-off; ``vocabulary`` keeps only so many
-    tokens, the most frequent.  With ``most``, cut-offs above one token are raised, the longest
-    n-grams' first, until there are no more n-grams than that.  Each context's probabilities sum
-    to one.
+    ``cutoffs[n - 1]`` prunes n-grams with this count or less; their probability goes to the
+    back-off (pruned unigrams become ``<unk>``).  ``vocabulary`` limits the number of tokens to the
+    most frequent.  ``most`` limits the number of n-grams: the cutoffs above unigrams rise, the
+    longest n-grams' first, until the model fits.  The probabilities of each context sum to one.
 
-    Raises ``DataError`` if there is not one token.
+    Raises ``DataError`` if there are no tokens, ``OptionError`` if ``order`` is less than 1.
     """
     if order < 1:
-        raise OptionError(f"train_ngrams: order is {order}; give 1 or more.")
+        raise OptionError(f"train_ngrams: order is {order}; it must be 1 or more.")
     cut = [*cutoffs, *[0] * order][:order]
     given = [tuple(sentence) for sentence in sentences]
     words = Counter(token for sentence in given for token in sentence)
     if not words:
-        raise DataError("train_ngrams: the text has no words; give one that has.")
+        raise DataError(
+            "train_ngrams: the training text has no words; provide at least one sentence."
+        )
     ranked = sorted(words, key=lambda word: (-words[word], word))[:vocabulary]
     kept = {word for word in ranked if words[word] > cut[0]}
     counts: list[Counter[Token]] = [Counter() for _ in range(order)]
@@ -128,7 +129,7 @@ def train_ngrams(
 
 
 def _raised(cut: list[int], raw: list[Counter[Token]], most: int) -> list[int]:
-    """The lowest cut-offs with which so many n-grams are left, those of one token not touched."""
+    """The lowest cutoffs that leave at most ``most`` n-grams; that of unigrams stays."""
     sizes = [Counter(counter.values()) for counter in raw]
     while True:
         left = [
@@ -137,15 +138,15 @@ def _raised(cut: list[int], raw: list[Counter[Token]], most: int) -> list[int]:
         ]
         if sum(left) <= most or not any(left[1:]):
             return cut
-        # longer n-grams say less for their place: what is cut is the longest of the lowest
+        # long n-grams help least for their size: prune the longest among the lowest counts
         n = min([n for n in range(1, len(cut)) if left[n]], key=lambda n: (cut[n] - n, -n))
         cut = [*cut[:n], cut[n] + 1, *cut[n + 1 :]]
 
 
 def _continuations(counts: list[Counter[Token]]) -> None:
-    """Below the highest order, count after how many different tokens an n-gram comes.
+    """Replaces counts below the highest order by the number of different preceding tokens.
 
-    What begins with the beginning of a sentence has nothing before it, and keeps its count.
+    N-grams at the start of a sentence have no preceding token and keep their counts.
     """
     for n in range(len(counts) - 1, 0, -1):
         different: Counter[Token] = Counter([gram[1:] for gram in counts[n]])
@@ -176,13 +177,13 @@ def _unigrams(
 def _add_order(
     tables: list[dict[Token, tuple[float, float]]], counts: Counter[Token], frequent: set[Token]
 ) -> None:
-    """The n-grams of one order that are frequent, and the back-off weights of the order below."""
+    """Adds the frequent n-grams of one order and the back-off weights of the order below."""
     discount = _discount(counts.values())
     below = tables[-1]
     lower = NGrams(tuple(tables))
     by_context: dict[Token, list[tuple[Token, int]]] = defaultdict(list)
     for gram, count in counts.items():
-        # an n-gram whose context was cut off would never be found
+        # an n-gram with a pruned context would never be found
         if gram[:-1] in below:
             by_context[gram[:-1]].append((gram, count))
     table: dict[Token, tuple[float, float]] = {}

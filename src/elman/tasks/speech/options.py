@@ -13,64 +13,68 @@ from elman.tasks.recurrent_options import RecurrentOptions
 class SpeechOptions(RecurrentOptions):
     """The options of speech recognition."""
 
-    cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
-    hidden_size: int = option(256, "units of each layer, in each direction", minimum=1)
-    num_layers: int = option(3, "recurrent layers on each other", minimum=1)
+    cell: str = option("lstm", "a cell from the catalogue, or FILE.py:NAME for your own cell")
+    hidden_size: int = option(256, "hidden units per layer and direction", minimum=1)
+    num_layers: int = option(3, "number of stacked recurrent layers", minimum=1)
     bidirectional: bool = option(
-        False, "read backwards too: better, but the whole sound has to be there first"
+        False, "also read backwards: more accurate, but needs the whole recording (no --stream)"
     )
     frames_per_step: int = option(
-        3, "frames of 10 ms that make one step of the network", minimum=1, reads_data=True
+        3, "feature frames (10 ms each) per step of the network", minimum=1, reads_data=True
     )
-    dropout: float = option(0.1, "part of the units left out in training", minimum=0, below=1)
+    dropout: float = option(
+        0.1, "dropout rate between and after the recurrent layers", minimum=0, below=1
+    )
     sample_rate: int = option(
-        8000, "the rate that every sound is resampled to, in hertz", minimum=4000, reads_data=True
+        8000, "sample rate in hertz to which all audio is resampled", minimum=4000, reads_data=True
     )
-    num_mels: int = option(40, "bands of the log-mel features", minimum=1, reads_data=True)
-    units: Literal["characters", "subwords"] = option("characters", "what is written")
-    subwords: int = option(300, "how many sub-words", minimum=1)
-    lowercase: bool = option(True, "write small letters only", reads_data=True)
-    punctuation: bool = option(False, "write punctuation too", reads_data=True)
-    speed: float = option(0.1, "augmentation: how much faster or slower", minimum=0, below=1)
+    num_mels: int = option(40, "number of log-mel bands", minimum=1, reads_data=True)
+    units: Literal["characters", "subwords"] = option("characters", "output units")
+    subwords: int = option(300, "number of subwords, with --units subwords", minimum=1)
+    lowercase: bool = option(True, "convert transcripts to lower case", reads_data=True)
+    punctuation: bool = option(False, "keep punctuation in transcripts", reads_data=True)
+    speed: float = option(
+        0.1, "augmentation: maximum relative change of the speaking rate", minimum=0, below=1
+    )
     size: float = option(
-        0.1, "augmentation: how much larger or smaller the speaker", minimum=0, below=1
+        0.1, "augmentation: maximum relative change of the vocal tract length", minimum=0, below=1
     )
     noise: float = option(
-        0.5, "augmentation: part of the sounds that get noise", minimum=0, maximum=1
+        0.5, "augmentation: fraction of recordings to which noise is added", minimum=0, maximum=1
     )
-    colour: float = option(1.0, "augmentation: how far loudness and bands are changed", minimum=0)
+    colour: float = option(1.0, "augmentation: strength of random gain and equalisation", minimum=0)
     masks: int = option(
-        2, "augmentation: bands and stretches of time hidden (SpecAugment)", minimum=0
+        2, "augmentation: maximum number of time and of frequency masks (SpecAugment)", minimum=0
     )
     longest: int = option(
-        3000, "frames of 10 ms; longer recordings are left out of training", minimum=1
+        3000, "maximum length in frames of 10 ms; training skips longer recordings", minimum=1
     )
     language: Literal["none", "words", "characters"] = option(
-        "none", "the n-gram model of the training transcripts that weighs what is found"
+        "none", "tokens of the n-gram language model, which is trained on the transcripts"
     )
-    language_text: str = option("", "a text file, a sentence a line, for that model beside them")
-    language_order: int = option(3, "words or characters in its longest n-grams", minimum=1)
+    language_text: str = option("", "extra training text for the language model, a sentence a line")
+    language_order: int = option(3, "maximum n-gram length of the language model", minimum=1)
     language_size: int = option(
-        100_000, "n-grams that it has at most; seldom ones go first", minimum=1
+        100_000, "maximum number of n-grams; rare ones are pruned first", minimum=1
     )
-    language_weight: float = option(0.5, "how much it counts")
-    language_bonus: float = option(1.0, "what each of its words or characters adds to a score")
-    audio_column: str = option("audio", "the column with the sound files", reads_data=True)
-    text_column: str = option("text", "the column with the transcripts", reads_data=True)
+    language_weight: float = option(0.5, "weight of the language model in the search")
+    language_bonus: float = option(1.0, "score added per token of the language model")
+    audio_column: str = option("audio", "name of the column of audio files", reads_data=True)
+    text_column: str = option("text", "name of the column of transcripts", reads_data=True)
 
 
 @dataclass(frozen=True)
 class TranscribeOptions(DeclaredOptions):
-    """How a transcriber searches, and what it writes."""
+    """The options of transcription: search and output."""
 
-    beam: int = option(32, "texts that the search keeps; 1 takes the best path", minimum=1)
-    lm: str = option(
-        "own", "an ARPA file to weigh the words with; own is the model's, none is none"
+    beam: int = option(32, "beam size; 1 decodes greedily", minimum=1)
+    lm: str = option("own", "language model: an ARPA file, own (trained with the model) or none")
+    lm_weight: float | None = option(None, "weight of the language model (default: as trained)")
+    lm_bonus: float | None = option(
+        None, "score added per token of the language model (default: as trained)"
     )
-    lm_weight: float | None = option(None, "how much the language model counts")
-    lm_bonus: float | None = option(None, "what each of its words adds")
     rate: int = option(
-        16_000, "samples a second of the raw sound that --stream reads", minimum=1000, scored=False
+        16_000, "sample rate in hertz of the raw audio read by --stream", minimum=1000, scored=False
     )
-    times: bool = option(False, "show when each word was heard", scored=False)
-    png: str = option("", "the picture to write: the sound and its words", scored=False)
+    times: bool = option(False, "show the start and end of each word", scored=False)
+    png: str = option("", "write a spectrogram with the words to this PNG file", scored=False)

@@ -1,4 +1,4 @@
-"""Recordings from manifests, folders, sound files and arrays."""
+"""Reads recordings from manifests, folders, audio files and arrays."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from elman.tasks.speech.options import SpeechOptions
 
 
 def read(path: Path, options: SpeechOptions) -> list[Row[Utterance]]:
-    """The recordings that a manifest, or a folder with a metadata.csv, names."""
+    """Reads the recordings of a manifest, or of a folder with a metadata.csv."""
     rows = list(read_utterances(path, feature_config(options)))
     values_or_error(rows)
     return [row for row in rows if isinstance(row, Row)]
 
 
 def feature_config(options: SpeechOptions) -> FeatureConfig:
-    """How these options make frames of sounds and plain text of transcripts."""
+    """The feature configuration of the options."""
     return FeatureConfig(
         options.sample_rate,
         options.num_mels,
@@ -40,7 +40,7 @@ def feature_config(options: SpeechOptions) -> FeatureConfig:
 
 
 def read_inputs(path: Path, options: SpeechOptions) -> list[Utterance]:
-    """A sound file; the sound files in a folder; or those that a manifest names."""
+    """Reads an audio file, all audio files in a folder, or those of a manifest."""
     if path.is_dir():
         return [_read_sound(file, options) for file in audio_files(path)]
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json", ".csv", ".tsv"):
@@ -57,14 +57,14 @@ def _read_sound(path: Path, options: SpeechOptions) -> Utterance:
 
 
 def as_input(value: Any) -> Any:
-    """An utterance as it is; anything else becomes one when the model's rate is known."""
+    """Converts a string to a path; other inputs stay until the model's sample rate is known."""
     if isinstance(value, str):
         return Path(value)
     return value
 
 
 def utterance_of(value: Any, options: SpeechOptions) -> Utterance:
-    """From a path, or from samples and their rate."""
+    """Makes an utterance of a path, or of samples and their rate."""
     if isinstance(value, Utterance):
         return value
     if isinstance(value, Path):
@@ -75,10 +75,10 @@ def utterance_of(value: Any, options: SpeechOptions) -> Utterance:
         rate = int(rate)
     except (TypeError, ValueError) as error:
         raise OptionError(
-            f"speech: an input is {type(value).__name__}; give the path of a sound file, or "
-            "(samples, rate), samples being numbers from -1 to 1."
+            f"speech: an input has type {type(value).__name__}; pass the path of an audio file, "
+            "or (samples, rate) with samples from -1 to 1."
         ) from error
     numbers = mono(numbers) if numbers.ndim == 2 else numbers
     heard = resample(numbers, rate, options.sample_rate)
     sound = Sound(heard, len(numbers) / rate, rate, 1, "")
-    return feature_config(options).utterance(f"{len(numbers) / rate:.1f} s of sound", sound, None)
+    return feature_config(options).utterance(f"{len(numbers) / rate:.1f} s of audio", sound, None)

@@ -1,6 +1,6 @@
-"""Sounds for ``elman new speech``: four tones and what they are called, made up on the spot.
+"""Generated data for ``elman new speech``: sequences of four tones and their names.
 
-Real speech takes minutes to learn; that a tone goes up is learned in seconds.
+A model learns real speech in minutes and these tones in seconds.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Mapping
 import numpy as np
 
 RATE = 8_000
-#: the pitch at which a tone begins and that at which it ends, in hertz
+#: pitch of each tone at its start and end, in hertz
 TONES = {"low": (300, 300), "high": (1500, 1500), "up": (400, 1600), "down": (1600, 400)}
 
 
 def tone_samples() -> Mapping[str, str | bytes]:
-    """Manifests of 40 and 10 recordings, and the recordings."""
+    """Manifests of 40 training and 10 validation recordings, and the recordings."""
     draw = random.Random(1)
     files: dict[str, str | bytes] = {}
     for part, count in (("train", 40), ("valid", 10)):
@@ -34,7 +34,7 @@ def tone_samples() -> Mapping[str, str | bytes]:
 
 
 def _recording(words: list[str], draw: random.Random) -> bytes:
-    """The tones of the words with short silences between, as a wav file."""
+    """The tones of the words, separated by short silences, as a wav file."""
     parts = [_silence(draw)]
     for word in words:
         count = round(RATE * draw.uniform(0.18, 0.3))
@@ -43,7 +43,7 @@ def _recording(words: list[str], draw: random.Random) -> bytes:
         fade = np.minimum(1, np.minimum(np.arange(count), np.arange(count)[::-1]) / 160)
         parts += [draw.uniform(0.2, 0.5) * np.sin(phase) * fade, _silence(draw)]
     sound = np.concatenate(parts)
-    # a faint hiss, as every recording has
+    # faint noise, as in every recording
     sound += 0.001 * np.random.default_rng(draw.randrange(10**6)).standard_normal(len(sound))
     out = io.BytesIO()
     with wave.open(out, "wb") as file:

@@ -1,4 +1,4 @@
-"""How well a model transcribes: word and character error rates."""
+"""Evaluates transcription: word and character error rates."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from elman.training.watch import BLANKS
 def validate(
     fitted: Fitted[SpeechSymbols, SpeechOptions], examples: Sequence[Utterance]
 ) -> dict[str, Any]:
-    """Word and character error rates of the best paths, which are found quickly, and the loss.
+    """Word and character error rates of greedy decoding, which is fast, and the loss.
 
-    More wrong words than there are count as if all were wrong: at first nothing is written, then
-    nonsense, which is progress, and the loss tells.
+    Error rates are capped at 1: early in training, a model that writes nonsense is better than
+    one that writes nothing, and the loss then decides.
     """
     model, pieces = transcriber_of(fitted), fitted.symbols.pieces
 
@@ -52,13 +52,13 @@ def score(
     examples: Sequence[Utterance],
     wanted: TranscribeOptions,
 ) -> dict[str, Any]:
-    """Word and character error rates over all examples (jiwer)."""
+    """Word and character error rates of all examples (jiwer)."""
     return _error_rates(examples, [answer.text for answer in predict(fitted, examples, wanted)])
 
 
 def scorer() -> Any:
-    """The library that counts wrong words, or what to install."""
-    with extra("speech", "counting wrong words"):
+    """Imports jiwer; ``OptionError`` says what to install if it is missing."""
+    with extra("speech", "computing word error rates"):
         import jiwer
     return jiwer
 

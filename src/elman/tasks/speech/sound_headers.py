@@ -1,8 +1,8 @@
-"""What the header of a sound file promises, against the bytes that are there.
+"""Detects truncated audio files: compares the size in the header with the size of the file.
 
-libsndfile reads a wav, aiff or au file that is cut off as a shorter one and says nothing, so
-the size of the samples is looked up here.  Sizes that a writer did not know when it began are
-no promise.  How sound is read: ``audio.py``.
+libsndfile silently reads a truncated wav, aiff or au file as a shorter one.  Placeholder sizes,
+which programs write when they do not know the size in advance, are ignored.  ``audio.py`` reads
+the samples.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-#: sizes from here on stand for "not known": what programs write that send sound through a pipe
+#: sizes from here on mean "unknown"; programs that write to a pipe use them
 _UNKNOWN = 2**31 - 2**16
-_XING_WITHIN = 4096  # bytes of the first frame of mp3
+_XING_WITHIN = 4096  # bytes of an mp3 file that are searched for the Xing header
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes of samples the header of a wav, aiff or au file promises beyond its end."""
+    """The number of bytes that the header of a wav, aiff or au file announces beyond its end."""
     length = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)
@@ -34,7 +34,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def _missing_in_chunks(file: BinaryIO, length: int, order: str, wanted: bytes) -> int:
-    long_size = 0  # RF64 keeps it in a chunk of its own
+    long_size = 0  # RF64 stores the size in a separate chunk
     while len(head := file.read(8)) == 8:
         name, size = struct.unpack(f"{order}4sI", head)
         begins = file.tell()
@@ -49,7 +49,7 @@ def _missing_in_chunks(file: BinaryIO, length: int, order: str, wanted: bytes) -
 
 
 def counts_its_frames(path: Path) -> bool:
-    """Whether an mp3 file says how many frames it has; what libsndfile says else is a guess."""
+    """Whether an mp3 file states its number of frames; otherwise libsndfile guesses it."""
     with path.open("rb") as file:
         start = file.read(10)
         tag = 0
@@ -62,9 +62,9 @@ def counts_its_frames(path: Path) -> bool:
 
 
 def ogg_ends(path: Path) -> bool:
-    """Whether the last page of an Ogg file says that it is the last."""
+    """Whether the last page of an Ogg file has the end-of-stream flag."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 2**17))  # a page has at most half of that
+        file.seek(max(0, path.stat().st_size - 2**17))  # twice the maximum page size
         end = file.read()
     page = end.rfind(b"OggS")
     return page >= 0 and len(end) > page + 5 and bool(end[page + 5] & 4)

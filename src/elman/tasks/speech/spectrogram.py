@@ -1,4 +1,4 @@
-"""A sound and the words in it as a picture: log-mel energies over time, each word where it is."""
+"""Plots a recording: log-mel energies over time, with the words at their times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from elman.tasks.speech.features import STEP, Frames
 
 
 class Timed(Protocol):
-    """A word and its seconds."""
+    """A word with its start and end in seconds."""
 
     @property
     def text(self) -> str: ...
@@ -21,7 +21,7 @@ class Timed(Protocol):
 
 
 def draw_spectrogram(frames: Frames, words: Sequence[Timed], title: str) -> bytes:
-    """A PNG of the frames, with the words above at the times at which they were heard."""
+    """Returns a PNG of the frames, with the words above at their times."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,7 +36,9 @@ def draw_spectrogram(frames: Frames, words: Sequence[Timed], title: str) -> byte
     )  # fmt: skip
     top = frames.shape[1]
     for k, word in enumerate(words):
-        height = top * (1.06 if k % 2 == 0 else 1.16)  # in two rows: short words stand close
+        height = top * (
+            1.06 if k % 2 == 0 else 1.16
+        )  # in two rows, because short words are close together
         axes.text((word.start + word.end) / 2, height, word.text, ha="center", va="center")
         axes.axvline(word.start, color="white", linewidth=0.8, alpha=0.7)
         axes.axvline(word.end, color="white", linewidth=0.8, alpha=0.7, linestyle=":")

@@ -1,4 +1,4 @@
-"""A sound's way to text: frames, steps, search; whole, or piece by piece while it arrives."""
+"""Transcribes audio while it arrives: resampling, features, network steps, CTC search."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from elman.tasks.speech.features import STEP, Cmvn, Frames, LogMel, RunningMean
 
 
 class Search(Protocol):
-    """Finds symbols in steps as they come."""
+    """An incremental search for symbols."""
 
     def advance(self, log_probs: np.ndarray) -> None:
-        """Take in more steps."""
+        """Processes more steps: log probabilities (time, symbols)."""
 
     def best(self, *, ended: bool = True) -> list[int]:
         """The best symbols so far."""
 
     def stable(self) -> list[int]:
-        """Those that will not change any more."""
+        """The symbols that will not change any more."""
 
 
 class GreedySearch:
-    """The best path, step by step; what it has found never changes."""
+    """Greedy decoding, step by step; found symbols never change."""
 
     def __init__(self) -> None:
         self._found: list[int] = []
         self._last = BLANK
 
     def advance(self, log_probs: np.ndarray) -> None:
-        """Take in more steps."""
+        """Processes more steps: log probabilities (time, symbols)."""
         path = log_probs.argmax(1).tolist()
         self._found += merge(path, self._last)
         self._last = path[-1] if path else self._last
@@ -51,9 +51,9 @@ class GreedySearch:
 
 
 class Listener:
-    """Hears samples at ``rate`` in pieces of any size and tells a search what they may be.
+    """Feeds samples at ``rate`` hertz, in pieces of any size, through the model to a search.
 
-    What has been found does not depend on how the sound was cut into pieces.
+    The result does not depend on how the audio is cut into pieces.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class Listener:
         self._state: State | None = None
 
     def accept(self, samples: Samples) -> None:
-        """Hear more."""
+        """Processes more samples."""
         self.seconds += len(samples) / self._rate
         self._hear(self._mel.accept(self._resampler.accept(samples)))
 
     def finish(self) -> None:
-        """The sound has ended."""
+        """Processes the end of the audio."""
         self._hear(self._mel.accept(self._resampler.finish()))
         self._hear(self._mel.finish())
 
     def _hear(self, frames: Frames) -> None:
-        # as whole sounds are kept, so that the numbers are the same
+        # rounded like the stored frames of whole recordings, so that results are the same
         frames = frames.astype(np.float16).astype(np.float32)
         frames = np.concatenate([self._waiting, self._normal.accept(frames)])
         whole = len(frames) - len(frames) % self._model.frames_per_step
@@ -100,16 +100,16 @@ class Listener:
 
 
 def step_seconds(model: Transcriber) -> float:
-    """Seconds from one step of a model to the next."""
+    """Seconds per step of a model."""
     return model.frames_per_step * STEP
 
 
 def pcm_pieces(source: BinaryIO, at_once: int = 3200) -> Iterator[Samples]:
-    """Raw samples, 16 bits each, little-endian, one channel, as they come; to the end of source.
+    """Yields raw samples (16 bits, little-endian, one channel) as they arrive, until the end.
 
-    A byte too many at the end is left out.
+    Ignores an odd last byte.
     """
-    read = getattr(source, "read1", source.read)  # what is there, not all that was asked for
+    read = getattr(source, "read1", source.read)  # read1 returns available bytes, without waiting
     left = b""
     while piece := read(at_once):
         piece = left + piece

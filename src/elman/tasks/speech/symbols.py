@@ -1,4 +1,4 @@
-"""What a model of speech knows: pieces of text, usual frames, a language model."""
+"""The saved vocabulary of a speech model: text pieces, feature statistics, language model."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class SpeechSymbols:
-    """The pieces of text, what frames usually are, and the language model."""
+    """The text pieces, the feature statistics and the language model."""
 
     pieces: Pieces
     normal: Cmvn
     language: Language | None = None
 
     def to_json(self) -> str:
-        """All of it as JSON, the language model as ARPA text."""
+        """Serialises to JSON, with the language model as ARPA text."""
         saved = {
             "format": _FORMAT,
             "pieces": list(self.pieces.pieces),
@@ -48,13 +48,13 @@ class SpeechSymbols:
 
 
 def load_symbols(text: str) -> SpeechSymbols:
-    """The symbols of a run folder."""
+    """Loads the symbols.json of a run folder."""
     saved = parse_json(text, "symbols.json")
     with sentences("symbols.json"):
         if saved["format"] != _FORMAT:
             raise RunError(
-                f"symbols.json is in format {saved['format']}, and this Elman reads format "
-                f"{_FORMAT}; use the Elman that saved it."
+                f"symbols.json has format {saved['format']}, but this version of Elman reads "
+                f"format {_FORMAT}; use the version that saved it."
             )
         language = None
         if of_kind(saved, "language", str):
@@ -80,7 +80,7 @@ def _normal(saved: dict[str, Any]) -> Cmvn:
 def build_vocab(
     examples: Sequence[Utterance], options: SpeechOptions, seed: int
 ) -> Vocab[SpeechSymbols]:
-    """The pieces of text, the usual frames, and a language model where one is wanted."""
+    """Computes the text pieces, the feature statistics and, on request, a language model."""
     texts = [str(example.text) for example in examples]
     pieces = learn_pieces(texts, options.units, options.subwords)
     normal = Cmvn.of([example.frames.astype(np.float32) for example in examples])

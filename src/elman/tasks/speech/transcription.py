@@ -1,4 +1,4 @@
-"""From recordings to transcripts, whole or while the sound arrives."""
+"""Transcribes whole recordings, or audio while it arrives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from elman.tasks.task import Fitted
 def predict(
     fitted: Fitted[SpeechSymbols, SpeechOptions], inputs: Sequence[Any], wanted: TranscribeOptions
 ) -> list[Transcript]:
-    """What is said in each recording."""
+    """Transcribes recordings."""
     model, pieces = transcriber_of(fitted), fitted.symbols.pieces
     fusion = _fusion(fitted, wanted)
     asked = [utterance_of(value, fitted.options) for value in inputs]
@@ -58,7 +58,7 @@ def predict(
 
 
 def transcriber_of(fitted: Fitted[SpeechSymbols, SpeechOptions]) -> Transcriber:
-    """The model, known to be a transcriber."""
+    """The model, typed as a ``Transcriber``."""
     assert isinstance(fitted.model, Transcriber)
     return fitted.model
 
@@ -70,7 +70,7 @@ def _without_text(example: Utterance) -> Utterance:
 def _fusion(
     fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
 ) -> TextFusion | None:
-    """The language model of the search, if there is one."""
+    """The language model of the search, or None."""
     if wanted.lm == "none" or wanted.beam == 1:
         return None
     language = fitted.symbols.language
@@ -87,7 +87,7 @@ def _fusion(
 def _words(
     pieces: Pieces, symbols: Sequence[int], spans: Sequence[tuple[int, int]], seconds: float
 ) -> tuple[Word, ...]:
-    """The words of symbols, from the first step of each to its last."""
+    """Groups symbols into words, each timed from its first step to its last."""
     words: list[Word] = []
     text, start, end = "", 0, 0
     for symbol, (first, last) in zip(symbols, spans, strict=True):
@@ -111,13 +111,13 @@ def _word(text: str, start: int, end: int, seconds: float) -> Word:
 def stream(
     fitted: Fitted[SpeechSymbols, SpeechOptions], source: BinaryIO, wanted: TranscribeOptions
 ) -> Iterator[str]:
-    """The text so far whenever words have been added that will stay, then the whole text.
+    """Yields the text so far whenever it gains final words, then the whole text.
 
-    ``source`` is raw sound at ``wanted.rate``: 16 bits a sample, little-endian, one channel.
+    ``source`` is raw audio at ``wanted.rate`` hertz: 16 bits, little-endian, one channel.
     """
     options: SpeechOptions = fitted.options
     if wanted.rate < 1000:
-        raise OptionError(f"rate is {wanted.rate}; give the samples a second, such as 16000.")
+        raise OptionError(f"rate is {wanted.rate}; give the sample rate in hertz, such as 16000.")
     pieces: Pieces = fitted.symbols.pieces
     search: Search = GreedySearch()
     if wanted.beam > 1:
@@ -133,7 +133,7 @@ def stream(
     shown = 0
     for piece in pcm_pieces(source):
         listener.accept(piece)
-        words = pieces.decode(search.stable()).split(" ")[:-1]  # the last may go on
+        words = pieces.decode(search.stable()).split(" ")[:-1]  # the last word may continue
         if len(words) > shown:
             shown = len(words)
             yield f"[dim]{listener.seconds:7.2f} s  {escape(_tail(words))}[/]"
@@ -142,5 +142,5 @@ def stream(
 
 
 def _tail(words: Sequence[str], count: int = 12) -> str:
-    """The last words: a line does not grow for ever."""
+    """The last words, so that the line stays short."""
     return " ".join(words) if len(words) <= count else "... " + " ".join(words[-count:])

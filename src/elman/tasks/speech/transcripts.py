@@ -1,7 +1,6 @@
-"""What was said as symbols: characters or sub-words, and back.
+"""Encodes transcripts as symbols (characters or subwords) and decodes them.
 
-Index 0 is the blank of CTC; a symbol is a piece of text, and all pieces of an answer one after
-the other are its text.
+Symbol 0 is the CTC blank.  Every other symbol is a piece of text; decoding concatenates them.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ BLANK = 0
 
 
 def plain(text: str, *, lowercase: bool = True, punctuation: bool = False) -> str:
-    """The text as it is to be transcribed: one blank between words; small letters, no punctuation.
+    """Normalises a transcript: single spaces, lower case, no punctuation.
 
-    Apostrophes within words stay, letters of any alphabet too.
+    Apostrophes within words and letters of any alphabet stay.
 
     >>> plain("“Don’t,” she said -- TWICE!")
     "don't she said twice"
@@ -43,7 +42,7 @@ def _spoken(character: str) -> bool:
 
 @dataclass(frozen=True)
 class Pieces:
-    """The pieces of text that a transcriber writes: ``pieces[k - 1]`` is symbol k.
+    """The output vocabulary of a transcriber: ``pieces[k - 1]`` is the text of symbol k.
 
     >>> pieces = Pieces.characters(["one two"])
     >>> pieces.encode("two"), pieces.decode(pieces.encode("two one"))
@@ -51,18 +50,18 @@ class Pieces:
     """
 
     pieces: tuple[str, ...]
-    #: the JSON of a tokenizer that cuts words, or "" for characters
+    #: the JSON of the subword tokenizer, or "" for characters
     tokenizer: str = ""
 
     @classmethod
     def characters(cls, texts: Sequence[str]) -> Pieces:
-        """Every character of the texts, and the blank between words."""
+        """Every character of the texts, and the space."""
         return cls((" ", *sorted({c for text in texts for c in text} - {" "})))
 
     @classmethod
     def subwords(cls, texts: Sequence[str], size: int) -> Pieces:
-        """About ``size`` sub-words by byte pair encoding (Sennrich et al. 2016) of characters."""
-        with extra("speech", "cutting words into parts"):
+        """About ``size`` subwords, by byte pair encoding of characters (Sennrich et al. 2016)."""
+        with extra("speech", "subword tokenization"):
             import tokenizers
             from tokenizers import decoders, models, pre_tokenizers, trainers
 
@@ -76,7 +75,7 @@ class Pieces:
         return cls(pieces, tokenizer.to_str())
 
     def encode(self, text: str) -> list[int]:
-        """The symbols of a text; characters that were never seen are left out."""
+        """The symbols of a text; unknown characters are skipped."""
         if self.tokenizer:
             return [number + 1 for number in self._cutter().encode(text).ids]
         index = self._index()
@@ -87,7 +86,7 @@ class Pieces:
         return "".join([self.pieces[k - 1] for k in symbols]).strip()
 
     def __len__(self) -> int:
-        """How many symbols there are, the blank of CTC among them."""
+        """The number of symbols, including the CTC blank."""
         return len(self.pieces) + 1
 
     def _index(self) -> dict[str, int]:
@@ -97,7 +96,7 @@ class Pieces:
         return found
 
     def _cutter(self) -> Any:
-        with extra("speech", "cutting words into parts"):
+        with extra("speech", "subword tokenization"):
             import tokenizers
 
         found = _CUTTERS.get(self)
@@ -113,14 +112,14 @@ _CUTTERS: dict[Pieces, Any] = {}
 def learn_pieces(
     texts: Sequence[str], units: Literal["characters", "subwords"], size: int
 ) -> Pieces:
-    """The pieces of the training texts; ``DataError`` if there is not a single character."""
+    """Builds the vocabulary of the training texts; ``DataError`` if all are empty."""
     if not any([text.strip() for text in texts]):
-        raise DataError("every transcript is empty; give recordings in which something is said.")
+        raise DataError("every transcript is empty; provide recordings with speech.")
     return Pieces.characters(texts) if units == "characters" else Pieces.subwords(texts, size)
 
 
 def steps_needed(symbols: Sequence[int]) -> int:
-    """The fewest steps in which CTC can write the symbols: a blank stands between equal ones.
+    """The minimum number of CTC steps for the symbols: equal neighbours need a blank between them.
 
     >>> steps_needed([3, 3, 4])
     4

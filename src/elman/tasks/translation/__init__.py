@@ -1,7 +1,7 @@
-"""Translation: a sentence becomes a sentence of another language.
+"""Machine translation of sentences.  Many to many, unaligned.
 
-"Voulez-vous chanter avec moi?" becomes "Do you want to sing with me?".  Many to many, unaligned.
-Sub-words are vocab from the training sentences, so that no word is unknown.
+"Voulez-vous chanter avec moi?" becomes "Do you want to sing with me?".  Subwords are learned from
+the training sentences, so no word is unknown.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 class Translation(
     Task["Pair", "TranslationSymbols", "Translated", "Pair", TranslationOptions, SearchOptions]
 ):
-    """A sentence becomes a sentence of another language."""
+    """Translates sentences."""
 
     name = "translation"
-    title = "translation: a sentence becomes one of another language"
+    title = "translation: translates sentences"
     metric = "bleu"
     training = LoopOptions(
         batch_size=48,
@@ -40,7 +40,7 @@ class Translation(
         schedule="linear",
         warmup_steps=200,
         average_weights=0.999,
-        # the loss is summed over a sentence's sub-words
+        # the loss is summed over the subwords of a sentence
         clip_norm=20.0,
     )
     Options = TranslationOptions

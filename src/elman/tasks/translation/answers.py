@@ -1,4 +1,4 @@
-"""Translations: what they hold, how they are shown and saved."""
+"""Translations: their fields, and how they are shown and saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from elman.tasks.translation.options import SearchOptions
 
 @dataclass(frozen=True)
 class Attention:
-    """For each piece of a translation the weight of each piece of the source."""
+    """Attention weights (target piece, source piece) of a translation."""
 
     source: tuple[str, ...]
     target: tuple[str, ...]
@@ -25,7 +25,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Translated:
-    """The best translation, and all that were asked for with their scores, the best first."""
+    """The best translation, and the n best with their scores, best first."""
 
     text: str
     translation: str
@@ -35,7 +35,7 @@ class Translated:
 
 
 def save(predictions: Sequence[Translated], wanted: SearchOptions) -> list[Path]:
-    """The picture of each translation's attention; from the second on with its number."""
+    """Writes the attention of each translation as PNG, numbered from the second on."""
     if not wanted.png:
         return []
     path = Path(wanted.png)
@@ -50,7 +50,7 @@ def save(predictions: Sequence[Translated], wanted: SearchOptions) -> list[Path]
 
 
 def show(prediction: Translated) -> str:
-    """The translation; others with their scores, and the attention, where they were asked for."""
+    """The translation; on request, also the n best with their scores, and the attention."""
     lines = [f"[bold green]{escape(prediction.translation)}[/]"]
     if len(prediction.n_best) > 1:
         lines = [f"{score:8.3f}  {escape(text)}" for text, score in prediction.n_best]

@@ -1,4 +1,4 @@
-"""Attention as a picture: from which pieces of the source each piece of a translation came."""
+"""Draws attention weights as text or PNG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHADES = " ░▒▓█"
 
 
 def attention_text(source: Sequence[str], target: Sequence[str], weights: Tensor) -> list[str]:
-    """A line of rich's markup for each piece of the target, shaded where it looked.
+    """Rich markup with a line per target piece; shades show the weights of the source pieces.
 
     >>> import torch
     >>> for line in attention_text(["le", "chat"], ["the", "cat"], torch.eye(2)):
@@ -39,7 +39,7 @@ def attention_text(source: Sequence[str], target: Sequence[str], weights: Tensor
 def attention_png(
     path: Path, source: Sequence[str], target: Sequence[str], weights: Tensor
 ) -> None:
-    """Write the picture: the source from left to right, the target from top to bottom."""
+    """Writes a PNG with the source from left to right and the target from top to bottom."""
     from matplotlib.figure import Figure
 
     size = (1.6 + 0.5 * len(source), 1.2 + 0.36 * len(target))

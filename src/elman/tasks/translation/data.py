@@ -1,4 +1,4 @@
-"""Sentence pairs: from files, and as the tensors of a batch."""
+"""Reads sentence pairs and collates them into batches."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from elman.tasks.translation.subwords import END, START, SubWords
 
 @dataclass(frozen=True)
 class Pair:
-    """A sentence, and its translation where it is known.
+    """A sentence and its translation, if known.
 
-    Pairs of one ``group`` share sentences, and are never parted between training and validation.
+    Pairs of one ``group`` share sentences; a split never separates them.
     """
 
     source: str
@@ -33,26 +33,26 @@ class Pair:
     group: int = 0
 
     def __len__(self) -> int:
-        """How many words both sides have."""
+        """The number of words on both sides."""
         return len(self.source.split()) + len((self.target or "").split())
 
 
 @dataclass(frozen=True)
 class TranslationSymbols:
-    """The sub-words of both languages; the same object where they are joint."""
+    """The subwords of both languages; the same object if they are shared."""
 
     source: SubWords
     target: SubWords
 
     def to_json(self) -> str:
-        """All of it as a JSON object."""
+        """Serialises to JSON."""
         target = None if self.source is self.target else json.loads(self.target.to_json())
         record = {"source": json.loads(self.source.to_json()), "target": target}
         return json.dumps(record, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> TranslationSymbols:
-        """What ``to_json`` wrote; ``RunError`` for anything else."""
+        """Loads the output of ``to_json``; ``RunError`` if it is invalid."""
         record = parse_json(text, "symbols.json")
         with sentences("symbols.json"):
             source, target = record["source"], record["target"]
@@ -61,7 +61,7 @@ class TranslationSymbols:
 
 
 def read(path: Path, options: TranslationOptions) -> list[Row[Pair]]:
-    """The sentence pairs of a table, or of two files."""
+    """Reads the sentence pairs of a table, or of two files."""
     rows = rows_or_error(pair_rows(path), skip_bad=options.skip_bad)
     numbers = groups([row.value for row in rows])
     pairs = [
@@ -74,8 +74,8 @@ def read(path: Path, options: TranslationOptions) -> list[Row[Pair]]:
 def build_vocab(
     examples: Sequence[Pair], options: TranslationOptions, seed: int
 ) -> Vocab[TranslationSymbols]:
-    """The sub-words of the training sentences."""
-    translation_scores(["a"], [["a"]])  # what scores is there before training, or it is said
+    """Learns the subwords of the training sentences."""
+    translation_scores(["a"], [["a"]])  # a missing package is reported before training
     sources = [tidy_source(example.source) for example in examples]
     targets = [str(example.target) for example in examples]
     size = options.vocabulary
@@ -87,7 +87,7 @@ def build_vocab(
 
 
 def cut(examples: Sequence[Pair], longest: int) -> list[Pair]:
-    """Sentences with more than ``longest`` words keep the first ones, on both sides."""
+    """Truncates both sides to their first ``longest`` words."""
     return [
         replace(
             example,
@@ -99,7 +99,7 @@ def cut(examples: Sequence[Pair], longest: int) -> list[Pair]:
 
 
 def first_words(text: str, longest: int) -> str:
-    """The text, or its first ``longest`` words."""
+    """Truncates a text to its first ``longest`` words."""
     words = text.split()
     return text if len(words) <= longest else " ".join(words[:longest])
 
@@ -110,9 +110,9 @@ def collate(
     options: TranslationOptions,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Sub-words (time, batch) of both sides: source, target after a start, and target to an end.
+    """Collates subword indices (time, batch): source, target with start, target with end.
 
-    Those beyond `most_subwords` are left out: a word of a thousand letters is as many.
+    Truncates both sides to `most_subwords`, because long words may have very many.
     """
     most = most_subwords(options)
     source, lengths = pad_sequences([encode_source(e.source, symbols, most) for e in examples])
@@ -126,27 +126,27 @@ def collate(
 
 
 def most_subwords(options: TranslationOptions) -> int:
-    """How many sub-words of a sentence are read: two a word, where most words are one."""
+    """The maximum number of subwords of a sentence: two per word, as most words have only one."""
     return 2 * options.longest
 
 
 def _first_letters(text: str, most: int) -> str:
-    """As much of a text as ``most`` sub-words can hold, which have 32 letters at most."""
+    """The part of a text that ``most`` subwords of at most 32 letters can cover."""
     return text[: 32 * most]
 
 
 def encode_source(source: str, symbols: TranslationSymbols, most: int) -> list[int]:
-    """The first ``most`` sub-words of a source sentence, and the end."""
+    """The first ``most`` subwords of a source sentence, and the end symbol."""
     return [*symbols.source.encode(tidy_source(_first_letters(source, most)))[:most], END]
 
 
 def read_inputs(path: Path, options: TranslationOptions) -> list[Pair]:
-    """The sources of a table ``source TAB target``, or each line."""
+    """Reads the sources of a table ``source TAB target``, or each line of any other file."""
     if path.suffix.lower() in (".tsv", ".tab") or len(data_files(path)) == 2:
         return [Pair(row.value.source) for row in read(path, replace(options, skip_bad=False))]
     return [Pair(line) for line in read_lines(path)]
 
 
 def as_input(value: str | Pair) -> Pair:
-    """A sentence from a string."""
+    """Converts a string to a ``Pair``."""
     return value if isinstance(value, Pair) else Pair(value)

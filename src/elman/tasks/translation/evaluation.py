@@ -1,4 +1,4 @@
-"""How well a model translates: BLEU, chrF and the loss."""
+"""Evaluates translation models: BLEU, chrF and the loss."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from elman.tasks.translation.scores import Bleu, translation_scores
 from elman.tasks.translation.search import search
 from elman.training.watch import ANSWERS
 
-#: how many sentences are translated after an epoch; all of them are at the end
+#: maximum number of sentences translated after an epoch; the final evaluation uses all
 VALIDATED = 500
 
 
 def validate(
     fitted: Fitted[TranslationSymbols, TranslationOptions], examples: Sequence[Pair]
 ) -> dict[str, Any]:
-    """BLEU of greedy translations of some sentences, the loss of a token, and how many differ."""
+    """BLEU and chrF of greedy translations, the loss, and the number of distinct translations."""
     sources = _references(examples)
     names = list(sources)
     some = [names[k * len(names) // VALIDATED] for k in range(VALIDATED)]
@@ -46,7 +46,7 @@ def score(
     examples: Sequence[Pair],
     wanted: SearchOptions,
 ) -> dict[str, Any]:
-    """BLEU and chrF of the best translations against all that the file has for a sentence."""
+    """BLEU and chrF of the best translations against all references in the file."""
     sources = _references(examples)
     answers = search(fitted, [Pair(source) for source in sources], replace(wanted, n_best=1))
     scores = _scores(fitted, answers, list(sources.values()))
@@ -62,7 +62,7 @@ def score(
 
 
 def _references(examples: Sequence[Pair]) -> dict[str, list[str]]:
-    """All translations of each source, which is there once."""
+    """All references of each distinct source sentence."""
     found: dict[str, list[str]] = {}
     for example in examples:
         known = found.setdefault(tidy_source(example.source), [])
@@ -84,7 +84,7 @@ def _scores(
 def _loss(
     fitted: Fitted[TranslationSymbols, TranslationOptions], examples: Sequence[Pair]
 ) -> float:
-    """-log p of a sub-word, the mean over all of them."""
+    """The mean of -log p over all subwords."""
 
     def answer(batch: Sequence[Pair]) -> list[tuple[float, int]]:
         tensors = collate(batch, fitted.symbols, fitted.options)

@@ -1,4 +1,4 @@
-"""The network that translates, made from the options."""
+"""Builds the translation network from the options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from elman.tasks.translation.options import TranslationOptions
 
 
 def build(options: TranslationOptions, cell: Cell, vocab: Vocab[TranslationSymbols]) -> nn.Module:
-    """A ``Translator`` of the cell."""
+    """Returns a ``Translator`` of the cell."""
     symbols: TranslationSymbols = vocab.symbols
     return Translator(
         cell,

@@ -1,7 +1,7 @@
-"""Sentence pairs: a table ``source TAB target``, or two files that agree line by line.
+"""Reads sentence pairs: a table ``source TAB target``, or two files aligned line by line.
 
-Two files are named with a comma between them, ``train.fr,train.en``; the second is looked for
-beside the first.  ``tidy`` makes one spelling out of the many that French punctuation has.
+Two files are given as ``train.fr,train.en``; the second is in the folder of the first.  ``tidy``
+normalises the spelling and punctuation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from elman.data.tables import is_quoted, table_records
 
 @dataclass(frozen=True)
 class SentencePair:
-    """A sentence and its translation, as they stand in the file."""
+    """A sentence and its translation, unchanged from the file."""
 
     source: str
     target: str
@@ -30,16 +30,16 @@ Item = Row[SentencePair] | Fault | Note
 
 
 def pair_rows(path: Path) -> list[Item]:
-    """Every pair of a file or of two, every fault and every note, in their order.
+    """The pairs, faults and notes of a table or of two files, in file order.
 
-    Empty lines are passed over where both sides are empty, and so is the third column of Tatoeba's
-    and Anki's tables, which says who wrote the sentences.
+    Skips lines with both sides empty, and the third column (attribution) of Tatoeba and Anki
+    tables.
     """
     files = data_files(path)
     if len(files) == 1:
         if is_folder(path):
             place = Place(path)
-            return [Fault(place, "this is a folder; name a table, or two files: a.fr,a.en.")]
+            return [Fault(place, "this is a folder; give a table, or two files such as a.fr,a.en.")]
         return _table_rows(path)
     return _aligned_rows(files[0], files[1])
 
@@ -60,19 +60,19 @@ def _table_rows(path: Path) -> list[Item]:
         if place.line in wrong or not any(column.strip() for column in columns):
             continue
         if place.line == 1 and _HEADER.fullmatch("\t".join(columns)):
-            items.append(Note(place, "the line names the columns; it is no pair."))
+            items.append(Note(place, "this line is a header and is skipped."))
         elif len(columns) != 2:
             items.append(
                 Fault(
                     place,
                     f"there {'is 1 column' if len(columns) == 1 else f'are {len(columns)} columns'}"
-                    ", but a line is a source, one tab, and a target.",
+                    "; a line must be a source, one tab, and a target.",
                 )
             )
         else:
             items.append(_pair(place, columns[0], columns[1]))
     if written:
-        message = f"the third column, an attribution, is passed over ({len(written)} in the file)."
+        message = f"the third column, an attribution, is ignored ({len(written)} in the file)."
         items.append(Note(written[0], message))
     return _sorted(items)
 
@@ -82,10 +82,10 @@ _HEADER = re.compile(r"(?:source|src)\t(?:target|tgt|trg)", re.IGNORECASE)
 
 
 def _columns(path: Path, text: str, items: list[Item]) -> Iterator[tuple[Place, list[str]]]:
-    """The columns of each line; what has to be said of them goes to ``items``.
+    """Yields the columns of each line; appends notes and faults to ``items``.
 
-    Sentences may be in double quotes as a whole, so they enclose fields only where quotes within
-    them are doubled, too.
+    Whole sentences may be quoted, so double quotes enclose fields only if the file also has
+    doubled quotes.
     """
     quoted, notes = is_quoted(path, text) if '""' in text else (False, [])
     if not quoted:
@@ -113,7 +113,7 @@ def _aligned_rows(first: Path, second: Path) -> list[Item]:
         items.append(
             Fault(
                 Place(second),
-                f"it has {len(targets)} lines and {first.name} has {len(sources)}; each line "
+                f"it has {len(targets)} lines, but {first.name} has {len(sources)}; each line "
                 "must be the translation of the same line there.",
             )
         )
@@ -128,7 +128,7 @@ def _aligned_rows(first: Path, second: Path) -> list[Item]:
 def _pair(place: Place, source: str, target: str) -> Item:
     for side, text in (("source", source), ("target", target)):
         if not text.strip():
-            return Fault(place, f"the {side} is empty; write it or remove the line.")
+            return Fault(place, f"the {side} is empty; add it or remove the line.")
     source, target = [side.replace("\r", " ").strip() for side in (source, target)]
     return Row(place, SentencePair(source, target))
 
@@ -144,7 +144,7 @@ _ELISION = re.compile(r"\b([cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)'(?=\w)", re
 
 
 def tidy(text: str) -> str:
-    """One spelling: composed letters (NFC), plain spaces and apostrophes, no invisible signs.
+    """Normalises to NFC, single spaces and plain apostrophes, without invisible characters.
 
     >>> tidy("J’ai  dit\\u00a0: e\\u0301te\\u0301")
     "J'ai dit : été"
@@ -154,10 +154,10 @@ def tidy(text: str) -> str:
 
 
 def tidy_source(text: str) -> str:
-    """``tidy``, French signs without their spaces, and elided words by themselves.
+    """``tidy``, and also removes spaces around French punctuation and separates elided words.
 
-    What is read is never shown again, so it may be spelled as is best to learn from: whether
-    there is a space before a question mark does not change the translation.
+    The source is never shown, so it can be normalised further: a space before a question mark does
+    not change the translation.
 
     >>> tidy_source("L’homme qu'il voit !"), tidy_source("Voulez-vous chanter ?")
     ("L' homme qu' il voit!", 'Voulez-vous chanter?')
@@ -167,9 +167,9 @@ def tidy_source(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """A text's letters and digits in small: what two spellings of one sentence share.
+    """The letters and digits of a text in lower case, to compare sentences.
 
-    A text without any is left as it is.
+    A text without letters and digits is only tidied.
 
     >>> folded("Va !") == folded("va.")
     True
@@ -178,10 +178,10 @@ def folded(text: str) -> str:
 
 
 def groups(pairs: Sequence[SentencePair]) -> list[int]:
-    """A number for each pair; those that share a sentence, on either side, have the same.
+    """The group of each pair; pairs that share a sentence, on either side, have the same group.
 
-    Pairs of a group belong on one side of any split.  Sentences are the same whose letters and
-    digits are.  Numbers go up from 0 in the order of the pairs.
+    A split must not separate a group.  Sentences are equal if their letters and digits are.
+    Groups are numbered from 0 in the order of the pairs.
 
     >>> groups([SentencePair("Va !", "Go."), SentencePair("Oui.", "Yes."),
     ...         SentencePair("Allez !", "Go!"), SentencePair("va", "Go on.")])
@@ -204,7 +204,7 @@ def groups(pairs: Sequence[SentencePair]) -> list[int]:
 
 
 def absurd_ratio(pair: SentencePair) -> bool:
-    """Whether one side has many times the letters of the other: no translation does.
+    """Whether one side is implausibly long compared with the other.
 
     >>> absurd_ratio(SentencePair("Oui.", "Yes, and I will tell you all about it tomorrow."))
     True

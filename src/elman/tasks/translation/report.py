@@ -1,4 +1,4 @@
-"""What is in a file of sentence pairs and what is wrong with it: ``elman check translation``."""
+"""Checks files of sentence pairs: ``elman check translation``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from elman.tasks.translation.parallel import (
     tidy,
 )
 
-_LONG = 100  # words of a side
+_LONG = 100  # words on a side
 _SPLITS = ("train", "valid", "dev", "test")
 
 
 def check_pairs(path: Path) -> DataReport:
-    """Check a table or two files that ``pair_rows`` is to read.
+    """Checks a table or two files for ``pair_rows``.
 
-    Warnings: sides whose lengths no translation could have, the same text on both sides, pairs
-    that came before, very long sentences, and sentences that also stand in another split: a file
-    beside this one whose name differs in "train", "valid", "dev" or "test" alone.  Facts:
-    ``pairs``, ``problems``, ``different_sources``, ``different_targets``, ``duplicates``,
-    ``source_words``, ``target_words``.
+    Warnings: implausible length ratios, the same text on both sides, duplicates, very long
+    sentences, and sentences that are also in another split, which is a file in the same folder
+    whose name differs only in "train", "valid", "dev" or "test".  Facts: ``pairs``, ``problems``,
+    ``different_sources``, ``different_targets``, ``duplicates``, ``source_words``,
+    ``target_words``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -36,7 +36,7 @@ def check_pairs(path: Path) -> DataReport:
     ...     _ = path.write_text("Oui.\\tYes.\\nNon.\\nTom\\tTom\\n")
     ...     report = check_pairs(path)
     >>> report.problems[0].partition("pairs.tsv, ")[2]
-    'line 2: there is 1 column, but a line is a source, one tab, and a target.'
+    'line 2: there is 1 column; a line must be a source, one tab, and a target.'
     >>> report.warnings[0].partition(" (")[0], report.facts["pairs"]
     ('1 pair', 2)
     """
@@ -56,7 +56,7 @@ def check_pairs(path: Path) -> DataReport:
     }
     warnings = [
         *notes,
-        *_found(rows, absurd_ratio, "whose sides differ absurdly in length"),
+        *_found(rows, absurd_ratio, "with implausible length ratios"),
         *_found(rows, _untranslated, "with the same text on both sides"),
         *_found(rows, _is_long, f"with more than {_LONG} words on a side"),
         *_repeats(rows),
@@ -88,11 +88,11 @@ def _repeats(rows: Sequence[Row[SentencePair]]) -> list[str]:
         if key in seen:
             places.append(row.place)
         seen.add(key)
-    return [f"{many(places, 'pair')} that came before."] if places else []
+    return [f"{many(places, 'duplicate pair')}."] if places else []
 
 
 def _leaks(path: Path, rows: Sequence[Row[SentencePair]]) -> list[str]:
-    """Pairs that share a sentence with another split, which would then measure memory."""
+    """Warnings about pairs that share a sentence with another split (test data leakage)."""
     warnings = []
     for other in _other_splits(path):
         theirs = [item.value for item in pair_rows(other) if isinstance(item, Row)]

@@ -1,4 +1,4 @@
-"""A few French sentences and their English translations, written for ``elman new translation``."""
+"""Sample data for ``elman new translation``: French sentences and their English translations."""
 
 _TRAIN = """\
 Je chante une chanson.|I sing a song.

@@ -1,4 +1,4 @@
-"""BLEU and chrF of translations, by sacrebleu (Post 2018), against any number of references."""
+"""BLEU and chrF of translations, with any number of references (sacrebleu, Post 2018)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elman.extras import extra
 class Bleu:
     """BLEU (Papineni et al. 2002) and chrF (Popović 2015), 0 to 100, with sacrebleu's signatures.
 
-    A signature says all that another's figure must agree in to be compared.
+    Scores are comparable only if their signatures agree.
     """
 
     bleu: float
@@ -24,7 +24,7 @@ class Bleu:
 
 
 def translation_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu:
-    """The scores of ``texts`` as a corpus; ``references[k]`` are all translations of text k.
+    """Corpus scores of ``texts``; ``references[k]`` are all references of text k.
 
     >>> scores = translation_scores(["Do you sing?"], [["Do you sing?", "Are you singing?"]])
     >>> round(scores.bleu), round(scores.chrf)
@@ -32,16 +32,16 @@ def translation_scores(texts: Sequence[str], references: Sequence[Sequence[str]]
     """
     if len(texts) != len(references):
         raise ShapeError(
-            f"translation_scores: {len(texts)} texts came with {len(references)} references; give "
-            "as many."
+            f"translation_scores: there are {len(texts)} texts but {len(references)} lists of "
+            "references; pass one list per text."
         )
     if not texts:
-        raise DataError("translation_scores: there is nothing to score; give at least one text.")
+        raise DataError("translation_scores: there are no texts; pass at least one.")
     with extra("translation", "scoring translations"):
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
     most = max(len(each) for each in references)
-    # a stream for each place, None where a text has no reference for it
+    # stream k has the k-th reference of each text, or None
     streams: list[Any] = [
         [each[k] if k < len(each) else None for each in references] for k in range(most)
     ]

@@ -1,4 +1,4 @@
-"""The translations that a model finds for sentences."""
+"""Translates sentences with greedy or beam search."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def predict(
     inputs: Sequence[Pair],
     wanted: SearchOptions,
 ) -> list[Translated]:
-    """A translation of each sentence."""
+    """Translates each sentence."""
     symbols: TranslationSymbols = fitted.symbols
     answers = []
     for example, found in zip(inputs, search(fitted, inputs, wanted), strict=True):
@@ -41,11 +41,11 @@ def predict(
 
 
 def _note(source: str, fitted: Fitted[TranslationSymbols, TranslationOptions]) -> str:
-    """What was left out of a sentence, if it is a long one."""
+    """A note if a long sentence was truncated, otherwise ""."""
     longest, most = fitted.options.longest, most_subwords(fitted.options)
     words = first_words(source, longest)
     if len(encode_source(words, fitted.symbols, most + 1)) > most + 1:
-        return f"only its first {most} sub-words were translated"
+        return f"only its first {most} subwords were translated"
     if len(source.split()) > longest:
         return f"only its first {longest} words were translated"
     return ""
@@ -54,7 +54,7 @@ def _note(source: str, fitted: Fitted[TranslationSymbols, TranslationOptions]) -
 def _attention(
     fitted: Fitted[TranslationSymbols, TranslationOptions], example: Pair, found: Hypothesis
 ) -> Attention:
-    """What the model looked at: it reads its own translation once more."""
+    """The attention weights, from a second pass over the translation."""
     symbols: TranslationSymbols = fitted.symbols
     [example] = cut([example], fitted.options.longest)
     source = encode_source(example.source, symbols, most_subwords(fitted.options))
@@ -80,7 +80,7 @@ def search(
     inputs: Sequence[Pair],
     wanted: SearchOptions,
 ) -> list[list[Hypothesis]]:
-    """The best translations of each sentence, as sub-words with their scores."""
+    """Finds the best translations of each sentence, as subwords with scores."""
     model: Any = fitted.model
     longest_source: int = fitted.options.longest
 
@@ -105,9 +105,9 @@ def search(
             length_penalty=wanted.length_penalty,
         )
 
-    # a beam has as many rows as places
+    # cost of an example: its beam rows times its length in subwords
     def places(example: Pair) -> int:
-        letters = len(example.source) // 4  # of a word that is many sub-words
+        letters = len(example.source) // 4  # for words of many subwords
         return wanted.beam * (8 + min(most_subwords(fitted.options), max(len(example), letters)))
 
     return in_batches(fitted.model, inputs, places, answer)

@@ -1,8 +1,7 @@
-"""Sub-words: the pieces of words that a text becomes, learned from the text itself.
+"""Subword tokenization by byte-level byte pair encoding.
 
-Frequent words are one piece, rare ones several, and any character at all is at worst its bytes
-in UTF-8, so that no text has an unknown.  The learning and the cutting are done by the library
-``tokenizers``; here it is set up, saved as JSON, and kept apart from the rest.
+Frequent words are one piece, rare words several.  Other characters are encoded as their UTF-8
+bytes, so no text has unknown symbols.  This module wraps the library ``tokenizers``.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from elman.saved import parse_json
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-#: the first indices of every set of sub-words: padding, unknown, and the ends of a text
+#: indices of the special symbols: padding, unknown, start and end of a text
 PAD, UNK, START, END = range(4)
 _SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 
-# A word with its apostrophes and the space or hyphen before it; a digit; other signs together.
+# A word with apostrophes and the space or hyphen before it; a digit; a run of other characters.
 _WORDS = r" ?-?[\p{L}\p{M}]+(?:'[\p{L}\p{M}]*)*| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+"
 
 
 class SubWords:
-    """Texts as indices of sub-words, and back.
+    """Encodes texts as subword indices, and decodes them.
 
     >>> pieces = SubWords.learn(["a low tower", "a lower tower"], size=300)
     >>> indices = pieces.encode("a lower town")
@@ -41,17 +40,16 @@ class SubWords:
 
     @classmethod
     def learn(cls, texts: Iterable[str], *, size: int) -> SubWords:
-        """At most ``size`` sub-words for these texts, by byte-pair encoding.
+        """Learns at most ``size`` subwords by byte pair encoding (Sennrich et al. 2016).
 
-        The two pieces that stand together most often become one, again and again (Sennrich et al.
-        2016).  256 bytes and four signs are always among the sub-words, so a ``size`` below 300 is
-        an ``OptionError``.
+        Repeatedly merges the most frequent pair of adjacent pieces.  The vocabulary includes 256
+        bytes and four special symbols.  Raises ``OptionError`` if ``size`` is below 300.
         """
         if size < 300:
-            raise OptionError(f"SubWords: size is {size}; 256 bytes are among them: give 300.")
+            raise OptionError(f"SubWords: size is {size}; it must be at least 300 (256 are bytes).")
         library = _tokenizers()
-        # not the library's unigrams, which come out a little different each time: a training that
-        # is gone on with learns its sub-words again
+        # not the library's unigram model, which is not deterministic: resumed training learns the
+        # subwords again
         tokenizer = library.Tokenizer(library.models.BPE())
         trainer = library.trainers.BpeTrainer(
             vocab_size=size,
@@ -71,39 +69,39 @@ class SubWords:
         return int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str) -> list[int]:
-        """The indices of a text; the four signs are never among them."""
+        """The indices of a text, without special symbols."""
         if not text:
             return []
-        # a word is the same at the start of a text as within it: after a space
+        # a leading space encodes the first word like words within the text
         return list(self._tokenizer.encode(f" {text}", add_special_tokens=False).ids)
 
     def decode(self, indices: Sequence[int]) -> str:
-        """The text of these indices, without the four signs."""
+        """The text of the indices, without special symbols."""
         return str(self._tokenizer.decode(list(indices), skip_special_tokens=True)).strip()
 
     def pieces(self, indices: Sequence[int]) -> list[str]:
-        """The text of each index by itself, to look at; ␣ is one that is only a space."""
+        """The text of each index, for display; ␣ is a space."""
         return [self.decode([index]) or "␣" for index in indices]
 
     def to_json(self) -> str:
-        """All of it as a JSON object."""
+        """Serialises to JSON."""
         return str(self._tokenizer.to_str())
 
     @classmethod
     def from_json(cls, text: str) -> SubWords:
-        """What ``to_json`` wrote; ``RunError`` for anything else."""
+        """Loads the output of ``to_json``; ``RunError`` if it is invalid."""
         library = _tokenizers()
         try:
-            parse_json(text, "sub-words")
+            parse_json(text, "subwords")
             return cls(library.Tokenizer.from_str(text))
-        except Exception as error:  # the library raises nothing more special than this
+        except Exception as error:  # the library raises plain Exception
             raise RunError(
-                f"the sub-words cannot be read ({error}); copy the run folder again."
+                f"the subwords cannot be read ({error}); copy the run folder again."
             ) from error
 
 
 def _tokenizers() -> Any:
-    with extra("translation", "cutting words into parts"):
+    with extra("translation", "subword tokenization"):
         import tokenizers
         import tokenizers.decoders
         import tokenizers.models

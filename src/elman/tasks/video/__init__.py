@@ -1,8 +1,8 @@
-"""Video activity recognition: a clip becomes "running".  Many to one.
+"""Video activity recognition: labels clips, for example as "running".  Many to one.
 
-A video is decoded to small frames at even times (``decoding.py``), a few convolutions make a vector
-of each, and a recurrent layer reads those.  A model of one direction also says what it sees while
-the video arrives.  The strip of frames with the label over time is drawn in ``strip.py``.
+Videos are decoded to small frames at a constant rate (``decoding.py``).  A few convolutions encode
+each frame as a vector, and a recurrent layer reads the vectors.  A unidirectional model can also
+label streamed videos.  ``strip.py`` plots the labels over time.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 class ActivityRecognition(
     Task["Clip", "LabelCounts", "Activity", Path, VideoOptions, StripOptions]
 ):
-    """A clip becomes an activity."""
+    """Recognises activities in videos."""
 
     name = "video"
-    title = "video activity recognition: a clip becomes an activity"
+    title = "activity recognition: labels video clips"
     metric = "f1"
     training = LoopOptions(
         batch_size=32, epochs=20, learning_rate=2e-3, schedule="cosine", patience=20

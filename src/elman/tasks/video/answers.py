@@ -1,4 +1,4 @@
-"""Activities: what they hold, how they are shown and saved."""
+"""Activities: their fields, and how they are shown and saved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elman.tasks.video.strip import Strip, draw_strips
 
 @dataclass(frozen=True)
 class Activity:
-    """What a video shows, and how probable each label is; ``strip`` if it is to be drawn."""
+    """The predicted label of a video and all probabilities; ``strip`` if a plot is requested."""
 
     file: str
     label: str
@@ -26,7 +26,7 @@ class Activity:
 
 
 def save(predictions: Sequence[Activity], wanted: StripOptions) -> list[Path]:
-    """The PNG with a strip of frames for each video."""
+    """Writes a PNG with a strip of frames for each video, if requested."""
     if not wanted.png:
         return []
     path = Path(wanted.png)
@@ -35,7 +35,7 @@ def save(predictions: Sequence[Activity], wanted: StripOptions) -> list[Path]:
 
 
 def show(prediction: Activity) -> str:
-    """The label with its probability, then the file."""
+    """The label, its probability, and the file."""
     return show_label(prediction.label, prediction.probability) + f"   {escape(prediction.file)}"
 
 

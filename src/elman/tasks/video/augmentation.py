@@ -1,7 +1,7 @@
-"""Videos that training has not seen: parts of them, faster and slower, mirrored, moved, larger.
+"""Data augmentation for videos: crops in time, speed, mirroring, shift, zoom and rotation.
 
-None of these changes what a video shows, so a model that has seen them learns that and not where,
-how large or how fast it is.  All that is random comes from the generator that is given.
+These changes keep the label, so the model learns not to depend on position, size and speed.  All
+random numbers come from the given generator.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Frames = UInt8[Tensor, "time channel size size"]
 
 @dataclass(frozen=True)
 class Changes:
-    """How far videos are changed at most; 0 and False leave them as they are.
+    """Maximum strength of each augmentation; 0 and False disable it.
 
-    ``flip`` mirrors every other video.  ``shift`` is the part of the picture by which it moves, in
-    each direction; ``zoom`` and ``speed`` are parts by which it becomes larger or smaller, faster
-    or slower; ``turn`` is in degrees; ``cut`` is the part of the time that may be missing.
+    ``flip`` mirrors videos with probability 0.5.  ``shift`` is a fraction of the frame size, in
+    each direction; ``zoom`` and ``speed`` are relative changes; ``turn`` is in degrees; ``cut`` is
+    the fraction of the time that may be dropped.
     """
 
     flip: bool = False
@@ -37,7 +37,7 @@ class Changes:
 def changed(
     videos: Sequence[Frames], changes: Changes, generator: Generator
 ) -> tuple[UInt8[Tensor, "frames channel size size"], list[int]]:
-    """The videos after one another, each changed in a way of its own, and their lengths.
+    """Augments each video; returns the concatenated frames and the lengths.
 
     >>> video = torch.arange(4, dtype=torch.uint8).reshape(2, 1, 1, 2)
     >>> frames, lengths = changed([video, video], Changes(), Generator())
@@ -58,7 +58,7 @@ def changed(
 
 
 def moments(length: int, changes: Changes, generator: Generator) -> Tensor:
-    """Which frames of a video are seen, in order: a part of them, at another speed.
+    """The indices of the frames of an augmented video: a random part, at a random speed.
 
     >>> moments(4, Changes(), Generator()).tolist()
     [0, 1, 2, 3]
@@ -68,14 +68,14 @@ def moments(length: int, changes: Changes, generator: Generator) -> Tensor:
     start = (length - kept) * where
     step = math.exp((2 * fast - 1) * math.log1p(changes.speed))
     count = max(1, round(kept / step))
-    # in the middle of each step: with a step of 1 from 0 on these are the frames themselves
+    # the middle of each step; with start 0 and step 1, all frames
     places = start + (torch.arange(count, dtype=torch.float64) + 0.5) * step
     seen: Tensor = places.long()
     return seen.clamp_max(length - 1)
 
 
 def _maps(count: int, changes: Changes, generator: Generator) -> Tensor:
-    """Where in the old picture each point of the new one is found: (count, 2, 3)."""
+    """Affine maps from new to old coordinates, (count, 2, 3)."""
     mirror, size, turn, right, down = 2 * _chances(generator, 5, count) - 1
     sign = torch.where((mirror < 0) & changes.flip, -1.0, 1.0)
     scale = torch.exp(size * math.log1p(changes.zoom))
@@ -98,5 +98,5 @@ def _moved(frames: Frames, maps: Tensor) -> Frames:
 
 
 def _chances(generator: Generator, *shape: int) -> Tensor:
-    """Numbers between 0 and 1."""
+    """Uniform random numbers from 0 to 1."""
     return torch.rand(*shape, generator=generator)

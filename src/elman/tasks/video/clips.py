@@ -1,7 +1,6 @@
-"""Videos with a label each: a folder of videos for each label, or a table with ``file,label``.
+"""Reads labelled videos: a folder per label, or a table ``file,label``.
 
-How a video becomes frames is ``decoding.py``'s; what is wrong with a whole collection is told by
-``report.py``.
+``decoding.py`` decodes videos; ``report.py`` checks collections.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
 
 @dataclass(frozen=True)
 class Clip:
-    """A video and its label; the label is None where a table was read without."""
+    """A video and its label, if known."""
 
     file: Path
     label: str | None
@@ -35,13 +34,13 @@ class Clip:
 def clip_rows(
     path: Path, shape: FrameShape, *, file_column: str = "file", label_column: str = "label"
 ) -> Iterator[Row[Clip] | Fault]:
-    """The videos of a folder or table, decoded, in their order, and what is wrong.
+    """Yields the decoded videos and the faults of a folder or table, in order.
 
-    - a folder: a folder for each label, with its videos; sorted, hidden files left out.
-    - ``.csv``, ``.tsv``, ``.jsonl``: a video's file, seen from the table's folder, and its label.
+    - A folder has a subfolder of videos per label; entries are sorted, hidden files ignored.
+    - ``.csv``, ``.tsv``, ``.jsonl``: the path of a video, relative to the table, and its label.
     """
     named = list(named_videos(path, file_column=file_column, label_column=label_column))
-    for item in told(named, "videos are read"):
+    for item in told(named, "videos read"):
         if isinstance(item, Fault):
             yield item
             continue
@@ -56,9 +55,9 @@ def clip_rows(
 def named_videos(
     path: Path, *, file_column: str = "file", label_column: str | None = "label"
 ) -> Iterator[Row[tuple[Path, str | None]] | Fault]:
-    """The files and labels of a folder or table, before any video is opened.
+    """Yields the files and labels of a folder or table, without opening videos.
 
-    Without a ``label_column`` a table is read for its files alone.
+    With ``label_column=None``, only the files of a table are read.
     """
     if path.is_dir():
         yield from _folder(path)
@@ -78,20 +77,20 @@ def named_videos(
     else:
         yield Fault(
             Place(path),
-            "this is neither a folder with a folder of videos for each label nor a table; give "
-            'such a folder, or a .csv with the columns "file" and "label".',
+            "this is not a folder or a table; give a folder with a subfolder of videos per label, "
+            'or a .csv with the columns "file" and "label".',
         )
 
 
 def video_files(path: Path, *, file_column: str = "file") -> list[Path]:
-    """The videos that a path names: itself, those of a table, or all in a folder and below.
+    """The video files of a path: the file itself, those of a table, or all below a folder.
 
-    Raises ``DataError`` for a folder without any, and for what is wrong with a table.
+    Raises ``DataError`` for an empty folder and for a faulty table.
     """
     if path.is_dir():
         files = files_below(path)
         if not files:
-            raise DataError(f"{path}: there is no video in this folder; name one with videos.")
+            raise DataError(f"{path}: there are no videos in this folder.")
         return files
     if path.suffix.lower() not in TABLES:
         return [path]
@@ -107,13 +106,13 @@ def _folder(path: Path) -> Iterator[Row[tuple[Path, str | None]] | Fault]:
     folders = [entry for entry in entries(path) if entry.is_dir()]
     if not folders:
         yield Fault(
-            Place(path), "there is no folder in it; give a folder of videos for each label."
+            Place(path), "the folder has no subfolders; add a subfolder of videos per label."
         )
     for folder in folders:
         videos = entries(folder)
         if not videos:
             yield Fault(
-                Place(folder), "the folder of this label holds no video; fill or remove it."
+                Place(folder), "the folder of this label has no videos; add some or remove it."
             )
         for file in videos:
             yield Row(Place(file), (file, folder.name))

@@ -1,4 +1,4 @@
-"""Labelled videos: from files, and as the tensors of a batch."""
+"""Reads labelled videos and collates them into batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from elman.tasks.video.options import VideoOptions
 
 
 def read(path: Path, options: VideoOptions) -> list[Row[Clip]]:
-    """The videos of a folder with a folder per label, or of a table with ``file,label``."""
+    """Reads the videos of a folder with a subfolder per label, or of a table ``file,label``."""
     rows = list(_rows(path, options))
     values_or_error(rows)
     return [row for row in rows if not isinstance(row, Fault)]
@@ -36,28 +36,28 @@ def _rows(path: Path, options: VideoOptions) -> Iterator[Row[Clip] | Fault]:
 
 
 def check_labels(rows: Sequence[Row[Clip]], symbols: LabelCounts) -> None:
-    """``DataError`` for the first video whose label the model does not know."""
+    """Raises ``DataError`` for the first video with a label that the model does not have."""
     for row in rows:
         if row.value.label not in symbols.labels:
             raise DataError(
-                f'{row.place}: the label "{row.value.label}" is not one that the model knows: '
-                f"{', '.join(symbols.labels)}. Correct it, or train a model with it."
+                f'{row.place}: the model has no label "{row.value.label}"; its labels are '
+                f"{', '.join(symbols.labels)}. Correct the label, or train a model with it."
             )
 
 
 def build_vocab(examples: Sequence[Clip], options: VideoOptions, seed: int) -> Vocab[LabelCounts]:
-    """The labels of the training videos."""
+    """Counts the labels of the training videos."""
     counts = Counter([str(example.label) for example in examples])
     if len(counts) < 2:
         raise DataError(
-            f'every training video has the label "{next(iter(counts))}"; give videos with at least '
-            "two labels."
+            f'every training video has the label "{next(iter(counts))}"; provide videos with at '
+            "least two labels."
         )
     return Vocab(LabelCounts(dict(sorted(counts.items()))), None)
 
 
 def cut(examples: Sequence[Clip], longest: int) -> list[Clip]:
-    """Videos with more than ``longest`` frames keep the first ones."""
+    """Truncates videos to their first ``longest`` frames."""
     return [_cut(e, longest) if len(e.video.frames) > longest else e for e in examples]
 
 
@@ -73,7 +73,7 @@ def collate(
     options: VideoOptions,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """The frames of all videos after one another, their numbers, and the labels' indices."""
+    """Collates the concatenated frames of all videos, their lengths, and the label indices."""
     videos = [example.video.frames for example in examples]
     if generator is None:
         frames, lengths = torch.cat(videos), [len(video) for video in videos]

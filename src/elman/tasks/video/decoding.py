@@ -1,8 +1,8 @@
-"""A video as small frames at even times: decoding, scaling, sampling.
+"""Decodes videos to small frames at a constant rate.
 
-Whatever PyAV opens goes through here, file or stream: its frames become squares of one size
-(letterboxed, so that nothing is lost), and of frames at any times those that are shown at 0,
-1/rate, 2/rate ... seconds are taken.  Which files there are and what they show: ``clips.py``.
+Reads any file or stream that PyAV opens.  Frames are scaled to squares of one size (letterboxed, so
+that nothing is lost) and sampled at 0, 1/rate, 2/rate ... seconds.  ``clips.py`` lists files and
+labels.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from elman.tasks.video.transparency import Ground
 Picture = UInt8[np.ndarray, "channel size size"]
 T = TypeVar("T")
 
-#: seconds by which files round the time of a frame (webm counts milliseconds, gif hundredths)
+#: rounding of frame times in seconds (webm has milliseconds, gif hundredths)
 ROUNDING = 1e-3
-#: seconds; a video that claims to be longer has broken times
+#: maximum duration in seconds; longer videos have broken timestamps
 LONGEST = 6 * 3600.0
-#: bytes of all frames of a video, as they are kept
+#: maximum size of the decoded frames of a video, in bytes
 _MOST_BYTES = 2**31
 
 
 @dataclass(frozen=True)
 class FrameShape:
-    """What every video is brought to: squares of ``size`` pixels, ``rate`` of them a second."""
+    """The frame format: squares of ``size`` pixels at ``rate`` frames per second."""
 
     size: int = 32
     rate: float = 10.0
@@ -51,7 +51,7 @@ class FrameShape:
 
 @dataclass(frozen=True)
 class Video:
-    """Frames in even steps of time, and what the video was before: its size, rate and seconds."""
+    """Frames at a constant rate, and the original size, rate and duration of the video."""
 
     frames: UInt8[Tensor, "time channel size size"]
     width: int
@@ -61,13 +61,13 @@ class Video:
 
     @property
     def digest(self) -> bytes:
-        """The same for videos with the same frames only."""
+        """A hash of the frames."""
         return hashlib.blake2b(self.frames.numpy().tobytes(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A decoded frame, scaled, with the seconds from when to when it is shown."""
+    """A decoded and scaled frame, shown from ``start`` to ``end`` seconds."""
 
     start: float
     end: float
@@ -77,10 +77,10 @@ class Shown:
 
 
 def read_video(source: Path | bytes, shape: FrameShape) -> Video:
-    """A whole video in memory.
+    """Reads a whole video into memory.
 
-    Raises ``DataError`` with a sentence, without the name of the file, for what is no video, has no
-    pictures, or breaks off.
+    Raises ``DataError``, without the file name, if it is not a video, has no frames, or is
+    truncated.
     """
     count, last = 0, None
 
@@ -95,8 +95,8 @@ def read_video(source: Path | bytes, shape: FrameShape) -> Video:
         if (len(kept) + 1) * picture.nbytes > _MOST_BYTES:
             raise DataError(
                 f"its frames take more than {_MOST_BYTES >> 30} GB of memory after "
-                f"{len(kept) / shape.rate / 60:.0f} minutes; cut the video into clips, or set "
-                "size or rate lower."
+                f"{len(kept) / shape.rate / 60:.0f} minutes; split the video into clips, or lower "
+                "size or rate."
             )
         kept.append(picture)
     pictures = np.stack(kept)
@@ -105,10 +105,10 @@ def read_video(source: Path | bytes, shape: FrameShape) -> Video:
 
 
 def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T]:
-    """What is shown at 0, 1/rate, 2/rate ... seconds, of frames with their start and end.
+    """Yields the frames shown at 0, 1/rate, 2/rate ... seconds, of (start, end, frame).
 
-    The start of the first is 0, and no start is before the one that came before.  A frame is shown
-    until the next one starts, the last until its end.  Each is given as soon as it is certain.
+    Starts must begin at 0 and must not decrease.  A frame is shown until the next one starts, the
+    last until its end.  Each frame is yielded as soon as possible.
 
     >>> list(sampled([(0.0, 0.1, "a"), (0.1, 0.5, "b"), (0.5, 0.6, "c")], rate=5))
     ['a', 'b', 'b']
@@ -121,7 +121,7 @@ def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T
             yield last
             count += 1
         last, until = frame, end
-        if count / rate <= start + ROUNDING:  # its own time has come: no need to wait for the next
+        if count / rate <= start + ROUNDING:  # certain without the next frame
             yield last
             count += 1
     while last is not None and count / rate < until - ROUNDING:
@@ -130,14 +130,14 @@ def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T
 
 
 def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Shown]:
-    """The frames of a video as they come, at least one; for errors see ``read_video``."""
+    """Yields the frames of a video as they arrive, at least one; errors as in ``read_video``."""
     with extra("video", "reading videos"):
         import av
 
     count = 0
     try:
         arrives = not isinstance(source, Path | bytes) and not source.seekable()
-        options = {"fpsprobesize": "0"} if arrives else {}  # no look ahead to guess the rate
+        options = {"fpsprobesize": "0"} if arrives else {}  # no look-ahead to guess the rate
         with av.open(
             _openable(source), mode="r", options=options, metadata_errors="replace"
         ) as container:
@@ -148,26 +148,26 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Show
     except FileNotFoundError as error:
         raise DataError("there is no such file; check its name and folder.") from error
     except IsADirectoryError as error:
-        raise DataError("this is a folder, and a video was expected; name a file.") from error
+        raise DataError("this is a folder; name a video file.") from error
     except PermissionError as error:
-        raise DataError("the file cannot be read (no permission); check its rights.") from error
-    except (av.error.FFmpegError, _BrokenOff) as error:
+        raise DataError("the file cannot be read; check its permissions.") from error
+    except (av.error.FFmpegError, _Truncated) as error:
         if count:
             raise DataError(
-                f"the video breaks off after frame {count}; it is damaged or cut off: copy it "
-                "again."
+                f"the video ends unexpectedly after frame {count}; it is damaged or truncated: "
+                "copy it again."
             ) from error
         raise DataError(_unreadable(source, error)) from error
     if not count:
-        raise DataError("there is no frame in the video; give one with at least one.")
+        raise DataError("the video has no frames; use one with at least one frame.")
 
 
-class _BrokenOff(Exception):
-    """A packet came that is not whole."""
+class _Truncated(Exception):
+    """The video is truncated."""
 
 
-class _Arriving(io.RawIOBase):
-    """Bytes as they arrive: a read gives what is there, and there is no going back."""
+class _UnseekableReader(io.RawIOBase):
+    """A stream without seeking; a read returns the available bytes."""
 
     def __init__(self, source: BinaryIO) -> None:
         self.source = source
@@ -189,7 +189,7 @@ def _openable(source: Path | bytes | BinaryIO) -> Any:
         return str(source)
     if isinstance(source, bytes):
         return io.BytesIO(source)
-    return source if source.seekable() else _Arriving(source)
+    return source if source.seekable() else _UnseekableReader(source)
 
 
 def _unreadable(source: Path | bytes | BinaryIO, error: Exception) -> str:
@@ -197,30 +197,30 @@ def _unreadable(source: Path | bytes | BinaryIO, error: Exception) -> str:
         return "the file is empty; copy it again."
     if not isinstance(source, Path | bytes) and not source.seekable():
         return (
-            "this is no video that can be read while it arrives; give webm, mkv, gif or MPEG-TS "
-            "(an mp4 has its index at the end: name the file instead)."
+            "this is not a video that can be streamed; use webm, mkv, gif or MPEG-TS (an mp4 has "
+            "its index at the end: pass the file name instead)."
         )
-    reason = getattr(error, "strerror", None) or "its first frame is not whole"
+    reason = getattr(error, "strerror", None) or "its first frame is incomplete"
     return (
-        f"this is no video that can be read ({reason}): it is damaged, cut off, or of another "
-        "kind; give mp4, webm, avi, mkv or gif."
+        f"this is not a readable video ({reason}): it is damaged, truncated, or in another "
+        "format; use mp4, webm, avi, mkv or gif."
     )
 
 
 def _picture_stream(container: Any) -> Any:
     for stream in container.streams.video:
-        # a music file's cover is no video
+        # skip the cover picture of a music file
         if not int(stream.disposition) & int(type(stream.disposition).attached_pic):
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise DataError(f"there are no pictures in it, only {kinds}; give a video.")
+    raise DataError(f"the file has no video stream, only {kinds}; use a video.")
 
 
 def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
-    """The frames of a stream, with times that begin at 0 and never go back."""
+    """Yields the frames of a stream, with times that start at 0 and never decrease."""
     from av.video.reformatter import VideoReformatter
 
-    stream.thread_type = "NONE"  # for small videos threads cost more than they gain
+    stream.thread_type = "NONE"  # threads slow down the decoding of small videos
     scale, ground = VideoReformatter(), Ground()
     usual = float(1 / (stream.average_rate or stream.guessed_rate or 0 or math.ceil(shape.rate)))
     first, start, end = None, 0.0, 0.0
@@ -231,7 +231,7 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
                 reached = max(reached, float((packet.pts + packet.duration) * packet.time_base))
             continue
         if packet.size and packet.is_corrupt:
-            raise _BrokenOff
+            raise _Truncated
         for frame in packet.decode():
             time = end if frame.time is None else float(frame.time)
             first = time if first is None else first
@@ -240,26 +240,26 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
             end = start + lasts
             if end > LONGEST:
                 raise DataError(
-                    f"its times go up to {end / 3600:,.0f} hours; write the video anew, with times "
-                    "that are right, or cut it into clips."
+                    f"its timestamps go up to {end / 3600:,.0f} hours; encode the video again with "
+                    "correct timestamps, or split it into clips."
                 )
             reached = max(reached, first + end)
             opaque = ground.under(frame)
             picture = _picture(scale, opaque, stream, shape, frame.rotation)
             yield Shown(start, end, picture, frame.width, frame.height)
-    # a file whose head promises more than is there
+    # the header announces a longer video
     promised = float(container.duration or 0) / 1_000_000
     if first is not None and (_short(end, _promised(stream)) or _short(reached - begins, promised)):
-        raise _BrokenOff
+        raise _Truncated
 
 
 def _short(seconds: float, promised: float) -> bool:
-    """Whether so much is missing that it cannot be the rounding of times or of the last frame."""
+    """Whether more is missing than rounding of times or of the last frame can explain."""
     return seconds < 0.9 * promised - 0.2
 
 
 def _promised(stream: Any) -> float:
-    """How many seconds of pictures the file promises; 0 where it does not say."""
+    """The duration in the header of the file, in seconds; 0 if it is not stated."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     try:  # matroska and webm, as "00:00:20.008000000"
@@ -270,7 +270,7 @@ def _promised(stream: Any) -> float:
 
 
 def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape, rotation: float) -> Picture:
-    """A frame in the middle of a black square, as it is to be seen."""
+    """Scales, rotates and letterboxes a frame."""
     width, height = frame.width * float(stream.sample_aspect_ratio or 1), float(frame.height)
     factor = shape.size / max(width, height)
     width, height = max(1, round(width * factor)), max(1, round(height * factor))
@@ -280,7 +280,7 @@ def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape, rotation: f
         height,
         "rgb24" if shape.colour else "gray8",
         interpolation="AREA",
-        threads=1,  # threads that wait for each other: ten times slower on a busy machine
+        threads=1,  # more threads are up to ten times slower on a busy machine
     ).to_ndarray()
     small = small.transpose(2, 0, 1) if shape.colour else small[None]
     turns = round(rotation / 90) % 4

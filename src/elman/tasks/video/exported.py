@@ -1,7 +1,7 @@
-"""How a ``VideoClassifier`` is exported: the frames of one video, or one more frame of several.
+"""Exports a ``VideoClassifier``: for all frames of one video, or frame by frame for several.
 
-A step takes the frame before (the frame itself for a video's first), how many frames there were
-(``count``), and as ``state.pooled`` what came out as ``next_state.pooled``.
+A step also takes the previous frame (``before``; for the first frame, the frame itself), the number
+of previous frames (``count``), and the last ``next_state.pooled`` as ``state.pooled``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A frame of a video as a vector: a few strided convolutions, the same at every step."""
+"""Encodes video frames as vectors with strided convolutions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Lengths = Int64[Tensor, " batch"]
 
 
 class FrameEncoder(nn.Module):
-    """Each frame beside its difference to the frame before, halved by convolutions, as a vector.
+    """Convolutions over each frame and its difference to the previous frame.
 
-    The difference is what makes it learn quickly: what moves stands out from what stands still.  A
-    video's first frame has none.  ``widths`` are the channels after each convolution, which halves
-    the picture's sides; the frame's numbers go from 0 to 255.
+    The difference, zero for the first frame, shows what moves and speeds up learning.  ``widths``
+    are the channels of the convolutions, each of which halves width and height.  Pixel values are
+    from 0 to 255.
 
-    Raises ``OptionError`` for a ``size`` that cannot be halved as often.
+    Raises ``OptionError`` if ``size`` cannot be halved ``len(widths)`` times.
 
     >>> import torch
     >>> encoder = FrameEncoder(channels=1, size=32, features=8)
@@ -50,13 +50,13 @@ class FrameEncoder(nn.Module):
         self.convolutions = nn.Sequential(*layers)
         self.output = nn.Linear(before * (size // halves) ** 2, features)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):  # as many as come in go out (He et al. 2015)
+            if isinstance(module, nn.Conv2d):  # keeps the variance (He et al. 2015)
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
 
     def forward(self, frames: Frames, lengths: Lengths) -> Float[Tensor, "time batch features"]:
-        """The vectors of videos whose frames stand after one another; zeros past a video's end."""
+        """Encodes videos with concatenated frames; pads the vectors with zeros."""
         before = frames.roll(1, 0)
         starts = (lengths.cumsum(0) - lengths)[lengths > 0]
         before[starts] = frames[starts]
@@ -67,7 +67,7 @@ class FrameEncoder(nn.Module):
         return padded.masked_scatter(inside.unsqueeze(-1), vectors).transpose(0, 1).contiguous()
 
     def encode(self, frames: Frames, before: Frames) -> Float[Tensor, "frames features"]:
-        """The vector of each frame, given the one before it in its video."""
+        """Encodes each frame, given the previous frame of its video."""
         kind = self.output.weight.dtype
         now = frames.to(kind) / 255
         x = torch.cat([now, now - before.to(kind) / 255], 1)

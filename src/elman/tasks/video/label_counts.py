@@ -1,4 +1,4 @@
-"""The labels that a model knows, and how often each occurred in training."""
+"""The labels of a model, with their number of training examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from elman.saved import of_kind, parse_json, sentences
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """The number of training examples of each label, in the order of the labels' indices.
+    """The number of training examples of each label, in index order.
 
     >>> LabelCounts({"running": 1, "walking": 3}).labels
     ('running', 'walking')
@@ -24,9 +24,7 @@ class LabelCounts:
         return tuple(self.counts)
 
     def weights(self, balance: float) -> list[float]:
-        """What an example of each label counts: 1 / count to the power of ``balance``.
-
-        The mean over all examples is 1.
+        """The class weights, proportional to count ** -balance, with mean 1 over all examples.
 
         >>> LabelCounts({"running": 1, "walking": 3}).weights(1.0)
         [2.0, 0.6666666666666666]
@@ -36,16 +34,16 @@ class LabelCounts:
         return [w * sum(self.counts.values()) / total for w in raw]
 
     def to_json(self) -> str:
-        """All of it as a JSON object."""
+        """Serialises to JSON."""
         return json.dumps({"labels": self.counts}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> LabelCounts:
-        """What ``to_json`` wrote; ``RunError`` for anything else."""
+        """Loads the output of ``to_json``; ``RunError`` if it is invalid."""
         record = parse_json(text, "symbols.json")
         with sentences("symbols.json"):
             counts = of_kind(record, "labels", dict)
             for label in counts:
                 if of_kind(counts, label, int) < 1:
-                    raise ValueError(f'"{label}" was there {counts[label]} times')
+                    raise ValueError(f'a count of {counts[label]} for the label "{label}"')
             return cls(counts)

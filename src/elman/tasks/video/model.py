@@ -1,4 +1,4 @@
-"""Many to one over frames: a video becomes a class, as a whole or while it arrives."""
+"""Many to one over frames: classifies videos, as a whole or while they arrive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Lengths = Int64[Tensor, " batch"]
 
 @dataclass(frozen=True)
 class SoFar:
-    """Where a video that arrives stands: its last frame, the states, and the outputs pooled."""
+    """The state of a streamed video: last frame, recurrent states, pooled outputs, frame count."""
 
     frame: UInt8[Tensor, "batch channel size size"]
     state: tuple[Tensor, ...]
@@ -35,10 +35,10 @@ class SoFar:
 
 
 class VideoClassifier(Classifier):
-    """A ``Classifier`` whose embedding is a ``FrameEncoder``: it takes frames in place of words.
+    """A ``Classifier`` of video frames, with a ``FrameEncoder`` as its embedding.
 
-    The frames of all videos of a batch stand after one another, so that none is made up to fill a
-    batch.  ``class_weights`` are what an example of each class counts in training.
+    The frames of all videos of a batch are concatenated, without padding.  ``class_weights`` are
+    the weights of the classes in the loss.
 
     >>> import elman, torch
     >>> layer = elman.Recurrent(elman.cells.gru, 8, 16)
@@ -74,20 +74,20 @@ class VideoClassifier(Classifier):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, frames: Frames, lengths: Lengths) -> Float[Tensor, "batch class"]:
-        """The logits of each video; one without frames has those of no evidence."""
+        """Computes the logits of each video; those of an empty video come from zero features."""
         return self.classify(self.embedding(frames, lengths), lengths)
 
     def loss(
         self, frames: Frames, lengths: Lengths, labels: Int64[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """The mean cross entropy of the videos, each weighted as its class."""
+        """The mean cross-entropy of the videos, weighted by class."""
         losses = nn.functional.cross_entropy(
             self(frames, lengths), labels, label_smoothing=self.label_smoothing, reduction="none"
         )
         return (losses * self.class_weights[labels]).mean()
 
     def after_each_frame(self, frames: Frames) -> Float[Tensor, "time class"]:
-        """The logits of one video's first frame, first two frames, ..., whatever the pooling."""
+        """The logits after 1, 2, ... frames of one video, with any pooling."""
         count = len(frames)
         x = self.embedding(frames, torch.tensor([count]))
         return self.classify(x.expand(-1, count, -1).contiguous(), torch.arange(1, count + 1))
@@ -95,16 +95,15 @@ class VideoClassifier(Classifier):
     def step(
         self, frame: UInt8[Tensor, "batch channel size size"], so_far: SoFar | None = None
     ) -> tuple[Float[Tensor, "batch class"], SoFar]:
-        """The logits after one more frame of each video, and what to pass with the next one.
+        """Computes the logits after one more frame of each video, and the next ``so_far``.
 
-        For a trained model: there is no dropout.  After a video's last frame they are those of the
-        whole video.  Raises ``OptionError`` for a model that has to know the future, or whose
-        pooling does.
+        For inference: applies no dropout.  After the last frame, the logits equal those of the
+        whole video.  Raises ``OptionError`` for a bidirectional encoder or attention pooling.
         """
         if self.pooling == "attention":
             raise OptionError(
-                "VideoClassifier: attention weighs the frames when all are there; for videos that "
-                'arrive, train with the pooling "last", "mean" or "max".'
+                "VideoClassifier: attention pooling needs all frames and cannot stream; train with "
+                'the pooling "last", "mean" or "max".'
             )
         before = frame if so_far is None else so_far.frame
         x = self.embedding.encode(frame, before)
@@ -119,7 +118,7 @@ class VideoClassifier(Classifier):
 
 
 def build(options: VideoOptions, cell: Cell, vocab: Vocab[LabelCounts]) -> nn.Module:
-    """A ``VideoClassifier`` of the cell."""
+    """Builds a ``VideoClassifier`` of the cell."""
     symbols: LabelCounts = vocab.symbols
     encoder = recurrent_layer(
         options,

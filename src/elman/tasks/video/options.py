@@ -18,70 +18,66 @@ if TYPE_CHECKING:
 class VideoOptions(RecurrentOptions):
     """The options of activity recognition."""
 
-    cell: str = option("gru", "a cell of the catalogue, or FILE.py:NAME for one of your own")
-    hidden_size: int = option(64, "units of the recurrent layer, in each direction", minimum=1)
-    num_layers: int = option(1, "recurrent layers on top of each other", minimum=1)
-    bidirectional: bool = option(False, "read in both directions; such a model cannot stream")
+    cell: str = option("gru", "a cell from the catalogue, or FILE.py:NAME for your own cell")
+    hidden_size: int = option(64, "hidden units per layer and direction", minimum=1)
+    num_layers: int = option(1, "number of stacked recurrent layers", minimum=1)
+    bidirectional: bool = option(False, "also read backwards; such a model cannot stream")
     pooling: Literal["last", "mean", "max", "attention"] = option(
-        "mean", "how the outputs of all frames become one; attention cannot stream"
+        "mean", "how the outputs of all frames are pooled; attention cannot stream"
     )
     size: int = option(
         32,
-        "pixels of a frame's sides, a multiple of 8; frames are letterboxed",
+        "frame width and height in pixels, a multiple of 8; frames are letterboxed",
         minimum=8,
         reads_data=True,
     )
-    rate: float = option(10.0, "frames a second", above=0, maximum=1000, reads_data=True)
-    colour: bool = option(False, "see colours, not only grey", reads_data=True)
-    features: int = option(64, "numbers in a frame's vector", minimum=1)
+    rate: float = option(10.0, "frames per second", above=0, maximum=1000, reads_data=True)
+    colour: bool = option(False, "use RGB frames instead of grey", reads_data=True)
+    features: int = option(64, "dimension of the frame vectors", minimum=1)
     width: int = option(
-        16, "channels after the first convolution; they double with each", minimum=1
+        16, "channels of the first convolution; each next one doubles them", minimum=1
     )
     dropout: float = option(
-        0.3, "part of the features that training leaves out", minimum=0, below=1
+        0.3, "dropout rate between and after the recurrent layers", minimum=0, below=1
     )
     label_smoothing: float = option(
-        0.0, "part of the target that goes to the other labels", minimum=0, below=1
+        0.0, "label smoothing (Szegedy et al. 2016)", minimum=0, below=1
     )
     balance: float = option(
         0.0,
-        "how far rare labels count more in training: 0 not at all, 1 as much as frequent ones",
+        "class weights are label count ** -balance: 0 none, 1 equal total weight per label",
         minimum=0,
     )
-    flip: bool = option(True, "mirror every other video in training")
+    flip: bool = option(True, "augmentation: mirror videos with probability 0.5")
     shift: float = option(
-        0.1, "part of the picture by which videos move in training, at most", minimum=0
+        0.1, "augmentation: maximum shift, as a fraction of the frame size", minimum=0
     )
-    zoom: float = option(
-        0.15, "part by which videos get larger or smaller in training, at most", minimum=0
-    )
-    turn: float = option(5.0, "degrees by which videos turn in training, at most", minimum=0)
-    speed: float = option(
-        0.25, "part by which videos get faster or slower in training, at most", minimum=0
-    )
+    zoom: float = option(0.15, "augmentation: maximum relative change of the size", minimum=0)
+    turn: float = option(5.0, "augmentation: maximum rotation in degrees", minimum=0)
+    speed: float = option(0.25, "augmentation: maximum relative change of the speed", minimum=0)
     cut: float = option(
-        0.1, "part of a video's time that training leaves out, at most", minimum=0, below=1
+        0.1, "augmentation: maximum fraction of a video's time to drop", minimum=0, below=1
     )
-    longest: int = option(600, "training cuts videos that have more frames", minimum=1)
-    file_column: str = option("file", "the column with the video's file", reads_data=True)
-    label_column: str = option("label", "the column with the label", reads_data=True)
+    longest: int = option(600, "maximum number of frames; training truncates videos", minimum=1)
+    file_column: str = option("file", "name of the column of video files", reads_data=True)
+    label_column: str = option("label", "name of the label column", reads_data=True)
 
     def __post_init__(self) -> None:
-        """Also refuse a size that three halvings do not divide."""
+        """Also rejects a size that is not a multiple of 8."""
         super().__post_init__()
         if self.size % 8:
             raise OptionError(f"size is {self.size}; it must be a multiple of 8.")
 
     @property
     def shape(self) -> FrameShape:
-        """What every video is brought to."""
+        """The frame size, rate and colour to which videos are converted."""
         from elman.tasks.video.decoding import FrameShape
 
         return FrameShape(self.size, self.rate, self.colour)
 
     @property
     def changes(self) -> Changes:
-        """How videos are changed in training."""
+        """The augmentation of training videos."""
         from elman.tasks.video.augmentation import Changes
 
         return Changes(self.flip, self.shift, self.zoom, self.turn, self.speed, self.cut)
@@ -89,6 +85,6 @@ class VideoOptions(RecurrentOptions):
 
 @dataclass(frozen=True)
 class StripOptions(DeclaredOptions):
-    """What can be asked of a model of videos."""
+    """The options of prediction."""
 
-    png: str = option("", "draw frames with the label over time to this PNG file", scored=False)
+    png: str = option("", "plot frames and label probabilities to this PNG file", scored=False)

@@ -1,7 +1,7 @@
-"""How far the reading of many files has come, said on standard error while it takes long.
+"""Reports the progress of reading many files on standard error.
 
-Reading that is over at once says nothing.  A bar on a terminal would need to know about others
-that stand there; a line every few seconds gets along with everything.
+Prints a line every few seconds, and nothing if reading is fast.  Lines do not interfere with other
+progress bars on the terminal.
 """
 
 import sys
@@ -15,9 +15,9 @@ SECONDS = 5.0
 
 
 def told(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items, and a line such as ``1,200 of 9,516 videos are read`` every few seconds.
+    """Yields the items; prints ``1,200 of 9,516 videos read`` every few seconds.
 
-    >>> list(told([1, 2], "videos are read"))
+    >>> list(told([1, 2], "videos read"))
     [1, 2]
     """
     last = time.monotonic()

@@ -1,4 +1,4 @@
-"""What videos show: whole ones, scored ones, and videos that arrive."""
+"""Predicts and evaluates activities, for whole videos and for streamed ones."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from elman.tasks.video.strip import Strip
 from elman.training.metrics import class_scores, macro_f1
 from elman.training.watch import symptoms
 
-#: frames that a strip covers: the first minute at the usual rate
+#: maximum number of frames of a strip: the first minute at the default rate
 MOST_DRAWN = 600
 
 
 def predict(
     fitted: Fitted[LabelCounts, VideoOptions], inputs: Sequence[Path], wanted: StripOptions
 ) -> list[Activity]:
-    """What each video shows.  Raises ``DataError`` for a file that is no whole video."""
+    """Predicts the activity in each video; ``DataError`` if a file is not a complete video."""
     clips = [Clip(path, None, _video(path, fitted.options.shape)) for path in inputs]
     found = []
     for clip, row in zip(clips, _probabilities(fitted, clips), strict=True):
@@ -53,7 +53,7 @@ def _named(fitted: Fitted[LabelCounts, VideoOptions], row: Tensor) -> dict[str, 
 
 
 def _strip(fitted: Fitted[LabelCounts, VideoOptions], clip: Clip) -> Strip:
-    """The frames of a video, and the probabilities after each of them."""
+    """The frames of a video, and the label probabilities after each."""
     frames = clip.video.frames[:MOST_DRAWN]
     model: VideoClassifier = fitted.model  # type: ignore[assignment]
     with torch.no_grad():
@@ -62,7 +62,7 @@ def _strip(fitted: Fitted[LabelCounts, VideoOptions], clip: Clip) -> Strip:
 
 
 def validate(fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]) -> dict[str, Any]:
-    """The task's metrics, and what says that nothing was learned."""
+    """The metrics, and symptoms of failed training."""
     expected, probabilities = _answers(fitted, examples)
     predicted = [int(row.argmax()) for row in probabilities]
     return {
@@ -81,7 +81,7 @@ def score(
 def _answers(
     fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]
 ) -> tuple[list[int], list[Tensor]]:
-    """The labels' places, and the probabilities of all labels, of each video."""
+    """The label index and the probabilities of all labels, for each video."""
     labels = fitted.symbols.labels
     expected = [labels.index(str(example.label)) for example in examples]
     return expected, _probabilities(fitted, examples)
@@ -100,13 +100,13 @@ def _probabilities(
 def stream(
     fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO, wanted: StripOptions
 ) -> Iterator[str]:
-    """A line for each frame of a video that arrives: its time, and the label of all so far."""
+    """Yields a line per frame of a streamed video: its time, and the label so far."""
     options = fitted.options
     if options.bidirectional or options.pooling == "attention":
-        what = "reads videos in both directions" if options.bidirectional else "pools by attention"
+        what = "is bidirectional" if options.bidirectional else "uses attention pooling"
         raise OptionError(
-            f"--stream: this model {what}, and so needs the whole video; train one with "
-            "bidirectional=false and the pooling last, mean or max, or leave --stream."
+            f"--stream: this model {what} and needs the whole video; omit --stream, or train a "
+            "model with bidirectional=false and the pooling last, mean or max."
         )
     try:
         for k, row in enumerate(labels_of_stream(fitted, source)):
@@ -120,7 +120,7 @@ def stream(
 def labels_of_stream(
     fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO
 ) -> Iterator[Tensor]:
-    """The probabilities of the labels after each frame of a video that arrives."""
+    """Yields the label probabilities after each frame of a streamed video."""
     shown = ((each.start, each.end, each.picture) for each in decoded(source, fitted.options.shape))
     model: VideoClassifier = fitted.model  # type: ignore[assignment]
     so_far = None

@@ -1,8 +1,8 @@
-"""What is in a collection of videos and what is wrong with it: the work of ``elman check video``.
+"""Checks collections of videos: ``elman check video``.
 
-The reader stops at the first fault; this checks all videos by the same rules (``clips.py``), and
-warns of what is allowed but seldom wanted.  A folder of splits, such as ``train`` and ``test`` with
-a folder for each label in them, is checked as a whole: the same video on two sides is found.
+Applies the rules of the reader (``clips.py``) to all videos, and warns about unusual ones.  A
+folder of splits, such as ``train`` and ``test`` with a folder per label in each, is checked as a
+whole, to find videos in several splits.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from elman.data.report import DataReport, listed, many, once, repeated_rows
 from elman.tasks.video.clips import Clip, clip_rows
 from elman.tasks.video.decoding import FrameShape
 
-#: what is so many times the median is "very different"
+#: factor from the median from which on a value is reported
 FAR = 4.0
 
 
 def check_clips(
     path: Path, shape: FrameShape, *, file_column: str = "file", label_column: str = "label"
 ) -> DataReport:
-    """Check a folder or table that ``clip_rows`` is to read, or a folder of such folders.
+    """Checks a folder or table for ``clip_rows``, or a folder of such folders (splits).
 
-    Facts: ``examples``, ``problems``, ``labels`` (a count for each), ``frames_per_example``
-    (``shortest``, ``median``, ``longest``), ``sizes`` and ``rates`` (the commonest, with counts),
-    ``duplicates``, and ``splits`` where there are several.
+    Facts: ``examples``, ``problems``, ``labels`` (count of each), ``frames_per_example``
+    (``shortest``, ``median``, ``longest``), ``sizes`` and ``rates`` (the most common, with counts),
+    ``duplicates``, and ``splits`` if there are several.
     """
     items: list[Row[Clip] | Fault] = []
     split_of: dict[Path, str] = {}
@@ -40,7 +40,7 @@ def check_clips(
     rows = [item for item in items if isinstance(item, Row)]
     labels = Counter(str(row.value.label) for row in rows)
     lengths = sorted(len(row.value.video.frames) for row in rows)
-    spread = {"shortest": 0.0, "median": 0.5, "longest": 1.0}
+    quantiles = {"shortest": 0.0, "median": 0.5, "longest": 1.0}
     repeats, repeated = repeated_rows(
         rows, lambda clip: (clip.video.digest, clip.label), "video", "label"
     )
@@ -50,24 +50,24 @@ def check_clips(
         "labels": dict(labels.most_common()),
         "frames_per_example": {
             name: lengths[round(part * (len(lengths) - 1))] if lengths else 0
-            for name, part in spread.items()
+            for name, part in quantiles.items()
         },
         "sizes": _common([f"{r.value.video.width}x{r.value.video.height}" for r in rows]),
         "rates": _common([f"{r.value.video.rate:.4g}" for r in rows]),
         "duplicates": repeats,
     }
-    warnings = [f'the label "{label}" has one example only.' for label in once(labels)]
+    warnings = [f'the label "{label}" has only one example.' for label in once(labels)]
     if splits:
         facts["splits"] = dict(Counter(split_of[row.value.file] for row in rows))
         warnings += _leaks(rows, split_of)
     if len(labels) == 1:
-        warnings.append("all examples have one label; training needs at least two.")
+        warnings.append("all examples have the same label; training needs at least two labels.")
     warnings += _still(rows) + repeated + _far(rows)
     return DataReport(path, listed(items), tuple(warnings), facts)
 
 
 def _splits(path: Path) -> list[Path]:
-    """The folders in a folder, if each holds folders of videos in its turn."""
+    """The subfolders, if each has subfolders itself."""
     folders = _folders(path) if path.is_dir() else []
     return folders if folders and all([_folders(each) for each in folders]) else []
 
@@ -90,30 +90,30 @@ def _leaks(rows: Sequence[Row[Clip]], split_of: dict[Path, str]) -> list[str]:
         return []
     return [
         f"{many([f'{a.place} and {b.place}' for a, b in pairs], 'video')} in more than one split; "
-        "a test on what was trained on says nothing: remove one."
+        "remove them from the test data, or its scores are too good."
     ]
 
 
 def _still(rows: Sequence[Row[Clip]]) -> list[str]:
-    """Videos of one frame, and videos in which nothing moves."""
+    """Warnings about videos with one frame, and videos without movement."""
     single = [row.place for row in rows if len(row.value.video.frames) == 1]
     still = [
         row.place
         for row in rows
         if len(f := row.value.video.frames) > 1 and bool((f == f[:1]).all())
     ]
-    found = [f"{many(single, 'video')} of one frame only."] if single else []
-    return found + ([f"{many(still, 'video')} in which nothing moves."] if still else [])
+    found = [f"{many(single, 'video')} with only one frame."] if single else []
+    return found + ([f"{many(still, 'video')} without movement."] if still else [])
 
 
 def _far(rows: Sequence[Row[Clip]]) -> list[str]:
-    """Videos whose size, rate or length is very different from that of most."""
+    """Warnings about videos whose size, rate or length is far from the median."""
     measures = {
         "size": [float(max(row.value.video.width, row.value.video.height)) for row in rows],
         "rate": [row.value.video.rate for row in rows],
         "length": [row.value.video.seconds for row in rows],
     }
-    units = {"size": "{:.0f} pixels", "rate": "{:.4g} frames a second", "length": "{:.3g} s"}
+    units = {"size": "{:.0f} pixels", "rate": "{:.4g} frames per second", "length": "{:.3g} s"}
     warnings = []
     for name, values in measures.items():
         if not values:
@@ -126,5 +126,5 @@ def _far(rows: Sequence[Row[Clip]]) -> list[str]:
         ]
         if far:
             usual = units[name].format(median)
-            warnings.append(f"{many(far, 'video')} of another {name} than most, {usual}.")
+            warnings.append(f"{many(far, 'video')} with a {name} far from the median, {usual}.")
     return warnings

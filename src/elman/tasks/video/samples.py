@@ -1,4 +1,4 @@
-"""Videos of moving shapes, for activities: a ball that bounces or rolls, a bar that spins."""
+"""Sample data for video: a ball that bounces or rolls, and a bar that spins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRAIN, VALID = 8, 3
 
 
 def moving_shapes() -> dict[str, bytes]:
-    """The videos by file: a folder for each activity, in mp4, avi, webm and gif by turns."""
+    """The videos by file name, in a folder per activity, alternating between the formats."""
     return {
         f"{part}/{activity}/{k}.{kind}": video_bytes(_pictures(draw, k), kind)
         for activity, draw in ACTIVITIES.items()
@@ -31,7 +31,7 @@ def moving_shapes() -> dict[str, bytes]:
     }
 
 
-#: container: codec, its pixels, its options
+#: container: codec, pixel format, options
 KINDS = {
     "mp4": ("libx264", "yuv420p", {"crf": "20", "threads": "1"}),
     "avi": ("mpeg4", "yuv420p", {"threads": "1"}),
@@ -76,14 +76,14 @@ def _disc(x: float, y: float, radius: float) -> Shape:
 
 
 def _pictures(draw: Draw, number: int) -> list[Picture]:
-    """The frames of one video; place, size and speed follow from the number."""
+    """The frames of one video; the number seeds its position, size and speed."""
     shapes = [draw(k / RATE, np.random.default_rng(number)) for k in range(FRAMES)]
     return [np.where(shape, 230, 20).astype(np.uint8) for shape in shapes]
 
 
 def video_bytes(pictures: Sequence[Picture], kind: str, rate: int = RATE) -> bytes:
-    """Grey pictures as a video file: mp4, avi, webm or gif."""
-    with extra("video", "making videos"):
+    """Encodes grey pictures as mp4, avi, webm or gif."""
+    with extra("video", "creating videos"):
         import av
 
     codec, pixels, options = KINDS[kind]

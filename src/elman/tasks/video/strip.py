@@ -1,4 +1,4 @@
-"""Frames of videos in a row, and beneath them how probable each label is as time goes on: a PNG."""
+"""Plots the frames of videos and, below, the label probabilities over time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: videos in one picture, frames in a row, and labels that are drawn with their names
-MOST_FILMS, FRAMES_SHOWN, NAMED = 12, 10, 4
-#: inches of a row: the whole, the room for frames and their labels, the curves, and the rest
+#: maximum number of videos per picture, of frames per video, and of named labels
+MAX_VIDEOS, FRAMES_SHOWN, NAMED = 12, 10, 4
+#: inches: width of a row; heights of frames with labels, curves, title and axis
 WIDTH, FRAMES, CURVES, TITLE, AXIS = 10.0, 1.15, 1.25, 0.4, 0.45
 LEFT, RIGHT = 0.6, 1.4
 COLOURS = ("#3949ab", "#e8710a", "#2e9e5b", "#b0307a")
@@ -29,7 +29,7 @@ COLOURS = ("#3949ab", "#e8710a", "#2e9e5b", "#b0307a")
 
 @dataclass(frozen=True)
 class Strip:
-    """A video's frames, and the probability of each label after each of them."""
+    """The frames of a video, and the label probabilities after each frame."""
 
     title: str
     frames: UInt8[Tensor, "time channel size size"]
@@ -39,13 +39,13 @@ class Strip:
 
 
 def draw_strips(strips: Sequence[Strip], path: Path) -> None:
-    """Write the picture; ``OptionError`` for more videos than can be seen in one."""
+    """Writes the picture; ``OptionError`` if there are more than ``MAX_VIDEOS`` videos."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if len(strips) > MOST_FILMS:
+    if len(strips) > MAX_VIDEOS:
         raise OptionError(
-            f"--png: {len(strips)} videos are too many for one picture; give at most {MOST_FILMS}."
+            f"--png: {len(strips)} videos are too many for one picture; the limit is {MAX_VIDEOS}."
         )
     row = FRAMES + CURVES + TITLE + AXIS
     figure = Figure(figsize=(WIDTH, row * len(strips)), dpi=130)
@@ -58,7 +58,7 @@ def draw_strips(strips: Sequence[Strip], path: Path) -> None:
 
 
 def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
-    """One video: its title, frames with the label at their end, and curves over the same time."""
+    """Draws one video: its title, its frames with labels, and the probability curves."""
     wide, high = figure.get_size_inches()
 
     def axes(left: float, low: float, width: float, height: float) -> Axes:
@@ -70,7 +70,7 @@ def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
     each = width / FRAMES_SHOWN
     frames_low = AXIS + CURVES + 0.05
     for k in range(shown):
-        # of as many equal parts of the time as there are frames: the middle, and what is seen after
+        # divide the time into equal parts: show the middle frame and the label at the end
         middle, last = (2 * k + 1) * count // (2 * shown), (k + 1) * count // shown - 1
         best = int(strip.after[last].argmax())
         picture = axes(
@@ -96,7 +96,7 @@ def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
     above = 2.0
     for rank, label in enumerate(named_labels):
         end = float(strip.after[-1, label])
-        # room for the names beneath, and below the one above
+        # keep names apart
         above = min(max(end, 0.14 * (len(named_labels) - 1 - rank)), above - 0.14)
         curves.annotate(
             f"{strip.labels[label]} {end:.0%}", (1, above), (6, 0), ("axes fraction", "data"),
@@ -115,7 +115,7 @@ def _draw(figure: Figure, strip: Strip, bottom: float) -> None:
 
 
 def _short(label: str) -> str:
-    """What fits over a frame.
+    """Shortens a label to fit above a frame.
 
     >>> _short("directing_traffic"), _short("running")
     ('directing tra…', 'running')

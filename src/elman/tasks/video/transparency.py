@@ -1,8 +1,7 @@
-"""Frames with transparent pixels, as of GIF and APNG, laid on a ground.
+"""Puts frames with transparent pixels, as in GIF and APNG, on an opaque background.
 
-What a file keeps beneath a transparent pixel is any colour, often that of the figure: without a
-ground the figure vanishes.  The decoders lay each frame over the ones before; the ground is what
-remains to be seen through all of them.
+The stored colour of a transparent pixel is arbitrary and often that of the figure, which would
+vanish without a background.  Decoders already combine each frame with the previous ones.
 """
 
 from __future__ import annotations
@@ -11,21 +10,21 @@ from typing import Any
 
 import numpy as np
 
-#: a figure darker than this would not be seen on black
+#: mean level below which a figure is too dark for a black background
 _DARK = 64
 
 
 class Ground:
-    """Black as the bars of a letterbox, or white where the figure itself is dark.
+    """The background: black like the letterbox, or white if the figure is dark.
 
-    The first frame in which anything is seen decides for the video.
+    The first frame that is not fully transparent decides for the whole video.
     """
 
     def __init__(self) -> None:
         self.level: int | None = None
 
     def under(self, frame: Any) -> Any:
-        """The same frame if it is opaque, else one without transparency."""
+        """Returns an opaque frame unchanged, and others on the background."""
         parts = frame.format.components
         if not (frame.format.has_palette or any([part.is_alpha for part in parts])):
             return frame
