@@ -72,27 +72,28 @@ MEASURED = 60
 #: of the language model: n-grams, weight and bonus (chosen on 360 validation recordings)
 LANGUAGE_SIZE, WEIGHT, BONUS = 80_000, 0.8, 0.5
 SOURCES = """\
-- speech made for this by espeak-ng (GPL-3, which does not extend to what it says), flite and
-  festival (their own free licences) as Debian packages them, 24 hours; voices made from recordings
-  were slt, awb and kal, in flite and festival
-- what they say: the English side of Tatoeba's pairs (tatoeba.org, by manythings.org/anki),
-  CC BY 2.0 FR; Shakespeare, public domain; sentences on films (Pang and Lee 2005), CC BY 4.0; words
-  and numbers at random. A quarter of all was chosen to have every word of these sources. Sentences
-  with two of the demo's rarer words are left out, of the language model's text too; sentences
-  with one are heard as often as the sources have them ({heard} of {all:,} recordings)
-- Free Spoken Digit Dataset (Jackson et al. 2018), CC BY-SA 4.0, takes from 10 on, joined to strings
-- only measured, not learned from: prompts of asterisk-core-sounds-en-wav, recorded by Allison
-  Smith, CC BY-SA 3.0"""
+- 24 hours of speech, synthesised for this model by espeak-ng (GPL-3, which does not extend to its
+  output), flite and festival (each with its own free licence), as packaged by Debian; the voices
+  made from recordings were slt, awb and kal, in flite and festival
+- texts: the English side of Tatoeba's pairs (tatoeba.org, by manythings.org/anki), CC BY 2.0 FR;
+  Shakespeare, public domain; sentences about films (Pang and Lee 2005), CC BY 4.0; random words and
+  numbers. A quarter of the texts was selected to cover every word of these sources. Sentences with
+  two of the demo's rarer words are excluded, also from the text of the language model; sentences
+  with one of them are as frequent as in the sources ({heard} of {all:,} recordings)
+- Free Spoken Digit Dataset (Jackson et al. 2018), CC BY-SA 4.0, takes from 10 on, concatenated
+- only for testing: prompts of asterisk-core-sounds-en-wav, recorded by Allison Smith,
+  CC BY-SA 3.0"""
 LIMITS = """\
-It has learned from machines. What synthesisers like those of the training say comes out with errors
-that a reader can mend; a voice made from recordings of another person comes out badly, and free
-human speech worse: of people it knows digits. Read the table before using it for anything. Short
-everyday sentences, American and British English; names and rare words are spelled as they sound or
-become other words. For people, train it on recordings of people."""
+The model learned from synthetic speech. Transcripts of synthesisers like those of the training data
+have errors that a reader can correct. Transcripts of voices made from recordings of other persons
+are bad, and those of free human speech are worse: of human speech, the model recognises digits.
+Read the table before you use it for anything. It is made for short everyday sentences in American
+and British English; names and rare words are spelled as they sound or replaced by other words. To
+transcribe people, train it on recordings of people."""
 HISTORY = """\
-It began with the weights of a model that had trained for 68 minutes, 19.4 epochs, on 12 hours of
-the same voices and sources, without the sentences chosen for their words; the first 5.4 of those
-had more augmentation, which was too much to learn from in the time."""
+Training started from the weights of a model trained for 68 minutes (19.4 epochs) on 12 hours of the
+same voices and sources, without the texts selected for their words; the first 5.4 of those epochs
+had more augmentation, which was too much for the time."""
 
 
 def data() -> dict[str, Path]:
@@ -251,38 +252,38 @@ def card(record: dict[str, Any], target: Path) -> str:
         voices.append(f"- {name}: {', '.join(each)}")
     return "\n".join(
         [
-            f"# speech: {speech.title}",
+            f"# speech: {speech.title.partition(': ')[2]}",
             "",
             f"Cell `{options['cell']}`, {options['num_layers']} layers of "
-            f"{options['hidden_size']} units, forwards only, so that it transcribes while sound "
-            f"arrives; {record['parameters']:,} numbers, {weights:.1f} MB as float16; with it "
-            f"comes a 3-gram model of words, {words:.1f} MB. Sound of any rate is heard at 8 kHz. "
-            "Every option is in `run.toml`.",
+            f"{options['hidden_size']} units, unidirectional, so that it can transcribe live; "
+            f"{record['parameters']:,} parameters, {weights:.1f} MB as float16; with a 3-gram "
+            f"language model of words, {words:.1f} MB. Audio is resampled to 8 kHz. `run.toml` "
+            "lists all options.",
             "",
             "## Data and licences",
             SOURCES.format(**rare_words()),
             "",
-            "The weights are free to use as the package is; name the data's authors where their "
-            "licence asks for it.",
+            "The weights have the licence of the package; credit the authors of the data where "
+            "their licence requires it.",
             "",
             "## Scores",
             "",
-            "Word and character error rates in per cent; how many recordings is in brackets.",
+            "Word and character error rates in per cent; the number of recordings is in brackets.",
             "",
-            "| | WER, best path | CER, best path | WER, with language model | CER |",
+            "| | WER, greedy | CER, greedy | WER, language model | CER, language model |",
             "|---|---:|---:|---:|---:|",
             *rows,
             "",
-            "WER of each voice, with the language model:",
+            "WER per voice, with the language model:",
             "",
             *voices,
             "",
-            f"The demo's sentence, spoken by a voice of the test, comes out as "
+            f"The demo's sentence, spoken by a test voice, is transcribed as "
             f'"{demo["text"]}": WER {100 * demo["wer"]:.0f}.',
             "",
-            f"Weights were chosen by the WER of the best path on the validation voices, weight and "
-            f"bonus of the language model on a part of the same; the tests were measured once. It "
-            f"was trained in {60 * record['minutes']:.0f} s, {record['epochs']:g} epochs, with 1 "
+            f"The weights were selected by the greedy WER on the validation voices, and the weight "
+            f"and bonus of the language model on some of these; the tests were run once. The model "
+            f"was trained in {60 * record['minutes']:.0f} s ({record['epochs']:g} epochs) with 1 "
             f"thread of {record['machine']['processor']}. {HISTORY}",
             "",
             "## Limits",

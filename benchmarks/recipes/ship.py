@@ -40,15 +40,15 @@ class Shipment:
 
     job: str
     runs: str
-    #: makes its files where they are not there yet
+    #: creates missing data files and returns their paths
     data: Callable[[], dict[str, Path]]
     metric: str
     sources: str
     limits: str
     higher_is_better: bool = True
-    #: by what a card multiplies the metrics: 100 for parts of a whole
+    #: factor of the metrics on the card: 100 for fractions
     scale: float = 100
-    #: the most that the weights may weigh, in bytes
+    #: maximum size of the weights in bytes
     largest: int = 4_000_000
 
 
@@ -59,10 +59,10 @@ SHIPMENTS = (
         lambda: sentence_polarity(RUNS / "data"),
         "accuracy",
         "- sentence polarity (Pang and Lee 2005), CC BY 4.0: sentences from film reviews; lines "
-        "whose number ends in 0 are the test, in 1 the validation, all others training\n"
-        "- GloVe 6B, 50 numbers, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
-        "English sentences on films. On other subjects, and on whole reviews, it does less well, "
-        "and it is sure of itself also where it is wrong.",
+        "whose number ends in 0 are test data, in 1 validation data, all others training data\n"
+        "- GloVe 6B, 50 dimensions, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
+        "English sentences about films. Accuracy is lower on other subjects and on whole reviews, "
+        "and the model is confident even when it is wrong.",
     ),
     Shipment(
         "ner",
@@ -70,11 +70,11 @@ SHIPMENTS = (
         lambda: broad_twitter(RUNS / "data"),
         "f1",
         "- Broad Twitter Corpus (Derczynski, Bontcheva and Roberts 2016), CC BY 4.0: parts a, b, "
-        "e, g and h after its first 1,001 sentences are training, those 1,001 validation, f the "
-        "test\n"
-        "- GloVe 6B, 50 numbers, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
-        "English tweets of 2009 to 2014. People come out best; two thirds of the organisations are "
-        "missed.",
+        "e and g, and h after its first 1,001 sentences, are training data; those 1,001 are "
+        "validation data; f is test data\n"
+        "- GloVe 6B, 50 dimensions, 30,000 words (Pennington, Socher and Manning 2014), PDDL",
+        "English tweets of 2009 to 2014. Persons are found most reliably; two thirds of the "
+        "organisations are missed.",
     ),
     Shipment(
         "translation",
@@ -82,14 +82,14 @@ SHIPMENTS = (
         lambda: tatoeba(RUNS / "data"),
         "bleu",
         "- Tatoeba's sentence pairs, French and English (tatoeba.org, by manythings.org/anki), "
-        "CC BY 2.0 FR: of every 46 groups of pairs that share a sentence, of either language, "
-        "whatever its case and punctuation, the 23rd is the test, the 46th the validation, all "
-        "others are training; each French sentence is scored against all English ones that the "
-        "data have for it",
-        "French to English, short everyday sentences, about one at a time: long ones, names that "
-        "are rare, numbers and the language of books or the law come out badly. Tom and Mary are "
-        "in many of the training sentences, and turn up where they should not. What is not "
-        "understood is still put into fluent English.",
+        "CC BY 2.0 FR. Pairs that share a sentence in either language, ignoring case and "
+        "punctuation, form a group; of every 46 groups, the 23rd is test data, the 46th validation "
+        "data, and the others are training data. Each French sentence is scored against all its "
+        "English translations in the data",
+        "French to English, short everyday sentences, one at a time. Long sentences, rare names, "
+        "numbers, and literary or legal language are translated badly. Tom and Mary occur in many "
+        "training sentences, and appear in translations where they should not. The output is "
+        "fluent English even if the model misunderstands the source.",
         scale=1,
         largest=8_000_000,
     ),
@@ -98,16 +98,16 @@ SHIPMENTS = (
         "dna/grammar,-pieces-[0-9]*",
         lambda: smallgenes(RUNS / "data"),
         "base_accuracy",
-        "- smallgenes (C. elegans; genome and annotation of WormBase, WS282), MIT: 1,045 genes, of "
-        "whose transcripts the first is taken; those whose number ends in 0 are the test, in 1 the "
-        "validation, all others training; of seven sequences in ten each epoch reads a random "
-        "piece",
-        "Small genes of the worm C. elegans: less than 1,200 bases, at least one intron, on the "
-        "given strand, one on each sequence. It was neither trained nor measured on long "
-        "sequences, on other animals or where there is no gene. Where a gene begins and ends, "
-        "outside of what is coding, it knows badly; `docs/results.md` has a model that counts the "
-        "100 bases that the data have before and behind each gene, and how it fails on sequences "
-        "that are cut elsewhere, where this one does not.",
+        "- smallgenes (C. elegans; genome and annotation of WormBase, WS282), MIT: 1,045 genes, "
+        "the first transcript of each; genes whose number ends in 0 are test data, in 1 validation "
+        "data, all others training data; in each epoch, seven of ten training sequences are "
+        "cropped to a random part",
+        "Small genes of the worm C. elegans: fewer than 1,200 bases, at least one intron, on the "
+        "given strand, one per sequence. The model was neither trained nor measured on long "
+        "sequences, on other animals, or on sequences without genes. It finds the ends of genes, "
+        "beyond the coding part, only roughly. `docs/results.md` has a model that counts the 100 "
+        "bases before and after each gene in the data, and fails on sequences that are cut "
+        "elsewhere; this model does not.",
     ),
     Shipment(
         "music",
@@ -116,11 +116,12 @@ SHIPMENTS = (
         "nll",
         "- 382 chorales by Johann Sebastian Bach (1685 to 1750) on a grid of quarter notes, in C, "
         "in the split of Boulanger-Lewandowski, Bengio and Vincent (2012); the music is in the "
-        "public domain\n",
-        "nll is in nats a step of a quarter note, of pitches chosen one after another: not what is "
-        "published for independent pitches, which `docs/results.md` has. Four voices in C major or "
-        "minor, in quarter notes, high as the data are; a note that is repeated is one long note. "
-        "Tunes have no plan and do not know when to end.",
+        "public domain",
+        "nll is in nats per step (a quarter note), for pitches predicted in order. It cannot be "
+        "compared with published values for independent pitches, which are in `docs/results.md`. "
+        "Tunes have four voices in C major or minor, in quarter notes, in the high pitch range of "
+        "the data; a repeated note becomes one long note. Tunes have no long-term structure and do "
+        "not know when to end.",
         higher_is_better=False,
         scale=1,
     ),
@@ -130,16 +131,16 @@ SHIPMENTS = (
         lambda: motion_clips(RUNS / "data", "cmu"),
         "f1",
         "- CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu), free for any use; created "
-        "with funding from NSF EIA-0196217: 96 recordings of 8 activities, drawn from four sides "
-        "as silhouettes of 64 pixels, ten frames a second. Of each activity every fourth recording "
-        "is the test; of the others the second, sixth, ... is validation, where there are three or "
-        "more; all others are training",
-        "White silhouettes on black, one person in the middle of the picture, at about ten frames "
-        "a second: it has seen nothing else, and says something of any video. Of running there are "
-        "five recordings of a second and a half, of traffic signals two and of window washing one, "
-        "so that the last two have neither validation nor test; most recordings are of walking, "
-        "and of many activities the test has one recording only: f1 moves by several points with "
-        "the seed. Bouncing a basketball, playing soccer and walking are taken for one another.",
+        "with funding from NSF EIA-0196217: 96 recordings of 8 activities, rendered from four "
+        "sides as silhouettes of 64 pixels at ten frames per second. Of each activity, every "
+        "fourth recording is test data; of the others, the second, sixth, ... are validation data "
+        "if there are at least three; all others are training data",
+        "White silhouettes on black, one person in the centre of the picture, at about ten frames "
+        "per second: the model was trained on nothing else, but labels any video. There are five "
+        "recordings of running, of a second and a half each, two of traffic signals and one of "
+        "window washing, so the last two have no validation or test data. Most recordings are of "
+        "walking, and many activities have only one test recording: f1 varies by several points "
+        "with the seed. The model confuses bouncing a basketball, playing soccer and walking.",
     ),
 )
 
@@ -198,17 +199,17 @@ def _card(
         [f"{each['seed']}: {scale * each['test'][metric]:.{digits}f}" for each in all_seeds]
     )
     lines = [
-        f"# {shipment.job}: {elman.load(shipment.job).task.title}",
+        f"# {shipment.job}: {elman.load(shipment.job).task.title.partition(': ')[2]}",
         "",
         f"Cell `{options['cell']}`, {options['hidden_size']} units{directions}; "
-        f"{chosen['parameters']:,} numbers, {size / 1e6:.1f} MB as float16. Every option is in "
-        "`run.toml`.",
+        f"{chosen['parameters']:,} parameters, {size / 1e6:.1f} MB as float16. `run.toml` lists "
+        "all options.",
         "",
         "## Data and licences",
         shipment.sources,
         "",
-        "The weights are free to use as the package is; name the data's authors where their "
-        "licence asks for it.",
+        "The weights have the licence of the package; credit the authors of the data where their "
+        "licence requires it.",
         "",
         "## Scores",
         "",
@@ -225,9 +226,9 @@ def _card(
             for name, each in chosen["test"].get("per_type", {}).items()
         ],
         "",
-        f"Test {metric} by seed: {seeds}. The seed with the best validation {metric}, "
-        f"{chosen['seed']}, ships. It was trained in {60 * chosen['minutes']:.0f} s, "
-        f"{chosen['epochs']:g} epochs, with {chosen['threads']} thread of "
+        f"Test {metric} by seed: {seeds}. The package has the seed with the best validation "
+        f"{metric}, {chosen['seed']}. It was trained in {60 * chosen['minutes']:.0f} s "
+        f"({chosen['epochs']:g} epochs) with {chosen['threads']} thread of "
         f"{job_figures.machine()['processor']}.",
         "",
         "## Limits",
