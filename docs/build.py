@@ -1,4 +1,4 @@
-"""Write the pages that come from the code: the equations of every cell, and the tables of figures.
+"""Write what comes from the code: equations of the cells, tables of figures, pictures of the tasks.
 
     python docs/build.py
 
@@ -9,17 +9,19 @@ nothing there is to be edited.
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 from latex2mathml.converter import convert
 
-from elman import cells, diagnose
+from elman import cells, diagnose, shipped
 from elman.diagnose import standings
 from elman.files import write_whole
 from elman.graph import Cell
 from elman.options import described, known_options
-from elman.tasks import TASKS
+from elman.tasks import TASKS, Data, load, train
 from elman.training import LoopOptions
+from elman.training.progress import Silence
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent / "benchmarks"))
@@ -100,6 +102,24 @@ def _options(values: object) -> list[str]:
     return [f"| {row} |" for row in [*head, *rows]] + [""] if rows else []
 
 
+def pictures() -> None:
+    """The pictures of the demo, and the curves of the training that the page on training runs."""
+    for name in sorted(shipped.models().keys() & TASKS.keys()):
+        task = TASKS[name]
+        load(name).answers_and_files(list(task.demo.values()), **task.demo_settings(GENERATED))
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        task = TASKS["ner"]
+        for name, content in task.samples().items():
+            write_whole(place / name, content)
+        settings = {
+            "batch_size": 4, "learning_rate": 0.01, "epochs": 12, "hidden_size": 32, "threads": 1,
+        }  # fmt: skip
+        data = Data(place / task.train_file, place / task.valid_file)
+        train(task, data, place / "run", settings, progress=Silence())
+        write_whole(GENERATED / "curves.png", (place / "run" / "curves.png").read_bytes())
+
+
 def main() -> None:
     """Write every generated page."""
     write_whole(GENERATED / "equations.md", equations())
@@ -120,6 +140,7 @@ def main() -> None:
     write_whole(GENERATED / "tasks_beside_torch.md", tables.tasks_beside_torch())
     write_whole(GENERATED / "long_term.md", tables.long_term())
     write_whole(GENERATED / "long_term.png", standings.draw(tables.long_term_courses()))
+    pictures()
     # the first picture of tutorials/diagnose.md, by the call that stands there
     compared = diagnose(cells.rnn, cells.lstm, cells.gru)
     write_whole(GENERATED / "gradients.png", compared.plot())

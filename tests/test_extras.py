@@ -11,6 +11,7 @@ import pytest
 
 from elman.diagnose.problems import _images
 from elman.errors import OptionError
+from elman.tasks import TASKS
 from tasks.conftest import samples
 
 #: run a command as if some packages were not installed
@@ -65,7 +66,11 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("package", "extra", "task", "arguments"), CASES)
+#: a case whose task has been removed is left out with it
+KNOWN = [case for case in CASES if not case[3] or case[3][1] in TASKS]
+
+
+@pytest.mark.parametrize(("package", "extra", "task", "arguments"), KNOWN)
 def test_a_missing_package_is_a_sentence_with_the_command(
     package, extra, task, arguments, tmp_path
 ):

@@ -21,6 +21,12 @@ SMALL = {
 }
 
 
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Skip a test where one of these tasks has been removed."""
+    gone = [name for name in names if name not in TASKS]
+    return pytest.mark.skipif(bool(gone), reason=f"takes {', '.join(gone)} as its example")
+
+
 def samples(folder: Path, task_name: str) -> Path:
     """The sample files of a task, as `elman new` writes them."""
     for name, text in TASKS[task_name].samples().items():

@@ -1,5 +1,6 @@
 """Whatever bytes a file holds, a reader returns examples or raises DataError: nothing else."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,27 +8,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from elman.data.text import read_labelled_texts
+from elman.data.report import DataReport
 from elman.data.vectors import read_vectors
 from elman.errors import DataError
-from elman.tasks.ner.conll import read_conll
-from elman.tasks.ner.report import check_conll
-from elman.tasks.sentiment.report import check_labelled_texts
 
-ALPHABETS = {
-    "a.csv": ' "text,label;\t\r\n\0\xa0\u2028',
-    "a.tsv": ' "text\tlabel\r\n\0\xa0\u2028',
-    "a.jsonl": '{}[]": ,\\u123d8textlabel\n\0',
-    "a.conll": "BIOESLU-#_ \t\r\n\0\xa0\u2028x",
-    "vectors": "0123456789.eE+-naif \t\r\n\0\x01x\xff",
+READERS: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], DataReport] | None]] = {
+    "vectors": ("0123456789.eE+-naif \t\r\n\0\x01x\xff", read_vectors, None),
 }
-READERS: dict[str, Callable[[Path], object]] = {
-    "a.csv": read_labelled_texts,
-    "a.tsv": read_labelled_texts,
-    "a.jsonl": read_labelled_texts,
-    "a.conll": read_conll,
-    "vectors": read_vectors,
-}
+for own in sorted(Path(__file__).parent.glob("*/mutants.py")):
+    module = importlib.import_module(f"tasks.{own.parent.name}.mutants")
+    READERS |= getattr(module, "ANY_BYTES", {})
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -39,20 +29,20 @@ def test_a_reader_returns_or_raises_a_data_error(
     headers = st.sampled_from(
         [b"", b"\xef\xbb\xbf", b"text,label\n", b"text\tlabel\n", b"2 1\n", b"PK\x03\x04"]
     )
-    body = st.binary() | st.text(ALPHABETS[name]).map(lambda text: text.encode("latin-1", "ignore"))
+    alphabet, read, check = READERS[name]
+    body = st.binary() | st.text(alphabet).map(lambda text: text.encode("latin-1", "ignore"))
     content = data.draw(headers) + data.draw(body) + data.draw(st.just(b"") | body)
     path = tmp_path_factory.mktemp("any") / name
     path.write_bytes(content)
     refusal = ""
     try:
-        READERS[name](path)
+        read(path)
     except DataError as error:
         refusal = str(error)
     assert not refusal or refusal.startswith(str(path))
-    if name == "vectors":
+    if check is None:
         return
-    report = check_conll(path) if name == "a.conll" else check_labelled_texts(path)
-    assert report.problems[:1] == ((refusal,) if refusal else ())
+    assert check(path).problems[:1] == ((refusal,) if refusal else ())
 
 
 @settings(deadline=None)

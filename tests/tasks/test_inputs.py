@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from elman.tasks import TASKS
+from tasks.conftest import needs
+
 #: six lines to an editor that counts as `wc` does, and more to Python's `str.splitlines`
 LINES = "Anna smiled.\n\nTom\u2028and\x0bMia\x0c left\x85 early\x1c.\r\n \nYes\rno.\nBye."
 
@@ -22,7 +25,7 @@ def predictions(command, monkeypatch, *arguments, given=None):
     return json.loads(out)["predictions"]
 
 
-@pytest.mark.parametrize("task", ["sentiment", "ner", "translation"])
+@pytest.mark.parametrize("task", sorted({"sentiment", "ner", "translation"} & TASKS.keys()))
 def test_there_are_as_many_answers_as_lines(command, monkeypatch, tmp_path, task):
     (tmp_path / "lines.txt").write_bytes(LINES.encode())
     from_file = predictions(command, monkeypatch, task, tmp_path / "lines.txt")
@@ -32,6 +35,7 @@ def test_there_are_as_many_answers_as_lines(command, monkeypatch, tmp_path, task
     assert from_file == from_input
 
 
+@needs("dna")
 def test_a_blank_line_of_bases_has_an_answer_without_genes(command, monkeypatch):
     found = predictions(command, monkeypatch, "dna", given="ACGT\n\nAGCCCC\n")
     assert [each["length"] for each in found] == [4, 0, 6]
@@ -41,6 +45,7 @@ def test_a_blank_line_of_bases_has_an_answer_without_genes(command, monkeypatch)
     assert "4 bases" in out
 
 
+@needs("sentiment")
 def test_a_text_longer_than_any_name_is_a_text(command, monkeypatch):
     text = "a good film " * 30
     [answer] = predictions(command, monkeypatch, "sentiment", text)
@@ -51,12 +56,15 @@ def test_a_text_longer_than_any_name_is_a_text(command, monkeypatch):
 @pytest.mark.parametrize(
     ("verb", "task", "ending"),
     [
-        ("check", "sentiment", ".csv"),
-        ("check", "ner", ".conll"),
-        ("check", "translation", ".tsv"),
-        ("check", "dna", ".fa"),
-        ("evaluate", "sentiment", ".csv"),
-        ("evaluate", "dna", ".fa"),
+        pytest.param(*case, marks=needs(case[1]))
+        for case in [
+            ("check", "sentiment", ".csv"),
+            ("check", "ner", ".conll"),
+            ("check", "translation", ".tsv"),
+            ("check", "dna", ".fa"),
+            ("evaluate", "sentiment", ".csv"),
+            ("evaluate", "dna", ".fa"),
+        ]
     ],
 )
 def test_a_name_that_is_no_file_is_refused_and_never_waited_for(

@@ -17,6 +17,7 @@ WRONG = {
     "ner": ("\nX M-ORG\n", 'the tag "M-ORG" is not valid in BIO'),
     "translation": ("only one column\n", "there is 1 column"),
 }
+WRONG = {name: wrong for name, wrong in WRONG.items() if name in TASKS}
 
 
 def spoilt(folder, name):

@@ -14,7 +14,7 @@ from elman.tasks import TASKS, Data, train
 from elman.training import RunFolder
 from elman.training.progress import Silence
 from elman.training.weights import read_tensors
-from tasks.conftest import SMALL, samples
+from tasks.conftest import SMALL, needs, samples
 
 TASK = TASKS["sentiment"]
 ONE_EPOCH = {**SMALL, "epochs": 1}
@@ -167,6 +167,7 @@ def test_resuming_needs_no_more_than_the_folder(tmp_path, command, monkeypatch):
     assert "--train is missing" in err
 
 
+@needs("translation")
 def test_a_run_of_two_files_with_a_comma_is_resumed_from_elsewhere(tmp_path, command, monkeypatch):
     folder = samples(tmp_path / "d", "translation")
     rows = [line.split("\t") for line in (folder / "train.tsv").read_text().splitlines()]

@@ -12,6 +12,7 @@ import elman
 from elman import shipped
 from elman.tasks import TASKS
 from recipes import real_data
+from tasks.conftest import needs
 
 #: of a task that was taken out, the model may still lie there
 MODELS = {name: path for name, path in shipped.models().items() if name in TASKS}
@@ -66,6 +67,7 @@ def test_nothing_in_a_shipped_folder_says_where_it_was_made(task):
     assert "/" not in settings.partition("[versions]")[0]
 
 
+@needs("sentiment", "ner", "translation")
 def test_the_demos_sentences_come_out_right():
     [rating] = elman.load("sentiment")("There is nothing to like in this movie.")
     assert rating.label == "negative"
@@ -78,6 +80,7 @@ def test_the_demos_sentences_come_out_right():
     assert answer.translation == "Do you want to sing with me?"
 
 
+@needs("speech")
 def test_the_demos_recording_has_at_most_a_fifth_of_its_words_wrong():
     [answer] = elman.load("speech")(TASKS["speech"].demo["fox.flac"])
     assert jiwer.wer("the quick brown fox jumped over the lazy dog", answer.text) <= 0.2
@@ -87,14 +90,15 @@ def test_the_demo_shows_every_job(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, out, err = command("demo", *MODELS)
     assert status == 0, err
-    assert "negative" in out
-    assert "Harry Potter (PER) met Hermione Granger (PER)." in out
+    assert "negative" in out or "sentiment" not in MODELS
+    assert "Harry Potter (PER) met Hermione Granger (PER)." in out or "ner" not in MODELS
     assert len(re.findall(r"[\d.]+ s, with loading the model", out)) == len(MODELS)
     made = {file.suffix for file in (tmp_path / "elman-demo").glob("*")}
     if MODELS.keys() == TASKS.keys():
         assert made >= {".mid", ".wav", ".png"}
 
 
+@needs("ner")
 def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command("new", "ner", "ner")[0] == 0

@@ -186,13 +186,17 @@ def test_gradients_are_clipped_by_length_and_by_value(
     assert plane.weight.tolist() == pytest.approx(expected, rel=2e-5)
 
 
-def test_averaged_weights_are_the_ones_validated_and_saved(tmp_path: Path) -> None:
-    script = Scripted([0.1, 0.2, 0.3])
+@pytest.mark.parametrize("better", ["averaged", "last"])
+def test_the_better_of_averaged_and_last_weights_is_saved(tmp_path: Path, better: str) -> None:
+    pairs = [(0.1, 0.0), (0.2, 0.0), (0.3, 0.0)]
+    script = Scripted(
+        [value for pair in pairs for value in pair[:: 1 if better == "averaged" else -1]]
+    )
     steps: list[Tensor] = []
     model = small_model()
 
     class Note(Silence):
-        def batch(self, moment: BatchInfo) -> None:
+        def batch(self, info: BatchInfo) -> None:
             steps.append(model.output.weight.detach().clone())
 
     train(
@@ -200,11 +204,33 @@ def test_averaged_weights_are_the_ones_validated_and_saved(tmp_path: Path) -> No
         validate=script, metric="f1", higher_is_better=True,
     )  # fmt: skip
     average = steps[0]
-    for step in steps[1:]:
-        average = 0.5 * average + 0.5 * step
-    torch.testing.assert_close(script.weights[-1], average, rtol=1e-5, atol=1e-7)
-    assert not torch.allclose(script.weights[-1], steps[-1], atol=1e-4)
-    assert torch.equal(model.output.weight, script.weights[-1])
+    for count, step in enumerate(steps[1:], 1):
+        keep = min(0.5, count / (count + 9))
+        average = keep * average + (1 - keep) * step
+    averaged, last = script.weights[-2:]
+    torch.testing.assert_close(averaged, average, rtol=1e-5, atol=1e-7)
+    assert torch.equal(last, steps[-1])
+    assert not torch.allclose(averaged, last, atol=1e-4)
+    assert torch.equal(model.output.weight, averaged if better == "averaged" else last)
+
+
+def test_an_average_of_many_steps_is_validated_alone(tmp_path: Path) -> None:
+    script = Scripted([0.1, 0.2, 0.3])
+    train(
+        tmp_path, options(average_weights=1e-9, batch_size=1), validate=script, metric="f1",
+        higher_is_better=True,
+    )  # fmt: skip
+    assert len(script.weights) == 3
+
+
+def test_averaging_never_hurts_a_training_of_fifty_steps(tmp_path: Path) -> None:
+    best = {}
+    for decay in (0.0, 0.99, 0.999):
+        _, outcome = train(tmp_path / str(decay), options(epochs=10, average_weights=decay))
+        assert outcome.epochs == 10
+        best[decay] = outcome.best_metric
+    assert best[0.99] <= best[0.0] * 1.0001
+    assert best[0.999] <= best[0.0] * 1.0001
 
 
 class Still(nn.Linear):
@@ -278,7 +304,7 @@ def averages(path: Path, **changes: Any) -> tuple[list[Tensor], Scripted]:
     model = small_model()
 
     class Note(Silence):
-        def batch(self, moment: BatchInfo) -> None:
+        def batch(self, info: BatchInfo) -> None:
             steps.append(model.output.weight.detach().clone())
 
     script = Scripted([0.5, 0.6, 0.6, 0.7])
@@ -321,7 +347,7 @@ class Clock:
         clock = self
 
         class Ticking(Silence):
-            def batch(self, moment: BatchInfo) -> None:
+            def batch(self, info: BatchInfo) -> None:
                 clock.now += 1
 
         return Ticking()
@@ -386,9 +412,9 @@ def test_time_that_was_up_before_any_validation_still_leaves_a_model(
     tmp_path: Path, clock: Clock
 ) -> None:
     class Fault(Silence):
-        def batch(self, moment: BatchInfo) -> None:
+        def batch(self, info: BatchInfo) -> None:
             clock.now += 100
-            if moment.batch == 2:
+            if info.batch == 2:
                 raise RuntimeError("the machine fails in the second batch")
 
     brief = options(max_minutes=1, checkpoint_seconds=0)

@@ -24,24 +24,24 @@ def line(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def moment(epoch: int, batch: int, seconds: float) -> BatchInfo:
+def batch_info(epoch: int, batch: int, seconds: float) -> BatchInfo:
     return BatchInfo(epoch=epoch, batch=batch, batches=4, loss=0.5, seconds=seconds)
 
 
 def test_what_is_left_counts_batches_and_validations() -> None:
     pace = Pace(LoopOptions(epochs=3), seconds=100.0)  # resumed: the first 100 s do not count
-    pace.batch(moment(1, 3, 110.0))
+    pace.batch(batch_info(1, 3, 110.0))
     assert (pace.left_in_epoch, pace.left) == (10.0, 10.0 + 2 * 40.0)
-    pace.batch(moment(1, 4, 120.0))
+    pace.batch(batch_info(1, 4, 120.0))
     pace.validated(125.0)
-    pace.batch(moment(2, 1, 135.0))
+    pace.batch(batch_info(2, 1, 135.0))
     assert (pace.left_in_epoch, pace.left) == (30.0, 30.0 + 5.0 + 45.0)
 
 
 @pytest.mark.parametrize(("minutes", "left"), [(10.0, 110.0), (1.0, 50.0), (0.1, 0.0)])
 def test_no_more_is_left_than_max_minutes_allow(minutes: float, left: float) -> None:
     pace = Pace(LoopOptions(epochs=3, max_minutes=minutes), seconds=0.0)
-    pace.batch(moment(1, 1, 10.0))
+    pace.batch(batch_info(1, 1, 10.0))
     assert pace.left == left
 
 
@@ -52,7 +52,7 @@ def test_plain_lines_come_with_each_validation_and_every_half_minute() -> None:
     progress.begin(LoopOptions(epochs=3), "f1", 0.0)
     for batch in (1, 2, 3, 4):
         now[0] += 12.5
-        progress.batch(moment(1, batch, now[0]))
+        progress.batch(batch_info(1, batch, now[0]))
     progress.validated(line())
     progress.close()
     assert stream.getvalue().splitlines() == [
@@ -89,10 +89,10 @@ def test_a_terminal_shows_a_bar_with_epoch_batch_loss_metric_and_time(
     assert isinstance(progress, TerminalProgress)
     progress.begin(LoopOptions(epochs=3), "f1", 0.0)
     for batch in (1, 2, 3, 4):
-        progress.batch(moment(1, batch, 10.0 * batch))
+        progress.batch(batch_info(1, batch, 10.0 * batch))
     progress.validated(line())
     progress.say("[a sentence] in brackets")
-    progress.batch(moment(2, 1, 60.0))
+    progress.batch(batch_info(2, 1, 60.0))
     progress.close()
     shown = stream.getvalue()
     for part in (

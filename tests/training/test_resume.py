@@ -79,7 +79,7 @@ class Pressing(Silence):
         self.times = times
         self.said: list[str] = []
 
-    def batch(self, moment: BatchInfo) -> None:
+    def batch(self, info: BatchInfo) -> None:
         self.left -= 1
         if self.left == 0:
             for _ in range(self.times):
@@ -187,7 +187,7 @@ def test_a_real_limit_of_the_system_is_told_and_survived(tmp_path: Path) -> None
 
         batches = 0
 
-        def batch(self, moment: BatchInfo) -> None:
+        def batch(self, info: BatchInfo) -> None:
             self.batches += 1
             if self.batches == 7:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))

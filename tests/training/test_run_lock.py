@@ -76,7 +76,7 @@ def test_training_holds_the_lock_and_gives_it_back(tmp_path: Path) -> None:
     class Looking(Silence):
         seen = False
 
-        def batch(self, moment: BatchInfo) -> None:
+        def batch(self, info: BatchInfo) -> None:
             self.seen = (tmp_path / "lock.json").exists()
 
     looking = Looking()

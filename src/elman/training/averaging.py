@@ -1,9 +1,10 @@
 """An average of the weights (Polyak and Juditsky 1992), validated and saved in their place.
 
-It begins as the plain mean of the first steps and grows into the exponential one, so that the
-random starting weights do not linger in it; with ``decay`` 1 it stays the plain mean, as in
-averaged SGD.  When it begins is for the loop to say: ``LoopOptions.average_from``, whose "plateau"
-is the trigger of Merity, Keskar and Socher (2018).
+The average is exponential.  During a warm-up it forgets faster: after n steps it covers about the
+last tenth of them, so that early weights do not linger in a short training.  While the average is
+young, the loop validates the last weights too and keeps the better ones.  With ``decay`` 1 it is
+the plain mean of all steps, as in averaged SGD.  ``LoopOptions.average_from`` decides when
+averaging starts; "plateau" is the trigger of Merity, Keskar and Socher (2018).
 """
 
 from collections.abc import Iterator
@@ -22,8 +23,8 @@ class WeightAverage:
     ...     _ = nn.init.constant_(model.weight, weight)
     ...     average.update(step)
     >>> with average.in_place():
-    ...     model.weight.item()
-    5.5
+    ...     round(model.weight.item(), 3)
+    7.236
     >>> model.weight.item()
     8.0
     """
@@ -36,12 +37,24 @@ class WeightAverage:
         self.values: list[Tensor] = [p.detach().clone() for p in self._parameters]
 
     def update(self, step: int) -> None:
-        """Take in the weights of a step when ``step`` are in; at 0 they are the average."""
+        """Take in the current weights; ``step`` is the number of steps that the average has seen.
+
+        At step 0 the average becomes the current weights.
+        """
         if not self._parameters:
             return
-        keep = min(self.decay, step / (step + 1))
+        keep = step / (step + 1) if self.decay == 1 else min(self.decay, step / (step + 9))
         with torch.no_grad():
             torch._foreach_lerp_(self.values, self._parameters, 1 - keep)
+
+    def is_young(self, step: int) -> bool:
+        """Whether the average still depends on its warm-up, so that the last weights may be better.
+
+        >>> average = WeightAverage(nn.Linear(1, 1), decay=0.99)
+        >>> average.is_young(500), average.is_young(2000)
+        (True, False)
+        """
+        return bool(self._parameters) and self.decay < 1 and step < 10 / (1 - self.decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

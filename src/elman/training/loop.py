@@ -9,6 +9,7 @@ is the loop itself, to be read from ``run`` downwards.  Its parts are beside it:
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,17 +227,20 @@ class _Training:
         """Validate; keep the weights if they are the best so far; write the history."""
         state = self.state
         with self.average.in_place():
-            scores = self.scores()
-            value = self.processes.from_main(scores.get(self.metric, math.nan))
-            self.check_finite(f"the validation metric {self.metric}", value)
-            loss = self.processes.from_main(scores.get("loss", math.nan))
-            best = state.record_validation(
-                value,
-                self.options,
-                higher_is_better=self.higher_is_better,
-                loss=loss if math.isfinite(loss) else None,
-            )
-            if best and self.processes.is_main:
+            scores = averaged = self.scores()
+        if self.average.is_young(state.averaged):
+            scores = self.better(averaged, self.scores())
+        value = self.processes.from_main(scores.get(self.metric, math.nan))
+        self.check_finite(f"the validation metric {self.metric}", value)
+        loss = self.processes.from_main(scores.get("loss", math.nan))
+        best = state.record_validation(
+            value,
+            self.options,
+            higher_is_better=self.higher_is_better,
+            loss=loss if math.isfinite(loss) else None,
+        )
+        if best and self.processes.is_main:
+            with self.average.in_place() if scores is averaged else nullcontext():
                 self.folder.save_weights(self.model)
         line = {
             "epoch": state.epochs_done,
@@ -256,6 +260,18 @@ class _Training:
         if state.batch == state.batches:
             state.next_epoch()
         self.signals.listen()
+
+    def better(self, first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+        """The scores with the better metric; of equal ones, those with the lower loss."""
+        if not self.processes.is_main:
+            return first
+        sign = 1 if self.higher_is_better else -1
+
+        def rank(scores: dict[str, float]) -> tuple[bool, float, float]:
+            value = sign * scores[self.metric]
+            return not math.isnan(value), value, -scores.get("loss", 0.0)
+
+        return max(first, second, key=rank)
 
     def scores(self) -> dict[str, float]:
         """What ``validate`` says; it runs in the main process only, the others have no scores."""

@@ -75,8 +75,8 @@ class LoopOptions(DeclaredOptions):
     )
     average_weights: float = option(
         0.0,
-        "part of the old average kept at each step, such as 0.999: the moving average of the"
-        " weights is what is validated and saved; 1 is the plain mean; 0 keeps no average",
+        "decay of the moving average of the weights at each step, such as 0.999; the average is"
+        " validated and saved in place of the weights; 1 is the plain mean; 0 keeps no average",
         minimum=0,
         maximum=1,
     )

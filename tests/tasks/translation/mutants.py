@@ -1,0 +1,28 @@
+"""The files of sentence pairs that ``test_mutants.py`` damages."""
+
+from pathlib import Path
+
+from elman.data.faults import Row
+from elman.tasks.translation.parallel import pair_rows
+from elman.tasks.translation.report import check_pairs
+
+PAIRS = "O\u00f9 ?\tWhere?\nOui.\tYes.\tCC-BY 2.0 (France) Attribution: tatoeba.org\n" * 6
+
+
+def read_pairs(path: Path) -> None:
+    items = pair_rows(path)
+    assert items or not path.read_bytes().strip()
+    rows = sum(isinstance(item, Row) for item in items)
+    assert check_pairs(path).facts["pairs"] == rows
+
+
+def read_aligned(path: Path) -> None:
+    target = path.with_suffix(".en")
+    target.write_bytes(b"Yes.\n" * 12)
+    read_pairs(path.with_name(f"{path.name},{target.name}"))
+
+
+READERS = {
+    "pairs": ("a.tsv", PAIRS, read_pairs),
+    "aligned": ("a.fr", "Oui.\n" * 12, read_aligned),
+}
