@@ -15,6 +15,10 @@ from elman.errors import RunError
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
+#: bytes of a folder's path: the system allows 4,096, and its files have names, too
+_LONGEST_NAME = 3800
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write ``content`` to ``path`` (text as UTF-8), or leave ``path`` exactly as it was.
 
@@ -69,5 +73,10 @@ def refuse_name(folder: Path) -> None:
         raise RunError(f"{shown}: the name is not UTF-8 text; choose another folder.") from None
     if long is not None:
         raise RunError(f"{long[:40]}...: the name is longer than 255 bytes; choose another folder.")
+    if len(os.fsencode(folder)) > _LONGEST_NAME:
+        shown = f"{str(folder)[:40]}..."
+        raise RunError(
+            f"{shown}: the path is longer than the system allows; choose another folder."
+        )
     if "\0" in str(folder):
         raise RunError(f"{folder!r}: the name holds a zero byte; choose another folder.")

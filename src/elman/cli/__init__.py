@@ -135,6 +135,7 @@ def main() -> None:
     warnings.simplefilter("always", DataWarning)
     try:
         status = app(prog_name="elman", standalone_mode=False)
+        sys.stdout.flush()
     except ElmanError as error:
         print(f"elman: {error}", file=sys.stderr)
         sys.exit(1)
@@ -144,9 +145,19 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         sys.exit(0)
+    except OSError as error:  # a full disk behind standard output, a folder without rights
+        _give_up_output()
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        print(f"elman: {where}{error.strerror or error}.", file=sys.stderr)
+        sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _give_up_output() -> None:
+    """Whatever still waits to be written to standard output goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: Any) -> str:

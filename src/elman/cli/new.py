@@ -17,9 +17,10 @@ def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
 ) -> None:
     """A folder with a few example files in the task's format, and a run file, ready to train."""
-    from elman.files import write_whole
+    from elman.files import refuse_name, write_whole
     from elman.tasks.run_file import run_file
 
+    refuse_name(folder)
     found = task_of(task)
     files = {**found.samples(), "run.toml": run_file(found)}
     for name in files:

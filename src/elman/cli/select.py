@@ -46,6 +46,8 @@ def select(
 
     Run it in the same folder from several processes or machines, and they share the work.
     """
+    from elman.data.sources import why_not_a_file
+    from elman.saved import read_text
     from elman.selection import RunConfig, Space, default_space, read_space
     from elman.selection.space import default_text
     from elman.selection.workers import search_with
@@ -59,9 +61,10 @@ def select(
         raise OptionError("--train is missing; name the training data.")
     tried = default_space(found_task)
     if space is not None:
-        if not space.is_file():
-            raise OptionError(f"{space}: there is no such file; check its name and folder.")
-        tried = read_space(found_task, space.read_text(encoding="utf-8"), str(space))
+        reason = why_not_a_file(space)
+        if reason is not None:
+            raise OptionError(f"{space}: {reason}")
+        tried = read_space(found_task, read_text(space), str(space))
     settings = assignments(set_ or [])
     tried = tried.without(settings)
     if cells:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elman.data.sources import why_not_a_file
 from elman.errors import RunError
 from elman.export.onnx_format.forms import forms_of
 from elman.export.onnx_format.runtime import Session
@@ -26,8 +27,9 @@ def open_session(path: Path) -> Session:
 
     Raises ``RunError`` for a file that is not there or does not hold a trained model.
     """
-    if not path.is_file():
-        raise RunError(f"{path}: there is no such file; check its name and folder.")
+    reason = why_not_a_file(path)
+    if reason is not None:
+        raise RunError(f"{path}: {reason}")
     session = Session(path.read_bytes(), str(path))
     missing = [name for name in ENTRIES if name not in session.metadata]
     if missing:

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from elman.data.sources import data_files
+from elman.data.sources import data_files, exists
 from elman.errors import OptionError, RunError
 from elman.options import with_settings
 from elman.tasks.task import Task
@@ -97,11 +97,11 @@ def _seen(run: RunFolder, path: str) -> str:
     if not path or not isinstance(begun_in, str) or Path(begun_in) == Path.cwd():
         return path
     whole = Path(begun_in, path)
-    if not whole.exists():  # two files with a comma between them, it may be
+    if not exists(whole):  # two files with a comma between them, it may be
         whole = Path(",".join([str(Path(begun_in, part)) for part in path.split(",")]))
     return str(whole) if is_there(whole) else path
 
 
 def is_there(data: Path) -> bool:
     """Whether the file, the folder or the two files that ``data`` names exist."""
-    return all([file.exists() for file in data_files(data)])
+    return all([exists(file) for file in data_files(data)])

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import random
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,8 +24,8 @@ from elman import cells
 from elman.data import bucketed_batches
 from elman.data.faults import Row
 from elman.data.folders import files_below
-from elman.data.sources import data_files
-from elman.errors import DataError, OptionError, RunError
+from elman.data.sources import data_files, is_folder, kind_of
+from elman.errors import DataError, ElmanError, OptionError, RunError
 from elman.graph import Cell, read_cell
 from elman.options import refuse_unknown, with_settings
 from elman.tasks.card import write_card
@@ -255,14 +256,31 @@ def find_cell(name: str) -> Cell:
             )
         return cells.CATALOGUE[name]
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None or not Path(file).is_file():
+    if spec is None or spec.loader is None or kind_of(Path(file)) != "file":
         raise OptionError(f'cell is "{name}", but there is no Python file {file}.')
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ElmanError:
+        raise
+    except Exception as error:
+        line, said = _line_in(file, error), str(error)
+        if isinstance(error, SyntaxError):
+            line, said = error.lineno, error.msg
+        where = f"{file}, line {line}" if line else file
+        raise OptionError(
+            f"{where}: {type(error).__name__}: {said}; correct the file of the cell."
+        ) from error
     found = getattr(module, attribute, None)
     if not isinstance(found, Cell):
         raise OptionError(f'cell is "{name}", but {file} has no cell called {attribute}.')
     return found
+
+
+def _line_in(file: str, error: Exception) -> int | None:
+    """The last line of a file that was run when an error was raised."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    return lines[-1] if lines else None
 
 
 def _record(
@@ -308,10 +326,10 @@ def _fingerprint(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:
     """
     digest = hashlib.sha256()
     files: Sequence[Path] = data_files(path)
-    if path.is_dir():
+    if is_folder(path):
         files = files_below(path)
     for file in files:
-        if path.is_dir():
+        if is_folder(path):
             digest.update(str(file.relative_to(path)).encode())
         digest.update(file.read_bytes())
     for row in rows:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from elman.data.sources import why_not_a_file
 from elman.errors import OptionError, RunError
 from elman.export.importing.found import Found, FoundLayer
 from elman.export.importing.keras_file import keras_layers
@@ -67,8 +68,9 @@ def layers_in(
         return _made(torch_layers(source, "the state_dict", cell, batch_first=batch_first))
     path = Path(source)
     suffix = path.suffix.lower()
-    if not path.is_file():
-        raise RunError(f"{path}: there is no such file; check its name and folder.")
+    reason = why_not_a_file(path)
+    if reason is not None:
+        raise RunError(f"{path}: {reason}")
     if suffix in _KERAS:
         return _made(keras_layers(path, cell))
     if suffix == ".onnx":

@@ -14,6 +14,7 @@ from typing import Any
 
 from elman.data.faults import Fault, Place, Row
 from elman.data.folders import files_below
+from elman.data.sources import is_folder, why_not_a_file
 from elman.extras import extra
 from elman.files import write_whole
 from elman.tasks.music.midi_bytes import strikes, unusable, unwrapped
@@ -45,7 +46,7 @@ def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
 
     Subfolders named train, valid and test assign their files to that part of the data.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         yield _read(path, None)
         return
     files = [file for file in files_below(path) if file.suffix.lower() in SUFFIXES]
@@ -58,6 +59,9 @@ def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
 
 def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
     place = Place(path)
+    reason = why_not_a_file(path)
+    if reason is not None:
+        return Fault(place, reason)
     try:
         content = unwrapped(path.read_bytes())
     except OSError as error:

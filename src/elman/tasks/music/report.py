@@ -8,6 +8,7 @@ from pathlib import Path
 
 from elman.data.faults import Fault, Place, Row
 from elman.data.report import DataReport, listed, many
+from elman.data.sources import is_folder
 from elman.tasks.music.midi import MidiFile, midi_rows
 from elman.tasks.music.notes import HIGHEST, LOWEST, Piece, frames_of, pitch_name
 from elman.tasks.music.pitch_sets import pitch_set_rows
@@ -23,7 +24,7 @@ def music_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] | Fau
 
     ``grid`` and ``tempo`` apply to JSON, which states neither.
     """
-    if path.suffix.lower() == ".json" and not path.is_dir():
+    if path.suffix.lower() == ".json" and not is_folder(path):
         yield from pitch_set_rows(path, grid, tempo)
         return
     for item in midi_rows(path):
@@ -38,7 +39,7 @@ def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
     """
     files: list[Row[MidiFile]] = []
     items: list[Row[Piece] | Fault] = []
-    if path.suffix.lower() == ".json" and not path.is_dir():
+    if path.suffix.lower() == ".json" and not is_folder(path):
         items += pitch_set_rows(path, grid, tempo)
     else:
         for item in midi_rows(path):

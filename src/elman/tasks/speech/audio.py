@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from elman.data.faults import Fault, Place
+from elman.data.sources import kind_of
 from elman.errors import DataError
 from elman.extras import extra
 from elman.tasks.speech.sound_headers import counts_its_frames, missing_bytes, ogg_ends
@@ -73,10 +74,12 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
         import soundfile
 
     what = "this file" if place.path == path else str(path)
-    if not path.exists():
+    kind = kind_of(path)
+    if kind == "missing":
         return Fault(place, f"no such audio file: {path}; check its name and folder.")
-    if path.is_dir():
-        return Fault(place, f"{what} is a folder; an audio file was expected.")
+    if kind != "file":
+        found_there = "a folder" if kind == "folder" else "a pipe or a device"
+        return Fault(place, f"{what} is {found_there}; an audio file was expected.")
     try:
         missing = missing_bytes(path)
         if missing:

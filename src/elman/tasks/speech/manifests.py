@@ -14,6 +14,7 @@ from pathlib import Path
 
 from elman.data.faults import Fault, Place, Row
 from elman.data.folders import files_below
+from elman.data.sources import exists, is_folder
 from elman.data.text import text_rows
 from elman.errors import DataError
 from elman.tasks.speech.audio import AUDIO_SUFFIXES
@@ -38,9 +39,9 @@ def manifest_rows(
     Does not check that the audio files exist.
     """
     folder = path.parent
-    if path.is_dir():
+    if is_folder(path):
         folder, path = path, path / METADATA
-        if not path.exists():
+        if not exists(path):
             yield Fault(
                 Place(folder),
                 f"there is no {METADATA} in this folder; write one with the columns "

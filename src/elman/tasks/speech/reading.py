@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from elman.data.faults import Row, values_or_error
+from elman.data.sources import is_folder
 from elman.data.text import text_rows
 from elman.errors import OptionError
 from elman.tasks.speech.audio import Sound, mono, read_audio, resample
@@ -41,7 +42,7 @@ def feature_config(options: SpeechOptions) -> FeatureConfig:
 
 def read_inputs(path: Path, options: SpeechOptions) -> list[Utterance]:
     """Reads an audio file, all audio files in a folder, or those of a manifest."""
-    if path.is_dir():
+    if is_folder(path):
         return [_read_sound(file, options) for file in audio_files(path)]
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json", ".csv", ".tsv"):
         column = "file_name" if path.name == "metadata.csv" else options.audio_column

@@ -93,8 +93,8 @@ def _repeats(rows: Sequence[Row[SentencePair]]) -> list[str]:
 
 def _leaks(path: Path, rows: Sequence[Row[SentencePair]]) -> list[str]:
     """Warnings about pairs that share a sentence with another split (test data leakage)."""
-    warnings = []
-    for other in _other_splits(path):
+    warnings: list[str] = []
+    for other in _other_splits(path) if rows else []:
         theirs = [item.value for item in pair_rows(other) if isinstance(item, Row)]
         sources = {folded(pair.source) for pair in theirs}
         targets = {folded(pair.target) for pair in theirs}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from elman.data.faults import Fault, Place, Row
 from elman.data.folders import entries, files_below
+from elman.data.sources import exists, is_folder
 from elman.data.text import LabelledText, text_rows
 from elman.errors import DataError
 from elman.tasks.video.decoding import FrameShape, Video, read_video
@@ -59,9 +60,9 @@ def named_videos(
 
     With ``label_column=None``, only the files of a table are read.
     """
-    if path.is_dir():
+    if is_folder(path):
         yield from _folder(path)
-    elif path.suffix.lower() in TABLES or not path.exists():
+    elif path.suffix.lower() in TABLES or not exists(path):
         rows = text_rows(
             path,
             text_column=file_column,
@@ -87,7 +88,7 @@ def video_files(path: Path, *, file_column: str = "file") -> list[Path]:
 
     Raises ``DataError`` for an empty folder and for a faulty table.
     """
-    if path.is_dir():
+    if is_folder(path):
         files = files_below(path)
         if not files:
             raise DataError(f"{path}: there are no videos in this folder.")

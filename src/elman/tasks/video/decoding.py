@@ -20,6 +20,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from elman.data.sources import why_not_a_file
 from elman.errors import DataError
 from elman.extras import extra
 from elman.tasks.video.transparency import Ground
@@ -134,6 +135,9 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Show
     with extra("video", "reading videos"):
         import av
 
+    reason = _why_no_file(source)
+    if reason is not None:
+        raise DataError(reason)
     count = 0
     try:
         arrives = not isinstance(source, Path | bytes) and not source.seekable()
@@ -145,10 +149,6 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Show
             for shown in _shown(container, stream, shape):
                 count += 1
                 yield shown
-    except FileNotFoundError as error:
-        raise DataError("there is no such file; check its name and folder.") from error
-    except IsADirectoryError as error:
-        raise DataError("this is a folder; name a video file.") from error
     except PermissionError as error:
         raise DataError("the file cannot be read; check its permissions.") from error
     except (av.error.FFmpegError, _Truncated) as error:
@@ -160,6 +160,10 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Show
         raise DataError(_unreadable(source, error)) from error
     if not count:
         raise DataError("the video has no frames; use one with at least one frame.")
+
+
+def _why_no_file(source: Path | bytes | BinaryIO) -> str | None:
+    return why_not_a_file(source) if isinstance(source, Path) else None
 
 
 class _Truncated(Exception):

@@ -14,6 +14,7 @@ from pathlib import Path
 from elman.data.faults import Fault, Row
 from elman.data.folders import entries
 from elman.data.report import DataReport, listed, many, once, repeated_rows
+from elman.data.sources import is_folder
 from elman.tasks.video.clips import Clip, clip_rows
 from elman.tasks.video.decoding import FrameShape
 
@@ -68,7 +69,7 @@ def check_clips(
 
 def _splits(path: Path) -> list[Path]:
     """The subfolders, if each has subfolders itself."""
-    folders = _folders(path) if path.is_dir() else []
+    folders = _folders(path) if is_folder(path) else []
     return folders if folders and all([_folders(each) for each in folders]) else []
 
 
