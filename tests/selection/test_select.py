@@ -156,7 +156,7 @@ def test_a_best_run_that_somebody_trained_further_is_not_lost(data, tmp_path):
     search = select(TASK, RunConfig(data, SPACE, SETTINGS, trials=1), folder, tell=str)
     best = search.keep_best(str)
     assert search.keep_best(str) == best
-    with pytest.raises(RunError, match="no checkpoint to go on from"):
+    with pytest.raises(RunError, match="no checkpoint to resume from"):
         train(TASK, data, best, {"epochs": 9}, resume=True)
     train(TASK, data, best, {"epochs": 1, "hidden_size": 3}, overwrite=True, progress=Silence())
     before = (best / "model.safetensors").read_bytes()

@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_a_number_ends_training_and_keeps_the_best_weights(
 def test_foreign_damaged_and_future_run_folders_are_refused(command, run, tmp_path):
     assert "no such run folder" in fails(command, "predict", tmp_path / "nowhere", "text")
     (tmp_path / "foreign").mkdir()
-    assert "not a run folder" in fails(command, "predict", tmp_path / "foreign", "text")
+    assert "not an Elman run folder" in fails(command, "predict", tmp_path / "foreign", "text")
     toml = (run / "run.toml").read_text()
 
     (run / "run.toml").write_text(toml.replace("format = 1", "format = 7"))

@@ -129,13 +129,13 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a pipe of weights": (pipe("model.safetensors"), "this is not a file"),
     "NaN": (weights(lambda t: t[BIAS].fill_(torch.nan)), "output.bias holds values that are not numbers"),
     "infinite": (weights(lambda t: t[BIAS].fill_(torch.inf)), "output.bias holds values that are not"),
-    "whole numbers": (weights(lambda t: t.update({BIAS: t[BIAS].long()})), "of the type int64, not float32"),
-    "complex": (weights(lambda t: t.update({BIAS: t[BIAS] + 0j})), "of the type complex64, not float32"),
+    "whole numbers": (weights(lambda t: t.update({BIAS: t[BIAS].long()})), "has dtype int64, not float32"),
+    "complex": (weights(lambda t: t.update({BIAS: t[BIAS] + 0j})), "has dtype complex64, not float32"),
     "large": (weights(lambda t: t.update({BIAS: t[BIAS].double() + 1e300})), "too large"),
     "a shape": (weights(lambda t: t.update({BIAS: t[BIAS][:1]})), "output.bias has shape (1,), not (2,)"),
     "a tensor less": (weights(lambda t: t.pop(BIAS)), "output.bias is missing"),
     "a tensor more": (weights(lambda t: t.update(x=torch.ones(1))), "x is not part of the model"),
-    "numbers": (digest_of_the_old, "its numbers are not those that were saved"),
+    "numbers": (digest_of_the_old, "its tensors are not those that were saved"),
 }  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def test_a_hostile_checkpoint_is_one_sentence(run, trained, case):
     ("name", "do", "sentence"),
     [
         ("optimizer.0.exp_avg", lambda t: t[:1], "optimizer.0.exp_avg has shape"),
-        ("optimizer.0.exp_avg", None, "the optimiser's tensors are not complete"),
+        ("optimizer.0.exp_avg", None, "the optimiser's tensors are incomplete"),
         ("model.output.bias", lambda t: t * torch.nan, "output.bias holds values"),
         ("model.output.bias", None, "output.bias is missing"),
     ],

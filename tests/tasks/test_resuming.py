@@ -42,16 +42,16 @@ def test_resuming_a_model_without_a_checkpoint_is_refused_and_nothing_is_lost(be
     before = contents(run)
     status, _, err = command("train", "sentiment", "--train", data.train, "--out", run, "--resume")
     assert status == 1
-    assert f"{run}: a trained model is here, but no checkpoint to go on from (resume/check" in err
+    assert f"{run}: this folder holds a trained model, but no checkpoint to resume from (res" in err
     assert f"by --init-from {run}, in another folder." in err
     (run / "run.toml").unlink()  # and without it
     del before["run.toml"]
     status, _, err = command("train", "sentiment", "--train", data.train, "--out", run, "--resume")
     assert status == 1
-    assert "a trained model is here already, and it stays untouched" in err
+    assert "this folder already holds a trained model, which is left untouched" in err
     (run / "model.safetensors").unlink()  # and of the weights only the history is left
     del before["model.safetensors"]
-    with pytest.raises(RunError, match="stays untouched"):
+    with pytest.raises(RunError, match="left untouched"):
         train(TASK, data, run, ONE_EPOCH, progress=Silence())
     assert contents(run) == before
 

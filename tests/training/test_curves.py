@@ -39,7 +39,7 @@ def test_losses_and_metric_are_drawn_with_the_best_epoch_marked() -> None:
         "best: 0.7 in epoch 2": [0.7],
     }
     losses, scores = figure.axes
-    assert (losses.get_xlabel(), losses.get_ylabel()) == ("epoch", "mean loss of an example")
+    assert (losses.get_xlabel(), losses.get_ylabel()) == ("epoch", "mean loss per example")
     assert (scores.get_xlabel(), scores.get_ylabel()) == ("epoch", "f1")
     assert figure.get_suptitle() == "ner"
 

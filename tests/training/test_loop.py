@@ -443,7 +443,9 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, resume: bool) -> No
         assert (outcome.epochs, outcome.stopped_because) == (3, "epochs")
         before.pop(tmp_path / "resume" / "checkpoint.safetensors")  # its seconds may differ
     else:
-        with pytest.raises(RunError, match=r"a run is here already, and it stays untouched\. Go"):
+        with pytest.raises(
+            RunError, match=r"this folder already holds a run, which is left untouched\. Cont"
+        ):
             fit_again(tmp_path)
     assert {path: path.read_bytes() for path in before} == before
 
@@ -507,7 +509,7 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(tmp_path: Path) 
             return self.weight.norm().sqrt()  # 0, but with an endless slope
 
     steep = Steep()
-    with pytest.raises(TrainingError, match=r"epoch 1, batch 1 of 1: the length of the gradient"):
+    with pytest.raises(TrainingError, match=r"epoch 1, batch 1 of 1: the gradient norm"):
         fit(
             steep,
             batches=lambda epoch, size: [[0]],
@@ -524,7 +526,9 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(tmp_path: Path) 
 def test_a_metric_that_is_no_number_or_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="epoch 1, batch 5 of 5: the validation metric f1 is n"):
         scripted_run(tmp_path / "a", [math.nan])
-    with pytest.raises(TrainingError, match="validation gave loss, accuracy, but not f1, by which"):
+    with pytest.raises(
+        TrainingError, match="validation returned loss, accuracy, but not f1, which"
+    ):
         train(tmp_path / "b", options(), metric="f1")
 
 
@@ -538,8 +542,8 @@ def test_resuming_refuses_what_would_not_go_on_in_the_same_way(tmp_path: Path) -
     with pytest.raises(RunError) as caught:
         train(tmp_path, options(seed=2, learning_rate=0.5), resume=True)
     assert str(caught.value).endswith(
-        "checkpoint.safetensors: the run was begun with learning_rate = 0.001, but now "
-        "learning_rate is 0.5; resume with the same learning_rate, seed."
+        "checkpoint.safetensors: the run was started with learning_rate = 0.001, but "
+        "learning_rate is now 0.5; resume with the same learning_rate, seed."
     )
     other = small_model()
     other.output = nn.Linear(8, 3)
@@ -559,12 +563,14 @@ def test_checkpoints_that_cannot_be_used_are_told_apart(tmp_path: Path) -> None:
     train(tmp_path, options(epochs=1))
     path = RunFolder(tmp_path).checkpoint_path
     whole = path.read_bytes()
-    with pytest.raises(RunError, match="begun with 1 processes, but now there are 2; resume with"):
+    with pytest.raises(
+        RunError, match="started with 1 processes, but now there are 2; resume with"
+    ):
         load_checkpoint(path, train_state(small_model(), processes=2))
     for content, message in (
-        (whole[:-100], "this is not a whole safetensors file"),
-        (b"", "this is not a whole safetensors file"),
-        ((tmp_path / "model.safetensors").read_bytes(), "this is not a checkpoint of Elman"),
+        (whole[:-100], "this is not a complete safetensors file"),
+        (b"", "this is not a complete safetensors file"),
+        ((tmp_path / "model.safetensors").read_bytes(), "this is not an Elman checkpoint"),
         (
             whole.replace(rb"\"format\": 1", rb"\"format\": 8"),
             "this checkpoint has format 8; this version of Elman reads format 1. Upgrade Elman.",
@@ -619,6 +625,6 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path: Path) -> None:
         torch.set_num_threads(1)
         train(tmp_path, options(epochs=2, threads=2), resume=True, progress=Listener())
         assert torch.get_num_threads() == 2
-        assert said[0] == "Going on in epoch 2 after batch 0, with 2 threads as before."
+        assert said[0] == "Resuming in epoch 2 after batch 0, with 2 threads as before."
     finally:
         torch.set_num_threads(before)

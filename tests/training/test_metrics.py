@@ -97,7 +97,7 @@ def test_the_same_span_in_another_sentence_does_not_count() -> None:
 
 @pytest.mark.parametrize("score", [accuracy, macro_f1, span_scores])
 def test_lists_that_do_not_match_are_said(score) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ShapeError, match=r": 2 expected values came with 1 predicted ones; give"):
+    with pytest.raises(ShapeError, match=r": there are 2 expected values but 1 predictions; give"):
         score([[], []], [[]])
-    with pytest.raises(DataError, match=r": there is nothing to score; give at least one example"):
+    with pytest.raises(DataError, match=r": there are no examples to score; give at least one\."):
         score([], [])

@@ -56,7 +56,7 @@ def test_plain_lines_come_with_each_validation_and_every_half_minute() -> None:
     progress.validated(line())
     progress.close()
     assert stream.getvalue().splitlines() == [
-        "epoch 1 of 3, batch 3 of 4: loss 0.5, 12 s left in this epoch, at most 112 s in all",
+        "epoch 1 of 3, batch 3 of 4: loss 0.5, 12 s left in this epoch, at most 112 s in total",
         validation_line(line(), epochs=3, metric="f1"),
     ]
 
@@ -98,7 +98,7 @@ def test_a_terminal_shows_a_bar_with_epoch_batch_loss_metric_and_time(
     for part in (
         "epoch 2 of 3",
         "1/4",
-        "loss 0.5000 · best f1 0.7500 · 30 s, all at most 90 s",
+        "loss 0.5000 · best f1 0.7500 · 30 s left, at most 90 s in total",
         "epoch 1 of 3: loss 0.5000, validation loss 0.2500, f1 0.7500 (best)",
         "[a sentence] in brackets",
     ):

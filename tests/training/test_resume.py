@@ -103,8 +103,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(
     # The signal is looked at when the next batch's loss is known, or after the validation.
     epoch, batch = {1: (1, 2), 4: (1, 5), 5: (2, 0), 7: (2, 3)}[at]
     assert pressing.said[-1] == (
-        f"Interrupted in epoch {epoch} after batch {batch}. All of it is saved in {path}: "
-        "the same command with --resume goes on from here."
+        f"Interrupted in epoch {epoch} after batch {batch}. The state is saved in {path}; "
+        "repeat the command with --resume to continue."
     )
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     _, outcome = train(path, options(checkpoint_seconds=1e9), resume=True)

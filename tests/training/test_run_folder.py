@@ -55,7 +55,9 @@ def test_weights_too_large_for_half_are_said(folder: RunFolder) -> None:
     model = nn.Linear(3, 2)
     nn.init.constant_(model.bias, 1e5)
     before = folder.model_path.read_bytes()
-    with pytest.raises(RunError, match=r"^bias reaches 1e\+05, but float16 ends at 65504; save"):
+    with pytest.raises(
+        RunError, match=r"^bias reaches 1e\+05, but the largest float16 is 65504; save"
+    ):
         folder.save_weights(model, half=True)
     assert folder.model_path.read_bytes() == before
 
@@ -99,34 +101,36 @@ def test_weights_of_another_model_are_told(folder: RunFolder, model: nn.Module, 
 @pytest.mark.parametrize("keep", [0, 4, 60, -1])
 def test_a_truncated_weight_file_is_told(folder: RunFolder, keep: int) -> None:
     folder.model_path.write_bytes(folder.model_path.read_bytes()[:keep])
-    with pytest.raises(RunError, match=r"model\.safetensors: this is not a whole safetensors file"):
+    with pytest.raises(
+        RunError, match=r"model\.safetensors: this is not a complete safetensors file"
+    ):
         folder.load_weights(nn.Linear(3, 2))
 
 
 def test_a_missing_weight_file_is_told(folder: RunFolder) -> None:
     folder.model_path.unlink()
-    with pytest.raises(RunError, match=r"there is no model\.safetensors; training did not come"):
+    with pytest.raises(RunError, match=r"there is no model\.safetensors; training stopped before"):
         folder.load_weights(nn.Linear(3, 2))
 
 
 def test_a_missing_or_foreign_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"nowhere: there is no such run folder\."):
         RunFolder.open(tmp_path / "nowhere")
-    with pytest.raises(RunError, match=r"this is not a run folder of Elman; it has no run\.toml\."):
+    with pytest.raises(RunError, match=r"this is not an Elman run folder; it has no run\.toml\."):
         RunFolder.open(tmp_path)
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(RunError, match="file: this is not a run folder of Elman"):
+    with pytest.raises(RunError, match="file: this is not an Elman run folder"):
         RunFolder.open(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"format = ", r"run\.toml: this is not TOML \(.*\); put it back as training"),
+        (b"format = ", r"run\.toml: this is not TOML \(.*\); restore it as training"),
         (b"name = '\xff'", r"run\.toml: this is not UTF-8 text"),
-        (b"", r"run\.toml: this is not a run file of Elman; it has no format number\."),
-        (b"format = '1'", r"this is not a run file of Elman; it has no format number\."),
-        (b"format = true", r"this is not a run file of Elman; it has no format number\."),
+        (b"", r"run\.toml: this is not an Elman run file; it has no format number\."),
+        (b"format = '1'", r"this is not an Elman run file; it has no format number\."),
+        (b"format = true", r"this is not an Elman run file; it has no format number\."),
         (
             b"format = 7\n",
             r"this run has format 7; this version of Elman reads format 1\. Upgrade Elman\.$",
@@ -149,15 +153,17 @@ def test_a_folder_with_a_run_is_not_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "run"
     folder = RunFolder.create(path, {"job": "first"})
     before = folder.settings_path.read_bytes()
-    with pytest.raises(RunError, match=r"a run was begun here already, .* by --resume, choose"):
+    with pytest.raises(
+        RunError, match=r"this folder already holds a run, .* with --resume, choose"
+    ):
         RunFolder.create(path, {"job": "second"})
     assert folder.settings_path.read_bytes() == before
     folder.save_weights(nn.Linear(1, 1))
-    with pytest.raises(RunError, match=r"a trained model is here already, and it stays untouched"):
+    with pytest.raises(RunError, match=r"already holds a trained model, which is left untouched"):
         RunFolder.create(path, {"job": "second"})
     folder.checkpoint_path.parent.mkdir()
     folder.checkpoint_path.write_bytes(b"a checkpoint")
-    with pytest.raises(RunError, match=r"a run is here already, and it stays untouched\. Go on"):
+    with pytest.raises(RunError, match=r"already holds a run, which is left untouched\. Continue"):
         RunFolder.create(path, {"job": "second"})
     (tmp_path / "file").write_text("a file")
     with pytest.raises(RunError, match="file: this is a file, but a run needs a folder; choose"):
@@ -197,7 +203,7 @@ def test_the_history_is_read_as_it_was_written(folder: RunFolder) -> None:
 def test_further_files_are_kept_and_missed(folder: RunFolder) -> None:
     folder.write_file("card.md", "# A model\n")
     assert folder.read_text("card.md") == "# A model\n"
-    with pytest.raises(RunError, match=r"the run has no vocabulary\.json, so it is not complete\."):
+    with pytest.raises(RunError, match=r"the run has no vocabulary\.json, so it is incomplete\."):
         folder.read_text("vocabulary.json")
     folder.write_file("card.md", b"\xff")
     with pytest.raises(RunError, match=r"card\.md: this is not UTF-8 text"):

@@ -17,7 +17,7 @@ from elman.errors import RunError
 from elman.training import run_lock as module
 from elman.training.options import LoopOptions
 from elman.training.progress import BatchInfo, Silence
-from elman.training.run_lock import break_foreign_lock, run_lock, sign, when_begun
+from elman.training.run_lock import break_foreign_lock, heartbeat, run_lock, start_time
 
 #: holds the lock of the folder until it is killed
 OWNER = """
@@ -57,14 +57,16 @@ def test_a_second_process_is_told_who_trains_and_the_lock_of_a_killed_one_is_tak
         with pytest.raises(RunError) as caught, run_lock(tmp_path):
             pass
         assert f"{tmp_path}: process {owner.pid} on " in str(caught.value)
-        assert "trains here; wait for its end, or choose another folder." in str(caught.value)
+        assert "trains here; wait until it has finished, or choose another folder." in str(
+            caught.value
+        )
         with pytest.raises(RunError, match=f"process {owner.pid} on"):
             train(tmp_path, LoopOptions(epochs=1, threads=1))
         assert [path.name for path in tmp_path.iterdir()] == ["lock.json", "run.toml"]
     finally:
         owner.kill()
     # not yet waited for: a zombie has its number still
-    while when_begun(owner.pid) != "dead":
+    while start_time(owner.pid) != "dead":
         time.sleep(0.01)
     with run_lock(tmp_path):
         assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
@@ -126,17 +128,17 @@ def test_another_machine_has_the_lock_while_it_gives_signs_of_life(tmp_path: Pat
     assert lock.exists()
 
 
-def test_a_sign_of_life_is_the_time_of_the_file(
+def test_a_heartbeat_is_the_modification_time_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sign(tmp_path)  # no lock, no sign
+    heartbeat(tmp_path)  # no lock, no heartbeat
     with run_lock(tmp_path):
         lock = tmp_path / "lock.json"
         os.utime(lock, (1, 1))
-        sign(tmp_path)
+        heartbeat(tmp_path)
         assert lock.stat().st_mtime == 1
-        monkeypatch.setattr(module, "SIGN_SECONDS", 0.0)
-        sign(tmp_path)
+        monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.0)
+        heartbeat(tmp_path)
         assert lock.stat().st_mtime > 1
 
 
@@ -158,7 +160,7 @@ def test_a_thread_may_take_its_lock_again_and_another_may_not(tmp_path: Path) ->
         thread.start()
         thread.join()
     assert refusals == [
-        f"{tmp_path}: another thread of this process trains here; wait for its end, or choose "
+        f"{tmp_path}: another thread of this process trains here; wait until it has finished, or choose "
         "another folder."
     ]
     assert not (tmp_path / "lock.json").exists()

@@ -117,7 +117,9 @@ def test_patience_runs_out_for_both_at_once(found: list[dict[str, Any]]) -> None
 
 
 def test_only_the_main_process_prints(found: list[dict[str, Any]]) -> None:
-    assert found[0]["heard"][-1].startswith("Training ends because all epochs are done. The best")
+    assert found[0]["heard"][-1].startswith(
+        "Training stopped because all epochs are done. The best"
+    )
     assert found[1]["heard"] == []
 
 

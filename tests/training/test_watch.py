@@ -34,8 +34,8 @@ def test_long_gradients_are_said_once() -> None:
         watch.step(0.7, 90.0)
     (sentence,) = said
     assert sentence.startswith(
-        "In 100 of the last 100 steps the gradient was longer than clip_norm (2), half of the time "
-        "more than 45 times; a lower learning_rate"
+        "The gradient norm exceeded clip_norm (2) in 100 of the last 100 steps, with a median of "
+        "90. Lower learning_rate"
     )
 
 
@@ -60,7 +60,7 @@ def test_a_gradient_of_nothing_is_said_unless_everything_is_learned() -> None:
     for _ in range(200):
         watch.step(0.7, 1e-12)
     (sentence,) = said
-    assert sentence.startswith("The gradient is nothing (median length 1e-12 over 100 steps)")
+    assert sentence.startswith("The gradient has vanished (median norm 1e-12 over 100 steps)")
     watch, said = watching()
     for _ in range(200):
         watch.step(1e-6, 1e-12)
@@ -68,9 +68,9 @@ def test_a_gradient_of_nothing_is_said_unless_everything_is_learned() -> None:
 
 
 SCORES = [
-    ({"accuracy": 0.5, "blanks": 1.0}, "After 3 epochs the model says nothing but blanks"),
-    ({"accuracy": 0.5, "answers": 1.0, "chance": 0.5}, "the model gives one and the same answer"),
-    ({"accuracy": 0.4, "answers": 2.0, "chance": 0.5}, "accuracy is 0.4000 on the validation data"),
+    ({"accuracy": 0.5, "blanks": 1.0}, "After 3 epochs the model predicts only blanks"),
+    ({"accuracy": 0.5, "answers": 1.0, "chance": 0.5}, "the model gives the same answer"),
+    ({"accuracy": 0.4, "answers": 2.0, "chance": 0.5}, "the validation accuracy is 0.4000, no"),
 ]
 
 
@@ -116,10 +116,10 @@ def test_the_loop_speaks_through_its_progress_and_trains_the_same(
     options = LoopOptions(batch_size=8, epochs=30, threads=1, clip_norm=1e-3, patience=30)
     listener = Listener()
     train(tmp_path / "a", options, task=Dull(), model=small_model(), progress=listener)
-    spoken = [s for s in listener.said if not s.startswith("Training ends")]
+    spoken = [s for s in listener.said if not s.startswith("Training stopped")]
     assert len(spoken) == 2
-    assert spoken[0].startswith("After 3 epochs the model gives one and the same answer")
-    assert spoken[1].startswith("In 100 of the last 100 steps the gradient was longer")
+    assert spoken[0].startswith("After 3 epochs the model gives the same answer")
+    assert spoken[1].startswith("The gradient norm exceeded clip_norm")
 
     monkeypatch.setattr(watch.TrainingMonitor, "step", lambda *given: None)
     train(tmp_path / "b", options, task=Dull(), model=small_model())

@@ -39,7 +39,7 @@ from elman.tasks.train import find_cell
 from elman.training import RunFolder
 from elman.training.progress import Silence
 from elman.training.run_lock import NAME as LOCK
-from elman.training.run_lock import break_foreign_lock, is_running, run_lock, when_begun
+from elman.training.run_lock import break_foreign_lock, is_running, run_lock, start_time
 
 #: a worker on another machine that has given no sign for so long is taken for dead
 SILENT_SECONDS = 600.0
@@ -192,7 +192,7 @@ class Search:
             trial = self.study.ask()
             trial.set_user_attr("host", socket.gethostname())
             trial.set_user_attr("process", os.getpid())
-            trial.set_user_attr("began", when_begun(os.getpid()))
+            trial.set_user_attr("began", start_time(os.getpid()))
             folder = trial.user_attrs.get("folder") or f"{trial.number:04d}"
             trial.set_user_attr("folder", folder)
             self._alive(folder).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Training: the loop, its options, run folders, metrics.
+"""The training loop, its options, run folders and metrics.
 
-It knows nothing of tasks, data or models: ``fit`` gets a module with a ``loss`` and functions.
-Start with ``loop.py``.
+Independent of tasks, data and models: ``fit`` takes a module with a ``loss`` method and a few
+functions.  Start with ``loop.py``.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from elman.training.options import LoopOptions
     from elman.training.run_folder import RunFolder
 
-# the command line reads the options without torch
+# lazy, so that the command line reads the options without importing torch
 lazy_names(
     __name__,
     {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """The average of a model's trained parameters; with ``decay`` 0 it keeps nothing.
+    """The average of a model's trainable parameters; with ``decay`` 0 nothing is averaged.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> average = WeightAverage(model, decay=0.5)
@@ -58,7 +58,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within the ``with``, the model's parameters are their averages."""
+        """Replace the model's parameters by their averages inside the ``with`` block."""
         own = [p.detach().clone() for p in self._parameters]
         self._put(self.values)
         try:
@@ -69,4 +69,4 @@ class WeightAverage:
     @torch.no_grad()
     def _put(self, values: list[Tensor]) -> None:
         for parameter, value in zip(self._parameters, values, strict=True):
-            parameter.copy_(value)  # not .data: engines see by the version that a weight changed
+            parameter.copy_(value)  # not .data: engines detect changed weights by their version

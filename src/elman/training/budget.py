@@ -1,8 +1,8 @@
-"""A model that is larger than it can be is refused before its memory is asked for.
+"""Refuse a model that is too large before its memory is allocated.
 
-Options may say a billion units or layers, by mistake or by malice.  While a model is built, what
-it allocates is counted; where that is more than the weights on the disk, or the memory of the
-machine, can account for, building ends.
+Options may ask for a billion units or layers, by mistake or on purpose.  Allocations are counted
+while a model is built, and building stops when they exceed what the weights on disk, or the
+memory of the machine, can account for.
 """
 
 import math
@@ -19,24 +19,24 @@ from torch.overrides import TorchFunctionMode
 from elman.errors import ElmanError, OptionError, RunError
 from elman.saved import in_short
 
-#: calls of torch that build a model for a tensor of its weights; the usual are 10
+#: torch calls allowed per weight tensor while a model is built; about 10 are typical
 CALLS = 200
-#: calls of torch that build any model: enough for some hundred layers
+#: torch calls allowed for any model: enough for several hundred layers
 MOST_CALLS = 30_000
-#: numbers beyond the weights, for tables and for starts in double precision
+#: elements allowed beyond the weights, for tables and for initialisation in double precision
 SPARE = 10_000_000
 
 
 class _TooLarge(Exception):
-    """The budget is spent."""
+    """The budget is exceeded."""
 
 
 class _Budget(TorchFunctionMode):
-    """Counts the numbers that are allocated and the calls of torch; raises ``_TooLarge``."""
+    """Counts allocated elements and torch calls; raises ``_TooLarge`` above the budget."""
 
-    def __init__(self, numbers: float, calls: float) -> None:
+    def __init__(self, elements: float, calls: float) -> None:
         super().__init__()
-        self.numbers, self.calls = numbers, calls
+        self.elements, self.calls = elements, calls
 
     def __torch_function__(
         self,
@@ -46,52 +46,52 @@ class _Budget(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         self.calls -= 1
-        self.numbers -= _size(func, args, kwargs or {})
-        if self.calls < 0 or self.numbers < 0:
+        self.elements -= _size(func, args, kwargs or {})
+        if self.calls < 0 or self.elements < 0:
             raise _TooLarge
         return func(*args, **(kwargs or {}))
 
 
-_OF_SIZE = frozenset(
+_ALLOCATORS = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full, torch.eye}
 )
 
 
 def _size(func: Callable[..., Any], args: Sequence[Any], keywords: Mapping[str, Any]) -> float:
-    """How many numbers a call allocates, if it is one that is told a size."""
+    """The number of elements that a call allocates, if the call takes a size."""
     if func is torch.arange:
         return max([float(each) for each in args if isinstance(each, int | float)], default=0.0)
-    if func not in _OF_SIZE:
+    if func not in _ALLOCATORS:
         return 0.0
     size = keywords.get("size", args[0] if args and isinstance(args[0], Sequence) else args)
-    numbers = [float(each) for each in size if isinstance(each, int)]
+    sizes = [float(each) for each in size if isinstance(each, int)]
     if func is torch.eye:
-        numbers = numbers * (3 - len(numbers)) if len(numbers) in (1, 2) else numbers
-    return math.prod(numbers)
+        sizes = sizes * (3 - len(sizes)) if len(sizes) in (1, 2) else sizes
+    return math.prod(sizes)
 
 
 @contextmanager
 def no_more_than(tensors: Mapping[str, Tensor], source: Path) -> Iterator[None]:
-    """Build a model for these weights; ``RunError`` when it asks for far more than they hold."""
-    numbers = 8 * sum([tensor.numel() for tensor in tensors.values()]) + SPARE
+    """Build a model for these weights; raise ``RunError`` if it allocates far more than they do."""
+    elements = 8 * sum([tensor.numel() for tensor in tensors.values()]) + SPARE
     try:
-        with _Budget(numbers, CALLS * (len(tensors) + 10)):
+        with _Budget(elements, CALLS * (len(tensors) + 10)):
             yield
     except _TooLarge:
         raise RunError(
-            f"{source}: these weights do not fit the model, which the options in run.toml make far "
-            "larger; put that file back as training wrote it."
+            f"{source}: the options in run.toml describe a far larger model than these weights; "
+            "restore run.toml as training wrote it."
         ) from None
     except (ElmanError, MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(
             f"{source}: no model can be built with the options in run.toml "
-            f"({in_short(str(error)).rstrip('.')}); put that file back as training wrote it."
+            f"({in_short(str(error)).rstrip('.')}); restore run.toml as training wrote it."
         ) from error
 
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Build a model; ``OptionError`` when this machine cannot hold it."""
+    """Build a model; raise ``OptionError`` if it does not fit the memory of this machine."""
     memory = _memory()
     try:
         with _Budget(memory / 4, MOST_CALLS):

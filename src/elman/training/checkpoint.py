@@ -1,10 +1,10 @@
-"""Checkpoints: all that resuming needs, in one safetensors file that is whole or not there.
+"""Checkpoints: everything needed to resume training, in one file that is written atomically.
 
-Weights, the optimiser's tensors and the averaged weights are its tensors; the state, the
-options and the size of a global batch are JSON in its header.  Generators have no state to save,
-see ``seeding.py``.  Because it is one file, a kill between two files cannot leave a mix; the best
-weights and the history, which are written just before it, are made again in the same way, bit by
-bit, by the batches that follow it.
+The safetensors file holds the weights, the optimiser state and the averaged weights; the trainer
+state, the options and the number of processes are JSON in its header.  Random generators need no
+saved state, see ``seeding.py``.  The best weights and the history are separate files, written just
+before the checkpoint.  If a kill comes in between, resuming repeats the batches and writes the
+same bits again.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """What the steps of training change; ``processes`` do it together."""
+    """What a training step changes; ``processes`` is how many processes train together."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -42,12 +42,12 @@ class TrainState:
 
 
 def save_checkpoint(path: Path, train_state: TrainState, trainer_state: TrainerState) -> None:
-    """Write all of it to ``path``; raises ``RunError`` when it cannot, the old one untouched."""
+    """Write a checkpoint to ``path``; on failure raise ``RunError`` and keep the old file."""
     tensors = {f"model.{name}": value for name, value in model_tensors(train_state.model).items()}
     for index, state in train_state.optimizer.state_dict()["state"].items():
         for name, value in state.items():
             if value is not None:
-                assert isinstance(value, Tensor), f"{name} of the optimiser is no tensor"
+                assert isinstance(value, Tensor), f"{name} of the optimiser is not a tensor"
                 tensors[f"optimizer.{index}.{name}"] = value.clone()
     for index, value in enumerate(train_state.average.values):
         tensors[f"average.{index}"] = value
@@ -61,14 +61,14 @@ def save_checkpoint(path: Path, train_state: TrainState, trainer_state: TrainerS
 
 
 def load_checkpoint(path: Path, train_state: TrainState) -> TrainerState:
-    """Put what ``path`` holds into ``train_state``; return the trainer's state.
+    """Load the checkpoint ``path`` into ``train_state``; return the trainer's state.
 
-    Raises ``RunError`` when the file is cut off or foreign, comes from a later version, or was
-    made with options, processes or a model that would not go on in the same way.
+    Raises ``RunError`` if the file is truncated, is not a checkpoint, comes from a later version,
+    or was made with different options, another number of processes or another model.
     """
     tensors, notes = read_tensors(path)
     if "elman" not in notes:
-        raise RunError(f"{path}: this is not a checkpoint of Elman; train anew in another folder.")
+        raise RunError(f"{path}: this is not an Elman checkpoint; train again in another folder.")
     about = parse_json(notes["elman"], path, infinite=True)
     with sentences(path):
         if of_kind(about, "format", int) > FORMAT:
@@ -82,13 +82,14 @@ def load_checkpoint(path: Path, train_state: TrainState) -> TrainerState:
     if changed := changed_options(about["options"], train_state.options):
         name = changed[0]
         raise RunError(
-            f"{path}: the run was begun with {name} = {about['options'][name]!r}, but now {name} "
-            f"is {getattr(train_state.options, name)!r}; resume with the same {', '.join(changed)}."
+            f"{path}: the run was started with {name} = {about['options'][name]!r}, but {name} "
+            f"is now {getattr(train_state.options, name)!r}; resume with the same "
+            f"{', '.join(changed)}."
         )
     if about["processes"] != train_state.processes:
         raise RunError(
-            f"{path}: the run was begun with {about['processes']} processes, but now there are "
-            f"{train_state.processes}; resume with as many."
+            f"{path}: the run was started with {about['processes']} processes, but now there are "
+            f"{train_state.processes}; resume with {about['processes']}."
         )
     fitting_tensors(train_state.model, _below("model", tensors), path)
     with sentences(path):
@@ -105,7 +106,7 @@ def load_checkpoint(path: Path, train_state: TrainState) -> TrainerState:
 def _optimizer_state(
     train_state: TrainState, tensors: dict[str, Tensor]
 ) -> dict[int, dict[str, Tensor]]:
-    """The optimiser's tensors by parameter; ``ValueError`` where they do not fit the parameters."""
+    """The optimiser's tensors by parameter; ``ValueError`` if they do not fit the parameters."""
     parameters = [p for group in train_state.optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -114,12 +115,12 @@ def _optimizer_state(
             raise ValueError(f"optimizer.{key} has shape {tuple(value.shape)}")
         state.setdefault(int(index), {})[name] = value
     if len({frozenset(each) for each in state.values()}) > 1:
-        raise ValueError("the optimiser's tensors are not complete")
+        raise ValueError("the optimiser's tensors are incomplete")
     return state
 
 
 def _average_values(train_state: TrainState, tensors: dict[str, Tensor]) -> list[Tensor]:
-    """The averaged weights; ``ValueError`` where they do not fit the weights."""
+    """The averaged weights; ``ValueError`` if they do not fit the weights."""
     values = [tensors[str(index)] for index in range(len(train_state.average.values))]
     for value, own in zip(values, train_state.average.values, strict=True):
         if value.shape != own.shape:
@@ -128,7 +129,7 @@ def _average_values(train_state: TrainState, tensors: dict[str, Tensor]) -> list
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose name begins with ``prefix``, by the rest of their name."""
+    """The tensors whose names start with ``prefix``, keyed by the rest of their names."""
     prefix += "."
     return {
         name.removeprefix(prefix): value

@@ -1,6 +1,6 @@
-"""The course of a training as a picture: losses on the left, the metric on the right.
+"""Training curves as a picture: losses on the left, the metric on the right.
 
-It reads nothing but the lines of ``history.jsonl``; ``matplotlib`` draws, without a screen.
+The only input is the lines of ``history.jsonl``; ``matplotlib`` draws without a display.
 """
 
 import io
@@ -15,9 +15,9 @@ BLUE, ORANGE, GREY = "#2f6fb0", "#d9772b", "#8a8a8a"
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], *, metric: str, title: str = "") -> bytes:
-    """A PNG of training and validation loss and of ``metric`` by epoch, the best one marked.
+    """A PNG of training loss, validation loss and ``metric`` by epoch, with the best one marked.
 
-    ``history`` has at least one line.  Without a validation loss that curve is left out.
+    ``history`` has at least one line.  A validation loss is optional.
     """
     picture = io.BytesIO()
     curves_figure(history, metric=metric, title=title).savefig(picture, format="png")
@@ -27,7 +27,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], *, metric: str, title: str
 def curves_figure(
     history: Sequence[Mapping[str, Any]], *, metric: str, title: str = ""
 ) -> "Figure":
-    """The same as a matplotlib figure, for other formats and further drawing."""
+    """The same picture as a matplotlib figure, for other formats or further drawing."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -41,7 +41,7 @@ def curves_figure(
     validation = [line["valid"].get("loss") for line in history]
     if any(value is not None for value in validation):
         _curve(losses, epochs, validation, "validation", ORANGE)
-    losses.set_ylabel("mean loss of an example")
+    losses.set_ylabel("mean loss per example")
     losses.set_title("Loss")
     losses.axvline(best["epoch"], color=GREY, linestyle=":", linewidth=1.2)
 

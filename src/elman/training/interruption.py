@@ -1,6 +1,6 @@
-"""Ctrl-C (and a scheduler's SIGTERM) as a wish that the loop looks at between two batches.
+"""Ctrl-C (and a scheduler's SIGTERM) as a request that the loop checks between two batches.
 
-The first one lets the batch end and the checkpoint be saved; another Ctrl-C ends at once.
+After the first signal the batch finishes and a checkpoint is saved; a second Ctrl-C exits at once.
 """
 
 import signal
@@ -12,7 +12,7 @@ from types import FrameType
 
 
 class Interruption:
-    """``asked`` is true once somebody wants training to end."""
+    """``asked`` is true once a signal has requested the end of training."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -21,14 +21,14 @@ class Interruption:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if not self.asked:
             self.asked, self._first = True, time.monotonic()
-        # The terminal and torchrun each pass on one and the same Ctrl-C within a moment.
+        # The terminal and torchrun may each deliver the same Ctrl-C within a moment.
         elif number == signal.SIGINT and time.monotonic() - self._first > 1:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def caught_interruption() -> Iterator[Interruption]:
-    """Within the ``with``, signals to end are noted instead of obeyed at once."""
+    """Inside the ``with`` block, termination signals are recorded instead of handled at once."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption  # Python delivers signals to the main thread only

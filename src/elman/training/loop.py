@@ -1,10 +1,10 @@
-"""The training loop: batches, validations, and the best weights on disk.
+"""The training loop: batches, validation, and the best weights on disk.
 
-It knows nothing of tasks, data or layers.  It gets a model with ``loss(**batch)`` and functions
-that give batches and scores, and leaves a run folder.  ``fit`` says what to pass; ``_Training``
-is the loop itself, to be read from ``run`` downwards.  Its parts are beside it: ``options.py``,
-``trainer_state.py`` (patience, stopping), ``schedule.py``, ``watch.py`` (what goes wrong),
-``checkpoint.py``, ``processes.py`` (many at once) and ``signals.py`` (time, Ctrl-C).
+The loop is independent of tasks, data and layers: it takes a model with ``loss(**batch)`` and
+functions that return batches and scores, and writes a run folder.  ``fit`` documents the
+arguments; ``_Training`` is the loop itself, best read from ``run`` downwards.  Its parts:
+``options.py``, ``trainer_state.py`` (patience, stopping), ``schedule.py``, ``watch.py`` (warnings),
+``checkpoint.py``, ``processes.py`` (distributed training) and ``signals.py`` (time, Ctrl-C).
 """
 
 import math
@@ -26,7 +26,7 @@ from elman.training.options import LoopOptions
 from elman.training.processes import Processes
 from elman.training.progress import BatchInfo, Progress, Silence, choose_progress
 from elman.training.run_folder import RunFolder
-from elman.training.run_lock import sign
+from elman.training.run_lock import heartbeat
 from elman.training.schedule import learning_rate
 from elman.training.seeding import seed_everything
 from elman.training.signals import Signals
@@ -41,11 +41,11 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training came to; ``stopped_because`` is a key of ``REASONS``."""
+    """The outcome of a training; ``stopped_because`` is a key of ``REASONS``."""
 
     best_metric: float
     best_epoch: float
-    epochs: float  # done; 2.5 when time was up in the middle of the third
+    epochs: float  # completed; 2.5 if time ran out in the middle of the third
     seconds: float  # over all resumptions
     threads: int
     stopped_because: str
@@ -53,9 +53,9 @@ class TrainingResult:
 
 REASONS = {
     "epochs": "all epochs are done",
-    "time": "the time is up",
-    "patience": "the metric has not become better for as many epochs as patience allows",
-    "learning rate": "the learning rate has been halved below its minimum",
+    "time": "the time limit was reached",
+    "patience": "the metric has not improved for as many epochs as patience allows",
+    "learning rate": "the learning rate was halved below its minimum",
     "interrupted": "it was interrupted",
 }
 
@@ -73,24 +73,26 @@ def fit(
     higher_is_better: bool = True,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train ``model`` until ``options`` say stop; it then holds its best weights.
+    """Train ``model`` until the ``options`` end it; the model then holds its best weights.
 
-    - ``model.loss(**batch)`` is the mean loss of the batch's rows, a scalar.
-    - ``batches(epoch, batch_size)`` gives the batches of an epoch (counted from 1) as indices of
-      examples, always the same for the same epoch.  Where n processes train together, it is asked
-      for batches of n times ``options.batch_size``, and each process takes its share.
-    - ``collate(indices, generator)`` makes the keyword arguments of ``loss``; whatever it draws at
-      random comes from ``generator``.
-    - ``validate(model)`` gives the scores after an epoch, in evaluation mode and without
-      gradients; ``metric`` names the one that decides, and "loss", if there is one, is drawn.
+    - ``model.loss(**batch)`` returns the mean loss over the rows of a batch, a scalar.
+    - ``batches(epoch, batch_size)`` returns the batches of an epoch (counted from 1) as indices of
+      examples, always the same for the same epoch.  With n processes it is called with n times
+      ``options.batch_size``, and each process takes its part of every batch.
+    - ``collate(indices, generator)`` returns the keyword arguments of ``loss``; all its random
+      numbers come from ``generator``.
+    - ``validate(model)`` returns the scores after an epoch; it is called in evaluation mode and
+      without gradients.  The score named by ``metric`` selects the best weights; one named "loss"
+      is plotted.
 
-    The best weights, the history and the curves go to ``folder``, and so does a checkpoint every
-    ``options.checkpoint_seconds``: with ``resume`` training goes on from it and ends with the same
-    bits as if it had never stopped.  Ctrl-C saves a checkpoint and ends with the reason
-    "interrupted"; the model then holds its last weights.  The number of threads stays set.
+    ``folder`` receives the best weights, the history, the curves, and a checkpoint every
+    ``options.checkpoint_seconds``.  With ``resume``, training continues from the checkpoint and
+    ends bit for bit as if it had never stopped.  Ctrl-C saves a checkpoint and ends with the reason
+    "interrupted"; the model then holds its latest weights.  torch keeps the number of threads that
+    training used.
 
-    Raises ``TrainingError`` when the loss, the gradient or the metric is not a number, and
-    ``RunError`` when the folder cannot be written, holds a run already or does not fit.
+    Raises ``TrainingError`` if the loss, the gradient or the metric is not finite, and
+    ``RunError`` if the folder cannot be written, already holds a run, or does not match it.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -101,7 +103,7 @@ def fit(
     >>> x = torch.linspace(-1, 1, 64)[:, None]
     >>> line = Line(1, 1)
     >>> with tempfile.TemporaryDirectory() as place:
-    ...     outcome = fit(
+    ...     result = fit(
     ...         line,
     ...         batches=lambda epoch, size: [range(n, n + size) for n in range(0, 64, size)],
     ...         collate=lambda rows, generator: {"x": x[rows], "y": 3 * x[rows] + 1},
@@ -112,7 +114,7 @@ def fit(
     ...         folder=RunFolder.create(Path(place) / "run", {"job": "line"}),
     ...         progress=Silence(),
     ...     )
-    >>> round(line.weight.item(), 1), round(line.bias.item(), 1), outcome.best_metric < 0.001
+    >>> round(line.weight.item(), 1), round(line.bias.item(), 1), result.best_metric < 0.001
     (3.0, 1.0, True)
     """
     processes = Processes()
@@ -142,7 +144,7 @@ def fit(
 
 @dataclass
 class _Training:
-    """One training: what was passed to ``fit``, and where it stands."""
+    """One training: the arguments of ``fit``, and its state."""
 
     model: nn.Module
     batches: Batches
@@ -181,7 +183,7 @@ class _Training:
         return self.finish(reason)
 
     def train_epoch(self) -> None:
-        """Train on the batches of this epoch that are left, or as many as there is time for."""
+        """Train on the remaining batches of this epoch, or on as many as time allows."""
         state, signals = self.state, self.signals
         plan = self.plan(state.epoch)
         state.batches = len(plan)
@@ -194,25 +196,25 @@ class _Training:
                 self.save()
 
     def train_batch(self, rows: Sequence[int]) -> None:
-        """One step, with the same random numbers whenever this batch is trained on."""
+        """Take one step; a batch gets the same random numbers every time it is trained on."""
         options, state = self.options, self.state
-        share, weight = self.processes.share(rows)
+        rows_here, weight = self.processes.shard(rows)
         generator = seed_everything(options.seed, state.epoch, state.batch, self.processes.number)
         self.set_learning_rate()
         self.optimizer.zero_grad()
-        loss = self.loss_of(self.collate(share, generator)) * weight
-        mean_loss = self.signals.listen(loss.item())
+        loss = self.loss_of(self.collate(rows_here, generator)) * weight
+        mean_loss = self.signals.sync(loss.item())
         self.check_finite("the loss", mean_loss)
         self.processes.backward(loss)
         if math.isfinite(options.clip_value):
             nn.utils.clip_grad_value_(self.parameters, options.clip_value)
-        length = nn.utils.clip_grad_norm_(self.parameters, options.clip_norm)
-        self.check_finite("the length of the gradient", length.item())
-        self.watch.step(mean_loss, length.item())
+        norm = nn.utils.clip_grad_norm_(self.parameters, options.clip_norm)
+        self.check_finite("the gradient norm", norm.item())
+        self.watch.step(mean_loss, norm.item())
         take_step(self.optimizer)
         self.average.update(state.count_averaged(options))
         state.count_batch(mean_loss, len(rows))
-        sign(self.folder.path)
+        heartbeat(self.folder.path)
         self.progress.batch(
             BatchInfo(
                 epoch=state.epoch,
@@ -224,7 +226,7 @@ class _Training:
         )
 
     def run_validation(self) -> None:
-        """Validate; keep the weights if they are the best so far; write the history."""
+        """Validate, save the weights if they are the best so far, and write the history."""
         state = self.state
         with self.average.in_place():
             scores = averaged = self.scores()
@@ -259,7 +261,7 @@ class _Training:
             self.watch.validated(scores, state.epochs_done)
         if state.batch == state.batches:
             state.next_epoch()
-        self.signals.listen()
+        self.signals.sync()
 
     def better(self, first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
         """The scores with the better metric; of equal ones, those with the lower loss."""
@@ -274,7 +276,7 @@ class _Training:
         return max(first, second, key=rank)
 
     def scores(self) -> dict[str, float]:
-        """What ``validate`` says; it runs in the main process only, the others have no scores."""
+        """The scores from ``validate``, which runs in the main process only; others get none."""
         if not self.processes.is_main:
             return {}
         seed_everything(self.options.seed, self.state.epoch, "validate")
@@ -283,8 +285,8 @@ class _Training:
             scores = {name: float(score) for name, score in self.validate(self.model).items()}
         if self.metric not in scores:
             raise TrainingError(
-                f"validation gave {', '.join(scores)}, but not {self.metric}, by which the best "
-                "weights are to be chosen; name one of these."
+                f"validation returned {', '.join(scores)}, but not {self.metric}, which selects "
+                "the best weights; set metric to one of these."
             )
         return scores
 
@@ -294,20 +296,20 @@ class _Training:
         return self.state.reason_to_stop(self.options, out_of_time=self.signals.out_of_time)
 
     def finish(self, reason: str) -> TrainingResult:
-        """The curves, a last sentence, and the best weights back into the model."""
+        """Draw the curves, report why training stopped, and load the best weights."""
         state = self.state
         if self.processes.is_main and self.history:
             self.folder.write_file("curves.png", draw_curves(self.history, metric=self.metric))
         if reason == "interrupted":
             self.progress.say(
-                f"Interrupted in epoch {state.epoch} after batch {state.batch}. All of it is "
-                f"saved in {self.folder.path}: the same command with --resume goes on from here."
+                f"Interrupted in epoch {state.epoch} after batch {state.batch}. The state is saved "
+                f"in {self.folder.path}; repeat the command with --resume to continue."
             )
         else:
             self.processes.wait()
             self.folder.load_weights(self.model)
             self.progress.say(
-                f"Training ends because {REASONS[reason]}. The best {self.metric}, "
+                f"Training stopped because {REASONS[reason]}. The best {self.metric}, "
                 f"{state.best_metric:.4f}, was reached in epoch {state.best_epoch:.4g}."
             )
         return TrainingResult(
@@ -320,26 +322,26 @@ class _Training:
         )
 
     def start(self, resume: bool) -> None:
-        """Begin anew, or put everything back as the checkpoint has it."""
+        """Start a new run, or restore the state that the checkpoint holds."""
         if self.processes.is_main and resume:
             self.folder.refuse_to_resume_results()
         elif self.processes.is_main:
             self.folder.refuse_results()
         resume = resume and self.folder.checkpoint_path.exists()
-        self.processes.wait()  # until all have looked, before the main one writes
+        self.processes.wait()  # all processes check before the main one writes
         if resume:
             self.state = load_checkpoint(self.folder.checkpoint_path, self.train_state)
             self.history = self.folder.history(self.state.history_lines)
             if not all([self.metric in line["valid"] for line in self.history]):
                 raise RunError(
-                    f"{self.folder.history_path}: a line has no {self.metric}; put the file back "
-                    "as training wrote it."
+                    f"{self.folder.history_path}: a line has no {self.metric}; restore the file as "
+                    "training wrote it."
                 )
-        self.signals.go_on_after(self.state.seconds)
+        self.signals.start_clock(self.state.seconds)
         self.progress.begin(self.options, self.metric, self.state.seconds)
         if resume:
             self.progress.say(
-                f"Going on in epoch {self.state.epoch} after batch {self.state.batch}, "
+                f"Resuming in epoch {self.state.epoch} after batch {self.state.batch}, "
                 f"with {number_of_threads(self.state.threads)} as before."
             )
         else:
@@ -349,15 +351,15 @@ class _Training:
             self.folder.clear_leftovers()
             self.folder.write_history(self.history)
         self.save()
-        self.signals.listen()
+        self.signals.sync()
 
     def choose_threads(self) -> int:
-        """What the options say, or what steps on a batch from the middle show to be fastest."""
+        """The number from the options, or the fastest on a batch from the middle of the epoch."""
         if self.options.threads != "auto":
             return self.options.threads
         plan = self.plan(1)
-        share, _ = self.processes.share(plan[len(plan) // 2])
-        batch = self.collate(share, seed_everything(self.options.seed, "threads"))
+        rows, _ = self.processes.shard(plan[len(plan) // 2])
+        batch = self.collate(rows, seed_everything(self.options.seed, "threads"))
         choice = choose_training_threads(self.model, self.options, batch)
         self.progress.say(f"Training with {choice}")
         return int(self.processes.from_main(choice.threads))
@@ -382,7 +384,7 @@ class _Training:
             group["lr"] = rate
 
     def save(self) -> None:
-        """Write a checkpoint, from which this very moment can be gone on."""
+        """Write a checkpoint of the current state."""
         self.state.seconds = self.signals.seconds()
         if self.processes.is_main:
             save_checkpoint(self.folder.checkpoint_path, self.train_state, self.state)
@@ -393,16 +395,16 @@ class _Training:
             return
         state, options = self.state, self.options
         batch = min(state.batch + 1, state.batches)
-        kept = "No weights have been kept yet"
+        saved = "No weights have been saved yet"
         if state.best_metric is not None:
-            kept = (
+            saved = (
                 f"The best weights so far (epoch {state.best_epoch:.4g}, {self.metric} "
-                f"{state.best_metric:.4f}) are kept in {self.folder.path}"
+                f"{state.best_metric:.4f}) are saved in {self.folder.path}"
             )
         raise TrainingError(
             f"epoch {state.epoch}, batch {batch} of {state.batches}: {what} is {value}. "
-            f"{kept}. Train anew with a lower learning_rate (now {options.learning_rate:g}) or "
-            f"clip_norm (now {options.clip_norm:g}), and look for such numbers in the data."
+            f"{saved}. Train again with a lower learning_rate (now {options.learning_rate:g}) or "
+            f"clip_norm (now {options.clip_norm:g}), and check the data for such values."
         )
 
 

@@ -1,8 +1,8 @@
-"""Scores of labels and of spans, as counts of what agrees.
+"""Scores of labels and of spans.
 
-Accuracy and macro F1 compare two lists of labels.  ``span_scores`` compares names that were found
-with names that are there: a span counts only when its start, end and type all agree, as in the
-CoNLL-2003 shared task (Tjong Kim Sang and De Meulder 2003).
+Accuracy and macro F1 compare two lists of labels.  ``span_scores`` compares predicted spans with
+expected ones: a span is correct only if its start, end and type all match, as in the CoNLL-2003
+shared task (Tjong Kim Sang and De Meulder 2003).
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from elman.errors import DataError, ShapeError
 
 
 def accuracy(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
-    """The part of ``predicted`` that equals ``expected``, place by place.
+    """The fraction of ``predicted`` that equals ``expected``, position by position.
 
     >>> accuracy(["good", "bad", "bad", "bad"], ["good", "bad", "good", "bad"])
     0.75
@@ -28,7 +28,7 @@ def accuracy(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> flo
 
 
 def macro_f1(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
-    """The mean of the F1 of each label that occurs in either list; rare labels weigh as much.
+    """The unweighted mean of the F1 scores of all labels that occur in either list.
 
     >>> round(macro_f1(["good", "bad", "bad", "bad"], ["good", "bad", "good", "bad"]), 4)
     0.7333
@@ -43,9 +43,9 @@ def macro_f1(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> flo
 def class_scores(
     expected: Sequence[int], probabilities: Sequence[Float[Tensor, " class"]]
 ) -> dict[str, float]:
-    """Accuracy, macro F1, the mean of -log p of the right classes, and how many examples.
+    """Accuracy, macro F1, the mean of -log p of the correct classes, and the number of examples.
 
-    ``expected`` are places in the rows of ``probabilities``; the largest of a row is its answer.
+    ``expected`` holds class indices; the largest entry of a row of ``probabilities`` is predicted.
 
     >>> import torch
     >>> scores = class_scores([0, 1], [torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0])])
@@ -65,8 +65,8 @@ def class_scores(
 
 @dataclass(frozen=True)
 class Score:
-    """Precision: how much of what was found is right.  Recall: how much of what is there was
-    found.  F1: their harmonic mean.  Each is 0 where nothing was found or is there.
+    """Precision: the fraction of predictions that are correct.  Recall: the fraction of expected
+    items that were found.  F1: their harmonic mean.  Each is 0 if it has nothing to count.
     """
 
     precision: float
@@ -84,7 +84,7 @@ class Score:
 
 @dataclass(frozen=True)
 class SpanScores(Score):
-    """The score over all spans (micro), and that of each type, by name."""
+    """The micro-averaged score over all spans, and the score of each type by name."""
 
     per_type: dict[str, Score]
 
@@ -103,7 +103,7 @@ class TypedSpan(Protocol):
 def span_scores(
     expected: Sequence[Collection[TypedSpan]], predicted: Sequence[Collection[TypedSpan]]
 ) -> SpanScores:
-    """Exact-span precision, recall and F1: one collection of spans for each sentence.
+    """Exact-match precision, recall and F1 of spans, given as one collection per sentence.
 
     >>> from collections import namedtuple
     >>> Span = namedtuple("Span", "start end type")
@@ -124,11 +124,11 @@ def span_scores(
         there.update(type for _, _, type in spans)
         found.update(type for _, _, type in guesses)
         right.update(type for _, _, type in spans & guesses)
-    all_of_them = Score.of(right.total(), there.total(), found.total())
+    total = Score.of(right.total(), there.total(), found.total())
     return SpanScores(
-        precision=all_of_them.precision,
-        recall=all_of_them.recall,
-        f1=all_of_them.f1,
+        precision=total.precision,
+        recall=total.recall,
+        f1=total.f1,
         per_type={
             type: Score.of(right[type], there[type], found[type])
             for type in sorted(there.keys() | found.keys())
@@ -143,8 +143,8 @@ def _places(spans: Collection[TypedSpan]) -> set[tuple[int, int, str]]:
 def _check(name: str, expected: Sequence[object], predicted: Sequence[object]) -> None:
     if len(expected) != len(predicted):
         raise ShapeError(
-            f"{name}: {len(expected)} expected values came with {len(predicted)} predicted ones; "
-            "give one prediction for each."
+            f"{name}: there are {len(expected)} expected values but {len(predicted)} predictions; "
+            "give one prediction for each expected value."
         )
     if not expected:
-        raise DataError(f"{name}: there is nothing to score; give at least one example.")
+        raise DataError(f"{name}: there are no examples to score; give at least one.")

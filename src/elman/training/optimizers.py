@@ -1,7 +1,7 @@
-"""The optimiser that the options name, over the parameters of a model that are trained.
+"""The optimiser that the options name, over a model's trainable parameters.
 
-The learning rate is set by the loop before each step (``schedule.py``), so none is kept here.
-Decay and L1 act on the weights themselves, whatever the optimiser makes of gradients.
+The loop sets the learning rate before each step (``schedule.py``).  Weight decay and L1 act on the
+weights directly, not through the optimiser's gradients.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from elman.training.options import LoopOptions
 
 
 def make_optimizer(model: nn.Module, options: LoopOptions) -> torch.optim.Optimizer:
-    """AdamW or SGD; decay and L1, which ``take_step`` obeys, are for matrices.
+    """AdamW or SGD; ``take_step`` applies weight decay and L1 to matrices only.
 
-    Biases and other vectors are spared.  Vectors of words are the rows of a matrix, and decay.
+    Biases and other vectors are exempt.  Word embeddings are matrices, so they decay.
 
     >>> optimizer = make_optimizer(nn.Linear(2, 3), LoopOptions(weight_decay=0.1))
     >>> [group["decay"] for group in optimizer.param_groups]
@@ -30,17 +30,17 @@ def make_optimizer(model: nn.Module, options: LoopOptions) -> torch.optim.Optimi
     groups = [group for group in groups if group["params"]]
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum)
-    # Adam: take_step decays the weights, and would otherwise do it twice
+    # plain Adam: take_step decays the weights, and AdamW would do so again
     return torch.optim.Adam(groups, lr=options.learning_rate)
 
 
 @torch.no_grad()
 def take_step(optimizer: torch.optim.Optimizer) -> None:
-    """A step of the optimiser, with decoupled decay before it and L1 after it.
+    """Take an optimiser step, with decoupled weight decay before it and L1 after it.
 
-    A weight first loses the part rate * decay of itself (Loshchilov and Hutter 2019), and after
-    the step comes nearer to zero by rate * l1, where it stays if it gets there (the proximal step
-    of Duchi and Singer 2009).  Parameters without a gradient rest.
+    Decay multiplies each weight by 1 - rate * decay (Loshchilov and Hutter 2019).  After the step,
+    L1 moves each weight towards zero by rate * l1 without crossing it (the proximal step of Duchi
+    and Singer 2009).  Parameters without a gradient are unchanged.
     """
     for weights, group in _with_gradients(optimizer):
         if group["decay"]:

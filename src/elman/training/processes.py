@@ -1,11 +1,11 @@
 """The processes that train together: one, unless torchrun started more.
 
-``torchrun --standalone --nproc-per-node 2 train.py`` starts two on one machine, and so does
-``accelerate launch --multi_gpu --num_processes 2 train.py``, also where there are only CPUs.
-Several machines need a run folder that all of them see.
+``torchrun --standalone --nproc-per-node 2 train.py`` starts two on one machine, as does
+``accelerate launch --multi_gpu --num_processes 2 train.py``, even if there are only CPUs.
+Training on several machines needs a run folder that all of them can access.
 
-Everything that the loop needs to know of them is here, over ``accelerate``: how a batch is
-shared out, how a number or a signal becomes the same in all, and who writes and prints.
+This module wraps ``accelerate``: it splits batches, makes values agree between the processes, and
+decides which process writes and prints.
 """
 
 import os
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 
 def is_main_process() -> bool:
-    """Whether this process writes and prints; the launchers say so in the environment."""
+    """Whether this process writes and prints; launchers set ``RANK`` in the environment."""
     return os.environ.get("RANK", "0") == "0"
 
 
 class LossModule(nn.Module):
-    """A model whose forward is its loss: what DistributedDataParallel wants to see.
+    """A model whose forward is its loss, as DistributedDataParallel requires.
 
-    What a module of it has as its ``penalty`` is added.
+    Adds each submodule's ``penalty``, if any, to the loss.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -36,14 +36,14 @@ class LossModule(nn.Module):
         loss = cast("Callable[..., Tensor]", self.model.loss)(**batch)
         for module in self.model.modules():
             penalty = getattr(module, "penalty", None)
-            if isinstance(penalty, Tensor):  # as a layer leaves it; taken once
+            if isinstance(penalty, Tensor):  # set by a layer's forward; used once
                 loss = loss + penalty
                 module.penalty = None  # type: ignore[assignment]
         return loss
 
 
 class Processes:
-    """``count`` processes, of which this one has number ``number``."""
+    """``count`` processes; this one has rank ``number``."""
 
     def __init__(self) -> None:
         from accelerate import (
@@ -52,27 +52,25 @@ class Processes:
         )
 
         # The others wait while the main process validates, which can take long.
-        patient = InitProcessGroupKwargs(timeout=timedelta(days=1))
-        self._accelerator = Accelerator(cpu=True, kwargs_handlers=[patient])
+        timeout = InitProcessGroupKwargs(timeout=timedelta(days=1))
+        self._accelerator = Accelerator(cpu=True, kwargs_handlers=[timeout])
         self.count: int = self._accelerator.num_processes
         self.number: int = self._accelerator.process_index
         self.is_main: bool = self._accelerator.is_main_process
 
     def loss_of(self, model: nn.Module) -> nn.Module:
-        """A module from a batch to its loss; in its backward every process gets the mean of all
-        processes' gradients.
-        """
+        """A module from a batch to its loss; its backward averages gradients over all processes."""
         together: nn.Module = self._accelerator.prepare_model(LossModule(model))
         return together
 
-    def share(self, rows: Sequence[int]) -> tuple[list[int], float]:
+    def shard(self, rows: Sequence[int]) -> tuple[list[int], float]:
         """This process's rows of a batch, and the weight of their mean loss.
 
-        With that weight, the mean over the processes is the mean over all rows, also where the
-        shares differ in size.  A process whose share is empty takes a row along with weight 0.
+        With this weight, the mean over the processes is the mean over all rows, even if the shards
+        differ in size.  A process with an empty shard gets one row with weight 0.
         """
-        share = list(rows[self.number :: self.count])
-        return share or list(rows[:1]), self.count * len(share) / len(rows)
+        shard = list(rows[self.number :: self.count])
+        return shard or list(rows[:1]), self.count * len(shard) / len(rows)
 
     def backward(self, loss: Tensor) -> None:
         self._accelerator.backward(loss)
@@ -94,5 +92,5 @@ class Processes:
         return float(broadcast(torch.tensor(value, dtype=torch.float64)))
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes have reached this point."""
         self._accelerator.wait_for_everyone()

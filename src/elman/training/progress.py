@@ -1,7 +1,7 @@
-"""What a person sees while a model trains: a bar on a terminal, plain lines elsewhere.
+"""Progress of training on screen: a progress bar on a terminal, plain lines elsewhere.
 
-The loop reports batches and validations and knows nothing of how they are shown.  All of it goes
-to standard error, so that standard output stays free for results.
+The loop reports batches and validations; how they are shown is decided here.  Everything goes to
+standard error, so that standard output stays free for results.
 """
 
 import math
@@ -18,7 +18,7 @@ PLAIN_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class BatchInfo:
-    """A batch that is done: where it stands, and the mean loss of the epoch so far."""
+    """A finished batch: its position, and the mean loss of the epoch so far."""
 
     epoch: int
     batch: int
@@ -31,10 +31,10 @@ class Progress(Protocol):
     """What the loop reports to."""
 
     def begin(self, options: LoopOptions, metric: str, seconds: float) -> None:
-        """Training starts, or goes on after ``seconds`` of it."""
+        """Training starts, or resumes after ``seconds`` of training."""
 
     def say(self, sentence: str) -> None:
-        """Something worth a line of its own."""
+        """Show a message on a line of its own."""
 
     def batch(self, info: BatchInfo) -> None:
         """A batch is done."""
@@ -47,13 +47,13 @@ class Progress(Protocol):
 
 
 def choose_progress(stream: TextIO | None = None) -> Progress:
-    """A bar where ``stream`` (default: standard error) is a terminal, otherwise plain lines."""
+    """A bar if ``stream`` (default: standard error) is a terminal, otherwise plain lines."""
     stream = sys.stderr if stream is None else stream
     return TerminalProgress(stream) if stream.isatty() else PlainProgress(stream)
 
 
 class Silence:
-    """Shows nothing: for all processes but the main one, and for who wants it quiet."""
+    """Shows nothing: for all processes but the main one, and for quiet training."""
 
     def begin(self, options: LoopOptions, metric: str, seconds: float) -> None: ...
     def say(self, sentence: str) -> None: ...
@@ -63,7 +63,7 @@ class Silence:
 
 
 class Pace:
-    """How long the rest takes, going by the batches and validations so far.
+    """Estimates the remaining time from the batches and validations so far.
 
     >>> pace = Pace(LoopOptions(epochs=3), seconds=0.0)
     >>> pace.batch(BatchInfo(epoch=1, batch=1, batches=10, loss=0.5, seconds=2.0))
@@ -99,7 +99,7 @@ class Pace:
 
 
 class PlainProgress:
-    """A line for each validation, and one about every 30 seconds in between."""
+    """One line per validation, and about one every 30 seconds in between."""
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -122,7 +122,7 @@ class PlainProgress:
                 f"epoch {info.epoch} of {self._epochs}, batch {info.batch} of "
                 f"{info.batches}: loss {info.loss:.4g}, "
                 f"{duration(self._pace.left_in_epoch)} left in this epoch, "
-                f"at most {duration(self._pace.left)} in all"
+                f"at most {duration(self._pace.left)} in total"
             )
 
     def validated(self, line: Mapping[str, Any]) -> None:
@@ -133,7 +133,7 @@ class PlainProgress:
 
 
 class TerminalProgress:
-    """A bar for the epoch, with what is left, and a line above it for each validation."""
+    """A bar for the epoch with the remaining time, and a line above it for each validation."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -169,8 +169,8 @@ class TerminalProgress:
             description=f"epoch {info.epoch} of {self._epochs}",
             completed=info.batch,
             total=info.batches,
-            state=f"loss {info.loss:.4f}{self._best} · {duration(self._pace.left_in_epoch)}, "
-            f"all at most {duration(self._pace.left)}",
+            state=f"loss {info.loss:.4f}{self._best} · {duration(self._pace.left_in_epoch)} left, "
+            f"at most {duration(self._pace.left)} in total",
         )
 
     def validated(self, line: Mapping[str, Any]) -> None:
@@ -184,7 +184,7 @@ class TerminalProgress:
 
 
 def validation_line(line: Mapping[str, Any], epochs: int, metric: str) -> str:
-    """A line of ``history.jsonl`` in words.
+    """A line of ``history.jsonl`` as text.
 
     >>> valid = {"loss": 0.5, "f1": 0.75}
     >>> line = {"epoch": 3, "train_loss": 0.4, "valid": valid, "best": True,
@@ -204,7 +204,7 @@ def validation_line(line: Mapping[str, Any], epochs: int, metric: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them.
+    """Seconds as readable text.
 
     >>> duration(4.2), duration(250), duration(3900)
     ('4 s', '4 min', '1 h 05 min')

@@ -1,14 +1,14 @@
-"""A run folder: everything that a training leaves behind, and nothing that runs when it is loaded.
+"""A run folder: everything that a training writes.  Loading it runs no code.
 
-    run.toml            every option as it was resolved, the format number, the versions
+    run.toml            the value of every option, the format number, the versions
     model.safetensors   the weights with the best validation metric
-    history.jsonl       one line a validation
-    curves.png          the same as a picture
+    history.jsonl       one line per validation
+    curves.png          the history as a plot
     card.md             the data, its licence, the measured scores
-    resume/             what resuming needs: see ``checkpoint.py``
-    lock.json           while a process trains here: see ``run_lock.py``
+    resume/             the checkpoint to resume from: see ``checkpoint.py``
+    lock.json           present while a process trains here: see ``run_lock.py``
 
-What the options mean is the task's business; this file keeps them and says what is wrong with a
+The task defines what the options mean; this module stores them and reports what is wrong with a
 folder that cannot be read.
 """
 
@@ -38,9 +38,9 @@ from elman.training.weights import (
 )
 
 FORMAT = 1
-#: the largest number that a line of history may hold; curves of larger ones cannot be drawn
+#: the largest number allowed in a line of history; curves of larger ones cannot be drawn
 LARGEST = 1e100
-#: the files of a run beside its checkpoint
+#: the files of a run, without its checkpoint
 FILES = (
     "run.toml",
     "symbols.json",
@@ -75,12 +75,12 @@ class RunFolder:
         files: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ) -> "RunFolder":
-        """Begin a run: write ``files``, then ``run.toml`` with ``settings`` (see ``toml.py``).
+        """Start a run: write ``files``, then ``run.toml`` with ``settings`` (see ``toml.py``).
 
-        Where there is a ``run.toml``, the others are there too, whatever moment a kill comes at.
-        Raises ``RunError`` when a run is there already; with ``overwrite`` its files are removed,
-        and all others stay.  Where several processes train together, only the main one looks and
-        writes.
+        A folder with a ``run.toml`` has the other files too, even after a kill.  Raises
+        ``RunError`` if the folder already holds a run; with ``overwrite`` the files of that run
+        are removed and all others stay.  Of several processes that train together, only the main
+        one checks and writes.
         """
         folder = cls(path)
         if not is_main_process():
@@ -99,10 +99,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """A run that is there; its ``run.toml`` is read and checked.
+        """An existing run; its ``run.toml`` is read and checked.
 
-        Raises ``RunError`` when the folder is missing or foreign, or its ``run.toml`` cannot be
-        read or comes from a later version of Elman.
+        Raises ``RunError`` if the folder is missing or not a run folder, or if its ``run.toml``
+        cannot be read or comes from a later version of Elman.
         """
         folder = cls(path)
         folder.settings()
@@ -110,9 +110,9 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from writing here; of those that train together, the main one does.
+        """Keep other processes from writing here; if several train together, the main one locks.
 
-        Raises ``RunError`` when another process trains here, see ``run_lock.py``.
+        Raises ``RunError`` if another process trains here, see ``run_lock.py``.
         """
         if not is_main_process():
             yield
@@ -121,7 +121,7 @@ class RunFolder:
             yield
 
     def refuse_place(self) -> None:
-        """Raise ``RunError`` where no folder can be, or none that could be loaded from."""
+        """Raise ``RunError`` if this path cannot become a run folder that can be loaded."""
         refuse_name(self.path)
         if self.path.exists() and not self.path.is_dir():
             raise RunError(
@@ -129,50 +129,50 @@ class RunFolder:
             )
 
     def refuse_run(self) -> None:
-        """Raise ``RunError`` when a run was begun here, or no folder can be here."""
+        """Raise ``RunError`` if the folder holds a run, or cannot become a run folder."""
         self.refuse_place()
         self.refuse_results()
         if self.settings_path.exists():
             raise RunError(
-                f"{self.path}: a run was begun here already, and it stays untouched. Go on with it "
-                "by --resume, choose another folder, or give --overwrite."
+                f"{self.path}: this folder already holds a run, which is left untouched. Continue "
+                "it with --resume, choose another folder, or replace it with --overwrite."
             )
 
     def refuse_results(self) -> None:
-        """Raise ``RunError`` when a training has left its results here, so that none is lost."""
+        """Raise ``RunError`` if the folder holds results of training, so that none are lost."""
         if self.checkpoint_path.exists():
             raise RunError(
-                f"{self.path}: a run is here already, and it stays untouched. Go on with it by "
-                "--resume, choose another folder, or give --overwrite."
+                f"{self.path}: this folder already holds a run, which is left untouched. Continue "
+                "it with --resume, choose another folder, or replace it with --overwrite."
             )
         if self.has_results():
             raise RunError(
-                f"{self.path}: a trained model is here already, and it stays untouched. "
-                "Choose another folder, or give --overwrite."
+                f"{self.path}: this folder already holds a trained model, which is left untouched. "
+                "Choose another folder, or replace the model with --overwrite."
             )
 
     def refuse_to_resume_results(self) -> None:
-        """Raise ``RunError`` when a model was trained here, but there is nothing to go on from.
+        """Raise ``RunError`` if the folder holds a trained model but no checkpoint to resume from.
 
-        A copy without ``resume/`` is such a folder, as the best run of a search is.
+        The best run of a search is such a folder: a copy without ``resume/``.
         """
         if self.has_results() and not self.checkpoint_path.exists():
             raise RunError(
-                f"{self.path}: a trained model is here, but no checkpoint to go on from "
-                f"({self.checkpoint_path.relative_to(self.path)}); it stays untouched. Begin "
-                f"another run with its weights by --init-from {self.path}, in another folder."
+                f"{self.path}: this folder holds a trained model, but no checkpoint to resume from "
+                f"({self.checkpoint_path.relative_to(self.path)}); it is left untouched. To train "
+                f"the model further, start a run in another folder with --init-from {self.path}."
             )
 
     def has_results(self) -> bool:
-        """Whether anything is here that training came to."""
+        """Whether the folder holds results of training."""
         return self.model_path.exists() or (
             self.history_path.exists() and self.history_path.stat().st_size > 0
         )
 
     def remove_run(self) -> None:
-        """Remove the files of a run, ``model.safetensors`` last; other files stay."""
+        """Remove the files of the run, ``model.safetensors`` last; other files stay."""
         self.checkpoint_path.unlink(missing_ok=True)
-        with suppress(OSError):  # something else is in it
+        with suppress(OSError):  # the folder holds something else
             self.checkpoint_path.parent.rmdir()
         for name in FILES:
             (self.path / name).unlink(missing_ok=True)
@@ -194,8 +194,8 @@ class RunFolder:
         return self.path / "resume" / "checkpoint.safetensors"
 
     def write_settings(self, settings: Mapping[str, object]) -> None:
-        """Write ``run.toml`` anew, with the format number and the versions of this info."""
-        head = "# Written by Elman. Every option of the run, as it was resolved.\n"
+        """Write ``run.toml`` with the format number and the versions of the software."""
+        head = "# Written by Elman. The value of every option of the run.\n"
         versions = {
             "elman": _version("elman"),
             "torch": _version("torch"),
@@ -205,23 +205,23 @@ class RunFolder:
         write_whole(self.settings_path, head + to_toml({"format": FORMAT, **settings, **own}))
 
     def settings(self) -> dict[str, Any]:
-        """What ``run.toml`` holds, with ``format`` and ``versions``; an option that was None is
-        absent.  Raises ``RunError`` as ``open`` does.
+        """The contents of ``run.toml``, with ``format`` and ``versions``.  Options that were None
+        are absent.  Raises ``RunError`` like ``open``.
         """
         if not self.path.exists():
             raise RunError(f"{self.path}: there is no such run folder.")
         if not self.settings_path.exists():
-            raise RunError(f"{self.path}: this is not a run folder of Elman; it has no run.toml.")
+            raise RunError(f"{self.path}: this is not an Elman run folder; it has no run.toml.")
         try:
             table = parse_toml(read_text(self.settings_path), self.settings_path)
         except OptionError as error:
             raise RunError(
-                f"{str(error).removesuffix('correct it.')}put it back as training wrote it."
+                f"{str(error).removesuffix('correct it.')}restore it as training wrote it."
             ) from error
         found = table.get("format")
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
             raise RunError(
-                f"{self.settings_path}: this is not a run file of Elman; it has no format number."
+                f"{self.settings_path}: this is not an Elman run file; it has no format number."
             )
         if found > FORMAT:
             raise RunError(
@@ -239,44 +239,44 @@ class RunFolder:
     def load_weights(self, model: nn.Module) -> None:
         """Load ``model.safetensors`` into ``model``, in the model's own dtype.
 
-        Raises ``RunError`` when the file is missing, cut off, or holds another model's weights.
+        Raises ``RunError`` if the file is missing, truncated, or holds another model's weights.
         """
         put_model_tensors(model, self.tensors(), self.model_path)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors of ``model.safetensors``; ``RunError`` when it is missing or damaged."""
+        """The tensors of ``model.safetensors``; ``RunError`` if it is missing or damaged."""
         if not self.model_path.exists():
             raise RunError(
-                f"{self.path}: there is no model.safetensors; training did not come as far as its "
-                "first validation. Go on with it by --resume."
+                f"{self.path}: there is no model.safetensors; training stopped before its first "
+                "validation. Continue it with --resume."
             )
         return read_tensors(self.model_path)[0]
 
     def refuse_changed_files(self) -> None:
-        """Raise ``RunError`` where a file is not what it was when the run was begun."""
+        """Raise ``RunError`` if a file has changed since the run was started."""
         digests = self.settings().get("files", {})
         if not isinstance(digests, dict):
             raise RunError(
-                f"{self.settings_path}: [files] is not a table; put the file back as training "
-                "wrote it."
+                f"{self.settings_path}: [files] is not a table; restore the file as training wrote "
+                "it."
             )
         for name, digest in digests.items():
             if name not in FILES or _digest(self.read_text(name)) != digest:
                 raise RunError(
-                    f"{self.path / in_short(name)}: this has changed since training wrote it; put "
-                    "it back."
+                    f"{self.path / in_short(name)}: this file has changed since training wrote it; "
+                    "restore it."
                 )
 
     def write_history(self, lines: Sequence[Mapping[str, object]]) -> None:
-        """Write ``history.jsonl`` anew."""
+        """Write all of ``history.jsonl``."""
         text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
         write_whole(self.history_path, text)
 
     def history(self, lines: int | None = None) -> list[dict[str, Any]]:
-        """The lines of ``history.jsonl``; none when nothing has been validated yet.
+        """The lines of ``history.jsonl``; an empty list before the first validation.
 
-        With ``lines`` so many of them, whole as the loop writes them, and ``RunError`` where they
-        are not there.
+        With ``lines``, exactly that many, each checked to be as the loop writes it; ``RunError``
+        if there are fewer.
         """
         text = read_text(self.history_path) if self.history_path.exists() else ""
         found = []
@@ -287,19 +287,19 @@ class RunFolder:
                 found.append(dict(record) if lines is None else _validation(record))
         if lines is not None and len(found) < lines:
             raise RunError(
-                f"{self.history_path}: there are {len(found)} lines, but the checkpoint is of a "
-                f"run with {lines}; put the file back as training wrote it."
+                f"{self.history_path}: the file has {len(found)} lines, but the checkpoint is of a "
+                f"run with {lines}; restore the file as training wrote it."
             )
         return found
 
     def write_file(self, name: str, content: bytes | str) -> None:
-        """Write a further file of the run, such as ``card.md`` or a plot, whole or not at all."""
+        """Write another file of the run, such as ``card.md`` or a plot, atomically."""
         write_whole(self.path / name, content)
 
     def read_text(self, name: str) -> str:
-        """A further file of the run as text; ``RunError`` when it is missing or not UTF-8."""
+        """Another file of the run as text; ``RunError`` if it is missing or not UTF-8."""
         if not (self.path / name).exists():
-            raise RunError(f"{self.path}: the run has no {name}, so it is not complete.")
+            raise RunError(f"{self.path}: the run has no {name}, so it is incomplete.")
         return read_text(self.path / name)
 
     def clear_leftovers(self) -> None:
@@ -310,7 +310,7 @@ class RunFolder:
 
 
 def _validation(record: dict[str, Any]) -> dict[str, Any]:
-    """A line of ``history.jsonl``; ``TypeError`` or ``LookupError`` for anything else."""
+    """A line of ``history.jsonl``; ``TypeError`` or ``LookupError`` if it is malformed."""
     of_kind(record, "best", bool)
     scores = of_kind(record, "valid", dict)
     numbers = {name: of_kind(scores, name, int | float | None) for name in scores}

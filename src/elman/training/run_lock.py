@@ -1,12 +1,12 @@
-"""One process at a time writes into a run folder.
+"""A lock that lets only one process at a time write to a run folder.
 
-The owner leaves ``lock.json`` there: its host, its process and the time.  A lock is taken over
-when its owner is gone: the process does not exist any more, or another process has its number by
-now, or the machine was started anew.  Of a process on another machine nothing can be known but
-when it last gave a sign of life, see ``sign``; after an hour without one the lock is free.
+The owner writes ``lock.json``: its host, its process ID and the time.  A lock is taken over when
+its owner is gone: the process no longer exists, its ID has been reused, or the machine has been
+restarted.  Of a process on another machine only the last heartbeat is known; after an hour without
+one the lock is free.
 
-The file is changed under the system's own lock on it (``flock``), so of two processes that want to
-take over a lock only one does.
+The file is changed under the system's own lock on it (``flock``), so if two processes try to take
+over a lock, only one succeeds.
 """
 
 import json
@@ -25,35 +25,35 @@ from typing import Any
 from elman.errors import RunError
 
 NAME = "lock.json"
-#: a lock of another machine without a sign of life for so long is free
+#: a lock of another machine is free after this many seconds without a heartbeat
 SILENT_SECONDS = 3600.0
-#: seconds between two signs of life
-SIGN_SECONDS = 60.0
+#: seconds between two heartbeats
+HEARTBEAT_SECONDS = 60.0
 
 
 @dataclass
 class _Held:
-    """A lock that a thread of this process holds, ``times`` times."""
+    """A lock held by a thread of this process; ``times`` counts nested acquisitions."""
 
     thread: int
     record: dict[str, Any]
     made: list[Path]
     times: int = 1
-    signed: float = field(default_factory=time.monotonic)
+    beat: float = field(default_factory=time.monotonic)
 
 
 _held: dict[Path, _Held] = {}
 _guard = threading.Lock()
-if hasattr(os, "register_at_fork"):  # a child holds nothing
+if hasattr(os, "register_at_fork"):  # a child process holds no locks
     os.register_at_fork(after_in_child=_held.clear)
 
 
 @contextmanager
 def run_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a run folder, which is made where it is missing.
+    """Hold the lock of a run folder; the folder is created if it is missing.
 
-    A thread that holds it may take it again.  Raises ``RunError`` when another process or thread
-    holds it, unless it is to ``wait``, and when the folder cannot be written to.
+    The lock is reentrant within a thread.  If another process or thread holds it, ``wait`` waits
+    for it; otherwise ``RunError`` is raised, as it is if the folder cannot be written to.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
@@ -66,7 +66,7 @@ def run_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
         time.sleep(0.2)
     if owner:
         raise RunError(
-            f"{folder}: {owner} trains here; wait for its end, or choose another folder."
+            f"{folder}: {owner} trains here; wait until it has finished, or choose another folder."
         )
     try:
         yield
@@ -79,12 +79,12 @@ def run_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
                     _give_back(path, _held.pop(path))
 
 
-def sign(folder: Path) -> None:
-    """A sign of life: other machines see that the owner of the lock still works."""
+def heartbeat(folder: Path) -> None:
+    """Show other machines that the owner of the lock is still at work."""
     path = Path(os.path.abspath(folder)) / NAME
     mine = _held.get(path)
-    if mine is not None and time.monotonic() - mine.signed > SIGN_SECONDS:
-        mine.signed = time.monotonic()
+    if mine is not None and time.monotonic() - mine.beat > HEARTBEAT_SECONDS:
+        mine.beat = time.monotonic()
         with suppress(OSError):
             os.utime(path)
 
@@ -98,7 +98,7 @@ def break_foreign_lock(folder: Path) -> None:
 
 
 def _hold(path: Path, folder: Path) -> str:
-    """Take the lock; who has it, in words, if that is somebody else."""
+    """Take the lock; if someone else holds it, return a description of the owner."""
     with _guard:
         mine = _held.get(path)
         if mine is None:
@@ -133,7 +133,7 @@ def _take(path: Path, folder: Path) -> _Held | str:
 def _write_own(path: Path) -> dict[str, Any] | str | None:
     """Write this process into the lock file, and return what was written.
 
-    Its owner in words while there is one; None if it removed the file at this very info.
+    Returns a description of the owner if there is one, or None if it removed the file meanwhile.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -156,7 +156,7 @@ def _write_own(path: Path) -> dict[str, Any] | str | None:
 
 
 def _wait_for_file(handle: int) -> None:
-    """The system's lock on the file; without it where the system or the disk has none."""
+    """Take the system's lock on the file; skip it if the system or the disk has none."""
     with suppress(ImportError, OSError):
         import fcntl
 
@@ -164,15 +164,15 @@ def _wait_for_file(handle: int) -> None:
 
 
 def _give_back(path: Path, mine: _Held) -> None:
-    with suppress(OSError):  # the folder may be gone by now
+    with suppress(OSError):  # the folder may be gone
         if _read(path.read_bytes()) == mine.record:
             path.unlink()
-        for folder in mine.made:  # those that nothing was written to
+        for folder in mine.made:  # those that are still empty
             folder.rmdir()
 
 
 def _read(content: bytes) -> dict[str, Any]:
-    """What a lock file says; nothing if its owner was killed while it wrote."""
+    """The contents of a lock file; empty if its owner was killed while writing."""
     try:
         record = json.loads(content)
         kinds = {"pid": int, "host": str, "since": str, "boot": str, "began": str, "namespace": str}
@@ -184,21 +184,21 @@ def _read(content: bytes) -> dict[str, Any]:
 
 
 def _is_there(owner: dict[str, Any], silent: float) -> bool:
-    """Whether the owner of a lock is at work."""
+    """Whether the owner of a lock is still at work."""
     if not owner:
         return False
     here = _this_process()
     if owner["host"] == here["host"] and owner["boot"] != here["boot"]:
-        return False  # the machine was started anew
+        return False  # the machine has been restarted
     if sys.platform == "win32" or any(owner[k] != here[k] for k in ("host", "namespace")):
         return silent < SILENT_SECONDS
     if owner["pid"] == here["pid"]:
-        return False  # this process would know; it has the number of one that is gone
+        return False  # not held by this process, so the ID was reused
     return is_running(owner["pid"], owner["began"])
 
 
 def is_running(process: int, began: str) -> bool:
-    """Whether the process with this number that began then is there; see ``when_begun``."""
+    """Whether the process with this ID and start time still runs; see ``start_time``."""
     try:
         if process <= 0:
             return False
@@ -207,7 +207,7 @@ def is_running(process: int, began: str) -> bool:
         pass
     except (OSError, OverflowError):
         return False
-    return when_begun(process) == began
+    return start_time(process) == began
 
 
 def _this_process() -> dict[str, Any]:
@@ -219,16 +219,16 @@ def _this_process() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "pid": pid,
-        "began": when_begun(pid),
+        "began": start_time(pid),
         "boot": boot,
         "namespace": namespace,
     }
 
 
-def when_begun(process: int) -> str:
-    """When a process began, in ticks since the start of the machine; empty where that is unknown.
+def start_time(process: int) -> str:
+    """The start time of a process, in ticks since the machine booted; empty if unknown.
 
-    A process that was killed but whose parent has not yet looked is dead too.
+    "dead" for a process that was killed but not yet reaped by its parent.
     """
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

@@ -1,8 +1,8 @@
-"""The learning rate of each step, as a function of how far training has come.
+"""The learning rate of each step, as a function of the progress of training.
 
-There is no scheduler with a state of its own: what counts is the number of steps, the part of
-all epochs that is done, and how often a plateau has halved the rate, and all three are in the
-``TrainerState`` that a checkpoint holds.
+There is no scheduler with a state of its own.  The learning rate depends on the number of steps,
+the fraction of all epochs that is done, and how often a plateau has halved it; all three are in
+the ``TrainerState`` that a checkpoint holds.
 """
 
 import math
@@ -13,8 +13,8 @@ from elman.training.options import LoopOptions
 def learning_rate(options: LoopOptions, *, step: int, done: float, halvings: int) -> float:
     """The learning rate of step ``step``, counted from 0.
 
-    ``done`` is the part of ``options.epochs`` that lies behind, from 0 to 1; ``halvings`` how often
-    a plateau has halved the rate.  Warm-up multiplies whichever schedule by (step + 1) / steps.
+    ``done`` is the completed fraction of ``options.epochs``, from 0 to 1; ``halvings`` how often a
+    plateau has halved the rate.  Warm-up multiplies every schedule by (step + 1) / warmup_steps.
 
     - constant: 1.
     - plateau: 1/2 for each halving (as in flair's AnnealOnPlateau with factor 0.5).

@@ -1,8 +1,8 @@
-"""Every random choice of training follows from the seed and the place where it is made.
+"""Every random choice in training follows from the seed and the position where it is made.
 
-A place is, say, (epoch 3, batch 17, process 0).  The generators of torch, Python and NumPy are
-set anew at each place, so that dropout there draws the same numbers whether training came by in
-one go or was killed and resumed on the way, and no generator's state has to be saved.
+A position is, for example, (epoch 3, batch 17, process 0).  The generators of torch, Python and
+NumPy are seeded at each position, so that dropout draws the same numbers there even if training
+was killed and resumed in between.  No generator state has to be saved.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import torch
 
 
 def derived_seed(seed: int, *place: int | str) -> int:
-    """A 63-bit seed for one place; places that differ have seeds that are not related.
+    """A 63-bit seed for one position; different positions have unrelated seeds.
 
     >>> derived_seed(0, "epoch", 1) == derived_seed(0, "epoch", 1)
     True
@@ -25,7 +25,7 @@ def derived_seed(seed: int, *place: int | str) -> int:
 
 
 def seed_everything(seed: int, *place: int | str) -> torch.Generator:
-    """Set the generators of torch, Python and NumPy for one place; return one more of torch's.
+    """Seed torch, Python and NumPy for one position; return another torch generator.
 
     >>> generator = seed_everything(0, "epoch", 1, "batch", 1)
     >>> first = torch.rand(())

@@ -1,7 +1,7 @@
-"""What the loop looks at between two batches: is time up, was it interrupted, is saving due.
+"""What the loop checks between two batches: the time limit, interruption, and when to save.
 
-All processes must do the same, so they agree on it, together with the batch's mean loss, in one
-exchange of four numbers.  Time is the main process's; an interruption of any is one of all.
+All processes must act alike, so they agree on these and on the mean loss of the batch in one
+exchange of four numbers.  The main process keeps the time; an interruption of any process counts.
 """
 
 import time
@@ -12,7 +12,7 @@ from elman.training.processes import Processes
 
 
 class Signals:
-    """``out_of_time``, ``interrupted`` and ``save_due`` as of the last ``listen``."""
+    """``out_of_time``, ``interrupted`` and ``save_due`` as of the last ``sync``."""
 
     def __init__(
         self, processes: Processes, options: LoopOptions, interruption: Interruption
@@ -21,19 +21,19 @@ class Signals:
         self._options = options
         self._interruption = interruption
         self.out_of_time = self.interrupted = self.save_due = False
-        self.go_on_after(0.0)
+        self.start_clock(0.0)
 
-    def go_on_after(self, seconds: float) -> None:
-        """Training begins now, after it was on for so many ``seconds`` before."""
+    def start_clock(self, seconds: float) -> None:
+        """Start the clock; ``seconds`` of training came before, in runs that were resumed."""
         self._seconds_before = seconds
-        self._begun = self._saved = time.monotonic()
+        self._started = self._saved = time.monotonic()
 
     def seconds(self) -> float:
-        """How long training has taken, over all resumptions."""
-        return self._seconds_before + time.monotonic() - self._begun
+        """Training time in seconds, over all resumptions."""
+        return self._seconds_before + time.monotonic() - self._started
 
-    def listen(self, loss: float = 0.0) -> float:
-        """Agree with the other processes; the mean of their losses comes back."""
+    def sync(self, loss: float = 0.0) -> float:
+        """Agree with the other processes; return the mean of their losses."""
         main, options = self._processes.is_main, self._options
         minutes = options.max_minutes
         time_is_up = minutes is not None and self.seconds() >= 60 * minutes
@@ -44,6 +44,6 @@ class Signals:
         return loss
 
     def saved(self) -> None:
-        """A checkpoint was written just now."""
+        """Note that a checkpoint was written just now."""
         self._saved = time.monotonic()
         self.save_due = False

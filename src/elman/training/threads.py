@@ -1,8 +1,8 @@
-"""How many threads train fastest, measured on real training steps.
+"""The fastest number of threads, measured on real training steps.
 
-Small recurrent models are often several times faster with one thread than with all: threads that
-wait for each other on a busy machine cost more than they bring.  No rule knows the machine, so
-the steps themselves are timed for about a second.
+Small recurrent models often train several times faster with one thread than with all: threads that
+wait for each other on a busy machine cost more than they gain.  The result depends on the machine,
+so the steps themselves are timed for about a second.
 """
 
 import copy
@@ -19,19 +19,19 @@ from elman.training.optimizers import make_optimizer, take_step
 from elman.training.options import LoopOptions
 from elman.training.processes import LossModule
 
-# More threads take more of the machine, so they must be clearly faster to be worth it.
+# More threads occupy more of the machine, so they must be clearly faster.
 CLEARLY_FASTER = 0.85
 
 
 @dataclass(frozen=True)
 class ThreadChoice:
-    """The chosen number of threads, and the milliseconds of a step by number of threads."""
+    """The chosen number of threads, and the milliseconds per step for each number tried."""
 
     threads: int
     milliseconds: dict[int, float]
 
     def __str__(self) -> str:
-        """One line for the person who trains.
+        """One line for the user.
 
         >>> print(ThreadChoice(1, {1: 12.04, 2: 31.5}))
         1 thread: a step takes 12.0 ms with 1 thread, 31.5 ms with 2 threads.
@@ -49,7 +49,7 @@ class ThreadChoice:
 
 
 def number_of_threads(count: int) -> str:
-    """The count in words.
+    """The count with its noun.
 
     >>> number_of_threads(1), number_of_threads(2)
     ('1 thread', '2 threads')
@@ -58,13 +58,13 @@ def number_of_threads(count: int) -> str:
 
 
 def available_threads() -> int:
-    """OMP_NUM_THREADS where it is set, otherwise the processor cores this process may use.
+    """``OMP_NUM_THREADS`` if it is set, otherwise the cores that this process may use.
 
-    The launchers of several processes set it, so that each keeps to its part of the machine.
+    Launchers of several processes set it so that each uses only its part of the machine.
     """
-    wish = os.environ.get("OMP_NUM_THREADS", "")
-    if wish.isdecimal() and int(wish) >= 1:
-        return int(wish)
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    if setting.isdecimal() and int(setting) >= 1:
+        return int(setting)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -78,13 +78,13 @@ def choose_threads(
     rounds: int = 15,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ThreadChoice:
-    """Time ``step`` with one thread and with ``most`` (default: all), and choose between them.
+    """Time ``step`` with one thread and with ``most`` (default: all), and choose the faster.
 
-    The two take turns, so that a busy moment of the machine hits both; medians are compared, and
-    one thread wins unless more are at least 15 % faster.  The first turn warms up; measuring ends
-    after ``rounds`` more, or after one more when ``seconds`` are over, or with the first if that
-    took three times as long.  ``step`` should work on a copy of the model: it runs many times.
-    torch's number of threads and its generator are put back afterwards.
+    The two alternate, so that a busy moment of the machine affects both.  Medians are compared, and
+    one thread wins unless more are at least 15 % faster.  The first round is a warm-up.  Timing
+    ends after ``rounds`` more, after one more if ``seconds`` have passed by then, or with the
+    warm-up if that took three times as long.  ``step`` should work on a copy of the model because
+    it runs many times.  torch's number of threads and its generator are restored afterwards.
 
     >>> choose_threads(lambda: None, most=1)
     ThreadChoice(threads=1, milliseconds={})
@@ -110,7 +110,7 @@ def choose_threads(
                     measured.append(clock() - begin)
     finally:
         torch.set_num_threads(before)
-    median = {  # without the first step of each, which warms caches, where there are more
+    median = {  # without the first step of each, which warms caches, if there are more
         count: 1000 * statistics.median(measured[1:] or measured)
         for count, measured in times.items()
     }
@@ -120,7 +120,7 @@ def choose_threads(
 def choose_training_threads(
     model: nn.Module, options: LoopOptions, batch: dict[str, Tensor]
 ) -> ThreadChoice:
-    """Choose by training steps on ``batch``, made with a copy of ``model`` that is thrown away."""
+    """Time training steps on ``batch`` with a throw-away copy of ``model``, and choose."""
     trial = copy.deepcopy(model).train()
     loss_of, optimizer = LossModule(trial), make_optimizer(trial, options)
 

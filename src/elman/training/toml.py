@@ -1,8 +1,8 @@
-"""Writing TOML, which Python's own ``tomllib`` reads but does not write.
+"""Writing TOML, which Python's own ``tomllib`` can only read.
 
-Only what a run file needs: tables of strings, whole and floating numbers, truth values, lists and
-further tables.  ``None`` has no place in TOML and is written as a comment, so that a reader sees
-that the option was not set and a program finds its default.
+Supports what a run file needs: strings, integers, floats, booleans, lists and nested tables.  TOML
+has no ``None``; it is written as a comment, which tells a reader that the option was not set and
+leaves a program its default.
 """
 
 import json
@@ -52,7 +52,7 @@ def _value(value: object, name: tuple[str, ...]) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return repr(value)  # inf and nan are TOML as they stand
+        return repr(value)  # inf and nan are valid TOML
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, list | tuple):
@@ -61,7 +61,7 @@ def _value(value: object, name: tuple[str, ...]) -> str:
         pairs = (f"{_key(key)} = {_value(each, (*name, key))}" for key, each in value.items())
         return "{" + ", ".join(pairs) + "}"
     raise OptionError(
-        f"{'.'.join(name)} is {value!r}, which a run file cannot hold; it holds strings, numbers, "
+        f"{'.'.join(name)} is {value!r}, which a run file cannot hold; use strings, numbers, "
         "true, false, lists and tables."
     )
 

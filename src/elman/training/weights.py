@@ -1,8 +1,8 @@
-"""Tensors in safetensors files: weights by name and dtype, and nothing that runs.
+"""Tensors in safetensors files: weights by name and dtype, and no code.
 
-What is written goes through ``files.write_whole``.  What is read is checked against the model
-first, so that a file that is cut off, or belongs to another model, is named in one sentence.
-Read ``run_folder.py`` for the trained model's file and ``checkpoint.py`` for the resuming one.
+Files are written by ``files.write_whole``.  Tensors that are read are checked against the model
+first, so that a truncated file, or one of another model, gives a clear error.  See
+``run_folder.py`` for the file of a trained model and ``checkpoint.py`` for resuming.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ from elman.errors import RunError
 from elman.files import write_whole
 from elman.saved import in_short
 
-#: the note in a file's header that has the digest of its tensors
+#: the header entry with the digest of the tensors
 _DIGEST = "sha256"
 
 
 def model_tensors(model: nn.Module, *, half: bool = False) -> dict[str, Tensor]:
     """A copy of the model's ``state_dict``, its floating tensors as float16 if ``half``.
 
-    A parameter with two names is there once, by its first.  Raises ``RunError`` when a weight is
+    A parameter with two names is stored once, under its first.  Raises ``RunError`` if a weight is
     too large for float16.
     """
     tensors = {}
@@ -38,7 +38,7 @@ def model_tensors(model: nn.Module, *, half: bool = False) -> dict[str, Tensor]:
             tensor = tensor.half()
             if tensor.isinf().any() and not value.isinf().any():
                 raise RunError(
-                    f"{name} reaches {value.abs().max():.3g}, but float16 ends at 65504; "
+                    f"{name} reaches {value.abs().max():.3g}, but the largest float16 is 65504; "
                     "save the weights without half."
                 )
         tensors[name] = tensor
@@ -46,10 +46,10 @@ def model_tensors(model: nn.Module, *, half: bool = False) -> dict[str, Tensor]:
 
 
 def put_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Load ``tensors`` into ``model``, in the model's own dtypes; the model is untouched on error.
+    """Load ``tensors`` into ``model``, in the model's own dtypes; on error, change nothing.
 
-    Raises ``RunError`` when a tensor is missing, unknown, of another shape or kind of numbers, or
-    holds values that are not finite.
+    Raises ``RunError`` if a tensor is missing or unknown, has another shape or an incompatible
+    dtype, or holds values that are not finite.
     """
     model.load_state_dict(fitting_tensors(model, tensors, source))
 
@@ -57,7 +57,7 @@ def put_model_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: P
 def fitting_tensors(
     model: nn.Module, tensors: Mapping[str, Tensor], source: Path
 ) -> dict[str, Tensor]:
-    """``tensors`` by all names of the model's; raises as ``put_model_tensors`` does."""
+    """``tensors`` under all of the model's names; raises like ``put_model_tensors``."""
     own = model.state_dict()
     again = {name: first for name, first in _second_names(model).items() if first in tensors}
     tensors = {**{name: tensors[first] for name, first in again.items()}, **tensors}
@@ -69,7 +69,7 @@ def fitting_tensors(
         if name in tensors and tensors[name].shape != own[name].shape
     ]
     faults += [
-        f"{name} is of the type {_kind(tensors[name])}, not {_kind(own[name])}"
+        f"{name} has dtype {_kind(tensors[name])}, not {_kind(own[name])}"
         for name in own
         if name in tensors and tensors[name].dtype not in _fitting(own[name].dtype)
     ]
@@ -83,8 +83,8 @@ def fitting_tensors(
         cast = value.to(own[name].dtype)
         if cast.is_floating_point() and not cast.isfinite().all():
             raise RunError(
-                f"{source}: {name} holds values that are not numbers or too large; the file is "
-                "damaged. Copy it again or train again."
+                f"{source}: {name} holds values that are NaN or too large; the file is damaged. "
+                "Copy it again or train again."
             )
     return dict(tensors)
 
@@ -93,7 +93,7 @@ _FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def _fitting(dtype: torch.dtype) -> Sequence[torch.dtype]:
-    """The types in which values of this type may have been saved."""
+    """The dtypes in which values of this dtype may have been saved."""
     return _FLOATING if dtype.is_floating_point else (dtype,)
 
 
@@ -102,7 +102,7 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _second_names(model: nn.Module) -> dict[str, str]:
-    """The first name of each parameter that has several, by the others."""
+    """The first name of each parameter with several names, keyed by the others."""
     first: dict[int, str] = {}
     found = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -112,9 +112,9 @@ def _second_names(model: nn.Module) -> dict[str, str]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
-    """Write one safetensors file, whole or not at all; ``notes`` go into its header.
+    """Write one safetensors file, atomically; ``notes`` go into its header.
 
-    So does a digest of the tensors, by which ``read_tensors`` knows them again.
+    The header also holds a digest of the tensors, which ``read_tensors`` checks.
     """
     metadata = {**notes, _DIGEST: _digest(tensors)}
     write_whole(path, safetensors.torch.save(dict(tensors), metadata=metadata))
@@ -123,8 +123,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the notes of a safetensors file.
 
-    Raises ``RunError`` when there is no such file, or it is cut off, of another kind, or its
-    tensors are not those that were written.
+    Raises ``RunError`` if the file is missing, truncated or of another kind, or if its tensors do
+    not match their digest.
     """
     if not path.exists():
         raise RunError(f"{path}: there is no such file.")
@@ -136,19 +136,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             notes = dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(
-            f"{path}: this is not a whole safetensors file ({in_short(str(error))}); it may have "
-            "been cut off while it was copied. Copy it again or train again."
+            f"{path}: this is not a complete safetensors file ({in_short(str(error))}); it may "
+            "have been cut off while it was copied. Copy it again or train again."
         ) from error
     if notes.pop(_DIGEST, None) not in (None, _digest(tensors)):
         raise RunError(
-            f"{path}: its numbers are not those that were saved; the file is damaged. Copy it "
+            f"{path}: its tensors are not those that were saved; the file is damaged. Copy it "
             "again or train again."
         )
     return tensors, notes
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """A digest of names, types, shapes and values."""
+    """A digest of names, dtypes, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous()

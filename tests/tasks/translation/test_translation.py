@@ -56,7 +56,7 @@ def test_new_check_train_evaluate_predict_and_resume_go_through(command, tmp_pat
     assert status == 0, err
     status, _, err = command(*arguments, "--epochs", 2, "--resume")
     assert status == 0, err
-    assert "Going on in epoch 2" in err
+    assert "Resuming in epoch 2" in err
     status, out, _ = command("evaluate", run, data / "valid.tsv", "--json", "--beam", 2)
     scores = json.loads(out)
     assert status == 0
