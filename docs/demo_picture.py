@@ -31,7 +31,7 @@ def main() -> None:
     # where the package lies on this machine is nobody's business
     shown = re.sub(r"/\S+/(\w+\.\w+)", r"\1", done.stdout)
     # and how long it took belongs to this machine
-    shown = re.sub(r"^.*\d s, with loading the model.*\n", "", shown, flags=re.MULTILINE)
+    shown = re.sub(r"^.*\d s, including loading the model.*\n", "", shown, flags=re.MULTILINE)
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     console.print(Text("$ elman demo", style="bold"))
     console.print(Text.from_ansi(shown))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from elman.tasks import load
     from elman.version import __version__
 
-# what needs torch: the command line imports this package to print a help text
+# these need torch, which help texts on the command line do without
 lazy_names(
     __name__,
     {
@@ -39,7 +39,7 @@ lazy_names(
         "nn": "elman.nn",
     },
 )
-# torch.load(..., weights_only=True) is to know Elman's layers, whichever is imported first
+# torch.load(..., weights_only=True) must know Elman's layers, in any order of imports
 import_after("torch", "elman.nn")
 
 __all__ = [

@@ -1,26 +1,26 @@
-"""Every exception that Elman raises for something that its user can put right.
+"""Every exception that Elman raises for a problem that the user can fix.
 
     ElmanError
-    ├── CellError       the text of a cell: a typo, a clash of sizes, a branch on a value
+    ├── CellError       a cell definition: a typo, sizes that clash, a branch on a value
     ├── ShapeError      a tensor whose shape, dtype or device does not fit (also a ValueError)
-    ├── OptionError     an option or argument with a value that it cannot have (also a ValueError)
-    ├── DataError       a user's data file, with its name and the place (also a ValueError)
+    ├── OptionError     an option or argument with an invalid value (also a ValueError)
+    ├── DataError       a data file; names the file and the place (also a ValueError)
     ├── RunError        a run folder or model file that cannot be read or written
-    ├── TrainingError   training that cannot go on, such as a loss that is not a number
-    ├── BackendError    an engine that cannot run what it was asked to
-    └── ExportError     a layer or model that a target of export cannot hold
+    ├── TrainingError   training that cannot continue, for example because the loss is NaN
+    ├── BackendError    an engine that cannot run a layer
+    └── ExportError     a layer or model that an export format cannot hold
 
-Each message is one sentence: who, what was expected, what came, what to do.  What only Elman's
-own authors can cause is an ``assert``, not an exception of this file.
+Each message names the source of the problem, what was expected, what was found, and what to do.
+A condition that only a bug in Elman can cause is an ``assert``, not an exception of this module.
 """
 
 
 class ElmanError(Exception):
-    """The root: ``except ElmanError`` catches whatever Elman has to say to its user."""
+    """The base class: ``except ElmanError`` catches every error for users."""
 
 
 class CellError(ElmanError):
-    """The equations of a cell cannot be understood; the message holds the line and its text."""
+    """The equations of a cell cannot be understood; the message quotes the line."""
 
 
 class ShapeError(ElmanError, ValueError):
@@ -28,15 +28,15 @@ class ShapeError(ElmanError, ValueError):
 
 
 class OptionError(ElmanError, ValueError):
-    """An option or argument has a value that it cannot have."""
+    """An option or argument has an invalid value."""
 
 
 class DataError(ElmanError, ValueError):
-    """A data file cannot be used; the message holds its name and the line."""
+    """A data file cannot be used; the message names the file and the line."""
 
 
 class DataWarning(UserWarning):
-    """A data file is used, but not all of it; the message says what is left out and why."""
+    """Part of a data file was left out; the message says what and why."""
 
 
 class RunError(ElmanError):
@@ -44,11 +44,11 @@ class RunError(ElmanError):
 
 
 class TrainingError(ElmanError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class BackendError(ElmanError):
-    """The engine that was asked for cannot run this layer."""
+    """The requested engine cannot run this layer."""
 
 
 class ExportError(ElmanError):

@@ -1,6 +1,6 @@
-"""Packages that only some tasks need, and what to install where one is missing.
+"""Optional packages that some tasks need, and what to install if one is missing.
 
-``pip install elman`` brings none of them.  Each is imported where it is used, inside ``extra``.
+``pip install elman`` installs none of them.  Each is imported where it is used, inside ``extra``.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from elman.errors import OptionError
 
 @contextmanager
 def extra(name: str, what: str) -> Iterator[None]:
-    """What is imported within comes with the extra ``name``, and is needed for ``what``.
+    """Import packages of the extra ``name`` inside the ``with`` block; ``what`` is what needs them.
 
-    Raises ``OptionError`` where it cannot be imported.
+    Raises ``OptionError`` if an import fails.
 
     >>> with extra("dna", "reading"):
     ...     import absent

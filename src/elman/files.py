@@ -1,8 +1,8 @@
-"""Files are written whole or not at all.
+"""Atomic writes: a file is written completely or not at all.
 
-Whatever Elman saves goes to a temporary name in the same folder first and takes its own name
-only when every byte is on the disk, so that a kill, a crash or a full disk leaves the old file
-as it was.  What the bytes mean is not decided here: see ``training/run_folder.py``.
+Data go to a temporary file in the same folder, which replaces the target only when every byte is
+on disk.  A kill, a crash or a full disk leaves the old file as it was.  The formats of the files
+are defined elsewhere: see ``training/run_folder.py``.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from elman.errors import RunError
 
-#: how a file is opened that must not be there yet
+#: flags to open a file that must not exist yet
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -22,9 +22,9 @@ _LONGEST_NAME = 3800
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write ``content`` to ``path`` (text as UTF-8), or leave ``path`` exactly as it was.
 
-    A new file has the permissions that the umask leaves, another keeps its own; where ``path`` is
-    a link, what it points to is written, and a device or a pipe is written to as it stands.
-    Raises ``RunError`` when the disk is full or the folder cannot be written to.
+    A new file gets the permissions that the umask allows; an existing file keeps its own.  A
+    symbolic link is followed; a device or a pipe is written to directly.  Raises ``RunError`` if
+    the disk is full or the folder cannot be written to.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
             target.write_bytes(data)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        # a name has at most 255 bytes, and a letter at most four
+        # a name has at most 255 bytes, and a character at most four
         name = target.parent / f".{target.name[:50]}.{secrets.token_hex(6)}.part"
         handle = os.open(name, _NEW, 0o666)
         temporary = name
@@ -53,18 +53,18 @@ def write_whole(path: Path, content: bytes | str) -> None:
         if target.is_file():
             os.chmod(temporary, target.stat().st_mode & 0o777)
         os.replace(temporary, target)
-    except (OSError, ValueError) as error:  # ValueError: a name that the system cannot have
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(
-            f"{path}: could not be written ({reason}); what was saved there before is untouched. "
+            f"{path}: could not be written ({reason}); the previous file is untouched. "
             "Free some space or choose another folder."
         ) from error
 
 
 def refuse_name(folder: Path) -> None:
-    """Raise ``RunError`` for a folder whose name no later reader of its files could open."""
+    """Raise ``RunError`` for a folder name under which its files could not be opened again."""
     try:
         str(folder).encode("utf-8")
         long = next((part for part in folder.parts if len(os.fsencode(part)) > 255), None)

@@ -1,6 +1,6 @@
-"""What a package imports later: names at their first use, and a module after another package.
+"""Deferred imports: names of a package at first use, and a module after another package.
 
-``import elman`` and ``elman --help`` stay cheap because a package lists its public names here
+``import elman`` and ``elman --help`` are fast because a package lists its public names here
 instead of importing the modules that define them.
 """
 
@@ -17,10 +17,10 @@ from typing import Any
 
 
 def lazy_names(package: str, places: Mapping[str, str]) -> None:
-    """Give ``package`` an attribute for each name: ``MODULE:NAME``, or a ``MODULE`` itself.
+    """Give ``package`` a lazy attribute for each name, found at ``MODULE:NAME`` or ``MODULE``.
 
-    Where a function is named as the module that holds it (``elman.tasks.train``), the package
-    shows the function.
+    Where a function has the same name as its module (``elman.tasks.train``), the attribute is the
+    function.
 
     >>> import elman.training
     >>> elman.training.LoopOptions.__module__
@@ -32,10 +32,10 @@ def lazy_names(package: str, places: Mapping[str, str]) -> None:
 
 
 def import_after(package: str, module: str) -> None:
-    """Import ``module`` now if ``package`` is imported already, else right after it is.
+    """Import ``module`` now if ``package`` is already imported, otherwise right after it is.
 
-    If another module of this package is what imports ``package``, ``module`` is left alone: it may
-    need the one that is half imported.
+    Does nothing if a module of Elman itself imports ``package`` first, because ``module`` may need
+    that half-imported module.
 
     >>> import sys
     >>> import_after("sys", "elman.version")
@@ -49,7 +49,7 @@ def import_after(package: str, module: str) -> None:
 
 
 class _After(MetaPathFinder):
-    """Finds ``package`` as Python does, once, and has ``module`` imported after it."""
+    """Finds ``package`` as Python does, once, and imports ``module`` after it."""
 
     def __init__(self, package: str, module: str) -> None:
         self.package, self.module = package, module
@@ -74,7 +74,7 @@ class _After(MetaPathFinder):
 
 
 def _half_imported(package: str) -> bool:
-    """Whether a module inside of ``package`` is being imported at this moment."""
+    """Whether a module inside ``package`` is being imported right now."""
     inside = [m for name, m in sys.modules.items() if name.startswith(f"{package}.")]
     return any([getattr(m.__spec__, "_initializing", False) for m in inside])
 

@@ -1,8 +1,8 @@
-"""Options: declared once, read from the command line, a run file or a saved run.
+"""Options: declared once; read from the command line, a run file or a saved run.
 
-The options of a part are a frozen dataclass that derives from ``DeclaredOptions``; each field is
-made with ``option``.  Its type, default, help and bounds are all that the flags, the run file,
-the saved run, the search spaces and the docs are made from.
+A group of options is a frozen dataclass that derives from ``DeclaredOptions``; each field is made
+with ``option``.  The flags, the run file, the saved run, the search spaces and the docs are all
+generated from the type, default, help text and bounds of the fields.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Bounds:
-    """The numbers that an option can have: ``minimum`` and ``maximum`` are possible themselves.
+    """The valid range of a number: ``minimum`` and ``maximum`` are inclusive, the others exclusive.
 
     >>> print(Bounds(minimum=0, below=1))
     at least 0 and less than 1
@@ -39,7 +39,7 @@ class Bounds:
     below: float | None = None
 
     def __contains__(self, value: float) -> bool:
-        # written so that nan is outside of any bound
+        # written so that nan is outside every bound
         return (
             (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
@@ -86,13 +86,13 @@ def option(
     scored: bool = True,
     switch: bool = False,
 ) -> Value:
-    """A field of a dataclass of options; the type checker sees its default only.
+    """Declare a field of an options dataclass; the type checker sees only its default.
 
-    Choices are declared by the field's type: ``Literal["adamw", "sgd"]``; ``aliases`` are old
-    spellings of them, which no help text shows.  With ``reads_data`` the option decides how data
-    files are read, so that ``elman check`` takes it too.  An option of predictions that is not
-    ``scored`` does not change scores, such as the name of a picture, and ``elman evaluate`` does
-    not take it.  A ``switch`` is off by default, and its flag has no value in any command.
+    The field's type declares the choices: ``Literal["adamw", "sgd"]``; ``aliases`` are old
+    spellings, which help texts do not show.  ``reads_data`` marks an option that affects how data
+    files are read, so that ``elman check`` accepts it too.  An option of predictions that is not
+    ``scored`` does not affect scores (the name of a plot, for example), so ``elman evaluate`` does
+    not accept it.  A ``switch`` is off by default, and its flag takes no value in any command.
 
     >>> @dataclass(frozen=True)
     ... class Sizes(DeclaredOptions):
@@ -115,20 +115,20 @@ def option(
 
 
 def option_of(kind: type, name: str, default: Value) -> Value:
-    """The option ``name`` of another dataclass, with another default."""
+    """The option ``name`` of another dataclass, with a different default."""
     made: Value = dataclasses.field(default=default, metadata=known_options([kind])[name].metadata)
     return made
 
 
 @dataclass(frozen=True)
 class DeclaredOptions:
-    """Options that are checked against their declarations when they are made.
+    """Options that are checked against their declarations when they are created.
 
-    A class with further rules has a ``__post_init__`` of its own, which calls this one first.
+    A class with further rules defines its own ``__post_init__``, which calls this one first.
     """
 
     def __post_init__(self) -> None:
-        """Raise ``OptionError`` for a value that its option cannot have."""
+        """Raise ``OptionError`` for an invalid value."""
         kind: Any = type(self)
         hints = _hints(kind)
         for each in fields(self):
@@ -140,7 +140,7 @@ class DeclaredOptions:
 
 
 def check_value(declared: Field[Any], hint: Any, value: object) -> None:
-    """Raise ``OptionError`` for a number outside of an option's bounds, or for no choice of it."""
+    """Raise ``OptionError`` for a number outside the bounds, or for an unknown choice."""
     kinds = _kinds(hint)
     choices = [choice for kind in kinds for choice in _choices(kind)]
     bounds: Bounds = declared.metadata.get("bounds", Bounds())
@@ -163,9 +163,9 @@ def known_options(kinds: Iterable[type]) -> dict[str, Field[Any]]:
 
 
 def with_settings(options: Options, settings: Mapping[str, object]) -> Options:
-    """The options with those of ``settings`` that are theirs; strings are read as their type.
+    """The options with new values from those ``settings`` that they have; strings are parsed.
 
-    Raises ``OptionError`` for a value that an option cannot have.
+    Raises ``OptionError`` for an invalid value.
 
     >>> from elman.training.options import LoopOptions
     >>> with_settings(LoopOptions(), {"epochs": "3", "max_minutes": "none"}).epochs
@@ -179,7 +179,7 @@ def with_settings(options: Options, settings: Mapping[str, object]) -> Options:
 
 
 def refuse_unknown(settings: Iterable[str], kinds: Iterable[type], where: str) -> None:
-    """Raise ``OptionError`` for a setting that no option is called, with the nearest that is.
+    """Raise ``OptionError`` for an unknown setting, and suggest the option with the nearest name.
 
     >>> from elman.training.options import LoopOptions
     >>> refuse_unknown(["epoch"], [LoopOptions], "--set")
@@ -191,12 +191,12 @@ def refuse_unknown(settings: Iterable[str], kinds: Iterable[type], where: str) -
     for name in settings:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}."
+            hint = f'did you mean "{near[0]}"?' if near else f"choose from {', '.join(known)}."
             raise OptionError(f'{where}: there is no option "{name}"; {hint}')
 
 
 def parse(kind: type, name: str, value: object) -> Any:
-    """A value of the option ``name`` from a string or from a TOML value, within its bounds.
+    """Parse a value of the option ``name`` from a string or a TOML value, and check its bounds.
 
     >>> from elman.training.options import LoopOptions
     >>> parse(LoopOptions, "threads", "2"), parse(LoopOptions, "threads", "auto")
@@ -221,7 +221,7 @@ def parse(kind: type, name: str, value: object) -> Any:
 
 
 def described(kind: type, name: str) -> str:
-    """The values that an option takes, in words: for the comments of a run file and the docs.
+    """The values that an option accepts, in words: for comments in a run file, and the docs.
 
     >>> from elman.training.options import LoopOptions
     >>> described(LoopOptions, "threads"), described(LoopOptions, "momentum")
@@ -239,7 +239,7 @@ def described(kind: type, name: str) -> str:
 
 
 def value_syntax(kind: type, name: str) -> str:
-    """The values that an option takes, as a help text shows them after the flag.
+    """The values that an option accepts, as help texts show them after the flag.
 
     >>> from elman.training.options import LoopOptions
     >>> for name in ("threads", "momentum", "schedule"):
@@ -262,7 +262,7 @@ def value_syntax(kind: type, name: str) -> str:
 
 
 def choices_of(kind: type, name: str) -> tuple[str, ...]:
-    """The values of an option that takes one of a few, for the completion of a command line."""
+    """The values of an option that has only a few, for shell completion."""
     found = [choice for each in _kinds(_hints(kind)[name]) for choice in _choices(each)]
     return tuple([str(choice) for choice in found if choice]) or (
         ("yes", "no") if _hints(kind)[name] is bool else ()
@@ -283,9 +283,9 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 
 _NOT: Any = object()
-#: integers are below this, as in the files that they are saved in
+#: upper limit of integers: the files that store them have 64 bits
 _LARGEST = 2**63
-#: options of which infinity means that there is no limit
+#: options for which infinity means no limit
 _INFINITE = frozenset({"clip_norm", "clip_value", "max_minutes", "checkpoint_seconds"})
 
 
@@ -294,7 +294,7 @@ def _is_number(name: str, value: float) -> bool:
 
 
 def _as(kind: Any, value: object) -> Any:
-    """(the value as this kind,), or ``_NOT``."""
+    """A tuple of the converted value, or ``_NOT`` if it cannot be converted."""
     text = value.strip() if isinstance(value, str) else None
     if get_origin(kind) is Literal:
         return (value,) if value in get_args(kind) else _NOT
@@ -313,8 +313,8 @@ def _as(kind: Any, value: object) -> Any:
     try:
         if kind is int:
             exact = isinstance(value, int) or (text is not None and float(text) == int(text))
-            whole = int(value) if exact else _LARGEST  # type: ignore[call-overload]
-            return (whole,) if abs(whole) < _LARGEST else _NOT
+            number = int(value) if exact else _LARGEST  # type: ignore[call-overload]
+            return (number,) if abs(number) < _LARGEST else _NOT
         return (float(value),)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return _NOT
@@ -327,5 +327,5 @@ def _described(kind: Any) -> str:
     if get_origin(kind) is Literal:
         *others, last = [f'"{choice}"' for choice in get_args(kind) if choice]
         return f"{', '.join(others)} or {last}" if others else last
-    words = {**_NUMBERS, bool: "true or false", str: "a text", NoneType: "none"}
+    words = {**_NUMBERS, bool: "true or false", str: "a string", NoneType: "none"}
     return words[kind]

@@ -1,9 +1,9 @@
-"""Reading what Elman has saved, when anything may have happened to it since.
+"""Reading files that Elman has saved, even if they have been damaged since.
 
-A file may be cut off, damaged, or made to do harm.  Text, JSON and TOML are read here so that each
-of these ends in one sentence: nesting that exhausts the stack, numbers of a million digits, keys of
-a million parts, links that go in a circle, pipes.  No code is run.  What the values mean is checked
-by those who know it; ``sentences`` turns what they stumble over into a sentence too.
+A file may be truncated, damaged or malicious.  Text, JSON and TOML are read here, so that each such
+case gives a one-sentence error: nesting that exhausts the stack, numbers with a million digits,
+keys with a million parts, circular links, pipes.  No code is run.  The caller interprets the
+values; ``sentences`` turns the exceptions of the caller into one-sentence errors, too.
 """
 
 import json
@@ -17,9 +17,9 @@ from typing import Any
 
 from elman.errors import ElmanError, OptionError, RunError
 
-#: tables of settings are small; larger ones take longer to read than anybody waits
+#: tables of settings are small, and larger ones take too long to parse
 MOST_TOML = 1_000_000
-#: parts of a dotted key
+#: most parts that a dotted key may have
 MOST_PARTS = 16
 
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|' + r"'[^'\n]*'")
@@ -27,7 +27,7 @@ _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){{{MOST_PARTS}}}")
 
 
 def read_text(path: Path) -> str:
-    """The text of a file; ``RunError`` when it is no file, cannot be read or is not UTF-8."""
+    """The text of a file; ``RunError`` if it is not a file, cannot be read or is not UTF-8."""
     try:
         if path.exists() and not path.is_file():
             raise RunError(f"{path}: this is not a file; copy it again.")
@@ -39,15 +39,14 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str, where: object, *, infinite: bool = False) -> Any:
-    """What a JSON text holds; ``where`` names it in the ``RunError`` for a text that is damaged.
+    """Parse a JSON text; the ``RunError`` for a damaged one names ``where``.
 
-    A name that is there twice, and a number that is none, are damage; with ``infinite`` only the
-    former.
+    Duplicate names are damage, and so are NaN and infinity unless ``infinite`` is set.
 
     >>> parse_json('{"labels": {"good": 1, "good": 2}}', "symbols.json")
     Traceback (most recent call last):
         ...
-    elman.errors.RunError: symbols.json cannot be read ("good" is there twice); copy it again.
+    elman.errors.RunError: symbols.json cannot be read ("good" occurs twice); copy it again.
     """
     with sentences(where):
         return json.loads(
@@ -56,7 +55,7 @@ def parse_json(text: str, where: object, *, infinite: bool = False) -> Any:
 
 
 def parse_toml(text: str, where: object) -> dict[str, Any]:
-    """What a TOML text holds; ``OptionError`` says what is wrong ``where``.
+    """Parse a TOML text; the ``OptionError`` for an invalid one names ``where``.
 
     >>> parse_toml("a = [[", "a.toml")
     Traceback (most recent call last):
@@ -65,9 +64,9 @@ def parse_toml(text: str, where: object) -> dict[str, Any]:
     """  # noqa: E501
     reason = ""
     if len(text) > MOST_TOML:
-        reason = f"it has {len(text):,} letters, and a table of options has few"
+        reason = f"it has {len(text):,} characters, too many for a table of options"
     elif dotted := _DOTTED.search(_STRING.sub("q", text)):
-        reason = f"a key of more than {MOST_PARTS} parts, {dotted.group()[:20]}..."
+        reason = f"a key has more than {MOST_PARTS} parts, {dotted.group()[:20]}..."
     try:
         if not reason:
             return tomllib.loads(text)
@@ -80,7 +79,7 @@ def parse_toml(text: str, where: object) -> dict[str, Any]:
 
 @contextmanager
 def sentences(where: object) -> Iterator[None]:
-    """What goes wrong while a saved thing is made sense of is a ``RunError``, in one sentence."""
+    """Turn exceptions raised while saved data are interpreted into one-sentence ``RunError``s."""
     try:
         yield
     except RunError as error:
@@ -100,7 +99,7 @@ def sentences(where: object) -> Iterator[None]:
 
 
 def of_kind(record: dict[str, Any], name: str, kind: Any) -> Any:
-    """``record[name]``, which must be of this kind; ``TypeError`` for anything else."""
+    """``record[name]``, which must be of this type; ``TypeError`` otherwise."""
     value = record[name]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{name} is {in_short(repr(value), 40)}")
@@ -108,18 +107,18 @@ def of_kind(record: dict[str, Any], name: str, kind: Any) -> Any:
 
 
 def different(record: dict[str, Any], name: str) -> tuple[str, ...]:
-    """``record[name]``, which must be a list of texts, each there once; ``ValueError`` if not."""
+    """``record[name]``, which must be a list of distinct strings; ``ValueError`` otherwise."""
     values = tuple(of_kind(record, name, list))
     if not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{name} holds what is no text")
+        raise ValueError(f"{name} holds something other than strings")
     if len(set(values)) < len(values):
         value, _ = Counter(values).most_common(1)[0]
-        raise ValueError(f'"{in_short(value, 40)}" is twice among the {name}')
+        raise ValueError(f'"{in_short(value, 40)}" occurs twice in {name}')
     return values
 
 
 def in_short(text: str, most: int = 200) -> str:
-    """A text on one line, and not longer than a sentence.
+    """The text on one line, cut after ``most`` characters.
 
     >>> in_short("one\\ntwo"), in_short("three four", 5)
     ('one two', 'three...')
@@ -132,8 +131,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = Counter(names).most_common(1)[0][0]
-        raise ValueError(f'"{twice}" is there twice')
+        duplicate = Counter(names).most_common(1)[0][0]
+        raise ValueError(f'"{duplicate}" occurs twice')
     return found
 
 

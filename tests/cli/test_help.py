@@ -105,7 +105,7 @@ def test_flags_show_types_ranges_and_choices(command):
             2,
             "elman predict: there is no flag --png; see elman predict --help.",
         ),
-        ("train chess", 1, 'elman: there is no task "chess"; there are '),
+        ("train chess", 1, 'elman: there is no task "chess"; choose from '),
         (
             "trian ner",
             2,

@@ -48,8 +48,8 @@ def test_a_layer_inside_a_model_of_torch_has_a_name_that_files_can_have(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--layer", "ltsm"), "there is nothing to import called 'ltsm'; it has both_lstm, "),
-        (("--cell", "lstn"), 'there is no cell "lstn"; there are rnn, '),
+        (("--layer", "ltsm"), "no layer to import called 'ltsm'; the file has both_lstm, "),
+        (("--cell", "lstn"), 'there is no cell "lstn"; choose from rnn, '),
     ],
 )
 def test_what_cannot_be_is_a_sentence_and_leaves_no_folder(

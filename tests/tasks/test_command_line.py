@@ -44,7 +44,7 @@ def test_new_never_overwrites(command, tmp_path):
     (tmp_path / "train.conll").write_text("mine")
     status, _, err = command("new", "ner", tmp_path)
     assert status == 1
-    assert "train.conll: this file is there already" in err
+    assert "train.conll: this file already exists" in err
     assert (tmp_path / "train.conll").read_text() == "mine"
     assert not (tmp_path / "run.toml").exists()
 
@@ -74,7 +74,7 @@ def test_the_catalogue_and_the_equations_are_printed(command):
     assert command("cells", "lstm", "--latex")[1].startswith(r"\begin{aligned}")
     status, _, err = command("cells", "lstn")
     assert status == 1
-    assert 'there is no cell "lstn"; there are rnn' in err
+    assert 'there is no cell "lstn"; choose from rnn' in err
 
 
 def test_a_cell_of_ones_own_trains_and_its_run_needs_the_file_no_more(command, tmp_path):
@@ -184,7 +184,7 @@ def test_benchmark_prints_figures_and_json(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--threads", 0], "0 threads cannot run"),
+        (["--threads", 0], "--threads is 0"),
         (["--cell", "lstn"], "lstn"),
     ],
 )
@@ -202,7 +202,7 @@ def test_the_plan_of_a_cell_is_a_page_for_the_sizes_asked_for(command):
     assert command("cells", "gru", "--plan", "--hidden-size", 0)[0] == 2
     status, out, err = command("cells", "--plan")
     assert (status, out) == (1, "")
-    assert "--plan is for one cell" in err
+    assert "--plan needs the name of a cell" in err
 
 
 @pytest.mark.parametrize("model", ["recurrent", "bag_of_words"])

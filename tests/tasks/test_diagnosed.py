@@ -66,7 +66,7 @@ def test_cells_are_trained_side_by_side_on_a_problem(command, tmp_path):
     status, out, err = command(*arguments, "--json")
     assert err == ""  # nothing was trained again
     assert len(json.loads(out)["trainings"]) == 5
-    assert "leave RUN and --cell" in fails(command, "diagnose", "--tasks", "--cell", "gru")
+    assert "omit RUN and --cell" in fails(command, "diagnose", "--tasks", "--cell", "gru")
     assert "there is no problem" in fails(command, "diagnose", "--tasks", "--problem", "x")
 
 

@@ -55,7 +55,7 @@ def test_a_task_that_cannot_be_had_is_one_sentence(installed):
     with pytest.raises(KeyError):
         installed["absent"]
     first = next(iter(OWN))
-    with pytest.raises(OptionError, match=f'there is no task "absent"; there are {first}, '):
+    with pytest.raises(OptionError, match=f'there is no task "absent"; choose from {first}, '):
         task_of("absent")
 
 

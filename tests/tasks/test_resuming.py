@@ -43,7 +43,7 @@ def test_resuming_a_model_without_a_checkpoint_is_refused_and_nothing_is_lost(be
     status, _, err = command("train", "sentiment", "--train", data.train, "--out", run, "--resume")
     assert status == 1
     assert f"{run}: this folder holds a trained model, but no checkpoint to resume from (res" in err
-    assert f"by --init-from {run}, in another folder." in err
+    assert f"start a run in another folder with --init-from {run}." in err
     (run / "run.toml").unlink()  # and without it
     del before["run.toml"]
     status, _, err = command("train", "sentiment", "--train", data.train, "--out", run, "--resume")
@@ -158,12 +158,12 @@ def test_resuming_needs_no_more_than_the_folder(tmp_path, command, monkeypatch):
     status, _, err = command(*again)
     assert status == 1
     assert (
-        "../here/second: its data are not there any more (d/valid.csv); name them by --valid."
+        "../here/second: the data of this run are missing (d/valid.csv); name them with --valid."
         in err
     )
     status, _, err = command("train", "sentiment", "--resume", "--out", "nothing")
     assert status == 1
-    assert "nothing: no run was begun there yet" in err
+    assert "nothing: there is no run to resume" in err
     assert "--train is missing" in err
 
 

@@ -92,7 +92,7 @@ def test_the_demo_shows_every_job(command, tmp_path, monkeypatch):
     assert status == 0, err
     assert "negative" in out or "sentiment" not in MODELS
     assert "Harry Potter (PER) met Hermione Granger (PER)." in out or "ner" not in MODELS
-    assert len(re.findall(r"[\d.]+ s, with loading the model", out)) == len(MODELS)
+    assert len(re.findall(r"[\d.]+ s, including loading the model", out)) == len(MODELS)
     made = {file.suffix for file in (tmp_path / "elman-demo").glob("*")}
     if MODELS.keys() == TASKS.keys():
         assert made >= {".mid", ".wav", ".png"}

@@ -1,10 +1,10 @@
-"""The command line: one command for each verb, made from the tasks' options.
+"""The command line: one command for each verb, with flags generated from the tasks' options.
 
     elman demo | new | check | train | evaluate | predict
     elman cells | benchmark | diagnose | select | export | import
 
-Answers go to standard output, everything else to standard error.  Whatever a user can put right
-ends with one sentence and the exit status 1; a mistake on the command line itself with 2.
+Results go to standard output, everything else to standard error.  An error that the user can fix
+prints one sentence and exits with status 1; a mistake on the command line itself exits with 2.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ app.command(epilog="Example: elman new ner d")(new)
 _add_group(
     "check",
     _Check,
-    "Find what is wrong in your data before training does: [bold]elman check ner d/train.conll[/]",
+    "Check your data for problems before training: [bold]elman check ner d/train.conll[/]",
 )
 _add_group(
     "train",
@@ -106,7 +106,7 @@ app.command(epilog="Example: elman select sentiment --train d/train.csv --trials
 app.command(epilog="Example: elman export speech --to c --quantize int8")(export)
 app.command("import", epilog="Example: elman import model.keras --out layers")(import_command)
 
-#: a command line that cannot be understood; what the library calls it is not public
+#: an invalid command line; the library's name for this error is not public
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
@@ -118,7 +118,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """What was left out of data is for the user; other warnings are shown as Python does."""
+    """Show a ``DataWarning`` as a note for the user, and other warnings as Python does."""
     if issubclass(category, DataWarning):
         print(f"note: {message}", file=sys.stderr)
     else:
@@ -127,9 +127,9 @@ def _show_warning(
 
 
 def main() -> None:
-    """Run the command line; ends the process."""
+    """Run the command line, and exit."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer letters than a text
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not support every character
             stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", DataWarning)
@@ -144,24 +144,24 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit(1)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        _give_up_output()
+    except BrokenPipeError:  # the reader of our output has closed it
+        _discard_output()
         sys.exit(0)
-    except OSError as error:  # a full disk behind standard output, a folder without rights
-        _give_up_output()
+    except OSError as error:  # a full disk behind standard output, a folder without permissions
+        _discard_output()
         where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         print(f"elman: {where}{error.strerror or error}.", file=sys.stderr)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _give_up_output() -> None:
-    """Whatever still waits to be written to standard output goes nowhere."""
+def _discard_output() -> None:
+    """Discard what is still buffered for standard output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong with a command line, in one sentence."""
+    """The sentence for an invalid command line."""
     if type(error).__name__ == "NoArgsIsHelpError":
         return str(error.format_message())
     command = "elman" if error.ctx is None else error.ctx.command_path

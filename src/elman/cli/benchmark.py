@@ -1,4 +1,4 @@
-"""``elman benchmark``: how fast a layer is on this machine."""
+"""``elman benchmark``: the speed of a layer on this machine."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from elman.errors import OptionError
 
 def benchmark(
     cell: Annotated[
-        str, typer.Option(help="A cell of the catalogue, or FILE.py:NAME for one of your own.")
+        str, typer.Option(help="A cell of the catalogue, or FILE.py:NAME for your own cell.")
     ] = "lstm",
     threads: Annotated[
         list[int] | None,
-        typer.Option(help="How many threads; may be given again. Else 1, and all there are."),
+        typer.Option(help="Number of threads; can be repeated. Default: 1 and all cores."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """How fast a layer is on this machine, beside torch.nn and a loop over time."""
+    """Measure the speed of a layer on this machine, against torch.nn and a loop over time."""
     from elman.benchmark.machine import sentence, thread_counts
     from elman.benchmark.short import row, short_benchmark, table
     from elman.tasks.train import find_cell
 
     counts = threads or thread_counts()
     if min(counts) < 1:
-        raise OptionError(f"--threads: {min(counts)} threads cannot run; give 1 or more.")
+        raise OptionError(f"--threads is {min(counts)}; it must be at least 1.")
     shown = table()
     progress = Console(stderr=True, highlight=False)
     with progress.status("measuring for about half a minute ..."):

@@ -1,4 +1,4 @@
-"""``elman check TASK``: what is wrong in the data, found before training does."""
+"""``elman check TASK``: find problems in the data before training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from elman.training import LoopOptions
 
 
 def check_command(task: Task) -> tuple[Callable[..., None], str]:
-    """``elman check`` of a task: its flags are the options that decide how data are read."""
+    """``elman check`` of a task, with flags for the options that affect how data are read."""
     flags = flags_of(
         task.Options,
         vars(task.Options()),
@@ -28,13 +28,13 @@ def check_command(task: Task) -> tuple[Callable[..., None], str]:
     def command(
         data: Annotated[Path, typer.Argument(metavar="DATA", help="The data to check.")],
         against: Annotated[
-            Path | None, typer.Option(help="Data of another split: what is in both is a problem.")
+            Path | None, typer.Option(help="Data of another split; examples in both are a problem.")
         ] = None,
         set_: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any option.")
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")
         ] = None,
         run_file: Annotated[
-            Path | None, typer.Option(help="Check with the options of this run file.")
+            Path | None, typer.Option(help="Use the options of this run file.")
         ] = None,
         as_json: Json = False,
         **options: Any,
@@ -58,7 +58,7 @@ def _check(
     options = with_settings(task.Options(), settings)
     report = task.check(data, options)
     if getattr(options, "skip_bad", False) and report.problems:
-        task.read(data, options)  # refuses data of which nothing is left
+        task.read(data, options)  # refuses data without any valid example
         left_out = f"{report.facts['problems']} problems left out (skip_bad):"
         report = replace(
             report, problems=(), warnings=(*report.warnings, left_out, *report.problems)

@@ -1,4 +1,4 @@
-"""``elman demo``: the shipped models on the inputs of the demo."""
+"""``elman demo``: the shipped models on the demo inputs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from elman.tasks.registry import TASKS, task_of
 def demo(
     tasks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TASK]...", help="Else all.", autocompletion=lambda: list(TASKS)),
+        typer.Argument(
+            metavar="[TASK]...",
+            help="Tasks to run. Default: all.",
+            autocompletion=lambda: list(TASKS),
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder for pictures and sound.")] = Path(
-        "elman-demo"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for pictures and sound.")] = Path("elman-demo"),
 ) -> None:
-    """The shipped models on the inputs of the demo."""
+    """Run the shipped models on the demo inputs."""
     from elman.tasks import load
 
     screen = console()
@@ -40,7 +42,7 @@ def demo(
             shown = task.show(answer).replace("\n", "\n      ")
             screen.print(f"  [dim]out[/] {shown}", soft_wrap=True)
         written += files
-        screen.print(f"  [dim]{seconds:.1f} s, with loading the model[/]\n")
+        screen.print(f"  [dim]{seconds:.1f} s, including loading the model[/]\n")
     if written:
         screen.print("Files written:")
         for path in written:

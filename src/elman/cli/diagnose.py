@@ -18,51 +18,56 @@ def diagnose(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="A run folder or a shipped model.")
     ] = None,
-    data: Annotated[Path | None, typer.Argument(metavar="[DATA]")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="Data in the format of the model's task."),
+    ] = None,
     cell: Annotated[
         list[str] | None,
         typer.Option(
-            help="A cell of the catalogue, or FILE.py:NAME, with new weights; may be given again."
+            help="A cell of the catalogue, or FILE.py:NAME, with new weights; can be repeated."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Length of the sequences, for --cell.")] = 100,
-    hidden_size: Annotated[int, typer.Option(min=1, help="Units, for --cell.")] = 64,
-    input_size: Annotated[int, typer.Option(min=1, help="Features of x, for --cell.")] = 32,
-    examples: Annotated[int, typer.Option(min=1, help="How many sequences to look at.")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="Sequence length, for --cell.")] = 100,
+    hidden_size: Annotated[int, typer.Option(min=1, help="Hidden units, for --cell.")] = 64,
+    input_size: Annotated[int, typer.Option(min=1, help="Input features, for --cell.")] = 32,
+    examples: Annotated[int, typer.Option(min=1, help="Number of sequences to examine.")] = 8,
     distance: Annotated[
-        int | None, typer.Option(min=1, help="How far back to look; else as far as there is.")
+        int | None, typer.Option(min=1, help="Steps to look back. Default: as many as possible.")
     ] = None,
     exact: Annotated[
-        int, typer.Option(min=0, help="Sequences whose Jacobians are computed exactly.")
+        int, typer.Option(min=0, help="Number of sequences with exact Jacobians.")
     ] = 1,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Where to write a picture (PNG).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Write a plot to this PNG file.")] = None,
     tasks: Annotated[
         bool,
         typer.Option("--tasks", help="Train cells on problems with long-term dependencies."),
     ] = False,
     problem: Annotated[
         list[str] | None,
-        typer.Option(help="Such as adding-100, for --tasks; may be given again. Else all."),
+        typer.Option(
+            help="A problem such as adding-100, for --tasks; can be repeated. Default: all."
+        ),
     ] = None,
     updates: Annotated[
-        int, typer.Option(min=1, help="Training steps for each, at most, for --tasks.")
+        int, typer.Option(min=1, help="Maximum steps of each training, for --tasks.")
     ] = 2500,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Trainings at a time, for --tasks; else all cores.")
+        int | None, typer.Option(min=1, help="Parallel trainings, for --tasks. Default: all cores.")
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Where trainings of --tasks are kept, to go on from.")
+        Path, typer.Option(help="Folder for the trainings of --tasks, to continue from.")
     ] = Path("runs/long-term"),
     as_json: Json = False,
 ) -> None:
-    """How far back gradients reach: in a trained model on data, or in cells with new weights.
+    """Measure how far back gradients reach, in a trained model or in cells with new weights.
 
-    With --tasks, cells are trained on the standard problems with long-term dependencies.
+    With --tasks, train cells on standard problems with long-term dependencies instead.
     """
     if tasks:
         if run is not None or cell:
-            raise OptionError("--tasks has problems and cells of its own; leave RUN and --cell.")
+            raise OptionError("--tasks uses its own problems and cells; omit RUN and --cell.")
         _long_term(problem or [], updates, seed, workers, out, plot, as_json)
         return
     from elman.diagnose import diagnose
@@ -72,12 +77,12 @@ def diagnose(
     from elman.tasks.train import find_cell
 
     if run is not None and cell:
-        raise OptionError("RUN and --cell: give a trained model with its data, or cells.")
-    with Console(stderr=True).status("following gradients back ..."):
+        raise OptionError("RUN or --cell: give a trained model with its data, or cells.")
+    with Console(stderr=True).status("tracing gradients back ..."):
         if run is not None:
             if data is None:
                 raise OptionError(
-                    "DATA is missing; name data in the task's format for the model to read."
+                    "DATA is missing; name a data file in the format of the model's task."
                 )
             found = diagnose_run(
                 load(run), data, examples=examples, distance=distance, exact=exact, seed=seed
@@ -105,7 +110,7 @@ def _long_term(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Train cells side by side; each training is told of when it is done."""
+    """Train cells in parallel; report each training when it is done."""
     from elman.diagnose.long_term import Budget, Course, compete, contests
     from elman.diagnose.standings import draw, record, sentences, tables
     from elman.files import write_whole
@@ -139,4 +144,4 @@ def _show(tables: Iterable[Any], sentences: Iterable[str], picture: Path | None)
     for sentence in sentences:
         screen.print(sentence, soft_wrap=True, markup=False)
     if picture is not None:
-        screen.print(f"The picture is in {picture}.", soft_wrap=True, markup=False)
+        screen.print(f"The plot is in {picture}.", soft_wrap=True, markup=False)

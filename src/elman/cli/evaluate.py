@@ -1,4 +1,4 @@
-"""``elman evaluate``: how well a trained model does."""
+"""``elman evaluate``: the metrics of a trained model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elman.tasks.task import Task
 
 
 def evaluate_command(task: Task | None) -> tuple[Callable[..., None], str]:
-    """``elman evaluate`` with the flags of the run's task that change its scores."""
+    """``elman evaluate`` with the flags of the run's task that affect its scores."""
     example = "elman evaluate runs/ner d/valid.conll --json"
     if task is None:
         return with_flags(evaluate, []), example
@@ -39,9 +39,9 @@ def evaluate(
     as_json: Json = False,
     **wanted: Any,
 ) -> None:
-    """The metrics of a trained model on a data file.
+    """Compute the metrics of a trained model on labelled data.
 
-    With a RUN, --help lists the options of its task too.
+    With a RUN, --help also lists the options of its task.
     """
     from elman.tasks import load
 

@@ -21,26 +21,28 @@ def export(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="A run folder, a shipped model, or a layer of `elman import`."
+            metavar="RUN", help="A run folder, a shipped model, or a file of `elman import`."
         ),
     ],
-    to: Annotated[Literal["c", "onnx"], typer.Option(help="C99 source, or ONNX files.")],
-    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
+    to: Annotated[Literal["c", "onnx"], typer.Option(help="Write C99 source or ONNX files.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path(),
     step: Annotated[
-        bool, typer.Option("--step", help="Only one time step with the state, as C always is.")
+        bool, typer.Option("--step", help="Export only a single time step, as C always does.")
     ] = False,
-    sequence: Annotated[bool, typer.Option("--sequence", help="Only whole sequences.")] = False,
+    sequence: Annotated[
+        bool, typer.Option("--sequence", help="Export only whole sequences.")
+    ] = False,
     opset: Annotated[
-        int | None, typer.Option(help="Version of ONNX's operators, 17 or newer.")
+        int | None, typer.Option(help="ONNX opset version, at least 17. Default: 17.")
     ] = None,
     quantize: Annotated[
-        Literal["int8"] | None, typer.Option(help="Weights as int8, a little less exact.")
+        Literal["int8"] | None, typer.Option(help="Quantise weights to int8; slightly less exact.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained model as C or ONNX, and say how far its values are from Elman's.
+    """Export a trained model to C or ONNX, and report how far its outputs differ from Elman's.
 
-    To ONNX, each form of the model becomes a file: whole sequences, and one step where it has one.
+    ONNX export writes one file per form of the model: whole sequences, and single steps if any.
     """
     from elman.export import c
 
@@ -65,7 +67,7 @@ def export(
 
 
 def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
-    """The name for files, the module, and what a file is to say of its task."""
+    """The name for the files, the module, and metadata that describe its task."""
     if run.endswith(".safetensors"):
         from elman.export.importing.importer import import_weights
 
@@ -95,7 +97,7 @@ def _onnx(
     step: bool,
     sequence: bool,
 ) -> list[Any]:
-    """A file for each form of the model, or for the one that is wanted."""
+    """Write one file per form of the model, or only the requested form."""
     from elman.export import onnx
     from elman.export.onnx_format.forms import form_called, forms_of
 

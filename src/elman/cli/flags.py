@@ -1,4 +1,4 @@
-"""Flags that are made from declared options, and what was given of them."""
+"""Flags generated from declared options, and the values given to them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def flags_of(
     only: Callable[[Field[Any]], bool] = lambda declared: True,
     switches: bool = False,
 ) -> list[inspect.Parameter]:
-    """A flag for each option of a dataclass; None where it is not given.
+    """A flag for each option of a dataclass; its value is None if it is not given.
 
-    ``only`` chooses among the options.  With ``switches`` an option that is off by default is a
-    flag without a value, as those that are declared so are everywhere.
+    ``only`` selects among the options.  With ``switches``, an option that is off by default becomes
+    a flag without a value; an option declared as a ``switch`` always does.
     """
     return [
         switch(each.name, each.metadata["help"], panel)
@@ -37,7 +37,7 @@ def flags_of(
 
 
 def file_flags(task: Task, panel: str, *, labelled: bool = True) -> list[inspect.Parameter]:
-    """Flags for the options that say what a data file is like; without labels, for inputs."""
+    """Flags for the options that describe a data file; without labels, for unlabelled inputs."""
     labels = ("label_column", "tag_column", "map", "skip_bad")
     names = [name for name in OF_A_FILE if labelled or name not in labels]
     return flags_of(
@@ -60,7 +60,7 @@ def _flag(kind: type, declared: Field[Any], panel: str, default: object) -> insp
 
 
 def switch(name: str, help: str, panel: str, *, hidden: bool = False) -> inspect.Parameter:
-    """A flag without a value; None where it is not given."""
+    """A flag without a value; None if it is not given."""
     flag = typer.Option(
         f"--{name.replace('_', '-')}", help=help, rich_help_panel=panel, hidden=hidden
     )
@@ -76,7 +76,7 @@ def _keyword(name: str, annotation: Any) -> inspect.Parameter:
 def with_flags(
     command: Callable[..., None], flags: Sequence[inspect.Parameter]
 ) -> Callable[..., None]:
-    """The command with these flags in place of its last parameter, which takes any."""
+    """The command with these flags in place of its last, catch-all parameter."""
 
     def flagged(*given: Any, **named: Any) -> None:
         command(*given, **named)
@@ -95,7 +95,7 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def assignments(items: Sequence[str]) -> dict[str, str]:
-    """What --set KEY=VALUE says, each time that it was given."""
+    """The options given by --set KEY=VALUE."""
     found = {}
     for item in items:
         key, equals, value = item.partition("=")

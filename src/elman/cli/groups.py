@@ -1,6 +1,6 @@
-"""Commands that are made when they are asked for: one for each task, or for the task of a run.
+"""Commands that are created on demand: one per task, or one for the task of a run.
 
-A help text shows only the flags that the task has, and costs only what it shows.
+A help text shows only the flags of that task, and imports only what it shows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Function = Callable[..., None]
 
 
 def as_command(name: str, function: Function, example: str) -> Any:
-    """A command of its own, outside of an app."""
+    """A stand-alone command, outside of an app."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(name, epilog=f"Example: {example}")(function)
     return get_command(app)
@@ -29,7 +29,7 @@ def as_command(name: str, function: Function, example: str) -> Any:
 class TaskGroup(TyperGroup):
     """A command for each task, such as ``elman train ner``."""
 
-    #: the function of a task's command, and an example of it
+    #: makes the function of a task's command, and an example
     made_by: Callable[[Task], tuple[Function, str]]
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -43,18 +43,18 @@ class TaskGroup(TyperGroup):
         return as_command(cmd_name, *type(self).made_by(TASKS[cmd_name]))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command of the task that is named first; ``OptionError`` where it is none."""
+        """The command of the task named first; ``OptionError`` if there is no such task."""
         if not ctx.resilient_parsing and not args[0].startswith("-"):
             task_of(args[0])
         return super().resolve_command(ctx, args)
 
 
 class Commands(TyperGroup):
-    """All commands; those whose first argument is a run have the flags of its task."""
+    """All commands; those whose first argument is a run get the flags of its task."""
 
-    #: the function of a command for a run's task, or for none, and an example of it
+    #: make the function of a command for the task of a run, or for None, and an example
     of_run: dict[str, Callable[[Task | None], tuple[Function, str]]]
-    #: in the order in which a user needs them; others follow
+    #: commands to list first, in this order; the others follow
     first: tuple[str, ...] = ()
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -62,7 +62,7 @@ class Commands(TyperGroup):
         return list(dict.fromkeys([*self.first, *super().list_commands(ctx)]))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is named first, made for the run that is named after it."""
+        """The command named first, made for the run named after it."""
         name, command, rest = super().resolve_command(ctx, args)
         made_by = self.of_run.get(str(name))
         if made_by is not None:
@@ -80,10 +80,10 @@ def _first_task(arguments: Sequence[str]) -> Task | None:
 
 
 def _refuse_no_run(arguments: Sequence[str]) -> None:
-    """Say what is wrong with the run before a flag is called unknown that it would have."""
+    """Report a problem with the run before a flag of its task is called unknown."""
     for each in arguments:
         if is_onnx(each):
-            return  # loading it says what is wrong
+            return  # loading it reports the problem
         if not each.startswith("-"):
             folder = find_run(each)
             from elman.training import RunFolder

@@ -1,4 +1,4 @@
-"""``elman new``: example files of a task, ready to train."""
+"""``elman new``: example files for a task."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from elman.tasks.registry import task_of
 
 def new(
     task: TaskName,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.")],
 ) -> None:
-    """A folder with a few example files in the task's format, and a run file, ready to train."""
+    """Create a folder with example files and a run file for a task, ready to train."""
     from elman.files import refuse_name, write_whole
     from elman.tasks.run_file import run_file
 
@@ -26,13 +26,13 @@ def new(
     for name in files:
         if (folder / name).exists():
             raise OptionError(
-                f"{folder / name}: this file is there already, and it stays untouched; choose "
-                "another folder."
+                f"{folder / name}: this file already exists and is left untouched; choose another "
+                "folder."
             )
     for name, content in files.items():
         write_whole(folder / name, content)
     screen = console()
-    # a folder of many files is one word
+    # show a folder of many files only once
     screen.print(f"{folder}: {', '.join(dict.fromkeys([name.split('/')[0] for name in files]))}")
     screen.print(
         f"Next:  elman check {task} {folder / found.train_file}\n"

@@ -1,4 +1,4 @@
-"""``elman predict``: what a trained model says."""
+"""``elman predict``: the answers of a trained model."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def predict(
     run: Run,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT", help="Texts, files or folders; else standard input."),
+        typer.Argument(metavar="INPUT", help="Texts, files or folders. Default: standard input."),
     ] = None,
     as_json: Json = False,
     **wanted: Any,
 ) -> None:
-    """A trained model's answers.
+    """Print a trained model's answers to texts, files or folders.
 
-    With a RUN, --help lists the options of its task too.
+    With a RUN, --help also lists the options of its task.
     """
     from elman.tasks import load
 
@@ -70,7 +70,7 @@ def predict(
 
 
 def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
-    """Paths where there are files of that name, texts elsewhere; the lines of standard input."""
+    """Existing files as paths, other inputs as texts; without inputs, lines of standard input."""
     from elman.data.sources import exists
 
     if not inputs and kind == "nothing":
@@ -83,7 +83,7 @@ def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
         return _read_standard_input()
     found: list[str | Path] = []
     for value in inputs:
-        if not value.strip():  # before Path: that of nothing is the folder one is in
+        if not value.strip():  # checked first: Path("") is the current folder
             raise OptionError("an input is empty; give a text, a file or a folder.")
         path = Path(value)
         if exists(path):
@@ -96,19 +96,19 @@ def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:
 
 
 def _unicode(text: str) -> str:
-    """The text; ``OptionError`` where the terminal sent bytes that are none."""
+    """The text; ``OptionError`` if the terminal sent bytes that are not UTF-8."""
     if any("\ud800" <= sign <= "\udfff" for sign in text):
         shown = text.encode("ascii", "backslashreplace").decode()
         raise OptionError(f'the input "{shown}" is not UTF-8; convert the text to UTF-8.')
     return text
 
 
-#: a word that ends so was meant as the name of a file
+#: an argument with one of these suffixes is meant as a file name
 _TEXT_FILES = (".csv", ".tsv", ".json", ".jsonl", ".txt", ".conll", ".fa", ".fasta")
 
 
 def _read_standard_input() -> list[str]:
-    """The lines, blank ones too, so that answers and lines agree."""
+    """All lines, including blank ones, so that answers and lines correspond."""
     from elman.data.plain_text import lines_of
 
     try:

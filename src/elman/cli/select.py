@@ -1,4 +1,4 @@
-"""``elman select``: which options train best."""
+"""``elman select``: search for the options that train best."""
 
 from __future__ import annotations
 
@@ -19,32 +19,36 @@ def select(
     task: TaskName,
     train: Annotated[Path | None, typer.Option(help="The training data.")] = None,
     valid: Annotated[
-        Path | None, typer.Option(help="The validation data; else a random tenth of the examples.")
+        Path | None,
+        typer.Option(help="The validation data. Default: a random tenth of the examples."),
     ] = None,
-    trials: Annotated[int, typer.Option(help="How many to try, with all workers together.")] = 30,
-    hours: Annotated[float | None, typer.Option(help="Stop after so many hours.")] = None,
-    cells: Annotated[str, typer.Option(help="The cells to try, such as rnn,lstm,gru.")] = "",
+    trials: Annotated[int, typer.Option(help="Number of trials, over all workers.")] = 30,
+    hours: Annotated[float | None, typer.Option(help="Stop after this many hours.")] = None,
+    cells: Annotated[str, typer.Option(help="Cells to try, such as rnn,lstm,gru.")] = "",
     space: Annotated[
-        Path | None, typer.Option(help="A TOML file of what to try; see --print-space.")
+        Path | None, typer.Option(help="A TOML file with the search space; see --print-space.")
     ] = None,
-    folds: Annotated[int, typer.Option(help="Parts for cross-validation; 1 for none.")] = 1,
-    seeds: Annotated[int, typer.Option(help="Trainings of each trial and fold.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="The folder; else runs/select-TASK.")] = None,
+    folds: Annotated[int, typer.Option(help="Cross-validation folds; 1 for none.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Seeds per trial and fold.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes on this machine.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the search. Default: runs/select-TASK.")
+    ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove the search that is in the folder.")
+        bool, typer.Option("--overwrite", help="Replace the search in the folder.")
     ] = False,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option for all.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set an option for all trials."),
     ] = None,
     print_space: Annotated[
-        bool, typer.Option("--print-space", help="Print what is tried by default, and end.")
+        bool, typer.Option("--print-space", help="Print the default search space and exit.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Try options, cells and sizes, and keep the best; goes on with what is there.
+    """Search for the options, cells and sizes that train best; continues an existing search.
 
-    Run it in the same folder from several processes or machines, and they share the work.
+    Run it with the same folder in several processes or on several machines to share the work.
     """
     from elman.data.sources import why_not_a_file
     from elman.saved import read_text
@@ -93,5 +97,5 @@ def select(
         soft_wrap=True,
     )
     screen.print(
-        f"All trials: {folder / 'trials.csv'}; picture: {folder / 'search.png'}", soft_wrap=True
+        f"All trials: {folder / 'trials.csv'}; plot: {folder / 'search.png'}", soft_wrap=True
     )

@@ -1,4 +1,4 @@
-"""What the commands share: arguments, and where answers go."""
+"""Arguments that commands share, and where results are printed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from elman.tasks.registry import TASKS
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 TaskName = Annotated[
     str,
-    typer.Argument(metavar="TASK", help="A task.", autocompletion=lambda: list(TASKS)),
+    typer.Argument(metavar="TASK", help="The name of a task.", autocompletion=lambda: list(TASKS)),
 ]
 
 
 def shipped_models() -> list[str]:
-    """The names of shipped models, for the completion of a command line."""
+    """The names of shipped models, for shell completion."""
     import elman.shipped
 
     return list(elman.shipped.models())
@@ -34,7 +34,7 @@ Run = Annotated[
 
 
 def print_json(record: object) -> None:
-    """One JSON object on standard output, in escapes where its encoding is not Unicode."""
+    """Print one JSON object; use escapes if the output encoding is not Unicode."""
     unicode = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     print(json.dumps(record, ensure_ascii=not unicode))
 

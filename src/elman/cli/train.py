@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def train_command(task: Task) -> tuple[Callable[..., None], str]:
-    """``elman train`` of a task: its flags are the options of the task and of training."""
+    """``elman train`` of a task, with flags for the options of the task and of training."""
     flags = [
         *flags_of(task.Options, vars(task.Options()), f"Options of {task.name}"),
         *flags_of(LoopOptions, vars(task.training), "Options of training"),
@@ -34,16 +34,18 @@ def train_command(task: Task) -> tuple[Callable[..., None], str]:
         valid: Annotated[
             Path | None,
             typer.Option(
-                help="The validation data. Else what the training file marks as such, or a random "
-                "tenth of it, in which no example is like one that is left to train on."
+                help="The validation data. Default: what the training file marks as such, else a "
+                "random tenth of it that shares no example with the rest."
             ),
         ] = None,
-        out: Annotated[Path | None, typer.Option(help="The run folder; else runs/TASK.")] = None,
+        out: Annotated[
+            Path | None, typer.Option(help="The run folder. Default: runs/TASK, or runs/TASK-2 ...")
+        ] = None,
         resume: Annotated[
-            bool, typer.Option("--resume", help="Go on with the run in the folder.")
+            bool, typer.Option("--resume", help="Resume the run in the folder.")
         ] = False,
         overwrite: Annotated[
-            bool, typer.Option("--overwrite", help="Remove the run that is in the folder.")
+            bool, typer.Option("--overwrite", help="Replace the run in the folder.")
         ] = False,
         init_from: Annotated[
             str,
@@ -53,17 +55,17 @@ def train_command(task: Task) -> tuple[Callable[..., None], str]:
                 autocompletion=shipped_models,
             ),
         ] = "",
-        start: Annotated[  # what --init-from was called until 0.1
+        start: Annotated[  # the old name of --init-from, until 0.1
             str, typer.Option(metavar="RUN", hidden=True)
         ] = "",
         set_: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any option.")
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")
         ] = None,
         run_file: Annotated[
-            Path | None, typer.Option(help="A file with all of this, as elman new makes one.")
+            Path | None, typer.Option(help="A file with these settings, such as elman new writes.")
         ] = None,
-        title: Annotated[str, typer.Option(help="The data's name, for the card.")] = "",
-        licence: Annotated[str, typer.Option(help="The data's licence, for the card.")] = "",
+        title: Annotated[str, typer.Option(help="Name of the data, for the model card.")] = "",
+        licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
         **options: str | None,
     ) -> None:
         from elman.tasks.run_file import RunConfig, read_run_file
@@ -85,9 +87,11 @@ def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None
 
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if several and config.out is None:
-        raise OptionError("--out is missing; several processes need one folder that all know.")
+        raise OptionError(
+            "--out is missing; several processes need one folder that all can access."
+        )
     if overwrite and config.out is None:
-        raise OptionError("--out is missing; --overwrite needs the folder of a run to remove.")
+        raise OptionError("--out is missing; --overwrite needs the folder of the run to replace.")
     folder = config.out or _run_folder(task.name, resume)
     data = _data(config, folder, resume)
     start = load(config.init_from) if config.init_from else None
@@ -111,7 +115,7 @@ def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None
 
 
 def _data(config: RunConfig, folder: Path, resume: bool) -> Data:
-    """The data that were asked for; of a run that is resumed, those that it was begun with."""
+    """The data on the command line; for a resumed run, by default the data it started with."""
     from elman.tasks import Data
     from elman.tasks.resuming import is_there, resumed_data, resumed_part
     from elman.training import RunFolder
@@ -119,26 +123,28 @@ def _data(config: RunConfig, folder: Path, resume: bool) -> Data:
     train, valid, part = config.train, config.valid, (0, 10)
     run = RunFolder(folder)
     if resume and run.settings_path.exists():
-        begun_train, begun_valid = resumed_data(run)
+        saved_train, saved_valid = resumed_data(run)
         part = resumed_part(run)
-        for given, begun in ((train, begun_train), (valid, begun_valid)):
-            if given is None and begun is not None and not is_there(begun):
-                flag = "--train" if begun is begun_train else "--valid"
+        for given, saved in ((train, saved_train), (valid, saved_valid)):
+            if given is None and saved is not None and not is_there(saved):
+                flag = "--train" if saved is saved_train else "--valid"
                 raise OptionError(
-                    f"{folder}: its data are not there any more ({begun}); name them by {flag}."
+                    f"{folder}: the data of this run are missing ({saved}); name them with {flag}."
                 )
-        train, valid = train or begun_train, valid or begun_valid
+        train, valid = train or saved_train, valid or saved_valid
     elif resume:
         Console(stderr=True, highlight=False).print(
-            f"{folder}: no run was begun there yet; one begins.", soft_wrap=True, markup=False
+            f"{folder}: there is no run to resume; starting a new one.",
+            soft_wrap=True,
+            markup=False,
         )
     if train is None:
-        raise OptionError("--train is missing; name the training data, or a --run-file.")
+        raise OptionError("--train is missing; name the training data or a --run-file.")
     return Data(train, valid, config.title, config.licence, *part)
 
 
 def _run_folder(task: str, resume: bool) -> Path:
-    """runs/TASK, or runs/TASK-2 and so on: the last that is there to resume, else the next."""
+    """runs/TASK, runs/TASK-2 and so on: the last existing one to resume, else the next."""
     names = [Path("runs") / (task if k == 1 else f"{task}-{k}") for k in range(1, 10_000)]
     free = next(k for k, path in enumerate(names) if not path.exists())
     if resume:

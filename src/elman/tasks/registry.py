@@ -86,5 +86,5 @@ TASKS = Registry(OWN, "elman.tasks")
 def task_of(name: str) -> Task:
     """The task of that name; ``OptionError`` when there is none."""
     if name not in TASKS:
-        raise OptionError(f'there is no task "{name}"; there are {", ".join(TASKS)}.')
+        raise OptionError(f'there is no task "{name}"; choose from {", ".join(TASKS)}.')
     return TASKS[name]

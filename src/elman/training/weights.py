@@ -83,7 +83,7 @@ def fitting_tensors(
         cast = value.to(own[name].dtype)
         if cast.is_floating_point() and not cast.isfinite().all():
             raise RunError(
-                f"{source}: {name} holds values that are NaN or too large; the file is damaged. "
+                f"{source}: {name} holds values that are not finite; the file is damaged. "
                 "Copy it again or train again."
             )
     return dict(tensors)
