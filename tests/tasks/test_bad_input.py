@@ -320,7 +320,7 @@ def test_resuming_with_other_data_or_options_is_refused(tmp_path):
         )  # fmt: skip
     with open(folder / "train.csv", "a") as stream:
         stream.write("a further film,positive\n")
-    with pytest.raises(RunError, match="begun with other training data"):
+    with pytest.raises(RunError, match="started with other training data"):
         train(sentiment, data, folder / "r", settings, resume=True, progress=Silence())
 
 

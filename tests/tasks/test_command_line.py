@@ -27,7 +27,7 @@ def test_a_run_file_trains_and_flags_come_before_it(command, tmp_path):
     [
         ("job = 'ner'", 'this is for the task "ner", not for "sentiment"'),
         ("[options]\nhiden_size = 3", 'no option "hiden_size"; did you mean "hidden_size"?'),
-        ("colour = 1", '"colour" means nothing here'),
+        ("colour = 1", 'unknown key "colour"; choose from task, train'),
         ("job = ", "this is not TOML"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_run_begins_with_the_weights_of_another(command, tmp_path):
     assert b.symbols.to_json() == a.symbols.to_json()
     for mine, theirs in zip(b.model.parameters(), a.model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
-    assert f"begun with the weights of: {first}" in (second / "card.md").read_text()
+    assert f"initial weights: {first}" in (second / "card.md").read_text()
     status, _, err = command(*follow, "--epochs", 2, "--resume")
     assert status == 0, err
     assert "epoch 2 of 2" in err
@@ -252,10 +252,10 @@ def test_a_run_begins_with_the_weights_of_another(command, tmp_path):
     [
         (
             ("--init-from", "sentiment", "--hidden-size", 7),
-            "init_from: the weights of sentiment do not fit a model with these options, "
-            "encoder.layers.0.0.W.z for one; leave out options that change what the model consists of.",
+            "init_from: the weights of sentiment do not fit a model with these options "
+            "(for example encoder.layers.0.0.W.z); omit options that change the layers of the model.",
         ),
-        (("--init-from", "ner"), "init_from: ner is for the task ner; name another."),
+        (("--init-from", "ner"), "init_from: ner is a model for ner, not for sentiment."),
         (("--init-from", "nowhere"), "nowhere: there is no such run folder"),
     ],
 )

@@ -42,7 +42,9 @@ def test_the_network_of_the_file_is_onnx_runtime_s(command, tmp_path, monkeypatc
 
 def test_a_file_that_is_no_trained_model_is_a_sentence(tmp_path):
     elman.export.onnx(elman.Recurrent(elman.cells.gru, 3, 4), tmp_path / "layer.onnx")
-    with pytest.raises(RunError, match=r"layer\.onnx: it does not say elman\.task; give a file"):
+    with pytest.raises(
+        RunError, match=r"layer\.onnx: the metadata elman\.task are missing; give a file"
+    ):
         elman.load(tmp_path / "layer.onnx")
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(ExportError, match=r"broken\.onnx: ONNX Runtime \S+ cannot load it"):

@@ -156,7 +156,7 @@ def test_words_in_capitals_take_vectors_of_small_letters_with_a_warning(tmp_path
     said = [str(each.message) for each in caught]
     assert any("line 3: the word is a blank; 1 line left out" in each for each in said)
     assert any(
-        "2 words of the text take the vectors of their small letters" in each for each in said
+        "2 words of the text take the vector of their lower-case form" in each for each in said
     )
     weight, words = model.model.embedding.weight, model.symbols.words
     assert weight[words.index("Great")].tolist() == [2, 3]

@@ -66,7 +66,7 @@ def test_overwrite_removes_the_run_and_nothing_else(begun, command):
     assert command(*arguments, *sizes)[0] == 1
     status, _, err = command(*arguments, "--overwrite", "--resume")
     assert status == 1
-    assert "resume goes on with a run and overwrite removes it" in err
+    assert "resume continues a run and overwrite removes it" in err
     status, _, err = command(*arguments, "--overwrite", "--cell", "lstn")
     assert status == 1, "what is wrong with the new run is found while the old one is there"
     assert command(*arguments, "--overwrite", "--start", "sentiment", "--hidden-size", 3)[0] == 1
@@ -119,7 +119,7 @@ def test_a_resumed_run_takes_its_own_cell_and_runs_no_code(tmp_path, command):
     for other in (f"{tmp_path / 'other.py'}:mine", "lstm"):
         status, _, err = command(*arguments, "--epochs", 4, "--resume", "--cell", other)
         assert status == 1
-        assert f"this run was begun with cell '{file}:mine', and resuming cannot change it" in err
+        assert f"this run was started with cell '{file}:mine', and resuming cannot change it" in err
     assert not (tmp_path / "ran").exists(), "the file was run"
 
 
@@ -127,7 +127,7 @@ def test_symbols_that_are_not_the_runs_own_are_refused(begun):
     run, data = begun
     symbols = (run / "symbols.json").read_text()
     (run / "symbols.json").write_text(symbols.replace("negative", "rotten"))
-    with pytest.raises(RunError, match=r"symbols\.json: this is not what the run's data and opt"):
+    with pytest.raises(RunError, match=r"symbols\.json: the file does not match the data and opt"):
         train(TASK, data, run, {"epochs": 13}, resume=True, progress=Silence())
 
 

@@ -126,7 +126,9 @@ def test_only_the_main_process_prints(found: list[dict[str, Any]]) -> None:
 def test_a_run_of_two_processes_is_not_resumed_by_one(
     place: Path, found: list[dict[str, Any]]
 ) -> None:
-    with pytest.raises(RunError, match="started with 2 processes, but now there are 1; resume with"):
+    with pytest.raises(
+        RunError, match="started with 2 processes, but now there are 1; resume with"
+    ):
         train(
             place / "whole",
             LoopOptions(**OPTIONS),

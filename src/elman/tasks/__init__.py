@@ -1,7 +1,7 @@
-"""The tasks: a package each, and what is the same for all of them.
+"""The tasks: a package each, and the code that is the same for all.
 
-``task.py`` says what a task is, ``registry.py`` which there are, ``train.py`` and ``trained.py``
-what can be done with any.
+``task.py`` defines what a task is, ``registry.py`` lists them, ``train.py`` trains them, and
+``trained.py`` loads and runs trained models.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from elman.tasks.train import Data, find_cell, train
     from elman.tasks.trained import Trained, load
 
-# the names and options of tasks are known without torch
+# the names and options of tasks are available without torch
 lazy_names(
     __name__,
     {

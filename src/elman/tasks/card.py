@@ -1,4 +1,4 @@
-"""``card.md``: what a trained model is, what it learned from, and how well it does."""
+"""``card.md``: what a trained model is, what it was trained on, and its scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_card(
     scores: dict[str, Any],
     model: nn.Module,
 ) -> None:
-    """Write the card of a run that has ended."""
+    """Write the card of a finished run."""
     data = run.settings()["data"]
     parameters = sum([parameter.numel() for parameter in model.parameters()])
     kind = getattr(options, "model", "recurrent")
@@ -30,8 +30,8 @@ def write_card(
         "",
         "## Data",
         f"- trained on: {data['title'] or data['train']}, {data['train_examples']} examples",
-        *([f"- begun with the weights of: {data['start']}"] if data.get("start") else []),
-        f"- chosen on: {data['valid'] or 'a tenth of the training examples, held out'}, "
+        *([f"- initial weights: {data['start']}"] if data.get("start") else []),
+        f"- validated on: {data['valid'] or 'a held-out tenth of the training examples'}, "
         f"{data['valid_examples']} examples",
         f"- licence: {data['licence'] or 'not stated'}",
         "",
@@ -41,8 +41,8 @@ def write_card(
         f"Trained for {outcome.epochs:g} epochs in {outcome.seconds:.0f} s with "
         f"{outcome.threads} {'thread' if outcome.threads == 1 else 'threads'}, seed "
         f"{run.settings()['training']['seed']}; the best epoch was {outcome.best_epoch:g}. The "
-        "weights were chosen on these same data, so expect a little less on others: "
-        "`elman evaluate` measures it.",
+        "best weights were selected on these data, so expect slightly lower scores on other data; "
+        "measure them with `elman evaluate`.",
         "",
     ]
     run.write_file("card.md", "\n".join(lines))

@@ -1,7 +1,8 @@
-"""A trained model of any task, examined on the task's own data.
+"""Gradient diagnosis of a trained model on data of its task.
 
-The data are read and made into a batch as for training; what each ``Recurrent`` in the model
-reads while its loss is computed, and how its outputs matter to that loss, is diagnosed.
+Examples are read and collated as for training.  The diagnosis covers the inputs of each
+``Recurrent`` in the model while the loss is computed, and the gradients of the loss with respect
+to its outputs.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def diagnose_run(
     exact: int = 1,
     seed: int = 0,
 ) -> Comparison:
-    """What gradients do in a trained model, on ``examples`` of a data file, spread over it evenly.
+    """Diagnose the gradients of a trained model on ``examples`` spread evenly over a data file.
 
-    ``distance`` is how many steps back to look, ``exact`` how many sequences have exact
-    Jacobians.  Raises ``DataError`` for what is wrong with the file, ``OptionError`` for a model
+    ``distance`` is the number of steps to look back, ``exact`` the number of sequences with exact
+    Jacobians.  Raises ``DataError`` for problems in the file, and ``OptionError`` for a model
     without a recurrent layer.
 
     >>> import elman

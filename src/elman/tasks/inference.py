@@ -1,4 +1,4 @@
-"""How a trained model is asked about many examples: in batches, without gradients."""
+"""Inference on many examples: in batches, without gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 Example = TypeVar("Example")
 Answer = TypeVar("Answer")
 
-#: how many padded steps a batch has at most
+#: maximum number of padded steps in a batch
 STEPS_AT_ONCE = 20_000
 
 
@@ -21,9 +21,9 @@ def in_batches(
     length: Callable[[Example], int],
     answer: Callable[[Sequence[Example]], Sequence[Answer]],
 ) -> list[Answer]:
-    """``answer`` for all examples, in batches of like lengths, in the examples' order.
+    """``answer`` for all examples, in batches of similar lengths; results in the given order.
 
-    The model is in evaluation mode meanwhile, and no gradients are kept.
+    During the call the model is in evaluation mode, and no gradients are recorded.
     """
     answers: dict[int, Answer] = {}
     was_training = model.training
@@ -39,7 +39,7 @@ def in_batches(
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices by length, at most ``STEPS_AT_ONCE`` padded steps and 256 examples at once."""
+    """Indices by length, at most ``STEPS_AT_ONCE`` padded steps and 256 examples per batch."""
     batch: list[int] = []
     for k in sorted(range(len(lengths)), key=lambda k: lengths[k]):
         if batch and (len(batch) == 256 or lengths[k] * (len(batch) + 1) > STEPS_AT_ONCE):

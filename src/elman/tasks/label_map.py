@@ -1,4 +1,4 @@
-"""Labels that are read as others: ``MISC=O,PERSON=PER``."""
+"""Mapping labels to others: ``MISC=O,PERSON=PER``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from elman.errors import OptionError
 
 
 def label_map(text: str) -> dict[str, str]:
-    """What each label is read as, from the option ``map``.
+    """The new label of each label in the option ``map``.
 
-    Raises ``OptionError`` for a text of another form, and for a label that is there twice.
+    Raises ``OptionError`` for text of another form, and for a label that occurs twice.
 
     >>> label_map("MISC=O, PERSON=PER")
     {'MISC': 'O', 'PERSON': 'PER'}
@@ -19,6 +19,6 @@ def label_map(text: str) -> dict[str, str]:
         if not (label and equals and other):
             raise OptionError(f'map: "{pair}" is not of the form LABEL=LABEL, such as MISC=O.')
         if label in found:
-            raise OptionError(f'map: the label "{label}" is there twice; give it once.')
+            raise OptionError(f'map: the label "{label}" occurs twice; give it once.')
         found[label] = other
     return found

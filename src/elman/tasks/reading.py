@@ -1,4 +1,4 @@
-"""Reading examples of a task, with a warning that lists what was left out."""
+"""Reading the examples of a task, with a warning that lists those left out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LISTED = 20
 
 
 def read_rows(task: Task, path: Path, options: Any) -> Rows[Any]:
-    """The rows of a data file; where ``options.skip_bad`` leaves some out, a ``DataWarning``.
+    """The rows of a data file; a ``DataWarning`` lists those that ``options.skip_bad`` leaves out.
 
-    Raises ``DataError`` for the first fault otherwise, and where no row is left.
+    Otherwise raises ``DataError`` for the first fault, and always if no row is left.
     """
     rows: list[Row[Any]] = task.read(path, options)
     skipped = rows.skipped if isinstance(rows, Rows) else ()

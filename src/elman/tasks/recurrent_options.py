@@ -1,8 +1,8 @@
-"""The options of recurrent layers, which every task has: noise in training, penalties, starts.
+"""The options of recurrent layers, which every task has: dropout, penalties, initialisation.
 
-A task's options inherit ``RecurrentOptions`` and its model is built with ``recurrent_layer``,
-or, where a model makes its own layers, with the keywords of ``recurrent_keywords``.  What each
-option does, and who invented it, is in the docstring of ``elman.Recurrent``.
+A task's options inherit ``RecurrentOptions``, and its model is built with ``recurrent_layer`` or,
+if it builds its own layers, with the keywords from ``recurrent_keywords``.  The docstring of
+``elman.Recurrent`` explains each option and cites its source.
 """
 
 from __future__ import annotations
@@ -20,53 +20,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecurrentOptions(DeclaredOptions):
-    """The options of recurrent layers beyond their sizes; none is on unless asked for."""
+    """The options of recurrent layers besides their sizes; all are off by default."""
 
     input_dropout: float = option(
-        0.0, "part of the inputs of recurrent layers that training drops", minimum=0, maximum=1
+        0.0, "dropout rate on the inputs of recurrent layers", minimum=0, maximum=1
     )
     output_dropout: float = option(
-        0.0, "part of their outputs that training drops", minimum=0, maximum=1
+        0.0, "dropout rate on the outputs of recurrent layers", minimum=0, maximum=1
     )
     locked_dropout: bool = option(
-        False, "these, and dropout between layers, with one mask for all steps of a sequence"
+        False, "one mask per sequence for input, output and between-layer dropout"
     )
     recurrent_dropout: float = option(
         0.0,
-        "part of the states that matrices do not see, one mask for all steps (Gal)",
+        "recurrent (variational) dropout rate: one mask per sequence (Gal and Ghahramani 2016)",
         minimum=0,
         maximum=1,
     )
     candidate_dropout: float = option(
         0.0,
-        "part of what is to be written to memory, dropped at each step (Semeniuta)",
+        "dropout rate on candidate values, a new mask each step (Semeniuta et al. 2016)",
         minimum=0,
         maximum=1,
     )
     zoneout: float | str = option(
         0.0,
-        "how likely a unit keeps its state; one for all states, or such as c=0.5 h=0.05",
+        "probability that a unit keeps its old state; one value, or per state: c=0.5 h=0.05",
         minimum=0,
         maximum=1,
     )
     drop_connect: float = option(
-        0.0, "part of the recurrent weights that training drops (Merity)", minimum=0, maximum=1
+        0.0, "DropConnect rate on recurrent weights (Merity et al. 2018)", minimum=0, maximum=1
     )
     activation_penalty: float = option(
-        0.0, "times the mean square of outputs, added to the loss", minimum=0
+        0.0, "weight of the mean squared output, added to the loss", minimum=0
     )
     temporal_penalty: float = option(
-        0.0, "times the mean square of the change of outputs from step to step, likewise", minimum=0
+        0.0, "weight of the mean squared change of outputs per step, added to the loss", minimum=0
     )
     initial: Literal["orthogonal", "identity", "glorot"] = option(
-        "orthogonal", "how the weights that meet a state begin"
+        "orthogonal", "initialisation of recurrent weights"
     )
     forget_bias: float | None = option(
-        None, "what the bias b.f begins with; none leaves it to the cell"
+        None, "initial value of the bias b.f; none uses the cell's own"
     )
 
 
-#: the options that ``Recurrent`` takes under the same name
+#: the options that ``Recurrent`` takes under the same names
 _NAMES = tuple([each.name for each in fields(RecurrentOptions)])
 
 
@@ -90,9 +90,9 @@ def recurrent_layer(
     bidirectional: bool = False,
     dropout: float = 0.0,
 ) -> Recurrent:
-    """Recurrent layers with these options; ``dropout`` is that between layers.
+    """Recurrent layers with these options; ``dropout`` applies between layers.
 
-    Raises ``OptionError`` for an option that the cell cannot have.
+    Raises ``OptionError`` for an option that the cell does not support.
     """
     from elman.nn import Recurrent
 
@@ -108,7 +108,7 @@ def recurrent_layer(
 
 
 def _zoneout(value: float | str) -> float | dict[str, float]:
-    """A probability, or one for each state."""
+    """A probability, or one per state."""
     if not isinstance(value, str):
         return value
     found = {}
@@ -118,7 +118,7 @@ def _zoneout(value: float | str) -> float | dict[str, float]:
             found[state] = float(number)
         except ValueError as error:
             raise OptionError(
-                f'zoneout is "{value}"; it is a probability, or one for each state, such as '
+                f'zoneout is "{value}"; it must be a probability, or one per state, such as '
                 "c=0.5 h=0.05."
             ) from error
     return found

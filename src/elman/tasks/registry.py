@@ -1,6 +1,6 @@
-"""The tasks by name: a line for each of ours, and those that other packages bring.
+"""The tasks by name: those of Elman, and those that other packages add.
 
-A task is imported when it is asked for, so that listing names costs nothing.  A package adds its
+A task is imported when it is first used, so listing the names is cheap.  A package adds its
 own by an entry point in its ``pyproject.toml``:
 
     [project.entry-points."elman.tasks"]
@@ -70,7 +70,7 @@ class Registry(Mapping[str, Task]):
         except Exception as error:
             raise OptionError(
                 f"the task {name} cannot be imported from {found.value} ({error!r}); repair or "
-                "uninstall the package that brings it."
+                "uninstall the package that adds it."
             ) from error
         if not (isinstance(kind, type) and issubclass(kind, Task)):
             raise OptionError(
@@ -79,12 +79,12 @@ class Registry(Mapping[str, Task]):
         return kind
 
 
-#: the tasks of this installation by name
+#: all installed tasks by name
 TASKS = Registry(OWN, "elman.tasks")
 
 
 def task_of(name: str) -> Task:
-    """The task of that name; ``OptionError`` when there is none."""
+    """The task with this name; ``OptionError`` if there is none."""
     if name not in TASKS:
         raise OptionError(f'there is no task "{name}"; choose from {", ".join(TASKS)}.')
     return TASKS[name]

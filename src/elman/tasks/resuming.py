@@ -1,7 +1,7 @@
-"""Going on with a run: what its folder knows of its options, its data and its start.
+"""Resuming a run: the options, data and initial weights that its folder records.
 
-A run goes on as it was begun.  Its data are looked for where they were when it was begun, and
-must be the same.
+A run continues as it was started.  Its data are looked up where they were then, and must not have
+changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from elman.training.options import MAY_CHANGE
 def resumed_options(
     task: Task, run: RunFolder, settings: Mapping[str, object]
 ) -> tuple[Any, LoopOptions]:
-    """The options that a run was begun with, but for when to stop; others may not change."""
+    """The options that a run was started with; only those for when to stop may change."""
     if (name := run.settings().get("job")) != task.name:
         raise RunError(f"{run.path}: this is a run of the task {name!r}, not of {task.name}.")
     options, training = read_options(task, run)
@@ -33,28 +33,28 @@ def resumed_options(
             old, new = getattr(before, each.name), getattr(now, each.name)
             if old != new and each.name not in MAY_CHANGE:
                 raise OptionError(
-                    f"{run.path}: this run was begun with {each.name} {old!r}, and resuming "
-                    f"cannot change it to {new!r}; leave it out, or train anew in another folder."
+                    f"{run.path}: this run was started with {each.name} {old!r}, and resuming "
+                    f"cannot change it to {new!r}; omit it, or train in another folder."
                 )
     return asked
 
 
 def resumed_start(run: RunFolder) -> Trained | None:
-    """The model whose weights the run was begun with, if there is one."""
+    """The model whose weights initialised the run, if there is one."""
     start = _path(run, "start")
     return load(start) if start else None
 
 
 def resumed_data(run: RunFolder) -> tuple[Path, Path | None]:
-    """The training data that a run was begun with, and the validation data if it has them."""
+    """The training data that a run was started with, and its validation data if it has any."""
     train, valid = _path(run, "train"), _path(run, "valid")
     if not train:
-        raise RunError(f"{run.settings_path}: no training data are named; name them by --train.")
+        raise RunError(f"{run.settings_path}: no training data are named; give them with --train.")
     return Path(train), Path(valid) if valid else None
 
 
 def resumed_part(run: RunFolder) -> tuple[int, int]:
-    """Which part of the training data is held out, and of how many."""
+    """Which fold of the training data is held out, and the number of folds."""
     match read_table(run, "data").get("held_out"):
         case [int(part), int(parts)] if 0 <= part < parts:
             return part, parts
@@ -62,25 +62,25 @@ def resumed_part(run: RunFolder) -> tuple[int, int]:
 
 
 def files_of(task: Task, run: RunFolder, options: Any) -> Any:
-    """The options, the files that they name seen from where the run was begun."""
-    seen = {name: _seen(run, getattr(options, name)) for name in task.reads_once}
-    return replace(options, **seen)
+    """The options, with relative file names resolved from where the run was started."""
+    resolved = {name: _resolved(run, getattr(options, name)) for name in task.reads_once}
+    return replace(options, **resolved)
 
 
 def refuse_other_data(run: RunFolder, record: Mapping[str, Any]) -> None:
-    """Raise ``RunError`` where the data of ``record`` are not those that the run was begun with."""
-    begun = read_table(run, "data")
+    """Raise ``RunError`` if the data of ``record`` are not those that the run was started with."""
+    saved = read_table(run, "data")
     for part, name in (("train", "training"), ("valid", "validation")):
-        if begun.get(f"{part}_sha256") != record["data"][f"{part}_sha256"]:
+        if saved.get(f"{part}_sha256") != record["data"][f"{part}_sha256"]:
             raise RunError(
-                f"{run.path}: this run was begun with other {name} data "
-                f"({begun.get(part) or 'none'}); resume it with the same, or train anew in "
-                "another folder."
+                f"{run.path}: this run was started with other {name} data "
+                f"({saved.get(part) or 'none'}); resume it with the same data, or train in another "
+                "folder."
             )
-    if begun.get("held_out", record["data"]["held_out"]) != record["data"]["held_out"]:
+    if saved.get("held_out", record["data"]["held_out"]) != record["data"]["held_out"]:
         raise RunError(
-            f"{run.path}: this run was begun with another part held out for validation; resume it "
-            "with the same, or train anew in another folder."
+            f"{run.path}: this run was started with another fold held out for validation; resume "
+            "it with the same fold, or train in another folder."
         )
 
 
@@ -88,16 +88,16 @@ def _path(run: RunFolder, name: str) -> str:
     found = read_table(run, "data").get(name, "")
     if not isinstance(found, str):
         raise RunError(f"{run.settings_path}, [data]: {name} is {found!r}; it must be a path.")
-    return _seen(run, found)
+    return _resolved(run, found)
 
 
-def _seen(run: RunFolder, path: str) -> str:
-    """A relative path as seen from the folder in which the run was begun, if it is there."""
+def _resolved(run: RunFolder, path: str) -> str:
+    """A relative path resolved from the folder where the run was started, if it exists there."""
     begun_in = read_table(run, "data").get("begun_in")
     if not path or not isinstance(begun_in, str) or Path(begun_in) == Path.cwd():
         return path
     whole = Path(begun_in, path)
-    if not exists(whole):  # two files with a comma between them, it may be
+    if not exists(whole):  # may be two files, separated by a comma
         whole = Path(",".join([str(Path(begun_in, part)) for part in path.split(",")]))
     return str(whole) if is_there(whole) else path
 

@@ -1,7 +1,7 @@
-"""The run file: what ``elman train`` is to do, written down, so that it can be done again.
+"""The run file: the settings of ``elman train``, written down so that a run can be repeated.
 
-``elman new`` makes one; ``elman train TASK --run-file FILE`` obeys it.  Flags on the command line
-come before what the file says.  Paths in it are seen from the file's own folder.
+``elman new`` writes one, and ``elman train TASK --run-file FILE`` reads it.  Flags on the command
+line take precedence over the file.  Its paths are relative to the folder of the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from elman.training.toml import to_toml
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a user asks of a training; ``settings`` are options by name."""
+    """What the user wants to train; ``settings`` are options by name."""
 
     train: Path | None = None
     valid: Path | None = None
@@ -31,7 +31,7 @@ class RunConfig:
     init_from: str = ""
 
     def updated(self, other: RunConfig) -> RunConfig:
-        """This, except where ``other`` says something."""
+        """This configuration, with the values that ``other`` sets."""
         return RunConfig(
             train=other.train or self.train,
             valid=other.valid or self.valid,
@@ -44,7 +44,7 @@ class RunConfig:
 
 
 def run_file(task: Task) -> str:
-    """A run file for the sample files of a task, with every option and what it means."""
+    """A run file for the sample files of a task, listing every option with its help text."""
     lines = [
         f"# A run file: elman train {task.name} --run-file THIS",
         f'task = "{task.name}"',
@@ -63,7 +63,7 @@ def run_file(task: Task) -> str:
 
 
 def read_run_file(path: Path, task: Task) -> RunConfig:
-    """What a run file says; ``OptionError`` for what cannot be understood in it."""
+    """Read a run file; raise ``OptionError`` for invalid content."""
     try:
         table = parse_toml(read_text(path), path)
     except RunError as error:
@@ -72,14 +72,14 @@ def read_run_file(path: Path, task: Task) -> RunConfig:
     known = ["task", *known, "options", "training"]
     for name in table:
         if name not in known and name not in ("job", "start"):
-            raise OptionError(f'{path}: "{name}" means nothing here; there are {", ".join(known)}.')
-    meant = table.get("task", table.get("job", task.name))  # it was called job until 0.1
-    if meant != task.name:
-        raise OptionError(f'{path}: this is for the task "{meant}", not for "{task.name}".')
+            raise OptionError(f'{path}: unknown key "{name}"; choose from {", ".join(known)}.')
+    file_task = table.get("task", table.get("job", task.name))  # the key was job until 0.1
+    if file_task != task.name:
+        raise OptionError(f'{path}: this is for the task "{file_task}", not for "{task.name}".')
     for name in ("train", "valid", "out", "title", "licence", "start"):
         if not isinstance(table.get(name, ""), str):
             found = in_short(repr(table[name]))
-            raise OptionError(f"{path}: {name} is {found}; it must be a text.")
+            raise OptionError(f"{path}: {name} is {found}; it must be a string.")
     for name in ("options", "training"):
         if not isinstance(table.get(name, {}), dict):
             raise OptionError(f"{path}: {name} must be a table, [{name}].")

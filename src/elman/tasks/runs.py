@@ -1,4 +1,4 @@
-"""Where a run is, and which task it belongs to: known before anything of it is loaded."""
+"""Where a run is and which task it belongs to, without loading it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from elman.tasks.task import Task
 
 
 def find_run(run: str | Path) -> Path:
-    """The folder of a run, or of the shipped model of that name."""
+    """The folder of a run, or of the shipped model with this name."""
     path = Path(run)
     refuse_name(path)
     shipped = elman.shipped.models()
-    # `elman new ner ner` makes a folder called ner that is no run, and must not hide the model
+    # a folder without a run, as `elman new ner ner` creates, must not hide the model ner
     if path.is_dir() and (str(run) not in shipped or (path / "symbols.json").exists()):
         return path
     if str(run) in shipped:
@@ -26,23 +26,23 @@ def find_run(run: str | Path) -> Path:
     if path.exists():
         raise RunError(f"{path}: this is a file, but a run is a folder; name the folder.")
     raise RunError(
-        f"{run}: there is no such run folder, and no model of that name ships with Elman; those "
-        f"that do are {', '.join(shipped) or 'none'}."
+        f"{run}: there is no such run folder, and no shipped model of this name; the shipped "
+        f"models are {', '.join(shipped) or 'none'}."
     )
 
 
 def is_onnx(run: str | Path) -> bool:
-    """Whether a run is named that is an ONNX file of ``elman export``."""
+    """Whether the name is that of an ONNX file of ``elman export``."""
     return str(run).endswith(".onnx")
 
 
 def task_name(settings: Mapping[str, object]) -> str:
-    """The task that a ``run.toml`` names; its key is job."""
+    """The task that a ``run.toml`` names, under the key job."""
     return str(settings.get("job"))
 
 
 def task_of_run(run: str | Path) -> Task | None:
-    """The task of a run or an ONNX file; None where there is none, or its task is not known."""
+    """The task of a run or an ONNX file; None if it does not exist or its task is unknown."""
     try:
         if is_onnx(run):
             from elman.tasks.onnx_network import open_session

@@ -1,11 +1,11 @@
-"""What a task is: a class that takes its files to a trained model, and inputs to answers.
+"""What a task is: a class that turns data files into a trained model, and inputs into answers.
 
-A task derives from ``Task`` and lives in a package of its own, such as ``sentiment/``.  Class data
-says what it is called and how it trains by default; six methods are required, the others have
-defaults here.  What is the same for all tasks (``train.py``, ``trained.py``, the command line) is
-written once and takes any of them.  ``registry.py`` lists the tasks.
+A task derives from ``Task`` and has a package of its own, such as ``sentiment/``.  Class attributes
+declare its name and its training defaults; six methods are required, the others have defaults here.
+Code that is the same for all tasks (``train.py``, ``trained.py``, the command line) works with any
+of them.  ``registry.py`` lists the tasks.
 
-The modules of a task import torch where they use it, so that a help text needs only the options.
+The modules of a task import torch only where they use it, so that help texts need only the options.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from elman.graph import Cell
 
 
-#: options that say what one data file is like, which others need not be like
+#: options that describe one data file, and may differ between files
 OF_A_FILE = (
     "text_column",
     "label_column",
@@ -44,18 +44,18 @@ OF_A_FILE = (
 
 
 class SavedSymbols(Protocol):
-    """What indices stand for in a trained model: words, characters, labels."""
+    """The meaning of the indices in a trained model: words, characters, labels."""
 
     def to_json(self) -> str:
-        """All of it as a JSON object, for the run folder."""
+        """The symbols as a JSON object, for the run folder."""
 
 
-#: a value to learn from: an input with what is expected of it
+#: a training example: an input with the expected output
 Example = TypeVar("Example", default=Any)
 Symbols = TypeVar("Symbols", bound=SavedSymbols, default=Any)
-#: what a trained model says about an input
+#: a trained model's output for an input
 Answer = TypeVar("Answer", default=Any)
-#: what a trained model is asked about; an example without what is expected, unless said otherwise
+#: an input of a trained model; by default an example without the expected output
 Input = TypeVar("Input", default=Example)
 TaskOptions = TypeVar("TaskOptions", default=Any)
 Wanted = TypeVar("Wanted", default=Any)
@@ -63,7 +63,7 @@ Wanted = TypeVar("Wanted", default=Any)
 
 @dataclass(frozen=True)
 class Vocab(Generic[Symbols]):
-    """What is read off the training data before training: symbols, and word vectors if any."""
+    """What is built from the training data before training: symbols, and word vectors if any."""
 
     symbols: Symbols
     vectors: Tensor | None = None
@@ -71,7 +71,7 @@ class Vocab(Generic[Symbols]):
 
 @dataclass(frozen=True)
 class Fitted(Generic[Symbols, TaskOptions]):
-    """A model, what its indices stand for, and the options that it was made with."""
+    """A model, its symbols, and the options that it was built with."""
 
     model: nn.Module
     symbols: Symbols
@@ -80,37 +80,37 @@ class Fitted(Generic[Symbols, TaskOptions]):
 
 @dataclass(frozen=True)
 class NoPredictOptions(DeclaredOptions):
-    """For a task whose models predict in one way only."""
+    """For a task that has no options for prediction."""
 
 
 class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
-    """A task: what its files hold, which model learns from them, what it answers.
+    """A task: how its data are read, which model learns from them, and what it answers.
 
     ``options`` are a value of ``Options``, ``wanted`` one of ``PredictOptions``.
     """
 
-    #: on the command line and in run files
+    #: the name on the command line and in run files
     name: str
     title: str
-    #: the validation metric by which the best weights are chosen
+    #: the validation metric that selects the best weights
     metric: str
     higher_is_better: bool = True
-    #: how training goes unless told otherwise
+    #: the default training options
     training: LoopOptions = LoopOptions()
     #: the frozen dataclass of the task's options, ``cell`` and ``longest`` among them
     Options: type[TaskOptions]
-    #: the frozen dataclass of what can be asked of a trained model
+    #: the frozen dataclass of the options for prediction
     PredictOptions: type[Wanted]
-    #: which of the ``samples`` to train on and to validate with
+    #: which of the ``samples`` are for training and for validation
     train_file: str
     valid_file: str
-    #: the inputs of ``elman demo`` by what they are called there
+    #: the inputs of ``elman demo``, keyed by how they are shown
     demo: Mapping[str, Any]
-    #: what an input is: a text, a file's name, or nothing, where something is made up
+    #: the kind of an input: a text, a file name, or nothing, for a model that generates
     input_kind: Literal["text", "file", "nothing"] = "text"
-    #: options that name files which training reads once, and a trained model no more
+    #: options that name files which training reads and a trained model no longer needs
     reads_once: tuple[str, ...] = ()
-    #: prefixes of the layers whose size follows from the number of labels
+    #: prefixes of the layers whose size depends on the number of labels
     label_layers: tuple[str, ...] = ()
     #: whether a model can answer while its input arrives (``stream``)
     streams: bool = False
@@ -119,17 +119,17 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
 
     @abstractmethod
     def read(self, path: Path, options: TaskOptions) -> list[Row[Example]]:
-        """The examples of a data file or folder, each with its place."""
+        """The examples of a data file or folder, each with its position."""
 
     @abstractmethod
     def build_vocab(
         self, examples: Sequence[Example], options: TaskOptions, seed: int
     ) -> Vocab[Symbols]:
-        """Symbols and vectors from the training examples."""
+        """The symbols and vectors of the training examples."""
 
     @abstractmethod
     def load_symbols(self, text: str) -> Symbols:
-        """The symbols that their ``to_json`` wrote; ``RunError`` for anything else."""
+        """The symbols written by their ``to_json``; ``RunError`` for anything else."""
 
     @abstractmethod
     def build(self, options: TaskOptions, cell: Cell, vocab: Vocab[Symbols]) -> nn.Module:
@@ -145,14 +145,14 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     ) -> dict[str, Tensor]:
         """The keyword arguments of the model's ``loss``.
 
-        With a ``generator`` they are for training, and augmentation draws from it alone.
+        With a ``generator`` the batch is for training; augmentation draws only from it.
         """
 
     @abstractmethod
     def score(
         self, fitted: Fitted[Symbols, TaskOptions], examples: Sequence[Example], wanted: Wanted
     ) -> dict[str, Any]:
-        """The metrics on examples, ``metric`` among them."""
+        """The metrics on ``examples``, including ``metric``."""
 
     @abstractmethod
     def predict(
@@ -167,7 +167,7 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         return {}
 
     def check(self, path: Path, options: TaskOptions) -> DataReport:
-        """Everything that is wrong with a data file, and what is in it."""
+        """All problems of a data file, and statistics of its contents."""
         from elman.data.report import DataReport
 
         try:
@@ -177,58 +177,58 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         return DataReport(path, (), (), {"examples": len(rows)})
 
     def check_labels(self, rows: Sequence[Row[Example]], symbols: Symbols) -> None:
-        """``DataError`` for the first example whose label the model does not know."""
+        """Raise ``DataError`` for the first example with a label that the model does not know."""
 
     def part(self, example: Example) -> str | None:
-        """For files that hold "train", "valid" and "test" together: which an example is for."""
+        """The split of an example, for files that hold "train", "valid" and "test" together."""
         return None
 
     def group(self, example: Example) -> Hashable:
-        """Examples of the same group are never parted between training and validation."""
+        """A key: examples with the same one are not split between training and validation."""
         return cast(Hashable, example)
 
     def leak_keys(self, example: Example) -> tuple[Hashable, ...]:
-        """Examples of two splits leak if they share one of these."""
+        """Keys: examples of two splits that share one of these are a leak."""
         return (self.group(example),)
 
     def cut(self, examples: Sequence[Example], longest: int) -> list[Example]:
-        """The same examples, those that are longer than ``longest`` steps cut."""
+        """The same examples, cut to at most ``longest`` steps."""
         return list(examples)
 
     def length(self, example: Example) -> int:
-        """How many time steps an example has."""
+        """The number of time steps of an example."""
         return len(cast(Sized, example))
 
     # ---- training
 
     def merge_symbols(self, known: Symbols, found: Symbols) -> Symbols:
-        """The symbols of a model that is trained further: what it knows, and what is ``found``."""
+        """The symbols for training a model further: those it knows, extended by ``found``."""
         return known
 
     def validate(
         self, fitted: Fitted[Symbols, TaskOptions], examples: Sequence[Example]
     ) -> dict[str, Any]:
-        """The metrics after an epoch, ``metric`` among them; may be quicker than ``score``."""
+        """The metrics after an epoch, including ``metric``; may be faster than ``score``."""
         return self.score(fitted, examples, self.PredictOptions())
 
     # ---- answers
 
     def read_inputs(self, path: Path, options: TaskOptions) -> list[Input]:
-        """The inputs in a file: each line, unless said otherwise."""
+        """The inputs in a file: by default one per line."""
         from elman.data.plain_text import read_lines
 
         return [self.as_input(line) for line in read_lines(path)]
 
     def as_input(self, value: Any) -> Input:
-        """An input from what a user gives: a string, or the task's own kind of value."""
+        """Convert what the user gives, a string or a value of the task's own type, to an input."""
         return cast(Input, value)
 
     def save(self, answers: Sequence[Answer], wanted: Wanted) -> list[Path]:
-        """Write the files that ``wanted`` names; return them."""
+        """Write the files that ``wanted`` names, and return them."""
         return []
 
     def show(self, answer: Answer) -> str:
-        """An answer as a line of rich's markup, or several."""
+        """An answer as one or more lines of rich markup."""
         from rich.markup import escape
 
         return escape(str(answer))
@@ -240,9 +240,9 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     def stream(
         self, fitted: Fitted[Symbols, TaskOptions], source: BinaryIO, wanted: Wanted
     ) -> Iterator[str]:
-        """Answers while the input arrives, a line of rich's markup each."""
+        """Answers while the input arrives, one line of rich markup each."""
         raise OptionError(f"{self.name}: this task cannot stream; omit --stream.")
 
     def demo_settings(self, folder: Path) -> Mapping[str, object]:
-        """The ``PredictOptions`` of ``elman demo``, whose files go into ``folder``."""
+        """The ``PredictOptions`` for ``elman demo``, which writes files to ``folder``."""
         return {}

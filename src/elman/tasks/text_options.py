@@ -1,4 +1,4 @@
-"""The options that all tasks on text have: words, their vectors, and the layers that read them."""
+"""The options that all tasks on text have: words, word vectors, and recurrent layers."""
 
 from __future__ import annotations
 
@@ -13,42 +13,40 @@ from elman.tasks.recurrent_options import RecurrentOptions
 class TextOptions(RecurrentOptions):
     """The options of every task on text."""
 
-    cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for one of your own")
-    hidden_size: int = option(128, "units of the recurrent layer, in each direction", minimum=1)
-    num_layers: int = option(1, "recurrent layers on top of each other", minimum=1)
+    cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for your own cell")
+    hidden_size: int = option(128, "hidden units of each recurrent layer and direction", minimum=1)
+    num_layers: int = option(1, "number of stacked recurrent layers", minimum=1)
     bidirectional: bool = option(True, "read the text in both directions")
     embedding_size: int = option(
-        100, "numbers in a word's vector, where no vectors are read", minimum=1
+        100, "size of word vectors, unless they are read from a file", minimum=1
     )
     vectors: str = option(
-        "", "start from word vectors: a file (word2vec or GloVe), or train: on the training text"
+        "", "initial word vectors: a word2vec or GloVe file, or train (on the training text)"
     )
     vector_words: int = option(
         30_000,
-        "words of the vectors' file to keep, its first ones, beside the training text's",
+        "number of words to keep from the start of the vectors file, besides those of the text",
         minimum=0,
     )
-    frozen_vectors: bool = option(False, "leave the vectors as they were read")
-    lowercase: bool = option(True, "look words up in small letters")
-    min_count: int = option(
-        2, "words that occur less often count as unknown, if without a vector", minimum=1
-    )
-    dropout: float = option(
-        0.5, "part of the features that training leaves out", minimum=0, below=1
-    )
+    frozen_vectors: bool = option(False, "do not train the word vectors")
+    lowercase: bool = option(True, "lowercase words before looking them up")
+    min_count: int = option(2, "rarer words without a vector count as unknown", minimum=1)
+    dropout: float = option(0.5, "dropout rate on features", minimum=0, below=1)
     word_dropout: float = option(
-        0.05, "part of the words that training makes unknown", minimum=0, below=1
+        0.05, "fraction of words that training replaces by the unknown word", minimum=0, below=1
     )
     embedding_dropout: float = option(
         0.0,
-        "part of the vocabulary whose vectors a training batch has without their numbers",
+        "word dropout: fraction of the vocabulary zeroed in each batch",
         minimum=0,
         below=1,
     )
-    longest: int = option(500, "training cuts texts that have more words", minimum=1)
-    map: str = option("", "labels to read as others, such as MISC=O,PERSON=PER", reads_data=True)
+    longest: int = option(
+        500, "maximum number of words in training; longer texts are cut", minimum=1
+    )
+    map: str = option("", "labels to rename, such as MISC=O,PERSON=PER", reads_data=True)
     skip_bad: bool = option(
-        False, "leave out examples that are wrong, and list them", reads_data=True, switch=True
+        False, "skip invalid examples, and list them", reads_data=True, switch=True
     )
 
     def __post_init__(self) -> None:

@@ -1,8 +1,7 @@
 """From data files to a trained model: the same steps for every task.
 
-Read the data, learn symbols from it, begin a run folder, build a model, run the training loop,
-write the card.  A run that was stopped at any moment goes on from there, and refuses to if its
-data have changed.
+Read the data, build the vocabulary, create a run folder, build the model, run the training loop,
+write the card.  A run that was stopped can be resumed at any point, unless its data have changed.
 """
 
 from __future__ import annotations
@@ -43,17 +42,17 @@ from elman.training.budget import within_memory
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
 
-#: training takes smaller batches rather than fewer steps in an epoch
+#: the batch size is reduced for small data to get at least this many steps per epoch
 STEPS_IN_EPOCH = 10
 
 
 @dataclass(frozen=True)
 class Data:
-    """The files of a training.
+    """The data files of a training.
 
-    Without ``valid`` the part of the training file that is for validation is taken, where it says
-    so.  Else a part of the training examples is held out: of ``parts`` equal ones that with the
-    number ``held_out``, from 0.  Examples of one group (``Task.group``) stay together.
+    Without ``valid``, the examples that the training file marks for validation are used.  If there
+    are none, one fold of the training examples is held out: number ``held_out``, from 0, of
+    ``parts`` equal ones.  Examples of one group (``Task.group``) stay in the same fold.
     """
 
     train: Path
@@ -75,23 +74,22 @@ def train(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Trained, TrainingResult]:
-    """Train a task's model on data files; the run folder then holds all of it.
+    """Train a task's model on data files, and write the run folder.
 
     ``settings`` are options of the task and of training by name, as values or as text.  ``start``
-    is a model to begin with: its weights, what it knows, and its options where ``settings`` do not
-    name others.  Words that it does not know stay unknown; where labels are new to it, the layers
-    that know labels begin anew.  With ``resume`` a run in ``folder`` goes on, with its cell and the
-    options that it was begun with but for those that say when to stop; where no run was begun yet,
-    one begins.  With ``overwrite`` the files of a run that is there are removed once the new one
-    begins.
+    is a model to initialise from: its weights, its symbols, and its options unless ``settings``
+    override them.  Words that it does not know stay unknown; if labels are new to it, the layers
+    that depend on labels are initialised anew.  ``resume`` continues the run in ``folder`` with its
+    cell and its options, of which only those for when to stop may change, or starts a run if there
+    is none.  ``overwrite`` removes the files of an existing run when the new one starts.
 
-    Raises ``DataError`` for what is wrong with the files, ``OptionError`` for options, ``RunError``
-    for the folder, such as one that another process trains in, and ``TrainingError`` where the
-    loss is not a number.
+    Raises ``DataError`` for problems in the files, ``OptionError`` for invalid options,
+    ``RunError`` for the folder, for example if another process trains in it, and
+    ``TrainingError`` if the loss is not finite.
     """
     refuse_unknown(settings, [task.Options, LoopOptions], "options")
     if resume and overwrite:
-        raise OptionError("resume goes on with a run and overwrite removes it; give one of them.")
+        raise OptionError("resume continues a run and overwrite removes it; give only one of them.")
     run = RunFolder(folder)
     run.refuse_place()
     with run.lock():
@@ -122,7 +120,7 @@ def _train(
         cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
     if start is not None and start.task.name != task.name:
         raise OptionError(
-            f"init_from: {start.name} is for the task {start.task.name}; name another."
+            f"init_from: {start.name} is a model for {start.task.name}, not for {task.name}."
         )
     rows = read_rows(task, data.train, options)
     train_rows = rows_for("train", task, rows)
@@ -160,8 +158,8 @@ def _train(
         RunFolder.create(run.path, record, files=texts, overwrite=overwrite)
     elif vocab.symbols.to_json() != run.read_text("symbols.json"):
         raise RunError(
-            f"{run.path / 'symbols.json'}: this is not what the run's data and options give; put "
-            "the file back as training wrote it, or train anew in another folder."
+            f"{run.path / 'symbols.json'}: the file does not match the data and options of the "
+            "run; restore it as training wrote it, or train in another folder."
         )
     fitted = Fitted(model, symbols, options)
     lengths = [task.length(example) for example in examples]
@@ -195,14 +193,14 @@ def _train(
 
 
 def _options_of(start: Trained) -> Any:
-    """The options of a model to begin with, without the files that it has learned from."""
+    """The options of a model to initialise from, without the files that only training reads."""
     return replace(start.options, **dict.fromkeys(start.task.reads_once, ""))
 
 
 def _begin_with(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
-    """Give a model the weights of another; the layers that know labels may begin ``anew``.
+    """Load the weights of another model; with ``anew``, skip the layers that depend on labels.
 
-    Raises ``OptionError`` where the model has other weights to fill.
+    Raises ``OptionError`` if the weights do not fit.
     """
     own, weights = model.state_dict(), start.model.state_dict()
     if anew:
@@ -214,8 +212,8 @@ def _begin_with(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
     if shapes[0] != shapes[1]:
         names = [n for n in (*shapes[0], *shapes[1]) if shapes[0].get(n) != shapes[1].get(n)]
         raise OptionError(
-            f"init_from: the weights of {start.name} do not fit a model with these options, "
-            f"{names[0]} for one; leave out options that change what the model consists of."
+            f"init_from: the weights of {start.name} do not fit a model with these options "
+            f"(for example {names[0]}); omit options that change the layers of the model."
         )
     model.load_state_dict(weights, strict=not anew)
 
@@ -223,9 +221,9 @@ def _begin_with(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
 def _held_out(
     task: Task, rows: Sequence[Row[Any]], data: Data
 ) -> tuple[list[Row[Any]], list[Row[Any]]]:
-    """Training and validation rows: groups of examples are dealt to the parts, shuffled.
+    """Training and validation rows: groups are shuffled, then distributed over the folds.
 
-    In turn would not do: files whose labels take turns are common.
+    Shuffled because the labels in a file often alternate.
     """
     groups = list(dict.fromkeys(task.group(row.value) for row in rows))
     random.Random(0).shuffle(groups)
@@ -236,23 +234,23 @@ def _held_out(
     return split
 
 
-def _batch_size(usual: int, examples: int) -> int:
-    """The usual size, or less where the data are so few that an epoch had only a few steps."""
-    return max(1, min(usual, examples // STEPS_IN_EPOCH))
+def _batch_size(size: int, examples: int) -> int:
+    """The size, or less if the data would give only a few steps per epoch."""
+    return max(1, min(size, examples // STEPS_IN_EPOCH))
 
 
 def find_cell(name: str) -> Cell:
-    """A cell of the catalogue, or ``FILE.py:NAME``: one of the user's own.
+    """A cell of the catalogue, or your own cell as ``FILE.py:NAME``.
 
-    The file is run, as ``python FILE.py`` would; a trained run keeps the cell as a graph and
-    needs the file no more.
+    The file is executed, as by ``python FILE.py``.  A run stores the cell as a graph, and no longer
+    needs the file.
     """
     file, colon, attribute = name.rpartition(":")
     if not colon:
         if name not in cells.CATALOGUE:
             raise OptionError(
                 f'cell is "{name}", which is not in the catalogue: {", ".join(cells.CATALOGUE)}. '
-                "A cell of your own is FILE.py:NAME."
+                "Give your own cell as FILE.py:NAME."
             )
         return cells.CATALOGUE[name]
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
@@ -273,7 +271,7 @@ def find_cell(name: str) -> Cell:
         ) from error
     found = getattr(module, attribute, None)
     if not isinstance(found, Cell):
-        raise OptionError(f'cell is "{name}", but {file} has no cell called {attribute}.')
+        raise OptionError(f'cell is "{name}", but {file} defines no cell {attribute}.')
     return found
 
 
@@ -291,7 +289,7 @@ def _record(
     train: Sequence[Row[Any]],
     valid: Sequence[Row[Any]],
 ) -> dict[str, Any]:
-    """What ``run.toml`` holds; an option that is None is left out, as TOML has no such value."""
+    """The contents of ``run.toml``; options that are None are left out, as TOML has no None."""
     return {
         "job": task.name,
         "options": asdict(options),
@@ -312,7 +310,7 @@ def _record(
 
 
 def _here() -> str:
-    """The folder that relative paths are seen from; empty where it is gone."""
+    """The current folder, from which relative paths are resolved; empty if it is deleted."""
     try:
         return os.getcwd()
     except FileNotFoundError:
@@ -320,9 +318,9 @@ def _here() -> str:
 
 
 def _fingerprint(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:
-    """A hash of a file, of two named with a comma, or of all files in a folder with their names.
+    """A hash of a file, of two files separated by a comma, or of a folder with its file names.
 
-    And of the examples, because a file may name others, of sounds or videos.
+    The examples are hashed too, because a file may name others, such as sounds or videos.
     """
     digest = hashlib.sha256()
     files: Sequence[Path] = data_files(path)

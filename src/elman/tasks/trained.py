@@ -1,7 +1,7 @@
-"""A trained model with its task: loaded from a run folder or from what ships with the package.
+"""A trained model with its task, loaded from a run folder or from the models in the package.
 
-``load(RUN)`` gives a ``Trained``, which answers when called.  Loading reads safetensors, JSON
-and TOML, and runs no code.  ``train.py`` makes run folders.
+``load(RUN)`` returns a ``Trained``, which predicts when called.  Loading reads safetensors, JSON
+and TOML, and runs no code.  ``train.py`` writes run folders.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from elman.training.weights import put_model_tensors
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: call it with inputs, or look at its parts.
+    """A trained model: call it with inputs, or use its parts directly.
 
     >>> import elman
     >>> model = elman.load("sentiment")
@@ -53,8 +53,8 @@ class Trained:
     ) -> list[Any]:
         """The model's answer to each input; a single string or path is one input.
 
-        Without ``inputs`` a model that makes things up makes one up.  ``settings`` are the task's
-        ``PredictOptions``; the files that they name are written.
+        Without ``inputs``, a generative model generates one output.  ``settings`` are the task's
+        ``PredictOptions``; files that they name are written.
         """
         answers, _ = self.answers_and_files(inputs, **settings)
         return answers
@@ -62,7 +62,7 @@ class Trained:
     def answers_and_files(
         self, inputs: Sequence[Any] | str | Path | None = None, **settings: object
     ) -> tuple[list[Any], list[Path]]:
-        """The answers as a call gives them, and the files that were written."""
+        """The answers that a call returns, and the files that were written."""
         given = [inputs] if inputs is None or isinstance(inputs, str | Path) else inputs
         values = [self.task.as_input(value) for value in given]
         return self._answer(values, self._wanted(settings))
@@ -75,13 +75,13 @@ class Trained:
         return answers
 
     def evaluate(self, path: Path, **settings: object) -> dict[str, Any]:
-        """The task's metrics on a data file; on its test part, if it says which that is.
+        """The task's metrics on a data file, or on its test split if the file marks one.
 
-        ``settings`` are ``PredictOptions``, and those options of the task that say what a file is
-        like, such as ``text_column``.  With ``skip_bad``, examples that are wrong are left out, and
-        ``skipped`` counts the problems; a model that was trained so leaves out none unasked.
+        ``settings`` are ``PredictOptions``, and options of the task that describe a file, such as
+        ``text_column``.  With ``skip_bad``, invalid examples are skipped, and ``skipped`` counts
+        the problems; it is off by default, even if the model was trained with it.
 
-        Raises ``DataError`` for what is wrong with the file, such as a label that is not known.
+        Raises ``DataError`` for problems in the file, such as an unknown label.
         """
         options, settings = self.reading_options(settings)
         wanted = self._wanted(settings)
@@ -92,7 +92,7 @@ class Trained:
         return {**scores, "skipped": len(read.skipped)} if read.skipped else scores
 
     def reading_options(self, settings: Mapping[str, object]) -> tuple[Any, dict[str, object]]:
-        """The options with those of ``settings`` that say what a file is like, and the others."""
+        """The options, updated by ``settings`` that describe a file, and the other settings."""
         own = known_options([self.task.Options])
         reads = {k: v for k, v in settings.items() if k in own and k in OF_A_FILE}
         if "skip_bad" in own:
@@ -101,15 +101,15 @@ class Trained:
         return with_settings(self.options, reads), others
 
     def stream(self, source: BinaryIO, **settings: object) -> Iterator[str]:
-        """Answers while the input arrives, a line of rich's markup each.
+        """Answers while the input arrives, one line of rich markup each.
 
-        Raises ``OptionError`` for a task that needs the whole of its input.
+        Raises ``OptionError`` for a task that cannot stream.
         """
         return self.task.stream(self.fitted, source, self._wanted(settings))
 
     @property
     def fitted(self) -> Fitted:
-        """The model with what its indices stand for."""
+        """The model with its symbols and options."""
         return Fitted(self.model, self.symbols, self.options)
 
     def _answer(self, inputs: Sequence[Any], wanted: Any) -> tuple[list[Any], list[Path]]:
@@ -122,12 +122,12 @@ class Trained:
 
 
 def load(run: str | Path) -> Trained:
-    """The trained model in a run folder, or the shipped model of that name.
+    """Load the trained model of a run folder, or the shipped model with this name.
 
     An ONNX file of ``elman export`` is run by ONNX Runtime.
 
-    Raises ``RunError`` when there is no such run, or it is damaged, foreign or from a later
-    version.
+    Raises ``RunError`` if there is no such run, or if it is damaged, not a run folder, or from a
+    later version.
 
     >>> import elman
     >>> [answer] = elman.load("ner")(["Yesterday, Harry Potter met Hermione Granger."])
@@ -140,7 +140,7 @@ def load(run: str | Path) -> Trained:
 
 
 def rows_for(part: str, task: Task, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
-    """The rows that a data file says are for ``part``; all of them where it has no such part."""
+    """The rows that a data file marks as ``part``; all rows if it marks none."""
     found = [row for row in rows if task.part(row.value) == part]
     return found or list(rows)
 
@@ -169,7 +169,7 @@ def open_run(folder: RunFolder) -> Trained:
 
 
 def open_onnx(path: Path) -> Trained:
-    """The trained model of an ONNX file, whose network ONNX Runtime computes."""
+    """The trained model of an ONNX file, run by ONNX Runtime."""
     session = open_session(path)
     said = session.metadata
     name = said["elman.task"]
@@ -192,12 +192,12 @@ def open_onnx(path: Path) -> Trained:
 
 
 def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
-    """The options of the task and of training that a run was begun with."""
+    """The options of the task and of training that a run was started with."""
     own = read_table(folder, "options")
     training = read_table(folder, "training")
     refuse_unknown(own, [task.Options], f"{folder.settings_path}, [options]")
     refuse_unknown(training, [LoopOptions], f"{folder.settings_path}, [training]")
-    # an option that is not there was None when it was saved
+    # an option that is absent was None when it was saved
     missing: Iterable[str] = ("max_minutes",)
     training = {**dict.fromkeys(missing), **training}
     with sentences(folder.settings_path):
@@ -205,11 +205,11 @@ def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:
 
 
 def read_table(folder: RunFolder, name: str) -> dict[str, Any]:
-    """A table of ``run.toml``; ``RunError`` where it is missing."""
+    """A table of ``run.toml``; ``RunError`` if it is missing."""
     table = folder.settings().get(name)
     if not isinstance(table, dict):
         raise RunError(
-            f"{folder.settings_path}: there is no table [{name}]; put the file back as training "
+            f"{folder.settings_path}: there is no table [{name}]; restore the file as training "
             "wrote it."
         )
     return table

@@ -1,7 +1,7 @@
-"""What the tasks on words share: words as indices, and their vectors.
+"""What tasks on words share: vocabularies, word vectors, and the layers that read them.
 
-A task on text reads words, looks them up in a vocabulary, and trains a model over their vectors.
-The tasks themselves are the packages beside it.
+A task on text splits it into words, looks them up in a vocabulary, and trains a model on their
+vectors.  The tasks themselves are separate packages.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from elman.tasks.text_options import TextOptions
 
 
 def fold_word(word: str, lowercase: bool) -> str:
-    """A word as a vocabulary has it: composed, and in small letters if it is to be."""
+    """A word as vocabularies store it: composed (NFC), and in lower case if requested."""
     word = composed(word)
     return word.lower() if lowercase else word
 
 
 @dataclass(frozen=True)
 class TextSymbols:
-    """The words, labels, characters and phrases that a model on text knows.
+    """The words, labels, characters and phrases of a text model.
 
-    ``vector_size`` is that of the words' vectors, which a file of vectors decides.
+    ``vector_size`` is the size of the word vectors, which a file of vectors determines.
     """
 
     words: Vocabulary
@@ -53,15 +53,15 @@ class TextSymbols:
         return self.words.encode([self.fold(word) for word in words])
 
     def fold(self, word: str) -> str:
-        """A word as the vocabulary has it."""
+        """A word as the vocabulary stores it."""
         return fold_word(word, self.lowercase)
 
     def with_labels(self, labels: tuple[str, ...]) -> TextSymbols:
-        """These, or the same with other labels where one is not known here."""
+        """These symbols, with other labels if one of them is unknown here."""
         return self if set(labels) <= set(self.labels) else replace(self, labels=labels)
 
     def to_json(self) -> str:
-        """All of it as a JSON object."""
+        """The symbols as a JSON object."""
         record = {
             "words": json.loads(self.words.to_json()),
             "labels": self.labels,
@@ -74,7 +74,7 @@ class TextSymbols:
 
     @classmethod
     def from_json(cls, text: str) -> TextSymbols:
-        """What ``to_json`` wrote; ``RunError`` for anything else."""
+        """The symbols that ``to_json`` wrote; ``RunError`` for anything else."""
         record = parse_json(text, "symbols.json")
         with in_sentences("symbols.json"):
             return cls(
@@ -83,7 +83,7 @@ class TextSymbols:
                 lowercase=of_kind(record, "lowercase", bool),
                 vector_size=of_kind(record, "vector_size", int),
                 characters=_vocabulary(record["characters"]),
-                # models that were saved before there were phrases have none
+                # older models have no phrases
                 phrases=_vocabulary(record.get("phrases")),
             )
 
@@ -103,9 +103,9 @@ def build_text_vocab(
     seed: int,
     characters: Vocabulary | None = None,
 ) -> Vocab:
-    """The vocabulary of the training text, and a vector for each of its words if asked for.
+    """The vocabulary of the training text, and optionally a vector for each word.
 
-    Words without a vector begin at random, as far from zero as those that have one.
+    Words without a vector are initialised at random, with the same spread as the vectors.
     """
     words, vectors = _words(sentences, options, seed)
     size = options.embedding_size if vectors is None else vectors.shape[1]
@@ -120,7 +120,7 @@ def _words(
     frequent = Vocabulary.count(folded, min_count=options.min_count)
     if not options.vectors:
         return frequent, None
-    # a word that the file has in small letters only is found by its `spellings`
+    # a word that the file has only in lower case is found by its `spellings`
     seen = {word for words in folded for word in words}
     wanted = {form for word in seen for form in spellings(word)}
     found = _vectors(folded, wanted, options, seed)
@@ -130,8 +130,8 @@ def _words(
     other = [w for w in sorted(seen) if w not in there and w.lower() in there]
     if other and not any(word != word.lower() for word in found.words):
         message = (
-            f"{options.vectors}: all words are in small letters; {len(other)} words of the text "
-            "take the vectors of their small letters, and new ones have none; choose lowercase."
+            f"{options.vectors}: all words are in lower case; {len(other)} words of the text take "
+            "the vector of their lower-case form, and new ones have none; use lowercase."
         )
         warnings.warn(message, DataWarning, stacklevel=2)
     kept = dict.fromkeys([*found.words, *frequent.words[2:], *other])
@@ -151,9 +151,9 @@ def _vectors(
 
 
 class _FirstAndSeen(Container[str]):
-    """Which words of a vectors' file to keep: the first ones asked about, and those seen.
+    """The words of a vectors file to keep: the first ones asked about, and those seen.
 
-    The files hold the most frequent words first, and may be larger than memory.
+    These files list frequent words first, and may be larger than memory.
     """
 
     def __init__(self, first: int, seen: Container[str]) -> None:
@@ -165,7 +165,7 @@ class _FirstAndSeen(Container[str]):
 
 
 def word_embedding(options: TextOptions, vocab: Vocab) -> WordEmbedding:
-    """The look-up of the words' vectors."""
+    """The embedding layer of the words."""
     return WordEmbedding(
         len(vocab.symbols.words),
         vocab.symbols.vector_size,
@@ -177,7 +177,7 @@ def word_embedding(options: TextOptions, vocab: Vocab) -> WordEmbedding:
 
 
 def encoder(options: TextOptions, cell: Cell, input_size: int) -> Recurrent:
-    """The recurrent layers that read the words' vectors."""
+    """The recurrent layers that read the word vectors."""
     return recurrent_layer(
         options,
         cell,

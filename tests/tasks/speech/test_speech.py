@@ -74,7 +74,7 @@ def test_a_recording_that_has_changed_is_noticed_when_a_run_goes_on(tones, tmp_p
     train(speech, data, tmp_path / "run", {**SMALL, "epochs": 1}, progress=Silence())
     sound, rate = soundfile.read(tmp_path / "d" / "train" / "00.wav")
     soundfile.write(tmp_path / "d" / "train" / "00.wav", 0.5 * sound, rate)
-    with pytest.raises(RunError, match="begun with other training data"):
+    with pytest.raises(RunError, match="started with other training data"):
         train(speech, data, tmp_path / "run", SMALL, resume=True, progress=Silence())
 
 
@@ -347,11 +347,11 @@ def test_check_finds_recordings_and_sentences_that_are_in_two_splits(command, tm
     assert command("check", "speech", folder / "valid.jsonl", *against)[0] == 0
     status, out, _ = command("check", "speech", leaking, *against)
     assert status == 1
-    assert "leaking.jsonl, line 11: this example is in the other data too" in out
+    assert "leaking.jsonl, line 11: this example is also in the other data" in out
     assert "train.jsonl, line 4" in out
     folder = samples(tmp_path / "names", "ner")
     status, out, _ = command(
         "check", "ner", folder / "valid.conll", "--against", folder / "valid.conll"
     )
     assert status == 1
-    assert "valid.conll, line 1: this example is in the other data too" in out
+    assert "valid.conll, line 1: this example is also in the other data" in out

@@ -87,7 +87,7 @@ def test_two_aligned_files_train_evaluate_and_are_known_again(command, folder, t
     write_whole(tmp_path / "t.en", "".join([row[1] + "!\n" for row in rows]))
     status, _, err = command(*arguments, "--epochs", 2, "--resume")
     assert status == 1
-    assert "begun with other training data" in err
+    assert "started with other training data" in err
 
 
 def test_check_finds_sentences_of_either_side_in_another_split(command, tmp_path):
