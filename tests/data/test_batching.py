@@ -60,8 +60,8 @@ def test_batches_do_not_come_in_order_of_length() -> None:
     ("batch_size", "seed", "epoch", "message"),
     [
         (0, 0, 0, "batch_size is 0; give 1 or more."),
-        (1, -1, 0, "seed is -1 and epoch 0; give numbers from 0 on."),
-        (1, 0, -1, "seed is 0 and epoch -1; give numbers from 0 on."),
+        (1, -1, 0, "seed is -1 and epoch 0; both must be at least 0."),
+        (1, 0, -1, "seed is 0 and epoch -1; both must be at least 0."),
     ],
 )
 def test_wrong_options_have_their_sentences(

@@ -79,8 +79,8 @@ def test_texts_alone_are_read_with_or_without_labels(tmp_path: Path) -> None:
     table = written(tmp_path, "a.csv", "text\nFine.\n")
     assert read_labelled_texts(table, labelled=False) == fine
     assert error_of(table) == (
-        f'{table}, line 1: there is no column "label"; those that are there: "text"; choose one '
-        "with --label-column (the first line is to name the columns)."
+        f'{table}, line 1: there is no column "label"; the columns are "text"; choose one '
+        "with --label-column (the first line must name the columns)."
     )
     labelled = written(tmp_path, "b.csv", "label,text\n,Fine.\n")
     assert read_labelled_texts(labelled, labelled=False) == fine
@@ -89,7 +89,7 @@ def test_texts_alone_are_read_with_or_without_labels(tmp_path: Path) -> None:
     folder = written(tmp_path, "texts/a.txt", "Fine.").parent
     assert read_labelled_texts(folder, labelled=False) == fine
     assert error_of(folder) == (
-        f"{folder}: there is no text in this folder; it is to hold a folder of text files for "
+        f"{folder}: there is no text in this folder; it must hold a folder of text files for "
         "each label."
     )
 
@@ -173,8 +173,8 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "review,sentiment\nFine.,good\n",
             ", line 1",
             (
-                'there is no column "text"; those that are there: "review", "sentiment"; choose '
-                "one with --text-column (the first line is to name the columns)."
+                'there is no column "text"; the columns are "review", "sentiment"; choose '
+                "one with --text-column (the first line must name the columns)."
             ),
         ),
         (
@@ -182,8 +182,8 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "text;sentiment\nFine.;good\n",
             ", line 1",
             (
-                'there is no column "label"; those that are there: "text", "sentiment"; choose one '
-                "with --label-column (the first line is to name the columns)."
+                'there is no column "label"; the columns are "text", "sentiment"; choose one '
+                "with --label-column (the first line must name the columns)."
             ),
         ),
         (
@@ -191,8 +191,8 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "text,text,label\nFine.,Fine.,good\n",
             ", line 1",
             (
-                'there is more than one column "text"; those that are there: "text", "text", '
-                '"label"; choose one with --text-column (the first line is to name the columns).'
+                'there is more than one column "text"; the columns are "text", "text", '
+                '"label"; choose one with --text-column (the first line must name the columns).'
             ),
         ),
         (
@@ -212,7 +212,7 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "text,label\nWarm, and funny.,good\n",
             ", line 2",
             (
-                'the header names 2 columns and the row has 3; put a text that holds "," or a '
+                'the header has 2 columns but the row has 3; put a text that contains "," or a '
                 "line end in double quotes."
             ),
         ),
@@ -221,7 +221,7 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "text,label\n\nFine.\n",
             ", line 3",
             (
-                'the header names 2 columns and the row has 1; put a text that holds "," or a '
+                'the header has 2 columns but the row has 1; put a text that contains "," or a '
                 "line end in double quotes."
             ),
         ),
@@ -230,8 +230,8 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "text\tlabel\nFine.\tvery\tgood\n",
             ", line 2",
             (
-                "the header names 2 columns and the row has 3; replace the tabs inside a text by "
-                "blanks."
+                "the header has 2 columns but the row has 3; replace the tabs inside a text by "
+                "spaces."
             ),
         ),
         (
@@ -248,7 +248,7 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             'text,label\n"A "dud".",bad\n',
             ", line 2",
             (
-                "a text in double quotes that starts here goes on after its end; write a quote "
+                "a text in double quotes that starts here continues after its end; write a quote "
                 'inside a quoted text twice ("").'
             ),
         ),
@@ -264,7 +264,7 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "text,label\nFine.,good\n",
             "",
             (
-                'the name ends in ".xls", which is no format of labelled texts; give a .csv, .tsv '
+                'the suffix ".xls" is not a format of labelled texts; give a .csv, .tsv '
                 "or .jsonl file, or a folder with a folder of text files per label."
             ),
         ),
@@ -274,21 +274,21 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             ", line 2",
             (
                 "this is not JSON (Unterminated string starting at character 10); write one "
-                "object a line."
+                "object per line."
             ),
         ),
         (
             "a.jsonl",
             '{"text": "Fine.", "label": NaN}\n',
             ", line 1",
-            "this is not JSON (NaN is not of JSON); write one object a line.",
+            "this is not JSON (NaN is not valid JSON); write one object per line.",
         ),
         (
             "a.json",
             '[["Fine.", "good"]]\n',
             ", line 1",
             (
-                "a JSON list came where an object was expected; write one for each text, such "
+                "this is a JSON list, but an object is expected for each text, such "
                 'as {"text": "...", "label": "..."}.'
             ),
         ),
@@ -297,7 +297,7 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             '\n{"review": "Fine.", "label": "good"}\n',
             ", line 2",
             (
-                'there is no column "text"; those that are there: "review", "label"; choose one '
+                'there is no column "text"; the columns are "review", "label"; choose one '
                 "with --text-column."
             ),
         ),
@@ -305,19 +305,19 @@ def test_a_text_of_100_000_words_is_read_and_leaves_the_csv_module_as_it_was(
             "a.jsonl",
             "{}\n",
             ", line 1",
-            'there is no column "text"; those that are there: none; choose one with --text-column.',
+            'there is no column "text"; the columns are none; choose one with --text-column.',
         ),
         (
             "a.jsonl",
             '{"text": 5, "label": "good"}\n',
             ", line 1",
-            '"text" is a JSON number; a text is a string.',
+            '"text" is a JSON number; it must be a string.',
         ),
         (
             "a.jsonl",
             '{"text": "Fine.", "label": ["good"]}\n',
             ", line 1",
-            '"label" is a JSON list; a label is a string or a number.',
+            '"label" is a JSON list; it must be a string or a number.',
         ),
         (
             "a.jsonl",
@@ -348,7 +348,7 @@ def test_json_nested_too_deeply_has_its_sentence(tmp_path: Path) -> None:
 def test_mistakes_in_folders_have_their_sentences(tmp_path: Path) -> None:
     missing = tmp_path / "none"
     assert error_of(missing) == f"{missing}: there is no such file; check its name and folder."
-    expected = "it is to hold a folder of text files for each label."
+    expected = "it must hold a folder of text files for each label."
     assert error_of(tmp_path) == f"{tmp_path}: there is no text in this folder; {expected}"
     path = written(tmp_path, "pos/a.txt", "Fine.")
     (tmp_path / "neg").mkdir()
@@ -366,7 +366,7 @@ def test_mistakes_in_folders_have_their_sentences(tmp_path: Path) -> None:
     inner = tmp_path / "pos" / "inner"
     inner.mkdir()
     assert error_of(tmp_path) == (
-        f"{inner}: this is a folder, and one file was expected; name a file."
+        f"{inner}: this is a folder, but a file is expected; name a file."
     )
     assert path.exists()
 
@@ -379,7 +379,7 @@ def test_stray_quotes_in_a_tsv_are_signs_and_check_says_so(tmp_path: Path) -> No
     report = check_labelled_texts(path)
     assert report.problems == ()
     assert report.facts["examples"] == 6
-    note = f"{path}, line 3: double quotes are read as plain signs of the text (2 in the file)."
+    note = f"{path}, line 3: double quotes are read as ordinary characters (2 in the file)."
     assert report.warnings[0] == note
 
 
@@ -392,16 +392,14 @@ def test_quotes_that_enclose_texts_of_several_lines_in_a_tsv_are_read(tmp_path: 
         'one "x"',
         "plain",
     ]
-    assert "fields in double quotes are read without them" in check_labelled_texts(path).warnings[0]
+    assert "double quotes around fields are removed" in check_labelled_texts(path).warnings[0]
 
 
 def test_a_stray_quote_in_a_csv_that_swallows_rows_is_named(tmp_path: Path) -> None:
     rows = 'text,label\nnice,pos\n" a great film,pos\nlovely,pos\nhe said ",pos\nawful,neg\n'
     path = written(tmp_path, "a.csv", rows)
     said = error_of(path)
-    assert said.startswith(
-        f"{path}, line 3: a double quote opens a text here that goes on for 3 lines"
-    )
+    assert said.startswith(f"{path}, line 3: a double quote opens a text here that spans 3 lines")
     fine = 'text,label\nnice,pos\n"Great, funny\nfilm, really",pos\nawful,neg\n'
     assert len(read_labelled_texts(written(tmp_path, "b.csv", fine))) == 3
 
@@ -411,9 +409,9 @@ def test_a_json_array_is_read_with_the_line_of_each_object(tmp_path: Path) -> No
     path = written(tmp_path, "a.json", objects)
     assert read_labelled_texts(path) == [LabelledText("Fine.", "1"), LabelledText("Dull.", "0.50")]
     bad = written(tmp_path, "b.json", objects.replace('"Dull."', "5"))
-    assert error_of(bad) == f'{bad}, line 4: "text" is a JSON number; a text is a string.'
+    assert error_of(bad) == f'{bad}, line 4: "text" is a JSON number; it must be a string.'
     cut = written(tmp_path, "c.json", objects[: objects.index("]")])
-    assert error_of(cut).startswith(f"{cut}, line 5: the JSON array does not go on here")
+    assert error_of(cut).startswith(f"{cut}, line 5: the JSON array must continue here")
 
 
 def test_a_key_that_a_json_object_has_twice_is_refused(tmp_path: Path) -> None:
@@ -446,7 +444,7 @@ def test_a_carriage_return_within_a_text_is_a_blank_and_noted(tmp_path: Path, na
         ["so", "good"],
         ["bad"],
     ]
-    note = f"{path}, line 2: a carriage return within the line is read as a blank (1 in the file)."
+    note = f"{path}, line 2: a carriage return within the line is read as a space (1 in the file)."
     assert note in check_labelled_texts(path).warnings
 
 
@@ -486,7 +484,7 @@ def test_what_is_no_file_has_a_sentence_and_never_waits(tmp_path: Path) -> None:
 def test_a_header_that_comes_again_is_no_row(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "text,label\nFine.,good\ntext,label\nDull.,bad\n")
     assert [each.label for each in read_labelled_texts(path)] == ["good", "bad"]
-    note = f"{path}, line 3: the row repeats the names of the columns; it is left out."
+    note = f"{path}, line 3: the row repeats the column names; it is left out."
     assert note in check_labelled_texts(path).warnings
 
 

@@ -202,26 +202,26 @@ KINDS = "Elman reads word2vec text or binary, GloVe text, and .npz with words an
         (b"", "", f"the file is empty; {KINDS}"),
         (b" \n", "", f"the file is empty; {KINDS}"),
         (b"\xef\xbb\xbf", "", f"the file is empty; {KINDS}"),
-        (b"\n" * 30 + b"a 1 2\n", ", line 1", f"this is not a word and its numbers; {KINDS}"),
+        (b"\n" * 30 + b"a 1 2\n", ", line 1", f"this is not a word followed by numbers; {KINDS}"),
         (
             b"a 1 2 3\nb 1 2\nc 1 2 3\n",
             ", line 2",
-            "2 numbers follow the word, where 3 are expected; correct or remove the line.",
+            "2 numbers follow the word, but 3 are expected; correct or remove the line.",
         ),
         (
             b"a 1 2\nb 1 2 3\nc 1 2\n",
             ", line 2",
-            "3 numbers follow the word, where 2 are expected; correct or remove the line.",
+            "3 numbers follow the word, but 2 are expected; correct or remove the line.",
         ),
         (
             b"2 3\na 1 2\nb 1 2\n",
             ", line 2",
-            "2 numbers follow the word, where 3 are expected; correct or remove the line.",
+            "2 numbers follow the word, but 3 are expected; correct or remove the line.",
         ),
         (
             b"a 1 2\nb 1 x2\n",
             ", line 2",
-            '"x2" stands where a number is expected; correct or remove the line.',
+            '"x2" is not a number; correct or remove the line.',
         ),
         (
             b"a 1 2\nb 1 nan\n",
@@ -237,43 +237,37 @@ KINDS = "Elman reads word2vec text or binary, GloVe text, and .npz with words an
             b"3 2\na 1 2\nb 1 2\n",
             ", line 1",
             (
-                "the header says 3 words, but 2 lines with words follow; the file was cut short or "
-                "put together wrongly."
+                "the header says 3 words, but 2 lines with words follow; the file is truncated or "
+                "its header is wrong."
             ),
         ),
         (
             b"1 2\na 1 2\nb 1 2\n",
             ", line 1",
             (
-                "the header says 1 words, but 2 lines with words follow; the file was cut short or "
-                "put together wrongly."
+                "the header says 1 words, but 2 lines with words follow; the file is truncated or "
+                "its header is wrong."
             ),
         ),
         (b"0 2\n", ", line 1", "the header says 0 words of 2 numbers; give 1 or more."),
-        (b"It was a dark night.\n", ", line 1", f"this is not a word and its numbers; {KINDS}"),
-        (b"\x89PNG\r\n\x1a\n\x00", ", line 1", f"this is not a word and its numbers; {KINDS}"),
+        (b"It was a dark night.\n", ", line 1", f"this is not a word followed by numbers; {KINDS}"),
+        (b"\x89PNG\r\n\x1a\n\x00", ", line 1", f"this is not a word followed by numbers; {KINDS}"),
         (
             word2vec_binary(WORDS, MATRIX)[:-3],
             ", word 4 of 4",
-            (
-                "the file ends or breaks off there; it was cut short, or its header is wrong: "
-                "fetch it again."
-            ),
+            ("the file ends there; it is truncated, or its header is wrong: download it again."),
         ),
         (
             b"2 2\n" + b"a" + b"\x00" * 3_000_000,
             ", word 1 of 2",
-            (
-                "the file ends or breaks off there; it was cut short, or its header is wrong: "
-                "fetch it again."
-            ),
+            ("the file ends there; it is truncated, or its header is wrong: download it again."),
         ),
         (
             b"3 3\n" + word2vec_binary(WORDS, MATRIX)[4:],
             "",
             (
-                "there is more in the file after the 3 words that its header says; the header is "
-                "wrong: fetch it again."
+                "there is more data after the 3 words in its header; the header is wrong: "
+                "download it again."
             ),
         ),
         (
@@ -285,8 +279,8 @@ KINDS = "Elman reads word2vec text or binary, GloVe text, and .npz with words an
             gzip.compress(glove_text(WORDS, MATRIX), mtime=0)[:-9],
             "",
             (
-                "the compressed file is damaged or cut short (Compressed file ended before the "
-                "end-of-stream marker was reached); fetch it again."
+                "the compressed file is damaged or truncated (Compressed file ended before the "
+                "end-of-stream marker was reached); download it again."
             ),
         ),
     ],
@@ -302,7 +296,7 @@ def test_a_missing_file_and_a_folder_have_their_sentences(tmp_path: Path) -> Non
     missing = tmp_path / "none"
     assert error_of(missing) == f"{missing}: there is no such file; check its name and folder."
     assert error_of(tmp_path) == (
-        f"{tmp_path}: this is a folder, and one file was expected; name a file."
+        f"{tmp_path}: this is a folder, but a file is expected; name a file."
     )
 
 
@@ -310,13 +304,13 @@ def test_archives_that_hold_something_else_have_their_sentences(tmp_path: Path) 
     path = tmp_path / "a.npz"
     np.savez(path, rows=np.zeros(3))
     assert error_of(path) == (
-        f'{path}: this archive holds no arrays "words" and "vectors"; unpack it if it holds a '
-        f"file of vectors ({KINDS.removesuffix('.')})."
+        f'{path}: this archive has no arrays "words" and "vectors"; unpack it if it contains a '
+        f"vectors file ({KINDS.removesuffix('.')})."
     )
     np.savez(path, words=np.array(["a", "b"]), vectors=np.zeros((3, 2)))
     assert error_of(path) == (
         f'{path}: "words" is <U1 of shape (2,) and "vectors" is float64 of shape (3, 2); '
-        "expected are texts (word) and numbers (word, size)."
+        "they must be strings of shape (word,) and numbers of shape (word, size)."
     )
     np.savez(path, words=np.array(["a", "b"]), vectors=np.array([[1.0], [np.inf]]))
     assert error_of(path) == (
@@ -350,8 +344,8 @@ def test_words_that_the_format_cannot_hold_are_not_written(tmp_path: Path, word:
     with pytest.raises(DataError) as caught:
         write_vectors(path, WordVectors((word,), np.zeros((1, 2), np.float32)))
     assert str(caught.value) == (
-        f'{path}: the word "{word}" is empty or holds a blank, which word2vec text has no place '
-        "for; leave it out."
+        f'{path}: the word "{word}" is empty or contains a space, which word2vec text cannot '
+        "hold; remove it."
     )
     assert not path.exists()
 
@@ -501,7 +495,7 @@ def test_a_blank_that_stands_as_a_word_is_left_out_with_a_note(
     assert vectors.words == ("the", "of", "and")
     assert vectors.matrix[2].tolist() == [1, 2, 3]
     number = 3 if header else 2
-    assert vectors.notes == (f"{path}, line {number}: the word is a blank; 1 line left out.",)
+    assert vectors.notes == (f"{path}, line {number}: the word is a space; 1 line skipped.",)
 
 
 def test_words_of_vectors_are_composed(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def test_a_copy_is_equal_and_the_same_words_in_another_order_are_not() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a", "b", "a"], 'the word "a" comes twice; remove it from the list.'),
-        (["a", "<unk>"], 'the word "<unk>" has an index of its own; remove it from the list.'),
+        (["a", "b", "a"], 'the word "a" occurs twice; remove it from the list.'),
+        (["a", "<unk>"], 'the word "<unk>" is reserved; remove it from the list.'),
     ],
 )
 def test_words_that_cannot_be_have_their_sentences(words: list[str], message: str) -> None:
@@ -105,12 +105,12 @@ AGAIN = "the file is damaged or not a vocabulary: save the model again."
         ('{"format": 1, "words": "ab"}', f'"words" is not a list of strings; {AGAIN}'),
         (
             '{"format": 9, "words": []}',
-            "it is saved in format 9, and this Elman reads format 1; use the Elman that saved it.",
+            "it is saved in format 9, but this version of Elman reads format 1; use the version that saved it.",
         ),
         (
             '{"format": 1, "words": ["a", "a"]}',
             (
-                'the word "a" comes twice; remove it from the list. The file is damaged: save the '
+                'the word "a" occurs twice; remove it from the list. The file is damaged: save the '
                 "model again."
             ),
         ),

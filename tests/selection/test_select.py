@@ -110,11 +110,11 @@ def test_the_time_that_is_left_is_no_longer_than_the_hours(data, tmp_path):
 def test_a_folder_of_another_search_is_refused(data, tmp_path):
     select(TASK, RunConfig(data, SPACE, SETTINGS, trials=1), tmp_path / "s", tell=str)
     other = RunConfig(data, SPACE.without(["cell"]), SETTINGS, trials=1)
-    with pytest.raises(RunError, match="this search was begun with space"):
+    with pytest.raises(RunError, match="this search was started with space"):
         Search(TASK, other, tmp_path / "s")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("Dear Ada")
-    with pytest.raises(RunError, match="holds something else"):
+    with pytest.raises(RunError, match="holds other files"):
         Search(TASK, other, tmp_path / "full")
 
 
@@ -123,7 +123,7 @@ def test_a_search_is_overwritten_only_when_asked_and_only_if_nobody_works_in_it(
     select(TASK, RunConfig(data, SPACE, SETTINGS, trials=1), folder, tell=str).keep_best(str)
     (folder / "notes.txt").write_text("mine")
     other = RunConfig(data, SPACE.without(["cell"]), SETTINGS, trials=1)
-    with pytest.raises(RunError, match=r"begun with space .* or give --overwrite"):
+    with pytest.raises(RunError, match=r"started with space .* with --overwrite"):
         Search(TASK, other, folder)
     context = multiprocessing.get_context("spawn")
     held, end = context.Event(), context.Event()
@@ -141,7 +141,7 @@ def test_a_search_is_overwritten_only_when_asked_and_only_if_nobody_works_in_it(
     assert (folder / "notes.txt").read_text() == "mine"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("Dear Ada")
-    with pytest.raises(RunError, match="holds something else"):
+    with pytest.raises(RunError, match="holds other files"):
         Search(TASK, other, tmp_path / "full", overwrite=True)
 
 
@@ -160,7 +160,7 @@ def test_a_best_run_that_somebody_trained_further_is_not_lost(data, tmp_path):
         train(TASK, data, best, {"epochs": 9}, resume=True)
     train(TASK, data, best, {"epochs": 1, "hidden_size": 3}, overwrite=True, progress=Silence())
     before = (best / "model.safetensors").read_bytes()
-    with pytest.raises(RunError, match="best: this is not what the search has put there"):
+    with pytest.raises(RunError, match="best: this was not written by the search"):
         search.keep_best(str)
     assert (best / "model.safetensors").read_bytes() == before
     best.rename(tmp_path / "elsewhere")
@@ -180,7 +180,7 @@ def test_a_search_knows_the_cells_of_a_file_that_has_changed(data, tmp_path):
     Search(TASK, RunConfig(data, space, SETTINGS, trials=1), tmp_path / "s")
     Search(TASK, RunConfig(data, space, SETTINGS, trials=1), tmp_path / "s")
     file.write_text(text.replace("tanh(", "0.5 * tanh("))
-    with pytest.raises(RunError, match="this search was begun with cells"):
+    with pytest.raises(RunError, match="this search was started with cells"):
         Search(TASK, RunConfig(data, space, SETTINGS, trials=1), tmp_path / "s")
 
 
@@ -356,7 +356,7 @@ def test_a_space_that_cannot_be_searched_is_refused(text, sentence):
 
 
 def test_folds_and_validation_data_exclude_each_other(data):
-    with pytest.raises(OptionError, match="folds are parts of the training data"):
+    with pytest.raises(OptionError, match="folds are made from the training data"):
         RunConfig(data, SPACE, folds=5)
 
 

@@ -42,7 +42,7 @@ def run(trained, tmp_path):
 BAD_TABLES = {
     "empty": (b"", "the file is empty"),
     "header only": (b"text,label\n", "there are no rows"),
-    "missing column": (b"review,label\nfine,good\n", 'no column "text"; those that are there'),
+    "missing column": (b"review,label\nfine,good\n", 'no column "text"; the columns are'),
     "undecodable": (b"text,label\ncaf\xe9,good\n", "UTF-8"),
     "empty text": (b"text,label\n ,good\n", 'line 2: the text (column "text") is empty'),
     "one label": (b"text,label\nfine,good\nnice,good\n", "every training text has the label"),
@@ -313,7 +313,7 @@ def test_resuming_with_other_data_or_options_is_refused(tmp_path):
     data = Data(folder / "train.csv")
     settings = {**SMALL, "epochs": 1}
     train(sentiment, data, folder / "r", settings, progress=Silence())
-    with pytest.raises(Exception, match="begun with hidden_size 12, and resuming cannot change"):
+    with pytest.raises(Exception, match="started with hidden_size 12, and resuming cannot change"):
         train(
             sentiment, data, folder / "r", {**settings, "hidden_size": 13}, resume=True,
             progress=Silence(),

@@ -154,7 +154,7 @@ def test_words_in_capitals_take_vectors_of_small_letters_with_a_warning(tmp_path
             progress=Silence(),
         )
     said = [str(each.message) for each in caught]
-    assert any("line 3: the word is a blank; 1 line left out" in each for each in said)
+    assert any("line 3: the word is a space; 1 line skipped" in each for each in said)
     assert any(
         "2 words of the text take the vector of their lower-case form" in each for each in said
     )

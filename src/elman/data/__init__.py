@@ -1,7 +1,7 @@
-"""From a user's files to tensors: readers, checks, words, vocabulary, vectors, batches.
+"""From data files to tensors: readers, checks, words, vocabulary, vectors, batches.
 
 Readers return plain dataclasses and raise `elman.errors.DataError` with file and line; nothing
-here knows a model or trains one.  Readers of one task's files lie with the task.
+here depends on models or training.  Readers for one task are in the package of that task.
 """
 
 from elman.data.batching import bucketed_batches

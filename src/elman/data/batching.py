@@ -1,8 +1,8 @@
-"""Which examples go into a batch together: those of about the same length.
+"""Which examples form a batch: those of similar length.
 
-A batch costs as much as its longest row where padding is computed, so rows of one length belong
-together; training wants them in random order.  Both: the examples are shuffled, sorted by length
-within large pools, cut into batches, and the batches are shuffled.  This only chooses indices;
+Padding makes a batch cost as much as its longest row, so rows of similar length belong together;
+training needs a random order.  To get both, the examples are shuffled, sorted by length within
+large pools and cut into batches, and the batches are shuffled.  Only indices are chosen here;
 ``padding.py`` makes tensors.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from elman.errors import OptionError
 
-# So many batches are sorted together: padding is within a few per cent of a full sort's, and
-# which examples meet in a batch still changes from epoch to epoch.
+# Number of batches sorted together: padding is within a few per cent of a full sort, and batches
+# still mix different examples in each epoch.
 _POOL = 64
 
 
@@ -22,8 +22,8 @@ def bucketed_batches(
 ) -> list[list[int]]:
     """The indices 0 to ``len(lengths) - 1`` in batches, each index exactly once.
 
-    All batches have ``batch_size`` indices but one, which has what is left over.  The same seed
-    and epoch give the same batches; another epoch gives others.
+    All batches have ``batch_size`` indices, except one with the remainder.  The same seed and epoch
+    give the same batches; another epoch gives others.
 
     Raises ``OptionError`` for a ``batch_size`` below 1 or a negative seed or epoch.
 
@@ -34,7 +34,7 @@ def bucketed_batches(
         raise OptionError(f"bucketed_batches: batch_size is {batch_size}; give 1 or more.")
     if seed < 0 or epoch < 0:
         raise OptionError(
-            f"bucketed_batches: seed is {seed} and epoch {epoch}; give numbers from 0 on."
+            f"bucketed_batches: seed is {seed} and epoch {epoch}; both must be at least 0."
         )
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(lengths))
@@ -42,7 +42,7 @@ def bucketed_batches(
     pool = _POOL * batch_size
     batches: list[list[int]] = []
     for start in range(0, len(order), pool):
-        # longest first: the short batch, the last of all, is then one of short rows
+        # longest first, so that the last, incomplete batch holds short rows
         by_length = np.argsort(-sizes[start : start + pool], kind="stable")
         indices = order[start : start + pool][by_length].tolist()
         batches += [indices[at : at + batch_size] for at in range(0, len(indices), batch_size)]

@@ -1,8 +1,8 @@
-"""Where a data file is wrong, and why: a row, a fault or a note, each with its place.
+"""Rows, faults and notes of a data file, each with its position.
 
 The readers yield `Row`, `Fault` and `Note` in the order of the file.  A strict reader raises the
-first fault as one `DataError` (`rows_or_error`); ``elman check`` gathers them all (``report.py``).
-So a rule of a format is written once.
+first fault as a `DataError` (`rows_or_error`); ``elman check`` collects them all (``report.py``).
+So each rule of a format is implemented once.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class Place:
-    """A file, and the line in it where that is known.
+    """A file, and the line in it if known.
 
     >>> print(Place(Path("train.conll"), 214))
     train.conll, line 214
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong at a place, and what to do about it.
+    """A problem at a position, and how to fix it.
 
     >>> print(Fault(Place(Path("reviews.csv"), 3), "the text is empty."))
     reviews.csv, line 3: the text is empty.
@@ -48,7 +48,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Row(Generic[T_co]):
-    """One good example, and the place where it begins."""
+    """A valid example, and the position where it starts."""
 
     place: Place
     value: T_co
@@ -56,7 +56,7 @@ class Row(Generic[T_co]):
 
 @dataclass(frozen=True)
 class Note:
-    """Something unusual at a place that does not keep the file from being used.
+    """Something unusual at a position that does not make the file unusable.
 
     >>> print(Note(Place(Path("genes.gtf"), 3), "this gene is left out."))
     genes.gtf, line 3: this gene is left out.
@@ -70,7 +70,7 @@ class Note:
 
 
 class Rows(list[Row[T]]):
-    """The good rows of a file, and in ``skipped`` the faults of those that were left out."""
+    """The valid rows of a file; ``skipped`` holds the faults of the rows left out."""
 
     def __init__(self, rows: Iterable[Row[T]] = (), skipped: Iterable[Fault] = ()) -> None:
         super().__init__(rows)
@@ -78,9 +78,9 @@ class Rows(list[Row[T]]):
 
 
 def rows_or_error(items: Iterable[Row[T] | Fault | Note], *, skip_bad: bool = False) -> Rows[T]:
-    """The rows; a ``DataError`` with the sentence of the first fault if there is one.
+    """The rows; raises the first fault, if any, as a ``DataError``.
 
-    With ``skip_bad`` faults are kept in ``skipped`` instead; the first is still raised where no
+    With ``skip_bad``, faults are collected in ``skipped`` instead; the first is still raised if no
     row is left.
 
     >>> place = Place(Path("reviews.csv"), 2)
@@ -103,7 +103,7 @@ def rows_or_error(items: Iterable[Row[T] | Fault | Note], *, skip_bad: bool = Fa
 
 
 def values_or_error(items: Iterable[Row[T] | Fault | Note]) -> list[T]:
-    """The values of the rows; a ``DataError`` with the sentence of the first fault if there is one.
+    """The values of the rows; raises the first fault, if any, as a ``DataError``.
 
     >>> place = Place(Path("reviews.csv"), 2)
     >>> values_or_error([Row(place, "fine")])

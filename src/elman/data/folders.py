@@ -1,19 +1,19 @@
-"""The data files of a folder: hidden ones and those of trained runs are none.
+"""The data files of a folder, without hidden files and the files of training runs.
 
-A run may be written into the folder that it learns from (``--train . --out run``).  Its files are
-no data then, neither for this training nor for the next one.
+A run may be written into the folder that it trains on (``--train . --out run``).  Its files are not
+data, neither for this training nor for the next one.
 """
 
 from pathlib import Path
 
 from elman.errors import DataError
 
-#: a folder below the data that holds one of these is a run: see ``training/run_folder.py``
+#: a folder inside the data that holds one of these is a run: see ``training/run_folder.py``
 RUN_FILES = ("lock.json", "cell.json")
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, by name, without hidden entries and runs.
+    """The entries of a folder, sorted by name, without hidden entries and runs.
 
     Raises ``DataError`` for a folder that cannot be read.
 
@@ -32,13 +32,13 @@ def entries(folder: Path) -> list[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(
-            f"{folder}: the folder cannot be read ({reason}); check its rights."
+            f"{folder}: the folder cannot be read ({reason}); check its permissions."
         ) from error
     return [entry for entry in found if not any((entry / name).is_file() for name in RUN_FILES)]
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and below it, by path, without hidden ones and those of runs."""
+    """All files in a folder and its subfolders, sorted, without hidden files and runs."""
     found: list[Path] = []
     waiting = [folder]
     seen = {folder.resolve()}
@@ -46,7 +46,7 @@ def files_below(folder: Path) -> list[Path]:
         for entry in entries(waiting.pop()):
             if entry.is_file():
                 found.append(entry)
-            elif entry.is_dir() and entry.resolve() not in seen:  # a link may lead back
+            elif entry.is_dir() and entry.resolve() not in seen:  # links may be circular
                 seen.add(entry.resolve())
                 waiting.append(entry)
     return sorted(found)

@@ -1,8 +1,8 @@
-"""The objects of a JSON file: one a line (JSON Lines), or one array of them.
+"""The objects of a JSON file: one per line (JSON Lines), or one array of them.
 
-Each comes with the line on which it begins.  Numbers are kept as the file writes them, and a key
-that an object has twice is there twice, so that neither changes a value without a word.
-What the objects mean is for the readers: see ``text.py``.
+Each comes with the line on which it starts.  Numbers are kept as the file writes them, and
+duplicate keys are kept, so that no value changes silently.  The readers interpret the objects: see
+``text.py``.
 """
 
 import json
@@ -21,13 +21,13 @@ Pairs = tuple[tuple[str, Any], ...]
 
 
 class Number(str):
-    """A number as it stands in the file."""
+    """A number as written in the file."""
 
     __slots__ = ()
 
 
 def json_records(path: Path, text: str) -> Iterator[Row[Any] | Fault]:
-    """Every value of a file with its line; an object comes as its ``Pairs``.
+    """Every value of a file with its line; objects are returned as ``Pairs``.
 
     >>> [row.value for row in json_records(Path(), '[{"a": 1.0},\\n {"a": 2}]')]
     [(('a', '1.0'),), (('a', '2'),)]
@@ -43,11 +43,11 @@ def json_records(path: Path, text: str) -> Iterator[Row[Any] | Fault]:
             try:
                 yield Row(place, _DECODER.decode(line))
             except (ValueError, RecursionError) as error:
-                yield Fault(place, f"this is not JSON ({_why(error)}); write one object a line.")
+                yield Fault(place, f"this is not JSON ({_why(error)}); write one object per line.")
 
 
 def _array(path: Path, text: str) -> Iterator[Row[Any] | Fault]:
-    """The values of an array; nothing is read behind the first mistake."""
+    """The values of an array; stops after the first error."""
     at = text.index("[") + 1
     line, counted = 1, 0
     closed = False
@@ -66,7 +66,7 @@ def _array(path: Path, text: str) -> Iterator[Row[Any] | Fault]:
             at += 1
             after_value = False
         elif after_value or not sign:
-            yield Fault(place, 'the JSON array does not go on here with "," or "]"; correct it.')
+            yield Fault(place, 'the JSON array must continue here with "," or "]"; correct it.')
             return
         else:
             try:
@@ -87,11 +87,11 @@ def _why(error: Exception) -> str:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not of JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def kind_of_json(value: object) -> str:
-    """What JSON calls a value."""
+    """The JSON type of a value."""
     if isinstance(value, Number):
         return "number"
     kinds = {tuple: "object", list: "list", str: "string", bool: "boolean", type(None): "null"}

@@ -1,6 +1,6 @@
-"""Rows of indices of different lengths as one tensor and their lengths.
+"""Rows of indices of different lengths as one padded tensor, and their lengths.
 
-Time comes first, as everywhere in Elman.  Which rows go together: ``batching.py``.
+Time is the first axis, as everywhere in Elman.  ``batching.py`` decides which rows form a batch.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 def pad_sequences(
     rows: Sequence[Sequence[int]], *, fill: int = 0
 ) -> tuple[Int64[Tensor, "time batch"], Int64[Tensor, " batch"]]:
-    """The rows side by side, ``fill`` after the end of each, and the length of each.
+    """The rows as columns, padded with ``fill`` at the end, and the length of each.
 
     A row may be empty; so may ``rows``.
 

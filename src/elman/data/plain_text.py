@@ -1,8 +1,7 @@
-r"""A text file as one string, or the faults that keep it from being one.
+r"""A text file as one string, or the faults that make it unreadable.
 
-Every text format starts here, so that a missing file, an empty one and bytes that
-are not UTF-8 get the same sentences everywhere.  What the text means is for the readers
-beside it and those of the tasks.
+Every text format is read here first, so that a missing file, an empty one and bytes that are not
+UTF-8 give the same messages everywhere.  The readers of the formats interpret the text.
 """
 
 import codecs
@@ -15,18 +14,18 @@ from elman.errors import DataError
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = b"\x1f\x8b"
-# the look-behinds keep a run of returns from being tried at each of its places
+# the look-behinds avoid testing a run of carriage returns at each of its positions
 _LONE_RETURN = re.compile(r"(?<!\r)\r++(?!\n)")
 _LINE_END = re.compile(r"(?<!\r)\r*+\n")
 
 
 def read_plain_text(path: Path) -> tuple[str, list[Fault]]:
-    """The text of a UTF-8 file without its byte order mark, and what is wrong with it.
+    """The text of a UTF-8 file without its byte order mark, and its faults.
 
-    Line ends are left as they are, but for a file whose only line ends are carriage returns: they
-    become line feeds.  There is a fault for a file that is missing, unreadable, empty
-    or a folder (the text is then empty), and one for each line that is not UTF-8 or holds a zero
-    byte (its text then has U+FFFD there).
+    Line ends are unchanged, except that carriage returns become line feeds if the file has no
+    others.  There is a fault for a file that is missing, unreadable, empty or a folder (the text is
+    then empty), and one for each line that is not UTF-8 or holds a zero byte (the text has U+FFFD
+    there).
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -43,13 +42,13 @@ def read_plain_text(path: Path) -> tuple[str, list[Fault]]:
         content = path.read_bytes()
     except OSError as error:
         why = error.strerror or str(error)
-        return "", [Fault(Place(path), f"the file cannot be read ({why}); check its rights.")]
+        return "", [Fault(Place(path), f"the file cannot be read ({why}); check its permissions.")]
     if content.startswith(_UTF_16):
         return "", [Fault(Place(path), "the file is UTF-16; save it as UTF-8.")]
     if content.startswith(_GZIP):
         return "", [Fault(Place(path), "the file is compressed with gzip; unpack it first.")]
     content = content.removeprefix(codecs.BOM_UTF8)
-    if b"\n" not in content:  # of a Mac before 2001
+    if b"\n" not in content:  # from a Mac before 2001
         content = content.replace(b"\r", b"\n")
     try:
         text = content.decode("utf-8")
@@ -61,11 +60,10 @@ def read_plain_text(path: Path) -> tuple[str, list[Fault]]:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text: they end with a line feed, alone or after carriage returns.
+    """The lines of a text, which end with a line feed, alone or after carriage returns.
 
-    Nothing else ends a line, as in the tools that count lines.  ``str.splitlines`` would also
-    split at form feeds, U+0085 and U+2028, which sentences do hold, so that two files which agree
-    line by line would come apart.
+    Nothing else ends a line, as in tools that count lines.  ``str.splitlines`` would also split at
+    form feeds, U+0085 and U+2028, which occur inside sentences, and so misalign two parallel files.
 
     >>> lines_of("one\\r\\ntwo\\x0b\\u2028 still\\r two\\n\\nfour\\n")
     ['one', 'two\\x0b\\u2028 still\\r two', '', 'four']
@@ -75,24 +73,24 @@ def lines_of(text: str) -> list[str]:
 
 
 def line_end_notes(path: Path, text: str) -> list[Note]:
-    """A note for the carriage returns of a text that end no line, if there are any.
+    """A note about carriage returns that do not end a line, if there are any.
 
     >>> [note.message for note in line_end_notes(Path("a.txt"), "one\\ntwo\\rthree\\n")]
-    ['a carriage return within the line is read as a blank (1 in the file).']
+    ['a carriage return within the line is read as a space (1 in the file).']
     """
     found = _LONE_RETURN.search(text)
     if found is None:
         return []
     line = text.count("\n", 0, found.start()) + 1
     count = len(_LONE_RETURN.findall(text))
-    message = f"a carriage return within the line is read as a blank ({count} in the file)."
+    message = f"a carriage return within the line is read as a space ({count} in the file)."
     return [Note(Place(path, line), message)]
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, blank ones too, so that answers and lines agree.
+    """The lines of a text file, including blank ones, so that answers and lines correspond.
 
-    Raises ``DataError`` for a file that cannot be read or holds no text.
+    Raises ``DataError`` if the file cannot be read or is empty.
     """
     text, faults = read_plain_text(path)
     for fault in faults:

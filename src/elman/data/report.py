@@ -1,7 +1,7 @@
-"""What a check of a data file finds: ``DataReport``, and the parts that reports of tasks share.
+"""The result of checking a data file: ``DataReport``, and parts that the tasks' reports share.
 
-A reader stops at the first fault.  A task's ``report.py`` goes through the whole file with the
-same rules, lists the faults, warns of what is allowed but seldom wanted, and counts.
+A reader stops at the first fault.  A task's ``report.py`` applies the same rules to the whole file,
+lists all faults, warns about what is valid but rarely intended, and computes statistics.
 """
 
 import re
@@ -16,18 +16,18 @@ from elman.data.faults import Fault, Note, Place, Row
 
 T = TypeVar("T")
 
-_LISTED = 20  # problems
-_EXAMPLES = 3  # places in a warning
+_LISTED = 20  # number of problems listed
+_EXAMPLES = 3  # number of positions shown in a warning
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:[.][0-9]{1,15})?")
-_LONG = 1000  # words: an example beyond that makes a slow batch
+_LONG = 1000  # words: longer examples make slow batches
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """The outcome of a check: the file can be used if ``problems`` is empty.
+    """The result of a check: the file can be used if ``problems`` is empty.
 
-    ``problems`` are sentences with a place, at most 20 and a last one that counts the others;
-    ``warnings`` do not keep a file from being used; ``facts`` are numbers by name, fit for JSON.
+    ``problems`` are sentences with a position, at most 20 and one that counts the rest;
+    ``warnings`` do not make a file unusable; ``facts`` are named statistics as JSON types.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class DataReport:
 
 
 def listed(items: Iterable[Row[object] | Fault | Note]) -> tuple[str, ...]:
-    """The faults as sentences, at most 20 and a last one that counts the others."""
+    """The faults as sentences: at most 20, and one that counts the rest."""
     faults = [str(item) for item in items if isinstance(item, Fault)]
     if len(faults) > _LISTED:
         return (*faults[:_LISTED], f"and {len(faults) - _LISTED} more problems.")
@@ -47,7 +47,7 @@ def listed(items: Iterable[Row[object] | Fault | Note]) -> tuple[str, ...]:
 def word_counts(
     items: Sequence[Row[object] | Fault | Note], words: Sequence[Sequence[str]]
 ) -> dict[str, object]:
-    """The facts that every check of texts has: examples, problems and words."""
+    """The facts in every check of texts: examples, problems and words."""
     counts = Counter(word for example in words for word in example)
     lengths = sorted(len(example) for example in words)
     spread = {"median": 0.5, "percentile_95": 0.95, "longest": 1.0}
@@ -70,7 +70,7 @@ def once(counts: Counter[str]) -> list[str]:
 
 
 def confusable(names: Iterable[str], what: str) -> list[str]:
-    """A warning for each pair of names that differ in case, blanks, composition or zeros only.
+    """A warning for each pair of names that differ only in case, spaces, composition or zeros.
 
     >>> confusable(["pos", "neg", "Pos"], "label")
     ['the labels "pos" and "Pos" look alike but count as two; write one of them throughout.']
@@ -91,7 +91,7 @@ def confusable(names: Iterable[str], what: str) -> list[str]:
 
 
 def long_examples(rows: Sequence[Row[object]], words: Sequence[Sequence[str]]) -> list[str]:
-    """A warning of examples that are too long for a fast batch, if there are any."""
+    """A warning about examples that are too long for a fast batch, if there are any."""
     lengths = [len(example) for example in words]
     long = [row.place for row, length in zip(rows, lengths, strict=True) if length > _LONG]
     if not long:
@@ -103,7 +103,7 @@ def long_examples(rows: Sequence[Row[object]], words: Sequence[Sequence[str]]) -
 def repeated_rows(
     rows: Sequence[Row[T]], parts: Callable[[T], tuple[object, object]], what: str, answer: str
 ) -> tuple[int, list[str]]:
-    """How many rows repeat an earlier one, and the warnings; ``parts`` are question and answer."""
+    """The number of repeated rows, and warnings about them; ``parts`` are input and label."""
     first: dict[object, tuple[Place, object]] = {}
     repeats: list[Place] = []
     contradictions: list[str] = []

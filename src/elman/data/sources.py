@@ -1,7 +1,7 @@
-"""Which files a data argument names, and what lies at a path.
+"""Which files a data argument names, and what kind of file a path is.
 
-A path may name nothing at all, a folder where a file is meant, a pipe that never ends, or be
-longer than the system allows: each is a sentence here and never an exception of the system.
+A path may not exist, be a folder instead of a file, be an endless pipe, or be longer than the
+system allows.  Each case gives a clear message here instead of an exception of the system.
 """
 
 import errno
@@ -13,7 +13,7 @@ Kind = Literal["file", "folder", "missing", "pipe"]
 
 
 def data_files(path: Path) -> list[Path]:
-    """The files that a path names: itself, or the two with a comma between them.
+    """The files that a path names: itself, or two files separated by a comma.
 
     >>> [str(each) for each in data_files(Path("d/train.fr,train.en"))]
     ['d/train.fr', 'd/train.en']
@@ -26,17 +26,17 @@ def data_files(path: Path) -> list[Path]:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there; False for a name that no file system can have."""
+    """Whether the path exists; False for an invalid name."""
     return kind_of(path) != "missing"
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; False for a name that no file system can have."""
+    """Whether the path is a folder; False for an invalid name."""
     return kind_of(path) == "folder"
 
 
 def kind_of(path: Path) -> Kind:
-    """What is at a path; "pipe" is whatever is neither a file nor a folder.
+    """The kind of a path; "pipe" is anything that is neither a file nor a folder.
 
     >>> kind_of(Path("a" * 5000)), kind_of(Path("/"))
     ('missing', 'folder')
@@ -51,9 +51,9 @@ def kind_of(path: Path) -> Kind:
 
 
 def why_not_a_file(path: Path) -> str | None:
-    """The sentence for a path that is no file which can be read; None if it is one.
+    """Why a path cannot be read as a file; None if it can.
 
-    Pipes are refused because a data file is read more than once, and opening one may wait forever.
+    Pipes are refused because a data file is read more than once, and opening a pipe may block.
 
     >>> why_not_a_file(Path("no-such.csv"))
     'there is no such file; check its name and folder.'
@@ -61,15 +61,15 @@ def why_not_a_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except ValueError:
-        return "a name cannot hold a zero byte; check it."
+        return "a file name cannot hold a zero byte; check it."
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return "the name is longer than the system allows; check it."
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return "there is no such file; check its name and folder."
-        return f"the file cannot be read ({error.strerror}); check its rights."
+        return f"the file cannot be read ({error.strerror}); check its permissions."
     if stat.S_ISDIR(mode):
-        return "this is a folder, and one file was expected; name a file."
+        return "this is a folder, but a file is expected; name a file."
     if not stat.S_ISREG(mode):
-        return "this is a pipe or a device, not a file; save its content into a file first."
+        return "this is a pipe or a device, not a file; save its content to a file first."
     return None

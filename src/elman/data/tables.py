@@ -1,8 +1,8 @@
-"""Tables in text: the records of CSV and TSV, and whether double quotes in them enclose anything.
+"""The records of CSV and TSV tables, and whether double quotes enclose fields in them.
 
-In CSV they do (RFC 4180).  In TSV they may, as pandas and Excel write it, or may be plain signs, as
-in most corpora, where a stray one would swallow the lines up to the next.  ``is_quoted`` decides.
-What the columns mean is for the readers: see ``text.py``.
+In CSV they do (RFC 4180).  In TSV they may, as pandas and Excel write it, or may be ordinary
+characters, as in most corpora, where a stray quote would swallow all lines up to the next one.
+``is_quoted`` decides.  The readers interpret the columns: see ``text.py``.
 """
 
 import csv
@@ -18,17 +18,17 @@ from elman.data.plain_text import lines_of
 
 _ENCLOSED = re.compile(r'"(?:[^"]|"")*+"')
 _SEPARATOR = re.compile(r"sep=([,;|\t])\r?\n")
-# stand for a carriage return that ends no line, at which the csv module would stop
+# placeholders for a carriage return inside a line, at which the csv module would stop
 _STAND_INS = "\ue000\ue001\ue002\uf8fe\uf8ff"
 
 
 def table_records(
     path: Path, text: str, delimiter: str, *, quoted: bool
 ) -> Iterator[Row[list[str]] | Fault]:
-    """The records of a table, each with the line on which it starts; blank lines are left out.
+    """The records of a table, each with the line on which it starts; blank lines are skipped.
 
-    ``quoted`` says whether double quotes enclose fields, which may then hold delimiters and line
-    ends.  A line such as ``sep=;``, by which Excel names the delimiter, is passed over.
+    With ``quoted``, double quotes enclose fields, which may then hold delimiters and line ends.  A
+    line such as ``sep=;``, with which Excel declares the delimiter, is skipped.
 
     >>> [row.value for row in table_records(Path(), 'a,"b\\nc"\\n', ",", quoted=True)]
     [['a', 'b\\nc']]
@@ -52,7 +52,7 @@ def table_records(
         except StopIteration:
             return
         except csv.Error as error:
-            why = "is never closed" if "end of data" in str(error) else "goes on after its end"
+            why = "is never closed" if "end of data" in str(error) else "continues after its end"
             yield Fault(
                 place,
                 f"a text in double quotes that starts here {why}; "
@@ -67,7 +67,7 @@ def table_records(
 
 @contextmanager
 def _fields_of_any_length() -> Iterator[None]:
-    # The csv module refuses fields over 131,072 characters; the limit is one for the process.
+    # The csv module refuses fields over 131,072 characters; the limit is global.
     limit = csv.field_size_limit(sys.maxsize)
     try:
         yield
@@ -76,17 +76,17 @@ def _fields_of_any_length() -> Iterator[None]:
 
 
 def named_delimiter(text: str) -> str | None:
-    """The delimiter that a first line such as ``sep=;`` names; None where there is none."""
+    """The delimiter that a first line such as ``sep=;`` declares; None if there is none."""
     named = _SEPARATOR.match(text)
     return None if named is None else named[1]
 
 
 def is_quoted(path: Path, text: str) -> tuple[bool, list[Note]]:
-    """Whether double quotes in a TSV enclose fields, and a note that says what was decided.
+    """Whether double quotes in a TSV enclose fields, and a note about the decision.
 
-    They do where every field with a double quote in it is enclosed by a pair, and those inside it
-    are doubled.  A field may then go over several lines, unless one of these is a whole row by
-    itself: two stray quotes would look just so.
+    They do if every field that contains a double quote is enclosed in a pair, with the quotes
+    inside it doubled.  A field may then span several lines, unless one of them is a complete row:
+    two stray quotes would look the same.
 
     >>> is_quoted(Path(), 'text\\tlabel\\n"A ""dud""."\\tbad\\n')[0]
     True
@@ -105,14 +105,14 @@ def is_quoted(path: Path, text: str) -> tuple[bool, list[Note]]:
     )
     if not enclosed and not _encloses_line_ends(text, lines, width):
         count = text.count('"')
-        message = f"double quotes are read as plain signs of the text ({count} in the file)."
+        message = f"double quotes are read as ordinary characters ({count} in the file)."
         return False, [Note(Place(path, first), message)]
-    message = "fields in double quotes are read without them."
+    message = "double quotes around fields are removed."
     return True, [Note(Place(path, first), message)]
 
 
 def _encloses_line_ends(text: str, lines: Sequence[list[str]], width: int) -> bool:
-    """Whether quotes enclose whole fields throughout, and swallow no row between two of them."""
+    """Whether all quotes enclose whole fields, and no row lies between two of them."""
     records = list(table_records(Path(), text, "\t", quoted=True))
     rows = [record for record in records if isinstance(record, Row)]
     if len(rows) < len(records) or any(len(row.value) != width for row in rows):
@@ -131,7 +131,7 @@ _ROW = re.compile(rf"{_FIELD}(?:\t{_FIELD})*+\s*+")
 def records_with_lines(
     records: Sequence[Row[list[str]]], lines: Sequence[str]
 ) -> Iterator[tuple[Row[list[str]], Sequence[str]]]:
-    """Each record with the lines of the file that it goes over, without blank ones at its end."""
+    """Each record with the lines of the file that it spans, without trailing blank lines."""
     starts = [record.place.line or 1 for record in records]
     ends = [*starts[1:], len(lines) + 1][: len(starts)]
     for record, start, end in zip(records, starts, ends, strict=True):
@@ -142,9 +142,9 @@ def records_with_lines(
 
 
 def swallowed(inside: Sequence[str], delimiter: str, width: int) -> list[list[str]]:
-    """Those lines of a record that are rows by themselves: what a stray quote swallows.
+    """The lines of a record that are complete rows, which a stray quote has swallowed.
 
-    None where the record is one line, or all its fields are in double quotes.
+    Empty if the record is one line, or all its fields are in double quotes.
 
     >>> swallowed(['" a dud,bad', 'Fine.,good', 'he said ",good'], ",", 2)
     [['" a dud', 'bad'], ['Fine.', 'good'], ['he said "', 'good']]
@@ -158,5 +158,5 @@ def swallowed(inside: Sequence[str], delimiter: str, width: int) -> list[list[st
         return []
     rows = [line.split(delimiter) for line in inside]
     whole = [cells for cells in rows if len(cells) == width]
-    # a single one is where a text of several lines begins or ends
+    # a single one is the first or last line of a multi-line text
     return whole if len(whole) > 1 else []

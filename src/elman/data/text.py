@@ -1,8 +1,8 @@
-"""Texts with a label each: CSV, TSV, JSON, or a folder of text files for each label.
+"""Labelled texts: CSV, TSV, JSON, or a folder of text files for each label.
 
-This reads and checks files; it does not split texts into words (``words.py``) nor number the
-labels.  Which format a file is in is told by the end of its name.  How the records of a file are
-found is in ``tables.py`` and ``json_records.py``.
+This module reads and checks files; it does not split texts into words (``words.py``) or index the
+labels.  The suffix of a file name determines its format.  ``tables.py`` and ``json_records.py``
+parse the records.
 """
 
 import json
@@ -25,16 +25,16 @@ from elman.data.tables import (
     table_records,
 )
 
-# The end of a file's name, and what separates the columns (None: looked for in the header).
+# The suffix of a file name, and the column delimiter (None: detected from the header).
 _TABLES = {".csv": None, ".tsv": "\t", ".tab": "\t"}
 _JSON = (".jsonl", ".ndjson", ".json")
-#: how the names of such files end
+#: the suffixes of such files
 SUFFIXES = (*_TABLES, *_JSON)
 
 
 @dataclass(frozen=True)
 class LabelledText:
-    """A text and its label; the label is None where a file was read without."""
+    """A text and its label; the label is None if the file was read without labels."""
 
     text: str
     label: str | None
@@ -46,14 +46,14 @@ def read_labelled_texts(
     """Every text of a file or folder, with its label, in the order of the file.
 
     - ``.csv``, ``.tsv``: the first line names the columns.  A CSV may use "," or ";", a tab or "|".
-      Double quotes enclose texts in a CSV; in a TSV they do where they enclose whole texts
-      throughout, and are plain signs elsewhere.
-    - ``.jsonl`` (also ``.ndjson``, ``.json``): an object a line, or one array of objects.  A number
-      as label becomes the text that stands in the file.
-    - a folder: a folder for each label, a text file for each text; sorted, hidden files left out.
+      Double quotes enclose texts in a CSV.  In a TSV they do if every quote encloses a whole text;
+      otherwise they are ordinary characters.
+    - ``.jsonl`` (also ``.ndjson``, ``.json``): one object per line, or one array of objects.  A
+      numeric label becomes a string, as written in the file.
+    - a folder: one folder per label, one text file per text; sorted, without hidden files.
 
-    ``labelled=False`` takes the texts alone, whether there are labels or not; the text files may
-    then lie in the folder itself.
+    ``labelled=False`` reads only the texts and ignores labels; the text files may then be in the
+    folder itself.
 
     Raises ``DataError``, with the file and the line, for a file that is missing, empty or not
     UTF-8, a missing column or key, a row of the wrong length, bad JSON, an empty text or label.
@@ -78,9 +78,9 @@ def text_rows(
     labelled: bool,
     flags: tuple[str, str] = ("--text-column", "--label-column"),
 ) -> Iterator[Row[LabelledText] | Fault | Note]:
-    """Rows, faults and notes in the order of the file; arguments as of `read_labelled_texts`.
+    """Rows, faults and notes in the order of the file; arguments as in `read_labelled_texts`.
 
-    ``flags`` are what chooses the two columns on the command line, for the sentences.
+    ``flags`` are the command-line flags that name the two columns, for messages.
     """
     if is_folder(path):
         yield from _folder_rows(path, labelled)
@@ -88,7 +88,7 @@ def text_rows(
     suffix = path.suffix.lower()
     if exists(path) and suffix not in SUFFIXES:
         message = (
-            f'the name ends in "{suffix}", which is no format of labelled texts; '
+            f'the suffix "{suffix}" is not a format of labelled texts; '
             "give a .csv, .tsv or .jsonl file, or a folder with a folder of text files per label."
         )
         yield Fault(Place(path), message)
@@ -117,24 +117,21 @@ def text_rows(
 @dataclass(frozen=True)
 class _Columns:
     text: str
-    label: str | None  # None: texts alone are wanted
+    label: str | None  # None: only texts are read
     flags: tuple[str, str]
 
     def missing_from(self, there: list[str]) -> str | None:
-        """The sentence for a column that is not there once; None if all is well."""
+        """The message for a column that does not occur exactly once; None if both do."""
         for name, option in zip((self.text, self.label), self.flags, strict=True):
             if name is None or there.count(name) == 1:
                 continue
             names = ", ".join(f'"{other}"' for other in there) or "none"
             what = "no column" if name not in there else "more than one column"
-            return (
-                f'there is {what} "{name}"; those that are there: {names}; '
-                f"choose one with {option}."
-            )
+            return f'there is {what} "{name}"; the columns are {names}; choose one with {option}.'
         return None
 
     def example(self, text: str, label: str | None) -> LabelledText | str:
-        """The example, or the sentence that says what is wrong with it."""
+        """The example, or a message about what is wrong with it."""
         if not text.strip():
             return f'the text (column "{self.text}") is empty; write one or remove the row.'
         if self.label is None:
@@ -163,7 +160,7 @@ def _table_rows(
     records = list(table_records(path, text, delimiter, quoted=quoted))
     if not records:
         yield Fault(
-            Place(path, 1), "there are no names of columns; the first line is to have them."
+            Place(path, 1), "there are no column names; the first line must name the columns."
         )
         return
     header = records[0]
@@ -173,7 +170,7 @@ def _table_rows(
     names = [name.strip(" \r\t" if quoted else ' \r\t"') for name in header.value]
     missing = columns.missing_from(names)
     if missing is not None:
-        message = f"{missing.removesuffix('.')} (the first line is to name the columns)."
+        message = f"{missing.removesuffix('.')} (the first line must name the columns)."
         yield Fault(header.place, message)
         return
     at_text = names.index(columns.text)
@@ -187,15 +184,15 @@ def _table_rows(
         while len(cells) > len(names) and not cells[-1].strip():
             cells = cells[:-1]
         if [cell.strip() for cell in cells] == names:
-            yield Note(record.place, "the row repeats the names of the columns; it is left out.")
+            yield Note(record.place, "the row repeats the column names; it is left out.")
         elif len(cells) != len(names):
             yield Fault(
                 record.place,
-                f"the header names {len(names)} columns and the row has {len(cells)}; "
+                f"the header has {len(names)} columns but the row has {len(cells)}; "
                 + (
-                    f'put a text that holds "{delimiter}" or a line end in double quotes.'
+                    f'put a text that contains "{delimiter}" or a line end in double quotes.'
                     if quoted
-                    else "replace the tabs inside a text by blanks."
+                    else "replace the tabs inside a text by spaces."
                 ),
             )
         elif record.place.line in stray:
@@ -212,14 +209,14 @@ def _stray_quotes(
     width: int,
     at_label: int | None,
 ) -> dict[int, str]:
-    """The sentence for each record in which a stray quote swallows others, by its line.
+    """The message for each record in which a stray quote swallows others, by its line.
 
-    Lines within a text are rows where they have as many columns, and a label that occurs elsewhere.
+    Lines inside a text count as rows if they have the right number of columns and a known label.
     """
     if at_label is None:
         return {}
     rows = [record for record in records if isinstance(record, Row)]
-    if len(rows) < len(records):  # the csv module has named a quote already
+    if len(rows) < len(records):  # the csv module has already reported a quote
         return {}
     found: dict[int, str] = {}
     spans = list(records_with_lines(rows, lines_of(text)))[1:]
@@ -229,17 +226,17 @@ def _stray_quotes(
         inner = swallowed(inside, delimiter, width)
         if row.place.line and sum(cells[at_label].strip() in labels for cells in inner) > 1:
             found[row.place.line] = (
-                f"a double quote opens a text here that goes on for {len(inside)} lines, over what "
-                'look like rows of their own; write a quote inside a quoted text twice (""), and '
-                "put a text that begins with one in quotes."
+                f"a double quote opens a text here that spans {len(inside)} lines, some of which "
+                'look like rows; write a quote inside a quoted text twice (""), and put a text '
+                "that starts with one in quotes."
             )
     return found
 
 
 def _delimiter(text: str, columns: _Columns) -> str:
-    """What separates the columns of a CSV: that which makes the header name the wanted ones.
+    """The delimiter of a CSV: the one with which the header has the requested columns.
 
-    csv.Sniffer guesses from the texts, and is led astray by their punctuation.
+    csv.Sniffer guesses from the texts, and is misled by their punctuation.
     """
     line = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     headers = {d: [name.strip(' "') for name in line.split(d)] for d in (",", ";", "\t", "|")}
@@ -263,8 +260,8 @@ def _json_rows(path: Path, text: str, columns: _Columns) -> Iterator[Row[Labelle
 def _json_example(row: Any, columns: _Columns) -> LabelledText | str:
     if not isinstance(row, tuple):
         return (
-            f"a JSON {kind_of_json(row)} came where an object was expected; write one for each "
-            f'text, such as {{"{columns.text}": "...", "{columns.label or "label"}": "..."}}.'
+            f"this is a JSON {kind_of_json(row)}, but an object is expected for each text, such as "
+            f'{{"{columns.text}": "...", "{columns.label or "label"}": "..."}}.'
         )
     missing = columns.missing_from([key for key, _ in row])
     if missing is not None:
@@ -272,13 +269,13 @@ def _json_example(row: Any, columns: _Columns) -> LabelledText | str:
     values = dict(row)
     text = values[columns.text]
     if kind_of_json(text) != "string":
-        return f'"{columns.text}" is a JSON {kind_of_json(text)}; a text is a string.'
+        return f'"{columns.text}" is a JSON {kind_of_json(text)}; it must be a string.'
     if columns.label is None:
         return columns.example(text, None) if _is_unicode(text) else _HALF_CHARACTER
     label = values[columns.label]
     if isinstance(label, (list, tuple)):
         return (
-            f'"{columns.label}" is a JSON {kind_of_json(label)}; a label is a string or a number.'
+            f'"{columns.label}" is a JSON {kind_of_json(label)}; it must be a string or a number.'
         )
     if isinstance(label, bool):
         label = json.dumps(label)
@@ -311,7 +308,7 @@ def _folder_rows(path: Path, labelled: bool) -> Iterator[Row[LabelledText] | Fau
         files.extend(texts)
     if not files:
         expected = "a folder of text files for each label" if labelled else "text files"
-        yield Fault(Place(path), f"there is no text in this folder; it is to hold {expected}.")
+        yield Fault(Place(path), f"there is no text in this folder; it must hold {expected}.")
     for file in files:
         text, faults = read_plain_text(file)
         yield from faults

@@ -1,9 +1,9 @@
-"""Word vectors: read from the field's files, trained on a user's own text, and written.
+"""Word vectors: read from common file formats, trained on your own text, and written.
 
-Read are word2vec text, word2vec binary, GloVe text (each also gzipped), and NumPy's ``.npz`` with
-arrays ``words`` and ``vectors``; they are told apart by what is in them, not by name.  A file of
-gigabytes is read a line at a time, and only the words that are asked for stay in memory.  The
-layer that looks vectors up is ``elman.nn.embedding``.
+The formats are word2vec text, word2vec binary, GloVe text (each also gzipped), and NumPy's ``.npz``
+with arrays ``words`` and ``vectors``; they are recognised by content, not by name.  Large files are
+read line by line, and only the requested words stay in memory.  The embedding layer is in
+``elman.nn.embedding``.
 """
 
 import gzip
@@ -31,11 +31,11 @@ from elman.files import write_whole
 
 @dataclass(frozen=True, eq=False)
 class WordVectors:
-    """Words, each once, and the vector of each: row i of ``matrix`` belongs to ``words[i]``.
+    """Distinct words and their vectors: row i of ``matrix`` belongs to ``words[i]``.
 
-    ``notes`` are sentences about lines of the file that were left out.
+    ``notes`` are sentences about lines of the file that were skipped.
 
-    Raises ``ShapeError`` where the numbers of words and rows differ.
+    Raises ``ShapeError`` if the numbers of words and rows differ.
     """
 
     words: tuple[str, ...]
@@ -51,20 +51,20 @@ class WordVectors:
 
     @property
     def size(self) -> int:
-        """How many numbers each vector has."""
+        """The dimension of the vectors."""
         return int(self.matrix.shape[1])
 
 
 def read_vectors(path: Path, *, keep: Container[str] | None = None) -> WordVectors:
     """The vectors of a file in any of the formats above, as float32.
 
-    ``keep`` names the words that are wanted (`spellings` says which those are); the file's other
-    words are passed over.  Of a word that comes twice, the first vector counts.  Bytes of a word
-    that are not UTF-8 become U+FFFD: some published files hold such words.  Words are composed
-    (NFC), as those of texts are.  A blank that stands as a word is left out, with a note.
+    ``keep`` holds the words to read (see `spellings` for their forms); other words of the file are
+    skipped.  If a word occurs twice, the first vector counts.  Bytes of a word that are not UTF-8
+    become U+FFFD: some published files have such words.  Words are composed (NFC), like those of
+    texts.  A space as a word is skipped, with a note.
 
-    Raises ``DataError``, with the line, for a file that is missing, cut short or of another kind,
-    a line with too many or too few numbers, and numbers that are not finite.
+    Raises ``DataError``, with the line, for a file that is missing, truncated or of another kind, a
+    line with too many or too few numbers, and numbers that are not finite.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def read_vectors(path: Path, *, keep: Container[str] | None = None) -> WordVecto
             return _read(path, stream, keep)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path}: the compressed file is damaged or cut short ({error}); fetch it again."
+            f"{path}: the compressed file is damaged or truncated ({error}); download it again."
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)
@@ -90,10 +90,10 @@ def read_vectors(path: Path, *, keep: Container[str] | None = None) -> WordVecto
 
 
 def write_vectors(path: Path, vectors: WordVectors) -> None:
-    """Write word2vec text: a line "words size", then a word and its numbers a line.
+    """Write word2vec text: a line "words size", then a word and its numbers per line.
 
-    `read_vectors` gives back exactly the same numbers.  Raises ``DataError`` for a word that is
-    empty or holds a blank, for which the format has no place, and ``RunError`` if the disk is full.
+    `read_vectors` returns exactly the same numbers.  Raises ``DataError`` for a word that is empty
+    or contains a space, which the format cannot hold, and ``RunError`` if the disk is full.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -106,8 +106,8 @@ def write_vectors(path: Path, vectors: WordVectors) -> None:
     for word, row in zip(vectors.words, vectors.matrix, strict=True):
         if not _fits_a_line(word):
             raise DataError(
-                f'{path}: the word "{word}" is empty or holds a blank, which word2vec text has no '
-                "place for; leave it out."
+                f'{path}: the word "{word}" is empty or contains a space, which word2vec text '
+                "cannot hold; remove it."
             )
         lines.append(f"{word} {' '.join(map(str, row))}\n")  # the shortest text of each float32
     write_whole(path, "".join(lines))
@@ -123,13 +123,13 @@ def train_vectors(
     epochs: int = 10,
     seed: int = 0,
 ) -> WordVectors:
-    """Word2Vec (Mikolov et al. 2013) on one's own sentences, by gensim; frequent words first.
+    """Train Word2Vec (Mikolov et al. 2013) on your own sentences with gensim; sorted by frequency.
 
-    ``skip_gram=False`` is the continuous bag of words.  Words that occur less than ``min_count``
-    times, are empty or hold a blank are left out.  One thread, so that a seed gives the same
-    vectors again on the same machine.
+    ``skip_gram=False`` trains a continuous bag of words.  Words that occur less than ``min_count``
+    times, are empty or contain a space are skipped.  One thread is used, so that a seed gives the
+    same vectors on the same machine.
 
-    Raises ``OptionError`` for numbers below 1 or a missing gensim, and ``DataError`` where no word
+    Raises ``OptionError`` for numbers below 1 or if gensim is missing, and ``DataError`` if no word
     is frequent enough.
     """
     options = {"size": size, "window": window, "min_count": min_count, "epochs": epochs}
@@ -161,7 +161,7 @@ def train_vectors(
 
 
 def spellings(word: str) -> tuple[str, ...]:
-    """The forms under which a word is looked for among vectors: itself, then in small letters.
+    """The forms under which the vector of a word is looked up: the word, then its lower case.
 
     >>> spellings("Harry"), spellings("spell")
     (('Harry', 'harry'), ('spell',))
@@ -173,10 +173,10 @@ def spellings(word: str) -> tuple[str, ...]:
 def rows_for(
     vocabulary: Vocabulary, vectors: WordVectors, *, seed: int = 0
 ) -> tuple[Float32[np.ndarray, "word size"], int]:
-    """A row for each index of the vocabulary, and how many of its words have a vector.
+    """A row for each index of the vocabulary, and the number of its words with a vector.
 
-    A word without one in any of its `spellings`, and the unknown word, gets random numbers of the
-    spread of the vectors; padding gets zeros.
+    A word without a vector for any of its `spellings`, and the unknown word, get random numbers
+    with the standard deviation of the vectors; padding gets zeros.
 
     >>> vectors = WordVectors(("harry",), np.array([[1.0, 2.0]], np.float32))
     >>> rows, found = rows_for(Vocabulary(["Harry"]), vectors)
@@ -184,8 +184,8 @@ def rows_for(
     ([[0.0, 0.0], [1.0, 2.0]], 1)
     """
     places = {word: place for place, word in enumerate(vectors.words)}
-    spread = float(vectors.matrix.std()) if vectors.matrix.size else 1.0
-    rows = np.random.default_rng(seed).normal(0.0, spread, (len(vocabulary), vectors.size))
+    std = float(vectors.matrix.std()) if vectors.matrix.size else 1.0
+    rows = np.random.default_rng(seed).normal(0.0, std, (len(vocabulary), vectors.size))
     matrix = rows.astype(np.float32)
     matrix[PADDING] = 0.0
     found = 0
@@ -208,7 +208,7 @@ def _pieces(words: list[str], length: int) -> Iterator[list[str]]:
 
 
 def _hash(text: str) -> int:
-    # Python's own hash of a string differs from process to process
+    # Python's own hash of a string differs between processes
     return zlib.crc32(text.encode("utf-8"))
 
 
@@ -219,7 +219,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
 _CHUNK = 1 << 20
-# A line this long is none: the file has no lines.
+# A file with a longer line is not text.
 _LINE = 1 << 22
 _FORMATS = "Elman reads word2vec text or binary, GloVe text, and .npz with words and vectors"
 
@@ -261,21 +261,21 @@ def _read(path: Path, stream: BinaryIO, keep: Container[str] | None) -> WordVect
     if found != count:
         raise DataError(
             f"{path}, line 1: the header says {count} words, but {found} lines with words follow; "
-            "the file was cut short or put together wrongly."
+            "the file is truncated or its header is wrong."
         )
     return kept.vectors()
 
 
 class _Kept:
-    """The vectors that were asked for, gathered without a second copy of their numbers."""
+    """The requested vectors, collected without a second copy of their numbers."""
 
     def __init__(self, path: Path, size: int, keep: Container[str] | None) -> None:
         self.path = path
         self.size = size
         self.keep = keep
-        self.words: dict[str, str] = {}  # each word, in order, and its place in the file
+        self.words: dict[str, str] = {}  # each word, in order, and its position in the file
         self.numbers = bytearray()
-        self.blanks: list[int] = []  # lines whose word is a blank
+        self.blanks: list[int] = []  # lines whose word is a space
 
     def wants(self, word: str) -> bool:
         return (self.keep is None or word in self.keep) and word not in self.words
@@ -296,12 +296,12 @@ class _Kept:
         notes: tuple[str, ...] = ()
         if self.blanks:
             lines = f"{len(self.blanks)} line{'s' if len(self.blanks) > 1 else ''}"
-            notes = (f"{self.path}, line {self.blanks[0]}: the word is a blank; {lines} left out.",)
+            notes = (f"{self.path}, line {self.blanks[0]}: the word is a space; {lines} skipped.",)
         return WordVectors(tuple(self.words), matrix.astype(np.float32, copy=False), notes)
 
 
 def _is_binary(after_header: bytes, size: int) -> bool:
-    """Float32 numbers are full of bytes that no text holds, and seldom look like a line of text."""
+    """Whether the data are float32 numbers, which contain control bytes, rather than text."""
     fields = after_header.partition(b"\n")[0].split()
     if len(fields) > size and all(_is_number(field) for field in fields[-size:]):
         return False
@@ -309,33 +309,33 @@ def _is_binary(after_header: bytes, size: int) -> bool:
 
 
 def _size_of_lines(path: Path, lines: list[bytes]) -> int:
-    """How long the vectors of a file without a header are: most of its lines know.
+    """The dimension of the vectors in a file without a header: that of most of its lines.
 
-    Not the first alone, which may hold one of GloVe's words with blanks, or the mistake.
+    The first line alone may be one of GloVe's words with spaces, or a wrong one.
     """
     sizes = Counter(len(fields) - 1 for line in lines if (fields := line.split()))
     size = max(sizes, key=sizes.__getitem__, default=0)
     fields = lines[0].split()
     if size < 1 or _CONTROL.search(lines[0]) or not fields or not _is_number(fields[-1]):
-        raise DataError(f"{path}, line 1: this is not a word and its numbers; {_FORMATS}.")
+        raise DataError(f"{path}, line 1: this is not a word followed by numbers; {_FORMATS}.")
     return size
 
 
 def _read_lines(kept: _Kept, stream: BinaryIO, first: int) -> int:
-    """Read lines of a word and its numbers to the end; how many there were."""
+    """Read all lines of a word and its numbers; return the number of lines."""
     count = 0
     for number, line in enumerate(iter(lambda: stream.readline(_LINE), b""), start=first):
         fields = line.split()
         if not fields:
             continue
         count += 1
-        blanks = len(fields) - 1 - kept.size  # of the word itself: GloVe 840B has such words
+        blanks = len(fields) - 1 - kept.size  # inside the word itself: GloVe 840B has such words
         if blanks == -1 and not line[:1].strip() and all(map(_is_number, fields)):
             kept.blanks.append(number)
             continue
         if blanks < 0 or (blanks > 0 and all(map(_is_number, fields[1 : 1 + blanks]))):
             raise DataError(
-                f"{kept.path}, line {number}: {len(fields) - 1} numbers follow the word, where "
+                f"{kept.path}, line {number}: {len(fields) - 1} numbers follow the word, but "
                 f"{kept.size} are expected; correct or remove the line."
             )
         word = _word(b" ".join(fields[: 1 + blanks]))
@@ -346,10 +346,10 @@ def _read_lines(kept: _Kept, stream: BinaryIO, first: int) -> int:
         except ValueError as error:
             wrong = next(field for field in fields[1 + blanks :] if not _is_number(field))
             raise DataError(
-                f'{kept.path}, line {number}: "{wrong.decode("utf-8", errors="replace")}" stands '
-                "where a number is expected; correct or remove the line."
+                f'{kept.path}, line {number}: "{wrong.decode("utf-8", errors="replace")}" is not '
+                "a number; correct or remove the line."
             ) from error
-        with np.errstate(over="ignore"):  # what does not fit is refused with its line at the end
+        with np.errstate(over="ignore"):  # overflow is reported with its line at the end
             kept.add(word, f"line {number}", numbers.astype("<f4").tobytes())
     return count
 
@@ -362,8 +362,8 @@ def _read_binary(kept: _Kept, stream: BinaryIO, count: int) -> None:
             more = stream.read(_CHUNK)
             if not more or (blank < 0 and len(buffer) - start > _CHUNK):
                 raise DataError(
-                    f"{kept.path}, word {entry} of {count}: the file ends or breaks off there; it "
-                    "was cut short, or its header is wrong: fetch it again."
+                    f"{kept.path}, word {entry} of {count}: the file ends there; it is truncated, "
+                    "or its header is wrong: download it again."
                 )
             buffer, start = buffer[start:] + more, 0
         word = _word(buffer[start:blank].lstrip(b"\r\n"))
@@ -372,8 +372,8 @@ def _read_binary(kept: _Kept, stream: BinaryIO, count: int) -> None:
             kept.add(word, f"word {entry} of {count}", buffer[blank + 1 : start])
     if (buffer[start:] + stream.read(_CHUNK)).strip():
         raise DataError(
-            f"{kept.path}: there is more in the file after the {count} words that its header "
-            "says; the header is wrong: fetch it again."
+            f"{kept.path}: there is more data after the {count} words in its header; the header is "
+            "wrong: download it again."
         )
 
 
@@ -383,8 +383,8 @@ def _read_npz(path: Path, stream: BinaryIO, keep: Container[str] | None) -> Word
             words, vectors = arrays["words"], arrays["vectors"]
     except KeyError as error:
         raise DataError(
-            f'{path}: this archive holds no arrays "words" and "vectors"; unpack it if it holds '
-            f"a file of vectors ({_FORMATS})."
+            f'{path}: this archive has no arrays "words" and "vectors"; unpack it if it contains a '
+            f"vectors file ({_FORMATS})."
         ) from error
     except (ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(
@@ -394,8 +394,8 @@ def _read_npz(path: Path, stream: BinaryIO, keep: Container[str] | None) -> Word
     if not fits or words.dtype.kind != "U" or vectors.dtype.kind not in "fiu":
         raise DataError(
             f'{path}: "words" is {words.dtype} of shape {words.shape} and "vectors" is '
-            f"{vectors.dtype} of shape {vectors.shape}; expected are texts (word) and numbers "
-            "(word, size)."
+            f"{vectors.dtype} of shape {vectors.shape}; they must be strings of shape (word,) and "
+            "numbers of shape (word, size)."
         )
     kept = _Kept(path, vectors.shape[1], keep)
     with np.errstate(over="ignore"):

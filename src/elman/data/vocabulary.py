@@ -1,7 +1,7 @@
-"""Words as indices: a fixed list of words, with a place for padding and the unknown.
+"""A vocabulary maps words to indices, with an index each for padding and unknown words.
 
-What a word is, is decided elsewhere (``words.py``); a vocabulary of characters is one of words
-that are a character long.  The vectors that belong to the indices: ``vectors.py``.
+``words.py`` defines what a word is; in a vocabulary of characters each word is one character.
+``vectors.py`` has the vectors for the indices.
 """
 
 import json
@@ -12,16 +12,16 @@ from typing import Final
 from elman.errors import OptionError, RunError
 from elman.saved import parse_json
 
-PADDING: Final = 0  # the index that fills up shorter rows of a batch
+PADDING: Final = 0  # the index that pads shorter rows of a batch
 UNKNOWN: Final = 1  # the index of every word that is not in the list
 _SPECIAL: Final = ("<pad>", "<unk>")
 _FORMAT: Final = 1
 
 
 class Vocabulary:
-    """An immutable list of words; ``words`` are those from index 2 on.
+    """An immutable list of words; ``words`` get the indices from 2 on.
 
-    Raises ``OptionError`` for a word that is given twice, or is "<pad>" or "<unk>".
+    Raises ``OptionError`` for a duplicate word, and for "<pad>" and "<unk>".
 
     >>> vocabulary = Vocabulary(["And", "Harry"])
     >>> vocabulary.encode(["Harry", "snored"]), len(vocabulary)
@@ -37,19 +37,19 @@ class Vocabulary:
         self._indices = {word: index for index, word in enumerate(self._words)}
         if len(self._indices) != len(self._words):
             word = next(word for word, count in Counter(self._words).items() if count > 1)
-            why = "has an index of its own" if word in _SPECIAL else "comes twice"
+            why = "is reserved" if word in _SPECIAL else "occurs twice"
             raise OptionError(f'Vocabulary: the word "{word}" {why}; remove it from the list.')
-        # A text that holds "<pad>" must not be padded by it.
+        # "<pad>" as a word of a text is unknown, not padding.
         self._indices[_SPECIAL[PADDING]] = UNKNOWN
 
     @classmethod
     def count(
         cls, sentences: Iterable[Iterable[str]], *, min_count: int = 1, max_size: int | None = None
     ) -> "Vocabulary":
-        """The words of some sentences, the most frequent first, ties in the order of the alphabet.
+        """The words of the sentences, the most frequent first, ties in alphabetical order.
 
-        Left out are words that occur less than ``min_count`` times, and of the others all but the
-        first ``max_size``.
+        Words that occur less than ``min_count`` times are left out, as are all after the first
+        ``max_size``.
 
         >>> Vocabulary.count([["a", "spell"], ["a", "new", "spell"]], min_count=2).words[2:]
         ('a', 'spell')
@@ -74,8 +74,8 @@ class Vocabulary:
             raise RunError(f'Vocabulary: its JSON has no "words"; {again}')
         if saved.get("format") != _FORMAT:
             raise RunError(
-                f"Vocabulary: it is saved in format {saved.get('format')}, and this Elman reads "
-                f"format {_FORMAT}; use the Elman that saved it."
+                f"Vocabulary: it is saved in format {saved.get('format')}, but this version of "
+                f"Elman reads format {_FORMAT}; use the version that saved it."
             )
         words = saved["words"]
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -96,11 +96,11 @@ class Vocabulary:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """A word for each index, "<pad>" and "<unk>" being the first two."""
+        """The word of each index; "<pad>" and "<unk>" are the first two."""
         return self._words
 
     def index(self, word: str) -> int:
-        """The index of a word: 1 if it is not known."""
+        """The index of a word; 1 if it is unknown."""
         return self._indices.get(word, UNKNOWN)
 
     def encode(self, words: Iterable[str]) -> list[int]:
@@ -111,7 +111,7 @@ class Vocabulary:
         return word not in _SPECIAL and word in self._indices
 
     def __len__(self) -> int:
-        """How many indices there are, padding and the unknown word among them."""
+        """The number of indices, including padding and the unknown word."""
         return len(self._words)
 
     def __eq__(self, other: object) -> bool:

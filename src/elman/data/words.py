@@ -1,9 +1,9 @@
-"""Splitting a text into words, as the word vectors that people have were counted.
+"""Splitting a text into words, with the conventions of published word vectors.
 
-The conventions are those of the Penn Treebank and of Stanford's tokeniser, so that words meet
+These are the conventions of the Penn Treebank and of Stanford's tokeniser, so that words match
 their GloVe vectors: "don't" is "do" and "n't", "it's" is "it" and "'s", hyphens join, other
-punctuation stands alone.  One regular expression does it, in time linear in the text; there is
-no dictionary, so Thai is split at blanks only, and Chinese into its characters.
+punctuation is separate.  One regular expression does it, in time linear in the text; there is no
+dictionary, so Thai is split only at spaces, and Chinese into its characters.
 """
 
 import functools
@@ -12,7 +12,7 @@ import unicodedata
 
 
 def composed(text: str) -> str:
-    """The text with each letter and its accents as one character (NFC), as vocabularies have it.
+    """The text with each letter and its accents as one character (NFC), as in vocabularies.
 
     >>> composed("Zoe\u0308") == "Zo\u00eb"
     True
@@ -21,13 +21,14 @@ def composed(text: str) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, in its order; a text already split by blanks stays as it is.
+    """The words of a text, in order; a text already split by spaces keeps its words.
 
     Words are composed (`composed`), however the text writes its accents.
 
-    Apart: clitics ("n't" "'s" "'m" "'d" "'re" "'ve" "'ll") and punctuation.  Whole: URLs, e-mail
-    addresses, @names, #tags, numbers, dates, abbreviations, emoticons, emoji.  A typographic
-    apostrophe becomes a plain one.  Blanks, zero-width blanks and HTML's <br> are no words.
+    Separate words: clitics ("n't" "'s" "'m" "'d" "'re" "'ve" "'ll") and punctuation.  Kept whole:
+    URLs, e-mail addresses, @names, #tags, numbers, dates, abbreviations, emoticons, emoji.  A
+    typographic apostrophe becomes a plain one.  Spaces, zero-width spaces and HTML's <br> separate
+    words.
 
     >>> split_words("I don't like it, @ada: 3.5/10 :-(")
     ['I', 'do', "n't", 'like', 'it', ',', '@ada', ':', '3.5/10', ':-(']
@@ -39,9 +40,9 @@ def split_words(text: str) -> list[str]:
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Where each word of `split_words` begins and ends in ``text`` (the end exclusive).
+    """The start and end (exclusive) of each word of `split_words` in ``text``.
 
-    The places are those of the text as it is given, whether its letters are composed or not.
+    Positions refer to the text as given, composed or not.
 
     >>> word_spans("It's fine.")
     [(0, 2), (2, 4), (5, 9), (9, 10)]
@@ -55,10 +56,10 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _composed_with_places(text: str) -> tuple[str, list[int] | None]:
-    """The composed text, and where in ``text`` each of its characters begins; None: at the same.
+    """The composed text, and the position in ``text`` of each character; None if unchanged.
 
-    Only neighbours compose, so pieces that begin with a character that never joins the one before
-    can be composed by themselves.
+    Only neighbouring characters compose, so the text can be composed in pieces, each of which
+    starts with a character that never joins the one before it.
     """
     whole = composed(text)
     if whole == text:
@@ -69,14 +70,14 @@ def _composed_with_places(text: str) -> tuple[str, list[int] | None]:
             continue
         piece = unicodedata.normalize("NFC", text[start:end])
         pieces.append(piece)
-        # a piece that composes to several characters has all but the first at its end
+        # if a piece composes to several characters, all but the first are placed at its end
         places += [start, *[min(start + k, end) for k in range(1, len(piece))]]
         start = end
     return "".join(pieces), [*places, len(text)]
 
 
 def _may_join(character: str) -> bool:
-    """Whether a character may become one with those before it: marks, and Hangul's later jamo."""
+    """Whether a character may compose with those before it: marks, and later jamo of Hangul."""
     return (
         unicodedata.combining(character) != 0
         or unicodedata.category(character) in ("Mn", "Mc")
@@ -84,24 +85,24 @@ def _may_join(character: str) -> bool:
     )
 
 
-# Ideographs, which are written without blanks: each is a word.
+# Ideographs, which are written without spaces: each is a word.
 _HAN = r"\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CLITIC = r"(?i:n't|'(?:s|m|d|re|ve|ll))"
-# Skin tones and the signs that make a picture of the character before.
+# Skin tones, and the characters that turn the one before into an emoji.
 _EMOJI_TAIL = r"[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
 _TITLES = "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Inc|Ltd|Corp|vs|etc|Gen|Gov|Sen|Rep|Sgt|Capt|Lt|Col|Rev"
 
 
 @functools.cache
 def _words_and_breaks() -> re.Pattern[str]:
-    """A pattern that covers every character: the group ``word`` is empty for what is no word.
+    """A pattern that matches every character; the group ``word`` is empty between words.
 
-    Alternatives are tried in their order.  All repetition that can fail is bounded, so that no
-    text costs more than linear time.
+    Alternatives are tried in order.  All repetition that can fail is bounded, so that matching
+    takes linear time.
     """
     letter = rf"(?:[^\W_{_HAN}]|[{_marks()}])"
     part = rf"[\w{_marks()}]"  # a letter, a digit or "_"
-    # what joins two letters into one word; between digits also what numbers and times hold
+    # characters that join two letters into one word, or two digits into a number or a time
     joint = rf"(?:[-'_&·\u00ad\u200c\u200d\u2010\u2011](?={letter})|(?<=\d)[.,:/](?=\d))"
     return re.compile(
         rf"""
@@ -133,7 +134,7 @@ def _words_and_breaks() -> re.Pattern[str]:
 
 
 def _marks() -> str:
-    """The combining marks, such as the vowel signs of Devanagari, which re's \\w leaves out."""
+    """The combining marks, such as the vowel signs of Devanagari, which \\w does not match."""
     marks = [code for code in range(0x300, 0x1F000) if _is_mark(chr(code))]
     starts = [code for code in marks if not _is_mark(chr(code - 1))]
     ends = [code for code in marks if not _is_mark(chr(code + 1))]
@@ -141,5 +142,5 @@ def _marks() -> str:
 
 
 def _is_mark(character: str) -> bool:
-    # U+FE00 to U+FE0F choose how the character before looks: they belong to emoji
+    # U+FE00 to U+FE0F select the form of the character before: they belong to emoji
     return unicodedata.category(character) in ("Mn", "Mc") and not "\ufe00" <= character <= "\ufe0f"

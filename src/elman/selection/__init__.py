@@ -1,8 +1,8 @@
-"""Model selection: which options of a task train best, tried out and written down.
+"""Model selection: search for the options of a task that train best.
 
-``space.py`` says what is tried, ``search.py`` tries it, ``watch.py`` gives up on what goes badly,
-``show.py`` makes the table and the picture, ``workers.py`` does it in several processes.  The
-sampling and the pruning are optuna's.
+``space.py`` defines what to try, ``search.py`` runs the trials, ``watch.py`` stops bad ones early,
+``show.py`` makes the table and the plot, ``workers.py`` runs several processes.  optuna does the
+sampling and the pruning.
 """
 
 from elman.selection.search import RunConfig, Search

@@ -1,15 +1,15 @@
-"""The search: trials of options, each a normal training in a folder of its own.
+"""A search: trials of options, each a normal training in its own folder.
 
-    search.json      what is searched, on what; workers that share the folder must agree on it
-    journal.log      optuna's record of all trials, which any number of processes write to
-    trials/0007/     the run of trial 7; with folds or seeds a run for each below it
-    best/            the best, a run like any other; best/best.json says which trial it is
+    search.json      the space, the data and the settings; workers that share the folder must agree
+    journal.log      optuna's record of all trials, written to by any number of processes
+    trials/0007/     the run of trial 7; with folds or seeds, a run for each below it
+    best/            the best run, a normal run folder; best/best.json says which trial it is
     trials.csv, search.png    see ``show.py``
 
-A search may be killed at any moment: the same command goes on with it, and a training that was
-cut off goes on from its checkpoint.  Options are sampled by a tree of Parzen estimators (Bergstra
-et al. 2011), and trainings that go worse than the median of the others are given up (Golovin et
-al. 2017), both by optuna.
+A search may be killed at any time: the same command resumes it, and an interrupted training resumes
+from its checkpoint.  Options are sampled by a tree of Parzen estimators (Bergstra et al. 2011), and
+trainings that are worse than the median of the others are pruned (Golovin et al. 2017), both by
+optuna.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from elman.training.progress import Silence
 from elman.training.run_lock import NAME as LOCK
 from elman.training.run_lock import break_foreign_lock, is_running, run_lock, start_time
 
-#: a worker on another machine that has given no sign for so long is taken for dead
+#: a worker on another machine counts as dead after this many seconds without a heartbeat
 SILENT_SECONDS = 600.0
-#: trials before the sampler and the pruner begin to go by what was found
+#: number of trials before the sampler and the pruner use the results
 STARTUP_TRIALS = 8
-#: where a run of a trial ends, it is compared with others' at steps beyond those of epochs
+#: offset of the step at which a finished run of a trial is reported, beyond all epochs
 RUN_STEP = 1_000_000
 
 Tell = Callable[[str], None]
@@ -53,11 +53,11 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What to search: the data, options that are settled, what is tried, and how much of it.
+    """What to search: the data, fixed options, the search space, and the budget.
 
-    ``trials`` counts those of all workers; ``hours`` are this worker's.  With ``folds`` each trial
-    is trained so many times, each time with another part of the training data held out, and with
-    ``seeds`` so many times from other random numbers; what counts is the mean.
+    ``trials`` counts the trials of all workers; ``hours`` limits this worker.  With ``folds`` each
+    trial is trained on every fold of the training data, and with ``seeds`` from several seeds; the
+    mean metric counts.
     """
 
     data: Data
@@ -75,12 +75,10 @@ class RunConfig:
         if self.hours is not None and not self.hours > 0:
             raise OptionError(f"hours is {self.hours}; it must be greater than 0.")
         if self.folds > 1 and self.data.valid is not None:
-            raise OptionError(
-                "folds are parts of the training data; leave out the validation data."
-            )
+            raise OptionError("folds are made from the training data; omit the validation data.")
 
     def record(self, task: Task) -> dict[str, Any]:
-        """What all workers and all days of a search must agree on, as JSON has it."""
+        """The settings on which all workers and resumptions of a search must agree, for JSON."""
         parts = {name: asdict(part) for name, part in self.space.parts.items()}
         tried = parts.get("cell", {}).get("values", [self.settings.get("cell", "")])
         found = {
@@ -93,27 +91,27 @@ class RunConfig:
             "seeds": self.seeds,
             "settings": dict(self.settings),
             "space": parts,
-            # a file of cells may have changed since
+            # the file that defines a cell may have changed since
             "cells": {name: find_cell(name).text for name in tried if ":" in name},
         }
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
 class Search:
-    """A search in a folder, begun or gone on with; with ``overwrite`` begun anew.
+    """A search in a folder: a new one, or an existing one that is resumed or overwritten.
 
-    Raises ``RunError`` when the folder holds a search for something else, or is to be overwritten
-    while somebody works in it.
+    Raises ``RunError`` if the folder holds a different search, or is to be overwritten while
+    someone works in it.
     """
 
     def __init__(
         self, task: Task, config: RunConfig, folder: Path, *, overwrite: bool = False
     ) -> None:
         self.task, self.config, self.folder = task, config, folder
-        #: the moment, as of ``time.time``, at which this worker's hours are over
+        #: the time, as of ``time.time``, at which this worker stops
         self.until = float("inf")
         with extra("select", "a search"):
-            import optuna  # noqa: F401 - before there is a folder
+            import optuna  # noqa: F401 - fail before the folder is created
         RunFolder(folder).refuse_place()
         with run_lock(folder, wait=True):
             removed = overwrite and self._remove()
@@ -125,7 +123,7 @@ class Search:
         return self.folder / "trials"
 
     def finished(self) -> list[Any]:
-        """The trials that came to a value, in their order."""
+        """The trials that completed, in order."""
         return [trial for trial in self.study.trials if trial.state.name == "COMPLETE"]
 
     def best(self) -> Any | None:
@@ -133,9 +131,9 @@ class Search:
         return self.study.best_trial if self.finished() else None
 
     def run(self, after: Callable[[], None], status: Tell) -> None:
-        """Try until there are enough trials, or this worker's hours are over.
+        """Run trials until there are enough, or until this worker's hours are over.
 
-        ``after`` is called after each trial, and ``status`` is told what happens now.
+        ``after`` is called after each trial; ``status`` receives a description of the progress.
         """
         self.until = time.time() + 3600 * (self.config.hours or float("inf"))
         while time.time() < self.until and (trial := self._next()) is not None:
@@ -148,22 +146,24 @@ class Search:
         path, record = self.folder / "search.json", self.config.record(self.task)
         if not path.exists():
             if not anew and any(file.name != LOCK for file in self.folder.iterdir()):
-                raise RunError(f"{self.folder}: this folder holds something else; choose another.")
+                raise RunError(
+                    f"{self.folder}: this folder holds other files; choose another folder."
+                )
             write_whole(path, json.dumps(record, indent=1) + "\n")
             return
-        begun = parse_json(read_text(path), path)
-        if not isinstance(begun, dict):
+        saved = parse_json(read_text(path), path)
+        if not isinstance(saved, dict):
             raise RunError(f"{path}: this is not a search; copy it again.")
         for name, value in record.items():
-            if begun.get(name) != value:
+            if saved.get(name) != value:
                 raise RunError(
-                    f"{path}: this search was begun with {name} {in_short(repr(begun.get(name)))}, "
-                    f"not {in_short(repr(value))}; go on with the same, choose another "
-                    "folder, or give --overwrite."
+                    f"{path}: this search was started with {name} "
+                    f"{in_short(repr(saved.get(name)))}, not {in_short(repr(value))}; use the "
+                    "same, choose another folder, or replace the search with --overwrite."
                 )
 
     def _remove(self) -> bool:
-        """Remove the search that is here, if there is one; ``RunError`` while anybody trains."""
+        """Remove the search in the folder, if any; ``RunError`` while someone trains there."""
         if not (self.folder / "search.json").exists():
             return False
         with ExitStack() as locks:
@@ -176,7 +176,7 @@ class Search:
         return True
 
     def _next(self) -> Any | None:
-        """The next trial, begun; None when there are enough."""
+        """Start and return the next trial; None if there are enough."""
         with _lock(self.folder):
             for dead in self._dead():
                 for run in self._runs(str(dead.user_attrs.get("folder"))):
@@ -185,9 +185,9 @@ class Search:
             spent = [t for t in self.study.trials if is_spent(t)]
             if len(spent) >= self.config.trials:
                 return None
-            # the same draw after a kill, and another for each worker
+            # the same samples after a kill, and different ones for each worker
             self.study.sampler = _sampler(int(self.config.settings.get("seed", 0)), len(spent))
-            if not self.study.trials:  # what is found is then no worse than what is there
+            if not self.study.trials:  # defaults first: the result is never worse than they are
                 self.study.enqueue_trial(self.config.space.defaults(self.task))
             trial = self.study.ask()
             trial.set_user_attr("host", socket.gethostname())
@@ -203,7 +203,7 @@ class Search:
         return self.trials_folder / folder / "alive"
 
     def _dead(self) -> list[Any]:
-        """Trials whose worker is gone: its process is not there, or it has been silent for long."""
+        """Running trials whose worker is gone: its process has ended, or sends no heartbeat."""
         dead = []
         for trial in self.study.trials:
             if trial.state.name != "RUNNING":
@@ -218,15 +218,15 @@ class Search:
         return dead
 
     def _leave(self, trial: Any) -> None:
-        """End a trial that was cut off, and put its options first in the queue, in its folder."""
+        """End an interrupted trial, and queue its options first, in the same folder."""
         notes = {"folder": trial.user_attrs["folder"]} if "folder" in trial.user_attrs else None
-        # killed before all options were drawn, it has those that were settled beforehand
+        # if killed before all options were sampled, it has those that were fixed beforehand
         settled = getattr(trial, "system_attrs", {}).get("fixed_params", {})
         self.study.enqueue_trial({**settled, **trial.params}, user_attrs=notes)
         self._tell_study(trial.number, state="FAIL")
 
     def _try(self, trial: Any, until: float, status: Tell) -> bool:
-        """Train all runs of a trial; False when time was up before its end."""
+        """Train all runs of a trial; return False if time ran out before its end."""
         began = time.time()
         options = self.config.space.suggest(trial)
         name = f"trial {trial.number + 1}"
@@ -235,7 +235,7 @@ class Search:
             for place, data, seed in self._runs(trial.user_attrs["folder"]):
                 count = len(values)
 
-                # what a killed worker has reported of this run
+                # the metrics that a killed worker has reported for this run
                 done = {} if count else _validated(place, self.task.metric)
                 for epoch, value in done.items():
                     trial.report(value, epoch)
@@ -243,7 +243,7 @@ class Search:
                 def give_up(
                     epoch: int, value: float, count: int = count, done: dict[int, float] = done
                 ) -> bool:
-                    if count:  # later runs count only as a whole
+                    if count:  # later runs are pruned only after they finish
                         return False
                     if epoch not in done:
                         trial.report(value, epoch)
@@ -278,14 +278,14 @@ class Search:
             trial.set_user_attr("error", str(error))
             self._tell_study(trial.number, state="FAIL")
             if not self.finished() and len([t for t in self.study.trials if is_spent(t)]) >= 3:
-                raise  # nothing has worked: the fault is not in what is tried
+                raise  # all trials failed: the options tried are not the cause
             return True
         self._note(trial, values, began)
         self._tell_study(trial.number, value=statistics.mean(values))
         return True
 
     def _runs(self, folder: str) -> list[tuple[Path, Data, int]]:
-        """Where, on what and from which seed a trial is trained."""
+        """The folder, the data and the seed of each run of a trial."""
         config, place = self.config, self.trials_folder / folder
         first = int(config.settings.get("seed", 0))
         if config.folds * config.seeds == 1:
@@ -312,14 +312,14 @@ class Search:
         self.study.tell(number, value, state=TrialState[state] if state else None)
 
     def keep_best(self, tell: Tell) -> Path:
-        """``best/``: the run of the best trial.
+        """Write ``best/``, the run of the best trial.
 
-        With folds none of its runs has seen all training data, so it is trained once more, with
-        the usual part held out.
+        With folds no run has seen all the training data, so the best options are trained once more
+        with the usual held-out tenth.
         """
         best = self.best()
         if best is None:
-            raise RunError(f"{self.folder}: no trial has come to its end, so there is no best.")
+            raise RunError(f"{self.folder}: no trial has completed, so there is no best run.")
         with run_lock(self.folder, wait=True):  # one worker at a time
             return self._keep(best, tell)
 
@@ -330,13 +330,13 @@ class Search:
             kept = _read_chosen(target / "best.json")
             if kept is None or kept["model"] != _digest(target):
                 raise RunError(
-                    f"{target}: this is not what the search has put there, and it stays "
-                    "untouched; move it elsewhere, and give the same command again."
+                    f"{target}: this was not written by the search and is left untouched; move it "
+                    "elsewhere, and repeat the command."
                 )
             if all(kept[name] == value for name, value in chosen.items()):
                 return target
         if self.config.folds > 1:
-            tell("The best options are trained once more, on all folds together.")
+            tell("Training the best options once more, on all folds together.")
             first = int(self.config.settings.get("seed", 0))
             settings = {"threads": 1, **self.config.settings, **best.params, "seed": first}
             shutil.rmtree(fresh, ignore_errors=True)
@@ -355,19 +355,19 @@ class Search:
 
 
 def _validated(run: Path, metric: str) -> dict[int, float]:
-    """The metric after each epoch of a run that was begun before."""
+    """The metric after each epoch of a run that was started before."""
     history = RunFolder(run).history()
     return {round(line["epoch"]): line["valid"][metric] for line in history}
 
 
 def _digest(run: Path) -> str:
-    """The digest of a run's weights; empty where it has none."""
+    """The digest of a run's weights; empty if it has none."""
     path = run / "model.safetensors"
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _read_chosen(path: Path) -> dict[str, Any] | None:
-    """What a search has noted of the best run that it kept; None where it has not."""
+    """The record of the best run that a search has kept; None if there is none."""
     try:
         found = parse_json(read_text(path), path)
         return {name: found[name] for name in ("trial", "value", "options", "model")}
@@ -394,7 +394,7 @@ def _open_study(folder: Path, task: Task, config: RunConfig) -> Any:
 
 
 def _sampler(seed: int, number: int) -> Any:
-    """What draws the options of the trial with this number."""
+    """The sampler for the options of the trial with this number."""
     import optuna
 
     draw = (1_000_003 * seed + number) % 2**32
@@ -403,7 +403,7 @@ def _sampler(seed: int, number: int) -> Any:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """One worker at a time decides what is tried next."""
+    """Let only one worker at a time choose the next trial."""
     from optuna.storages.journal import JournalFileOpenLock
 
     lock = JournalFileOpenLock(str(folder / "next"))
@@ -415,6 +415,6 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def is_spent(trial: Any) -> bool:
-    """Whether a trial counts among those that were asked for."""
+    """Whether a trial counts towards the requested number."""
     name = trial.state.name
     return name in ("COMPLETE", "PRUNED", "RUNNING") or "error" in trial.user_attrs

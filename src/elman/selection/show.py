@@ -1,4 +1,4 @@
-"""What a search found: a table, and a picture of its course and of what mattered."""
+"""The results of a search: a table, and a plot of its progress and of option importance."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from elman.files import write_whole
 from elman.selection.search import Search, is_spent
 from elman.selection.space import Range
 
-#: fewer finished trials say nothing about what mattered
+#: fewer completed trials give no meaningful importance
 ENOUGH = 8
 
 
 class News:
-    """When called, tells a line for each trial that ended since, whichever process tried it.
+    """Reports each trial that has ended since the last call, from any process.
 
-    The table is written anew with it, so that a search can be followed from elsewhere.
+    It also rewrites the table, so that a search can be followed from elsewhere.
     """
 
     def __init__(self, search: Search, tell: Callable[[str], None]) -> None:
@@ -43,16 +43,16 @@ class News:
 
 
 def sentence(search: Search, trial: Any) -> str:
-    """What a trial that has ended came to."""
+    """The outcome of a trial that has ended."""
     notes, values = trial.user_attrs, trial.user_attrs.get("values", [])
     options = ", ".join(
         [f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.params.items()]
     )
     if trial.state.name == "PRUNED":
-        return f"given up, worse than most at the same epoch. {options}"
+        return f"pruned, worse than the median at the same epoch. {options}"
     if trial.state.name == "FAIL":
-        cut_off = "cut off; its options are first in the queue"
-        return f"failed: {notes['error']}" if "error" in notes else cut_off
+        interrupted = "interrupted; its options are queued first"
+        return f"failed: {notes['error']}" if "error" in notes else interrupted
     best = search.study.best_trial
     mark = "the best so far" if best.number == trial.number else f"best {best.value:.4f}"
     spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
@@ -60,9 +60,9 @@ def sentence(search: Search, trial: Any) -> str:
 
 
 def time_left(search: Search) -> str:
-    """How long the trials that are left take this many processes, going by those so far.
+    """The estimated time for the remaining trials, or until this worker's hours are over.
 
-    Or until this one's hours are over.
+    The estimate is based on the trials so far and the current number of processes.
     """
     spent = [trial for trial in search.study.trials if is_spent(trial)]
     ended = [trial for trial in spent if trial.state.is_finished()]
@@ -74,7 +74,7 @@ def time_left(search: Search) -> str:
 
 
 def table(search: Search) -> str:
-    """All trials as CSV: state, mean, spread, each run, seconds, folder, options, error."""
+    """All trials as CSV: state, mean, standard deviation, runs, seconds, folder, options, error."""
     names = list(search.config.space.parts)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -94,9 +94,9 @@ def table(search: Search) -> str:
 
 
 def importance(search: Search) -> dict[str, float]:
-    """How much of reaching the best tenth lies with each option (PED-ANOVA, Watanabe et al. 2023).
+    """The importance of each option for reaching the best tenth (PED-ANOVA, Watanabe et al. 2023).
 
-    Empty when fewer than ``ENOUGH`` trials came to an end or their values are all the same.
+    Empty if fewer than ``ENOUGH`` trials have completed, or if all values are equal.
     """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
@@ -115,7 +115,7 @@ def importance(search: Search) -> dict[str, float]:
 
 
 def picture(search: Search) -> bytes:
-    """A PNG: each trial's value and the best so far, what mattered, and each option by itself."""
+    """A PNG: the value of each trial and the best so far, option importance, and each option."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -153,10 +153,10 @@ def _draw_course(axes: Any, search: Search, finished: Sequence[Any]) -> None:
 
 
 def _draw_importance(axes: Any, parts: dict[str, float]) -> None:
-    axes.set_title("what mattered")
+    axes.set_title("option importance")
     if not parts:
         axes.set_axis_off()
-        axes.text(0.5, 0.5, f"known from {ENOUGH} finished trials on", ha="center")
+        axes.text(0.5, 0.5, f"needs {ENOUGH} completed trials", ha="center")
         return
     names = list(reversed(parts))
     axes.barh(names, [parts[name] for name in names], color="0.45")

@@ -1,10 +1,10 @@
-"""What is tried: for each option a list of values, or a range.
+"""The search space: a list of values or a range for each option.
 
     cell = ["lstm", "gru"]
     hidden_size = { low = 32, high = 256, log = true }
     dropout = { low = 0.0, high = 0.6 }
 
-The default space of each task is ``tasks/<task>/space.toml``, a file of this form.
+The default space of a task is the file ``tasks/<task>/space.toml``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Choice:
     values: tuple[Any, ...]
 
     def suggest(self, trial: Any, name: str) -> Any:
-        """The value that optuna's sampler takes for this trial."""
+        """The value that optuna samples for this trial."""
         return trial.suggest_categorical(name, list(self.values))
 
     def __contains__(self, value: object) -> bool:
@@ -40,7 +40,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A number from ``low`` to ``high``, both possible; with ``log`` each octave is as likely."""
+    """A number from ``low`` to ``high`` inclusive; with ``log``, uniform on a logarithmic scale."""
 
     low: float
     high: float
@@ -48,7 +48,7 @@ class Range:
     whole: bool = False
 
     def suggest(self, trial: Any, name: str) -> Any:
-        """The number that optuna's sampler takes for this trial."""
+        """The number that optuna samples for this trial."""
         if self.whole:
             return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
@@ -59,7 +59,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Space:
-    """What is tried for each option, by the option's name.
+    """The values to try for each option, by the option's name.
 
     >>> from elman.tasks import TASKS
     >>> read_space(TASKS["ner"], 'cell = ["gru"]', "my.toml").parts
@@ -73,34 +73,34 @@ class Space:
         return {name: part.suggest(trial, name) for name, part in self.parts.items()}
 
     def defaults(self, task: Task) -> dict[str, Any]:
-        """The task's own value of each option for which it is among those that are tried."""
+        """The task's default for each option, if it is in the space."""
         own = {**vars(task.Options()), **vars(task.training)}
         return {name: own[name] for name, part in self.parts.items() if own[name] in part}
 
     def without(self, names: Iterable[str]) -> Space:
-        """The same space but for options that are settled."""
+        """The same space without the options that are fixed."""
         settled = set(names)
         return Space({name: part for name, part in self.parts.items() if name not in settled})
 
 
 def default_space(task: Task) -> Space:
-    """What a sensible person would try for this task."""
+    """The default search space of the task."""
     return read_space(task, default_text(task), f"the space of {task.name}")
 
 
 def default_text(task: Task) -> str:
-    """The file of ``default_space``, to begin one's own from."""
+    """The text of the file of ``default_space``, as a template for your own."""
     path = Path(inspect.getfile(type(task))).parent / "space.toml"
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise OptionError(
-            f"the task {task.name} does not say what to try ({path}); name a file with --space."
+            f"the task {task.name} has no default search space ({path}); name a file with --space."
         ) from None
 
 
 def read_space(task: Task, text: str, where: str) -> Space:
-    """The space that a TOML text describes; ``OptionError`` names what is wrong ``where``.
+    """Parse a search space from TOML text; the ``OptionError`` for an invalid one names ``where``.
 
     >>> from elman.tasks import TASKS
     >>> read_space(TASKS["ner"], "dropout = { low = 0.5, high = 0.1 }", "my.toml")
@@ -138,7 +138,7 @@ def _part(name: str, config: Any, kind: type) -> Choice | Range:
     }:
         raise OptionError(
             f"{name} is {config!r}; give a list of values, or {{ low = ..., high = ... }}, with "
-            "log = true where each doubling counts as much."
+            "log = true for a logarithmic scale."
         )
     low, high, log = (
         parse(kind, name, config["low"]),
@@ -147,9 +147,9 @@ def _part(name: str, config: Any, kind: type) -> Choice | Range:
     )
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
     if not numbers or not all(math.isfinite(end) for end in (low, high)):
-        raise OptionError(f"{name} goes from {low!r} to {high!r}; a range is of numbers.")
+        raise OptionError(f"{name} goes from {low!r} to {high!r}; a range must be of numbers.")
     if not low < high:
         raise OptionError(f"{name} goes from {low} to {high}; low must be below high.")
     if log and low <= 0:
-        raise OptionError(f"{name} begins at {low}; with log it must be above 0.")
+        raise OptionError(f"{name} starts at {low}; with log it must be above 0.")
     return Range(low, high, bool(log), whole=isinstance(low, int) and isinstance(high, int))

@@ -1,7 +1,7 @@
-"""Looking at a training while it goes: give up where it goes badly, or where time is up.
+"""Watching a training of a search: prune it if it is worse than others, stop it if time is up.
 
-The training loop reports to a ``TrialProgress`` (see ``training/progress.py``).  It passes
-the metric on, and raises an exception to end the training; the run's folder stays as it is.
+The training loop reports to a ``TrialProgress`` (see ``training/progress.py``), which passes the
+metric on, and raises an exception to end the training; the run folder stays as it is.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any
 from elman.training import LoopOptions
 from elman.training.progress import BatchInfo
 
-#: seconds between two signs of life
+#: seconds between two heartbeats
 SIGN = 10.0
 
 
 class GivenUp(Exception):
-    """The training goes worse than others did."""
+    """The training was pruned because others were better."""
 
 
 class TimeIsUp(Exception):
-    """The time of the search is up; the training can be gone on with."""
+    """The search has run out of time; the training can be resumed."""
 
 
 class TrialProgress:
-    """Reports each validation to ``give_up``, which says whether to give up.
+    """Reports each validation to ``give_up``, which returns whether to prune the trial.
 
-    ``alive`` is a file whose time shows other workers that this one works.
+    ``alive`` is a file whose modification time is this worker's heartbeat.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TrialProgress:
         self._metric, self._epochs = metric, options.epochs
 
     def say(self, sentence: str) -> None:
-        """The loop's own sentences are for one training, not for many."""
+        """Ignored: the loop's messages are for a single training."""
 
     def batch(self, info: BatchInfo) -> None:
         now = time.time()

@@ -1,4 +1,4 @@
-"""Several processes on one machine that share a search, and what a person sees meanwhile."""
+"""Several worker processes on one machine that share a search, and its messages."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def search_with(
     *,
     overwrite: bool = False,
 ) -> tuple[Search, Path]:
-    """Search with so many processes; write the table, the picture and the best run."""
+    """Search with ``workers`` processes; write the table, the plot and the best run."""
     search = Search(
         task, config, folder, overwrite=overwrite
-    )  # what is wrong with it is said once, before the others
+    )  # its errors are reported once, before other workers start
     news = News(search, lambda line: console.print(line, soft_wrap=True))
     context = multiprocessing.get_context("spawn")
     others = [
@@ -51,8 +51,8 @@ def search_with(
     write_whole(folder / "search.png", picture(search))
     parts = importance(search)
     if parts:
-        shares = ", ".join([f"{name} {share:.0%}" for name, share in parts.items()])
-        console.print(f"What mattered: {shares}", soft_wrap=True)
+        found = ", ".join([f"{name} {value:.0%}" for name, value in parts.items()])
+        console.print(f"Option importance: {found}", soft_wrap=True)
     return search, best
 
 
@@ -61,9 +61,9 @@ def select(
 ) -> Search:
     """Search with this process until there are enough trials or time is up.
 
-    The same call goes on with a search that is there; other processes, also on other machines
-    that see the folder, share it.  Raises ``OptionError``, ``DataError`` and ``RunError`` for
-    what a user can put right.
+    The same call resumes an existing search; other processes, also on other machines that can
+    access the folder, share it.  Raises ``OptionError``, ``DataError`` and ``RunError`` for
+    problems that the user can fix.
     """
     search = Search(task, config, folder)
     search.run(News(search, tell), lambda text: None)
@@ -71,6 +71,6 @@ def select(
 
 
 def _work(task: str, config: RunConfig, folder: Path) -> None:
-    """A further process; what it finds is told by the first."""
+    """Run another worker process; the first process reports its results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     select(TASKS[task], config, folder, tell=lambda line: None)

@@ -83,8 +83,8 @@ def fitting_tensors(
         cast = value.to(own[name].dtype)
         if cast.is_floating_point() and not cast.isfinite().all():
             raise RunError(
-                f"{source}: {name} holds values that are not finite; the file is damaged. "
-                "Copy it again or train again."
+                f"{source}: {name} holds values that are not finite or too large; the file is "
+                "damaged. Copy it again or train again."
             )
     return dict(tensors)
 

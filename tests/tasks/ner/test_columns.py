@@ -116,7 +116,7 @@ def test_lines_end_at_line_feeds_only_and_a_carriage_return_is_a_blank(tmp_path)
     path.write_bytes("a\u2028b\tO\nc\x0bd\x85\tO\nAda\rB-PER\n".encode())
     [sentence] = read_conll(path)
     assert sentence.tokens == ("a\u2028b", "c\x0bd\x85", "Ada")
-    assert "a carriage return within the line is read as a blank" in check_conll(path).warnings[0]
+    assert "a carriage return within the line is read as a space" in check_conll(path).warnings[0]
 
 
 def test_types_that_look_alike_are_noted(tmp_path):

@@ -196,7 +196,7 @@ def test_a_missing_file_and_a_folder_have_their_sentences(tmp_path: Path) -> Non
     with pytest.raises(DataError) as caught:
         read_conll(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: this is a folder, and one file was expected; name a file."
+        f"{tmp_path}: this is a folder, but a file is expected; name a file."
     )
 
 

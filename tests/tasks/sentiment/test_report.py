@@ -48,7 +48,7 @@ def test_all_problems_of_texts_are_found_in_the_readers_words(tmp_path: Path) ->
         f"{path}, line 5: byte 4 of the line, 0xe9, is not UTF-8; save the file as UTF-8.",
         f'{path}, line 3: the text (column "text") is empty; write one or remove the row.',
         (
-            f"{path}, line 4: the header names 2 columns and the row has 1; put a text that holds "
+            f"{path}, line 4: the header has 2 columns but the row has 1; put a text that contains "
             '"," or a line end in double quotes.'
         ),
         f'{path}, line 6: the label (column "label") is empty; write one or remove the row.',

@@ -137,7 +137,7 @@ def test_a_carriage_return_within_a_line_keeps_the_pairs_together(tmp_path):
         path = tmp_path / name
         assert values(path) == [SentencePair(*pair) for pair in LINES]
         [note] = check_pairs(path).warnings
-        assert "line 4: a carriage return within the line is read as a blank" in note
+        assert "line 4: a carriage return within the line is read as a space" in note
 
 
 def test_lines_end_at_line_feeds_only(tmp_path):
@@ -165,7 +165,7 @@ def test_quotes_of_sentences_stay_and_those_around_fields_go(tmp_path):
     assert values(path)[0] == SentencePair('"Va !"', '"Go!"')
     path.write_text('"""Va"" !"\t"""Go""!"\nOui.\tYes.\n')
     assert values(path)[0] == SentencePair('"Va" !', '"Go"!')
-    assert "fields in double quotes are read without them" in notes(path)[0]
+    assert "double quotes around fields are removed" in notes(path)[0]
 
 
 def test_a_line_that_names_the_columns_is_no_pair(tmp_path):
