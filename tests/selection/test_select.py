@@ -270,7 +270,7 @@ def test_a_killed_training_goes_on_in_its_folder(data, tmp_path):
     search = Search(TASK, config, folder)
     before = search.study.trials[0].params
     [dead] = search._dead()
-    search._leave(dead)
+    search._requeue(dead)
     again = search._next()
     assert again.user_attrs["folder"] == "0000"
     assert SPACE.suggest(again) == before

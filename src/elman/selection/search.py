@@ -32,7 +32,7 @@ from elman.extras import extra
 from elman.files import write_whole
 from elman.saved import in_short, parse_json, read_text
 from elman.selection.space import Space
-from elman.selection.watch import GivenUp, TimeIsUp, TrialProgress
+from elman.selection.watch import OutOfTime, Pruned, TrialProgress
 from elman.tasks import Data, train
 from elman.tasks.task import Task
 from elman.tasks.train import find_cell
@@ -137,9 +137,9 @@ class Search:
         """
         self.until = time.time() + 3600 * (self.config.hours or float("inf"))
         while time.time() < self.until and (trial := self._next()) is not None:
-            goes_on = self._try(trial, self.until, status)
+            continues = self._try(trial, self.until, status)
             after()
-            if not goes_on:
+            if not continues:
                 return
 
     def _agree(self, *, anew: bool) -> None:
@@ -181,7 +181,7 @@ class Search:
             for dead in self._dead():
                 for run in self._runs(str(dead.user_attrs.get("folder"))):
                     break_foreign_lock(run[0])
-                self._leave(dead)
+                self._requeue(dead)
             spent = [t for t in self.study.trials if is_spent(t)]
             if len(spent) >= self.config.trials:
                 return None
@@ -217,7 +217,7 @@ class Search:
                 dead.append(trial)
         return dead
 
-    def _leave(self, trial: Any) -> None:
+    def _requeue(self, trial: Any) -> None:
         """End an interrupted trial, and queue its options first, in the same folder."""
         notes = {"folder": trial.user_attrs["folder"]} if "folder" in trial.user_attrs else None
         # if killed before all options were sampled, it has those that were fixed beforehand
@@ -240,7 +240,7 @@ class Search:
                 for epoch, value in done.items():
                     trial.report(value, epoch)
 
-                def give_up(
+                def should_prune(
                     epoch: int, value: float, count: int = count, done: dict[int, float] = done
                 ) -> bool:
                     if count:  # later runs are pruned only after they finish
@@ -250,7 +250,7 @@ class Search:
                     return bool(trial.should_prune())
 
                 watch = TrialProgress(
-                    give_up,
+                    should_prune,
                     alive=self._alive(trial.user_attrs["folder"]),
                     until=until,
                     tell=lambda text: status(f"{name}: {text}"),
@@ -262,14 +262,14 @@ class Search:
                 values.append(outcome.best_metric)
                 trial.report(statistics.mean(values), RUN_STEP + count)
                 if count + 1 < self.config.folds * self.config.seeds and trial.should_prune():
-                    raise GivenUp
-        except (TimeIsUp, KeyboardInterrupt) as stop:
+                    raise Pruned
+        except (OutOfTime, KeyboardInterrupt) as stop:
             with _lock(self.folder):
-                self._leave(trial)
+                self._requeue(trial)
             if isinstance(stop, KeyboardInterrupt):
                 raise
             return False
-        except GivenUp:
+        except Pruned:
             self._note(trial, values, began)
             self._tell_study(trial.number, state="PRUNED")
             return True

@@ -17,7 +17,7 @@ from elman.selection.space import Range
 ENOUGH = 8
 
 
-class News:
+class TrialReporter:
     """Reports each trial that has ended since the last call, from any process.
 
     It also rewrites the table, so that a search can be followed from elsewhere.
@@ -25,15 +25,17 @@ class News:
 
     def __init__(self, search: Search, tell: Callable[[str], None]) -> None:
         self._search, self._tell = search, tell
-        self._told = {trial.number for trial in search.study.trials if trial.state.is_finished()}
+        self._reported = {
+            trial.number for trial in search.study.trials if trial.state.is_finished()
+        }
 
     def __call__(self) -> None:
         search = self._search
         write_whole(search.folder / "trials.csv", table(search))
         trials = search.study.trials
-        ended = [t for t in trials if t.state.is_finished() and t.number not in self._told]
+        ended = [t for t in trials if t.state.is_finished() and t.number not in self._reported]
         for trial in ended:
-            self._told.add(trial.number)
+            self._reported.add(trial.number)
             rest = (
                 f"; about {time_left(search)} left"
                 if trial is ended[-1] and is_spent(trial)
@@ -66,9 +68,9 @@ def time_left(search: Search) -> str:
     """
     spent = [trial for trial in search.study.trials if is_spent(trial)]
     ended = [trial for trial in spent if trial.state.is_finished()]
-    begun = min([trial.datetime_start for trial in ended])
+    start = min([trial.datetime_start for trial in ended])
     last = max([trial.datetime_complete for trial in ended])
-    seconds = (last - begun).total_seconds() / len(ended) * (search.config.trials - len(ended))
+    seconds = (last - start).total_seconds() / len(ended) * (search.config.trials - len(ended))
     seconds = min(seconds, search.until - time.time())
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{max(seconds, 0):.0f} s"
 

@@ -18,29 +18,29 @@ from elman.training.progress import BatchInfo
 SIGN = 10.0
 
 
-class GivenUp(Exception):
+class Pruned(Exception):
     """The training was pruned because others were better."""
 
 
-class TimeIsUp(Exception):
+class OutOfTime(Exception):
     """The search has run out of time; the training can be resumed."""
 
 
 class TrialProgress:
-    """Reports each validation to ``give_up``, which returns whether to prune the trial.
+    """Reports each validation to ``should_prune``, which returns whether to prune the trial.
 
     ``alive`` is a file whose modification time is this worker's heartbeat.
     """
 
     def __init__(
         self,
-        give_up: Callable[[int, float], bool],
+        should_prune: Callable[[int, float], bool],
         *,
         alive: Path,
         until: float,
         tell: Callable[[str], None],
     ) -> None:
-        self._give_up, self._alive, self._until, self._tell = give_up, alive, until, tell
+        self._should_prune, self._alive, self._until, self._tell = should_prune, alive, until, tell
         self._signed = 0.0
         self._metric = ""
         self._epochs = 0
@@ -59,12 +59,12 @@ class TrialProgress:
             self._alive.touch()
             self._tell(f"epoch {info.epoch} of {self._epochs}{self._last}")
         if now >= self._until:
-            raise TimeIsUp
+            raise OutOfTime
 
     def validated(self, line: Mapping[str, Any]) -> None:
         value = line["valid"][self._metric]
         self._last = f", {self._metric} {value:.4f}"
-        if self._give_up(round(line["epoch"]), value):
-            raise GivenUp
+        if self._should_prune(round(line["epoch"]), value):
+            raise Pruned
 
     def close(self) -> None: ...

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from elman.files import write_whole
 from elman.selection.search import RunConfig, Search
-from elman.selection.show import News, importance, picture, table
+from elman.selection.show import TrialReporter, importance, picture, table
 from elman.tasks import TASKS
 from elman.tasks.task import Task
 
@@ -29,7 +29,7 @@ def search_with(
     search = Search(
         task, config, folder, overwrite=overwrite
     )  # its errors are reported once, before other workers start
-    news = News(search, lambda line: console.print(line, soft_wrap=True))
+    report = TrialReporter(search, lambda line: console.print(line, soft_wrap=True))
     context = multiprocessing.get_context("spawn")
     others = [
         context.Process(target=_work, args=(task.name, config, folder), daemon=True)
@@ -39,10 +39,10 @@ def search_with(
         other.start()
     try:
         with console.status("") as shown:
-            search.run(news, shown.update)
+            search.run(report, shown.update)
         for other in others:
             other.join()
-        news()
+        report()
     finally:
         for other in others:
             other.terminate()
@@ -66,7 +66,7 @@ def select(
     problems that the user can fix.
     """
     search = Search(task, config, folder)
-    search.run(News(search, tell), lambda text: None)
+    search.run(TrialReporter(search, tell), lambda text: None)
     return search
 
 

@@ -96,10 +96,10 @@ def _resolved(run: RunFolder, path: str) -> str:
     begun_in = read_table(run, "data").get("begun_in")
     if not path or not isinstance(begun_in, str) or Path(begun_in) == Path.cwd():
         return path
-    whole = Path(begun_in, path)
-    if not exists(whole):  # may be two files, separated by a comma
-        whole = Path(",".join([str(Path(begun_in, part)) for part in path.split(",")]))
-    return str(whole) if is_there(whole) else path
+    full = Path(begun_in, path)
+    if not exists(full):  # may be two files, separated by a comma
+        full = Path(",".join([str(Path(begun_in, part)) for part in path.split(",")]))
+    return str(full) if is_there(full) else path
 
 
 def is_there(data: Path) -> bool:

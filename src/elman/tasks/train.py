@@ -152,7 +152,7 @@ def _train(
     with within_memory():
         model, symbols = task.build(options, cell, vocab), vocab.symbols
     if start is not None:
-        _begin_with(model, start, anew=symbols is not start.symbols)
+        _initialise(model, start, anew=symbols is not start.symbols)
     if not resume:
         texts = {"symbols.json": vocab.symbols.to_json(), "cell.json": cell.text}
         RunFolder.create(run.path, record, files=texts, overwrite=overwrite)
@@ -197,7 +197,7 @@ def _options_of(start: Trained) -> Any:
     return replace(start.options, **dict.fromkeys(start.task.reads_once, ""))
 
 
-def _begin_with(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
+def _initialise(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
     """Load the weights of another model; with ``anew``, skip the layers that depend on labels.
 
     Raises ``OptionError`` if the weights do not fit.

@@ -24,7 +24,7 @@ from elman.tasks.registry import TASKS
 from elman.tasks.runs import find_run, is_onnx, task_name
 from elman.tasks.task import OF_A_FILE, Fitted, Task, Vocab
 from elman.training import LoopOptions, RunFolder
-from elman.training.budget import no_more_than, within_memory
+from elman.training.budget import within_memory, within_weights
 from elman.training.weights import put_model_tensors
 
 
@@ -161,7 +161,7 @@ def open_run(folder: RunFolder) -> Trained:
     cell = read_cell(cell_text)
     folder.refuse_changed_files()
     tensors = folder.tensors()
-    with no_more_than(tensors, folder.model_path):
+    with within_weights(tensors, folder.model_path):
         model = task.build(options, cell, Vocab(symbols))
     put_model_tensors(model, tensors, folder.model_path)
     model.eval()

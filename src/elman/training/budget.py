@@ -71,7 +71,7 @@ def _size(func: Callable[..., Any], args: Sequence[Any], keywords: Mapping[str, 
 
 
 @contextmanager
-def no_more_than(tensors: Mapping[str, Tensor], source: Path) -> Iterator[None]:
+def within_weights(tensors: Mapping[str, Tensor], source: Path) -> Iterator[None]:
     """Build a model for these weights; raise ``RunError`` if it allocates far more than they do."""
     elements = 8 * sum([tensor.numel() for tensor in tensors.values()]) + SPARE
     try:
