@@ -18,6 +18,7 @@ torch's operators have flat lists of arguments.  They become a ``Call`` at once,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.jit._trace import TracerWarning
 
 from elman.backends import find_engine
 from elman.backends.arguments import (
@@ -36,7 +38,7 @@ from elman.backends.arguments import (
 )
 from elman.backends.engine import Call, Grads, Memo, Outputs, Saved
 from elman.backends.plan import plan_of
-from elman.errors import BackendError
+from elman.errors import BackendError, ExportError
 
 
 # AOTInductor passes an empty list on as None, so that only a list that may be None may be empty
@@ -419,6 +421,8 @@ def run(
     torch.compile traces what comes before the operator, and cannot trace the making of a plan.
     """
     if is_seen_by_torch():
+        if not torch.compiler.is_dynamo_compiling():
+            _point_to_exporters()
         results = recurrent(x, states, parameters, lengths, cell, reverse, save, backend, masks)
         return results[0], results[1 : 1 + len(states)]
     own = [x, *states, *parameters]
@@ -435,6 +439,23 @@ def run(
         return y, last
     outputs, *_ = _forward(call, backend)
     return outputs.y, outputs.states
+
+
+def _point_to_exporters() -> None:
+    """Say what to use where torch's older exporters would end in an operator that they lack."""
+    if torch.onnx.is_in_onnx_export():
+        raise ExportError(
+            "torch.onnx.export cannot write a recurrent layer of Elman; use "
+            "elman.export.onnx(model, path), which writes ONNX's own operators."
+        )
+    if torch._C._get_tracing_state() is not None:
+        warnings.warn(
+            "torch.jit.trace keeps a recurrent layer of Elman as an operator that needs Elman "
+            "wherever it runs; elman.export.torch_program(model, path) writes a program that "
+            "does not.",
+            TracerWarning,
+            stacklevel=2,
+        )
 
 
 def is_seen_by_torch() -> bool:

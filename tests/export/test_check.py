@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import elman
 from elman.errors import ExportError
-from elman.export.check import write_checked
+from elman.export.check import largest_difference, write_checked
 from elman.export.layers import layers_of
 
 
@@ -55,3 +56,10 @@ def test_a_module_without_equations_is_refused():
 def test_an_unknown_target_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"'elman\.export' has no attribute 'fortran'"):
         _ = elman.export.fortran
+
+
+def test_infinities_agree_where_they_are_the_same():
+    wanted = {"y": np.array([-np.inf, 2.0, 0.5])}
+    assert largest_difference({"y": np.array([-np.inf, 2.0, 1.0])}, wanted) == 0.25
+    assert largest_difference({"y": np.array([0.0, 2.0, 0.5])}, wanted) == np.inf
+    assert largest_difference({"y": np.array([-np.inf, np.inf, 0.5])}, wanted) == np.inf

@@ -9,7 +9,7 @@ from torch import nn
 import elman
 from elman import cells
 from elman.errors import ExportError, OptionError
-from elman.export.onnx_format.forms import Calls, Form, forms_of
+from elman.export.forms import Calls, Form, forms_of
 from elman.models import (
     BagOfWords,
     Classifier,

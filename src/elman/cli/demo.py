@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from elman.cli.shared import console
+from elman.errors import OptionError
 from elman.tasks.registry import TASKS, task_of
 
 
@@ -22,16 +26,36 @@ def demo(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and sound.")] = Path("elman-demo"),
+    engine: Annotated[
+        Literal["elman", "onnx"],
+        typer.Option(help="Run the models in Elman, or export them to ONNX first."),
+    ] = "elman",
+    files: Annotated[
+        Path | None, typer.Option(help="Folder for the exported files. Default: a temporary one.")
+    ] = None,
 ) -> None:
     """Run the shipped models on the demo inputs."""
+    if files is not None and engine != "onnx":
+        raise OptionError("--files needs --engine onnx; add it, or omit --files.")
+    with ExitStack() as stack:
+        place = files
+        if engine == "onnx" and place is None:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        _show(tasks or [*TASKS], out, place)
+
+
+def _show(tasks: Sequence[str], out: Path, exported: Path | None) -> None:
+    """Runs the demo of each task; with ``exported``, from ONNX files written to that folder."""
+    from elman.cli.export import export_to_onnx
     from elman.tasks import load
 
     screen = console()
     written: list[Path] = []
-    for name in tasks or TASKS:
+    for name in tasks:
         task = task_of(name)
+        run: str | Path = name if exported is None else export_to_onnx(name, exported)
         started = time.perf_counter()
-        model = load(name)
+        model = load(run)
         answers, files = model.answers_and_files(
             list(task.demo.values()), **task.demo_settings(out)
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +18,8 @@ from elman.errors import OptionError
 if TYPE_CHECKING:
     from torch import nn
 
+    from elman.export import Exported
+
 
 def export(
     run: Annotated[
@@ -24,7 +28,10 @@ def export(
             metavar="RUN", help="A run folder, a shipped model, or a file of `elman import`."
         ),
     ],
-    to: Annotated[Literal["c", "onnx"], typer.Option(help="Write C99 source or ONNX files.")],
+    to: Annotated[
+        Literal["c", "onnx", "torch"],
+        typer.Option(help="Write C99 source, ONNX files or torch.export programs."),
+    ],
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path(),
     step: Annotated[
         bool, typer.Option("--step", help="Export only a single time step, as C always does.")
@@ -40,22 +47,28 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a trained model to C or ONNX, and report how far its outputs differ from Elman's.
+    """Export a trained model to C, ONNX or torch, and report how far its outputs are from Elman's.
 
-    ONNX export writes one file per form of the model: whole sequences, and single steps if any.
+    ONNX and torch exports write one file per form of the model: whole sequences, and single steps
+    if any.
     """
-    from elman.export import c
+    from elman.export import c, onnx, torch_program
 
     if step and sequence:
         raise OptionError("--step and --sequence exclude each other; omit both to write both.")
     if to == "c" and (sequence or opset is not None):
         raise OptionError("C code computes one time step; --sequence and --opset are for ONNX.")
+    if to == "torch" and (quantize or opset is not None):
+        raise OptionError("torch programs are in float32; --quantize and --opset are for ONNX.")
     name, model, described = _model(run)
+    forms = partial(_forms, model, out / name, step=step, sequence=sequence)
     if to == "c":
         done = [c(model, out / f"{name}.c", quantize=quantize)]
+    elif to == "torch":
+        done = forms(partial(torch_program, metadata=described), ".pt2")
     else:
-        options = {"opset": opset or 17, "quantize": quantize, "metadata": described}
-        done = _onnx(model, out, name, options, step=step, sequence=sequence)
+        write = partial(onnx, opset=opset or 17, quantize=quantize, metadata=described)
+        done = forms(write, ".onnx")
     if as_json:
         files = [str(file) for each in done for file in each.files]
         known = [each.difference for each in done if each.difference is not None]
@@ -64,6 +77,16 @@ def export(
     else:
         for each in done:
             print(each)
+
+
+def export_to_onnx(run: str, folder: Path) -> Path:
+    """Write every form of a trained model; returns a file that ``elman.load`` takes."""
+    from elman.export import onnx
+
+    name, model, described = _model(run)
+    write = partial(onnx, metadata=described)
+    done = _forms(model, folder / name, write, ".onnx", step=False, sequence=False)
+    return done[0].files[0]
 
 
 def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
@@ -82,37 +105,42 @@ def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
         "elman.symbols": trained.symbols.to_json(),
         "elman.options": json.dumps(options),
         "elman.cell_graph": trained.cell.text,
+        "elman.weights": _fingerprint(trained.model),
     }
     if "sample_rate" in options:
         described["elman.sample_rate"] = str(options["sample_rate"])
     return find_run(run).resolve().name, trained.model, described
 
 
-def _onnx(
+def _fingerprint(model: nn.Module) -> str:
+    """What the files of one model have in common."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+def _forms(
     model: nn.Module,
-    folder: Path,
-    name: str,
-    options: Mapping[str, Any],
+    path: Path,
+    write: Callable[..., Exported],
+    suffix: str,
     *,
     step: bool,
     sequence: bool,
-) -> list[Any]:
-    """Write one file per form of the model, or only the requested form."""
-    from elman.export import onnx
-    from elman.export.onnx_format.forms import form_called, forms_of
+) -> list[Exported]:
+    """A file for each form of the model, or for the one that is wanted."""
+    from elman.export.forms import form_called, forms_of
+
+    def file(form: str) -> Path:
+        return path.with_name(path.name + ("" if form == "sequence" else f".{form}") + suffix)
 
     forms = [form.name for form in forms_of(model)]
     if not forms:  # a layer
         both = ["sequence"] if getattr(model, "bidirectional", False) else ["sequence", "step"]
         wanted = ["step"] if step else ["sequence"] if sequence else both
-        return [
-            onnx(model, folder / _file(name, each), step=each == "step", **options)
-            for each in wanted
-        ]
+        return [write(model, file(each), step=each == "step") for each in wanted]
     if step or sequence:
         forms = [form_called(model, None, step=step).name]
-    return [onnx(model, folder / _file(name, form), form=form, **options) for form in forms]
-
-
-def _file(name: str, form: str) -> str:
-    return f"{name}.onnx" if form == "sequence" else f"{name}.{form}.onnx"
+    return [write(model, file(form), form=form) for form in forms]

@@ -18,11 +18,13 @@ from elman.export.check import Exported
 if TYPE_CHECKING:
     from elman.export.c_source.exporter import c
     from elman.export.onnx_format.exporter import onnx
+    from elman.export.torch_format.exporter import torch_program
 
 #: the functions that are imported when they are first used, and their modules
 _EXPORTERS = {
     "c": "elman.export.c_source.exporter",
     "onnx": "elman.export.onnx_format.exporter",
+    "torch_program": "elman.export.torch_format.exporter",
 }
 
 
@@ -33,4 +35,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'elman.export' has no attribute {name!r}")
 
 
-__all__ = ["Exported", "c", "onnx"]
+__all__ = ["Exported", "c", "onnx", "torch_program"]

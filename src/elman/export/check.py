@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from elman.errors import ExportError
 from elman.files import write_whole
+from elman.version import __version__
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,30 @@ from Elman's by 0.3, more than 1e-05; please report this together with the cell.
     for path, content in contents.items():
         write_whole(path, content)
     return Exported(tuple(contents), difference, note)
+
+
+def about() -> dict[str, str]:
+    """The entries of every file's description: what wrote it."""
+    return {"elman.format": "1", "elman.version": __version__}
+
+
+def largest_difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:
+    """The largest difference between values of the same names, as a fraction of the largest value.
+
+    Values up to 1 are compared as they are.  Infinite where shapes differ.
+
+    >>> a, b = np.array([100.0, 0.0]), np.array([100.0, 1.0])
+    >>> largest_difference({"y": a}, {"y": b})
+    0.01
+    """
+    worst = 0.0
+    for name, values in wanted.items():
+        if found[name].shape != values.shape:
+            return float("inf")
+        if values.size:
+            own = found[name].astype(np.float64)
+            scale = np.abs(values[np.isfinite(values)]).max(initial=1.0)
+            # infinities agree where they are the same; log 0 is one
+            apart = np.subtract(own, values, where=own != values, out=np.zeros_like(own))
+            worst = max(worst, float(np.abs(apart).max() / scale))
+    return worst

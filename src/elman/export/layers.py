@@ -37,6 +37,27 @@ class Layers:
         """The sizes of a layer."""
         return Sizes(self.stack.layer_input_size(layer), self.stack.hidden_size)
 
+    def recurrent(self) -> Recurrent:
+        """A new ``Recurrent`` in evaluation that computes the same."""
+        stack, (cell, first) = self.stack, (self.cell, self.parameters[0][0])
+        layer = Recurrent(
+            cell,
+            stack.input_size,
+            stack.hidden_size,
+            stack.num_layers,
+            bidirectional=stack.bidirectional,
+            batch_first=stack.batch_first,
+            dtype=first[0].dtype if first else None,
+        )
+        weights = {
+            f"layers.{k}.{d}.{parameter.key}": tensor
+            for k, each in enumerate(self.parameters)
+            for d, own in enumerate(each)
+            for parameter, tensor in zip(cell.parameters, own, strict=True)
+        }
+        layer.load_state_dict(weights)
+        return layer.eval()
+
     def to(self, dtype: torch.dtype) -> Layers:
         """The same with the parameters in that type."""
         moved = [[tuple([p.to(dtype) for p in d]) for d in each] for each in self.parameters]

@@ -76,8 +76,8 @@ class Decoder(Protocol):
 
     def step(
         self, x: Float[Tensor, "1 batch embedding"], memory: Memory, recall: Recall
-    ) -> tuple[Float[Tensor, "1 batch embedding"], Recall]:
-        """Computes the readout of one step, and the next state."""
+    ) -> tuple[Float[Tensor, "1 batch embedding"], Float[Tensor, "1 batch source"], Recall]:
+        """Computes the readout and the attention of one step, and the next state."""
 
 
 class ParallelDecoder(nn.Module):
@@ -122,10 +122,9 @@ class ParallelDecoder(nn.Module):
         first = tuple([state[:1] for state in memory.first])
         return Recall((first, tuple([state[1:] for state in memory.first])))
 
-    def step(self, x: Tensor, memory: Memory, recall: Recall) -> tuple[Tensor, Recall]:
+    def step(self, x: Tensor, memory: Memory, recall: Recall) -> tuple[Tensor, Tensor, Recall]:
         """See ``Decoder``."""
-        readout, _, after = self._run(x, memory, recall, None)
-        return readout, after
+        return self._run(x, memory, recall, None)
 
     def _run(
         self, x: Tensor, memory: Memory, recall: Recall, lengths: Lengths | None
@@ -173,7 +172,7 @@ class FeedingDecoder(nn.Module):
         recall = self.start(memory)
         readouts, weights = [], []
         for x_t in x.split(1):
-            readout, attended, recall = self._one(x_t, memory, recall)
+            readout, attended, recall = self.step(x_t, memory, recall)
             readouts.append(readout)
             weights.append(attended)
         return torch.cat(readouts), torch.cat(weights)
@@ -183,12 +182,8 @@ class FeedingDecoder(nn.Module):
         zeros = memory.keys.new_zeros(1, memory.keys.shape[1], self.readout.out_features)
         return Recall((memory.first,), zeros)
 
-    def step(self, x: Tensor, memory: Memory, recall: Recall) -> tuple[Tensor, Recall]:
+    def step(self, x: Tensor, memory: Memory, recall: Recall) -> tuple[Tensor, Tensor, Recall]:
         """See ``Decoder``."""
-        readout, _, after = self._one(x, memory, recall)
-        return readout, after
-
-    def _one(self, x: Tensor, memory: Memory, recall: Recall) -> tuple[Tensor, Tensor, Recall]:
         assert recall.input_feed is not None
         y, states = self.recurrent(torch.cat([x, recall.input_feed], -1), recall.states[0])
         context, weights = self.attention(y, memory.keys, memory.outputs, memory.lengths)

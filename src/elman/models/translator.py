@@ -188,9 +188,17 @@ class Translator(nn.Module):
         self, tokens: Int64[Tensor, " batch"], state: Writing
     ) -> tuple[Float[Tensor, "batch token"], Writing]:
         """Computes the log probabilities of the next token, and the next state."""
+        log_probs, _, after = self.attending_step(tokens, state)
+        return log_probs, after
+
+    def attending_step(
+        self, tokens: Int64[Tensor, " batch"], state: Writing
+    ) -> tuple[Float[Tensor, "batch token"], Float[Tensor, "batch source"], Writing]:
+        """``step``, with the weights by which the source was read."""
         x = self.dropout(self.scale * self.target(tokens[None]))
-        readout, recall = self.decoder.step(x, state.memory, state.recall)
-        return self.scores(readout[0]).log_softmax(-1), Writing(state.memory, recall)
+        readout, weights, recall = self.decoder.step(x, state.memory, state.recall)
+        log_probs = self.scores(readout[0]).log_softmax(-1)
+        return log_probs, weights[0], Writing(state.memory, recall)
 
     def _read(
         self, source: Tokens, lengths: Lengths, target: Tokens, target_lengths: Lengths

@@ -152,6 +152,18 @@ class OrderedPitches(nn.Module):
             hidden[row] += self.so_far[pitch]
         return self._in_order(pitches).reshape(*steps, self.num_pitches)
 
+    def choices(
+        self,
+        features: Float[Tensor, "row features"],
+        chosen: Float[Tensor, "row pitch"],
+        last: Int64[Tensor, " row"],
+    ) -> Float[Tensor, "row pitch_or_end"]:
+        """log p of the next pitch, or of the end, after those that are ``chosen``.
+
+        ``last`` is the index of the last one, ``num_pitches`` where there is none yet.
+        """
+        return self._choices(self.context(features) + chosen @ self.so_far, last)
+
     def _choices(
         self, hidden: Float[Tensor, "choice hidden"], last: Int64[Tensor, " choice"]
     ) -> Float[Tensor, "choice pitch_or_end"]:

@@ -33,12 +33,13 @@ from elman.graph.sizes import Sizes
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.stack import Lengths, Stack, State, Training, autocast
+from elman.nn.torchscript import NotForTorchScript
 
 if TYPE_CHECKING:
     from elman.backends.engine import Stepper
 
 
-class Recurrent(nn.Module):
+class Recurrent(NotForTorchScript, nn.Module):
     """A recurrent layer of any cell: ``layer(x)`` runs it over sequences, ``step`` one step.
 
     ``cell`` is a value such as ``elman.cells.lstm`` or one of your own.  ``num_layers`` are

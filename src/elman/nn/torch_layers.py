@@ -21,11 +21,12 @@ from elman.backends import check
 from elman.errors import ShapeError
 from elman.nn.stack import autocast
 from elman.nn.torch_stack import repack, run_layers, unpack
+from elman.nn.torchscript import NotForTorchScript
 
 Device = torch.device | str | int | None
 
 
-class _TorchLayer(nn.RNNBase):
+class _TorchLayer(NotForTorchScript, nn.RNNBase):
     """What the three have in common: ``forward`` on a tuple of states."""
 
     def __init__(self, *arguments: Any) -> None:

@@ -1,21 +1,20 @@
-"""A trained model whose network is an ONNX file, run by ONNX Runtime instead of torch.
+"""A trained model's ONNX files: ONNX Runtime computes what torch would.
 
-The metadata of the file describe how to build the model and what its indices stand for; its weights
-are never read into torch.  Everything else a task does stays the same.  ``trained.py`` opens such
-files.
+A model has a file for each form, side by side (``tune.onnx``, ``tune.step.onnx``), and any of them
+names it.  The files' metadata say how the model is built and what its indices stand for.  How a
+model answers by its files is in ``onnx_models.py``; ``trained.py`` opens one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from elman.data.sources import why_not_a_file
 from elman.errors import RunError
-from elman.export.onnx_format.forms import forms_of
 from elman.export.onnx_format.runtime import Session
 
 #: metadata that a file must have
@@ -40,23 +39,52 @@ def open_session(path: Path) -> Session:
     return session
 
 
-def run_by_onnx(model: nn.Module, session: Session) -> None:
-    """Replace the model's ``forward`` by the file.
+class Files:
+    """The files of one model; those beside the first are opened when they are needed."""
 
-    Raises ``RunError`` if the model needs more of its network than the file has.
-    """
-    wanted = session.metadata["elman.form"]
-    form = next((form for form in forms_of(model) if form.name == wanted), None)
-    if form is None or form.answer is None or [*form.inputs] != session.inputs:
-        raise RunError(
-            f"{session.name}: ONNX files can predict only whole sequences of sentiment, ner and "
-            "speech; use the run folder."
-        )
-    answer, names = form.answer, [*form.inputs]
+    def __init__(self, path: Path) -> None:
+        first = open_session(path)
+        self.path = path
+        self.metadata = first.metadata
+        form = first.metadata["elman.form"]
+        self._sessions = {form: first}
+        self.name = path.stem.removesuffix(f".{form}")
 
-    def forward(*tensors: Tensor, **named: Tensor) -> Any:
-        given = {**dict(zip(names, tensors, strict=False)), **named}
-        found = session.run({name: given[name].numpy() for name in names})
-        return answer({name: torch.from_numpy(array) for name, array in found.items()})
+    def run(self, form: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The outputs of a form by name.
 
-    model.forward = forward  # on this instance only
+        Raises ``RunError`` where its file is not there or is another model's, and ``ExportError``
+        where ONNX Runtime refuses it.
+        """
+        session = self.session(form)
+        missing = [name for name in session.inputs if name not in given]
+        if missing:
+            raise RunError(
+                f"{session.name}: its input {missing[0]} is none that this model has; export the "
+                "run again with this version of Elman."
+            )
+        found = session.run({name: given[name].contiguous().numpy() for name in session.inputs})
+        return {name: torch.from_numpy(array) for name, array in found.items()}
+
+    def session(self, form: str) -> Session:
+        """The form's file in ONNX Runtime."""
+        if form not in self._sessions:
+            self._sessions[form] = self._open(form)
+        return self._sessions[form]
+
+    def _open(self, form: str) -> Session:
+        own = "" if form == "sequence" else f".{form}"
+        path = self.path.with_name(f"{self.name}{own}.onnx")
+        if not path.is_file():
+            raise RunError(
+                f"{self.path}: this also needs {path.name} beside it; `elman export RUN --to onnx` "
+                "without --step or --sequence writes every file of a model."
+            )
+        session = open_session(path)
+        for name in ("elman.weights", *ENTRIES[:3]):
+            if session.metadata.get(name) != self.metadata.get(name):
+                raise RunError(
+                    f"{path}: it is of another model than {self.path} ({name} differs); export "
+                    "both from one run."
+                )
+        return session

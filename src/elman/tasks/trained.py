@@ -18,7 +18,8 @@ from elman.errors import RunError
 from elman.graph import Cell, read_cell
 from elman.options import known_options, refuse_unknown, with_settings
 from elman.saved import in_short, parse_json, sentences
-from elman.tasks.onnx_network import open_session, run_by_onnx
+from elman.tasks.onnx_models import answer_by, refuse_torch
+from elman.tasks.onnx_network import Files
 from elman.tasks.reading import read_rows
 from elman.tasks.registry import TASKS
 from elman.tasks.runs import find_run, is_onnx, task_name
@@ -169,9 +170,9 @@ def open_run(folder: RunFolder) -> Trained:
 
 
 def open_onnx(path: Path) -> Trained:
-    """The trained model of an ONNX file, run by ONNX Runtime."""
-    session = open_session(path)
-    said = session.metadata
+    """The trained model of an ONNX file, whose network ONNX Runtime computes."""
+    files = Files(path)
+    said = files.metadata
     name = said["elman.task"]
     if name not in TASKS:
         raise RunError(
@@ -186,9 +187,10 @@ def open_onnx(path: Path) -> Trained:
     cell = read_cell(said["elman.cell_graph"])
     with within_memory():
         model = task.build(options, cell, Vocab(symbols)).eval()
-    run_by_onnx(model, session)
+    answer_by(model, files)
+    refuse_torch(model, files)
     folder = RunFolder(path.parent)
-    return Trained(path.stem, task, options, task.training, cell, symbols, model, folder)
+    return Trained(files.name, task, options, task.training, cell, symbols, model, folder)
 
 
 def read_options(task: Task, folder: RunFolder) -> tuple[Any, LoopOptions]:

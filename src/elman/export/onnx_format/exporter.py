@@ -6,9 +6,7 @@ and written only if it computes the same.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Container, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +15,9 @@ import torch
 from torch import nn
 
 from elman.errors import OptionError
-from elman.export.check import Exported, write_checked
+from elman.export.check import Exported, about, largest_difference, write_checked
+from elman.export.forms import Form, described, form_in_float32, forms_of
 from elman.export.layers import Layers, layers_of
-from elman.export.onnx_format.forms import Form, form_called, forms_of
 from elman.export.onnx_format.graph import Graph
 from elman.export.onnx_format.layers import LayerExport
 from elman.export.onnx_format.libraries import onnx as onnx_library
@@ -27,8 +25,7 @@ from elman.export.onnx_format.models import model_difference, model_graph
 from elman.export.onnx_format.quantize import BOUND as QUANTIZED_BOUND
 from elman.export.onnx_format.quantize import NATIVE, quantized
 from elman.export.onnx_format.recurrent import EVERY
-from elman.export.onnx_format.runtime import Session, largest_difference
-from elman.nn.recurrent import Recurrent
+from elman.export.onnx_format.runtime import Session
 
 #: the oldest version of ONNX's operators that Elman writes, and the one that it writes unasked
 OLDEST_OPSET = 17
@@ -68,10 +65,10 @@ def onnx(
     check_opset(opset)
     if quantize not in (None, "int8"):
         raise OptionError(f'ONNX: quantize is {quantize!r}; it is "int8" or None.')
-    described = {**about(), **(metadata or {})}
+    entries = {**about(), **(metadata or {})}
     if forms_of(model):
-        chosen = form_called(model, form, step=step)
-        return _export_model(model, path, chosen, opset, quantize, described)
+        chosen = form_in_float32(model, form, step=step)
+        return _export_model(model, path, chosen, opset, quantize, entries)
     layers = layers_of(model)
     if form is not None:
         raise OptionError(f"form is {form!r}, but a layer has none; use step=True for one step.")
@@ -82,8 +79,8 @@ def onnx(
         )
     export = LayerExport(layers, opset, _native(quantize))
     graph = export.step() if step else export.sequence()
-    described |= {**export.metadata, "elman.form": "step" if step else "sequence"}
-    content = to_bytes(graph, layers.cell.name, str(layers.cell), described, quantize)
+    entries |= {**export.metadata, "elman.form": "step" if step else "sequence"}
+    content = to_bytes(graph, layers.cell.name, str(layers.cell), entries, quantize)
     session = Session(content, path.name)
     difference = step_difference(session, layers) if step else sequence_difference(session, layers)
     note = "random steps" if step else "random sequences"
@@ -101,31 +98,15 @@ def _bound(quantize: str | None) -> float:
 def _export_model(
     model: nn.Module,
     path: Path,
-    chosen: Form,
+    form: Form,
     opset: int,
     quantize: str | None,
-    described: Mapping[str, str],
+    entries: Mapping[str, str],
 ) -> Exported:
     """Write one form of a model."""
-    # of a copy, since the file is of float32 and of what is evaluated
-    copied = copy.deepcopy(model).to("cpu", torch.float32).eval()
-    (form,) = [each for each in forms_of(copied) if each.name == chosen.name]
-    cells = {
-        module.cell.name: module.cell
-        for module in copied.modules()
-        if isinstance(module, Recurrent)
-    }
-    equations = "\n\n".join([f"{name}:\n{cell}" for name, cell in cells.items()])
-    entries = {
-        **described,
-        **form.metadata,
-        "elman.model": type(model).__name__,
-        "elman.form": form.name,
-        "elman.cell": ", ".join(cells),
-        "elman.equations": equations,
-    }
+    entries = {**entries, **described(model, form)}
     graph = model_graph(form, opset, native=_native(quantize))
-    content = to_bytes(graph, type(model).__name__, equations, entries, quantize)
+    content = to_bytes(graph, type(model).__name__, entries["elman.equations"], entries, quantize)
     difference = model_difference(Session(content, path.name), form)
     return write_checked({path: content}, difference, _bound(quantize), "random inputs")
 
@@ -138,11 +119,6 @@ def check_opset(opset: int) -> None:
             f"opset is {opset!r}; it must be an integer from {OLDEST_OPSET} to {newest}, the "
             "newest that the installed onnx knows."
         )
-
-
-def about() -> dict[str, str]:
-    """The entries of every file: what wrote it."""
-    return {"elman.format": "1", "elman.version": version("elman")}
 
 
 def to_bytes(

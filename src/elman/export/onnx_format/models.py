@@ -5,7 +5,7 @@ The form (``forms.py``) says what goes in and out; ``program.py`` translates wha
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,12 @@ import torch
 from torch import Tensor
 
 from elman.errors import ExportError
-from elman.export.onnx_format.forms import Axes, Form
+from elman.export.check import largest_difference
+from elman.export.forms import SIZES, Axes, Form, draw_inputs
 from elman.export.onnx_format.graph import Graph
-from elman.export.onnx_format.program import Translator, traced
+from elman.export.onnx_format.program import Translator, program_of
 from elman.export.onnx_format.recurrent import EVERY
-from elman.export.onnx_format.runtime import Session, largest_difference
-
-#: lengths of the free axes for the example that is traced and for the checks; none is 0 or 1 in
-#: the first, since torch takes those for fixed
-SIZES: Sequence[Mapping[str, int]] = (
-    {"time": 7, "batch": 3, "length": 5, "word": 11},
-    {"time": 1, "batch": 1, "length": 1, "word": 1},
-    {"time": 12, "batch": 4, "length": 3, "word": 6},
-)
+from elman.export.onnx_format.runtime import Session
 
 
 def model_graph(form: Form, opset: int, *, native: Container[str] = EVERY) -> Graph:
@@ -34,7 +27,7 @@ def model_graph(form: Form, opset: int, *, native: Container[str] = EVERY) -> Gr
     Raises ``ExportError`` for a model that cannot be traced or has an operator without ONNX form.
     """
     example = draw_inputs(form, 0)
-    program = traced(form.module, example, [*form.inputs.values()])
+    program = program_of(form.module, example, [*form.inputs.values()])
     graph = Graph(opset)
     inputs = [
         graph.input(name, _numpy(tensor), axes)
@@ -47,14 +40,6 @@ def model_graph(form: Form, opset: int, *, native: Container[str] = EVERY) -> Gr
     ):
         graph.output(name, value, _numpy(node.meta["val"]), _known(axes, node.meta["val"]))
     return graph
-
-
-def draw_inputs(form: Form, k: int) -> Sequence[Tensor]:
-    """Random inputs of the k-th sizes."""
-    generator = torch.Generator().manual_seed(k)
-    sizes = {**SIZES[k], "time": SIZES[k]["time"] + form.shortest - 1}
-    with torch.no_grad():
-        return form.draw(sizes, generator)
 
 
 def model_difference(session: Session, form: Form) -> float:

@@ -7,7 +7,6 @@ what ``recurrent.py`` makes of them; everything around them goes through the tab
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -19,45 +18,24 @@ from elman.export.onnx_format.graph import Graph, Name
 from elman.export.onnx_format.operators import IGNORED, OPERATORS
 from elman.export.onnx_format.recurrent import EVERY
 from elman.export.onnx_format.values import Dynamic, Size, Values
+from elman.export.traced import decomposed, traced
 
 
-def traced(
+def program_of(
     module: nn.Module, example: Sequence[Tensor], axes: Sequence[Sequence[str | int]]
 ) -> Any:
-    """The program of a module, with free lengths of the axes that have names.
+    """The traced program of a module, taken apart into operators that have a row.
 
     Raises ``ExportError`` where its Python cannot be traced.
     """
-    free = [
-        {place: torch.export.Dim.AUTO for place, axis in enumerate(own) if isinstance(axis, str)}
-        for own in axes
-    ]
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            # torch's exporter warns of its own internals
-            warnings.simplefilter("ignore", FutureWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
-            program = torch.export.export(
-                module, tuple(example), dynamic_shapes=_arguments(module, free), strict=False
-            )
-            if all([_has_a_row(node) for node in program.graph.nodes]):
-                return program
-            table = torch.export.default_decompositions()
-            for operator in [*table]:
-                if str(operator) in OPERATORS:
-                    del table[operator]
-            return program.run_decompositions(table)
-    except Exception as error:  # whatever the traced Python raises
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise ExportError(
-            f"{type(module).__name__}: torch.export cannot trace it ({first[0].rstrip('.')})."
-        ) from error
-
-
-def _arguments(module: nn.Module, free: list[dict[int, Any]]) -> Any:
-    """``dynamic_shapes`` by position; a forward of ``*tensors`` takes one tuple of them."""
-    code = type(module).forward.__code__
-    return (tuple(free),) if code.co_flags & 0x04 else tuple(free)
+    program = traced(module, example, axes)
+    if all([_has_a_row(node) for node in program.graph.nodes]):
+        return program
+    table = torch.export.default_decompositions()
+    for operator in [*table]:
+        if str(operator) in OPERATORS:
+            del table[operator]
+    return decomposed(program, table)
 
 
 class Translator(Values):

@@ -46,25 +46,5 @@ class Session:
         return dict(zip(self.outputs, found, strict=True))
 
 
-def largest_difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:
-    """The largest difference between values of the same names, as a fraction of the largest value.
-
-    Values up to 1 are compared as they are.  Infinite where shapes differ.
-
-    >>> a, b = np.array([100.0, 0.0]), np.array([100.0, 1.0])
-    >>> largest_difference({"y": a}, {"y": b})
-    0.01
-    """
-    worst = 0.0
-    for name, values in wanted.items():
-        if found[name].shape != values.shape:
-            return float("inf")
-        if values.size:
-            scale = max(1.0, float(np.abs(values).max()))
-            difference = np.abs(found[name].astype(np.float64) - values).max() / scale
-            worst = max(worst, float(difference))
-    return worst
-
-
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "no reason"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Generator, Tensor
 
-from elman.export.onnx_format.forms import Calls, Form, draw_indices, forms_of
+from elman.export.forms import Calls, Form, draw_indices, forms_of
 from elman.tasks.sentiment.model import WithPhrases
 
 
@@ -26,5 +26,6 @@ def _(model: WithPhrases) -> list[Form]:
             {**reader.inputs, "phrases": ["place", "batch"]},
             reader.outputs,
             draw,
+            answer=reader.answer,
         )
     ]

@@ -1,12 +1,13 @@
 """The forms in which a model is exported: which tensors go in and come out, and random ones.
 
 ``forms_of`` says it for the classes of ``models/``; a task registers the models that are its own
-with ``forms_of.register``.  A form's module is traced by ``program.py`` and compared with its file
-on what ``draw`` makes.
+with ``forms_of.register``.  A form's module is traced (``traced.py``) and compared with its file on
+what ``draw`` makes.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
@@ -23,7 +24,16 @@ from elman.models.tagger import WordTagger
 from elman.models.transcriber import Scores, Transcriber
 from elman.models.translator import Translator, Writing
 from elman.nn.embedding import WordEmbedding
-from elman.nn.predictions import IndependentPitches, NextToken
+from elman.nn.predictions import IndependentPitches, NextToken, OrderedPitches
+from elman.nn.recurrent import Recurrent
+
+#: lengths of the free axes for the example that is traced and for the checks; none is 0 or 1 in
+#: the first, since torch takes those for fixed
+SIZES: Sequence[Mapping[str, int]] = (
+    {"time": 7, "batch": 3, "length": 5, "word": 11},
+    {"time": 1, "batch": 1, "length": 1, "word": 1},
+    {"time": 12, "batch": 4, "length": 3, "word": 6},
+)
 
 Axes = Sequence[int | str]
 #: random inputs for lengths of the free axes
@@ -70,6 +80,14 @@ class Calls(nn.Module):
         return (found,) if isinstance(found, Tensor) else tuple(found)
 
 
+def draw_inputs(form: Form, k: int) -> Sequence[Tensor]:
+    """Random inputs of the k-th sizes."""
+    generator = torch.Generator().manual_seed(k)
+    sizes = {**SIZES[k], "time": SIZES[k]["time"] + form.shortest - 1}
+    with torch.no_grad():
+        return form.draw(sizes, generator)
+
+
 def draw_lengths(sizes: Mapping[str, int], generator: Generator) -> Tensor:
     """A length for each row: one full, one of nothing where there are three or more."""
     lengths = torch.randint(1, sizes["time"] + 1, (sizes["batch"],), generator=generator)
@@ -85,7 +103,7 @@ def draw_indices(count: int, *shape: int, generator: Generator) -> Tensor:
 
 
 def _words(embedding: nn.Module) -> int:
-    assert isinstance(embedding, WordEmbedding)
+    assert isinstance(embedding, WordEmbedding | nn.Embedding)
     return embedding.weight.shape[0]
 
 
@@ -208,7 +226,7 @@ def _(model: Transcriber) -> list[Form]:
 def _(model: GeneratorModel) -> list[Form]:
     layer = model.recurrent
     names, shape = layer.cell.states, state_axes(layer)
-    tokens = isinstance(model.embedding, WordEmbedding)
+    tokens = isinstance(model.embedding, WordEmbedding | nn.Embedding)
     own: list[int | str] = [] if tokens else [layer.input_size]
     head = (
         model.prediction if isinstance(model.prediction, NextToken | IndependentPitches) else None
@@ -241,7 +259,7 @@ def _(model: GeneratorModel) -> list[Form]:
 
     said = "features" if head is None else "logits"
     after = {f"next_state.{name}": shape for name in names}
-    return [
+    forms = [
         Form(
             "sequence",
             Calls(sequence, model),
@@ -257,6 +275,29 @@ def _(model: GeneratorModel) -> list[Form]:
             draw_step,
         ),
     ]
+    if isinstance(model.prediction, OrderedPitches):
+        forms.append(_choose(model.prediction, layer.output_size))
+    return forms
+
+
+def _choose(head: OrderedPitches, size: int) -> Form:
+    """The next pitch of a set that is chosen one after another, ``num_pitches`` for its end."""
+    count = head.num_pitches
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        batch = sizes["batch"]
+        chosen = torch.randint(0, 2, (batch, count), generator=generator).float()
+        last = draw_indices(count + 1, batch, generator=generator)
+        return torch.randn((batch, size), generator=generator), chosen, last
+
+    return Form(
+        "choose",
+        Calls(head.choices, head),
+        {"features": ["batch", size], "chosen": ["batch", count], "last": ["batch"]},
+        {"log_probs": ["batch", "choice"]},
+        draw,
+        {"descending": str(head.descending).lower()},
+    )
 
 
 @forms_of.register
@@ -293,8 +334,9 @@ def _(model: Translator) -> list[Form]:
         count = len(cell.states)
         groups = [tuple(state[k * count : (k + 1) * count]) for k in range(len(layers))]
         recall = Recall(tuple(groups), state[-1] if feeding else None)
-        scores, then = model.step(token, Writing(Memory(outputs, keys, lengths, ()), recall))
-        return [scores, *flat(then.recall)]
+        writing = Writing(Memory(outputs, keys, lengths, ()), recall)
+        scores, weights, then = model.attending_step(token, writing)
+        return [scores, weights, *flat(then.recall)]
 
     def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
         shape = sizes["time"], sizes["batch"]
@@ -321,7 +363,7 @@ def _(model: Translator) -> list[Form]:
             "decode",
             Calls(decode, model),
             {"token": ["batch"], **fixed, "lengths": ["batch"], **states},
-            {"log_probs": ["batch", "token"], **after},
+            {"log_probs": ["batch", "token"], "attention": ["batch", "time"], **after},
             draw_step,
         ),
     ]
@@ -337,13 +379,13 @@ def _fixed(axes: Axes, model: Translator) -> Axes:
 
 
 def state_axes(layer: Any) -> Axes:
-    """The axes of each state of a layer in one direction."""
-    return [layer.num_layers, "batch", layer.hidden_size]
+    """The axes of each state of a layer."""
+    return [layer.num_layers * layer.stack.directions, "batch", layer.hidden_size]
 
 
 def draw_states(layer: Any, batch: int, generator: Generator) -> list[Tensor]:
-    """Random states of a layer in one direction."""
-    shape = (layer.num_layers, batch, layer.hidden_size)
+    """Random states of a layer."""
+    shape = (layer.num_layers * layer.stack.directions, batch, layer.hidden_size)
     return [torch.randn(shape, generator=generator) for _ in layer.cell.states]
 
 
@@ -366,3 +408,27 @@ def form_called(model: nn.Module, name: str | None, *, step: bool) -> Form:
         if name in (None, form.name):
             return form
     raise OptionError(f"{title}: it has no form {name!r}; it has {names or 'none'}.")
+
+
+def form_in_float32(model: nn.Module, name: str | None, *, step: bool) -> Form:
+    """That form of a copy of the model in float32 on the CPU, as it is evaluated."""
+    chosen = form_called(model, name, step=step)
+    copied = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    (form,) = [each for each in forms_of(copied) if each.name == chosen.name]
+    return form
+
+
+def described(model: nn.Module, form: Form) -> dict[str, str]:
+    """What a file says of a model and its form: names, cells and equations."""
+    cells = {
+        module.cell.name: module.cell
+        for module in form.module.modules()
+        if isinstance(module, Recurrent)
+    }
+    return {
+        **form.metadata,
+        "elman.model": type(model).__name__,
+        "elman.form": form.name,
+        "elman.cell": ", ".join(cells),
+        "elman.equations": "\n\n".join([f"{name}:\n{cell}" for name, cell in cells.items()]),
+    }

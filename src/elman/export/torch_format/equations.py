@@ -1,0 +1,167 @@
+"""Elman's operator in terms of torch's: a cell's equations in a loop over time.
+
+``written_out`` has the arguments of ``elman::recurrent``, so that ``run_decompositions`` of a
+program puts it in the operator's place.  The loop is torch's own operator ``scan``, which keeps the
+number of steps free.  What needs no state is computed for all steps before the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.backends.reference.interpreter import TorchMathematics
+from elman.graph import Cell, read_cell
+from elman.graph.node import OPERATIONS, Node, ancestors, intern
+from elman.graph.sizes import Sizes
+from elman.passes import PackedProduct, hoist, pack, simplify
+
+Values = dict[Any, Any]
+INPUT = intern("input", (), None)
+
+
+def written_out(
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor] | None,
+    lengths: Tensor | None,
+    cell: str,
+    reverse: bool,
+    save: bool,
+    backend: str,
+    masks: Sequence[Tensor] | None,
+) -> list[Tensor]:
+    """[y, last states ...] of x (time, batch, input), as ``elman::recurrent`` returns them.
+
+    In evaluation, where nothing is saved and nothing masked.
+    """
+    assert not save
+    assert not masks
+    step = _Step(read_cell(cell), x, states, parameters or ())
+    if isinstance(x.shape[0], int) and x.shape[0] == 1 and lengths is None:
+        return _one_step(step, x, states)
+    return _scan(step, x, states, lengths, reverse=reverse)
+
+
+class _Step:
+    """What a step computes: instructions, and the values that it needs from outside of the loop.
+
+    ``sequences`` have one value for each step, ``same`` are alike at every step.
+    """
+
+    def __init__(
+        self, cell: Cell, x: Tensor, states: Sequence[Tensor], parameters: Sequence[Tensor]
+    ) -> None:
+        self.cell = cell
+        self.sizes = Sizes(x.shape[-1], states[0].shape[-1])
+        self._parameters = {
+            intern(p.kind, (), (p.family, p.gate)): tensor
+            for p, tensor in zip(cell.parameters, parameters, strict=True)
+        }
+        hoisted = hoist(simplify(cell.next_states))
+        self.roots = hoisted.roots
+        everything = ancestors(self.roots)
+        before = [node for node in everything if node in hoisted.before]
+        self.instructions = pack(
+            [node for node in everything if node.operands and node not in hoisted.before]
+        )
+        values: Values = {INPUT: x} | self._outside(x, pack(before), self.instructions)
+        self.run(pack(before), values)
+        used: set[Any] = {o for item in self.instructions for o in _operands(item)}
+        used |= {*self.roots} | {i for i in self.instructions if isinstance(i, PackedProduct)}
+        needed = {key: value for key, value in values.items() if key in used}
+        self.sequences = {k: v for k, v in needed.items() if _is_of_a_step(k)}
+        self.same = {k: v for k, v in needed.items() if k not in self.sequences}
+
+    def _outside(self, x: Tensor, *schedules: Sequence[Node | PackedProduct]) -> Values:
+        """Vectors, constants, and the matrix of each product (operand, outputs)."""
+        values: Values = {n: t for n, t in self._parameters.items() if n.operation == "vector"}
+        items = [item for schedule in schedules for item in schedule]
+        for leaf in [*self.roots, *[o for item in items for o in _operands(item)]]:
+            if leaf.operation == "constant" and leaf not in values:
+                values[leaf] = x.new_full((), leaf.attribute)
+        for item in items:
+            if isinstance(item, PackedProduct):
+                blocks = [
+                    self._parameters[node.operands[0]][:, self.sizes.columns(node.attribute)]
+                    for node in item.products
+                ]
+                values[item] = torch.cat(blocks).t().contiguous()
+        return values
+
+    def run(self, instructions: Iterable[Node | PackedProduct], values: Values) -> None:
+        """Compute instructions; ``values`` gains what they are."""
+        for item in instructions:
+            if isinstance(item, PackedProduct):
+                product = torch.matmul(values[item.operand], values[item])
+                parts = product.chunk(len(item.products), -1)
+                values.update(zip(item.products, parts, strict=True))
+            else:
+                rule = OPERATIONS[item.operation].evaluate
+                assert rule is not None
+                values[item] = rule(TorchMathematics, *[values[o] for o in item.operands])
+
+    def following(self, values: Values, states: Sequence[Tensor]) -> list[Tensor]:
+        """The next states, from what ``values`` has from outside and the old ones."""
+        values |= {
+            intern("state", (), name): state
+            for name, state in zip(self.cell.states, states, strict=True)
+        }
+        self.run(self.instructions, values)
+        return [values[root] for root in self.roots]
+
+
+def _one_step(step: _Step, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+    """A single step of full rows, without a loop."""
+    values = {**step.same, **{node: value[0] for node, value in step.sequences.items()}}
+    found = step.following(values, states)
+    # a copy each: a next state may be another's value, or one repeated for each row
+    after = [torch.zeros_like(state) + value for value, state in zip(found, states, strict=True)]
+    return [after[0].unsqueeze(0), *after]
+
+
+def _scan(
+    step: _Step,
+    x: Tensor,
+    states: Sequence[Tensor],
+    lengths: Tensor | None,
+    *,
+    reverse: bool,
+) -> list[Tensor]:
+    time, batch = x.shape[:2]
+    steps = torch.arange(time, device=x.device).unsqueeze(1)
+    full = torch.full((batch,), time, device=x.device) if lengths is None else lengths
+    running = (steps < full.to(x.device)).unsqueeze(-1)  # time batch 1
+    sequences = [running, *step.sequences.values()]
+    if reverse:
+        sequences = [sequence.flip(0) for sequence in sequences]
+    same = [*step.same.values()]
+    count = len(states)
+
+    def combine(*given: Any) -> list[Tensor]:
+        old, (here, *own) = given[:count], given[count : count + len(sequences)]
+        rest = given[count + len(sequences) :]
+        constant, free = rest[: len(same)], rest[len(same) :]
+        values = dict(zip([*step.sequences, *step.same], [*own, *constant], strict=True))
+        found = step.following(values, old)
+        after = [torch.where(here, new, state) for new, state in zip(found, old, strict=True)]
+        y = torch.where(here, found[0], 0.0)
+        return [*after, y.reshape(free[0], step.sizes.hidden) if free else y]
+
+    begun = [state.contiguous() for state in states]
+    # inductor must be given the number of rows to know the size of the outputs
+    rows = () if isinstance(batch, int) else (batch,)
+    *last, y = torch.ops.higher_order.scan(combine, begun, sequences, (*same, *rows))
+    return [y.flip(0) if reverse else y, *last]
+
+
+def _operands(item: Node | PackedProduct) -> tuple[Node, ...]:
+    return (item.operand,) if isinstance(item, PackedProduct) else item.operands
+
+
+def _is_of_a_step(key: Node | PackedProduct) -> bool:
+    """Whether a value has been computed from x."""
+    return isinstance(key, Node) and INPUT in ancestors([key])

@@ -1,0 +1,66 @@
+"""A module as a torch program, whose recurrent layers are calls of Elman's operator.
+
+What an exporter writes around recurrent layers is read from such a program.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from elman.errors import ExportError
+
+
+def traced(
+    module: nn.Module, example: Sequence[Tensor], axes: Sequence[Sequence[str | int]]
+) -> ExportedProgram:
+    """The program of a module, with free lengths of the axes that have names.
+
+    Raises ``ExportError`` where its Python cannot be traced.
+    """
+    free = [
+        {place: torch.export.Dim.AUTO for place, axis in enumerate(own) if isinstance(axis, str)}
+        for own in axes
+    ]
+    with _tracing(type(module).__name__):
+        return torch.export.export(
+            module, tuple(example), dynamic_shapes=_arguments(module, free), strict=False
+        )
+
+
+def decomposed(
+    program: ExportedProgram, table: Mapping[Any, Callable[..., Any]]
+) -> ExportedProgram:
+    """The program with the operators of the table in terms of others."""
+    with _tracing("program"):
+        written: ExportedProgram = program.run_decompositions({**table})
+        return written
+
+
+@contextmanager
+def _tracing(title: str) -> Iterator[None]:
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            # torch's exporter warns of its own internals
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    except ExportError:
+        raise
+    except Exception as error:  # whatever the traced Python raises
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise ExportError(
+            f"{title}: torch.export cannot trace it ({first[0].rstrip('.')})."
+        ) from error
+
+
+def _arguments(module: nn.Module, free: list[dict[int, Any]]) -> Any:
+    """``dynamic_shapes`` by position; a forward of ``*tensors`` takes one tuple of them."""
+    code = type(module).forward.__code__
+    return (tuple(free),) if code.co_flags & 0x04 else tuple(free)
