@@ -24,9 +24,6 @@ import numpy as np
 
 from elman.data.faults import Row
 from elman.files import write_whole
-from elman.tasks.dna.found_genes import FoundGene, gff3_text
-from elman.tasks.dna.loci import locus_rows
-from elman.tasks.translation.parallel import SentencePair, groups
 
 SOURCE = Path(os.environ.get("ELMAN_DATA", "../shared/data"))
 GLOVE = SOURCE / "text" / "glove6b_50d_top30k_f16.npz"
@@ -87,6 +84,8 @@ def tatoeba(folder: Path) -> dict[str, Path]:
     Sentences are the same whose letters and digits are.  Of every 46 groups the 23rd is the test,
     the 46th the validation, the others are training: no sentence is in two parts.
     """
+    from elman.tasks.translation.parallel import SentencePair, groups
+
     lines: dict[str, list[str]] = {part: [] for part in PARTS}
     with zipfile.ZipFile(SOURCE / "translation" / "fra-eng.zip") as archive:
         text = archive.read("fra.txt").decode("utf-8")
@@ -165,6 +164,9 @@ def smallgenes_cut(folder: Path, part: str) -> Path:
     In the original nearly every gene begins behind exactly 100 bases and is followed by 100, which
     a model can count.  Here 5 to 95 of them are left on each side.
     """
+    from elman.tasks.dna.found_genes import FoundGene, gff3_text
+    from elman.tasks.dna.loci import locus_rows
+
     random = np.random.default_rng(0)
     bases, found = [], []
     for row in locus_rows(smallgenes(folder)[part]):

@@ -12,7 +12,7 @@ from elman.backends.native.describe import describe
 from elman.backends.native.kernels import CompiledLayer, layer_of
 from elman.backends.native.llvm.jit import compile_module
 from elman.backends.native.llvm.target import chosen_target, find_target
-from elman.backends.native.names import comments_of, names_ahead, names_of
+from elman.backends.native.names import comments_of, names_of, projection_names
 from elman.backends.native.page import BATCHES, STEPS
 from elman.backends.native.programs import programs_of
 from elman.graph.node import ancestors
@@ -137,7 +137,7 @@ def test_every_cell_has_a_page_and_no_two_values_one_name(cell):
     describe(cell, 3, 4)
     programs = programs_of(cell.text)
     authors = [*labels(cell).values()]
-    for names in (names_of(programs), names_ahead(programs, names_of(programs))):
+    for names in (names_of(programs), projection_names(programs, names_of(programs))):
         ours = [name for name in names.values() if name not in authors]
         assert len(ours) == len({*ours})
 

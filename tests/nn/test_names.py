@@ -44,7 +44,7 @@ def own_names() -> set[str]:
     for half in (False, True):
         programs = programs_of(plain.text, bf16=half)
         made = [programs.backward, programs.projection, programs.precompute, programs.into_input]
-        made += [programs.forward(keep=k, hoisted=h) for k in (False, True) for h in (False, True)]
+        made += [programs.forward(save=k, hoisted=h) for k in (False, True) for h in (False, True)]
         for program in made:
             for buffer in program.buffers if program else ():
                 found.update([buffer.name, buffer.name.replace(" ", "_"), *buffer.name.split()])
@@ -262,7 +262,7 @@ def test_the_engine_has_no_buffer_that_is_called_as_a_state_is():
         odd = programs_of(renamed(plain, names(("y", "x", "dy"))).text, bf16=half)
         for one, other in (
             (usual.backward, odd.backward),
-            (usual.forward(keep=True, hoisted=False), odd.forward(keep=True, hoisted=False)),
+            (usual.forward(save=True, hoisted=False), odd.forward(save=True, hoisted=False)),
         ):
             called = [buffer.name for buffer in one.buffers]
             assert called == [buffer.name for buffer in other.buffers]
