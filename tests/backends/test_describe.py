@@ -46,7 +46,7 @@ def test_the_lstm_has_one_phase_with_its_authors_names():
     assert [line.strip() for line in forward if line.startswith("  phase")] == ["phase 1 of 1"]
     assert any("Σf = b.f + W.f · x + W.f · h" in line for line in forward)
     assert "    written  h' to `y`; c' to `pair c`" in forward
-    assert "  training writes: h' to `y`; c' to `history c`; o, f, i, g to `kept`" in forward
+    assert "  training writes: h' to `y`; c' to `history c`; o, f, i, g to `saved`" in forward
     backward = parts["BACKWARD"]
     assert {"∂f", "∂Σf", "∂i", "∂g", "∂o", "∂c'", "∂h'", "∂h", "∂c", "∂x"} <= {*equations(backward)}
     assert any("∂W.f += ∂Σf ⊗ h" in line for line in parts["PARAMETERS"])
@@ -82,7 +82,7 @@ def test_a_page_is_whole_and_fits_a_page(cell):
 @each_cell
 def test_the_bytes_kept_are_those_that_autograd_keeps(cell, dtype, sizes):
     memory = "\n".join(sections(describe(cell, *sizes, dtype=dtype))["MEMORY"])
-    (shown,) = re.findall(r"kept for backward +([\d,]+) ", memory)
+    (shown,) = re.findall(r"saved for backward +([\d,]+) ", memory)
     layer = elman.Recurrent(cell, *sizes, dtype=dtype, backend="native")
     saved = {}
     time, batch = 3, 2
@@ -98,7 +98,7 @@ def test_the_bytes_kept_are_those_that_autograd_keeps(cell, dtype, sizes):
     assert int(shown.replace(",", "")) == sum(t.numel() * t.itemsize for t in kept) // time // batch
 
 
-def test_the_page_knows_which_batches_are_taken_ahead(monkeypatch):
+def test_the_page_knows_which_batches_are_projected_first(monkeypatch):
     (line,) = [line for line in describe(elman.cells.rnn, 3, 4).splitlines() if "do so at" in line]
     yes, no = [
         [] if part == "none" else [int(number) for number in part.split(", ")]
@@ -173,7 +173,7 @@ def test_a_dump_speaks_in_the_names_of_the_equations(dump):
     assert made["f"][1] == f"sigmoid({made['Σf'][0]})"
     assert made["x"][1] == "from `x`"
     (graph,) = dump.glob("lstm_backward_*.graph")
-    assert re.search(r"^v\d+ +f +from `kept`$", graph.read_text("utf-8"), re.MULTILINE)
+    assert re.search(r"^v\d+ +f +from `saved`$", graph.read_text("utf-8"), re.MULTILINE)
     (graph,) = dump.glob("lstm_outer_*.graph")
     assert "∂W.f += ∂Σf ⊗ h" in graph.read_text("utf-8").splitlines()
     (code,) = dump.glob("lstm_forward_*.ll")

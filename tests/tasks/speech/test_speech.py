@@ -28,7 +28,7 @@ speech = TASKS["speech"]
 SMALL = {
     "cell": "gru", "hidden_size": 48, "num_layers": 1, "frames_per_step": 4, "dropout": 0.0,
     "speed": 0.0, "size": 0.0, "noise": 0.0, "masks": 0, "learning_rate": 0.01, "warmup_steps": 20,
-    "average_weights": 0.9, "epochs": 30, "batch_size": 4, "threads": 1, "language": "words",
+    "average_weights": 0.9, "epochs": 60, "batch_size": 4, "threads": 1, "language": "words",
 }  # fmt: skip
 
 
