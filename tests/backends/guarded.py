@@ -28,7 +28,7 @@ from cells.variants import EDGES, VARIANTS
 from elman.backends import find_engine
 from elman.backends.engine import Call
 from elman.backends.native import engine as native_engine
-from elman.backends.native import kernels, stepping
+from elman.backends.native import kernels, stepping, tuning
 from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
 from elman.graph import Cell
@@ -150,7 +150,7 @@ def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
 
 def step(cell: Cell, numbers: Numbers) -> Tensor:
     """The output of the first step by way of ``stepping.py``."""
-    stepping.BLOCK = 1
+    tuning.STEPS_PER_BLOCK = 1
     x, states = tensor_like(numbers.x[0]), [tensor_like(s[None]) for s in numbers.states]
     own, empty = [tensor_like(p) for p in numbers.parameters], torch.empty
 
@@ -204,7 +204,7 @@ def overrun() -> None:
 if __name__ == "__main__":
     faulthandler.enable()
     torch.set_num_threads(2)
-    kernels.SMALL = 0
+    tuning.MIN_PARALLEL_WORK = 0
     what, argument, *more = sys.argv[1:]
     at_end = more != ["start"]
     guard_the_engine(argument if what == "overrun" else "")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import elman
-from elman.backends.native import memory
+from elman.backends.native import memory, tuning
 from elman.backends.native.memory import Pool, aligned, empty
 
 MEGA = 1 << 20
@@ -80,7 +80,7 @@ def idle_bytes(pool):
 
 
 def test_no_more_than_the_limit_lies_idle_and_the_oldest_goes_first(monkeypatch):
-    monkeypatch.setattr(memory, "LARGEST_IDLE", 10 * MEGA)
+    monkeypatch.setattr(tuning, "MAX_IDLE_BYTES", 10 * MEGA)
     pool = Pool()
     tensors = [pool.empty(MEGA // 2, torch.float32) for _ in range(8)]  # 2 MB and a page each
     addresses = [tensor.data_ptr() for tensor in tensors]
@@ -96,7 +96,7 @@ def test_no_more_than_the_limit_lies_idle_and_the_oldest_goes_first(monkeypatch)
 
 
 def test_a_block_above_the_limit_is_given_back_at_once(monkeypatch):
-    monkeypatch.setattr(memory, "LARGEST_IDLE", MEGA)
+    monkeypatch.setattr(tuning, "MAX_IDLE_BYTES", MEGA)
     pool = Pool()
     pool.empty(MEGA, torch.float32)
     assert idle_bytes(pool) == pool._idle_bytes == 0

@@ -23,7 +23,7 @@ from cells.variants import VARIANTS
 from elman.backends import find_engine
 from elman.backends.engine import Call, Outputs
 from elman.backends.native import engine as native_engine
-from elman.backends.native import kernels, schedule
+from elman.backends.native import kernels, schedule, tuning
 from elman.backends.native.llvm import team
 from elman.backends.plan import make_plan
 from elman.cells import CATALOGUE
@@ -49,7 +49,7 @@ def hoist(monkeypatch):
 def threads(monkeypatch):
     """Sets a number of threads that is used even for little work."""
     before = torch.get_num_threads()
-    monkeypatch.setattr(kernels, "SMALL", 0)
+    monkeypatch.setattr(tuning, "MIN_PARALLEL_WORK", 0)
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
@@ -163,7 +163,7 @@ def test_stretches_of_steps_give_the_same_gradients(name, reverse, lengths, monk
     numbers = replace(draw(cell, 7, 19), lengths=given, reverse=reverse)
     expected = results(cell, numbers)
     for size in (1, 5000):
-        monkeypatch.setattr(schedule, "STRETCH_BYTES", size)
+        monkeypatch.setattr(tuning, "CHUNK_BYTES", size)
         found = results(cell, numbers)
         assert_near(found, expected, 2e-6)  # sums over rows are taken in other parts
         for state in cell.states:
@@ -175,9 +175,9 @@ def test_there_are_as_many_stretches_as_the_bytes_ask_for(monkeypatch):
     for lengths in (None, torch.tensor(RAGGED)):
         for reverse in (False, True):
             made = schedule.make_schedule(6, 5, lengths, reverse)
-            monkeypatch.setattr(schedule, "STRETCH_BYTES", 1)
+            monkeypatch.setattr(tuning, "CHUNK_BYTES", 1)
             assert len(made.chunks(100, 4)) == 6
-            monkeypatch.setattr(schedule, "STRETCH_BYTES", 1 << 24)
+            monkeypatch.setattr(tuning, "CHUNK_BYTES", 1 << 24)
             assert made.chunks(100, 4) == [(0, 6, 0, made.total)]
 
 
@@ -188,12 +188,12 @@ def test_interruptions_change_no_bit(name, hoisted, hoist, monkeypatch, threads)
     cell = CELLS[name]
     whole, *_, ragged = in_all_orders(draw(cell, 7, 19))
     for numbers in (whole, ragged):
-        monkeypatch.setattr(kernels, "UNINTERRUPTED", 1e18)
+        monkeypatch.setattr(tuning, "MAX_CALL_WORK", 1e18)
         expected = results(cell, numbers)
         for count in (1, 2):
             used = []
             with monkeypatch.context() as patch:
-                patch.setattr(kernels, "UNINTERRUPTED", 1.0)
+                patch.setattr(tuning, "MAX_CALL_WORK", 1.0)
                 patch.setattr(kernels, "_call", spy(kernels._call, used))
                 threads(count)
                 assert_same(results(cell, numbers), expected)

@@ -11,7 +11,7 @@ import torch
 import elman
 from backends.precision import assert_near, assert_same, draw, results, truth
 from cells.variants import VARIANTS
-from elman.backends.native import kernels
+from elman.backends.native import kernels, tuning
 from elman.backends.native.llvm import jit
 from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE
@@ -116,7 +116,7 @@ def test_a_call_of_a_library_would_be_seen():
 
 @each_cell
 def test_without_the_team_of_torch_all_is_the_same(name, monkeypatch):
-    monkeypatch.setattr(kernels, "SMALL", 0)
+    monkeypatch.setattr(tuning, "MIN_PARALLEL_WORK", 0)
     numbers = replace(draw(CELLS[name], 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -18,7 +18,7 @@ import torch
 
 import elman
 from backends.precision import assert_same, draw, results
-from elman.backends.native import kernels
+from elman.backends.native import kernels, tuning
 from elman.backends.native.engine import NativeEngine
 from elman.backends.native.llvm.jit import Kernel, compile_module
 from elman.backends.native.llvm.target import find_target
@@ -119,7 +119,7 @@ def halves(x, h, *, W):
 
 
 def test_subnormal_numbers_are_zero_inside_and_numbers_outside(monkeypatch):
-    monkeypatch.setattr(kernels, "SMALL", 0)
+    monkeypatch.setattr(tuning, "MIN_PARALLEL_WORK", 0)
     threads = torch.get_num_threads()
     tiny = torch.finfo(torch.float32).tiny
     layer = elman.Recurrent(halves, 1, 1)
@@ -149,7 +149,6 @@ with torch.no_grad():
 # nothing but zeros, which take no memory until they are read
 BACKWARD = """
 from elman.backends.engine import Call, Outputs
-from elman.backends.native import kernels
 from elman.backends.native.engine import NativeEngine
 from elman.backends.plan import make_plan
 cell = elman.cells.lstm
@@ -216,8 +215,8 @@ def test_an_interruption_passes_through_torchs_backward(monkeypatch):
 FORKED = """
 import os, sys
 import torch, elman
-from elman.backends.native import kernels
-kernels.SMALL = 0
+from elman.backends.native import tuning
+tuning.MIN_PARALLEL_WORK = 0
 layer, x = elman.Recurrent(elman.cells.lstm, 5, 40), torch.randn(6, 8, 5)
 def run(threads):
     torch.set_num_threads(threads)
@@ -254,7 +253,7 @@ def seen_by_all_at_once(x, h, *, W, b):
 
 def test_threads_may_share_a_layer_from_its_first_call(monkeypatch, tmp_path):
     monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(kernels, "SMALL", 0)
+    monkeypatch.setattr(tuning, "MIN_PARALLEL_WORK", 0)
     batches = [draw(seen_by_all_at_once, 7, 19, seed=seed) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda n: results(seen_by_all_at_once, n), batches * 4))

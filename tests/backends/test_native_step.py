@@ -9,7 +9,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import elman
 from cells.variants import EDGES, VARIANTS
-from elman.backends.native import stepping
+from elman.backends.native import tuning
 from elman.cells import CATALOGUE
 
 INPUT, HIDDEN = 5, 11
@@ -49,14 +49,14 @@ def test_every_cell_steps_as_it_runs(name, batch):
 
 def test_results_stay_as_they_were_over_many_blocks():
     layer = layer_of("lstm")
-    assert_walks(layer, torch.randn(2 * stepping.BLOCK + 3, 2, INPUT))
+    assert_walks(layer, torch.randn(2 * tuning.STEPS_PER_BLOCK + 3, 2, INPUT))
 
 
 def test_a_step_may_go_on_from_any_state():
     layer = layer_of("gru")
     x, (first, second) = torch.randn(2, INPUT), torch.randn(2, 1, 2, HIDDEN)
     with torch.no_grad():
-        for k in range(2 * stepping.BLOCK):
+        for k in range(2 * tuning.STEPS_PER_BLOCK):
             y, (h,) = layer.step(x, (first if k % 3 else second,))
             if k % 5 == 0:
                 again, _ = layer.step(x, (h,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from elman.backends.native import tuning
 from elman.backends.native.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 def should_hoist(layer: CompiledLayer, schedule: Schedule) -> bool:
     """Whether the products with the input are quicker for all steps at once.
 
-    With few rows a step reads all weights for little work; all steps at once read them once for
-    many rows.  The slower the memory that holds the weights, the more rows that pays for.
+    That depends on the batch, the number of steps and the bytes of the weights (``tuning.py``).
     """
-    if not layer.programs.hoisted or schedule.total < 4 * schedule.batch:
+    if not layer.programs.hoisted or schedule.total < tuning.MIN_HOISTED_STEPS * schedule.batch:
         return False
-    return schedule.batch <= (4 if layer.bytes > 1 << 20 else 2 if layer.bytes > 1 << 19 else 1)
+    most = next(batch for size, batch in tuning.HOISTED_BATCH if layer.bytes > size)
+    return schedule.batch <= most

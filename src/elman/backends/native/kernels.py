@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elman.backends.native import tuning
 from elman.backends.native.llvm.ir import Module
 from elman.backends.native.llvm.jit import Kernel, dump_folder, load
 from elman.backends.native.llvm.layout import Layout
@@ -37,16 +38,6 @@ SCALARS = {torch.float32: "float", torch.float64: "double"}
 
 #: the type that equations are computed in, for each type of tensor
 INSIDE = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}
-
-#: products and sums after which a kernel comes back to Python, about 0.1 s
-UNINTERRUPTED = 4e9
-#: products and sums below which one thread is quicker than two
-SMALL = 1e6
-#: products and sums that the equations of one unit are worth, and a number written to memory that
-#: nobody has touched
-EQUATIONS, STORED = 100, 40
-#: products and sums that packing one number of the weights is worth
-PACKING = 20
 
 
 def _comments(programs: Programs) -> Mapping[Any, str]:
@@ -93,13 +84,16 @@ class CompiledProgram:
         """Products and sums for each row, and what takes as long as they do."""
         weights = [g.block * self.layout.blocks for phase in self.layout.groups for g in phase]
         stored = sum([len(places) for places in self.layout.program.stores.values()])
-        return 2.0 * sum(weights) + (EQUATIONS + STORED * stored) * self.layout.width
+        return (
+            2.0 * sum(weights)
+            + (tuning.EQUATION_WORK + tuning.STORE_WORK * stored) * self.layout.width
+        )
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
         """The weights in the kernel's order; vectors come in the type that it computes in."""
         packed = aligned(self.layout.packed_size, dtype)
         table = array("q", [packed.data_ptr(), *[p.data_ptr() for p in parameters]])
-        threads = _threads(PACKING * self.layout.packed_size, self.layout.blocks)
+        threads = _threads(tuning.PACKING_WORK * self.layout.packed_size, self.layout.blocks)
         _call(self.functions[1], self.addresses[1], table, range(threads + 1), threads, 0)
         return packed
 
@@ -133,9 +127,9 @@ class CompiledProgram:
             table.append(tensors[name].data_ptr() - gradients_from * apart)
         each = self.work * schedule.total / schedule.time
         threads = _threads(each * (last_step - first_step), schedule.batch)
-        chunk = max(1, int(UNINTERRUPTED * threads / each))
+        chunk = max(1, int(tuning.MAX_CALL_WORK * threads / each))
         # one step of many rows may be long too, as where there is no time
-        parts = min(-(-schedule.batch // threads), math.ceil(each / UNINTERRUPTED / threads))
+        parts = min(-(-schedule.batch // threads), math.ceil(each / tuning.MAX_CALL_WORK / threads))
         bounds = schedule.partitions(threads * parts)
         edges = [*range(first_step, last_step, chunk), last_step]
         turns = list(itertools.pairwise(edges))
@@ -339,7 +333,7 @@ def _layer(programs: Programs, layout: Layout) -> CompiledLayer:
 
 def _threads(work: float, pieces: int) -> int:
     """How many threads are worth their while."""
-    if work < SMALL or find_team() is None:
+    if work < tuning.MIN_PARALLEL_WORK or find_team() is None:
         return 1
     return max(1, min(torch.get_num_threads(), pieces))
 

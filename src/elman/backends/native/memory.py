@@ -19,10 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: smaller tensors are torch's own affair
-SMALLEST = 1 << 16
-#: unused bytes that are kept mapped at most
-LARGEST_IDLE = 1 << 29
+from elman.backends.native import tuning
+
 _LINE = 64
 _PAGE = 1 << 12
 
@@ -79,7 +77,7 @@ class Pool:
             self._made += 1
             self._idle[self._made] = (size, block)
             self._idle_bytes += size
-            while self._idle_bytes > LARGEST_IDLE:
+            while self._idle_bytes > tuning.MAX_IDLE_BYTES:
                 _, (oldest, _) = self._idle.popitem(last=False)
                 self._idle_bytes -= oldest
 
@@ -109,14 +107,14 @@ if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that anot
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor."""
     count = prod(shape)
-    if count * dtype.itemsize < SMALLEST:
+    if count * dtype.itemsize < tuning.MIN_POOLED_BYTES:
         return torch.empty(shape, dtype=dtype, device="cpu")
     return POOL.empty(count, dtype).view(shape)
 
 
 def aligned(count: int, dtype: torch.dtype) -> Tensor:
     """Uninitialised numbers that begin where a cache line does."""
-    if count * dtype.itemsize >= SMALLEST:
+    if count * dtype.itemsize >= tuning.MIN_POOLED_BYTES:
         return POOL.empty(count, dtype)
     width = _LINE // dtype.itemsize
     found = torch.empty(count + width, dtype=dtype, device="cpu")

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from elman.backends.native import tuning
 from elman.backends.native.hoisting import should_hoist
 from elman.backends.native.llvm.layout import Layout
 from elman.backends.native.llvm.outer import OuterLayout
@@ -18,7 +19,7 @@ from elman.backends.native.llvm.target import WIDTH
 from elman.backends.native.names import Names, names_of, outer_texts, projection_names, sum_text
 from elman.backends.native.phases import Phase
 from elman.backends.native.programs import SCRATCH, Buffer, Program
-from elman.backends.native.schedule import STRETCH_BYTES, make_schedule
+from elman.backends.native.schedule import make_schedule
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression
@@ -191,7 +192,7 @@ class _Page:
         yield _amount(
             "temporary `gradients`",
             row_bytes(programs.gradients_buffer),
-            f"of about {STRETCH_BYTES >> 20} MB at a time, then written over",
+            f"of about {tuning.CHUNK_BYTES >> 20} MB at a time, then written over",
         )
         if programs.hoisted:
             ahead = row_bytes(programs.projected_buffer)

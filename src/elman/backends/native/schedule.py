@@ -16,11 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-#: gradients of about so many bytes are made and used before the next
-STRETCH_BYTES = 1 << 24
-
-#: reading the weights at a step takes about as long as the sums of so many rows
-STEP_ROWS = 3
+from elman.backends.native import tuning
 
 Whole = NDArray[np.int64]
 
@@ -140,7 +136,7 @@ class Schedule:
         """
         counts = self.counts[1:-1]
         rows = np.clip(counts[None, :], low, high[:, None]) - low
-        found: Whole = (rows + STEP_ROWS * (rows > 0)).sum(1)
+        found: Whole = (rows + tuning.STEP_ROWS * (rows > 0)).sum(1)
         return found
 
     def chunks(self, width: int, bytes_each: int) -> list[tuple[int, int, int, int]]:
@@ -148,7 +144,7 @@ class Schedule:
 
         Each is (first step, step after the last, first row, row after the last).
         """
-        rows = STRETCH_BYTES // max(1, width * bytes_each)
+        rows = tuning.CHUNK_BYTES // max(1, width * bytes_each)
         if self.total <= rows:
             return [(0, self.time, 0, self.total)] if self.total else []
         found = []

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.backends.native import tuning
 from elman.backends.native.guard import Check, guard_of
 from elman.backends.native.kernels import INSIDE, CompiledLayer, layer_of
 from elman.backends.native.llvm.fingerprint import Fingerprint
@@ -29,9 +30,6 @@ from elman.graph import Cell
 from elman.graph.sizes import Sizes
 
 State = tuple[Tensor, ...]
-
-#: steps whose results are cut from one piece of memory, if that is not larger than this
-BLOCK, BLOCK_BYTES = 64, 1 << 17
 
 _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _version, _address = attrgetter("_version"), Tensor.data_ptr
@@ -70,7 +68,9 @@ class Stepper:
         self.zeros = tuple(
             [torch.zeros(state_shape, dtype=dtype, device="cpu") for _ in cell.states]
         )
-        self._block = max(1, min(BLOCK, BLOCK_BYTES // (each * len(self._layers))))
+        self._block = max(
+            1, min(tuning.STEPS_PER_BLOCK, tuning.MAX_BLOCK_BYTES // (each * len(self._layers)))
+        )
         self._next = self._block
         #: where the state of the step before is, which the next finds in its table
         self._expected: list[int] = []

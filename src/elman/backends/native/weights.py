@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from elman.backends.native import tuning
 from elman.backends.native.llvm.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from elman.backends.native.kernels import CompiledLayer, CompiledProgram
-
-#: bytes of packed weights that are kept for callers who have no place of their own
-MOST_SHARED = 1 << 28
 
 _Packed = dict["CompiledProgram", Tensor]
 
@@ -50,7 +48,7 @@ class PackedWeights:
             self._kept.move_to_end(key)
             self._places = places
             while len(self._kept) > self._most or (
-                len(self._kept) > 1 and self._bytes() > MOST_SHARED
+                len(self._kept) > 1 and self._bytes() > tuning.MAX_SHARED_BYTES
             ):
                 self._kept.popitem(last=False)
         return found
@@ -60,7 +58,7 @@ class PackedWeights:
 
 
 #: for calls of the operator, which say nothing of the layer that they are of
-SHARED = PackedWeights(most=8)
+SHARED = PackedWeights(most=tuning.MAX_SHARED_LAYERS)
 
 
 def packed_once(

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from torch import Tensor
 
+from elman.backends.native import tuning
 from elman.backends.native.llvm.jit import load
 from elman.backends.native.llvm.target import find_target
 
@@ -26,7 +27,7 @@ _VECTOR = "<16 x i32>"
 @lru_cache(maxsize=1)
 def _vectors() -> int:
     """How many vectors of lanes are under way at once, to hide the time that a product takes."""
-    return 8 if find_target("host").vector_bytes >= 64 else 4
+    return tuning.FINGERPRINT_VECTORS[64 if find_target("host").vector_bytes >= 64 else 32]
 
 
 def _state() -> int:

@@ -18,14 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from elman.backends.native import tuning
 from elman.backends.native.llvm.target import WIDTH, Target
 from elman.backends.native.phases import Accumulator, Phase, Term
 from elman.backends.native.programs import Buffer, Program
 from elman.graph.node import Node
 from elman.graph.sizes import Block, Sizes
-
-#: accumulators that one product keeps in registers side by side
-GROUP = 6
 
 
 @dataclass(frozen=True)
@@ -81,24 +79,25 @@ class Tiling:
     @cached_property
     def rows(self) -> int:
         """Most rows at once."""
-        columns = self.columns_of_many
+        vectors = self.accumulators * self.columns_of_many
         if self.registers >= 32:
-            return max(
-                1, min(8, (28 - self.accumulators * columns) // (self.accumulators * columns))
-            )
-        return max(1, min(4, (self.registers - 1) // (self.accumulators * columns + 1)))
+            most = (tuning.MANY_ROWS_REGISTERS - vectors) // vectors
+            return max(1, min(tuning.MAX_ROWS[32], most))
+        return max(1, min(tuning.MAX_ROWS[16], (self.registers - 1) // (vectors + 1)))
 
     @cached_property
     def columns_of_many(self) -> int:
         """Blocks at once where there are many rows."""
-        return max(1, min(4 // self.accumulators, self.blocks))
+        return max(1, min(tuning.MANY_ROWS_VECTORS // self.accumulators, self.blocks))
 
     def columns(self, rows: int) -> int:
         """Blocks at once for this many rows."""
         if rows == 1:
-            most = 16 if self.registers >= 32 else 12
+            most = tuning.ONE_ROW_VECTORS[32 if self.registers >= 32 else 16]
+        elif self.registers >= 32:
+            most = min(tuning.FEW_ROWS_VECTORS, tuning.FEW_ROWS_REGISTERS // (rows + 1))
         else:
-            most = min(8, 30 // (rows + 1)) if self.registers >= 32 else 0
+            most = 0
         return min(self.blocks, max(self.columns_of_many, most // self.accumulators))
 
     @property
@@ -151,7 +150,7 @@ class Layout:
         for phase in self.program.phases:
             groups: list[Group] = []
             count = len(phase.accumulators)
-            parts = -(-count // GROUP)
+            parts = -(-count // tuning.MAX_ACCUMULATORS)
             first = 0
             for part in range(parts):
                 size = count // parts + (part < count % parts)
@@ -234,4 +233,4 @@ def segmented_stride(segments: int, width: int, lanes: int, bytes_each: int) -> 
     Rows a power of two apart fall into the same few sets of the cache.
     """
     stride = segments * -(-width // lanes) * lanes
-    return stride + lanes if stride * bytes_each % 512 == 0 else stride
+    return stride + lanes if stride * bytes_each % tuning.CONFLICT_BYTES == 0 else stride

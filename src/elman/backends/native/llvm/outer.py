@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from elman.backends.native import tuning
 from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Layout, segmented_stride
@@ -28,7 +29,6 @@ from elman.backends.native.programs import Outer, Place, Programs
 from elman.graph.node import Node
 from elman.graph.sizes import Sizes
 
-CHUNK = 192
 FIRST_OPERAND = 5
 
 
@@ -75,7 +75,7 @@ class OuterLayout:
     def panel_widths(self, operand: Operand) -> list[int]:
         """How many vectors each panel of an operand has."""
         vectors = -(-operand.width // self.layout.lanes)
-        panels = -(-vectors // 4)
+        panels = -(-vectors // tuning.PANEL_VECTORS)
         return [vectors // panels + (k < vectors % panels) for k in range(panels)]
 
     @cached_property
@@ -92,7 +92,7 @@ class OuterLayout:
     @property
     def steps(self) -> int:
         """Rows of a chunk, or pairs of them."""
-        return CHUNK // 2 if self.programs.bf16 else CHUNK
+        return tuning.PANEL_ROWS // 2 if self.programs.bf16 else tuning.PANEL_ROWS
 
     @property
     def pairs_stride(self) -> int:
@@ -106,7 +106,7 @@ class OuterLayout:
     @cached_property
     def rows(self) -> int:
         """Units of a gradient that a tile takes."""
-        return 6 if self.layout.target.registers >= 32 else 3
+        return tuning.OUTER_UNITS[32 if self.layout.target.registers >= 32 else 16]
 
     @cached_property
     def tiles(self) -> int:
@@ -153,9 +153,11 @@ class _Outer:
         ]
         outputs = FIRST_OPERAND + 3 * len(operands)
         sums = outputs + len(outer.programs.outer)
-        with b.loop(start, stop, CHUNK) as first:
+        with b.loop(start, stop, tuning.PANEL_ROWS) as first:
             left = b.whole_number("sub", stop, first)
-            rows = b.choose(b.whole_compare("slt", left, CHUNK), "i64", left, CHUNK)
+            rows = b.choose(
+                b.whole_compare("slt", left, tuning.PANEL_ROWS), "i64", left, tuning.PANEL_ROWS
+            )
             done = b.whole_number("sub", first, start)
             again = b.whole_compare("sgt", b.whole_number("add", done, further), 0)
             chunk = b.at(gradients, b.whole_number("mul", done, self.stride), bf16=self.bf16)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from elman.backends.native import tuning
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Group, Layout
 from elman.backends.native.programs import Place
@@ -80,8 +81,9 @@ def emit_product(
         whole = segment.size // 2 if segment.bf16 else segment.size
         unroll = next(
             u
-            for u in (4, 2, 1)
-            if whole % u == 0 and (u == 1 or u * rows * columns * len(segment.fed) <= 32)
+            for u in tuning.UNROLLING
+            if whole % u == 0
+            and (u == 1 or u * rows * columns * len(segment.fed) <= tuning.MAX_UNROLLED)
         )
         fed = [a for a, _ in segment.fed]
         touched = {key: value for key, value in sums.items() if key[2] in fed}
