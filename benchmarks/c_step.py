@@ -1,12 +1,12 @@
-"""One step in C beside RTNeural, ONNX Runtime and ``layer.step``: batch 1, one thread.
+"""Compare one step of exported C with RTNeural, ONNX Runtime and ``layer.step``: batch 1, 1 thread.
 
     RTNEURAL=/path/to/RTNeural python benchmarks/c_step.py [SECONDS]
 
-exports LSTM and GRU layers of 8 to 128 units, compiles them with gcc, and lets all take turns in
-one process for SECONDS a layer.  RTNeural is compiled from a clone at that path with its Eigen
-backend (``EIGEN`` is the folder of Eigen's headers), its weights are the layer's, and its values
-are compared too; without the variable it is left out.  Where ``arm-none-eabi-gcc`` is installed,
-sizes for a Cortex-M4 are printed as well.  Writes ``benchmarks/results/c_step.json``.
+exports LSTM and GRU layers of 8 to 128 units, compiles them with gcc, and times all interleaved in
+one process for SECONDS per layer.  RTNeural is compiled from a clone at that path with its Eigen
+backend (``EIGEN`` is the folder of Eigen's headers) and the layer's weights, and its values are
+compared; without the variable it is omitted.  If ``arm-none-eabi-gcc`` is installed, the script
+also prints sizes for a Cortex-M4.  Writes ``benchmarks/results/c_step.json``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from onnx_session import Session
 RESULTS = Path(__file__).parent / "results" / "c_step.json"
 CELLS = {"lstm": elman.cells.lstm, "gru": elman.cells.gru_reset_after}
 UNITS = (8, 16, 32, 64, 128)
-#: steps in one run of compiled code, and calls from Python in one run
+#: steps per run of compiled code, and calls per run from Python
 STEPS, CALLS = 1000, 50
 RATE = 48_000
 
@@ -48,7 +48,7 @@ OURS = {
 }
 CORTEX = ("-std=c99", "-O2", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 
-#: a loop in C whose input depends on the last output, as in a stream
+#: a loop in C whose input depends on the last output
 LOOP = """\
 #include "model.h"
 static model_state state;
@@ -109,7 +109,7 @@ class Compiled:
         self._steps(STEPS)
 
     def first(self, count: int) -> np.ndarray:
-        """The outputs after some steps from the beginning."""
+        """The outputs after ``count`` steps from the initial state."""
         self.library.reset()
         self.y[:] = 0
         self._steps(count)
@@ -168,7 +168,7 @@ def compile_rtneural(layer: Recurrent, folder: Path, clone: str) -> Compiled:
 
 
 def from_python(layer: Recurrent) -> Callable[[], None]:
-    """Calls of ``layer.step``, each with the state that the last one left."""
+    """Calls of ``layer.step``, each with the state of the previous one."""
     x = torch.full((1, layer.input_size), 0.1)
 
     def run() -> None:
@@ -196,7 +196,7 @@ def onnx_runtime(layer: Recurrent) -> Callable[[], None]:
 def turns(
     runs: dict[str, tuple[Callable[[], None], int]], seconds: float
 ) -> dict[str, list[float]]:
-    """Nanoseconds of a step in each run of each, all in turn."""
+    """Nanoseconds per step for each run of each contestant, interleaved."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
@@ -208,7 +208,7 @@ def turns(
 
 
 def sizes(layer: Recurrent, folder: Path) -> dict[str, int] | None:
-    """Bytes of code, of tables and of state on a Cortex-M4."""
+    """Bytes of code, tables and state on a Cortex-M4."""
     if shutil.which("arm-none-eabi-gcc") is None:
         return None
     source, target = folder / "model.c", folder / "model.o"
@@ -266,7 +266,7 @@ def measure(name: str, layer: Recurrent, seconds: float, clone: str | None) -> d
         best, middle = min(found), statistics.median(found)
         times[title] = {"minimum": round(best, 1), "median": round(middle, 1), "runs": len(found)}
         faster = 1e9 / RATE / middle
-        print(f"  {title:32} {best:9.1f} ns at best, {middle:9.1f} median, {faster:8.1f} x 48 kHz")
+        print(f"  {title:32} {best:9.1f} ns minimum, {middle:9.1f} median, {faster:8.1f} x 48 kHz")
     for kind, size in on_arm.items():
         if size is not None:
             words = ", ".join([f"{part} {count:,}" for part, count in size.items()])

@@ -1,11 +1,11 @@
-"""How many bases and how many exons of small genes come out right, with the grammar and without?
+"""Measure base and exon accuracy on small genes, with and without the grammar.
 
     python benchmarks/dna.py [--seeds 0 1 2]
 
-smallgenes: 1,045 genes of C. elegans; those whose number ends in 0 are the test, in 1 the
-validation.  In these files a gene begins behind exactly 100 bases, almost always, and 100 follow
-it, which any model that can count makes use of; so each model is also measured on the same genes
-with 5 to 95 bases left on either side, and one is trained on random pieces of the sequences.
+smallgenes: 1,045 genes of C. elegans; genes whose number ends in 0 are the test set, in 1 the
+validation set.  In these files, almost every gene has exactly 100 bases before and after it, which
+a model can exploit by counting; so each model is also measured on the same genes with 5 to 95 bases
+on each side, and one is trained on random fragments of the sequences.
 """
 
 import json
@@ -24,7 +24,7 @@ DATA = smallgenes(RUNS / "data")
 TITLE = "smallgenes (C. elegans, WormBase WS282)"
 LICENCE = "MIT"
 WHOLE = Configuration("grammar", DATA, TITLE, {}, "60", LICENCE)
-#: what ships: it must not count on where a sequence begins
+#: the shipped model, which must not depend on where a sequence begins
 PIECES = Configuration(
     "grammar, pieces",
     DATA,

@@ -1,14 +1,14 @@
-"""Is the engine as fast as it is meant to be?  Every target, measured beside its rivals.
+"""Measure the engine against its rivals and check every speed target.
 
     python benchmarks/engine.py [--quick] [--only training step] [--threads 1 2]
                                 [--budget SECONDS] [--json PATH]
 
-In one process the contestants take turns, run after run; a figure is the ratio of medians, and
-beside it that of 10th percentiles.  With one thread the time is the process's processor time,
-with more it is the clock's on the wall (``elman.benchmark.timing``).  Before anything is timed,
-outputs and gradients must agree.  Training is forward and backward with the gradients of x and
-of all parameters.  JAX runs in a process of its own beside Elman's layer, because its threads
-and torch's disturb each other; ONNX Runtime runs with threads that do not spin.
+The contestants run interleaved in one process; figures are ratios of medians and of 10th
+percentiles.  One thread is timed by CPU time, several by the wall clock
+(``elman.benchmark.timing``).  Outputs and gradients must agree before anything is timed.  Training
+is forward and backward with the gradients of x and of all parameters.  JAX runs in a separate
+process with Elman's layer, because its threads and torch's interfere; ONNX Runtime runs without
+spinning threads.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from report import Row, draw, print_section, print_targets, summaries, write_jso
 from sections import QUICK_SHAPES, SECTIONS, Asked, Job, Skipped, layers
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
-#: what the timing may take of a job's share; agreement, compiling and new processes have the rest
+#: the fraction of a job's time for timing; the rest is for checks, compiling and new processes
 TIMED = 0.7
 
 
 def main() -> int:
-    """Measure, print, write; 1 where something computed wrong values, 0 otherwise."""
+    """Measure, print, write; returns 1 if any values disagree, else 0."""
     asked = _arguments().parse_args()
     console = Console(highlight=False, width=165)
     covered = Asked(threads=tuple(asked.threads or (1, 2)))
@@ -41,7 +41,7 @@ def main() -> int:
     budget = asked.budget or (50.0 if asked.quick else 660.0)
     found = machine()
     title = (
-        f"{sentence(found)} float32 unless said; threads {', '.join(map(str, covered.threads))}; "
+        f"{sentence(found)} float32 unless noted; threads {', '.join(map(str, covered.threads))}; "
         "shapes are time×batch×input×hidden; ms are medians."
     )
     console.print(title, soft_wrap=True)
@@ -61,7 +61,7 @@ def main() -> int:
     }
     write_json(asked.json, found, settings, rows, skipped, engines)
     draw(asked.json.with_suffix(".png"), rows, title)
-    console.print(f"Written: {asked.json} and the plot beside it.", soft_wrap=True)
+    console.print(f"Wrote {asked.json} and {asked.json.with_suffix('.png')}.", soft_wrap=True)
     return int(any([row.value is None for row in rows]))
 
 
@@ -71,9 +71,9 @@ def measure(
     console: Console,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[Row], list[str]]:
-    """Run all jobs within about ``budget`` seconds: the rows, and why others are missing.
+    """Run all jobs within about ``budget`` seconds; returns the rows, and reasons for skipped ones.
 
-    A job's share is its weight's part of what is left, so that a slow one shortens the rest.
+    A job gets a fraction of the remaining time by its weight, so a slow job shortens later ones.
     """
     end = clock() + budget
     rows: list[Row] = []
@@ -107,16 +107,18 @@ def _arguments() -> argparse.ArgumentParser:
         "--only", nargs="+", choices=list(SECTIONS), metavar="NAME",
         help=f"sections: {', '.join(SECTIONS)}",
     )  # fmt: skip
-    parser.add_argument("--threads", type=_count, nargs="+", help="else 1 2; 1 with --quick")
-    parser.add_argument("--budget", type=float, help="seconds; else 660, 50 with --quick")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="figures; a plot goes beside")
+    parser.add_argument(
+        "--threads", type=_count, nargs="+", help="numbers of threads (default 1 2; --quick: 1)"
+    )
+    parser.add_argument("--budget", type=float, help="total seconds (default 660; --quick: 50)")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="output file; a plot is added")
     return parser
 
 
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError(f"{count} threads cannot run; give 1 or more.")
+        raise argparse.ArgumentTypeError(f"the number of threads is {count}; it must be positive.")
     return count
 
 

@@ -1,10 +1,10 @@
-"""How long the first call of a kernel takes, beyond what the later ones do.
+"""Measure how much longer the first call of a kernel takes than later calls.
 
     python benchmarks/first_call.py '[["lstm", [1, 1, 64, 64], "inference"], ...]'
 
-prints one line of JSON: for each the first call's and a later call's milliseconds, and what runs.
-``engine.py`` starts it twice with one ELMAN_CACHE_DIR: empty, then filled.  Another cell at
-another size runs before, so that libraries are loaded and nothing else is cold.
+prints one line of JSON: for each, the milliseconds of the first call and of a later call, and the
+engine.  ``engine.py`` runs it twice with one ELMAN_CACHE_DIR, first empty, then filled.  Another
+cell and size runs first, so that libraries are loaded.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def seconds_of(run: Callable[[], object]) -> float:
 
 def measure(name: str, sizes: Sequence[int], work: str) -> dict[str, object]:
     run, report = run_of(elman.cells.CATALOGUE[name], Shape(*sizes), work)
-    gc.collect()  # Python's own cleaning takes 0.1 s, and would fall on one of the calls
+    gc.collect()  # garbage collection takes 0.1 s and could fall into one of the calls
     first = seconds_of(run)
     later = sorted([seconds_of(run) for _ in range(5)])[2]
     return {"first": 1000 * first, "later": 1000 * later, "report": report()}

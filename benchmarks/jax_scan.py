@@ -1,10 +1,10 @@
-"""JAX's scan as a rival, in a process of its own: its threads and torch's disturb each other.
+"""JAX's scan as a rival, in a separate process, because its threads and torch's interfere.
 
     python benchmarks/jax_scan.py THREADS '[["lstm", [35, 20, 200, 200], 1.0], ...]'
 
-runs the fair loop's step under ``jax.lax.scan``, compiled with its gradient, beside Elman's
-layer, for each cell at its time, batch, input and hidden size, so many seconds.  It prints the
-results as one line of JSON.  ``engine.py`` starts it.
+compares the fair loop's step under ``jax.lax.scan``, compiled with its gradient, with Elman's
+layer.  Each entry is a cell, its (time, batch, input, hidden) and the seconds to measure.  Prints
+the results as one line of JSON; ``engine.py`` runs it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from elman.graph.ops import LAYER_NORM_EPSILON
 
 
 def bind_to(threads: int) -> None:
-    """Before JAX is imported: XLA takes as many threads as the process may use cores."""
+    """Limit XLA's threads; call before importing JAX, because XLA uses all available cores."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     if threads == 1:
         os.environ["XLA_FLAGS"] = (
@@ -30,7 +30,7 @@ def bind_to(threads: int) -> None:
 
 
 def functions() -> dict[str, Any]:
-    """The functions in which a step is written, by jax.numpy."""
+    """The functions used by a step, from jax.numpy."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -57,7 +57,7 @@ def functions() -> dict[str, Any]:
 
 
 def measure(cell: str, sizes: Sequence[int], threads: int, seconds: float) -> dict[str, Any]:
-    """Elman's training beside JAX's."""
+    """Compare Elman's training with JAX's."""
     import jax
     import jax.numpy as jnp
     import numpy as np

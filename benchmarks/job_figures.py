@@ -1,7 +1,7 @@
-"""Train the configurations of one job with several seeds and evaluate each once on test data.
+"""Train the configurations of one task with several seeds and evaluate each once on test data.
 
-Nothing is chosen by the test data: what is compared was decided on the validation data before.
-A run folder that is whole is not trained again, so that a measurement that was stopped goes on.
+Configurations were chosen on validation data, never on test data.  A finished run is not trained
+again, so an interrupted measurement resumes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from elman.tasks.task import Task
 
 @dataclass(frozen=True)
 class Configuration:
-    """A row of the table: what is trained, on what, and what the target is.
+    """A row of the table: the data, the settings and the target.
 
-    ``start`` names the row above whose run of the same seed it begins with.
+    ``start`` names an earlier row; training is initialised from its run with the same seed.
     """
 
     name: str
@@ -58,7 +58,7 @@ def measure(
     for configuration in configurations:
         for seed in asked.seeds:
             _one(task, configuration, seed, asked.out)
-        # seeds that were measured before are shown too: none is left out for what it came to
+        # include seeds that were measured before, so that no result is omitted
         saved = sorted(asked.out.glob(f"{_slug(configuration.name)}-[0-9]*/figures.json"))
         found[configuration.name] = [json.loads(path.read_text()) for path in saved]
     rows = [
@@ -84,7 +84,7 @@ def measure(
 
 
 def _plain(configuration: Configuration) -> dict[str, object]:
-    """The settings without the folder that a file of vectors is in on this machine."""
+    """The settings, with only the file name of the vectors."""
     settings = dict(configuration.settings)
     if "vectors" in settings:
         settings["vectors"] = Path(str(settings["vectors"])).name
@@ -96,7 +96,7 @@ def _slug(name: str) -> str:
 
 
 def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None:
-    """Train and evaluate with one seed; ``figures.json`` in the run folder keeps what came out."""
+    """Train and evaluate with one seed; the result is in ``figures.json`` of the run folder."""
     folder = out / f"{_slug(configuration.name)}-{seed}"
     saved = folder / "figures.json"
     if saved.exists():
@@ -113,19 +113,19 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None
         elman.load(out / f"{_slug(configuration.start)}-{seed}") if configuration.start else None
     )
     trained, outcome = train(task, data, folder, settings, start=start, resume=True)
-    # a run that was gone on with has trained for longer than this process
+    # a resumed run has trained for longer than this process
     minutes = max(time.perf_counter() - started, outcome.seconds) / 60
     spent = folder / "processor_seconds.json"  # by all processes that trained this run
     before = json.loads(spent.read_text()) if spent.exists() else 0.0
     processor = before + time.process_time() - processor
     write_whole(spent, json.dumps(processor))
     if outcome.stopped_because == "interrupted":
-        raise SystemExit(f"{folder} was interrupted; the same command goes on with it.")
-    # read back from disk: what a user would get
+        raise SystemExit(f"{folder} was interrupted; run the same command to resume.")
+    # evaluate the saved run, as a user would
     figures = {
         "seed": seed,
         "minutes": round(minutes, 2),
-        # what it would take with one thread on a machine without other work
+        # the time on an idle machine with one thread
         "processor_minutes": round(processor / 60, 2),
         "epochs": outcome.epochs,
         "seconds_an_epoch": round(outcome.seconds / outcome.epochs, 2),

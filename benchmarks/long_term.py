@@ -1,11 +1,10 @@
-"""Cells side by side on the problems with long-term dependencies (SPEC 7.2).
+"""Compare cells on the problems with long-term dependencies.
 
     python benchmarks/long_term.py [--problems NAME ...] [--seeds 0 1 ...] [--workers N]
 
-Trains what ``elman diagnose --tasks`` trains, and writes ``benchmarks/results/long_term.json``.
-Each training is kept in ``--out`` and not repeated, so that it can be done in parts; what is
-written is all that is there.  Budget, starts and what counts as solved were chosen with seed 100,
-which is none of those measured.
+Runs the trainings of ``elman diagnose --tasks`` and writes ``benchmarks/results/long_term.json``.
+Results are stored in ``--out`` and not repeated, so the measurement can be done in parts.  Budget,
+initialisation and thresholds were chosen with seed 100, which is not among the measured seeds.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How well could a video's activity come out, of styles that training has not seen?
+"""Estimate the limits of activity recognition in movement styles not seen in training.
 
     python benchmarks/motion_limits.py
 
-Not from videos: from where every joint of the body is, in centimetres, in the very windows that
-``video/render_clips.py bandai`` draws.  What tells activities apart is measured in each window (how
-far the body turns, how fast it goes, how its feet and hands move), and boosted trees learn from
-these measures; each style in turn is left out, and then those of the script's test.  Beside it: how
-many windows of turning turn no further than walking ones do, for the turn comes later.
+Uses the positions of all joints, in centimetres, in the windows that ``video/render_clips.py
+bandai`` draws, instead of videos.  Each window gives features (how far the body turns, its speed,
+the movement of feet and hands) for boosted trees; each style in turn is left out, then the styles
+of the script's test set.  Also counts the windows of turning that turn no further than walking,
+because the turn comes later.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from elman.files import write_whole
 from recipes.real_data import SOURCE
 
 RESULTS = Path(__file__).parent / "results" / "motion_limits.json"
-#: frames of a window, and from one window to the next
+#: frames per window, and between the starts of windows
 WINDOW, APART = 20, 10
 TEST = ("elderly", "youthful")
 Joints = Float[np.ndarray, "frame joint axis"]
 
 
 def windows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The measures, the activity and the style of each window."""
+    """The features, activity and style of each window."""
     data = np.load(SOURCE / "video" / "bandai_namco_2_subset.npz")
     place = {str(name): k for k, name in enumerate(data["joints"])}
     measures, activities, styles = [], [], []
@@ -45,7 +45,7 @@ def windows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _measured(joints: Joints, place: dict[str, int]) -> list[float]:
-    """Degrees turned, speed, length in frames, feet and hands; lengths in cm, a step is 0.1 s."""
+    """Degrees turned, speed, frames, feet and hands; in cm, with 0.1 s per frame."""
     left, right = [
         joints[:, [place[f"Shoulder_{side}"], place[f"UpperLeg_{side}"]]].mean(1) for side in "LR"
     ]

@@ -1,13 +1,13 @@
-"""How well are Bach's chorales foreseen, step by step?
+"""Measure the likelihood of Bach's chorales.
 
     python benchmarks/music.py [--seeds 0 1 2]
 
-The 382 chorales on a grid of quarter notes (Boulanger-Lewandowski et al. 2012), their own split.
-First by the published protocol: 88 pitches, each there or not, independent given all steps
-before; the loss of a step is the sum over pitches, every step of every piece counts once, the
-first ones too, and the figure is the mean over steps, in nats.  Four cells with one
-configuration, chosen with the lstm on validation data.  Then the pitches of a step one after
-another, which is exact too and no longer blind to which pitches go together.
+The 382 chorales on a grid of quarter notes, with the split of Boulanger-Lewandowski et al. (2012).
+First the published protocol: 88 binary pitches, independent given all previous steps; the loss of
+a step is the sum over pitches, every step of every piece counts once, including the first, and the
+figure is the mean over steps, in nats.  Four cells share one configuration, chosen with the lstm on
+validation data.  Then an autoregressive model of the pitches of a step, which is also exact and
+models which pitches occur together.
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Bach's chorales in sixteenth notes, by a model that knows when a piece ends.
+"""Measure a model of Bach's chorales in sixteenth notes that knows when a piece ends.
 
     python benchmarks/music_sixteenths.py [--seeds 0 1]
 
-The same 382 chorales and split as in ``music.py``, in their own keys, which training moves by up to
-five half tones.  The model counts beats and knows how far the end is, so that a tune can close:
-its ``nll`` is not that of ``music.py``'s protocol, and cannot be held against published figures.
+The same 382 chorales and split as in ``music.py``, in their original keys, transposed in training
+by up to five semitones.  The model's input includes the beat and the distance to the end, so that
+tunes can close; its ``nll`` is not comparable with ``music.py`` or with published figures.
 """
 
 from pathlib import Path

@@ -1,11 +1,12 @@
-"""How many names come out whole, beside a fixed window of words?
+"""Measure named entity recognition, compared with a fixed window of words.
 
     python benchmarks/named_entities.py [--seeds 0 1 2]
 
-The Broad Twitter Corpus (Derczynski et al. 2016) and WNUT-17 (Derczynski et al. 2017), the splits
-of ``recipes/real_data.py``, with GloVe vectors of 50 numbers: the recurrent tagger, and the
-one-to-one baseline that sees two words on either side; both with a conditional random field.  One
-model for WNUT-17 starts from the weights of the Broad Twitter Corpus's, whose entity types differ.
+The Broad Twitter Corpus (Derczynski et al. 2016) and WNUT-17 (Derczynski et al. 2017) in the splits
+of ``recipes/real_data.py``, with 50-dimensional GloVe vectors: the recurrent tagger, and the
+one-to-one baseline with a window of two words on each side; both with a conditional random field.
+One WNUT-17 model is initialised from the model of the Broad Twitter Corpus, whose entity types
+differ.
 """
 
 from pathlib import Path
@@ -21,13 +22,13 @@ BTC, WNUT = broad_twitter(DATA), wnut17(DATA)
 BTC_TITLE = "Broad Twitter Corpus (Derczynski, Bontcheva and Roberts 2016)"
 WNUT_TITLE = "WNUT-17 (Derczynski et al. 2017)"
 VECTORS = {"vectors": str(GLOVE)}
-#: WNUT-17 has half as many sentences; after the usual 25 epochs validation was still rising
+#: WNUT-17 has half as many sentences; after the default 25 epochs, validation still improved
 LONG = {**VECTORS, "epochs": 40}
-#: and where a plateau halves the rate early, it stays where it is
+#: a constant learning rate, because a plateau would halve it too early
 STEADY = {**VECTORS, "epochs": 30, "patience": 30, "schedule": "constant"}
-#: its names are new ones, of which a model is too unsure: on validation data 1 to 1.5 did best
+#: its names are new, so the model predicts too few; 1 to 1.5 was best on validation data
 EAGER = {**STEADY, "outside_penalty": 1.25}
-#: vectors are in the weights that it begins with; on validation data 1 did best
+#: the initial weights include word vectors; 1 was best on validation data
 FURTHER = {"epochs": 30, "patience": 30, "schedule": "constant", "outside_penalty": 1.0}
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What each kind of noise adds to a training step of the same layer without it.
+"""Measure the cost of each kind of noise in a training step.
 
     python benchmarks/noise.py [SECONDS]
 
-prints a table of ratios to the plain layer, interleaved in one process, medians of many runs, on
-one thread and on all, and writes ``benchmarks/results/noise.json``.  SECONDS are for each layer.
+prints ratios to the plain layer: medians of many interleaved runs in one process, with one thread
+and with all, SECONDS per layer.  Writes ``benchmarks/results/noise.json``.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""Why not a standard network (SPEC 4)?  What it learns at one position it does not know at another.
+"""Show that a standard feed-forward network does not transfer between positions.
 
     python benchmarks/one_to_one.py [--seeds 0 1 2]
 
-The same job, named entities of the Broad Twitter Corpus, by the recurrent model, by a window of
-five words, and by the standard network, whose 30 positions have weights of their own.  All train
-on sentences of at most ``SHORT`` words only.  Then, on validation data: the short sentences, the
-long ones, and the short ones moved to the right: with the first words of other tweets, of
-training tweets without a name, before them.
-No word vectors from elsewhere; the other options are the job's defaults.
+Named entity recognition on the Broad Twitter Corpus by the recurrent model, by a window of five
+words, and by a standard network with separate weights for its 30 positions.  All train on sentences
+of at most ``SHORT`` words.  They are evaluated on validation data: short sentences, long ones, and
+short ones shifted to the right by the first words of training tweets without names.  No pretrained
+word vectors; other options are the defaults.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ ner = TASKS["ner"]
 
 SHORT = 15
 MODELS = ("recurrent", "window", "standard")
-#: nothing is named here
+#: words without a name
 BEFORE = ["by", "the", "way", ",", "and", "as", "we", "all", "said", "before", "this", ","]
 SHIFTS = (0, 1, 3, 6, 12)
 RUNS = Path("runs")
@@ -61,7 +60,7 @@ def parted(paths: dict[str, Path], folder: Path) -> dict[str, Path]:
 
 
 def _no_name(rows: list[str]) -> bool:
-    """A tweet that is long enough to stand before another and names nobody."""
+    """Whether a tweet is long enough for all shifts and contains no name."""
     return len(rows) >= max(SHIFTS) and all(row.split()[-1] == "O" for row in rows)
 
 

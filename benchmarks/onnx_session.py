@@ -1,6 +1,6 @@
-"""ONNX Runtime as a rival: a node LSTM, GRU or RNN with a layer's weights.
+"""ONNX Runtime as a rival: an LSTM, GRU or RNN node with a layer's weights.
 
-ONNX's gates come in the order i o f c and z r h; the z of its GRU weighs the old value.
+ONNX orders gates as i o f c and z r h; in its GRU, z multiplies the old value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from elman.nn import Recurrent
 
 
 def onnx_node(layer: Recurrent, threads: int) -> Contestant | None:
-    """The layer in ONNX Runtime; ``None`` where ONNX has no such cell."""
+    """The layer in ONNX Runtime; ``None`` if ONNX does not have the cell."""
     if layer.cell.name not in _NODES:
         return None
     session = Session(layer, threads)
@@ -29,7 +29,7 @@ def onnx_node(layer: Recurrent, threads: int) -> Contestant | None:
 
 
 class Session:
-    """A session with one node; ``run`` gives Y and the last states, as NumPy arrays."""
+    """A session with one node; ``run`` returns Y and the last states as NumPy arrays."""
 
     def __init__(self, layer: Recurrent, threads: int) -> None:
         import onnx
@@ -60,7 +60,7 @@ class Session:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # idle threads that spin would take the processor from torch's
+        # spinning idle threads would take CPU time from torch
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""Rows of figures: tables to read, JSON to keep, a plot to look at.
+"""Print, save and plot rows of figures.
 
 The verdicts come from ``targets.py``, the figures from ``sections.py``.
 """
@@ -24,9 +24,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: a ratio, or what ``unit`` says.
+    """One figure: a ratio, or a value in ``unit``.
 
-    ``value`` comes from medians and ``tenth`` from 10th percentiles; ``None`` where Elman and
+    ``value`` comes from medians and ``tenth`` from 10th percentiles; ``None`` means that Elman and
     the rival computed different values, which counts as missed.
     """
 
@@ -85,7 +85,7 @@ def row_of(section: str, result: Result, target: str = "") -> Row:
 
 
 def summaries(rows: Iterable[Row]) -> list[Summary]:
-    """Each target that has rows, for each number of threads, in the order of ``targets.py``."""
+    """Summaries of all targets with rows, by number of threads, in the order of ``targets.py``."""
     values: dict[tuple[str, int], list[float | None]] = {}
     for row in rows:
         if row.target:
@@ -103,7 +103,7 @@ def print_section(console: Console, section: str, rows: Sequence[Row]) -> None:
     table = Table(box=None, title=section, title_justify="left", title_style="bold")
     table.add_column("what", no_wrap=True)
     table.add_column("shape", no_wrap=True)
-    for name in ("threads", "Elman ms", "rival's ms", "value", "10th pct", "required", "hoped"):
+    for name in ("threads", "Elman ms", "rival ms", "value", "10th pct", "required", "goal"):
         table.add_column(name, justify="right")
     table.add_column("rival", no_wrap=True)
     table.add_column("")
@@ -126,17 +126,17 @@ def print_section(console: Console, section: str, rows: Sequence[Row]) -> None:
 
 def print_targets(console: Console, found: Sequence[Summary]) -> None:
     table = Table(box=None, title="targets", title_justify="left", title_style="bold")
-    table.add_column("what, beside what")
+    table.add_column("comparison")
     names = (
         "threads",
         "rows",
         "differ",
         "worst",
         "required",
-        "hoped",
+        "goal",
         "geometric mean",
         "required",
-        "hoped",
+        "goal",
     )
     for name in names:
         table.add_column(name, justify="right")
@@ -167,7 +167,7 @@ def write_json(
     skipped: Sequence[str],
     engines: Sequence[str],
 ) -> None:
-    """Everything that was measured; times in seconds, as the clock gave them."""
+    """Write all measurements as JSON; times in seconds."""
     record = {
         "format": FORMAT,
         "machine": dict(machine),
@@ -181,7 +181,7 @@ def write_json(
 
 
 def draw(path: Path, rows: Sequence[Row], title: str) -> None:
-    """The ratios as marks, a line for each comparison; nothing where there are no ratios."""
+    """Plot the ratios, one line per comparison; does nothing without ratios."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -189,7 +189,7 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
 
     lines: dict[str, list[Row]] = {}
     for row in rows:
-        # a time, and a ratio that should be small, have no place on this axis
+        # times, and ratios that should be small, do not fit this axis
         small = bool(row.target) and TARGETS[row.target].at_most
         if row.value is not None and row.unit == "×" and not small:
             lines.setdefault(f"{row.what}, {row.rival}", []).append(row)
@@ -199,7 +199,7 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
     threads = sorted({row.threads for row in rows})
     for height, members in enumerate(lines.values()):
         for row in members:
-            # a lighter mark for more threads, and a little lower: readable in black and white
+            # more threads: a lighter marker, a little lower, readable in black and white
             place = threads.index(row.threads)
             axes.plot(
                 row.value,
@@ -220,7 +220,7 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
         axes.plot([], [], "os^D"[place % 4], color="black", label=name,
                   markerfacecolor="black" if place == 0 else "white")  # fmt: skip
     axes.plot([], [], "|", markersize=14, color="0.45", label="required")
-    axes.plot([], [], "|", markersize=7, color="0.45", label="hoped for")
+    axes.plot([], [], "|", markersize=7, color="0.45", label="goal")
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
@@ -228,7 +228,7 @@ def draw(path: Path, rows: Sequence[Row], title: str) -> None:
     axes.set_ylim(len(lines) - 0.3, -0.7)
     axes.grid(axis="y", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("the rival's time ÷ Elman's; a mark for each shape")
+    axes.set_xlabel("speed-up over the rival; one marker per shape")
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=8, wrap=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -245,7 +245,7 @@ def _bound(value: float | None, at_most: bool) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits that count."""
+    """Three significant digits."""
     if value is None:
         return ""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""What ``engine.py`` measures, section by section, as jobs that each take a share of the time."""
+"""The sections of ``engine.py`` as jobs with a fraction of the time each."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ SHAPES = (
     Shape(35, 20, 200, 200),
 )
 QUICK_SHAPES = (Shape(35, 20, 200, 200), Shape(200, 1, 64, 128))
-#: of these, one step at a time and rows of different lengths
+#: hidden sizes for single steps, and shapes for ragged batches
 STEP_SIZES = (64, 128, 256, 512)
 RAGGED_SHAPES = (Shape(100, 32, 128, 128), Shape(200, 16, 100, 200), Shape(35, 20, 200, 200))
-#: whole layers that torch.nn has too, and those that JAX is asked for
+#: cells that torch.nn also has, and cells that are compared with JAX
 TORCH_CELLS = ("lstm", "gru_reset_after", "gru", "rnn")
 JAX_CELLS = ("lstm", "gru_reset_after", "coupled_lstm")
-#: bfloat16 has 8 bits: a rounding is 1/256, and a sequence adds up many
+#: bfloat16 has 8 significant bits: one rounding is up to 1/256, and a sequence accumulates many
 BFLOAT16_TOLERANCE = 0.1
 
 
 class Skipped(Exception):
-    """A comparison that cannot be made here; the sentence says why."""
+    """A comparison that is not possible here; the message says why."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the run is to cover."""
+    """The shapes and numbers of threads to measure."""
 
     shapes: Sequence[Shape] = SHAPES
     step_sizes: Sequence[int] = STEP_SIZES
@@ -77,19 +77,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Job:
-    """``run(seconds)`` measures for about so long; ``weight`` is its part of the whole."""
+    """``run(seconds)`` measures for about this time; ``weight`` determines its fraction."""
 
     title: str
     weight: float
     run: Callable[[float], list[Row]]
 
 
-#: a layer of each cell that ran, which can say on what
+#: a layer of each cell that ran, for its backend report
 layers: dict[str, Recurrent] = {}
 
 
 def training(asked: Asked) -> Iterator[Job]:
-    """Every cell of the catalogue, trained, beside the fair loop and torch.nn."""
+    """Training of every cell of the catalogue, compared with the fair loop and torch.nn."""
     for shape, threads in _settings(asked):
         for name in CATALOGUE:
             run = partial(_contest, name, shape, threads, "training")
@@ -97,7 +97,7 @@ def training(asked: Asked) -> Iterator[Job]:
 
 
 def inference(asked: Asked) -> Iterator[Job]:
-    """The cells that torch.nn has too, without gradients."""
+    """Inference of the cells that torch.nn also has."""
     for shape, threads in _settings(asked):
         for name in TORCH_CELLS:
             run = partial(_contest, name, shape, threads, "inference")
@@ -114,13 +114,13 @@ def _contest(name: str, shape: Shape, threads: int, work: Work, seconds: float) 
 
 
 def _torch_gru(shape: Shape) -> Contestant:
-    """torch.nn.GRU as the rival of the GRU whose reset gate comes before the product."""
+    """torch.nn.GRU as the rival of the GRU that resets before the product."""
     module = torch_module(torch.nn.GRU(shape.input, shape.hidden))
     return replace(module, name=f"{module.name} (other equations)", comparable=False)
 
 
 def _target(result: Result) -> str:
-    """The target that a result counts for, "" where there is none."""
+    """The target of a result, or ""."""
     alone = result.shape.batch == 1
     if result.rival == "eager loop":
         return "any cell, batch 1" if alone else "any cell"
@@ -133,7 +133,7 @@ def _target(result: Result) -> str:
 
 
 def jax(asked: Asked) -> Iterator[Job]:
-    """Training beside JAX's scan, in a process of its own for each number of threads."""
+    """Training compared with JAX's scan, in a separate process for each number of threads."""
     for threads in asked.threads:
         weights = [_weight(shape, "training") for shape in asked.shapes]
         run = partial(_beside_jax, asked.shapes, threads)
@@ -155,7 +155,7 @@ def _beside_jax(shapes: Sequence[Shape], threads: int, seconds: float) -> list[R
 
 
 def onnx(asked: Asked) -> Iterator[Job]:
-    """Inference beside ONNX Runtime."""
+    """Inference compared with ONNX Runtime."""
     for shape, threads in _settings(asked):
         for name in TORCH_CELLS:
             run = partial(_beside_onnx, name, shape, threads)
@@ -171,7 +171,7 @@ def _beside_onnx(name: str, shape: Shape, threads: int, seconds: float) -> list[
 
 
 def step(asked: Asked) -> Iterator[Job]:
-    """One step of an LSTM, from Python and back."""
+    """One step of an LSTM, called from Python."""
     for hidden in asked.step_sizes:
         for threads in asked.threads:
             shape = Shape(1, 1, hidden, hidden)
@@ -189,7 +189,7 @@ def _step(shape: Shape, threads: int, seconds: float) -> list[Row]:
     state = (torch.zeros(1, 1, shape.hidden), torch.zeros(1, 1, shape.hidden))
     flat = (state[0][0], state[1][0])
 
-    # a stream: each step goes on from the state that the one before gave
+    # streaming: each step continues from the previous state
     def ours() -> Tensor:
         nonlocal at_ours
         y, at_ours = layer.step(x, at_ours)
@@ -227,7 +227,7 @@ def _step(shape: Shape, threads: int, seconds: float) -> list[Row]:
 
 
 def ragged(asked: Asked) -> Iterator[Job]:
-    """Rows of different lengths, beside as many rows of the full length."""
+    """Ragged batches, compared with padded batches and with torch.nn's packed ones."""
     for shape in asked.ragged_shapes:
         for threads in asked.threads:
             for name in ("lstm", "gru_reset_after"):
@@ -275,7 +275,7 @@ def _ragged(name: str, shape: Shape, threads: int, work: Work, seconds: float) -
 
 @cell(gates="write keep new show", init={"b.keep": 1.0})
 def a_users_own(word, said, memory, *, W, b):
-    """The equations of the catalogue's LSTM in a user's words: nothing may depend on names."""
+    """The equations of the catalogue's LSTM with other names: speed must not depend on names."""
     keep = sigmoid(W.keep @ [said, word] + b.keep)
     write = sigmoid(W.write @ [said, word] + b.write)
     new = tanh(W.new @ [said, word] + b.new)
@@ -286,7 +286,7 @@ def a_users_own(word, said, memory, *, W, b):
 
 
 def own(asked: Asked) -> Iterator[Job]:
-    """A user's own cell beside the same from the catalogue."""
+    """A user's own cell, compared with the same cell from the catalogue."""
     for shape, threads in _settings(asked):
         for work in ("training", "inference"):
             yield Job(f"own {shape}", _weight(shape, work), partial(_own, shape, threads, work))
@@ -303,7 +303,7 @@ def _own(shape: Shape, threads: int, work: Work, seconds: float) -> list[Row]:
     what = f"a user's lstm, {work}"
     found = _outcome(runs["Elman"], x, work, mine)
     expected = _outcome(runs["the catalogue's"], x, work, layer)
-    # the parameters have other names in the same order
+    # the parameters have other names but the same order
     apart = difference(expected, dict(zip(expected, found.values(), strict=True)))
     if apart > TOLERANCE:
         return [_wrong("own", what, shape, threads, "the catalogue's", "own cell", apart)]
@@ -312,7 +312,7 @@ def _own(shape: Shape, threads: int, work: Work, seconds: float) -> list[Row]:
 
 
 def compiling(asked: Asked) -> Iterator[Job]:
-    """Kernels' first calls with an empty cache and with a filled one, each in a new process."""
+    """First calls of kernels with an empty and with a filled cache, each in a new process."""
     shapes = (Shape(1, 1, 64, 64), asked.shapes[-1])
     wanted = [(c, s, w) for c in ("lstm", "gru") for s in shapes for w in ("inference", "training")]
     yield Job("two processes", _weight(SHAPES[0], "training"), partial(_compiling, wanted))
@@ -342,7 +342,7 @@ def _compiling(wanted: Sequence[tuple[str, Shape, Work]], seconds: float) -> lis
 
 
 def bfloat16(asked: Asked) -> Iterator[Job]:
-    """An LSTM in bfloat16, converted or by autocast, beside float32 and torch's in bfloat16."""
+    """An LSTM in bfloat16, converted or by autocast, compared to float32 and torch's bfloat16."""
     for shape, threads in _settings(asked):
         if shape.batch > 1:
             for work in ("inference", "training"):
@@ -400,7 +400,7 @@ def _autocast(full: Contestant, module: torch.nn.Module) -> Contestant:
     return replace(full, name="autocast", forward=forward)
 
 
-#: the sections by name, in the order in which they run
+#: the sections by name, in the order of execution
 SECTIONS: dict[str, Callable[[Asked], Iterator[Job]]] = {
     "training": training,
     "inference": inference,
@@ -427,7 +427,7 @@ def _layer(name: str, shape: Shape) -> Recurrent:
 
 
 def _weight(shape: Shape, work: str) -> float:
-    """Longer work gets more time, but not in proportion: small shapes need many runs."""
+    """Larger work gets more time, but less than proportionally: small shapes need many runs."""
     multiplications = shape.time * shape.batch * shape.hidden * (shape.input + shape.hidden)
     return (multiplications * (3 if work == "training" else 1)) ** 0.4
 
@@ -435,11 +435,11 @@ def _weight(shape: Shape, work: str) -> float:
 def _needs(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise Skipped(f"{' and '.join(missing)}: not installed here.")
+        raise Skipped(f"{' and '.join(missing)} not installed.")
 
 
 def _child(script: str, *arguments: object, environment: dict[str, str] | None = None) -> Any:
-    """What a script beside this one prints as JSON."""
+    """The JSON output of another script in this folder."""
     done = subprocess.run(
         [sys.executable, str(HERE / script), *[str(argument) for argument in arguments]],
         env={**os.environ, **(environment or {})},
@@ -453,9 +453,9 @@ def _child(script: str, *arguments: object, environment: dict[str, str] | None =
 
 
 def _outcome(one: Contestant, x: Tensor, work: Work, layer: Recurrent) -> dict[str, Tensor]:
-    """What must agree: y, and in training the gradients of x and of the layer's parameters.
+    """The tensors that must agree: y, and in training the gradients of x and of parameters.
 
-    Over the first steps only; see ``COMPARED_STEPS``.
+    Only over the first ``COMPARED_STEPS`` steps.
     """
     x = x[:COMPARED_STEPS]
     if work == "inference":
@@ -467,7 +467,7 @@ def _outcome(one: Contestant, x: Tensor, work: Work, layer: Recurrent) -> dict[s
 def _times(
     runs: dict[str, Contestant], x: Tensor, work: Work, threads: int, seconds: float
 ) -> dict[str, Timing]:
-    """The contestants in turn, after one run each."""
+    """Interleaved times of the contestants, after one run of each."""
     with torch_threads(threads):
         grad_y = torch.randn_like(next(iter(runs.values())).values(x)["y"])
         ready = {
@@ -489,7 +489,7 @@ def _timed(
     targets: dict[str, str],
     repeat: int,
 ) -> list[Row]:
-    """Rows for Elman, the first of the runs, beside the others, which must give the same."""
+    """Rows that compare Elman, the first run, with the others, which must agree."""
     with torch_threads(threads), torch.inference_mode():
         ours, *others = runs
         expected = {"y": runs[ours]()}

@@ -1,10 +1,10 @@
-"""What does half an hour of ``elman select`` gain over the defaults?
+"""Measure the gain of half an hour of ``elman select`` over the default options.
 
     python benchmarks/selection.py [--jobs sentiment music] [--hours 0.5] [--workers 1]
 
-Sentence polarity from scratch and Bach's chorales, each with the job's own space and otherwise its
-defaults.  The best trial is the one that validation data prefers; it and the default are each
-evaluated once on test data.  What was searched and trained is kept in ``--out`` and not repeated.
+Sentence polarity without pretrained vectors and Bach's chorales, each with the task's search space
+and otherwise its defaults.  Validation data selects the best trial; it and the default are each
+evaluated once on test data.  Results are stored in ``--out`` and not repeated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SETTINGS = {"threads": 1}
 
 @dataclass(frozen=True)
 class Asked:
-    """How long to search, with how many processes, and where."""
+    """The hours and processes of a search, and its folder."""
 
     hours: float
     workers: int
@@ -42,7 +42,7 @@ class Asked:
 
 
 def compare(job: str, asked: Asked) -> dict[str, Any]:
-    """The default and the best of a search, with what each got on validation and test data."""
+    """The default and the best trial of a search, with validation and test figures."""
     task, paths = TASKS[job], JOBS[job](Path("runs") / "data")
     data = Data(paths["train"], paths["valid"])
     folder, default = asked.out / job, asked.out / f"{job}-default"
@@ -69,7 +69,7 @@ def compare(job: str, asked: Asked) -> dict[str, Any]:
 
 
 def _figures(run: Path, paths: Mapping[str, Path]) -> dict[str, Any]:
-    """What a run folder gets, loaded and evaluated as a user would."""
+    """Evaluate a run folder as a user would."""
     trained = elman.load(run)
     return {part: trained.evaluate(paths[part]) for part in ("valid", "test")}
 

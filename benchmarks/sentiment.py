@@ -1,10 +1,10 @@
-"""How well does a sentence's sentiment come out, beside a bag of words?
+"""Measure sentence sentiment, compared with a bag of words.
 
     python benchmarks/sentiment.py [--seeds 0 1 2]
 
-Sentence polarity (Pang and Lee 2005), the split of ``recipes/real_data.py``: from scratch, with
-GloVe vectors of 50 numbers, and averaged with naive Bayes; and the one-to-one baseline, a bag of
-words, all three ways.
+Sentence polarity (Pang and Lee 2005) in the split of ``recipes/real_data.py``: without pretrained
+vectors, with 50-dimensional GloVe vectors, and averaged with naive Bayes; and the same three for
+the one-to-one baseline, a bag of words.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ DATA = sentence_polarity(Path("runs") / "data")
 TITLE = "sentence polarity (Pang and Lee 2005)"
 VECTORS = {"vectors": str(GLOVE)}
 BAG = {"model": "bag_of_words"}
-#: naive Bayes on words and pairs of words as a second opinion: an ensemble of two
+#: an ensemble with naive Bayes on words and pairs of words
 PHRASES = {"phrases": 2}
 
 if __name__ == "__main__":

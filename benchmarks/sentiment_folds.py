@@ -1,10 +1,10 @@
-"""How well does a sentence's sentiment come out over all ten tenths of the data?
+"""Ten-fold cross-validation of sentence sentiment.
 
     python benchmarks/sentiment_folds.py [--folds 0 1 ...] [--out runs/sentiment_folds]
 
 The models with word vectors of ``sentiment.py``, trained ten times, each time with another tenth as
-the test and the next one as validation; fold 0 is the split of ``sentiment.py``.  With 10,662
-sentences one standard error is 0.4 points.  Nothing was chosen by it.
+test set and the next tenth as validation set; fold 0 is the split of ``sentiment.py``.  With 10,662
+sentences, one standard error is 0.4 points.  No option was chosen with it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""How many words of spoken digits come out wrong, of speakers that are known and of a new one?
+"""Measure word error rates on spoken digits, for known speakers and for a new one.
 
     python benchmarks/speech.py [--seeds 0 1 2]
 
 Strings of 3 to 7 digits from human recordings (``recipes/spoken_digits.py``): takes 0 to 4 of all
-speakers, without and with an n-gram model of the training transcripts (the network and its weights
-are the same); and each speaker in turn left out of training and validation, trained for four
-minutes.
+speakers, without and with an n-gram language model of the training transcripts (the same network
+and weights); and models that leave out each speaker in turn, trained for four minutes.
 """
 
 from pathlib import Path
@@ -33,7 +32,7 @@ SETTINGS = {
 
 
 def rows() -> list[Configuration]:
-    """All speakers, then each left out."""
+    """All speakers, then each speaker left out."""
     data = spoken_digits(DATA / "digits")
     everyone = Configuration("digits, takes 0 to 4", data, TITLE, SETTINGS, "5.0", LICENCE)
     weighed = {**SETTINGS, "language": "words"}
@@ -48,7 +47,7 @@ def rows() -> list[Configuration]:
 
 
 def without(speaker: str) -> dict[str, Path]:
-    """The data with one speaker as the test, heard in no other part."""
+    """The data with one speaker only in the test set."""
     others = [name for name in SPEAKERS if name != speaker]
     return spoken_digits(DATA / f"digits-{speaker}", train=others, valid=others, test=[speaker])
 

@@ -1,13 +1,12 @@
-"""Where is the border in a window of 60 bases: exon to intron, intron to exon, or none?
+"""Classify the splice junction in a window of 60 bases: exon-intron, intron-exon or none.
 
     python benchmarks/splice.py PATH/TO/DNA.rda [--folds 10] [--seed 0]
 
 The splice junctions of the UCI repository (Towell, Noordewier and Shavlik 1991: primate genes of
-GenBank 64), 3,186 windows with the place in question in the middle, as Debian's r-cran-mlbench has
-them (``apt-get download r-cran-mlbench``).  Many to one: ``Classifier`` over convolutions, pooled
-in the middle.  Ten folds with equal shares of the classes; windows that are the same stay together.
-A ninth of what a fold trains on validates and chooses the epoch; options were chosen on validation
-parts.
+GenBank 64): 3,186 windows centred on the position in question, from Debian's r-cran-mlbench
+(``apt-get download r-cran-mlbench``).  The model is ``Classifier`` over convolutions with middle
+pooling.  Ten stratified folds; identical windows are in the same fold.  The next fold validates and
+selects the epoch; options were chosen on validation data.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from recipes.r_data import factor, read_rda
 
 BASES = {"100": "A", "010": "C", "001": "G", "000": "T"}
 CLASSES = ("ei", "ie", "n")
-#: the part of the bases that training makes unknown
+#: the fraction of bases that training replaces by the unknown base
 HIDDEN = 0.2
 OPTIONS = LoopOptions(
     batch_size=32,
@@ -70,19 +69,19 @@ class Windows(nn.Module):
 
 
 def model() -> Classifier:
-    """What is trained in each fold."""
+    """The model of each fold."""
     encoder = elman.Recurrent(elman.cells.gru, 32, 32, bidirectional=True)
     return Classifier(Windows(32, 5), encoder, 3, pooling="middle", dropout=0.3)
 
 
 def hidden(codes: Tensor, generator: torch.Generator) -> Tensor:
-    """The same windows, a part of their bases unknown."""
+    """The windows with a random fraction of their bases unknown."""
     lost = torch.rand(codes.shape, generator=generator) < HIDDEN
     return torch.where(lost, LETTERS.index("N"), codes)
 
 
 def dealt(texts: list[str], classes: list[int], folds: int, seed: int) -> np.ndarray:
-    """The fold of each window: those of one text together, classes in equal shares."""
+    """The fold of each window: stratified by class, with identical windows together."""
     random = np.random.default_rng(seed)
     where: dict[str, int] = {}
     counts = np.zeros((3, folds), dtype=int)
@@ -94,7 +93,7 @@ def dealt(texts: list[str], classes: list[int], folds: int, seed: int) -> np.nda
 
 
 def one_fold(codes: Tensor, labels: Tensor, fold: np.ndarray, number: int, seed: int) -> dict:
-    """Train without a fold, and measure on it once."""
+    """Train without one fold and test on it once."""
     folds = int(fold.max()) + 1
     valid = np.flatnonzero(fold == (number + 1) % folds)
     test = np.flatnonzero(fold == number)
@@ -140,7 +139,7 @@ def one_fold(codes: Tensor, labels: Tensor, fold: np.ndarray, number: int, seed:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--folds", type=int, default=10, help="how many of the ten to measure")
+    parser.add_argument("--folds", type=int, default=10, help="number of folds to measure")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     texts, classes = windows(asked.data)

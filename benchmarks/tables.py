@@ -1,8 +1,8 @@
-"""The tables of README and of the pages, from the figures in ``benchmarks/results/``.
+"""The tables of README and docs, from the figures in ``benchmarks/results/``.
 
     python benchmarks/tables.py
 
-prints README's.  No figure is written by hand: a test holds README to these files.
+prints the main tables.  No figure is written by hand; a test compares README with these files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Line:
-    """A row of README's table: where its figure is, and what README calls it."""
+    """A row of the summary: the location of its figure, and its title."""
 
     question: str
     row: str
@@ -35,7 +35,7 @@ class Line:
     digits: int = 1
 
 
-#: the targets of the engine that README shows, by their titles in ``targets.py``
+#: the speed targets shown in README, by their titles in ``targets.py``
 README_SPEED = (
     "LSTM training, torch.nn.LSTM",
     "LSTM inference, torch.nn.LSTM",
@@ -48,52 +48,63 @@ README_SPEED = (
     "one step, ONNX Runtime, hidden 64",
 )
 
-#: a row beneath another is the one-to-one baseline, or the same with less
+#: titles of rows that differ from their names in the results
+SHOWN = {
+    "WNUT-17, recurrent, begun with BTC": "WNUT-17, recurrent, initialised from BTC",
+    "pitches one after another, lstm": "autoregressive pitches, lstm",
+    "bandai, a style more": "bandai, one more training style",
+    "grammar, pieces": "grammar, trained on random fragments",
+    "softmax": "softmax, without the grammar",
+    "voices held out, validation": "held-out voices, validation",
+    "voices held out, test": "held-out voices, test",
+    "steps with a half tone": "steps with a semitone",
+    "two bars that a training piece has": "two-bar excerpts found in a training piece",
+}
+
+#: the rows of the summary; a baseline or variant follows the main row
 SUMMARY = (
     Line(
         "speech",
         "digits, takes 0 to 4",
-        "speech: strings of spoken digits, word errors",
+        "speech: strings of spoken digits, word error rate",
         "wer",
         "≤ 5",
     ),
     Line(
-        "music", "independent pitches, lstm", "music: chorales, nats a step", "nll", "≤ 8.6", 1, 2
+        "music", "independent pitches, lstm", "music: chorales, nats per step", "nll", "≤ 8.6", 1, 2
     ),
     Line(
-        "sentiment", "recurrent", "sentiment: film reviews' sentences, accuracy", "accuracy", "77"
+        "sentiment", "recurrent", "sentiment: sentences of film reviews, accuracy", "accuracy", "77"
     ),
-    Line("sentiment", "bag of words", "the same by a bag of words (one to one)", "accuracy"),
-    Line("sentiment", "recurrent, GloVe", "the sentences with word vectors", "accuracy", "79.5"),
+    Line("sentiment", "bag of words", "baseline: bag of words (one to one)", "accuracy"),
+    Line("sentiment", "recurrent, GloVe", "with GloVe word vectors", "accuracy", "79.5"),
     Line(
         "sentiment",
         "recurrent and naive Bayes, GloVe",
-        "the mean of that and naive Bayes",
+        "with GloVe, averaged with naive Bayes",
         "accuracy",
         "79.5",
     ),
-    Line("dna", "grammar", "DNA: genes of a worm, right bases", "base_accuracy", "92"),
-    Line("dna", "grammar", "the same, F1 of exact exons", "exon_f1", "60"),
+    Line("dna", "grammar", "DNA: genes of C. elegans, base accuracy", "base_accuracy", "92"),
+    Line("dna", "grammar", "F1 of exact exons", "exon_f1", "60"),
     Line("translation", "ten minutes", "translation: French to English, BLEU", "bleu", "35", 1),
-    Line("translation", "shipped", "the same, the model that ships", "bleu", "48", 1),
-    Line(
-        "video", "bandai", "video: activities in styles not trained on, accuracy", "accuracy", "92"
-    ),
-    Line("named_entities", "BTC, recurrent", "names: Broad Twitter Corpus, F1", "f1", "70"),
-    Line("named_entities", "BTC, window", "the same by a window of words (one to one)", "f1"),
+    Line("translation", "shipped", "the shipped model", "bleu", "48", 1),
+    Line("video", "bandai", "video: activities in unseen styles, accuracy", "accuracy", "92"),
+    Line("named_entities", "BTC, recurrent", "entities: Broad Twitter Corpus, F1", "f1", "70"),
+    Line("named_entities", "BTC, window", "baseline: window of words (one to one)", "f1"),
     Line(
         "named_entities",
         "WNUT-17, recurrent, begun with BTC",
-        "names that emerge: WNUT-17, begun with that model, F1",
+        "emerging entities: WNUT-17, initialised from the BTC model, F1",
         "f1",
         "30",
     ),
-    Line("named_entities", "WNUT-17, recurrent", "the same from random weights", "f1"),
+    Line("named_entities", "WNUT-17, recurrent", "randomly initialised", "f1"),
 )
 
 
 def read(question: str) -> dict[str, Any]:
-    """The figures of a script of this folder."""
+    """The figures of a script in this folder."""
     record: dict[str, Any] = json.loads((RESULTS / f"{question}.json").read_text("utf-8"))
     return record
 
@@ -101,14 +112,14 @@ def read(question: str) -> dict[str, Any]:
 def points(
     runs: Sequence[Mapping[str, Any]], part: str, metric: str, scale: float = 100
 ) -> list[float]:
-    """The metric of each run, in points of 100 unless ``scale`` says otherwise."""
+    """The metric of each run, times ``scale``."""
     return [scale * run[part][metric] for run in runs]
 
 
 def summary() -> str:
-    """The first table of the results: a task's figure on test data, the mean of its seeds."""
+    """The summary: each task's test figure as the mean over seeds."""
     lines = [
-        "| job, test data, metric | figure | required | each seed | minutes |",
+        "| task, test data, metric | mean | required | each seed | minutes |",
         "|---|---:|---:|---|---:|",
     ]
     for line in SUMMARY:
@@ -130,7 +141,7 @@ def long_term_courses() -> list[Course]:
 
 
 def long_term() -> str:
-    """Who solves which problem in how many steps, and what else there is to say of it."""
+    """The problems that each cell solves, with the number of steps, and conclusions."""
     parts = [_markdown(table) for table in standings.tables(long_term_courses())]
     record, seeds = read("long_term"), {course.seed for course in long_term_courses()}
     minutes = record["core_seconds"] / 60 / len(seeds)
@@ -140,14 +151,14 @@ def long_term() -> str:
             *[f"- {sentence}" for sentence in standings.sentences(long_term_courses())],
             "",
             f"`{record['command']}`, seeds {', '.join(map(str, sorted(seeds)))}: all trainings of "
-            f"a seed took {minutes:.0f} minutes of one core that had other work to do.",
+            f"one seed took {minutes:.0f} minutes on one core of a busy machine.",
             "",
         ]
     )
 
 
 def _markdown(table: Table) -> str:
-    """A table of the terminal as one of the pages."""
+    """A terminal table as Markdown."""
     columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
     head, *rows = [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
     rule = "|" + "|".join(["---", *["---:"] * (len(columns) - 1)]) + "|"
@@ -155,13 +166,13 @@ def _markdown(table: Table) -> str:
 
 
 def details(question: str) -> str:
-    """All rows of one script, with how they were measured."""
+    """All rows of one script, with the command and machine."""
     record = read(question)
     metric, scale = record["metric"], record.get("scale", 100)
     digits = 1 if scale == 100 else 2
     lines = [
         f"| model | validation {metric} | test {metric} | test, each seed | target | minutes "
-        "| s an epoch |",
+        "| s per epoch |",
         "|---|---:|---:|---|---:|---:|---:|",
     ]
     for row in record["rows"]:
@@ -170,7 +181,7 @@ def details(question: str) -> str:
         seconds = statistics.median([run["seconds_an_epoch"] for run in runs])
         means = [f"{statistics.mean(values):.{digits}f}" for values in (valid, test)]
         lines.append(
-            f"| {row['name']} | {means[0]} | {means[1]} | {_list(test, digits)} "
+            f"| {_shown(row['name'])} | {means[0]} | {means[1]} | {_list(test, digits)} "
             f"| {row['target']} | {_minutes(runs)} | {seconds:.1f} |"
         )
     machine = record["machine"]
@@ -186,23 +197,23 @@ def details(question: str) -> str:
 
 
 def music_tunes() -> str:
-    """What is counted in tunes that were made up, beside real ones."""
+    """Statistics of generated tunes, compared with real ones."""
     record = read("music_tunes")
     columns = record["columns"]
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
     for name in next(iter(columns.values())):
         values = [f"{column[name]:.1f}" for column in columns.values()]
-        lines.append(f"| {name} | {' | '.join(values)} |")
+        lines.append(f"| {_shown(name)} | {' | '.join(values)} |")
     lines += [
         "",
         f"`{record['command']}`: {record['tunes']} tunes of {record['seconds']:g} seconds each, "
-        "seeds from 0 on. In per cent, but for the pitches: how many at once, and as MIDI numbers.",
+        "seeds from 0 on. In per cent, except the number of pitches at once and MIDI pitches.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def open_speech() -> str:
-    """The transcriber that ships, on voices and people that it has not heard."""
+    """The shipped transcriber on unseen voices and people."""
     record = read("open_speech")
     lines = [
         "| | recordings | WER, best path | CER, best path | WER, with language model | CER |",
@@ -211,11 +222,11 @@ def open_speech() -> str:
     for name, figure in record["figures"].items():
         ways = figure["best path"], figure["search with the language model"]
         values = [f"{100 * way[rate]:.1f}" for way in ways for rate in ("wer", "cer")]
-        lines.append(f"| {name} | {ways[0]['examples']} | {' | '.join(values)} |")
+        lines.append(f"| {_shown(name)} | {ways[0]['examples']} | {' | '.join(values)} |")
     demo = record["demo"]
     lines += [
         "",
-        f'The demo\'s sentence comes out as "{demo["text"]}": WER {100 * demo["wer"]:.0f}. '
+        f'The demo sentence is transcribed as "{demo["text"]}": WER {100 * demo["wer"]:.0f}. '
         f"`{record['command']}`, {record['minutes']:.0f} minutes of training with "
         f"{record['threads']} thread of {record['machine']['processor']}, seed 0.",
     ]
@@ -223,11 +234,11 @@ def open_speech() -> str:
 
 
 def speed() -> str:
-    """README's table of the engine: the mean speed-up over all shapes, and the smallest."""
+    """README's table of speed-ups: the geometric mean over shapes, and the smallest."""
     record = read("engine")
     found: dict[str, dict[int, str]] = {}
     for row in record["targets"]:
-        # pairs whose values differ are in no figure
+        # figures exclude pairs with different values
         if row["target"]["title"] in README_SPEED and row["values"] > 0:
             value = f"{row['mean']:.2f}" if row["values"] == 1 else (
                 f"{row['mean']:.2f} ({row['worst']:.2f})"
@@ -241,11 +252,11 @@ def speed() -> str:
 
 
 def engine() -> str:
-    """Each target of the engine with what was measured, the worst shape and the mean of all."""
+    """Each speed target with the worst shape and the mean of all shapes."""
     record = read("engine")
     machine = record["machine"]
     lines = [
-        "| Elman beside | threads | shapes | worst | geometric mean | required | |",
+        "| comparison | threads | shapes | worst | geometric mean | required | result |",
         "|---|---:|---:|---:|---:|---|---|",
     ]
     for row in record["targets"]:
@@ -258,8 +269,8 @@ def engine() -> str:
             if bound["required"] is not None
         ]
         shapes = f"{row['values']}"
-        if row.get("differing"):  # figures of older runs do not say
-            shapes += f", and {row['differing']} whose values differ"
+        if row.get("differing"):  # missing in the figures of older runs
+            shapes += f", and {row['differing']} with different values"
         worst, mean = (
             "" if row[name] is None else f"{row[name]:.2f} {unit}" for name in ("worst", "mean")
         )
@@ -269,7 +280,7 @@ def engine() -> str:
         )
     lines += [
         "",
-        f"Ratios of the rival's time to Elman's, medians, interleaved in one process; "
+        f"Ratios of the rival's time to Elman's, medians of interleaved runs in one process; "
         f"`python benchmarks/engine.py` on {machine['processor']}, {machine['cores']} cores, torch "
         f"{machine['torch']}, Python {machine['python']}.",
     ]
@@ -277,11 +288,11 @@ def engine() -> str:
 
 
 def tasks_beside_torch() -> str:
-    """Seconds an epoch of the jobs, beside the same models on torch.nn."""
+    """Seconds per epoch of tasks, compared with the same models on torch.nn."""
     record = read("tasks_beside_torch")
     machine = record["machine"]
     lines = [
-        "| job | threads | Elman, s an epoch | torch.nn, s an epoch | ratio | validation, Elman "
+        "| task | threads | Elman, s per epoch | torch.nn, s per epoch | ratio | validation, Elman "
         "| validation, torch.nn |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
@@ -304,14 +315,14 @@ def tasks_beside_torch() -> str:
 
 
 def noise() -> str:
-    """What each regulariser adds to a training step: the mean of all shapes, and the worst."""
+    """The cost of each regulariser in a training step: the mean over shapes, and the worst."""
     record = read("noise")
     ratios: dict[str, dict[int, list[float]]] = {}
     for _, _, threads, kind, ratio, _ in record["rows"]:
         if kind != "plain":
             ratios.setdefault(kind, {}).setdefault(threads, []).append(ratio)
     lines = [
-        "| a training step beside the plain layer's | 1 thread | 2 threads |",
+        "| training step, relative to the plain layer | 1 thread | 2 threads |",
         "|---|---:|---:|",
     ]
     for kind, each in ratios.items():
@@ -322,15 +333,15 @@ def noise() -> str:
         lines.append(f"| {kind} | {' | '.join(cells)} |")
     lines += [
         "",
-        "`python benchmarks/noise.py 2`: geometric mean (worst) of LSTM and GRU, three shapes.",
+        "`python benchmarks/noise.py 2`: geometric mean (worst) over LSTM and GRU at three shapes.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def one_to_one() -> str:
-    """F1 of the same job with and without recurrence, where the sentences differ from training."""
+    """F1 with and without recurrence, on sentences that differ from training."""
     record = read("one_to_one")
-    shifts = [f"{shift} before" if shift else "short" for shift in record["shifts"]]
+    shifts = [f"shifted by {shift}" if shift else "short" for shift in record["shifts"]]
     lines = [
         f"| trained on at most {record['short']} words | {' | '.join(shifts)} | longer |",
         f"|---|{'---:|' * (len(shifts) + 1)}",
@@ -340,12 +351,12 @@ def one_to_one() -> str:
         means = [100 * statistics.mean([run["f1"][name] for run in row["runs"]]) for name in names]
         lines.append(f"| {row['name']} | {' | '.join([f'{mean:.1f}' for mean in means])} |")
     seeds = ", ".join([str(run["seed"]) for run in record["rows"][0]["runs"]])
-    lines += ["", f"`{record['command']}`, mean of the seeds {seeds}."]
+    lines += ["", f"`{record['command']}`, mean over seeds {seeds}."]
     return "\n".join(lines) + "\n"
 
 
 def dna() -> str:
-    """Bases and exact exons of genes, as the files have them and with their borders cut."""
+    """Base and exact exon accuracy of genes, on the original and on cut sequences."""
     record = read("dna")
     machine = record["machine"]
     lines = [
@@ -360,7 +371,7 @@ def dna() -> str:
             for part in ("valid", "test", "test_cut")
             for metric in ("base_accuracy", "exon_f1")
         ]
-        lines.append(f"| {row['name']} | {' | '.join(cells)} | {_minutes(runs)} |")
+        lines.append(f"| {_shown(row['name'])} | {' | '.join(cells)} | {_minutes(runs)} |")
     seeds = sorted({run["seed"] for row in record["rows"] for run in row["runs"]})
     lines += [
         "",
@@ -374,19 +385,19 @@ def dna() -> str:
 def splice() -> str:
     """The ten folds of the splice junctions."""
     record = read("splice")
-    errors = ", ".join([f"{100 * v:.1f} % of {k}" for k, v in record["errors"].items()])
+    errors = ", ".join([f"{k} {100 * v:.1f} %" for k, v in record["errors"].items()])
     return (
         f"Accuracy {100 * record['accuracy']:.1f} % over all ten folds (each: "
-        f"{_list([100 * value for value in record['folds']])}); wrong were {errors}. "
+        f"{_list([100 * value for value in record['folds']])}); error rates: {errors}. "
         f"{record['seconds'] / 60:.1f} minutes for all folds, seed {record['seed']}, 1 thread; "
         f"`{record['command']}`.\n"
     )
 
 
 def sentiment_folds() -> str:
-    """Accuracy on each tenth of the sentences, by models that trained on others."""
+    """Accuracy on each tenth of the sentences, in cross-validation."""
     record = read("sentiment_folds")
-    lines = ["| model | mean | tenths 0 to 9 as the test |", "|---|---:|---|"]
+    lines = ["| model | mean | folds 0 to 9 |", "|---|---:|---|"]
     for row in record["rows"]:
         folds = _list([100 * value for value in row["folds"]])
         lines.append(f"| {row['name']} | {100 * row['mean']:.1f} | {folds} |")
@@ -396,23 +407,23 @@ def sentiment_folds() -> str:
 
 
 def motion_limits() -> str:
-    """What boosted trees tell from the motion itself, and turns that are not there."""
+    """The accuracy of boosted trees on the motion itself, and windows without a turn."""
     record = read("motion_limits")
     styles = ", ".join([f"{style} {100 * v:.0f}" for style, v in record["left_out"].items()])
     return (
-        f"Each style of training left out in turn: {styles}; the styles of the test: "
-        f"{100 * record['test']:.1f} (`{record['command']}`). Nineteen in twenty of the windows of "
-        f"walking turn by at most {record['walking_turns_degrees']:.0f} degrees, and "
-        f"{100 * record['turning_that_turns_no_further']:.0f} % of those of turning turn no "
+        f"Accuracy with each training style left out in turn: {styles}; on the test styles: "
+        f"{100 * record['test']:.1f} (`{record['command']}`). 95 % of the walking windows turn by "
+        f"at most {record['walking_turns_degrees']:.0f} degrees, and "
+        f"{100 * record['turning_that_turns_no_further']:.0f} % of the turning windows turn no "
         "further.\n"
     )
 
 
 def selection() -> str:
-    """Defaults and the best of a search, each measured once on test data."""
+    """The default and the best trial of a search, each measured once on test data."""
     record = read("selection")
     lines = [
-        "| job, metric | default, validation | default, test | best, validation | best, test "
+        "| task, metric | default, validation | default, test | best, validation | best, test "
         "| trials, finished |",
         "|---|---:|---:|---:|---:|---:|",
     ]
@@ -429,11 +440,15 @@ def selection() -> str:
         )
         options = ", ".join([f"{k} {_short(v)}" for k, v in row["options"].items()])
         parts = ", ".join([f"{k} {v:.0%}" for k, v in row["mattered"].items() if v >= 0.05])
-        found += [f"- {row['job']}, the best: {options}. What mattered: {parts}."]
+        found += [f"- {row['job']}, best trial: {options}. Importance: {parts}."]
     hours = {(60 * row["hours"], row["workers"]) for row in record["rows"]}
     times = ", ".join([f"{minutes:.0f} minutes, workers: {n}" for minutes, n in sorted(hours)])
     lines += ["", *found, "", f"`{record['command']}`, seed 0, 1 thread; {times}."]
     return "\n".join(lines) + "\n"
+
+
+def _shown(name: str) -> str:
+    return SHOWN.get(name, name)
 
 
 def _short(value: Any) -> str:
@@ -445,7 +460,7 @@ def _list(values: Sequence[float], digits: int = 1) -> str:
 
 
 def _minutes(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The longest of the trainings."""
+    """The minutes of the longest training."""
     return f"{max([run['minutes'] for run in runs]):.1f}"
 
 

@@ -1,7 +1,7 @@
-"""What the engine's speed is held to: a row for each target, and whether it is met.
+"""The speed targets of the engine, and whether they are met.
 
-A ratio says how many times as long as Elman the rival takes; the targets of time are
-milliseconds.  How the values come about is in ``engine.py``.
+A ratio is Elman's speed-up over the rival; targets of time are in milliseconds.  ``engine.py``
+measures the values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Verdict = Literal["missed", "met", "hoped for", ""]
 
 @dataclass(frozen=True)
 class Bound:
-    """What every value must reach, and what it is hoped to; ``None`` where nothing is asked."""
+    """The required value and the goal; ``None`` means no bound."""
 
     required: float | None = None
     hoped: float | None = None
@@ -25,7 +25,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Target:
-    """A row of the table: bounds for each value, and for the geometric mean of all of them."""
+    """A row of the table: bounds for each value, and for the geometric mean of all values."""
 
     title: str
     each: Bound
@@ -36,10 +36,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a target stands after its values on so many threads.
+    """The result of a target for a number of threads.
 
-    ``differing`` rivals computed something else: they are in no figure, and the target is missed.
-    ``worst`` and ``mean`` are ``None`` where no rival is left.
+    ``differing`` rivals computed different values: they are excluded, and the target is missed.
+    ``worst`` and ``mean`` are ``None`` if no rival remains.
     """
 
     target: Target
@@ -71,7 +71,7 @@ TARGETS = {
     "ragged": Target(
         "ragged batch, its padded time × its share of valid steps", Bound(1.1), at_most=True
     ),
-    # one kernel timed twice differs by a few hundredths
+    # timing the same kernel twice differs by a few per cent
     "own cell": Target("a user's own cell, the catalogue's", Bound(0.95)),
     "compile": Target("the first call of a new kernel", Bound(300, 100), at_most=True, unit="ms"),
     "load": Target("the first call of a kernel in the cache", Bound(5), at_most=True, unit="ms"),
@@ -81,7 +81,7 @@ TARGETS = {
 
 
 def verdict(value: float, bound: Bound, at_most: bool = False) -> Verdict:
-    """Whether a value reaches the required or even the hoped-for bound; "" where none is.
+    """Whether a value reaches the required bound or the goal; "" if there is no bound.
 
     >>> verdict(1.2, Bound(1.1, 1.3)), verdict(4.0, Bound(5, 2), at_most=True)
     ('met', 'met')
@@ -89,7 +89,7 @@ def verdict(value: float, bound: Bound, at_most: bool = False) -> Verdict:
     sign = -1 if at_most else 1
     if bound.required is None:
         return ""
-    if not sign * value >= sign * bound.required:  # not a number is missed, too
+    if not sign * value >= sign * bound.required:  # NaN counts as missed
         return "missed"
     if bound.hoped is not None and sign * value >= sign * bound.hoped:
         return "hoped for"
@@ -97,13 +97,13 @@ def verdict(value: float, bound: Bound, at_most: bool = False) -> Verdict:
 
 
 def summarise(target: Target, threads: int, values: Sequence[float], differing: int = 0) -> Summary:
-    """How a target stands: met when every value and the mean reach what is required."""
+    """Summarise a target: it is met if every value and the mean reach the required bounds."""
     if not values:
         return Summary(target, threads, 0, differing, None, None, "missed")
     worst = max(values) if target.at_most else min(values)
     mean = geometric_mean(values)
     parts = [verdict(worst, target.each, target.at_most), verdict(mean, target.mean)]
-    # a bound with nothing to hope for does not keep the others from it
+    # a bound without a goal does not prevent "hoped for"
     asked = [
         part
         for part, bound in zip(parts, (target.each, target.mean), strict=True)

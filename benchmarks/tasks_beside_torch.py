@@ -1,10 +1,10 @@
-"""How long does an epoch of the shipped jobs take, beside the same models on torch.nn?
+"""Compare the time per epoch of tasks with the same models on torch.nn.
 
     python benchmarks/tasks_beside_torch.py [--epochs 4] [--threads 1 2]
 
-Everything but the recurrent encoder is the same: data, batches, options, seed, first values.  The
-rival reads ragged batches by ``pack_padded_sequence``, which is torch.nn's way.  Each training is
-timed whole; both are trained in turn, in one process.
+Only the recurrent encoder differs: data, batches, options, seed and initial values are the same.
+The rival runs ragged batches with ``pack_padded_sequence``.  Whole trainings are timed, one after
+the other in one process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DATA = Path("runs") / "data"
 
 
 class TorchEncoder(nn.Module):
-    """``torch.nn``'s layer with the face that the jobs' models see."""
+    """``torch.nn``'s layer with the interface of an encoder."""
 
     def __init__(self, ours: elman.Recurrent) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class TorchEncoder(nn.Module):
         self.layer = elman.nn.to_torch(ours)
 
     def forward(self, x: Tensor, *, lengths: Tensor) -> tuple[Tensor, object]:
-        # torch.nn has no place for an empty row
+        # torch.nn does not support empty rows
         packed = pack_padded_sequence(x, lengths.clamp_min(1), enforce_sorted=False)
         y, state = self.layer(packed)
         return pad_packed_sequence(y, total_length=x.shape[0])[0], state
@@ -53,7 +53,7 @@ class TorchEncoder(nn.Module):
 
 @contextmanager
 def torch_encoders(module: Any) -> Iterator[None]:
-    """The job's models get their encoders from torch.nn."""
+    """Make the task's models use encoders from torch.nn."""
     ours: Callable[..., elman.Recurrent] = module.encoder
     module.encoder = lambda *arguments: TorchEncoder(ours(*arguments))
     try:
@@ -112,7 +112,7 @@ def _train(
 
 def _print(rows: list[dict[str, Any]]) -> None:
     table = Table(box=None)
-    for column in ("job", "threads", "elman s/epoch", "torch s/epoch", "ratio", "elman", "torch"):
+    for column in ("task", "threads", "elman s/epoch", "torch s/epoch", "ratio", "elman", "torch"):
         table.add_column(column)
     for row in rows:
         ours, theirs = row["elman"], row["torch"]

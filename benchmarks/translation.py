@@ -1,9 +1,9 @@
-"""How well are French sentences translated, after ten minutes and after half an hour?
+"""Measure French to English translation after ten minutes and after half an hour of training.
 
     python benchmarks/translation.py [--seeds 0]
 
-Tatoeba's pairs in the split of ``recipes/real_data.py``: groups of pairs that share a sentence,
-every 46th the test.  BLEU and chrF by sacrebleu against all translations that a test sentence has.
+Tatoeba's pairs in the split of ``recipes/real_data.py``: of groups of pairs that share a sentence,
+every 46th is in the test set.  BLEU and chrF by sacrebleu against all translations of a sentence.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ translation = TASKS["translation"]
 DATA = tatoeba(Path("runs") / "data")
 TITLE = "Tatoeba, French and English sentence pairs"
 LICENCE = "CC BY 2.0 FR"
-#: no sentence is seen twice, so nothing has to keep the model from learning by heart
+#: no sentence is seen twice, so there is no dropout
 SHORT = Configuration(
     "ten minutes",
     DATA,

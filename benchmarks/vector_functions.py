@@ -1,9 +1,9 @@
-"""The time of each vector function of the LLVM engine, and of all that an LSTM's unit needs.
+"""Measure each vector function of the native engine, and the equations of an LSTM unit.
 
     python benchmarks/vector_functions.py host float
 
-A loop goes through 4 KB again and again in one thread; the least of 60 runs counts.  It includes
-the loop's load and store, which is the time of ``relu`` or less.
+One thread loops over 4 KB repeatedly; the minimum of 60 runs counts.  It includes the loop's load
+and store, which take at most the time of ``relu``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from elman.backends.native.llvm.ir import Builder, Value
 from elman.backends.native.llvm.math import VectorMathematics
 from elman.backends.native.llvm.target import Target, find_target
 
-SIZE = {"float": 1024, "double": 512}  # numbers in 4 KB
+SIZE = {"float": 1024, "double": 512}  # elements of 4 KB
 VECTORS, RUNS = 1 << 12, 60
 Function = Callable[[VectorMathematics, Value], Value]
 
 
 def lstm(m: VectorMathematics, a: Value) -> Value:
-    """σ(o) tanh(σ(f) c + σ(i) tanh(g)), with five different numbers made of one."""
+    """σ(o) tanh(σ(f) c + σ(i) tanh(g)), with five different inputs derived from one."""
     i, f, g, o, c = [m.add(a, m.builder.constant(k / 8)) for k in range(5)]
     c = m.add(m.multiply(m.sigmoid(f), c), m.multiply(m.sigmoid(i), m.tanh(g)))
     return m.multiply(m.sigmoid(o), m.tanh(c))
@@ -45,7 +45,7 @@ FUNCTIONS: dict[str, Function] = {
 
 
 def nanoseconds(function: Function, scalar: str, target: Target) -> float:
-    """For one vector."""
+    """Nanoseconds per vector."""
     lanes, size = target.lanes(scalar), SIZE[scalar]
     b = Builder(scalar, lanes)
     b.store(function(VectorMathematics(b), b.load("%x", "%place")), "%y", "%place")
@@ -87,6 +87,6 @@ out:
 if __name__ == "__main__":
     name, scalar = (sys.argv[1:] + ["host", "float"][len(sys.argv) - 1 :])[:2]
     target = find_target(name)
-    print(f"ns for {target.lanes(scalar)} numbers of type {scalar} on {target.cpu}")
+    print(f"ns per vector of {target.lanes(scalar)} x {scalar} on {target.cpu}")
     for title, function in FUNCTIONS.items():
         print(f"{title:9}{nanoseconds(function, scalar, target):6.2f}")

@@ -1,12 +1,11 @@
-"""How well does a video's activity come out, of people and styles that training has not seen?
+"""Measure activity recognition in videos of people and styles not seen in training.
 
     python benchmarks/video.py [--seeds 0 1 2]
 
-Motion capture drawn as small silhouette videos, in the split of ``real_data.motion_clips``: what is
-validated with are recordings of people (cmu) or of a style (bandai) that training does not see.
-"A style more" trains on that style too, with the same options; it validates with every tenth
-recording, of styles that it knows.  ``motion_limits.py`` has what the motion
-itself tells.
+Motion capture drawn as small silhouette videos, in the split of ``real_data.motion_clips``: the
+validation set has recordings of people (cmu) or of a style (bandai) not seen in training.  "A style
+more" also trains on that style, with the same options, and validates on every tenth recording, of
+known styles.  ``motion_limits.py`` estimates what the motion itself reveals.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""Write what comes from the code: equations of the cells, tables of figures, pictures of the tasks.
+"""Generate content from the code: equations, options, tables of figures, pictures of tasks.
 
     python docs/build.py
 
-``make docs`` runs it before mkdocs.  What it writes is in ``docs/generated/``, which git ignores;
-nothing there is to be edited.
+``make docs`` runs it before mkdocs.  The output is in ``docs/generated/``, which git ignores; do
+not edit it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ GENERATED = DOCS / "generated"
 
 
 def equations() -> str:
-    """A section for each cell of the catalogue: mathematics, text, parameters, LaTeX."""
+    """A section for each cell of the catalogue: equations, text, parameters, LaTeX."""
     parts = [_section(cell) for cell in cells.CATALOGUE.values()]
     return "\n".join(parts)
 
 
 def _section(cell: Cell) -> str:
-    # MathML needs no script and no network; its converter knows align*, not aligned
+    # MathML needs no script or network; the converter supports align*, not aligned
     mathematics = convert(cell.latex().replace("{aligned}", "{align*}"), display="block")
     keys: dict[str, list[str]] = {}
     for parameter in cell.parameters:
@@ -51,14 +51,14 @@ def _section(cell: Cell) -> str:
             "",
             f'<div class="equations">{mathematics}</div>',
             "",
-            f"`elman cells {cell.name}` prints the same as text:",
+            f"`elman cells {cell.name}` prints the equations as text:",
             "",
             "```text",
             str(cell),
             "```",
             "",
-            f"States: {', '.join([f'`{state}`' for state in cell.states])}; the first is what a "
-            f"layer puts out.  Parameters: {shapes}.",
+            f"States: {', '.join([f'`{state}`' for state in cell.states])}; the first is the "
+            f"output of a layer.  Parameters: {shapes}.",
             "",
             '??? note "LaTeX"',
             "    ```latex",
@@ -70,18 +70,18 @@ def _section(cell: Cell) -> str:
 
 
 def _shape(columns: tuple[str, ...]) -> str:
-    """The shape of a parameter in words: (hidden,), or (hidden, hidden + input)."""
+    """The shape of a parameter as text: (hidden,), or (hidden, hidden + input)."""
     return f"(hidden, {' + '.join(columns)})" if columns else "(hidden,)"
 
 
 def options() -> str:
-    """A table of options for training, then two for each task."""
+    """A table of training options, then tables of training and prediction options per task."""
     parts = ["## Training", "", *_options(LoopOptions())]
     for task in TASKS.values():
         parts += [f"## {task.name}", "", f"{task.title[0].upper()}{task.title[1:]}.", ""]
         parts += _options(task.Options())
         asked = _options(task.PredictOptions())
-        parts += ["Of predictions:", "", *asked] if asked else []
+        parts += ["Prediction options:", "", *asked] if asked else []
     return "\n".join(parts)
 
 
@@ -141,7 +141,7 @@ def main() -> None:
     write_whole(GENERATED / "long_term.md", tables.long_term())
     write_whole(GENERATED / "long_term.png", standings.draw(tables.long_term_courses()))
     pictures()
-    # the first picture of tutorials/diagnose.md, by the call that stands there
+    # the first plot of tutorials/diagnose.md, from the same call
     compared = diagnose(cells.rnn, cells.lstm, cells.gru)
     write_whole(GENERATED / "gradients.png", compared.plot())
 

@@ -264,7 +264,7 @@ def test_the_operator_alone_refuses_tangents():
     with forward_ad.dual_level(), torch.no_grad():
         dual = forward_ad.make_dual(case.x, torch.ones_like(case.x))
         with pytest.raises(
-            elman.errors.BackendError, match="no forward-mode derivative of its own"
+            elman.errors.BackendError, match="does not support forward-mode differentiation"
         ):
             torch.ops.elman.recurrent(dual, states, *given)
 
@@ -272,7 +272,7 @@ def test_the_operator_alone_refuses_tangents():
 def test_lengths_that_differ_within_vmap_are_refused():
     case = Both("lstm", None, False, "native")
     lengths = torch.tensor([[3, 2], [1, 3]])
-    with pytest.raises(elman.errors.ShapeError, match=r"lengths differ within torch\.vmap"):
+    with pytest.raises(elman.errors.ShapeError, match=r"torch\.vmap cannot map over lengths"):
         vmap(lambda lengths: case.layer(case.x, lengths=lengths)[0])(lengths)
 
 

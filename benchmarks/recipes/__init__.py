@@ -1,4 +1,4 @@
-"""What makes the shipped models and the data that they and the benchmarks are trained on.
+"""Scripts that make the shipped models and the data of models and benchmarks.
 
-Run these from the folder ``benchmarks``, as in ``python -m recipes.ship``.
+Run them from the folder ``benchmarks``, for example ``python -m recipes.ship``.
 """

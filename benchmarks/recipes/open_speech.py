@@ -1,13 +1,13 @@
-"""A transcriber of open English, learned from synthesisers and human digits; how well it does.
+"""Train, measure and ship a transcriber of English, from synthetic speech and human digits.
 
     python -m recipes.synthetic_speech runs/data/open/spoken
     python -m recipes.open_speech [--start RUN] [--minutes 120] [--resume] [--ship]
 
-Trained on made speech (``synthetic_speech.py``) and on human digits (``spoken_digits.py``, takes
-from 10 on), chosen on voices and sentences that are heard nowhere else, and measured once on
-others: voices, human digits, and the prompts of a telephone exchange, recorded by a woman who is
-in no training data (Debian's asterisk-core-sounds-en-wav, CC BY-SA 3.0).  ``--ship`` writes the
-folder that ships, with a language model of the training sentences, and its card.
+Trained on synthetic speech (``synthetic_speech.py``) and human digits (``spoken_digits.py``, takes
+from 10 on), selected on held-out voices and sentences, and measured once on others: voices, human
+digits, and the prompts of a telephone exchange by a speaker who is not in the training data
+(Debian's asterisk-core-sounds-en-wav, CC BY-SA 3.0).  ``--ship`` writes the shipped folder, with a
+language model of the training sentences, and its card.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ SETTINGS: dict[str, object] = {
     "threads": 1,
     "checkpoint_seconds": 120,
 }
-#: for a model that begins with the weights of another
+#: options for a model initialised from another
 LATER: dict[str, object] = {"learning_rate": 1.2e-3, "epochs": 16}
 MANIFESTS = {
     "valid": "valid",
@@ -67,9 +67,9 @@ MANIFESTS = {
     "human digits": "digits-test",
     "human prompts": "prompts-test",
 }
-#: of each manifest so many recordings are measured, at most
+#: the maximum number of recordings measured per manifest
 MEASURED = 60
-#: of the language model: n-grams, weight and bonus (chosen on 360 validation recordings)
+#: n-grams, weight and bonus of the language model (chosen on 360 validation recordings)
 LANGUAGE_SIZE, WEIGHT, BONUS = 80_000, 0.8, 0.5
 SOURCES = """\
 - 24 hours of speech, synthesised for this model by espeak-ng (GPL-3, which does not extend to its
@@ -97,7 +97,7 @@ had more augmentation, which was too much for the time."""
 
 
 def data() -> dict[str, Path]:
-    """Manifests: train and valid; the tests by name."""
+    """Manifests of train and valid, and of the test sets by name."""
     spoken_digits(FOLDER / "digits")
     draw = random.Random(4)
     paths = {}
@@ -128,7 +128,7 @@ def _written(name: str, rows: list[dict[str, str]]) -> Path:
 
 
 def _prompts() -> list[dict[str, str]]:
-    """Every prompt of at least two words whose text is written out."""
+    """All prompts of at least two words with a plain text."""
     rows = []
     for line in gzip.decompress(TEXTS.read_bytes()).decode("utf-8").splitlines():
         name, colon, text = line.partition(":")
@@ -141,7 +141,7 @@ def _prompts() -> list[dict[str, str]]:
 
 
 def language_text() -> Path:
-    """The training sentences, a line each."""
+    """The training sentences, one per line."""
     pool = sentences()["train"]
     lines = [" ".join(normal(line) or []) for lines in pool.values() for line in lines]
     path = FOLDER / "sentences.txt"
@@ -152,7 +152,7 @@ def language_text() -> Path:
 def by_voice(run: Trained, manifest: Path, wanted: TranscribeOptions) -> dict[str, Any]:
     """The error rates of a manifest, and the word error rate of each voice."""
     rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-    # every n-th is enough to tell, and the search takes its time
+    # every n-th recording is enough, and the search is slow
     rows = rows[:: -(-len(rows) // MEASURED)]
     part = _written(f"{manifest.stem}-measured", rows)
     examples = [row.value for row in speech.read(part, run.options)]
@@ -174,7 +174,7 @@ def by_voice(run: Trained, manifest: Path, wanted: TranscribeOptions) -> dict[st
 
 
 def with_language(run: Trained, target: Path) -> Trained:
-    """The run as a folder that ships: half precision, and a model of the training sentences."""
+    """The shipped folder of a run: half precision, with a model of the training sentences."""
     lines = language_text().read_text(encoding="utf-8").splitlines()
     options = replace(
         run.options,
@@ -224,7 +224,7 @@ def ship(run: Trained, minutes: float, epochs: float) -> None:
 
 
 def rare_words() -> dict[str, Any]:
-    """How many training recordings have each of the demo's rarer words, and of how many."""
+    """The number of training recordings with each of the demo's rare words, and in total."""
     rows = _rows(FOLDER / "spoken" / "train.jsonl")
     wanted = [word for word in speech_plain(DEMO).split() if word in FOX]
     said = [set(row["text"].split()) for row in rows]

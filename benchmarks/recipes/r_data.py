@@ -1,8 +1,8 @@
-"""R's data frames of factors without R: a reader of the XDR serialisation, version 2.
+"""Read R's data frames of factors: a reader of the XDR serialisation, version 2.
 
     >>> tables = read_rda(Path("DNA.rda"))  # doctest: +SKIP
 
-Just what the data sets of Debian's r-cran-mlbench need: lists, strings, integers, logicals,
+It supports what the data sets of Debian's r-cran-mlbench need: lists, strings, integers, logicals,
 numbers, attributes and references (R Internals, section 1.8).
 """
 
@@ -36,7 +36,7 @@ def read_rda(path: Path) -> dict[str, Any]:
 
 
 def factor(column: Vector) -> list[str]:
-    """A factor as its labels."""
+    """The labels of a factor."""
     levels = column.attributes["levels"]
     return [levels[k - 1] for k in column]
 

@@ -1,10 +1,10 @@
-"""The real data of the job figures, in files that ``elman train`` reads.
+"""The real data of the figures, in files that ``elman train`` reads.
 
-Nothing of them is in the repository: sentence_polarity.zip (Pang and Lee 2005, CC BY 4.0), the
+The data are not in the repository: sentence_polarity.zip (Pang and Lee 2005, CC BY 4.0), the
 Broad Twitter Corpus (Derczynski et al. 2016, CC BY 4.0), WNUT-17 (Derczynski et al. 2017, CC BY
 4.0), Tatoeba's French and English sentences (CC BY 2.0), smallgenes (small genes of C. elegans
-with their annotation by WormBase, MIT), Bach's chorales (public domain) and 50-number GloVe
-vectors (Pennington et al. 2014, PDDL) are found below one folder, ``ELMAN_DATA``.
+with their annotation by WormBase, MIT), Bach's chorales (public domain) and 50-dimensional GloVe
+vectors (Pennington et al. 2014, PDDL) must be in the folder ``ELMAN_DATA``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ PARTS = ("train", "valid", "test")
 
 
 def sentence_polarity(folder: Path, fold: int = 0) -> dict[str, Path]:
-    """Lines whose number, from 1, ends in 0 are the test, in 1 the validation, others training.
+    """Lines whose number (from 1) ends in 0 are the test set, in 1 validation, others training.
 
-    Other folds go on from there: of fold 9 the test are those with 9, the validation with 0.
+    Fold k uses lines that end in k as test set, and in k + 1 (modulo 10) as validation set.
     """
     rows: dict[str, list[tuple[str, str]]] = {part: [] for part in PARTS}
     with zipfile.ZipFile(SOURCE / "sentiment" / "sentence_polarity.zip") as archive:
@@ -53,7 +53,7 @@ def sentence_polarity(folder: Path, fold: int = 0) -> dict[str, Path]:
 
 
 def broad_twitter(folder: Path) -> dict[str, Path]:
-    """Training: a, b, e, g, h after its first 1,001 sentences, which validate; test: f."""
+    """Training: a, b, e, g and h without its first 1,001 sentences (validation); test: f."""
     place = SOURCE / "ner" / "btc" / "CONLL-format" / "data"
     sentences = {name: _sentences(place / f"{name}.conll") for name in "abefgh"}
     parts = {
@@ -65,7 +65,7 @@ def broad_twitter(folder: Path) -> dict[str, Path]:
 
 
 def wnut17(folder: Path) -> dict[str, Path]:
-    """The given split of emerging and rare entities."""
+    """The official split of emerging and rare entities."""
     place = SOURCE / "ner" / "wnut17"
     files = {
         "train": "wnut17train.conll",
@@ -79,10 +79,10 @@ def wnut17(folder: Path) -> dict[str, Path]:
 
 
 def tatoeba(folder: Path) -> dict[str, Path]:
-    """French TAB English, in groups of pairs that share a sentence, of either language.
+    """French TAB English, in groups of pairs that share a sentence in either language.
 
-    Sentences are the same whose letters and digits are.  Of every 46 groups the 23rd is the test,
-    the 46th the validation, the others are training: no sentence is in two parts.
+    Sentences are equal if their letters and digits are.  Of every 46 groups, the 23rd is the test
+    set, the 46th validation, the others training, so no sentence is in two parts.
     """
     from elman.tasks.translation.parallel import SentencePair, groups
 
@@ -102,7 +102,7 @@ def tatoeba(folder: Path) -> dict[str, Path]:
 
 
 def chorales(folder: Path) -> dict[str, Path]:
-    """Bach's chorales, a step a quarter note, all in C (Boulanger-Lewandowski et al. 2012)."""
+    """Bach's chorales in quarter notes, transposed to C (Boulanger-Lewandowski et al. 2012)."""
     whole = json.loads((SOURCE / "music" / "jsb-chorales-quarter.json").read_text("utf-8"))
     paths = {part: folder / f"chorales-{part}.json" for part in PARTS}
     for part, path in paths.items():
@@ -111,9 +111,9 @@ def chorales(folder: Path) -> dict[str, Path]:
 
 
 def chorales_in_sixteenths(folder: Path) -> dict[str, Path]:
-    """The same chorales in their own keys, a step a sixteenth note, from four voices."""
+    """The chorales in sixteenth notes, in their original keys, from four voices."""
     paths = {part: folder / f"chorales-16-{part}.json" for part in PARTS}
-    # the archive's arrays of arrays are pickles: from our own data folder, never from a user's
+    # the archive contains pickles, so it must come from the data folder, never from a user
     file = SOURCE / "music" / "Jsb16thSeparated.npz"
     with np.load(file, allow_pickle=True, encoding="latin1") as archive:
         for part, path in paths.items():
@@ -142,7 +142,7 @@ def _written(path: Path, sentences: list[str]) -> Path:
 
 
 def smallgenes(folder: Path) -> dict[str, Path]:
-    """Genes whose number ends in 0 are the test, in 1 the validation, others training."""
+    """Genes whose number ends in 0 are the test set, in 1 validation, others training."""
     paths = {part: folder / f"smallgenes-{part}" for part in PARTS}
     with tarfile.open(SOURCE / "dna" / "smallgenes.tar.gz") as archive:
         for member in archive:
@@ -159,10 +159,10 @@ def smallgenes(folder: Path) -> dict[str, Path]:
 
 
 def smallgenes_cut(folder: Path, part: str) -> Path:
-    """A part of smallgenes whose sequences begin and end anywhere beside their gene.
+    """A part of smallgenes with sequences cut at random distances from their genes.
 
-    In the original nearly every gene begins behind exactly 100 bases and is followed by 100, which
-    a model can count.  Here 5 to 95 of them are left on each side.
+    In the original, nearly every gene has exactly 100 bases before and after it, which a model can
+    count.  Here, 5 to 95 of them remain on each side.
     """
     from elman.tasks.dna.found_genes import FoundGene, gff3_text
     from elman.tasks.dna.loci import locus_rows
@@ -189,10 +189,10 @@ def motion_clips(
 ) -> dict[str, Path]:
     """Motion capture drawn as videos by ``video/render_clips.py``: bandai or cmu.
 
-    The test is the script's, drawn from four sides: other people (cmu) or other styles (bandai).
-    Training is drawn from ``views`` sides.  Validation is taken out of what the script has for
-    training: of each activity of bandai every tenth recording, of cmu the second, sixth, ... where
-    there are three or more; with ``style``, all recordings of that style of bandai.
+    The test set is the script's, drawn from four sides: other people (cmu) or styles (bandai).
+    Training videos are drawn from ``views`` sides.  Validation is a part of the script's training
+    set: per activity, every tenth recording of bandai, or the second, sixth, ... of cmu if there
+    are three or more; with ``style``, all recordings of that style of bandai.
     """
     drawn = {count: _drawn(folder / f"{source}-{count}", source, count) for count in {4, views}}
     train = sorted((drawn[views] / "train").glob("*/*.mp4"))
@@ -224,7 +224,7 @@ def motion_clips(
 
 
 def _recording(video: Path) -> str:
-    """The recording that a video is a window of, from one side: NAME_START_VIEW.mp4."""
+    """The recording of a video, which shows a window from one side: NAME_START_VIEW.mp4."""
     return video.stem.rsplit("_", 2)[0]
 
 

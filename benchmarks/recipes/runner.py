@@ -1,10 +1,10 @@
-"""Draw the clip of the demo: a figure that runs, by formulas of a running gait.
+"""Draw the demo clip of a running figure from formulas of a running gait.
 
     python -m recipes.runner [OUT.mp4]
 
-Nobody was filmed.  Each joint's angle is a periodic function of time, as biomechanics describes
-running (Novacheck 1998): the thigh swings about a leaning trunk, the knee folds while its leg comes
-forward, bent arms swing against the legs, and between two steps both feet are in the air.
+Each joint's angle is a periodic function of time, following the biomechanics of running (Novacheck
+1998): the thigh swings about a leaning trunk, the knee flexes while its leg swings forward, bent
+arms swing against the legs, and both feet are in the air between two steps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from elman.tasks.video.samples import video_bytes
 
 RUNNER = Path(elman.shipped.__file__).parent / "demo" / "runner.mp4"
 SIZE, RATE, SECONDS = 64, 10, 2.0
-#: strides a second: two steps each
+#: strides per second, of two steps each
 STRIDES = 1.4
 #: centimetres
 HEIGHT, THIGH, SHANK, FOOT, TRUNK, NECK, UPPER_ARM, FOREARM = 81, 39, 38, 16, 45, 22, 26, 24
@@ -29,19 +29,19 @@ HIPS, SHOULDERS, RADIUS = 8, 15, 5.5
 
 
 def bump(phase: float, centre: float, width: float) -> float:
-    """1 at the centre, gone beyond the width; the phase goes round."""
+    """A periodic bump: 1 at the centre, near 0 beyond the width."""
     away = (phase - centre + math.pi) % (2 * math.pi) - math.pi
     return math.exp(-((away / width) ** 2))
 
 
 def direction(angle: float) -> np.ndarray:
-    """Downwards, reversed_ forwards by so many degrees: (sideways, up, forwards)."""
-    reversed_ = math.radians(angle)
-    return np.array([0, -math.cos(reversed_), math.sin(reversed_)])
+    """A downward unit vector rotated forwards by ``angle`` degrees: (sideways, up, forwards)."""
+    radians = math.radians(angle)
+    return np.array([0, -math.cos(radians), math.sin(radians)])
 
 
 def bones(seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The two ends of each bone, in centimetres: sideways, up, forwards of where the hips are."""
+    """The two ends of each bone, in centimetres: (sideways, up, forwards) relative to the hips."""
     stride = 2 * math.pi * STRIDES * seconds
     # lowest in the middle of a step, highest in flight
     hips = np.array([0, HEIGHT - 3.5 * math.cos(2 * (stride - 0.5 * math.pi)), 0])
@@ -53,7 +53,7 @@ def bones(seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
         thigh = 13 + 34 * math.cos(phase)
         knee_angle = (
             14
-            + 26 * bump(phase, 0.5 * math.pi, 0.3 * math.pi)  # gives way under the weight
+            + 26 * bump(phase, 0.5 * math.pi, 0.3 * math.pi)  # flexes under the weight
             + 88 * bump(phase, 1.42 * math.pi, 0.33 * math.pi)  # the heel comes up behind
         )
         ankle_angle = 95 - 40 * bump(phase, 1.05 * math.pi, 0.3 * math.pi)  # pushes off
@@ -66,7 +66,7 @@ def bones(seconds: float) -> list[tuple[np.ndarray, np.ndarray]]:
         hand = elbow + FOREARM * direction(arm + 88 - 14 * math.cos(phase))
         drawn += [(hips, hip), (hip, knee), (knee, ankle), (ankle, toe)]
         drawn += [(shoulders, shoulder), (shoulder, elbow), (elbow, hand)]
-    # a foot does not sink into the ground
+    # keep the feet above the ground
     lowest = min([end[1] for bone in drawn for end in bone])
     lift = np.array([0, max(0.0, -lowest), 0])
     return [(a + lift, b + lift) for a, b in drawn]

@@ -1,10 +1,10 @@
-"""Make the models that ship with the package out of runs of the job figures.
+"""Make the shipped models from the runs of the benchmarks.
 
     python -m recipes.ship
 
-Of the seeds of a configuration the one with the best validation metric is taken; its test figure
-was measured once, in ``sentiment.py`` or ``named_entities.py``, and is only copied into the card.
-Weights become float16, which is checked to give the same validation metric to a tenth of a point.
+Selects the seed with the best validation metric.  Its test figure was measured once, for example in
+``sentiment.py``, and is copied into the card.  Weights are converted to float16; the script checks
+that the validation metric changes by less than a tenth of a point.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True)
 class Shipment:
-    """Which runs a shipped model is chosen from, and what its card has to say."""
+    """The runs that a shipped model is selected from, and texts of its card."""
 
     job: str
     runs: str
@@ -146,7 +146,7 @@ SHIPMENTS = (
 
 
 def ship(shipment: Shipment) -> Path:
-    """Write the shipped folder of a model; return it."""
+    """Write and return the shipped folder of a model."""
     metric = shipment.metric
     figures = {
         folder.parent: json.loads(folder.read_text())
@@ -171,7 +171,7 @@ def ship(shipment: Shipment) -> Path:
 
 
 def shipped_folder(run: Trained, target: Path, settings: dict[str, Any]) -> RunFolder:
-    """A run in half precision; of the files in its ``settings`` the names without their folders."""
+    """Write a run in half precision; paths in its ``settings`` become file names."""
     options, data = settings["options"], settings["data"]
     for part, names in ((options, ("vectors",)), (data, ("train", "valid", "start"))):
         part.update({name: Path(part[name]).name for name in names if name in part})

@@ -1,9 +1,9 @@
-"""Strings of spoken digits from human recordings: manifests that ``elman train`` reads.
+"""Strings of spoken digits from human recordings, as manifests for ``elman train``.
 
 The Free Spoken Digit Dataset (Jackson et al. 2018, CC BY-SA 4.0): 3,000 recordings of ten digits
-by six speakers, 8 kHz.  Digits of one speaker are joined to strings of 3 to 7 with silences
-between.  Takes 0 to 4 are the test, 5 to 9 validate, the others train; every test recording is
-heard in some string.
+by six speakers, 8 kHz.  Digits of one speaker are joined to strings of 3 to 7, with silences in
+between.  Takes 0 to 4 are the test set, 5 to 9 the validation set, the others training; every test
+recording occurs in a string.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def spoken_digits(
     valid: Sequence[str] = SPEAKERS,
     test: Sequence[str] = SPEAKERS,
 ) -> dict[str, Path]:
-    """Manifests of strings of digits by these speakers; the same each time."""
+    """Manifests of strings of digits by these speakers; deterministic."""
     paths = {}
     there = recordings()
     for part, speakers in (("train", train), ("valid", valid), ("test", test)):
@@ -72,7 +72,7 @@ def spoken_digits(
 
 
 def _strings(part: str, speaker: str) -> list[list[tuple[int, int]]]:
-    """Strings of (digit, take): all recordings in random order, cut into 3 to 7."""
+    """Strings of (digit, take): all recordings in random order, split into groups of 3 to 7."""
     draw = random.Random(f"strings {part} {speaker}")
     strings = []
     for _ in range(TIMES[part]):
@@ -80,7 +80,7 @@ def _strings(part: str, speaker: str) -> list[list[tuple[int, int]]]:
         draw.shuffle(deck)
         while deck:
             size = draw.randint(3, 7)
-            # what is left at the end makes whole strings too
+            # the remainder must also give whole strings
             size = size if len(deck) - size >= 3 or len(deck) == size else min(len(deck), 7)
             size = size if len(deck) - size != 1 and len(deck) - size != 2 else size - 2
             strings.append([deck.pop() for _ in range(min(size, len(deck)))])
@@ -88,7 +88,7 @@ def _strings(part: str, speaker: str) -> list[list[tuple[int, int]]]:
 
 
 def _joined(sounds: list[np.ndarray], draw: random.Random) -> np.ndarray:
-    """The sounds with silences of 0.05 to 0.3 s around them, faint noise in all."""
+    """The sounds with silences of 0.05 to 0.3 s around them, plus faint noise."""
     parts = [_silence(draw)]
     for sound in sounds:
         parts += [sound, _silence(draw)]

@@ -1,17 +1,16 @@
-"""Speech to learn from, said by free synthesisers: audio files and manifests.
+"""Synthetic training speech by free synthesisers: audio files and manifests.
 
     python -m recipes.synthetic_speech OUT [--hours 24] [--part valid test train]
     python -m recipes.synthetic_speech src/elman/shipped/demo --part demo
 
-The sentences are the English side of Tatoeba (CC BY 2.0), lines of Shakespeare, sentences on
-films (Pang and Lee 2005, CC BY 4.0) and made-up strings of words and numbers.  The voices are
-those of espeak-ng, flite and festival as Debian packages them (``apt-get install espeak-ng flite
-festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts``).  Sentences and voices of
-validation and test are heard nowhere else: of the voices made from recordings, rms validates
-and ked tests; of espeak-ng's, four variants each.  Sentences with two of the demo's rarer words
-are left out of all parts.
+The sentences are the English side of Tatoeba (CC BY 2.0), lines of Shakespeare, sentences from film
+reviews (Pang and Lee 2005, CC BY 4.0) and random strings of words and numbers.  The voices are
+those of espeak-ng, flite and festival as packaged by Debian (``apt-get install espeak-ng flite
+festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts``).  Sentences and voices of the
+validation and test sets occur in no other set: rms and ked of the recorded voices, and four
+variants of espeak-ng each.  All sets exclude sentences with two of the demo's rare words.
 
-The same command gives the same files: all that is random comes from one seed.
+The output is deterministic: all randomness comes from one seed.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ RATE = 8_000
 SEED = 4
 
 DEMO = "The quick brown fox jumped over the lazy dog."
-#: what a sentence is too near to the demo's for: two of these words
+#: a sentence with two of these words is too similar to the demo's
 FOX = {"quick", "brown", "fox", "foxes", "jump", "jumps", "jumped", "lazy", "dog", "dogs"}
 
 ACCENTS = (
@@ -60,7 +59,7 @@ VARIANTS = {
     "valid": ("f3", "m6", "edward", "belinda"),
     "test": ("linda", "m7", "iven3", "steph3"),
 }  # fmt: skip
-#: voices made from recordings of people, by synthesiser and name, with how often each is taken
+#: voices made from recordings: synthesiser, name and weight
 RECORDED = {
     "train": (
         ("flite", "slt", 4), ("flite", "awb", 5), ("flite", "kal16", 2), ("flite", "kal", 1),
@@ -73,7 +72,7 @@ RECORDED = {
 
 @dataclass(frozen=True)
 class Utterance:
-    """What is to be said, by whom and how."""
+    """A text with a voice and its settings."""
 
     said: str
     engine: str
@@ -99,19 +98,19 @@ def main() -> None:
 
 
 def demo(path: Path) -> None:
-    """The demo's sentence at 16 kHz, in a voice of the test."""
+    """The demo's sentence at 16 kHz, in a voice of the test set."""
     utterance = Utterance(DEMO, "espeak-ng", f"en-us+{VARIANTS['test'][0]}", 0.9, 0.5, 1.0)
     sound = _say(utterance, 16_000)
     soundfile.write(path, sound, 16_000, subtype="PCM_16")
 
 
-# --- what is said ---------------------------------------------------------------------------
+# --- texts ----------------------------------------------------------------------------------
 
 
 def sentences() -> dict[str, dict[str, list[str]]]:
-    """The sentences of each part, by source; a sentence's part follows from its words.
+    """The sentences of each part, by source; a hash of its words determines a sentence's part.
 
-    Two of the demo's rarer words are never in one.
+    Excludes sentences with two of the demo's rare words.
     """
     sources = {"tatoeba": _tatoeba(), "plays": _plays(), "films": _films()}
     pools: dict[str, dict[str, list[str]]] = {p: {} for p in ("train", "valid", "test")}
@@ -130,7 +129,7 @@ def sentences() -> dict[str, dict[str, list[str]]]:
 
 
 def normal(text: str) -> list[str] | None:
-    """The words of a text in small letters; None where not all of it is plain words."""
+    """The words of a text in lower case; ``None`` if it contains anything but plain words."""
     text = text.replace("’", "'").replace("--", ", ")
     if not re.fullmatch(r"[A-Za-z' ,.?!;:\"()-]+", text) or re.search(r"\.\w|\b[A-Z]{2,}", text):
         return None
@@ -185,10 +184,9 @@ def _numbers(draw: random.Random) -> str:
 
 
 def _text(draw: random.Random, pool: dict[str, list[str]], having: dict[str, list[str]]) -> str:
-    """What one utterance says: mostly a sentence, at times two, words at random, or numbers.
+    """The text of an utterance: a sentence, two sentences, random words, or numbers.
 
-    A quarter are sentences that have a word drawn from all words alike, so that rare ones are
-    heard too.
+    For a quarter, a word is drawn uniformly and the sentence contains it, so that rare words occur.
     """
     kind = draw.random()
     if kind < 0.25:
@@ -207,7 +205,7 @@ def _text(draw: random.Random, pool: dict[str, list[str]], having: dict[str, lis
 
 
 def _by_word(lines: list[str]) -> dict[str, list[str]]:
-    """The sentences that have each word."""
+    """The sentences that contain each word."""
     having: dict[str, list[str]] = defaultdict(list)
     for line in lines:
         for word in sorted(set(normal(line) or [])):
@@ -215,11 +213,11 @@ def _by_word(lines: list[str]) -> dict[str, list[str]]:
     return dict(sorted(having.items()))
 
 
-# --- how it is said -------------------------------------------------------------------------
+# --- speech ---------------------------------------------------------------------------------
 
 
 def plan(part: str, pool: dict[str, list[str]], hours: float) -> Iterator[Utterance]:
-    """Utterances without end; the caller stops when there are hours enough."""
+    """An endless iterator of utterances."""
     draw = random.Random(f"{SEED} {part}")
     everything = [line for lines in pool.values() for line in lines]
     having = _by_word(everything)
@@ -238,7 +236,7 @@ def plan(part: str, pool: dict[str, list[str]], hours: float) -> Iterator[Uttera
             yield Utterance(said, "espeak-ng", f"{accent}+{variant}", speed, pitch, resample)
             continue
         engine, voice = draw.choice(recorded)
-        # in training a voice is made larger or smaller too, for there are few of them
+        # training also resamples these voices, because there are few
         if part == "train" and draw.random() < 0.7:
             resample = draw.uniform(0.84, 1.2)
         yield Utterance(said, engine, voice, speed, pitch, resample)
@@ -263,7 +261,7 @@ def make(part: str, pools: dict[str, dict[str, list[str]]], hours: float, out: P
     for number, utterance in enumerate(plan(part, pools[part], hours)):
         if seconds > hours * 3600:
             break
-        if utterance.engine == "festival":  # takes long to start: many at once
+        if utterance.engine == "festival":  # slow to start, so many at once
             waiting.append((number, utterance))
             if len(waiting) == 100:
                 _festival(waiting, keep)
@@ -298,7 +296,7 @@ def _say(utterance: Utterance, rate: int = RATE) -> np.ndarray | None:
         return _finished(Path(file.name), utterance, rate)
 
 
-#: the pitch of each voice made from recordings, in hertz
+#: the mean pitch of each recorded voice, in hertz
 _USUAL = {"slt": 165, "awb": 115, "rms": 95, "kal16": 105, "kal": 105}
 
 
@@ -309,7 +307,7 @@ def _pitch(utterance: Utterance) -> float:
 def _festival(
     waiting: list[tuple[int, Utterance]], keep: Callable[[int, Utterance, np.ndarray], None]
 ) -> None:
-    """Say many utterances in one process of festival."""
+    """Synthesise many utterances in one process of festival."""
     if not waiting:
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -333,7 +331,7 @@ def _festival(
 
 
 def _finished(path: Path, utterance: Utterance, new_rate: int = RATE) -> np.ndarray | None:
-    """The sound at one rate, between short silences; None where nothing was said."""
+    """The sound at the given rate, with silence trimmed; ``None`` if it is silent."""
     try:
         sound, rate = soundfile.read(path, dtype="float32")
     except soundfile.LibsndfileError:

@@ -1,19 +1,19 @@
-"""The one bridge to torch: a recurrent layer in one direction as one opaque operation.
+"""The bridge to torch: a recurrent layer in one direction as one opaque operation.
 
-``run`` is what layers call.  Where torch traces, compiles, exports or transforms, or a tensor is
-not just numbers in memory, it is the operator ``elman::recurrent``, one node of a graph; else an
-``autograd.Function`` that does the same without the operator's way through torch, which takes
-longer than a short sequence.
+Layers call ``run``.  When torch traces, compiles, exports or transforms, or a tensor is not plain
+memory, ``run`` calls the operator ``elman::recurrent``, one node of a graph.  Otherwise it calls an
+equivalent ``autograd.Function``, because dispatching the operator takes longer than a short
+sequence.
 
-``elman::recurrent`` has a backward (itself an operator, so that compilers see one node and not
-a loop over time), fake kernels that give shapes without computing, and second and higher
-derivatives, which torch takes through the reference engine.  What transforms functions
-(``torch.func``) or carries tangents (``torch.autograd.forward_ad``) sees the operations of the
-reference engine in the operator's place.  The cell travels as its text, so that an exported
-program is whole by itself.
+``elman::recurrent`` has a backward (also an operator, so that compilers see one node and not a
+loop over time), fake kernels that compute only shapes, and second and higher derivatives, which
+torch computes through the reference engine.  For function transforms (``torch.func``) and
+forward-mode differentiation (``torch.autograd.forward_ad``), the operations of the reference
+engine replace the operator.  The cell is passed as text, so that an exported program is
+self-contained.
 
-torch's operators have flat lists of arguments.  They become a ``Call`` at once, which is checked
-(``backends/arguments.py``) and given to an engine.  Layers are in ``nn/``.
+torch's operators take flat lists of arguments.  They are converted to a ``Call``, which is checked
+(``backends/arguments.py``) and passed to an engine.  Layers are in ``nn/``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from elman.backends.plan import plan_of
 from elman.errors import BackendError, ExportError
 
 
-# AOTInductor passes an empty list on as None, so that only a list that may be None may be empty
+# AOTInductor passes an empty list as None, so a list that may be empty must be optional
 @torch.library.custom_op(
     "elman::recurrent",
     mutates_args=(),
@@ -61,14 +61,14 @@ def recurrent(
 ) -> list[Tensor]:
     """Run a cell over x (time, batch, input): [y, last states ..., what backward needs ...].
 
-    The arguments are those of ``backends.engine.Call``, the cell as its text.  Masks have no
-    gradients.  Raises ``ShapeError`` for what does not fit.
+    The arguments are those of ``backends.engine.Call``, with the cell as text.  Masks have no
+    gradients.  Raises ``ShapeError`` for invalid tensors.
     """
     call = _call(x, states, resolved(parameters), lengths, cell, reverse, save, resolved(masks))
     if _has_tangent([x, *states, *call.parameters]):
         raise BackendError(
-            "elman::recurrent has no forward-mode derivative of its own; call the layer, which "
-            "has one."
+            "elman::recurrent does not support forward-mode differentiation; call the layer, which "
+            "does."
         )
     outputs, saved, _ = _forward(call, backend)
     return [outputs.y, *outputs.states, *saved]
@@ -112,9 +112,9 @@ def recurrent_backward(
     backend: str,
     masks: Sequence[Tensor],
 ) -> list[Tensor]:
-    """The gradients [x, states ..., parameters ...] from those of the outputs.
+    """The gradients [x, states ..., parameters ...] from the gradients of the outputs.
 
-    Those of x and of the parameters are undefined where they are not needed.
+    Gradients of x and parameters that are not needed are undefined.
     """
     call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
     grads = Outputs(grad_y, grad_states)
@@ -149,7 +149,7 @@ def _(
 
 
 class _Needs(NamedTuple):
-    """Which gradients are needed beside those of the states."""
+    """The gradients that are needed besides those of the states."""
 
     input: bool
     parameters: bool
@@ -169,7 +169,7 @@ def _call(
 
 
 def _forward(call: Call, backend: str) -> tuple[Outputs, Saved, Call]:
-    """Check and run; the call comes back as it was run, with its own copy of the lengths."""
+    """Check and run a call; also returns the checked call with its copy of the lengths."""
     call = check_call(call, backend)
     with _own_types(call.x):
         outputs, saved = find_engine(backend).forward(call)
@@ -189,19 +189,19 @@ def _gradients(
 
 
 def _own_types(x: Tensor) -> AbstractContextManager[object]:
-    """Types are chosen already: torch.autocast would choose again inside the reference engine."""
+    """Disable torch.autocast, which would change dtypes inside the reference engine."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext()
 
 
 def autocasts(kind: str) -> bool:
-    """Whether ``torch.autocast`` is on for devices of that kind; on some it cannot be."""
+    """Whether ``torch.autocast`` is enabled for this device type; some do not support it."""
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def _save(ctx: Any, call: Call, y: Tensor, saved: Saved, backend: str, needs: _Needs) -> None:
-    """Leave what backward needs."""
-    ctx.set_materialize_grads(False)  # zeros for all that is saved would be large, and unread
+    """Save what backward needs."""
+    ctx.set_materialize_grads(False)  # avoids large unused zeros for the saved tensors
     ctx.save_for_backward(
         call.x, *call.states, *call.parameters, *call.masks, call.lengths, y, *saved
     )
@@ -227,8 +227,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     cell, reverse, save, backend = ctx.options
     if not save:
         raise BackendError(
-            "elman::recurrent was called with save=False, so nothing is left to take gradients "
-            "by; call it with save=True."
+            "elman::recurrent was called with save=False and saved nothing for backward; call it "
+            "with save=True."
         )
     grad_y = torch.zeros_like(y) if grads[0] is None else grads[0]
     grad_states = [
@@ -274,9 +274,9 @@ def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Te
 
 
 def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
-    """Second derivatives: the reference engine, forward and backward, by torch's autograd.
+    """Second derivatives: torch's autograd on the reference engine's forward and backward.
 
-    Where these are to be differentiated again, what they are made of stays connected.
+    With ``create_graph``, the results stay connected for higher derivatives.
     """
     num_states, num_parameters, num_saved = ctx.counts
     num_tensors = 2 + 2 * num_states + num_parameters
@@ -284,7 +284,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     cell, reverse = ctx.options
     again = torch.is_grad_enabled()
     with torch.enable_grad():
-        # views, so that no input is found to depend on another
+        # views, so that no input depends on another
         inputs = [
             tensor.view_as(tensor)
             if again and tensor.requires_grad
@@ -314,9 +314,9 @@ recurrent_backward.register_autograd(_second_backward, setup_context=_save_for_s
 
 
 def _torch_gradients(call: Call, grads: Outputs) -> list[Tensor]:
-    """What ``recurrent_backward`` returns, as operations that torch can look into.
+    """The result of ``recurrent_backward``, computed with differentiable torch operations.
 
-    In float32 at least: what is rounded to bfloat16 at each step is too coarse to differentiate.
+    Uses at least float32: rounding to bfloat16 at each step is too coarse to differentiate.
     """
     given = [tensor.dtype for tensor in (call.x, *call.states, *call.parameters)]
 
@@ -346,9 +346,9 @@ def _forward_by_torch(
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
-    """``recurrent`` as operations of torch, for whoever differentiates, maps or carries tangents.
+    """``recurrent`` as torch operations, for transforms and forward-mode differentiation.
 
-    What it saves is of no use to ``recurrent_backward``, which saves its own then.
+    ``recurrent_backward`` does not use the tensors that it saves.
     """
     call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
     outputs, saved, _ = _forward(call, "reference")
@@ -371,22 +371,22 @@ def _gradients_by_torch(
     backend: str,
     masks: Sequence[Tensor],
 ) -> list[Tensor]:
-    """``recurrent_backward`` in the same way."""
+    """``recurrent_backward`` as torch operations."""
     call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
     return _torch_gradients(call, Outputs(grad_y, grad_states))
 
 
-# every transformation of torch.func comes by here before it looks for a rule of the operator
+# every torch.func transform dispatches here before it looks for a rule of the operator
 _TRANSFORMED = torch.library.Library("elman", "FRAGMENT")
 _TRANSFORMED.impl("recurrent", _forward_by_torch, "FuncTorchDynamicLayerFrontMode")
 _TRANSFORMED.impl("recurrent_backward", _gradients_by_torch, "FuncTorchDynamicLayerFrontMode")
 
 
 class _Eager(torch.autograd.Function):
-    """The operator and its backward, called directly.
+    """The operator and its backward, without torch's dispatcher.
 
-    ``tensors`` are all of the call's that may have gradients, once more: torch looks for them
-    among the arguments, not inside a record.
+    ``tensors`` repeats the tensors of the call that may have gradients, because torch only finds
+    them among the arguments.
     """
 
     @staticmethod
@@ -415,10 +415,10 @@ def run(
     masks: Sequence[Tensor] = (),
     memo: Memo | None = None,
 ) -> tuple[Tensor, Sequence[Tensor]]:
-    """The outputs and the last states, for whatever watches the tensors.
+    """The outputs and the last states, by the fastest path that torch's state allows.
 
-    The arguments are those of a ``Call``, the cell as its text.  They are not one yet, because
-    torch.compile traces what comes before the operator, and cannot trace the making of a plan.
+    The arguments are those of a ``Call``, with the cell as text.  This is not a ``Call`` because
+    torch.compile traces the code before the operator and cannot trace the making of a plan.
     """
     if is_seen_by_torch():
         if not torch.compiler.is_dynamo_compiling():
@@ -459,7 +459,7 @@ def _point_to_exporters() -> None:
 
 
 def is_seen_by_torch() -> bool:
-    """Whether torch compiles, exports, traces or transforms what runs now."""
+    """Whether torch is compiling, exporting, tracing or transforming the current code."""
     return (
         torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack() > 0
@@ -469,12 +469,12 @@ def is_seen_by_torch() -> bool:
 
 
 def _has_tangent(tensors: Sequence[Tensor]) -> bool:
-    """Whether torch carries a derivative forward with a tensor, outside of ``torch.func``."""
+    """Whether a tensor has a forward-mode tangent, outside ``torch.func``."""
     if forward_ad._current_level < 0:
         return False
     return any([forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors])
 
 
 def _is_in_old_vmap(tensor: Tensor) -> bool:
-    """Whether a tensor is many at once for ``torch.autograd.grad(is_grads_batched=True)``."""
+    """Whether a tensor is batched by ``torch.autograd.grad(is_grads_batched=True)``."""
     return torch._C._functorch.is_legacy_batchedtensor(tensor)

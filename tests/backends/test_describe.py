@@ -21,7 +21,7 @@ from graph.random_cells import quick, random_cells
 
 CELLS = tuple(elman.cells.CATALOGUE.values())
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-HEADS = ("EQUATIONS", "FORWARD", "AHEAD OF THE LOOP", "BACKWARD", "PARAMETERS", "MEMORY")
+HEADS = ("EQUATIONS", "FORWARD", "BEFORE THE LOOP", "BACKWARD", "PARAMETERS", "MEMORY")
 
 
 def sections(page):
@@ -99,10 +99,12 @@ def test_the_bytes_kept_are_those_that_autograd_keeps(cell, dtype, sizes):
 
 
 def test_the_page_knows_which_batches_are_projected_first(monkeypatch):
-    (line,) = [line for line in describe(elman.cells.rnn, 3, 4).splitlines() if "do so at" in line]
+    (line,) = [
+        line for line in describe(elman.cells.rnn, 3, 4).splitlines() if "does so for" in line
+    ]
     yes, no = [
         [] if part == "none" else [int(number) for number in part.split(", ")]
-        for part in re.fullmatch(r".* do so at a batch of (.*), not of (.*)", line).groups()
+        for part in re.fullmatch(r".* does so for a batch of (.*), but not (.*)", line).groups()
     ]
     assert tuple(sorted(yes + no)) == BATCHES
     seen = []

@@ -252,7 +252,7 @@ NOBODY = 65534
 def filled(folder, compiled):
     """The folder with this cell's kernels, all of them, and nothing said yet."""
     compute()
-    cache._said.clear()
+    cache._warned.clear()
     compiled.clear()
     return folder
 
@@ -275,7 +275,7 @@ def test_folder_and_kernels_are_for_their_owner_alone(monkeypatch, tmp_path):
 def test_kernels_in_a_folder_that_others_can_write_are_not_run(mode, filled, compiled):
     count = len(contents(filled))
     filled.chmod(mode)
-    said = f"since others can write {filled} (mode {mode:o})"
+    said = f"because others can write {filled} (mode {mode:o})"
     with pytest.warns(RuntimeWarning) as caught:
         compute()
     assert len(compiled) == count
@@ -288,7 +288,7 @@ def test_kernels_in_a_folder_that_others_can_write_are_not_run(mode, filled, com
 def test_a_kernel_that_others_can_write_is_not_run(filled, compiled):
     for path in filled.iterdir():
         path.chmod(0o666)
-    with pytest.warns(RuntimeWarning, match=r"is not used, since others can write .*\.o"):
+    with pytest.warns(RuntimeWarning, match=r"is not used, because others can write .*\.o"):
         compute()
     assert len(compiled) == len(contents(filled))
     assert {path.stat().st_mode & 0o777 for path in filled.iterdir()} == {0o600}  # written anew
@@ -298,7 +298,7 @@ def test_a_kernel_that_others_can_write_is_not_run(filled, compiled):
 @pytest.mark.parametrize("mode", [0o777, 0o775])
 def test_a_folder_on_the_way_that_others_can_write_is_not_trusted(mode, filled, compiled):
     filled.parent.chmod(mode)
-    with pytest.warns(RuntimeWarning, match="is not used, since others can write"):
+    with pytest.warns(RuntimeWarning, match="is not used, because others can write"):
         compute()
     assert compiled
 
@@ -330,7 +330,7 @@ def test_a_link_from_a_folder_that_others_can_write_is_not_followed(
     (tmp_path / "link").symlink_to(shared / "theirs")
     shared.chmod(0o777)
     monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path / "link"))
-    with pytest.warns(RuntimeWarning, match=f"since others can write {shared}"):
+    with pytest.warns(RuntimeWarning, match=f"because others can write {shared}"):
         compute()
     assert compiled
 
@@ -425,8 +425,8 @@ def test_a_relative_folder_is_ignored_and_that_is_said(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ELMAN_CACHE_DIR", "kernels")
     monkeypatch.setattr(cache.sys, "platform", "linux")
-    cache._said.clear()
-    with pytest.warns(RuntimeWarning, match="ELMAN_CACHE_DIR is 'kernels', which is ignored"):
+    cache._warned.clear()
+    with pytest.warns(RuntimeWarning, match="ELMAN_CACHE_DIR is 'kernels' and is ignored"):
         assert cache.folder() == tmp_path / "home" / ".cache" / "elman"
     monkeypatch.setenv("HOME", "home")
     with pytest.raises(RuntimeError):

@@ -68,22 +68,22 @@ def call(layer, **changes):
 
 
 WRONG = {
-    "few states": ("states", lambda v: v[:1], "there are 1 states; it takes 2 (h, c)"),
-    "a small state": ("states", lambda v: [v[0], v[1][:, :4]], "the starting c has the shape (3, 4)"),
-    "another batch": ("states", lambda v: [s[:2] for s in v], "the starting h has the shape (2, 11)"),
-    "a state of another type": ("states", lambda v: [v[0], v[1].double()], "the starting c is torch.float64"),
-    "no parameters": ("parameters", lambda v: [], "there are 0 parameters; it takes 8 (W.i"),
+    "few states": ("states", lambda v: v[:1], "expected 2 states (h, c), got 1"),
+    "a small state": ("states", lambda v: [v[0], v[1][:, :4]], "the initial c has the shape (3, 4)"),
+    "another batch": ("states", lambda v: [s[:2] for s in v], "the initial h has the shape (2, 11)"),
+    "a state of another type": ("states", lambda v: [v[0], v[1].double()], "the initial c is torch.float64"),
+    "no parameters": ("parameters", lambda v: [], "expected 8 parameters (W.i"),
     "a small parameter": ("parameters", lambda v: [torch.zeros(1), *v[1:]], "W.i has the shape (1,)"),
     "turned about": ("parameters", lambda v: [v[0].mT, *v[1:]], "W.i has the shape (16, 11)"),
     "whole numbers": ("parameters", lambda v: [*v[:-1], v[-1].long()], "b.o is torch.int64 on cpu"),
     "lengths of another batch": ("lengths", lambda v: v[:2], "lengths has the shape (2,)"),
     "lengths with two axes": ("lengths", lambda v: v[None], "lengths has the shape (1, 3)"),
     "fractions of steps": ("lengths", lambda v: v.float(), "lengths are torch.float32"),
-    "too long": ("lengths", lambda v: v + 2, "lengths go from 2 to 6, but x has 4 steps"),
-    "below zero": ("lengths", lambda v: v - 1, "lengths go from -1 to 3"),
+    "too long": ("lengths", lambda v: v + 2, "lengths range from 2 to 6, but x has 4 steps"),
+    "below zero": ("lengths", lambda v: v - 1, "lengths range from -1 to 3"),
     "one sequence": ("x", lambda v: v[:, 0], "x has the shape (4, 5)"),
-    "a mask too many": ("masks", lambda v: [torch.ones(3, 11)], "there are 1 masks; it takes 0"),
-    "sparse": ("x", lambda v: v.to_sparse(), "x is of the layout torch.sparse_coo; make it dense"),
+    "a mask too many": ("masks", lambda v: [torch.ones(3, 11)], "expected 0 masks, got 1"),
+    "sparse": ("x", lambda v: v.to_sparse(), "x is of layout torch.sparse_coo; convert it"),
     "a freed parameter": ("parameters", lambda v: [freed(v[0]), *v[1:]], "W.i has no memory"),
 }  # fmt: skip
 
@@ -104,7 +104,9 @@ def test_the_operator_says_what_does_not_fit(name, change, sentence):
 
 def test_the_operator_says_which_engines_there_are():
     layer = made()
-    with pytest.raises(OptionError, match='backend is "os"; the operator takes "native" or'):
+    with pytest.raises(
+        OptionError, match='backend is "os"; for the operator it must be "native" or'
+    ):
         call(layer, backend="os")
     half = given(layer)
     half = {k: v.half() if k == "x" else v for k, v in half.items()}
@@ -114,11 +116,11 @@ def test_the_operator_says_which_engines_there_are():
 
 BACKWARD = {
     "nothing kept": ("saved", lambda v: [], "tensors saved by forward"),
-    "cut": ("saved", lambda v: [v[0][:1], *v[1:]], "tensor 0 of those saved by forward"),
-    "another type": ("saved", lambda v: [v[0].double(), *v[1:]], "tensor 0 of those saved"),
+    "cut": ("saved", lambda v: [v[0][:1], *v[1:]], "saved tensor 0"),
+    "another type": ("saved", lambda v: [v[0].double(), *v[1:]], "saved tensor 0"),
     "y of another batch": ("y", lambda v: v[:, :1], "y has the shape (4, 1, 11)"),
     "a small gradient": ("grad_y", lambda v: v[:1], "the gradient of y has the shape"),
-    "few gradients": ("grad_states", lambda v: v[:1], "there are 1 gradients of states"),
+    "few gradients": ("grad_states", lambda v: v[:1], "expected 2 gradients of states (h, c), got 1"),
     "a gradient of another type": (
         "grad_states", lambda v: [v[0].double(), v[1]], "the gradient of the last h is torch.float64"
     ),
@@ -393,7 +395,7 @@ def nested(x):
 
 
 KINDS = {
-    "sparse": (lambda x: x.to_sparse(), "make it dense with .to_dense()"),
+    "sparse": (lambda x: x.to_sparse(), "convert it with .to_dense()"),
     "quantized": (lambda x: quantized(x), "convert it with .dequantize()"),
     "nested": (nested, "pad it with .to_padded_tensor(0.0)"),
     "on another device": (lambda x: x.to("meta"), "convert one with .to(...)"),

@@ -260,9 +260,9 @@ def test_mistakes_are_sentences():
         (lambda: elman.diagnose(nn.Linear(2, 2)), "Linear is neither a cell nor a Recurrent"),
         (
             lambda: elman.diagnose(nn.Linear(2, 2), loss=lambda: torch.ones(1, requires_grad=True)),
-            "no Recurrent ran in this Linear",
+            "no Recurrent in this Linear received",
         ),
-        (lambda: elman.diagnose(elman.cells.rnn, loss=lambda: None), "rnn is a cell, and has no"),
+        (lambda: elman.diagnose(elman.cells.rnn, loss=lambda: None), "rnn is a cell and has no"),
         (
             lambda: elman.diagnose(layer, x=normal(3, 2, 3), lengths=[0, 0]),
             "the loss does not depend on the layer's outputs",
@@ -276,8 +276,8 @@ def test_mistakes_are_sentences():
             wrong()
     for options, message in [
         ({"x": normal(3, 2, 5)}, "x ends in 5 features, but input_size is 3"),
-        ({"x": normal(3, 2, 3), "lengths": [1, 4]}, r"lengths are \[1, 4\]; there must be 2"),
-        ({"x": normal(3, 2, 3), "output_gradient": normal(3, 2, 3)}, r"is \(3, 2, 4\)"),
+        ({"x": normal(3, 2, 3), "lengths": [1, 4]}, r"lengths are \[1, 4\]; pass 2 lengths"),
+        ({"x": normal(3, 2, 3), "output_gradient": normal(3, 2, 3)}, r"have \(3, 2, 4\)"),
     ]:
         with pytest.raises(ShapeError, match=message):
             elman.diagnose(layer, **options)

@@ -79,7 +79,7 @@ def test_contestants_begin_as_they_say():
 def test_no_two_contestants_have_one_name():
     names = [contestant.name for contestant in (*TABLE, *CHANGES)]
     assert len(set(names)) == len(names)
-    with pytest.raises(OptionError, match='there is no problem "adding-3"; there are adding-100'):
+    with pytest.raises(OptionError, match='unknown problem "adding-3"; choose from adding-100'):
         contests(["adding-3"])
 
 
@@ -136,8 +136,8 @@ def test_the_table_and_the_sentences_say_who_solved_what():
     assert sentences(COURSES) == [
         "rnn: solves 0 of 2 problems.",
         "gru, chrono: solves 2 of 2 problems.",
-        "Of what others solve with the same budget, the plain rnn does not solve adding-200, "
-        "copying-50.",
+        "With the same budget, other cells solve adding-200, copying-50, but the plain rnn does "
+        "not.",
     ]
     assert json.loads(json.dumps(record(COURSES)))["problems"]["copying-50"]["chance"] == 0.25
 
@@ -148,5 +148,5 @@ def test_every_problem_has_its_curves_and_changes_theirs():
     assert titles == [
         PROBLEMS["adding-200"].title,
         PROBLEMS["copying-50"].title,
-        PROBLEMS["adding-200"].title + ": what changes",
+        PROBLEMS["adding-200"].title + ": ablations",
     ]

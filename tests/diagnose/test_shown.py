@@ -44,7 +44,7 @@ def test_a_gate_held_open_is_said_to_be():
     gate = next(g for g in found["lstm"].gates if g.name == "f")
     assert (gate.high == 1).all()
     assert any(
-        "lstm: f is saturated in 100% of all steps (shut in 0%, open" in w for w in found.words
+        "lstm: f is saturated in 100% of all steps (closed in 0%, open" in w for w in found.words
     )
 
 
@@ -81,12 +81,14 @@ def test_dead_and_frozen_units_are_found():
 @pytest.mark.parametrize(
     ("factor", "sentence"),
     [
-        (0.5, "The gradient of linear halves every 1 step; after 20 it is below 1e-6."),
-        (0.84, "The gradient of linear halves every 4 steps; after 80 it is below 1e-6."),
-        (0.98, "The gradient of linear halves every 34 steps; after 100, 0.13 of it is left."),
-        (1.0, "The gradient of linear keeps its length; after 100 steps, 1 of it is left."),
-        (2.0, "The gradient of linear doubles every 1 step; after 100 it is 1.3e+30 times as long."),
-        (0.0, "The gradient of linear ends; after 1 it is below 1e-6."),
+        (0.5, "The gradient of linear halves every 1 step; after 20 steps it is below 1e-6."),
+        (0.84, "The gradient of linear halves every 4 steps; after 80 steps it is below 1e-6."),
+        (0.98, "The gradient of linear halves every 34 steps; after 100 steps, 0.13 of it "
+         "remains."),
+        (1.0, "The gradient of linear keeps its norm; after 100 steps, 1 of it remains."),
+        (2.0, "The gradient of linear doubles every 1 step; after 100 steps its norm is 1.3e+30 "
+         "times as large."),
+        (0.0, "The gradient of linear ends; after 1 step it is below 1e-6."),
     ],
 )  # fmt: skip
 def test_words_follow_from_the_numbers(factor, sentence):
@@ -95,15 +97,16 @@ def test_words_follow_from_the_numbers(factor, sentence):
 
 def test_the_horizon_is_said_for_each_state():
     words = elman.diagnose(identity(0.9), steps=50, exact=0).words
-    assert words[1] == "More than a tenth of it is left over 21 steps through h."
+    assert words[1] == "More than a tenth of it remains over 21 steps through h."
     words = elman.diagnose(identity(1.0), steps=50, exact=0).words
-    assert words[1] == "More than a tenth of it is left over all 50 steps through h."
+    assert words[1] == "More than a tenth of it remains over all 50 steps through h."
 
 
 def test_layers_are_compared_in_a_last_sentence():
     found = elman.diagnose(identity(0.5), identity(0.9), names=("short", "long"), steps=10, exact=0)
     assert found.words[-1] == (
-        "After 10 steps, 3.5e-01 of the gradient of long is left, and 9.8e-04 of that of short."
+        "After 10 steps, 3.5e-01 of the gradient of long remains, but only 9.8e-04 of that of "
+        "short."
     )
 
 

@@ -75,8 +75,8 @@ def declaration(function):
         ("f g", 'the declared gate g never occurs in the equations; correct gates="..." or use '),
         ("f g o", 'the declared gates g, o never occur in the equations; correct gates="..." or '),
         ("f f", "the gate f is declared twice."),
-        ("i, f", "gates is 'i, f'; write the names with blanks between them, as in gates="),
-        (["f"], "gates is ['f']; write the names with blanks between them, as in gates="),
+        ("i, f", "gates is 'i, f'; separate the names with blanks, as in gates="),
+        (["f"], "gates is ['f']; separate the names with blanks, as in gates="),
     ],
 )
 def test_declared_gates_that_cannot_be(gates, said):
@@ -186,8 +186,8 @@ def returned_function(x, h):
         (returned_number, "the next c is 0.5, which is not a value of the cell."),
         (returned_input, "the next c has size input; a state has size hidden."),
         (returned_constant, "the next c has size one; a state has size hidden."),
-        (returned_matrix, "W.f is used as a matrix (to the left of @) and as a vector; these are "),
-        (returned_family, "W is a family of parameters; name one of them, such as W.f."),
+        (returned_matrix, "W.f is used as a matrix (left operand of @) and as a vector; these "),
+        (returned_family, "W is a family of parameters; use one, such as W.f."),
         (returned_comparison, "the next c is a comparison; use where(condition, a, b)."),
         (returned_function, "the next h is <function tanh at "),
     ],
@@ -231,8 +231,8 @@ def while_loop(x, h):
 @pytest.mark.parametrize("function", [branch, both, negated, chained, largest, while_loop])
 def test_python_cannot_branch_on_a_value(function):
     assert sentence(function) == place(function) + (
-        "the equations are read once, before there are values, so Python cannot branch on one; "
-        "use where(condition, a, b), maximum or minimum."
+        "a value is symbolic while the cell is traced, so Python cannot branch on it; use "
+        "where(condition, a, b), maximum or minimum."
     )
 
 
@@ -247,8 +247,8 @@ def as_float(x, h):
 @pytest.mark.parametrize("function", [of_math, as_float])
 def test_a_value_is_no_number_yet(function):
     assert sentence(function) == place(function) + (
-        "a value of the cell has no number yet; use Elman's own sigmoid, tanh, exp ... instead of "
-        "those of math, numpy or torch."
+        "a value is symbolic while the cell is traced; use Elman's sigmoid, tanh, exp ... instead "
+        "of those of math, numpy or torch."
     )
 
 
@@ -300,8 +300,8 @@ def power_of_two(x, h):
 def test_what_the_language_does_not_have(function, reason):
     said = sentence(function)
     assert said.startswith(
-        place(function) + "this is not in the language of cells, which has + - * /, @, "
-        "comparisons in where, and Elman's own sigmoid, tanh, relu, exp ... ("
+        place(function) + "the cell language does not support this; it has + - * /, @, "
+        "comparisons in where, and Elman's sigmoid, tanh, relu, exp ... ("
     )
     assert reason in said
     assert said.endswith(").")
@@ -352,11 +352,11 @@ def equal(x, h):
     [
         (indexed, "a value of the cell cannot be indexed."),
         (unpacked, "a value of the cell cannot be iterated over or unpacked."),
-        (power, "** is not in the language of cells; write a product, or exp(... * log(...))."),
-        (of_an_array, "array([1., 1., 1.]) is a ndarray; the equations may hold the cell's own "),
-        (of_a_tensor, "tensor(2.) is a Tensor; the equations may hold the cell's own values, its "),
-        (of_a_string, "'1' is a str; the equations may hold the cell's own values, its parameter"),
-        (equal, "False is a truth value of Python, such as == and != give; a condition is made "),
+        (power, "the cell language has no **; write a product, or exp(... * log(...))."),
+        (of_an_array, "array([1., 1., 1.]) is a ndarray; equations may only contain the cell's "),
+        (of_a_tensor, "tensor(2.) is a Tensor; equations may only contain the cell's values, its "),
+        (of_a_string, "'1' is a str; equations may only contain the cell's values, its parameter"),
+        (equal, "False is a Python bool, such as == and != return; write a condition with "),
     ],
 )
 def test_what_a_value_cannot_do(function, said):
@@ -475,8 +475,8 @@ def vector_as_matrix(x, h, *, W):
 @pytest.mark.parametrize("function", [matrix_as_vector, vector_as_matrix])
 def test_one_parameter_is_a_matrix_or_a_vector(function):
     assert sentence(function) == place(function) + (
-        "W.f is used as a matrix (to the left of @) and as a vector; these are two parameters, "
-        "give them two names."
+        "W.f is used as a matrix (left operand of @) and as a vector; these are two parameters, "
+        "so give them two names."
     )
 
 
@@ -502,7 +502,7 @@ def family_by_index(x, h, *, W):
 )
 def test_a_family_without_a_gate(function, name):
     assert sentence(function) == place(function) + (
-        f"{name} is a family of parameters; name one of them, such as {name}.f."
+        f"{name} is a family of parameters; use one, such as {name}.f."
     )
 
 
@@ -518,7 +518,7 @@ def two_values(x, h, *, W):
 @pytest.mark.parametrize("function", [wrong_way_round, two_values])
 def test_the_left_of_a_product_is_a_matrix(function):
     assert sentence(function) == place(function) + (
-        "to the left of @ stands a matrix of learned parameters, as in W.f @ [h, x]."
+        "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]."
     )
 
 
@@ -528,7 +528,7 @@ def list_on_the_left(x, h, *, W):
 
 def test_a_list_on_the_left_of_a_product():
     assert sentence(list_on_the_left) == place(list_on_the_left) + (
-        "to the left of @ stands a matrix of learned parameters, as in W.f @ [h, x]."
+        "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]."
     )
 
 
@@ -539,8 +539,8 @@ def other_columns(x, h, c, *, W):
 
 def test_a_matrix_has_one_set_of_columns():
     assert sentence(other_columns) == place(other_columns) + (
-        "W.f multiplied [hidden, input] before and multiplies [hidden, hidden, input] here; a "
-        "matrix has one set of columns."
+        "W.f multiplies [hidden, hidden, input] here but multiplied [hidden, input] before; the "
+        "columns of a matrix must match."
     )
 
 
@@ -555,10 +555,10 @@ def product_with_a_number(x, h, *, W):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (empty_list, "the list to the right of @ is empty."),
+        (empty_list, "the list that is the right operand of @ is empty."),
         (
             product_with_a_number,
-            "a matrix cannot be multiplied with a constant; use a bias such as b.f.",
+            "a matrix cannot multiply a constant; use a bias such as b.f.",
         ),
     ],
 )
@@ -594,19 +594,19 @@ def with_a_default(x, h, *, W, slope=0.1):
     [
         (
             with_a_default,
-            "slope has the default 0.1; the arguments are the input, the states and the families "
-            "of parameters, and numbers stand in the equations.",
+            "slope has the default 0.1; arguments are the input, the states and the families of "
+            "parameters. Write numbers in the equations.",
         ),
         (starred, "*more is not allowed; name every state and family."),
         (any_keyword, "**families is not allowed; name every state and family."),
         (
             no_state,
-            "a cell takes its input, then at least one state, then its families of parameters "
+            "a cell takes an input, at least one state, and families of parameters "
             "after a *, as in def no_state(x, h, *, W, b).",
         ),
         (
             no_input,
-            "a cell takes its input, then at least one state, then its families of parameters "
+            "a cell takes an input, at least one state, and families of parameters "
             "after a *, as in def no_input(x, h, *, W, b).",
         ),
     ],
@@ -620,7 +620,7 @@ def test_what_is_no_function(given):
     with pytest.raises(CellError) as caught:
         cell(given)
     assert str(caught.value) == (
-        f"@cell stands above a function and was given {given!r}; options go by keyword, as in "
+        f"@cell decorates a function, not {given!r}; pass options by keyword, as in "
         '@cell(gates="i f g o").'
     )
 

@@ -156,9 +156,9 @@ def test_operands_of_two_sizes_clash_and_say_which():
 
 def test_a_matrix_is_for_products_only():
     matrix = intern("matrix", (), ("W", "f"))
-    with pytest.raises(Misuse, match="can only stand to the left of @"):
+    with pytest.raises(Misuse, match="can only be the left operand of @"):
         apply("tanh", matrix)
-    with pytest.raises(Misuse, match="to the left of @ stands a matrix"):
+    with pytest.raises(Misuse, match="the left operand of @ must be a matrix"):
         apply("product", H, X)
-    with pytest.raises(Misuse, match="a product of two matrices"):
+    with pytest.raises(Misuse, match="two matrices of learned parameters cannot"):
         apply("product", matrix, matrix)

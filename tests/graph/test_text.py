@@ -97,7 +97,7 @@ def test_a_cell_of_a_future_format_is_refused():
     with pytest.raises(CellError) as caught:
         read_cell(changed(format=2))
     assert str(caught.value) == (
-        "a saved cell has format 2, and this version of Elman reads format 1; upgrade Elman to "
+        "a saved cell has format 2, but this version of Elman reads format 1; upgrade Elman to "
         "read it."
     )
 
@@ -138,16 +138,16 @@ def test_a_cell_with_an_operation_of_the_future_is_refused():
         read_cell(with_nodes(["convolution", [0], None]))
     assert str(caught.value) == (
         "a saved cell uses the operation 'convolution', which this version of Elman does not "
-        "have; upgrade Elman to read it."
+        "support; upgrade Elman to read it."
     )
 
 
 @pytest.mark.parametrize(
     ("nodes", "said"),
     [
-        ([["add", [0], None]], "add has 1 operands and takes 2."),
-        ([["tanh", [0, 0], None]], "tanh has 2 operands and takes 1."),
-        ([["state", [0], "h"]], "state has 1 operands and takes 0."),
+        ([["add", [0], None]], "add takes 2 operands but has 1."),
+        ([["tanh", [0, 0], None]], "tanh takes 1 operands but has 2."),
+        ([["state", [0], "h"]], "state takes 0 operands but has 1."),
         ([["tanh", [0], "sideways"]], "tanh cannot have the attribute 'sideways'."),
         ([["state", [], "c"]], "c is not one of its states."),
         ([["vector", [], ["b", "g"]]], "b.g is not one of its parameters."),
@@ -164,15 +164,15 @@ def test_a_cell_with_an_operation_of_the_future_is_refused():
         ),
         (
             [["matrix", [], ["W", "f"]], ["product", [1, 0], None]],
-            "W.f has columns for [hidden, input] and multiplies [hidden].",
+            "W.f has columns for [hidden, input] but multiplies [hidden].",
         ),
         ([["input", [], None]], "the next h has size input, but a state has size hidden."),
         ([["constant", [], 1.0]], "the next h has size one, but a state has size hidden."),
-        ([["adjoint", [], ["h", "hidden"]]], "adjoint cannot stand in a cell."),
-        ([["layer_norm_gradient", [0, 0], None]], "layer_norm_gradient cannot stand in a cell."),
+        ([["adjoint", [], ["h", "hidden"]]], "a cell cannot contain adjoint."),
+        ([["layer_norm_gradient", [0, 0], None]], "a cell cannot contain layer_norm_gradient."),
         (
             [["matrix", [], ["W", "f"]], ["block_product", [1, 0], None]],
-            "block_product cannot stand in a cell.",
+            "a cell cannot contain block_product.",
         ),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_graph_that_breaks_the_grammar_is_refused(nodes, said):
         ({"parameters": []}, "W.o is not one of its parameters."),
         (
             {"parameters": json.loads(diagonal_peephole_lstm.text)["parameters"] * 2},
-            "two of its parameters have one name.",
+            "two of its parameters have the same name.",
         ),
     ],
 )
@@ -273,10 +273,10 @@ def steps(count, operation="tanh", operands=lambda k: [k]):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (steps(2000), "a saved cell has 2,001 values, and 500 is the most that is compiled."),
+        (steps(2000), "a saved cell has 2,001 values; at most 500 can be compiled."),
         (
             steps(400),
-            "made: 401 operations of a step follow from one another, and 250 is the most that is "
+            "made: 401 operations of a step depend on one another in a chain; at most 250 can be "
             "compiled; write a smaller step, or stack layers.",
         ),
         (
@@ -285,27 +285,27 @@ def steps(count, operation="tanh", operands=lambda k: [k]):
         ),
         (
             with_nodes(["tanh", [-1], None]),
-            "a saved cell cannot be read (there is no value -1 before it is used); the file is "
+            "a saved cell cannot be read (value -1 is used before it is defined); the file is "
             "damaged.",
         ),
         (
             with_nodes(["tanh", [1], None]),
-            "a saved cell cannot be read (there is no value 1 before it is used); the file is "
+            "a saved cell cannot be read (value 1 is used before it is defined); the file is "
             "damaged.",
         ),
         (with_nodes(["mask", [], ["drop", "a\nb", "step"]]), None),
         (
             changed(start={"b.q": 1.0}),
-            "diagonal_peephole_lstm: it has a first value for 'b.q', which is not a parameter.",
+            "diagonal_peephole_lstm: it has an initial value for 'b.q', which is not a parameter.",
         ),
         (
             changed(start={"b.f": math.nan}),
-            "diagonal_peephole_lstm: the first value of b.f is nan, which is not a finite number.",
+            "diagonal_peephole_lstm: the initial value of b.f is nan, which is not finite.",
         ),
         (changed(doc="\ud800"), "diagonal_peephole_lstm: its description is not text."),
         (
             changed(name="a\nb"),
-            "a cell: the name of a cell is one line of 1 to 100 printable characters.",
+            "a cell: the name of a cell must be one line of 1 to 100 printable characters.",
         ),
     ],
 )
@@ -322,7 +322,7 @@ def test_a_traced_cell_that_is_too_large_is_refused():
             h = tanh(h)
         return h
 
-    with pytest.raises(CellError, match=r"^long: a step has 601 values, and 500 is the most"):
+    with pytest.raises(CellError, match=r"^long: a step has 601 values; at most 500 can be"):
         cell(long)
 
 

@@ -306,8 +306,8 @@ def test_a_bias_that_is_more_than_added_cannot_be_left_out(function, text):
     with pytest.raises(CellError) as caught:
         made.without("b")
     assert str(caught.value) == (
-        f"{function.__name__}: bias=False cannot leave b out of `{text}`; it can only where b is "
-        "added."
+        f"{function.__name__}: bias=False cannot remove b from `{text}`; b must be added to "
+        "something."
     )
 
 
@@ -386,5 +386,5 @@ def test_first_values_go_by_init_and_by_their_old_name():
     now = cell(init={"b.f": 1.0})(gated)
     assert now.init == {"b.f": 1.0}
     assert cell(start={"b.f": 1.0})(gated) == now
-    with pytest.raises(CellError, match="init and start are one option; leave out start"):
+    with pytest.raises(CellError, match="start is the old name of init; omit start"):
         cell(init={}, start={})(gated)

@@ -244,5 +244,7 @@ def test_tensors_that_do_not_fit_are_refused_with_a_sentence():
     with pytest.raises(ShapeError, match=r"tags have the shape \(2, 4\)"):
         crf.log_likelihood(torch.zeros(4, 2, 3), torch.zeros(2, 4).long(), torch.tensor([4, 4]))
     for lengths in ([5, 1], [-1, 4]):
-        with pytest.raises(ShapeError, match=r"lengths go from -?1 to \d, but scores have 4 steps"):
+        with pytest.raises(
+            ShapeError, match=r"lengths range from -?1 to \d, but scores have 4 steps"
+        ):
             crf.log_partition(torch.zeros(4, 2, 3), torch.tensor(lengths))

@@ -227,7 +227,7 @@ def test_the_gates_of_a_declaration_are_read_as_python_reads_names():
 
 # names that cannot be
 
-SENTENCE = "is not a Python identifier of at most 100 characters."
+SENTENCE = "must be a Python identifier of at most 100 characters."
 
 
 @pytest.mark.parametrize(
@@ -235,18 +235,18 @@ SENTENCE = "is not a Python identifier of at most 100 characters."
     [
         (
             names(("y of this step", "c", "n")),
-            f"the state 'y of this step' has a name that {SENTENCE}",
+            f"the name of the state 'y of this step' {SENTENCE}",
         ),
-        (names(("a\nb", "c", "n")), f"the state 'a\\nb' has a name that {SENTENCE}"),
-        (names(families=("W.x", "b", "p")), f"the family 'W.x' has a name that {SENTENCE}"),
-        (names(gates=("", "g", "o")), f"the gate '' has a name that {SENTENCE}"),
-        (names(gates=("\ud800", "g", "o")), f"the gate '\\ud800' has a name that {SENTENCE}"),
-        (names(gates=("_f", "g", "o")), 'the gate _f has a name that begins with "_".'),
-        (names(("h", "h", "n")), "two of its states have one name."),
-        (names(x="x\u2028"), f"the input 'x\\u2028' has a name that {SENTENCE}"),
+        (names(("a\nb", "c", "n")), f"the name of the state 'a\\nb' {SENTENCE}"),
+        (names(families=("W.x", "b", "p")), f"the name of the family 'W.x' {SENTENCE}"),
+        (names(gates=("", "g", "o")), f"the name of the gate '' {SENTENCE}"),
+        (names(gates=("\ud800", "g", "o")), f"the name of the gate '\\ud800' {SENTENCE}"),
+        (names(gates=("_f", "g", "o")), 'the name of the gate _f must not begin with "_".'),
+        (names(("h", "h", "n")), "two of its states have the same name."),
+        (names(x="x\u2028"), f"the name of the input 'x\\u2028' {SENTENCE}"),
         (
             names(("h" * 101, "c", "n")),
-            f"the state '{'h' * 59}... has a name that {SENTENCE}",
+            f"the name of the state '{'h' * 59}... {SENTENCE}",
         ),
     ],
 )

@@ -353,18 +353,26 @@ def test_torch_finds_nothing_wrong_with_an_operator_that_has_masks(backend):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("lstm", {"zoneout": 1.5}, "zoneout is 1.5; it is a probability from 0 to 1."),
-        ("lstm", {"zoneout": {"h": -1}}, "zoneout of h is -1; it is a probability from 0 to 1."),
+        ("lstm", {"zoneout": 1.5}, "zoneout is 1.5; it must be a probability from 0 to 1."),
+        (
+            "lstm",
+            {"zoneout": {"h": -1}},
+            "zoneout of h is -1; it must be a probability from 0 to 1.",
+        ),
         ("gru", {"zoneout": {"c": 0.5}}, "zoneout names c, but the cell's states are h."),
-        ("gru", {"drop_connect": True}, "drop_connect is True; it is a probability from 0 to 1."),
+        (
+            "gru",
+            {"drop_connect": True},
+            "drop_connect is True; it must be a probability from 0 to 1.",
+        ),
         ("rnn", {"candidate_dropout": 0.5}, "candidate_dropout needs a candidate, a tanh or relu "),
         (
             "lstm",
             {"activation_penalty": -1.0},
             "activation_penalty is -1.0; it must be at least 0.",
         ),
-        ("lstm", {"initial": "zeros"}, "initial is 'zeros'; it is \"orthogonal\", "),
-        ("gru", {"forget_bias": 1.0}, "forget_bias is for b.f, which is not one of the cell's"),
+        ("lstm", {"initial": "zeros"}, "initial is 'zeros'; it must be \"orthogonal\", "),
+        ("gru", {"forget_bias": 1.0}, "forget_bias sets b.f, which is not one of the cell's"),
     ],
     ids=lambda v: v if isinstance(v, str) and len(v) < 6 else "",
 )
@@ -376,7 +384,7 @@ def test_options_that_cannot_be_are_refused_in_a_sentence(name, options, said):
 
 def test_variational_dropout_may_leave_out_everything():
     assert (VariationalDropout(1.0)(torch.ones(2, 3, 4)) == 0).all()
-    with pytest.raises(OptionError, match=r"p is 1\.1; it is a probability from 0 to 1"):
+    with pytest.raises(OptionError, match=r"p is 1\.1; it must be from 0 to 1"):
         VariationalDropout(1.1)
 
 

@@ -351,12 +351,12 @@ SENTENCES = {
     "axes": (lambda f: f(torch.zeros(5)), "Recurrent(lstm): x has 1 axes, (5,); it must be (time, batch, input), or (time, input) for one sequence."),
     "dtype": (lambda f: f(torch.zeros(5, 4, 3, dtype=torch.float64)), "x is torch.float64 on cpu, but the parameters are torch.float32"),
     "lengths": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2]), "lengths has the shape (2,), but x has 4 rows"),
-    "too long": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, 6, 0]), "lengths go from 0 to 6, but x has 5 steps"),
-    "negative": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, -1, 0]), "lengths go from -1 to 2"),
+    "too long": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, 6, 0]), "lengths range from 0 to 6, but x has 5 steps"),
+    "negative": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, -1, 0]), "lengths range from -1 to 2"),
     "fractions": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1.0] * 4), "lengths are torch.float32; they must be integers"),
     "one state": (lambda f: f(torch.zeros(5, 4, 3), torch.zeros(1, 4, 4)), "state is a tensor; it must be a tuple with 2 (h, c)"),
     "states": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4),)), "state is 1 tensors; it must be a tuple with 2 (h, c)"),
-    "state shape": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4), torch.zeros(1, 4, 5))), "the starting c has the shape (1, 4, 5), but (layers * directions, batch, hidden) is (1, 4, 4)"),
+    "state shape": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4), torch.zeros(1, 4, 5))), "the initial c has the shape (1, 4, 5), but (layers * directions, batch, hidden) is (1, 4, 4)"),
 }  # fmt: skip
 
 
@@ -372,9 +372,9 @@ def test_a_tensor_that_does_not_fit_gets_a_sentence(call, sentence):
     [
         ({"hidden_size": 0}, "hidden_size is 0; it must be a positive integer"),
         ({"num_layers": 1.5}, "num_layers is 1.5"),
-        ({"dropout": 2.0}, "dropout is 2.0; it is a probability"),
+        ({"dropout": 2.0}, "dropout is 2.0; it must be a probability"),
         ({"truncate": 0}, "truncate is 0"),
-        ({"backend": "quantum"}, 'backend is "quantum", which this version of Elman does not have'),
+        ({"backend": "quantum"}, 'backend is "quantum"; it must be "auto", "native" or'),
         ({"cell": "lstm"}, "cell is 'lstm'; pass a cell such as elman.cells.lstm"),
     ],
 )
@@ -388,7 +388,7 @@ def test_an_option_that_cannot_be_gets_a_sentence(options, sentence):
 def test_a_packed_sequence_brings_its_own_lengths():
     layer = elman.Recurrent(elman.cells.lstm, 3, 4)
     packed = pack_padded_sequence(torch.zeros(5, 2, 3), torch.tensor([5, 2]))
-    with pytest.raises(OptionError, match="brings its own lengths"):
+    with pytest.raises(OptionError, match="has its own lengths"):
         layer(packed, lengths=[5, 2])
 
 
@@ -397,11 +397,11 @@ def test_the_report_says_which_engine_runs_and_how():
     assert report.startswith("Recurrent(lstm): native engine (the fastest for these tensors)")
     target = chosen_target()
     assert f"float64, compiled for {target.cpu} with vectors of {target.lanes('double')}" in report
-    assert "second derivatives are taken by the reference engine" in report
+    assert "the reference engine computes second derivatives" in report
 
     report = layer_of(elman.cells.lstm, backend="reference").backend_report()
-    assert report.startswith("Recurrent(lstm): reference engine (asked for)")
-    assert "by torch's own operations" in report
+    assert report.startswith("Recurrent(lstm): reference engine (requested)")
+    assert "with torch's operations" in report
 
 
 def test_the_report_is_of_the_last_run_where_there_was_one():
@@ -447,7 +447,7 @@ def test_the_report_says_how_much_training_keeps(cell, dtype, backend):
     # what backward keeps has a row for each step of each sequence
     kept = [t for t in saved.values() if t.shape[:1] == (TIME * BATCH,)]
     each = sum(t.numel() * t.itemsize for t in kept) // (TIME * BATCH)
-    assert f"keeps {each:,} bytes for each row and step in its 4 layers" in layer.backend_report()
+    assert f"saves {each:,} bytes per row and step in its 4 layers" in layer.backend_report()
 
 
 @pytest.mark.parametrize("options", [{"hidden_size": 10**9}, {"num_layers": 10**9}])
@@ -456,7 +456,7 @@ def test_a_layer_that_no_memory_holds_is_refused_by_a_sentence(options):
     with pytest.raises(OptionError) as caught:
         elman.Recurrent(elman.cells.lstm, **sizes)
     assert re.fullmatch(
-        r"Recurrent\(lstm\): [\d,]+ parameters take [\d,]+ GB, and this machine has [\d,]+ GB of "
+        r"Recurrent\(lstm\): [\d,]+ parameters take [\d,]+ GB, but this machine has [\d,]+ GB of "
         r"memory; choose a smaller input_size, hidden_size or num_layers\.",
         str(caught.value),
     )
@@ -464,5 +464,5 @@ def test_a_layer_that_no_memory_holds_is_refused_by_a_sentence(options):
 
 
 def test_a_cell_with_masks_of_its_own_is_refused():
-    with pytest.raises(OptionError, match="the cell has masks in its equations"):
+    with pytest.raises(OptionError, match="equations contain masks"):
         elman.Recurrent(drop_states(elman.cells.gru), 3, 4)

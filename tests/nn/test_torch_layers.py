@@ -133,7 +133,7 @@ def test_a_recurrent_layer_comes_from_torch_and_goes_there(kind, bias):
 
 
 def test_what_torch_has_not_is_said():
-    with pytest.raises(OptionError, match=r"torch\.nn has no layer that computes coupled_lstm"):
+    with pytest.raises(OptionError, match=r"torch\.nn has no equivalent of coupled_lstm"):
         elman.nn.to_torch(elman.Recurrent(elman.cells.coupled_lstm, 3, 4))
     with pytest.raises(OptionError, match="proj_size is 2"):
         elman.nn.from_torch(torch.nn.LSTM(3, 4, proj_size=2))

@@ -56,7 +56,7 @@ def test_word_dropout_makes_whole_words_unknown_in_training_only():
 
 
 def test_options_and_shapes_that_cannot_be_are_refused():
-    with pytest.raises(OptionError, match=r"word_dropout is 1\.1; it is a probability"):
+    with pytest.raises(OptionError, match=r"word_dropout is 1\.1; it must be from"):
         WordEmbedding(5, 3, word_dropout=1.1)
     with pytest.raises(ShapeError, match=r"vectors have the shape \(4, 3\), but .* is \(5, 3\)"):
         WordEmbedding(5, 3, vectors=torch.ones(4, 3))

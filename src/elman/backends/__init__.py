@@ -1,11 +1,12 @@
-"""Engines: from a cell's equations to numbers.
+"""Engines, which run the equations of a cell.
 
-``engine.py`` says what an engine is, and has the record of what it is asked to compute.
-``arguments.py`` checks that record once; ``plan.py`` has what follows from a cell for every engine.
-``native/`` compiles kernels for the CPU; its own page is a tour.  ``reference/`` interprets the
-plan by torch's operations: slow, obvious, on every device, differentiable twice; the oracle.
+``engine.py`` defines the protocol of an engine and ``Call``, the record of what to compute.
+``arguments.py`` checks a ``Call`` once; ``plan.py`` prepares a cell for every engine.  ``native/``
+compiles kernels for the CPU; its docstring is a tour.  ``reference/`` interprets the plan with
+torch's operations: slow and simple, for every device, twice differentiable.  Tests compare other
+engines with it.
 
-A new engine is a package here with a class that follows ``engine.Engine``, and a line in
+To add an engine, add a package with a class that implements ``engine.Engine``, and a line in
 ``ENGINES``.
 """
 
@@ -21,19 +22,19 @@ from elman.errors import BackendError, OptionError
 if TYPE_CHECKING:
     from elman.backends.engine import Engine
 
-#: the engines, the fastest first, and where their classes are; imported when first used
+#: the engines, fastest first, and the location of their classes, which are imported when first used
 ENGINES = {
     "native": ("elman.backends.native.engine", "NativeEngine"),
     "reference": ("elman.backends.reference.engine", "ReferenceEngine"),
 }
 
 
-#: the engines that have been used; a plain dict, which torch.compile can look into
+#: the instances of engines; a plain dict, which torch.compile can trace
 _MADE: dict[str, Engine] = {}
 
 
 def find_engine(name: str) -> Engine:
-    """The engine of this name."""
+    """The engine with this name."""
     found = _MADE.get(name)
     if found is None:
         module, kind = ENGINES[name]
@@ -44,14 +45,14 @@ def find_engine(name: str) -> Engine:
 def check(backend: str) -> None:
     """Raise ``OptionError`` if there is no such engine.
 
-    It makes the engines too: torch.compile, which may be the first to run a layer, cannot import.
+    Also creates the engines, because torch.compile, which may run a layer first, cannot import.
 
     >>> check("auto")
     """
     if backend not in ("auto", *ENGINES):
         raise OptionError(
-            f'backend is "{backend}", which this version of Elman does not have; it has "auto", '
-            + " and ".join([f'"{name}"' for name in ENGINES])
+            f'backend is "{backend}"; it must be "auto", '
+            + " or ".join([f'"{name}"' for name in ENGINES])
             + "."
         )
     for name in ENGINES:
@@ -59,10 +60,10 @@ def check(backend: str) -> None:
 
 
 def choose(backend: str, dtype: torch.dtype, device: torch.device) -> tuple[str, str]:
-    """The engine that runs such tensors for this value of ``backend=``, and why.
+    """The engine for these tensors and this value of ``backend=``, and the reason.
 
-    "auto" is the first engine without a reason against it.  Raises ``BackendError`` if the engine
-    that is asked for cannot.
+    "auto" selects the first engine that supports the tensors.  Raises ``BackendError`` if the
+    requested engine does not.
 
     >>> choose("auto", torch.float32, torch.device("cpu"))[0]
     'native'
@@ -71,11 +72,11 @@ def choose(backend: str, dtype: torch.dtype, device: torch.device) -> tuple[str,
         why_not = find_engine(backend).unsupported_reason(dtype, device)
         if why_not:
             raise BackendError(f'backend is "{backend}", but {why_not}; use backend="auto".')
-        return backend, "asked for"
+        return backend, "requested"
     reasons: list[str] = []
     for name in ENGINES:
         why_not = find_engine(name).unsupported_reason(dtype, device)
         if why_not is None:
             return name, reasons[0] if reasons else "the fastest for these tensors"
         reasons.append(why_not)
-    raise BackendError(f"no engine takes such tensors: {'; '.join(reasons)}.")
+    raise BackendError(f"no engine supports these tensors: {'; '.join(reasons)}.")

@@ -1,9 +1,9 @@
-"""What an engine is given, checked once: all that becomes an address has the shape it must have.
+"""Check the arguments of an engine once, above all the shapes of tensors whose memory it reads.
 
-Whoever calls the operator of ``autograd.py`` may pass anything, and a layer's parameters may have
-been given other data since they were made.  Engines trust what passes here, and the native one
-reads memory by it.  Tensors that hide something from a kernel, such as a sign or another tensor,
-are told apart by ``is_plain``; for them torch's dispatcher makes plain ones.
+Callers of the operator in ``autograd.py`` may pass anything, and the data of a layer's parameters
+may have been replaced.  Engines do not check again, and the native engine reads memory according
+to these shapes.  ``is_plain`` detects tensors that a kernel cannot read directly, such as tensors
+with a lazy negation and tensor subclasses; torch's dispatcher converts them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from elman.errors import BackendError, OptionError, ShapeError
 from elman.graph.sizes import Sizes
 
 _keys = torch._C._dispatch_keys
-#: what torch does with numbers in memory on the CPU, outside and inside of inference mode
+#: the dispatch keys of ordinary CPU tensors, outside and inside inference mode
 _PLAIN_KEYS = {_keys(torch.empty(0, device="cpu")).raw_repr()}
 with torch.inference_mode():
     _PLAIN_KEYS.add(_keys(torch.empty(0, device="cpu")).raw_repr())
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor is numbers in memory that are read as they are.
+    """Whether a kernel can read a tensor directly from memory.
 
-    A tensor with the negative bit, a fake or a functional one, one without memory of its own and
-    one of a class that wants to see what is done with it are not.
+    False for tensors with the negative bit, fake and functional tensors, tensors without memory,
+    and subclasses with ``__torch_function__``.
 
     >>> is_plain(torch.ones(2)), is_plain(torch._neg_view(torch.ones(2)))
     (True, False)
@@ -46,7 +46,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def resolved(tensors: Sequence[Tensor] | None) -> Sequence[Tensor]:
-    """The tensors with the bits of lazy ones carried out, as torch does but for optional lists.
+    """The tensors with lazy bits materialised; torch does not do this for optional lists.
 
     >>> resolved([torch._neg_view(torch.ones(2))])[0].is_neg()
     False
@@ -60,14 +60,14 @@ def resolved(tensors: Sequence[Tensor] | None) -> Sequence[Tensor]:
 
 
 def check_call(call: Call, backend: str) -> Call:
-    """Raise an error for what does not fit; returns the call with its lengths copied.
+    """Check a call and return it with a copy of its lengths.
 
-    A ``ShapeError`` names the tensor, a ``BackendError`` says why the engine cannot take x, an
-    ``OptionError`` that there is no such engine.
+    Raises ``ShapeError`` with the name of the invalid tensor, ``BackendError`` if the engine does
+    not support x, and ``OptionError`` if there is no such engine.
     """
     if backend not in ENGINES:
         raise OptionError(
-            f'backend is "{backend}"; the operator takes '
+            f'backend is "{backend}"; for the operator it must be '
             + " or ".join([f'"{name}"' for name in ENGINES])
             + "."
         )
@@ -76,7 +76,7 @@ def check_call(call: Call, backend: str) -> Call:
     time, batch, width = border.shape_of_input()
     hidden = border.hidden_of(call.states[0])
     for name, state in zip(cell.states, call.states, strict=True):
-        border.check(f"the starting {name}", state, (batch, hidden))
+        border.check(f"the initial {name}", state, (batch, hidden))
     sizes = Sizes(width, hidden)
     for p, tensor in zip(cell.parameters, call.parameters, strict=True):
         border.check(p.key, tensor, p.shape(sizes), own_type=True)
@@ -89,9 +89,9 @@ def check_call(call: Call, backend: str) -> Call:
 
 
 def check_counts(call: Call) -> None:
-    """Raise ``ShapeError`` where tensors are too few, too many or on another device than x.
+    """Raise ``ShapeError`` if the number of tensors is wrong or a device differs from that of x.
 
-    This is what is checked of tensors that have no values, such as those of a compiler.
+    These checks also work on tensors without values, such as a compiler's.
     """
     cell, x = call.plan.cell, call.x
     title = _title(call.plan)
@@ -104,15 +104,15 @@ def check_counts(call: Call) -> None:
         for name, tensor in zip(names, tensors, strict=True):
             if tensor.device != x.device:
                 raise ShapeError(
-                    f"{title}: {name} is on {tensor.device}, but x is on {x.device}; bring both "
-                    "to one device with .to(...)."
+                    f"{title}: {name} is on {tensor.device}, but x is on {x.device}; move one with "
+                    ".to(...)."
                 )
 
 
 def check_gradients(
     call: Call, outputs: Outputs, saved: Saved, grads: Outputs, backend: str
 ) -> None:
-    """The same for what backward has besides the call, which fits already."""
+    """Check the other arguments of backward; the call has already been checked."""
     border = _Border(call, backend)
     time, batch, _ = call.x.shape
     hidden, states = call.sizes.hidden, call.plan.cell.states
@@ -129,7 +129,7 @@ def check_gradients(
     names = [str(k) for k in range(len(likes))]
     _check_count(border.title, "tensors saved by forward", len(saved), names)
     for k, (tensor, like) in enumerate(zip(saved, likes, strict=True)):
-        border.check(f"tensor {k} of those saved by forward", tensor, tuple(like.shape), like.dtype)
+        border.check(f"saved tensor {k}", tensor, tuple(like.shape), like.dtype)
 
 
 def _title(plan: Plan) -> str:
@@ -140,11 +140,11 @@ def _check_count(title: str, what: str, count: int, names: Sequence[str]) -> Non
     """Raise ``ShapeError`` unless there is one for each name."""
     if count != len(names):
         listed = f" ({', '.join(names)})" if names else ""
-        raise ShapeError(f"{title}: there are {count} {what}; it takes {len(names)}{listed}.")
+        raise ShapeError(f"{title}: expected {len(names)} {what}{listed}, got {count}.")
 
 
 class _Border:
-    """The checks, with what their sentences begin with."""
+    """The checks of one call, with the prefix of their messages."""
 
     def __init__(self, call: Call, backend: str) -> None:
         self.title, self.x = _title(call.plan), call.x
@@ -158,8 +158,7 @@ class _Border:
         self._check_memory("x", x)
         if x.dim() != 3:
             raise ShapeError(
-                f"{self.title}: x has the shape {tuple(x.shape)}; the operator takes "
-                "(time, batch, input)."
+                f"{self.title}: x has the shape {tuple(x.shape)}; it must be (time, batch, input)."
             )
         time, batch, width = x.shape
         return time, batch, width
@@ -169,8 +168,8 @@ class _Border:
         self._check_memory("the first state", state)
         if state.dim() != 2:
             raise ShapeError(
-                f"{self.title}: a starting state has the shape {tuple(state.shape)}; the operator "
-                "takes (batch, hidden)."
+                f"{self.title}: an initial state has the shape {tuple(state.shape)}; it must be "
+                "(batch, hidden)."
             )
         return state.shape[1]
 
@@ -183,9 +182,9 @@ class _Border:
         *,
         own_type: bool = False,
     ) -> None:
-        """Raise ``ShapeError`` unless a tensor has this shape, x's device and x's or this type.
+        """Raise ``ShapeError`` unless a tensor has this shape, x's device, and ``dtype`` or x's.
 
-        With ``own_type`` its numbers may be of any floating type.
+        With ``own_type``, any floating-point type is valid.
         """
         self._check_memory(name, tensor)
         x = self.x
@@ -197,14 +196,14 @@ class _Border:
         dtype = x.dtype if dtype is None else dtype
         fits = tensor.dtype.is_floating_point if own_type else tensor.dtype is dtype
         if not fits or tensor.device != x.device:
-            wanted = "a floating type" if own_type else dtype
+            wanted = "a floating-point type" if own_type else dtype
             raise ShapeError(
                 f"{self.title}: {name} is {tensor.dtype} on {tensor.device}; with x of {x.dtype} "
                 f"on {x.device} it must be {wanted} on {x.device}."
             )
 
     def copied(self, lengths: Tensor | None, time: int, batch: int) -> Tensor | None:
-        """A private copy of the lengths as integers, which nobody else can change."""
+        """A private copy of the lengths as integers, which the caller cannot change."""
         if lengths is None:
             return None
         self._check_memory("lengths", lengths)
@@ -214,46 +213,46 @@ class _Border:
         if lengths.shape != (batch,):
             raise ShapeError(
                 f"{self.title}: lengths has the shape {tuple(lengths.shape)}, but x has {batch} "
-                f"{'row' if batch == 1 else 'rows'}; give one length for each, ({batch},)."
+                f"{'row' if batch == 1 else 'rows'}; pass one length per row, ({batch},)."
             )
         if torch._C._functorch.is_batchedtensor(lengths):
             raise ShapeError(
-                f"{self.title}: lengths differ within torch.vmap, which needs the same steps for "
-                "all; pass the batch to the layer itself."
+                f"{self.title}: torch.vmap cannot map over lengths, because it needs the same "
+                "number of steps for all; pass the batch to the layer itself."
             )
         if lengths.device.type == "meta":
-            raise ShapeError(f"{self.title}: lengths on the meta device have no values to run by.")
+            raise ShapeError(f"{self.title}: lengths are on the meta device and have no values.")
         own = lengths.to("cpu", torch.int64, copy=True)
         if batch:
             shortest, longest = [int(end) for end in torch.aminmax(own)]
             if shortest < 0 or longest > time:
                 raise ShapeError(
-                    f"{self.title}: lengths go from {shortest} to {longest}, but x has {time} "
-                    "steps; give each row's true length."
+                    f"{self.title}: lengths range from {shortest} to {longest}, but x has {time} "
+                    "steps; pass each row's true length."
                 )
         return own
 
     def _check_memory(self, name: str, tensor: Tensor) -> None:
-        """Raise ``ShapeError`` unless the numbers lie in memory, a stride apart."""
+        """Raise ``ShapeError`` unless the tensor is strided memory."""
         kind = unusual(tensor)
         if kind:
             raise ShapeError(f"{self.title}: {name} is {kind}.")
         if is_plain(tensor) and tensor.numel() and not _address(tensor):
             raise ShapeError(
-                f"{self.title}: {name} has no memory, as its storage was resized or freed."
+                f"{self.title}: {name} has no memory; its storage was resized or freed."
             )
 
 
 def unusual(tensor: Tensor) -> str:
-    """What is said of a tensor that is no array of numbers, and what to do; else nothing.
+    """Why a tensor is not a dense array and how to convert it; empty for a dense array.
 
     >>> unusual(torch.ones(2, 2).to_sparse())
-    'of the layout torch.sparse_coo; make it dense with .to_dense()'
+    'of layout torch.sparse_coo; convert it with .to_dense()'
     """
     if tensor.is_nested:
         return "a nested tensor; pad it with .to_padded_tensor(0.0) and pass lengths="
     if tensor.layout is not torch.strided:
-        return f"of the layout {tensor.layout}; make it dense with .to_dense()"
+        return f"of layout {tensor.layout}; convert it with .to_dense()"
     if tensor.is_quantized:
         return f"quantized ({tensor.dtype}); convert it with .dequantize()"
     return ""

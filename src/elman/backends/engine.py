@@ -1,8 +1,7 @@
-"""What an engine is: a protocol, and the record of what it is asked to compute.
+"""The protocol of an engine, and ``Call``, the record of what it computes.
 
-An engine computes one cell over a batch of sequences in one direction.  Everything that it needs
-is in a ``Call``; layers, directions and noise are the business of ``nn/``, derivatives of
-derivatives that of ``autograd.py``.
+An engine runs one cell over a batch of sequences in one direction; a ``Call`` holds everything
+that it needs.  ``nn/`` handles layers, directions and dropout, ``autograd.py`` second derivatives.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ State = tuple[Tensor, ...]
 
 
 class Memo:
-    """What an engine keeps between the calls of one layer in one direction.
+    """An engine's cache for one layer in one direction, such as packed weights.
 
-    An example is weights in the order of its kernels.  A copy of a memo, also one in a file, is
-    empty.  While it is frozen, the parameters are promised to stay as they are.
+    Copies and pickles of a memo are empty.  While ``frozen`` is set, the caller promises not to
+    change the parameters.
     """
 
     def __init__(self) -> None:
@@ -37,7 +36,7 @@ class Memo:
         self.frozen = False
 
     def get(self, make: Callable[[], T]) -> T:
-        """The one thing that ``make`` makes here, made when it is first asked for."""
+        """The result of ``make()``, computed once."""
         with self._lock:
             if make not in self._made:
                 self._made[make] = make()
@@ -45,7 +44,7 @@ class Memo:
             return found
 
     def freeze(self, frozen: bool) -> None:
-        """Whether the parameters of the next call stand still from there on; forgets all."""
+        """Set whether the parameters stay unchanged from the next call on; clears the cache."""
         with self._lock:
             self._made.clear()
             self.frozen = frozen
@@ -61,7 +60,7 @@ _MEMOS: WeakKeyDictionary[object, dict[int, Memo]] = WeakKeyDictionary()
 
 
 def memo_of(owner: object, k: int) -> Memo:
-    """The memo of the k-th layer of a module that has no place for it; it goes when that goes."""
+    """The memo of a module's k-th layer, for modules that cannot store one; freed with them."""
     return _MEMOS.setdefault(owner, {}).setdefault(k, Memo())
 
 
@@ -70,12 +69,12 @@ class Call:
     """One run of a cell over a batch, in one direction.
 
     ``x`` is (time, batch, input), each state (batch, hidden), ``parameters`` are in the order of
-    the cell, ``lengths`` (batch,) or ``None``.  ``reverse`` runs from each row's last step to its
-    first.  ``save`` saves what backward needs.  ``masks`` are those of the cell, (time, batch,
-    hidden), or (batch, hidden) where one is of a sequence.  x and the states are of one type;
-    parameters may be of a wider one, and their gradients are of theirs.
+    the cell, ``lengths`` is (batch,) or ``None``.  ``reverse`` runs from each row's last step to
+    its first.  ``save`` saves what backward needs.  ``masks`` are the cell's masks: (time, batch,
+    hidden) per step, or (batch, hidden) per sequence.  x and the states have one dtype; parameters
+    and their gradients may have a wider one.
 
-    Who makes a ``Call`` has it checked by ``arguments.check_call``; engines trust it.
+    Check a new ``Call`` with ``arguments.check_call``; engines do not check it.
     """
 
     plan: Plan
@@ -90,7 +89,7 @@ class Call:
 
     @property
     def sizes(self) -> Sizes:
-        """The numbers that the cell's sizes stand for."""
+        """The values of the cell's sizes."""
         return Sizes(self.x.shape[-1], self.states[0].shape[-1])
 
 
@@ -101,12 +100,12 @@ class Outputs(NamedTuple):
     states: Sequence[Tensor]
 
 
-#: an engine's own tensors, which its backward needs beside the arguments and y
+#: an engine's own tensors, which its backward needs besides the arguments and y
 Saved = Sequence[Tensor]
 
 
 class Grads(NamedTuple):
-    """The gradients of a call's x, states and parameters; x's is empty where it is not needed."""
+    """The gradients of a call's x, states and parameters; that of x is empty if not needed."""
 
     x: Tensor
     states: Sequence[Tensor]
@@ -114,38 +113,36 @@ class Grads(NamedTuple):
 
 
 class Stepper(Protocol):
-    """A faster way through one step at a time, for one shape and type of input."""
+    """A fast path for single steps, for one shape and dtype of input."""
 
     shape: torch.Size
     dtype: torch.dtype
     zeros: State
 
     def expect(self, x: Tensor, state: State, parameters: Sequence[Tensor] | None) -> None:
-        """Take tensors that look like these, which fit, from the next run on."""
+        """Accept tensors like these from the next run on; the caller has checked them."""
 
     def step(
         self, x: Tensor, state: State | None, parameters: Sequence[Tensor] | None
     ) -> tuple[Tensor, State] | None:
-        """The output and the next state; ``None`` for tensors other than those expected."""
+        """The output and the next state; ``None`` if the tensors are not as expected."""
 
     def run(
         self, x: Tensor, state: State, parameters: Sequence[Tensor] | None
     ) -> tuple[Tensor, State]:
-        """The same for contiguous tensors that are known to fit."""
+        """Like ``step``, for contiguous tensors that the caller has checked."""
 
 
 class Engine(Protocol):
-    """What computes a cell.  A new engine is a package with one such class, and a line in
-    ``backends/__init__.py``.
-    """
+    """The protocol that every engine implements."""
 
     name: str
 
     def unsupported_reason(self, dtype: torch.dtype, device: torch.device) -> str | None:
-        """Why it cannot take such tensors, as the end of a sentence; ``None`` where it can."""
+        """Why the engine does not support such tensors, as a clause; ``None`` if it does."""
 
     def forward(self, call: Call) -> tuple[Outputs, Saved]:
-        """Run all steps; nothing is saved without ``call.save``."""
+        """Run all steps; saves tensors only with ``call.save``."""
 
     def backward(
         self,
@@ -160,15 +157,15 @@ class Engine(Protocol):
         """Backpropagation through time, from the gradients of the outputs."""
 
     def saved_like(self, call: Call) -> list[Tensor]:
-        """Tensors like those that ``forward`` saves, without values; x may be on "meta"."""
+        """Empty tensors like those that ``forward`` saves; x may be on "meta"."""
 
     def stepper(
         self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
     ) -> Stepper | None:
-        """A faster way through steps of inputs like x (batch, input); ``None`` if there is none.
+        """A fast path for steps with inputs like x (batch, input); ``None`` if there is none.
 
-        ``input_sizes`` are what each layer reads.
+        ``input_sizes`` holds the input size of each layer.
         """
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
-        """Type of number, processor and threads, as a sentence."""
+        """The dtype, processor and threads, as a sentence."""

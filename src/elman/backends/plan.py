@@ -1,7 +1,6 @@
-"""What follows from a cell for every engine: its step in a good order, the adjoint step, and which
-values of forward the adjoint step needs.
+"""A cell prepared for every engine: its reordered step and the adjoint step.
 
-When to compute what is each engine's own affair.
+Each engine decides when to compute each value.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from elman.passes import Gradient, differentiate, hoist, simplify
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A cell with what the passes make of it.
+    """A cell and the results of the passes.
 
-    ``next_states`` are the same values as the cell's, in an order in which everything that needs
-    no state comes first; ``hoisted`` are those values.  ``gradient`` is the adjoint step.
+    ``next_states`` computes the cell's next states, reordered so that work that needs no state
+    comes first; ``hoisted`` holds that work.  ``gradient`` is the adjoint step.
     """
 
     cell: Cell
@@ -31,7 +30,7 @@ class Plan:
 
 @lru_cache(maxsize=256)
 def plan_of(text: str) -> Plan:
-    """The plan of the cell with this text (``Cell.text``), made once."""
+    """The plan of the cell with this text (``Cell.text``), cached."""
     return make_plan(read_cell(text))
 
 

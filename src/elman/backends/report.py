@@ -1,4 +1,4 @@
-"""What training saves, in a sentence; where an engine runs is for its own ``report``."""
+"""The memory that training needs, as a sentence of the backend report."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from elman.graph.sizes import Sizes
 
 
 def memory(name: str, cell: Cell, layers: Sequence[Sizes], dtype: torch.dtype) -> str:
-    """What training saves, as a sentence; ``layers`` has the sizes of each layer's directions."""
+    """The bytes saved in training, as a sentence; ``layers`` holds the sizes of each direction."""
     saved = sum([saved_bytes(name, cell, sizes, dtype) for sizes in layers])
     where = "" if len(layers) == 1 else f" in its {len(layers)} layers and directions"
     return (
-        f"Training keeps {saved:,} bytes for each row and step{where}, beside inputs and outputs; "
-        "second derivatives are taken by the reference engine."
+        f"Training saves {saved:,} bytes per row and step{where}, besides inputs and outputs; "
+        "the reference engine computes second derivatives."
     )
 
 
 def saved_bytes(name: str, cell: Cell, sizes: Sizes, dtype: torch.dtype) -> int:
-    """What forward saves for backward, for each row and step."""
+    """The bytes that forward saves for backward, per row and step."""
     x = torch.empty(1, 1, sizes.input, dtype=dtype, device="meta")
     states = [torch.empty(1, sizes.hidden, dtype=dtype, device="meta") for _ in cell.states]
     saved = find_engine(name).saved_like(Call(plan_of(cell.text), x, states, (), None, False))

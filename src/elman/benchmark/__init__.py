@@ -1,9 +1,9 @@
-"""How fast a layer is, beside what else could run the same equations.
+"""Compare the speed of a layer with other implementations of the same equations.
 
-``timing`` takes the times, ``fair_loop`` writes the loop that a good user of torch would write,
-``contestants`` are layers and loops with the same weights, ``contest`` holds that they agree
-and times them, ``short`` is the command ``elman benchmark``.  The long form, with the engine's
-targets, is ``benchmarks/engine.py`` of the repository.
+``timing`` measures times, ``fair_loop`` generates the loop that an experienced user of torch would
+write, ``contestants`` wraps layers and loops with the same weights, ``contest`` checks that they
+agree and times them, ``short`` is the command ``elman benchmark``.  The full benchmark, with the
+engine's targets, is ``benchmarks/engine.py`` in the repository.
 """
 
 from elman.benchmark.contest import Result, Shape, contest

@@ -1,4 +1,4 @@
-"""One cell at one shape: hold that the rivals compute the same, then time them in turn."""
+"""Compare implementations of one cell at one shape: check that they agree, then time them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from elman.nn import Recurrent
 
 Work = Literal["training", "inference"]
 
-#: Two float32 computations of one value, after a thousand steps and products over them, differ
-#: by rounding, and at a rectifier's kink a rounded zero lets a gradient through or not; a wrong
-#: gate or gradient is off by parts of the whole.
+#: Two float32 computations of the same value differ by rounding, more so after many steps and sums
+#: over them; near the kink of a ReLU, rounding can also switch a gradient on or off.  A wrong gate
+#: or gradient differs by a large fraction.
 TOLERANCE = 5e-3
-#: Steps over which values are compared: rounding grows from step to step, in some cells without
-#: end, and says less and less of whether the equations are the same.
+#: Steps over which values are compared: rounding errors grow with each step, in some cells without
+#: bound, and then no longer show whether the equations agree.
 COMPARED_STEPS = 32
 
 
@@ -44,10 +44,10 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """Elman's layer beside one rival.
+    """Elman's layer compared with one rival.
 
-    ``difference`` is the largest of their tensors', as ``difference`` below says;
-    where it is more than rounding, there are no times.
+    ``difference`` is the largest relative difference of their tensors (see the function
+    ``difference``); if it is more than rounding, there are no times.
     """
 
     cell: str
@@ -61,25 +61,25 @@ class Result:
 
     @property
     def agrees(self) -> bool:
-        """Whether both computed the same, so that there are times to compare."""
+        """Whether both computed the same values and were timed."""
         return self.ours is not None and self.theirs is not None
 
     @property
     def ratio(self) -> float:
-        """How many times as long as Elman the rival takes, by the medians."""
+        """Elman's speed-up over the rival, from the medians."""
         assert self.ours is not None
         assert self.theirs is not None
         return self.theirs.median / self.ours.median
 
     @property
     def ratio_tenth(self) -> float:
-        """The same by the 10th percentiles."""
+        """Elman's speed-up over the rival, from the 10th percentiles."""
         assert self.ours is not None
         assert self.theirs is not None
         return self.theirs.tenth / self.ours.tenth
 
     def record(self) -> dict[str, Any]:
-        """All of it for JSON; times in seconds."""
+        """The result as a JSON object; times in seconds."""
         ratios = {"ratio": self.ratio, "ratio_tenth": self.ratio_tenth} if self.agrees else {}
         return {**asdict(self), "shape": list(self.shape), **ratios}
 
@@ -92,10 +92,10 @@ def contest(
     threads: int,
     seconds: float,
 ) -> list[Result]:
-    """Elman's layer beside each rival, all timed in turn, for ``seconds`` in all.
+    """Compare Elman's layer with each rival, timed in turn, for ``seconds`` in total.
 
-    torch's number of threads is set for this and put back; a rival that is not torch's has to
-    know it by itself.
+    Sets torch's number of threads and restores it afterwards; other libraries must be configured
+    separately.
     """
     x = torch.randn(shape.time, shape.batch, shape.input)
     grad_y = torch.randn(shape.time, shape.batch, shape.hidden)
@@ -130,7 +130,7 @@ def contest(
 
 
 def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> float:
-    """The largest difference of any tensor, as a vector's length relative to its own.
+    """The largest relative difference of any tensor, by its norm.
 
     >>> difference({"y": torch.tensor([3.0, 4.0])}, {"y": torch.tensor([3.0, 5.0])})
     0.2
@@ -139,14 +139,14 @@ def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> f
     for name, tensor in expected.items():
         scale = float(tensor.norm())
         apart = float((found[name] - tensor).norm())
-        # a difference from zeros, or one that is not a number, is as large as can be
+        # a difference from zeros, or NaN, counts as infinite
         differences.append(apart / scale if scale else (0.0 if apart == 0 else float("inf")))
     return max([d if d == d else float("inf") for d in differences])
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """torch runs on so many threads inside ``with``, and as before behind it."""
+    """A context manager that sets torch's number of threads and restores it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

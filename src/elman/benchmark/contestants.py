@@ -1,7 +1,7 @@
-"""Layers and loops that compute one cell with the same weights, ready to be timed.
+"""Layers and loops that compute one cell with the same weights.
 
-A rival's own parameters (its ``leaves``) are stacked otherwise than the cell's; the function
-that makes them from the cell's takes the rival's gradients back, by its derivative.
+A rival stacks its parameters (``leaves``) differently from the cell.  A differentiable function
+computes them from the cell's parameters; its derivative maps the rival's gradients back.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Parameters = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Contestant:
-    """What can run: ``forward`` gives y from x, ``leaves`` are what it learns.
+    """An implementation: ``forward`` computes y from x, ``leaves`` are its parameters.
 
-    ``from_parameters`` makes the leaves from the cell's parameters by key; differentiable.
-    One that is not ``comparable`` computes other equations of the same size.
+    ``from_parameters`` computes the leaves from the cell's parameters by key; it is differentiable.
+    A contestant that is not ``comparable`` computes different equations of the same size.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Contestant:
         return run
 
     def values(self, x: Tensor) -> dict[str, Tensor]:
-        """y alone, by name."""
+        """Only y, by name."""
         with torch.inference_mode():
             return {"y": self.forward(x)}
 
@@ -75,7 +75,7 @@ class Contestant:
         """The gradients of the cell's parameters by key, from those of the leaves."""
         made = {key: value.detach().requires_grad_() for key, value in parameters.items()}
         leaves = self.from_parameters(made)
-        # torch.nn's second bias is zero whatever the cell's parameters are
+        # torch.nn's second bias is always zero
         pairs = [(leaf, g) for leaf, g in zip(leaves, of_leaves, strict=True) if leaf.requires_grad]
         found = torch.autograd.grad(
             [leaf for leaf, _ in pairs],
@@ -87,7 +87,7 @@ class Contestant:
 
 
 def elman_layer(layer: Recurrent) -> Contestant:
-    """A layer of Elman's, of one direction."""
+    """A layer of Elman in one direction."""
     return Contestant(
         "Elman",
         list(parameters_of(layer).values()),
@@ -97,7 +97,7 @@ def elman_layer(layer: Recurrent) -> Contestant:
 
 
 def torch_layer(layer: Recurrent) -> Contestant | None:
-    """torch.nn's layer with the same weights; ``None`` where torch.nn has no such cell."""
+    """torch.nn's layer with the same weights; ``None`` if torch.nn does not have the cell."""
     try:
         return torch_module(to_torch(layer))
     except OptionError:
@@ -105,7 +105,7 @@ def torch_layer(layer: Recurrent) -> Contestant | None:
 
 
 def torch_module(module: nn.RNNBase) -> Contestant:
-    """A layer of torch.nn, of one direction."""
+    """A layer of torch.nn in one direction."""
 
     def from_parameters(parameters: Parameters) -> list[Tensor]:
         made = torch_parameters(module.mode, parameters, module.hidden_size)
@@ -134,7 +134,7 @@ def eager_loop(layer: Recurrent) -> Contestant:
 
 
 def rivals(layer: Recurrent) -> list[Contestant]:
-    """torch.nn's layer, where there is one, and the fair loop."""
+    """torch.nn's layer, if there is one, and the fair loop."""
     return [rival for rival in (torch_layer(layer), eager_loop(layer)) if rival is not None]
 
 

@@ -1,10 +1,9 @@
-"""The loop over time that a good user would write by hand, from the traced equations of any cell.
+"""Generate the loop over time that an experienced user would write by hand, for any cell.
 
-``fair_loop(cell).source`` is the step as Python text, with the tricks that make such a loop as
-fast as it gets: the products with x are one product for all steps, with the biases in it; gates
-that read the same operand share one product, which adds to what is there already
-(``torch.addmm``); constants are plain numbers.  ``benchmarks/jax_scan.py`` runs the same step
-under ``jax.lax.scan``.  This is a rival and no engine: differentiation is left to the library.
+``fair_loop(cell).source`` is the step as Python source, with the usual optimisations: one product
+with x for all steps, including the biases; one product for all gates with the same operand,
+accumulated with ``torch.addmm``; constants as plain numbers.  ``benchmarks/jax_scan.py`` runs the
+same step under ``jax.lax.scan``.  This is a rival, not an engine: the library differentiates it.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ _SIGNS = {
 
 @dataclass(frozen=True)
 class Leaf:
-    """A tensor that the loop learns: blocks of the cell's parameters on top of each other."""
+    """A parameter of the loop: stacked blocks of the cell's parameters."""
 
     name: str
-    #: a parameter's key and its columns, which a vector does not have
+    #: a parameter's key and its columns; ``None`` for a vector
     blocks: tuple[tuple[str, Block | None], ...]
 
     def stack(self, parameters: Mapping[str, Tensor], sizes: Sizes) -> Tensor:
-        """The leaf from the parameters by key; differentiable."""
+        """Compute the leaf from the parameters by key; differentiable."""
         parts = [
             parameters[key] if block is None else parameters[key][:, sizes.columns(block)]
             for key, block in self.blocks
@@ -51,11 +50,12 @@ class Leaf:
 
 @dataclass(frozen=True)
 class FairLoop:
-    """A loop over time: ``source`` defines ``step``, the leaves are its tensors.
+    """A loop over time: ``source`` defines ``step``, ``leaves`` are its parameters.
 
     ``step`` takes the pieces of the product with x (``pieces`` are their widths, in units of the
-    hidden size), then x itself if ``reads_input``, the states, and the leaves after those of the
-    product with x (``hoisted`` of them), matrices transposed.  It returns the next states.
+    hidden size), then x if ``reads_input``, the states, and the remaining leaves with matrices
+    transposed.  The first ``hoisted`` leaves belong to the product with x.  It returns the next
+    states.
     """
 
     cell: Cell
@@ -66,19 +66,19 @@ class FairLoop:
     reads_input: bool
 
     def stack(self, parameters: Mapping[str, Tensor], sizes: Sizes) -> list[Tensor]:
-        """The leaves from the cell's parameters by key; differentiable."""
+        """Compute the leaves from the cell's parameters by key; differentiable."""
         return [leaf.stack(parameters, sizes) for leaf in self.leaves]
 
     def step(self, functions: Mapping[str, Any], hidden: int) -> Step:
-        """``step`` with a library's functions: its operations by name, ``addmm``, ``split`` ..."""
+        """``step`` with a library's functions: operations by name, ``addmm``, ``split`` ..."""
         space: dict[str, Any] = {**functions, "H": hidden}
-        # the text was written by this file from a graph: it holds no text of a user's
+        # this module generated the source from a graph; it contains no user input
         exec(compile(self.source, f"<fair loop of {self.cell.name}>", "exec"), space)
         found: Step = space["step"]
         return found
 
     def in_torch(self, hidden: int) -> Callable[..., Tensor]:
-        """The loop in torch: from x (time, batch, input) and the leaves to y."""
+        """The loop in torch, which computes y from x (time, batch, input) and the leaves."""
         step, widths = self.step(_TORCH, hidden), [hidden * width for width in self.pieces]
 
         def run(x: Tensor, *leaves: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class FairLoop:
             rest = [leaf.t() if leaf.dim() == 2 else leaf for leaf in leaves[self.hoisted :]]
             states: tuple[Tensor, ...] = (x.new_zeros(x.shape[1], hidden),) * len(self.cell.states)
             outputs = []
-            # x[t] in the loop would have a backward of O(time²)
+            # x[t] in the loop would make backward O(time²)
             for at_step in zip(*[part.unbind(0) for part in read], strict=True):
                 states = step(*at_step, *states, *rest)
                 outputs.append(states[0])
@@ -120,27 +120,27 @@ def fair_loop(cell: Cell) -> FairLoop:
 
 @dataclass(eq=False)
 class _Gate:
-    """A sum with products in it: the product with each operand, a bias, and other terms."""
+    """A sum of products: the product with each operand, a bias, and other terms."""
 
     label: str
     place: int
     products: dict[Node, Node]
     bias: Node | None
     others: list[Node]
-    #: the operands whose products are still to be added
+    #: the operands whose products have not been added yet
     waiting: list[Node] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class _Buffer:
-    """A variable that holds the values of several gates side by side."""
+    """A variable with the concatenated values of several gates."""
 
     name: str
     gates: list[_Gate]
 
 
 class _Writer:
-    """Writes the step, each value when it is first needed."""
+    """Writes the step, with each value on first use."""
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
@@ -177,7 +177,7 @@ class _Writer:
         )
 
     def _row(self, root: Node) -> str:
-        """A value for each row, which one that is made of parameters alone has not by itself."""
+        """A value with a row per sequence, also if it depends only on parameters."""
         value = self._value(root)
         varies = any([node.operation in {"input", "state"} for node in ancestors([root])])
         return value if varies else f"({value} + 0.0 * s_{self.cell.states[0]})"
@@ -206,7 +206,7 @@ class _Writer:
         return gates
 
     def _terms(self, node: Node, inside: set[Node]) -> list[Node]:
-        """The terms of a sum; the partial sums that only it uses are noted as inside it."""
+        """The terms of a sum; adds the partial sums that only it uses to ``inside``."""
         if node.operation != "add":
             return [node]
         found: list[Node] = []
@@ -219,10 +219,10 @@ class _Writer:
         return found
 
     def _order(self) -> tuple[list[_Gate], dict[Node, list[_Gate]]]:
-        """All gates in an order in which those that read an operand lie together, and those."""
+        """All gates, ordered so that those with a common operand are adjacent, and by operand."""
         sizes = Counter([operand for gate in self.gates.values() for operand in gate.products])
         position = {node: k for k, node in enumerate(self.nodes)}
-        # states first, the one with most gates before; then what is computed from them, in order
+        # states first, those with most gates before others; then computed operands, in order
         states = [o for o in sizes if o.operation == "state"]
         later = [o for o in sizes if o.operation not in {"state", "input"}]
         operands = sorted(states, key=lambda o: (-sizes[o], position[o]))
@@ -236,7 +236,7 @@ class _Writer:
         return ordered, {o: [gate for gate in ordered if o in gate.products] for o in operands}
 
     def _hoist_products_with_x(self) -> list[_Buffer]:
-        """One product with x for all steps, cut where the loop needs its parts."""
+        """One product with x for all steps, split into the pieces that the loop needs."""
         found = {
             gate: operand
             for gate in self.ordered
@@ -252,14 +252,14 @@ class _Writer:
         return self._cut(gates, "p")
 
     def _cut(self, gates: Sequence[_Gate], letter: str) -> list[_Buffer]:
-        """Neighbours with the same operands to come stay together; the finished stand alone."""
+        """Keep neighbours with the same remaining operands together; split finished gates."""
         parts: list[list[_Gate]] = []
         for gate in gates:
             if parts and gate.waiting and gate.waiting == parts[-1][-1].waiting:
                 parts[-1].append(gate)
             else:
                 parts.append([gate])
-        if letter == "p":  # where the next product is one for all, they stay together as well
+        if letter == "p":  # also keep gates with the same next operand together
             parts = self._joined(parts)
         buffers = [_Buffer(f"{letter}_{_labels(part)}", part) for part in parts]
         for buffer in buffers:
@@ -277,7 +277,7 @@ class _Writer:
         return joined
 
     def _value(self, node: Node) -> str:
-        """A variable or an expression that holds the value, after writing what it needs."""
+        """A variable or expression with the value, after writing its operands."""
         if node in self.names:
             return self.names[node]
         if node.operation == "constant":
@@ -323,7 +323,7 @@ class _Writer:
         return value
 
     def _add_products(self, operand: Node) -> None:
-        """The products of one operand with all its gates, as few as where they lie allows."""
+        """Add the products of one operand to all its gates, with as few calls as possible."""
         gates = self.groups[operand]
         for gate in gates:
             while gate.waiting[0] is not operand:
@@ -366,7 +366,7 @@ class _Writer:
         return gate.bias
 
     def _leaf(self, name: str, nodes: Sequence[Node]) -> str:
-        """A new leaf made of vectors, or of the matrices' blocks that products use."""
+        """A new leaf from vectors, or from the matrix blocks of products."""
         while name in [leaf.name for leaf in self.leaves]:
             name += "_"
         blocks = []
@@ -384,7 +384,7 @@ def _labels(gates: Sequence[_Gate]) -> str:
 
 
 def _with_numbers(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
-    """torch.maximum and torch.minimum take no plain numbers."""
+    """Accept plain numbers, which torch.maximum and torch.minimum do not."""
     return lambda a, b: function(torch.as_tensor(a), torch.as_tensor(b))
 
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on; a figure without it says nothing."""
+"""The machine and versions that figures were measured with."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from elman.training.threads import available_threads
 
-#: whose versions belong to a figure, where they are installed
+#: the packages whose versions are recorded, if installed
 PACKAGES = ("elman", "torch", "llvmlite", "onnxruntime", "jax")
 
 
 def machine() -> dict[str, Any]:
-    """The processor, its cores, the system, and the versions of what computes."""
+    """The processor, its cores, the system, and the versions of packages."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
 
 
 def thread_counts() -> tuple[int, ...]:
-    """One thread, and all that this process may use."""
+    """One thread, and all available threads."""
     return (1,) if available_threads() == 1 else (1, available_threads())
 
 
@@ -43,7 +43,7 @@ def sentence(found: dict[str, Any]) -> str:
 
 
 def _processor() -> str:
-    """The model's name; what the kernel calls an old or a hidden model is its family's name."""
+    """The model's name, with family and model numbers because the name may be generic."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         pairs = [line.partition(":") for line in info.read_text().splitlines()]

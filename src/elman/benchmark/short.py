@@ -1,4 +1,4 @@
-"""``elman benchmark``: on the user's own machine, in less than a minute."""
+"""``elman benchmark``: a comparison on your machine in less than a minute."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from elman.benchmark.machine import machine
 from elman.graph import Cell
 from elman.nn import Recurrent
 
-#: a usual batch, a small one as language models have it, and one long sequence alone
+#: a typical batch, a small one as for language models, and a single long sequence
 SHAPES = (Shape(100, 32, 128, 128), Shape(35, 20, 200, 200), Shape(1000, 1, 64, 128))
 WORK: tuple[Work, ...] = ("training", "inference")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured, on what, and which engine ran."""
+    """The results, the machine and the engine."""
 
     machine: dict[str, Any]
     engine: str
     results: tuple[Result, ...]
 
     def record(self) -> dict[str, Any]:
-        """All of it for JSON; times in seconds."""
+        """The report as a JSON object; times in seconds."""
         results = [result.record() for result in self.results]
         return {"machine": self.machine, "engine": self.engine, "results": results}
 
@@ -42,10 +42,10 @@ def short_benchmark(
     seconds: float = 24.0,
     tell: Callable[[Result], None] = lambda result: None,
 ) -> Report:
-    """Time the cell's layer against torch.nn's, where there is one, and the fair eager loop.
+    """Compare the cell's layer with torch.nn's, if there is one, and with the fair eager loop.
 
-    ``seconds`` are shared out among shapes, numbers of threads, training and inference; each
-    needs a few runs, whatever they take.  ``tell`` hears of each result at once.
+    ``seconds`` are divided among shapes, numbers of threads, training and inference; each runs at
+    least a few times.  ``tell`` is called with each result.
     """
     rounds = [(shape, count, work) for shape in shapes for count in threads for work in WORK]
     results: list[Result] = []
@@ -63,14 +63,14 @@ def short_benchmark(
 
 
 def table() -> Table:
-    """The table of a report, still empty; ``row`` makes its rows."""
+    """An empty table for a report; ``row`` makes its rows."""
     shown = Table(
         box=None,
-        title="time×batch×input×hidden, float32; medians in ms, the rivals taking turns",
+        title="time×batch×input×hidden, float32; medians in ms of interleaved runs",
         title_justify="left",
     )
-    for name in ("shape", "threads", "work", "Elman", "rival", "its time", "× Elman's"):
-        right = name in {"threads", "Elman", "its time", "× Elman's"}
+    for name in ("shape", "threads", "work", "Elman", "rival", "rival ms", "speed-up"):
+        right = name in {"threads", "Elman", "rival ms", "speed-up"}
         shown.add_column(name, justify="right" if right else "left")
     return shown
 

@@ -1,7 +1,4 @@
-"""Times that can be compared: the contestants take turns, so that a busy moment hits them all.
-
-What a time is of is said in ``contest.py``.
-"""
+"""Comparable times: the contestants run in turn, so that a busy machine affects all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of many runs: their median, their 10th percentile, and how many there were."""
+    """Seconds of many runs: the median, the 10th percentile, and the number of runs."""
 
     median: float
     tenth: float
@@ -25,7 +22,7 @@ class Timing:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Timing:
-        """From the single runs.
+        """Summarise the times of single runs.
 
         >>> Timing.of([3.0, 1.0, 2.0])
         Timing(median=2.0, tenth=1.2, runs=3)
@@ -48,11 +45,11 @@ def interleaved(
     clock: Clock = time.perf_counter,
     wall: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Run all in turn, round after round, until ``seconds`` are over on the clock ``wall``.
+    """Run all in turn, in rounds, until ``seconds`` have passed on the clock ``wall``.
 
-    There are at least ``least`` rounds and at most ``most``.  Each time is that of ``repeat``
-    calls on ``clock``, divided by ``repeat``; what takes microseconds needs many.  Nothing is
-    run to warm up: whoever calls has run each before, if only to see that they agree.
+    There are ``least`` to ``most`` rounds.  Each time is that of ``repeat`` calls on ``clock``,
+    divided by ``repeat``; calls of a few microseconds need many.  There is no warm-up: run each
+    function before, such as to check that they agree.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     start, rounds = wall(), 0
@@ -69,15 +66,15 @@ def interleaved(
 def clock_for(threads: int) -> Clock:
     """The clock for work on this many threads.
 
-    On one thread it is the processor time of the whole process: neighbours on the machine cannot
-    lengthen it, and work that is handed to a hidden thread counts too.  On several it is the
-    clock on the wall, as it is on Windows, whose processor time comes in steps of 16 ms.
+    For one thread it is the CPU time of the whole process, which other processes do not affect and
+    which includes work on hidden threads.  For several threads it is the wall clock, also on
+    Windows, where CPU time has a resolution of 16 ms.
     """
     return time.perf_counter if threads > 1 or os.name == "nt" else time.process_time
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:
-    """The mean for ratios: that of 2 and 1/2 is 1.
+    """The geometric mean of ratios.
 
     >>> geometric_mean([2.0, 0.5])
     1.0

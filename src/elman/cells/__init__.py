@@ -1,7 +1,7 @@
-"""The catalogue: every cell of the specification, as equations and nothing else.
+"""The catalogue of cells, each defined by its equations alone.
 
-Each is a value (``elman.cells.lstm``) to pass to ``elman.Recurrent``; ``CATALOGUE`` finds them
-by name.  Your own are as good: see ``elman.cell``.
+Pass a cell such as ``elman.cells.lstm`` to ``elman.Recurrent``; ``CATALOGUE`` maps names to cells.
+Define your own cells with ``elman.cell``.
 """
 
 from elman.cells.gated_recurrent_unit import gru, gru_reset_after
@@ -11,7 +11,7 @@ from elman.cells.peephole import coupled_peephole_lstm, diagonal_peephole_lstm, 
 from elman.cells.plain import relu_rnn, rnn
 from elman.graph import Cell
 
-#: every cell of the catalogue by its name
+#: the cells by name
 CATALOGUE: dict[str, Cell] = {
     cell.name: cell
     for cell in (

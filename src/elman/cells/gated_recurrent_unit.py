@@ -1,6 +1,6 @@
 """The gated recurrent unit, in its two conventions.
 
-They are two cells: no map of weights takes one to the other.
+They are different cells: no mapping of weights turns one into the other.
 """
 
 from elman.graph import cell, sigmoid, tanh

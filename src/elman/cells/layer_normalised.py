@@ -1,18 +1,17 @@
-"""Cells whose sums are normalised over their units (Ba, Kiros and Hinton 2016).
+"""Cells with layer normalisation (Ba, Kiros and Hinton 2016).
 
-What comes from the state and what comes from the input are normalised each by itself, with gains
-``p`` and ``q``.  Each gate is normalised alone, as most libraries do; the paper
-puts the gates side by side first.
+The recurrent and the input sums are normalised separately, with gains ``p`` and ``q``.  Each gate
+is normalised by itself, as in most libraries; the paper normalises all gates together.
 
-Gains begin at 1, those of the recurrent sums at 0.1 (Cooijmans et al. 2017): with 1 the step
-stretches small differences of the state, and over some hundred steps the layer is chaotic.
+Gains are initialised to 1, those of the recurrent sums to 0.1 (Cooijmans et al. 2017): with 1, a
+step amplifies small differences of the state, and the layer is chaotic over some hundred steps.
 """
 
 from elman.graph import cell, layer_norm, sigmoid, tanh
 
 
 def _gains(recurrent: str, inputs: str) -> dict[str, float]:
-    """The first gains of the gates' recurrent sums and of their sums over the input."""
+    """Initial gains of the gates' recurrent sums and input sums."""
     return {f"p.{gate}": 0.1 for gate in recurrent} | {f"q.{gate}": 1.0 for gate in inputs}
 
 

@@ -1,4 +1,4 @@
-"""The long short-term memory, and the one whose input gate is coupled."""
+"""The long short-term memory, with separate and with coupled input and forget gates."""
 
 from elman.graph import cell, sigmoid, tanh
 

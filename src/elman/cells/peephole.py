@@ -1,4 +1,4 @@
-"""LSTMs whose gates see the memory c: the output gate sees the new one."""
+"""LSTMs whose gates read the memory c; the output gate reads the new c."""
 
 from elman.graph import cell, sigmoid, tanh
 

@@ -1,14 +1,14 @@
-"""Seeing what gradients do: how far back they reach, in any cell, layer or trained model.
+"""Analyse how far gradients reach back in time, in any cell, layer or trained model.
 
-``diagnose`` takes cells, layers or a model with its loss, and gives a ``Comparison`` of
-``Diagnosis``, one for each layer and direction (``examination.py``, ``comparison.py``,
-``diagnosis.py``).  How the numbers come about: ``trajectory.py`` runs a layer in float64 with every
-value at hand, ``flow.py`` follows gradients back a distance at a time, ``jacobian.py`` has exact
-Jacobians, ``gates.py`` what gates and units do, ``inside.py`` finds the layers of a model.
-``table.py``, ``plot.py`` and ``words.py`` show it.
+``diagnose`` takes cells, layers or a model with its loss, and returns a ``Comparison`` with a
+``Diagnosis`` for each layer and direction (``examination.py``, ``comparison.py``,
+``diagnosis.py``).  ``trajectory.py`` runs a layer in float64 and records every value, ``flow.py``
+follows gradients back in time, ``jacobian.py`` computes exact Jacobians, ``gates.py`` the
+statistics of gates and units, ``inside.py`` finds the layers of a model.  ``table.py``,
+``plot.py`` and ``words.py`` show the results.
 
-``problems.py`` has the standard problems with long-term dependencies, ``long_term.py`` trains
-cells on them side by side.
+``problems.py`` has the standard problems with long-term dependencies; ``long_term.py`` trains
+cells on them.
 """
 
 from elman.diagnose.comparison import Comparison

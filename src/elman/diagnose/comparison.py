@@ -1,4 +1,4 @@
-"""Diagnoses side by side: a table with sentences, and a picture."""
+"""A comparison of diagnoses: a table with sentences, and a plot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elman.files import write_whole
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Mapping[str, Diagnosis]):
-    """A ``Diagnosis`` for each layer by name, in order; prints as a table and sentences."""
+    """A mapping from names of layers to ``Diagnosis``; prints as a table and sentences."""
 
     layers: Mapping[str, Diagnosis]
 
@@ -29,11 +29,11 @@ class Comparison(Mapping[str, Diagnosis]):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What the numbers show, a sentence each."""
+        """The findings, one sentence each."""
         return all_sentences(self)
 
     def plot(self, path: Path | str | None = None) -> bytes:
-        """A PNG of all of them side by side; also written to ``path`` if there is one."""
+        """A PNG plot of all layers, also written to ``path`` if given."""
         from elman.diagnose.plot import draw  # matplotlib takes a second to import
 
         picture = draw(self)
@@ -52,6 +52,6 @@ class Comparison(Mapping[str, Diagnosis]):
         return f"<Comparison: {', '.join(self)}>"
 
     def __str__(self) -> str:
-        from elman.diagnose.table import as_text  # so does rich, for a tenth of that
+        from elman.diagnose.table import as_text  # rich takes a tenth of a second to import
 
         return as_text(self)

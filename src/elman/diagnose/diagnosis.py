@@ -1,7 +1,7 @@
-"""The diagnosis of one layer in one direction: arrays, and what follows from them alone.
+"""The diagnosis of one layer in one direction: arrays, and statistics of them.
 
-That is medians, the memory horizon and how fast the gradient fades.  ``examination.py`` makes a
-``Diagnosis``; ``comparison.py`` sets several side by side.
+The statistics are medians, the memory horizon and the rate of decay of the gradient.
+``examination.py`` computes a ``Diagnosis``; ``comparison.py`` compares several.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from elman.graph import Cell
 
 Numbers = NDArray[np.float64]
 
-#: the memory horizon is where less than this part of the gradient is left
+#: the memory horizon is where the gradient falls below this fraction of its initial norm
 TENTH = 0.1
-#: a step explodes if the gradient becomes longer by more than this factor in it
+#: a step explodes if the norm of the gradient grows by more than this factor
 EXPLODING = 2.0
 
 
 @dataclass(frozen=True)
 class Exploding:
-    """A step back in time that made a gradient ``factor`` times as long: which, counted from 0."""
+    """A step back in time, counted from 0, that multiplies a gradient's norm by ``factor``."""
 
     sequence: int
     step: int
@@ -40,14 +40,13 @@ class Exploding:
 class Diagnosis:
     """One layer in one direction on some sequences.
 
-    ``gradient`` has, for each state, the length of ∂L⟨t⟩/∂state⟨t-k⟩ as (distance, loss): the row
-    is the distance k from 0 on, the column one of the losses, at step ``steps`` of sequence
-    ``sequences``; NaN before a sequence's start.  Lengths are in units of ∂L⟨t⟩/∂y⟨t⟩.
+    ``gradient`` has, for each state, the norm of ∂L⟨t⟩/∂state⟨t-k⟩ as (distance, loss): the row is
+    the distance k from 0 on, the column a loss, at step ``steps`` of sequence ``sequences``; NaN
+    before a sequence's start.  Norms are relative to that of ∂L⟨t⟩/∂y⟨t⟩.
 
-    ``terms`` has, for each parameter, the length of what each distance adds to its gradient: the
-    terms of the gradient's sum over time, over all losses, (distance,).  ``gates``, ``units`` and
-    ``jacobians`` are as in ``Gate``, ``Units`` and ``Jacobians``; the last is ``None`` if not
-    asked for.
+    ``terms`` has, for each parameter, the norm of each distance's contribution to its gradient,
+    over all losses, (distance,).  ``gates``, ``units`` and ``jacobians`` are as in ``Gate``,
+    ``Units`` and ``Jacobians``; ``jacobians`` is ``None`` if not requested.
     """
 
     name: str
@@ -62,23 +61,23 @@ class Diagnosis:
 
     @property
     def distance(self) -> int:
-        """The largest distance there is."""
+        """The largest distance."""
         return len(next(iter(self.gradient.values()))) - 1
 
     @cached_property
     def whole(self) -> Numbers:
-        """The length of the gradient of all states as one vector, (distance, loss)."""
+        """The norm of the gradient of all states as one vector, (distance, loss)."""
         return np.sqrt(sum([np.square(values) for values in self.gradient.values()]))
 
     def median(self, state: str | None = None) -> Numbers:
-        """The median over the losses at each distance; of all states as one without a name."""
+        """The median over losses at each distance, of one state or of all states as one vector."""
         return np.nanmedian(self.whole if state is None else self.gradient[state], axis=1)
 
     def horizon(self, state: str | None = None) -> int:
-        """How far back the gradient stays above a tenth of where it begins.
+        """The number of steps over which the gradient stays above a tenth of its initial norm.
 
-        It begins at distance 0 for the output; other states have a gradient from distance 1 on.
-        If it never falls so far, this is ``distance``.
+        It starts at distance 0 for the output, and at distance 1 for other states.  If it never
+        falls below a tenth, the result is ``distance``.
         """
         values = self.median(state)
         begun = np.flatnonzero(values > 0)
@@ -89,7 +88,7 @@ class Diagnosis:
 
     @cached_property
     def rate(self) -> float:
-        """By what factor the gradient changes in a step back, by least squares on its logarithm."""
+        """The factor of the gradient's norm per step back, by least squares on its logarithm."""
         values = self.median()
         used = np.flatnonzero((values > 1e-200) & np.isfinite(values))
         if len(used) < 2:
@@ -99,13 +98,13 @@ class Diagnosis:
 
     @property
     def half_life(self) -> float:
-        """In how many steps the gradient halves; negative: doubles; infinite: neither."""
+        """The number of steps in which the gradient halves; negative if it doubles."""
         if self.rate in (0, 1):
             return math.inf if self.rate else 0.0
         return math.log(0.5) / math.log(self.rate)
 
     def below(self, part: float) -> int | None:
-        """The distance from which on the gradient is shorter than ``part`` of its beginning."""
+        """The distance from which the gradient stays below the fraction ``part`` of its start."""
         values = self.median()
         above = np.flatnonzero(~(values < part * values[0]))
         first = int(above[-1]) + 1 if len(above) else 0
@@ -113,7 +112,7 @@ class Diagnosis:
 
     @cached_property
     def exploding(self) -> tuple[Exploding, ...]:
-        """The steps in which a gradient more than doubles, each once, the worst first."""
+        """The steps in which a gradient more than doubles, worst first, without repetition."""
         with np.errstate(divide="ignore", invalid="ignore"):
             factors = self.whole[1:] / self.whole[:-1]
         worst: dict[tuple[int, int], float] = {}
@@ -171,7 +170,7 @@ class Diagnosis:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers for JSON, four digits that count; what is no number is null."""
+    """Numbers for JSON with four significant digits; NaN and infinity become null."""
     if isinstance(value, np.ndarray):
         return [_plain(each) for each in value.tolist()]
     value = float(value)

@@ -40,23 +40,23 @@ def diagnose(
     exact: int = 1,
     seed: int = 0,
 ) -> Comparison:
-    """How gradients flow back through time in cells, layers or models.
+    """Analyse how gradients flow back through time in cells, layers or models.
 
-    Each of ``models`` is a cell, of which a new layer with ``input_size`` and ``hidden_size`` is
-    made; a ``Recurrent``; or, with ``loss``, any module with one or more of them inside:
-    ``loss()`` runs the module and gives the loss, and what each ``Recurrent`` read then, and how
-    its outputs mattered to the loss, is what is looked at.  ``names`` are what they are called.
+    Each of ``models`` is a cell, for which a layer with ``input_size`` and ``hidden_size`` is
+    created; a ``Recurrent``; or, with ``loss``, any module that contains a ``Recurrent``.
+    ``loss()`` runs the module and returns the loss; the analysis uses the inputs of each
+    ``Recurrent`` and the gradients of its outputs in that run.  ``names`` are the models' names.
 
-    Cells and layers run on ``x`` (time, batch, input) with ``lengths``, normal noise of ``steps``
-    and ``batch`` where it is not given.  ``output_gradient`` (time, batch, hidden) is dL/dy; else
-    each step's loss is its output in a random direction of length 1.
+    Cells and layers run on ``x`` (time, batch, input) with ``lengths``; the default is normal noise
+    with ``steps`` and ``batch``.  ``output_gradient`` (time, batch, hidden) is dL/dy; by default,
+    each step's loss is its output projected on a random unit vector.
 
-    At most ``losses`` steps of each sequence are followed back (``None``: all), at most
-    ``distance`` steps each.  ``exact`` sequences have the Jacobians of their steps computed
-    exactly, 0 for none.  All of it is float64.  A layer's ``truncate`` is not heeded: what it would
-    cut can be seen.
+    ``losses`` limits the steps of each sequence from which gradients are followed back (``None``:
+    all), ``distance`` the number of steps back.  For ``exact`` sequences, the Jacobians of all
+    steps are computed.  All computations use float64.  A layer's ``truncate`` is ignored, so the
+    result shows what it would cut.
 
-    Raises ``OptionError`` for what cannot be diagnosed, ``ShapeError`` for tensors that do not fit.
+    Raises ``OptionError`` if a model cannot be diagnosed, ``ShapeError`` if tensors do not match.
 
     >>> import elman
     >>> found = elman.diagnose(elman.cells.rnn, elman.cells.lstm, steps=30, hidden_size=16)
@@ -67,7 +67,7 @@ def diagnose(
     """
     if not models:
         raise OptionError(
-            "diagnose: there is nothing to diagnose; give a cell, a layer or a model."
+            "diagnose: there is nothing to diagnose; pass a cell, a layer or a model."
         )
     _check(steps=steps, batch=batch, input_size=input_size, hidden_size=hidden_size)
     found: dict[str, Diagnosis] = {}
@@ -75,12 +75,12 @@ def diagnose(
     for k, model in enumerate(models):
         if loss is not None:
             if isinstance(model, Cell):
-                raise OptionError(f"diagnose: {model.name} is a cell, and has no loss to run.")
+                raise OptionError(f"diagnose: {model.name} is a cell and has no loss; omit loss=.")
             looked_at = visits(model, loss)
             if not looked_at:
                 raise OptionError(
-                    f"diagnose: no Recurrent ran in this {type(model).__name__} with a gradient; "
-                    "give a model that is made with elman.Recurrent."
+                    f"diagnose: no Recurrent in this {type(model).__name__} received a gradient; "
+                    "pass a model with elman.Recurrent layers that affect the loss."
                 )
         else:
             size = input_size if x is None else x.shape[-1]
@@ -106,7 +106,7 @@ def _check(**sizes: int) -> None:
 
 
 def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
-    """The name, with a number where it is taken."""
+    """The name, with a number if it is taken."""
     number, free = 2, name
     while free in taken:
         free, number = f"{name} {number}".strip(), number + 1
@@ -114,7 +114,7 @@ def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
 
 
 def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: int) -> Recurrent:
-    """The layer itself, or a new one of a cell."""
+    """The layer, or a new layer for a cell."""
     if isinstance(model, Cell):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -122,13 +122,13 @@ def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: 
     if not isinstance(model, Recurrent):
         raise OptionError(
             f"diagnose: {type(model).__name__} is neither a cell nor a Recurrent; for a whole "
-            "model give loss=, a function that runs it and returns the loss."
+            "model pass loss=, a function that runs it and returns the loss."
         )
     return model
 
 
 def _noise(layer: Recurrent, steps: int, batch: int, seed: int) -> Tensor:
-    """Normal noise in the shape that the layer takes."""
+    """Normal noise in the layer's input shape."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(steps, batch, layer.input_size, generator=generator)
     return x.transpose(0, 1) if layer.batch_first else x
@@ -140,37 +140,36 @@ def _visit(
     lengths: Tensor | Sequence[int] | None,
     output_gradient: Tensor | None,
 ) -> Visit:
-    """The layer with the sequences that it is to be looked at with, time first."""
+    """The layer with its input sequences, time first."""
     layer.stack.check_input(x, [])
     x = _time_first(x, layer)
     rows = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths)
     if rows.shape != x.shape[1:2] or (rows < 0).any() or (rows > len(x)).any():
         raise ShapeError(
-            f"diagnose: lengths are {rows.tolist()}; there must be {x.shape[1]}, each from 0 to "
-            f"{len(x)}."
+            f"diagnose: lengths are {rows.tolist()}; pass {x.shape[1]} lengths from 0 to {len(x)}."
         )
     if output_gradient is not None:
         output_gradient = _time_first(output_gradient, layer)
     wanted = (*x.shape[:2], layer.output_size)
     if output_gradient is not None and output_gradient.shape != wanted:
         raise ShapeError(
-            f"diagnose: output_gradient has the shape {tuple(output_gradient.shape)}, but that of "
-            f"the outputs is {wanted}."
+            f"diagnose: output_gradient has the shape {tuple(output_gradient.shape)}, but the "
+            f"outputs have {wanted}."
         )
     return Visit(layer, x, None, rows, output_gradient)
 
 
 def _time_first(tensor: Tensor, layer: Recurrent) -> Tensor:
-    """(time, batch, features) from what the layer takes."""
+    """Convert the layer's input shape to (time, batch, features)."""
     if tensor.dim() == 2:
         return tensor.unsqueeze(1)
     return tensor.transpose(0, 1) if layer.batch_first else tensor
 
 
 def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
-    """Each layer and direction: where it is, its run, and dL/dy in the order of its own time.
+    """The position, run and dL/dy of each layer and direction, in the order of its own time.
 
-    With a gradient at the top, the layers below get theirs through those above.
+    A gradient at the top is propagated to the layers below.
     """
     layer, lengths = visit.layer, visit.lengths
     plan, directions = plan_of(layer.cell.text), 1 + layer.bidirectional
@@ -227,8 +226,8 @@ def _look(
     starts = losses_of(trajectory, output_gradient, most, seed)
     if not len(starts.steps):
         raise OptionError(
-            f"diagnose: {name}: the loss does not depend on the layer's outputs; give sequences "
-            "with at least one step, and a loss that reads them."
+            f"diagnose: {name}: the loss does not depend on the layer's outputs; pass sequences "
+            "with at least one step, and a loss that uses them."
         )
     reach = int(starts.steps[0]) + 1
     reach = reach if distance is None else min(reach, distance)
@@ -265,12 +264,12 @@ def gradient_terms(
     lengths: Tensor | Sequence[int] | None = None,
     distance: int | None = None,
 ) -> dict[str, Tensor]:
-    """What each distance in time adds to each parameter's gradient: the terms of its sum.
+    """The contribution of each distance in time to each parameter's gradient.
 
-    ``x`` is (time, batch, input) and ``output_gradient`` dL/dy (time, batch, hidden), of a layer
-    with one layer in one direction.  Returns for each parameter, such as ``"W.f"``, a tensor
-    (distance, *its shape); summed over distances it is the gradient of backpropagation through
-    time, if ``distance`` does not cut it.
+    ``x`` is (time, batch, input) and ``output_gradient`` dL/dy (time, batch, hidden), for a single
+    layer in one direction.  Returns a tensor (distance, *shape) for each parameter, such as
+    ``"W.f"``; its sum over distances is the gradient of backpropagation through time, unless
+    ``distance`` truncates it.
 
     >>> import elman
     >>> layer = elman.Recurrent(elman.cells.rnn, 2, 3)
@@ -285,8 +284,8 @@ def gradient_terms(
     """
     if layer.num_layers > 1 or layer.bidirectional:
         raise OptionError(
-            "gradient_terms: the layer has several layers or directions; give one of a single "
-            "layer in one direction."
+            "gradient_terms: the layer has several layers or directions; pass a single layer in "
+            "one direction."
         )
     visit = _visit(layer, x, lengths, output_gradient)
     [(_, trajectory, gradient)] = _directions(visit)

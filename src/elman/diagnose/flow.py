@@ -1,10 +1,10 @@
-"""The gradient against the distance in time: the sum over time, term by term.
+"""The gradient as a sum over distances in time, term by term.
 
     dL/dW = Σ_t Σ_k ∂L⟨t⟩/∂y⟨t⟩ · (Π Jacobians of the steps t-k+1 to t) · ∂state⟨t-k⟩/∂W
 
-Adjoints of many steps t go back together, a distance at a time: at distance k, the one that began
-at step t is at step t - k.  So one pass gives the norm of ∂L⟨t⟩/∂state⟨t-k⟩ for every t and k, and
-what each distance adds to every parameter's gradient.
+The adjoints of many steps t go back together, one distance at a time: at distance k, the adjoint
+that started at step t is at step t - k.  One pass gives the norm of ∂L⟨t⟩/∂state⟨t-k⟩ for every t
+and k, and the contribution of each distance to every parameter's gradient.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from elman.diagnose.trajectory import Trajectory
 
 @dataclass(frozen=True)
 class Losses:
-    """Where gradients start: ∂L⟨t⟩/∂y⟨t⟩ ``gradients`` (losses, hidden) at step t of sequence b.
+    """The starts of gradients: ∂L⟨t⟩/∂y⟨t⟩ ``gradients`` (losses, hidden) at step t of sequence b.
 
-    ``steps`` and ``sequences`` are t and b of each loss; the latest steps are first, so that
-    those that still have steps before them are the first ones at each distance.
+    ``steps`` and ``sequences`` are t and b of each loss, latest step first, so that the losses
+    that reach a distance are always the first ones.
     """
 
     steps: Tensor
@@ -34,10 +34,10 @@ class Losses:
 def losses_of(
     trajectory: Trajectory, output_gradient: Tensor | None, most: int | None, seed: int
 ) -> Losses:
-    """The losses to follow back: at most ``most`` steps of each sequence, its last one among them.
+    """The losses to follow back: at most ``most`` steps of each sequence, including the last.
 
-    ``output_gradient`` is dL/dy (time, batch, hidden), and steps at which it is zero have no
-    loss.  Without it each loss is the output in a random direction of length 1.
+    ``output_gradient`` is dL/dy (time, batch, hidden); steps where it is zero have no loss.  By
+    default, each loss is the output projected on a random unit vector.
     """
     time, batch, hidden = trajectory.time, trajectory.batch, trajectory.hidden_size
     if output_gradient is None:
@@ -61,11 +61,11 @@ def losses_of(
 
 @dataclass(frozen=True)
 class Arrival:
-    """What the losses give at one distance.
+    """The gradients at one distance k.
 
-    ``states`` are ∂L⟨t⟩/∂state⟨t-k⟩, (losses that reach so far, hidden) for each state, and
-    ``parameters`` what step t - k adds to the gradient of each, summed over the losses; ``None``
-    where that was not asked for, or no step is left.
+    ``states`` are ∂L⟨t⟩/∂state⟨t-k⟩, (losses that reach k, hidden) for each state.  ``parameters``
+    is the contribution of step t - k to the gradient of each parameter, summed over losses;
+    ``None`` if not requested or no step is left.
     """
 
     distance: int
@@ -77,7 +77,7 @@ class Arrival:
 def follow_back(
     trajectory: Trajectory, losses: Losses, distance: int, *, parameters: bool = True
 ) -> Iterator[Arrival]:
-    """The gradients at the distances 0, 1, ... ``distance``, as far as there are steps."""
+    """The gradients at distances 0, 1, ... ``distance``, until no step is left."""
     gradients = losses.gradients
     adjoints = [gradients, *[torch.zeros_like(gradients) for _ in trajectory.states[1:]]]
     for k in range(distance + 1):

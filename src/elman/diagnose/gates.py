@@ -1,8 +1,8 @@
-"""What a layer's gates and units do on given sequences: open, shut, dead, frozen.
+"""Statistics of a layer's gates and units on given sequences: saturated, dead, frozen.
 
-A gate is any sigmoid, tanh or rectifier of the cell's equations, whatever its author calls it.
-Saturated is a sigmoid below 0.1 or above 0.9 (Karpathy, Johnson and Li 2015), and a tanh as close
-to its ends: there its derivative is small, and what makes it up hardly learns.
+A gate is any sigmoid, tanh or ReLU of the cell's equations.  A sigmoid is saturated below 0.1 or
+above 0.9 (Karpathy, Johnson and Li 2015), a tanh equally close to the ends of its range: there the
+derivative is small, and the weights before it hardly learn.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from elman.graph.ops import SATURATING
 from elman.graph.show import expression, labels
 from elman.passes import hoist, simplify
 
-#: below the first, or above the second, a gate counts as saturated: a tenth of its range from an
-#: end, where it has two
+#: a gate is saturated below the first or above the second value: within a tenth of its range from
+#: an end, if both ends are finite
 ENDS = {
     name: (low + (high - low) / 10, high - (high - low) / 10) if np.isfinite(high) else (low, high)
     for name, (low, high) in SATURATING.items()
 }
-#: a unit is frozen if it varies by less than this part of what its layer's values amount to
+#: a unit is frozen if its standard deviation is below this fraction of the layer's RMS value
 FROZEN = 1e-3
 
 Numbers = NDArray[np.float64]
@@ -32,10 +32,10 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gate:
-    """A sigmoid, tanh or rectifier of the equations, over all steps of all sequences.
+    """A sigmoid, tanh or ReLU of the equations, over all steps of all sequences.
 
-    ``mean`` is each unit's mean value, ``low`` and ``high`` the shares of steps at which it is at
-    the lower and the upper end; a rectifier's lower end is 0, and it has no upper.
+    ``mean`` is each unit's mean value, ``low`` and ``high`` the fractions of steps at which it is
+    saturated at the lower and the upper end; the lower end of a ReLU is 0, and it has no upper end.
     """
 
     name: str
@@ -47,9 +47,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class Units:
-    """A state's units over all steps of all sequences: mean, standard deviation, and who is out.
+    """A state's units over all steps of all sequences: mean, standard deviation, dead and frozen.
 
-    ``dead`` units are always zero, ``frozen`` ones have some other value that does not change.
+    ``dead`` units are always zero; ``frozen`` units have another value that does not change.
     """
 
     mean: Numbers
@@ -78,13 +78,13 @@ def gates_of(trajectory: Trajectory) -> tuple[Gate, ...]:
 
 
 def _gate_nodes(trajectory: Trajectory) -> dict[Node, str]:
-    """The values of the plan that are gates, with the names that the equations give them."""
+    """The values of the plan that are gates, with their names in the equations."""
     cell = trajectory.cell
     called = labels(cell)
     found: dict[Node, str] = {}
     for node in [*called, *cell.nodes]:
         if node.operation in ENDS:
-            # a pass of its own for each, as the plan's own passes leave it
+            # a separate pass for each, to get the node of the plan
             *_, planned = hoist(simplify([*cell.next_states, node])).roots
             if planned in trajectory.values and trajectory.values[planned].dim() == 2:
                 found.setdefault(planned, called.get(node) or expression(node, cell))
@@ -92,7 +92,7 @@ def _gate_nodes(trajectory: Trajectory) -> dict[Node, str]:
 
 
 def units_of(trajectory: Trajectory) -> dict[str, Units]:
-    """What the units of each state do, by the state's name."""
+    """The statistics of each state's units, by the state's name."""
     running = trajectory.running()
     found = {}
     for name, state in zip(trajectory.cell.states, trajectory.states, strict=True):

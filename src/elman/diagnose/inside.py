@@ -1,6 +1,6 @@
-"""The recurrent layers inside a model, and what each of them reads while the model runs.
+"""Find the recurrent layers of a model and record their inputs while the model runs.
 
-It takes any ``torch.nn.Module``: nothing is known of it but that a ``Recurrent`` is inside.
+The model can be any ``torch.nn.Module`` that contains a ``Recurrent``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from elman.nn import Recurrent
 
 @dataclass(frozen=True)
 class Visit:
-    """A layer with what it read: x (time, batch, input), its starting state if any, and lengths.
+    """A layer with its inputs: x (time, batch, input), the initial state if any, and lengths.
 
-    ``output_gradient`` is dL/dy (time, batch, output), ``None`` where no loss is known.
+    ``output_gradient`` is dL/dy (time, batch, output), or ``None`` without a loss.
     """
 
     layer: Recurrent
@@ -39,10 +39,10 @@ class _Call:
 
 
 def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
-    """Run ``loss()`` and its backward; what each ``Recurrent`` in ``model`` read, by its name.
+    """Run ``loss()`` and its backward; returns the inputs of each ``Recurrent`` by name.
 
-    A layer that is run step by step, as a decoder is, has its steps put together.  One whose
-    outputs do not matter to the loss is left out.  Parameters' ``grad`` stay as they were.
+    The steps of a layer that runs step by step, such as a decoder, are concatenated.  Layers that
+    do not affect the loss are omitted.  The ``grad`` of parameters does not change.
     """
     calls: dict[str, list[_Call]] = {}
     handles = []
@@ -103,9 +103,9 @@ def _recorder(calls: list[_Call]) -> Callable[..., None]:
 
 
 def _joined(layer: Recurrent, calls: list[_Call]) -> Visit:
-    """One visit of all calls: steps that follow each other, or else the call with most steps."""
+    """Merge all calls: concatenate single steps, or else take the call with the most steps."""
     for call in calls:
-        if not call.gradient.numel():  # the loss did not read it
+        if not call.gradient.numel():  # the loss does not depend on it
             call.gradient = call.x.new_zeros(*call.x.shape[:2], layer.output_size)
     batches = {call.x.shape[1] for call in calls}
     if len(calls) > 1 and len(batches) == 1 and all(len(call.x) == 1 for call in calls):

@@ -1,9 +1,9 @@
 """Exact Jacobians of a cell's steps, and the product of many of them.
 
-∂(next states)/∂(states) is a matrix with a row and a column for each unit of each state.  It is
-had from the adjoint step, whose seeds are the rows of the identity.  The product of the last k
-Jacobians is what the gradient at distance k is multiplied with: its largest singular value bounds
-how much a gradient can grow, its smallest how little can be left of it.
+∂(next states)/∂(states) is a matrix with a row and a column for each unit of each state.  The
+adjoint step computes it, with the rows of the identity as seeds.  The gradient at distance k is
+multiplied by the product of the last k Jacobians: its largest singular value bounds the growth of
+a gradient, its smallest the decay.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from torch import Tensor
 
 from elman.diagnose.trajectory import Trajectory
 
-#: how many rows of Jacobians are computed at once
+#: rows of Jacobians computed at once
 ROWS_AT_ONCE = 8192
-#: how many distances have their singular values computed, and how many steps their eigenvalues;
-#: fewer where a Jacobian is wider than this, as the work grows with its cube
+#: distances with singular values, and steps with eigenvalues; fewer if a Jacobian is wider than
+#: ``WIDE``, because the work is cubic in its width
 PLACES, WIDE = 32, 256
 
 
 @dataclass(frozen=True)
 class Jacobians:
-    """The spectrum of products of Jacobians, for some sequences from their last step backwards.
+    """The spectrum of products of Jacobians, from the last step of some sequences backwards.
 
     ``largest`` and ``smallest`` are (distances, sequences): singular values of ∂(states at the
     end)/∂(states ``distances`` steps before).  ``spectral_radius`` is (steps, sequences): the
-    largest magnitude of an eigenvalue of one step's Jacobian.  NaN where a sequence is shorter.
+    largest magnitude of an eigenvalue of one step's Jacobian.  NaN after a sequence's end.
     """
 
     distances: NDArray[np.int64]
@@ -45,7 +45,7 @@ class Jacobians:
 def step_jacobians(trajectory: Trajectory, sequence: int) -> Tensor:
     """∂(next states)/∂(states) of each step of a sequence, (steps, states * hidden, the same).
 
-    States are side by side in the cell's order.
+    States are concatenated in the cell's order.
 
     >>> import elman
     >>> from elman.diagnose.trajectory import run_in_float64
@@ -95,13 +95,13 @@ def spectrum(trajectory: Trajectory, sequences: list[int], distance: int) -> Jac
 
 
 def _extremes(jacobians: Tensor, distances: set[int]) -> dict[int, tuple[float, float]]:
-    """The largest and smallest singular value of the product of the last k, for each k wanted."""
+    """The largest and smallest singular value of the product of the last k, for each distance k."""
     found: dict[int, tuple[float, float]] = {}
     identity = torch.eye(jacobians.shape[-1], dtype=torch.float64)
     product, product_log, inverse, inverse_log = identity, 0.0, identity, 0.0
     invertible = True
     for k, step in enumerate(reversed(jacobians), 1):
-        # numbers are kept near 1, and their powers of e beside them
+        # matrices are normalised, and the logarithms of their norms stored separately
         product, product_log = _scaled(product @ step, product_log)
         if invertible:
             solved, problem = torch.linalg.solve_ex(step, inverse)

@@ -1,9 +1,8 @@
-"""Cells side by side on the problems with long-term dependencies: who solves them, and how soon.
+"""Train cells on the problems with long-term dependencies and compare them.
 
-Every cell has the same batches, the same number of steps and the same optimiser.  What is shown
-is the validation measure while they train; whether a problem is solved is decided on a test set
-that is drawn apart.  Trainings run in as many processes as there are cores, one thread each; each
-is written to a file when it is done, so that what was stopped goes on.
+Every cell has the same batches, number of steps and optimiser.  Curves show the validation
+measure; a separate test set decides whether a problem is solved.  Trainings run in one process per
+core, with one thread each; each result is written to a file, so that an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from elman.graph.sizes import Sizes
 from elman.nn import Recurrent
 from elman.saved import parse_json, read_text, sentences
 
-#: sequences of the validation and of the test set, where they are drawn
+#: sequences of the validation set and of the test set, for problems that generate them
 VALID, TEST = 256, 2048
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every cell is given; ``every`` so many steps it is validated.
+    """The training budget of every cell, with validation after ``every`` steps.
 
-    Training ends early when the validation set is solved twice in a row.
+    Training ends early if the validation set is solved twice in a row.
     """
 
     steps: int = 2500
@@ -54,13 +53,13 @@ Memory = Literal["log T", "-log T"]
 
 @dataclass(frozen=True)
 class Contestant:
-    """A cell, how it starts, and how it is trained.
+    """A cell with its initialisation and training options.
 
-    ``start`` are first values of parameters in place of the cell's own, such as ``{"b.f": 3.0}``;
-    ``"log T"`` draws them so that the units' memories last from 1 step to the problem's T, the
-    chrono start of Tallec and Ollivier (2018): log(uniform(1, T - 1)), and ``"-log T"`` minus that.
-    ``states`` is how matrices begin where they meet a state; ``clip_norm`` is the longest
-    gradient.
+    ``start`` overrides the cell's initial values of parameters, such as ``{"b.f": 3.0}``;
+    ``"log T"`` is the chrono initialisation of Tallec and Ollivier (2018), log(uniform(1, T - 1)),
+    which spreads the units' time scales from 1 step to the problem's T, and ``"-log T"`` its
+    negative.  ``states`` is the initialisation of recurrent weights; ``clip_norm`` is the maximum
+    gradient norm.
     """
 
     cell: Cell
@@ -70,7 +69,7 @@ class Contestant:
 
     @property
     def name(self) -> str:
-        """The cell's name, and what is unusual.
+        """The cell's name and the options that differ from the default.
 
         >>> from elman.cells import lstm
         >>> Contestant(lstm, {"b.f": 3}, clip_norm=math.inf).name
@@ -88,10 +87,10 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Course:
-    """How one training went: the validation measure after so many steps, and the test's at the end.
+    """The results of one training: validation measures by step, and the test measure.
 
-    ``longest`` is the longest gradient before it was clipped; ``failed`` says that the loss was no
-    number any more.
+    ``longest`` is the largest gradient norm before clipping; ``failed`` means that the gradient
+    became infinite or NaN.
     """
 
     problem: str
@@ -169,7 +168,7 @@ def train(problem: Problem, contestant: Contestant, budget: Budget, seed: int = 
 
 @torch.no_grad()
 def _start(layer: Recurrent, contestant: Contestant, time: int) -> None:
-    """What is unusual; matrices are orthogonal already where they meet a state."""
+    """Apply the contestant's initialisation; recurrent weights are already orthogonal."""
     sizes = Sizes(layer.input_size, layer.hidden_size)
     for p in layer.cell.parameters:
         parameter = layer.get_parameter(f"layers.0.0.{p.key}")
@@ -199,8 +198,7 @@ def _measure(problem: Problem, answers: Tensor, wanted: Tensor) -> float:
     return float((answers.argmax(-1) == wanted).double().mean())
 
 
-#: the cells of the table, side by side on every problem; those with gates begin with a memory as
-#: long as the problem
+#: the cells that are compared on every problem; gates are initialised to the problem's length
 TABLE = (
     Contestant(cells.rnn),
     Contestant(cells.lstm, {"b.f": "log T", "b.i": "-log T"}),
@@ -209,15 +207,15 @@ TABLE = (
     Contestant(cells.gru, {"b.z": "-log T"}),
 )
 
-#: the problems on which something else is changed in turn
+#: the problems of the ablations
 CHANGED = ("adding-200", "copying-50", "digits")
 CHANGES = (
-    # the bias of the gate that keeps
+    # the bias of the forget gate
     Contestant(cells.lstm, {"b.f": 0}),
     Contestant(cells.lstm),
     Contestant(cells.lstm, {"b.f": 3}),
     Contestant(cells.gru),
-    # how the matrices begin where they meet the state
+    # the initialisation of recurrent weights
     Contestant(cells.rnn, states="glorot"),
     Contestant(cells.rnn, states="identity"),
     Contestant(cells.relu_rnn, states="identity"),
@@ -230,14 +228,14 @@ CHANGES = (
 
 
 def contests(names: Sequence[str] = ()) -> list[tuple[Problem, Contestant]]:
-    """Every training of ``elman diagnose --tasks``, of all problems or of those named.
+    """The trainings of ``elman diagnose --tasks``, for all problems or for those named.
 
     >>> len(contests()), len(contests(["temporal-order"]))
     (73, 5)
     """
     unknown = [name for name in names if name not in PROBLEMS]
     if unknown:
-        raise OptionError(f'there is no problem "{unknown[0]}"; there are {", ".join(PROBLEMS)}.')
+        raise OptionError(f'unknown problem "{unknown[0]}"; choose from {", ".join(PROBLEMS)}.')
     chosen = names or tuple(PROBLEMS)
     found = [(PROBLEMS[name], contestant) for name in chosen for contestant in TABLE]
     changed = [name for name in chosen if name in CHANGED]
@@ -253,10 +251,10 @@ def compete(
     workers: int | None = None,
     tell: Callable[[int, int, Course, float], None] = lambda done, of, course, left: None,
 ) -> list[Course]:
-    """Run all trainings, ``workers`` at a time (as many as cores), in the order given.
+    """Run all trainings in order, ``workers`` at a time (default: the number of cores).
 
-    With ``out``, each is kept as a file there and not run again.  ``tell(done, of, course,
-    seconds left)`` hears of each when it is done.
+    With ``out``, each result is stored there as a file and not computed again.  ``tell(done, of,
+    course, seconds left)`` is called after each.
     """
     wanted = [(p, c, seed) for seed in seeds for p, c in trainings]
     found: dict[int, Course] = {}
@@ -319,7 +317,7 @@ def _path(out: Path, problem: Problem, contestant: Contestant, seed: int) -> Pat
 def _read(
     out: Path | None, problem: Problem, contestant: Contestant, budget: Budget, seed: int
 ) -> Course | None:
-    """A training that was done before, with the same budget."""
+    """A stored result with the same budget, or ``None``."""
     if out is None or not (path := _path(out, problem, contestant, seed)).exists():
         return None
     record = parse_json(read_text(path), path)

@@ -1,4 +1,4 @@
-"""A comparison as a picture, readable in black and white: every line has marks of its own."""
+"""A plot of a comparison, readable in black and white: every line has its own markers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: dark to light, so that they differ in grey too
+#: dark to light, so that they also differ in greyscale
 COLOURS = ("#1b1b1b", "#2f6fb0", "#b5402a", "#4b9b62", "#d9952b", "#9a7fc0", "#7fb4c9", "#a8a8a8")
 DASHES = ("-", "--", "-.", ":", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-#: nothing below this is drawn
+#: values below this are not drawn
 FLOOR = 1e-16
 
 
 def draw(found: Mapping[str, Diagnosis]) -> bytes:
-    """A PNG: gradients by distance, singular values, spectral radii, gates; sentences beneath."""
+    """A PNG: gradients by distance, singular values, spectral radii, gates; sentences below."""
     picture = io.BytesIO()
     figure_of(found).savefig(picture, format="png", dpi=110)
     return picture.getvalue()
 
 
 def figure_of(found: Mapping[str, Diagnosis]) -> Figure:
-    """The same as a matplotlib figure, for other formats and further drawing."""
+    """The plot as a matplotlib figure, for other formats and changes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

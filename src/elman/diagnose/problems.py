@@ -1,8 +1,8 @@
-"""The standard problems with long-term dependencies, from the papers that posed them.
+"""The standard problems with long-term dependencies.
 
-What must be answered at the end was said long before, and what lies between is noise or
-nothing.  Chance alone is known for each, and so is what counts as solved.  ``long_term.py``
-trains cells on them side by side.
+The answer at the end depends on inputs long before it, with noise or blanks in between.  Each
+problem defines the score of chance and the score that counts as solved.  ``long_term.py`` trains
+cells on them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from torch import Generator, Tensor
 from elman.extras import extra
 
 Part = Literal["train", "valid", "test"]
-#: (sequences, generator, part) -> inputs (time, batch, input) and what is to be answered
+#: (sequences, generator, part) -> inputs (time, batch, input) and targets
 Draw = Callable[[int, Generator, Part], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Sequences with what is to be answered at their last ``answers`` steps.
+    """Sequences with targets for their last ``answers`` steps.
 
-    An answer is a number (``measure`` is "squared error", targets (answers, batch)) or one of
-    ``output_size`` classes ("accuracy").  ``chance`` is the measure of who has understood
-    nothing, ``solved`` the one from which on the problem counts as solved.
+    A target is a number (``measure`` is "squared error", targets (answers, batch)) or one of
+    ``output_size`` classes ("accuracy").  ``chance`` is the score of a trivial baseline, ``solved``
+    the score that counts as solved.
     """
 
     name: str
@@ -43,15 +43,15 @@ class Problem:
     draw: Draw
 
     def is_solved(self, score: float) -> bool:
-        """Whether the score is as good as ``solved``."""
+        """Whether the score is at least as good as ``solved``."""
         return score <= self.solved if self.measure == "squared error" else score >= self.solved
 
 
 def adding(time: int) -> Problem:
-    """The sum of the two marked numbers of many (Hochreiter and Schmidhuber 1997, problem 4).
+    """Add the two marked numbers of a sequence (Hochreiter and Schmidhuber 1997, problem 4).
 
-    Each step has a number, uniform in [0, 1], and a mark, 1 at one step of the first half and at
-    one of the second.  Who always answers 1 has a squared error of 1/6.
+    Each step has a number, uniform in [0, 1], and a mark, which is 1 at one step of each half.
+    Always answering 1 has a squared error of 1/6.
     """
     return Problem(
         name=f"adding-{time}",
@@ -76,15 +76,15 @@ def _adding(time: int, batch: int, generator: Generator, part: Part) -> tuple[Te
     return torch.stack([numbers, marks], -1), (numbers * marks).sum(0, keepdim=True)
 
 
-#: the letters of copying, and how many of them are to be kept
+#: the number of letters of the copying problem, and of letters to remember
 LETTERS, KEPT = 4, 3
 
 
 def copying(delay: int) -> Problem:
-    """Letters to be said again after a delay (after Arjovsky, Shah and Bengio 2016).
+    """Repeat letters after a delay (after Arjovsky, Shah and Bengio 2016).
 
-    Three letters out of four, then ``delay`` blanks, then as many steps with a sign that asks for
-    the letters in their order.  Guessing is right one time in four.
+    Three letters out of four, then ``delay`` blanks, then three steps with a symbol that asks for
+    the letters in order.  Guessing has an accuracy of 1/4.
     """
     return Problem(
         name=f"copying-{delay}",
@@ -108,10 +108,10 @@ def _copying(delay: int, batch: int, generator: Generator, part: Part) -> tuple[
 
 
 def temporal_order(time: int = 100) -> Problem:
-    """In which order two signs came (Hochreiter and Schmidhuber 1997, problem 6a).
+    """Classify the order of two symbols (Hochreiter and Schmidhuber 1997, problem 6a).
 
-    X or Y stands at one of the steps from 10 % to 20 % and again from 50 % to 60 % of the way,
-    and one of four letters at every other step; the four orders are the classes.
+    X or Y occurs once between 10 % and 20 % of the sequence and once between 50 % and 60 %; all
+    other steps have one of four letters.  The classes are the four orders.
     """
     return Problem(
         name="temporal-order",
@@ -139,10 +139,10 @@ def _temporal_order(
 
 
 def digits() -> Problem:
-    """Handwritten digits, a pixel at each step (after Le, Jaitly and Hinton 2015).
+    """Handwritten digits, one pixel per step (after Le, Jaitly and Hinton 2015).
 
-    scikit-learn's 1797 images of 8 by 8 pixels; the last 360 are for the test, the 180 before
-    them for validation.
+    scikit-learn's 1797 images of 8 by 8 pixels: the last 360 for the test, the 180 before them for
+    validation.
     """
     return Problem(
         name="digits",
@@ -158,7 +158,7 @@ def digits() -> Problem:
     )
 
 
-#: where in scikit-learn's order the images of each part begin and end
+#: the range of each part's images in scikit-learn's order
 IMAGES: dict[Part, tuple[int, int]] = {
     "train": (0, 1257),
     "valid": (1257, 1437),

@@ -1,4 +1,4 @@
-"""The trainings on problems with long-term dependencies as a table, sentences and curves."""
+"""Results on the problems with long-term dependencies as tables, sentences and curves."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MAIN = tuple([contestant.name for contestant in TABLE])
 
 
 def tables(courses: Sequence[Course]) -> list[Table]:
-    """The cells side by side; then, if there are any, what other starts and no clipping change."""
+    """A table of the cells, and one of the ablations (initialisation, clipping), if any."""
     parts = [
-        ("side by side", [c for c in courses if c.contestant in MAIN]),
-        ("what changes", [c for c in courses if c.contestant not in MAIN]),
+        ("comparison", [c for c in courses if c.contestant in MAIN]),
+        ("ablations", [c for c in courses if c.contestant not in MAIN]),
     ]
     return [_table(title, part) for title, part in parts if part]
 
@@ -49,7 +49,7 @@ def _table(title: str, courses: Sequence[Course]) -> Table:
 
 
 def _entry(courses: Sequence[Course]) -> str:
-    """In how many steps it was solved, or else what was reached: the median of all seeds."""
+    """The steps to solve the problem, or else the test measure: the median of all seeds."""
     if not courses:
         return ""
     solved = [c for c in courses if c.solved]
@@ -58,11 +58,11 @@ def _entry(courses: Sequence[Course]) -> str:
         return f"✓ {statistics.median([c.steps[-1] for c in solved]):.0f} steps{share}"
     reached = statistics.median([c.test for c in courses])
     shown = f"{reached:.2f}" if reached < 1000 else f"{reached:.0e}"
-    return f"✗ {'not a number' if courses[0].failed else shown}{share}"
+    return f"✗ {'diverged' if courses[0].failed else shown}{share}"
 
 
 def sentences(courses: Sequence[Course]) -> list[str]:
-    """How many problems each cell solves, and which the plain network does not and others do."""
+    """The number of problems that each cell solves, and those that only the plain rnn does not."""
     said = []
     contestants = list(dict.fromkeys(c.contestant for c in courses if c.contestant in MAIN))
     solved = {name: [p for p in PROBLEMS if _is_solved(courses, p, name)] for name in contestants}
@@ -74,20 +74,20 @@ def sentences(courses: Sequence[Course]) -> list[str]:
         others = [p for p in tried if p not in plain and any(p in s for s in solved.values())]
         if others:
             said.append(
-                f"Of what others solve with the same budget, the plain rnn does not solve "
-                f"{', '.join(others)}."
+                f"With the same budget, other cells solve {', '.join(others)}, but the plain rnn "
+                "does not."
             )
     return said
 
 
 def _is_solved(courses: Iterable[Course], problem: str, contestant: str) -> bool:
-    """By more than half of its trainings."""
+    """Whether more than half of the trainings solved the problem."""
     own = [c.solved for c in courses if (c.problem, c.contestant) == (problem, contestant)]
     return 2 * sum(own) > len(own)
 
 
 def record(courses: Sequence[Course]) -> dict[str, Any]:
-    """All of it as a JSON object."""
+    """The results as a JSON object."""
     names = dict.fromkeys(c.problem for c in courses)
     return {
         "problems": {
@@ -104,14 +104,14 @@ def record(courses: Sequence[Course]) -> dict[str, Any]:
 
 
 def draw(courses: Sequence[Course]) -> bytes:
-    """A PNG of the learning curves, a panel for each problem; changes have panels of their own."""
+    """A PNG of the learning curves, with a panel per problem; ablations have separate panels."""
     picture = io.BytesIO()
     figure_of(courses).savefig(picture, format="png", dpi=100)
     return picture.getvalue()
 
 
 def figure_of(courses: Sequence[Course]) -> Figure:
-    """The same as a matplotlib figure."""
+    """The plot as a matplotlib figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -122,7 +122,7 @@ def figure_of(courses: Sequence[Course]) -> Figure:
                 c for c in courses if c.problem == name and (c.contestant not in MAIN) == changed
             ]
             if own:
-                panels.append((problem, ": what changes" if changed else "", own))
+                panels.append((problem, ": ablations" if changed else "", own))
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(5.6 * columns, 3.7 * rows), layout="constrained")

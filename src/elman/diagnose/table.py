@@ -15,7 +15,7 @@ from elman.diagnose.words import all_sentences
 
 
 def tables(found: Mapping[str, Diagnosis]) -> list[Table]:
-    """The gradients, a row for each state; then the gates."""
+    """A table of gradients with a row per state, and a table of gates."""
     return [_gradients(found), _gates(found)]
 
 
@@ -75,7 +75,7 @@ def _at(found: Diagnosis, state: str, distance: int) -> str:
 
 
 def _short(value: float) -> str:
-    """Two digits that count, as short as can be.
+    """A short form with one or two significant digits.
 
     >>> _short(0.1234), _short(1.7e-7), _short(2e30)
     ('0.12', '2e-7', '2e30')
@@ -113,7 +113,7 @@ def _gates(found: Mapping[str, Diagnosis]) -> Table:
                 gate.name,
                 f"{gate.mean.mean():.2f}",
                 *[f"{share.mean():.0%}" for share in (gate.low, gate.high)],
-                # units that are at this end more often than not
+                # units that are at this end at more than half of the steps
                 *[str(int((share > 0.5).sum())) for share in (gate.low, gate.high)],
             )
     return table

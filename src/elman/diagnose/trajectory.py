@@ -1,8 +1,8 @@
-"""A layer's run over sequences in float64, with every value of every step at hand.
+"""A layer's run over sequences in float64, with every value of every step recorded.
 
-The numbers come from the cell's own graph by the reference engine, and so do the derivatives:
-``step_back`` runs the adjoint step (``passes/gradient.py``) on any of the steps, with any adjoints
-of the next states.  What is made of it is in ``flow.py`` and ``jacobian.py``.
+The reference engine computes values and derivatives from the cell's graph: ``step_back`` runs the
+adjoint step (``passes/gradient.py``) on any of the steps, with any adjoints of the next states.
+``flow.py`` and ``jacobian.py`` use it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from elman.graph.sizes import Sizes
 class Trajectory:
     """The values of all steps: row ``t * batch + b`` is step t of sequence b, both from 0.
 
-    ``states`` are (time + 1, batch, hidden) for each state: the one at [t] enters step t, the one
-    at [t + 1] leaves it.  Steps past a sequence's length are run too, and mean nothing.
+    ``states`` are (time + 1, batch, hidden) for each state: index t is the state before step t,
+    t + 1 the state after it.  Values past a sequence's length are meaningless.
     """
 
     plan: Plan
@@ -37,22 +37,22 @@ class Trajectory:
 
     @property
     def cell(self) -> Cell:
-        """The cell whose run this is."""
+        """The cell of this run."""
         return self.plan.cell
 
     @property
     def time(self) -> int:
-        """How many steps there are."""
+        """The number of steps."""
         return self.states[0].shape[0] - 1
 
     @property
     def batch(self) -> int:
-        """How many sequences there are."""
+        """The number of sequences."""
         return self.states[0].shape[1]
 
     @property
     def hidden_size(self) -> int:
-        """How many units each state has."""
+        """The number of units of each state."""
         return self.states[0].shape[2]
 
     @cached_property
@@ -60,13 +60,13 @@ class Trajectory:
         return self.engine.compile((*self.engine.schedule.back, *self.engine.schedule.after))
 
     def running(self) -> Tensor:
-        """(time * batch,): whether a row lies within its sequence's length."""
+        """(time * batch,): whether a row is within its sequence's length."""
         return (torch.arange(self.time)[:, None] < self.lengths[None, :]).reshape(-1)
 
     def step_back(self, rows: Tensor, adjoints: Sequence[Tensor]) -> tuple[list[Tensor], Values]:
-        """dL/d(states that enter the steps ``rows``) from dL/d(states that leave them).
+        """dL/d(states before the steps ``rows``) from dL/d(states after them).
 
-        ``adjoints`` are (rows, hidden) for each state.  All values of the adjoint step come too.
+        ``adjoints`` are (rows, hidden) for each state.  Also returns the adjoint step's values.
         """
         gradient, count = self.plan.gradient, self.time * self.batch
         values = {
@@ -121,7 +121,7 @@ def run_in_float64(
             steps.append(values[node].expand(batch, sizes.hidden))
     stacked = tuple([torch.stack(steps) for steps in visited])
 
-    # once more on the rows of all steps together, to have every value and not the states alone
+    # run again on the rows of all steps at once, to get every value, not only the states
     for node, state in zip(nodes, stacked, strict=True):
         whole[node] = state[:-1].reshape(time * batch, sizes.hidden)
     for instruction in program:
@@ -130,7 +130,7 @@ def run_in_float64(
 
 
 def in_reverse(x: Tensor, lengths: Tensor) -> Tensor:
-    """x (time, batch, ...) with each sequence's own steps from last to first.
+    """x (time, batch, ...) with the steps of each sequence reversed.
 
     >>> in_reverse(torch.tensor([[1, 5], [2, 6], [3, 0]]), torch.tensor([3, 2]))
     tensor([[3, 6],

@@ -1,4 +1,4 @@
-"""What a diagnosis shows, in sentences that are made from its numbers."""
+"""The findings of a diagnosis as sentences."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from elman.diagnose.diagnosis import Diagnosis
 from elman.diagnose.gates import Gate
 
-#: a gate is worth a sentence if it is saturated in more than this share of all steps
+#: a gate gets a sentence if it is saturated at more than this fraction of all steps
 OFTEN = 0.5
 
 
 def all_sentences(found: Mapping[str, Diagnosis]) -> tuple[str, ...]:
-    """What the numbers of every layer show, and then how the layers compare."""
+    """The findings for every layer, then a comparison of the layers."""
     said = [sentence for each in found.values() for sentence in sentences(each)]
     comparing = comparing_sentence(found.values())
     return (*said, comparing) if comparing else tuple(said)
 
 
 def sentences(found: Diagnosis) -> list[str]:
-    """The gradient, how far back it reaches, the Jacobians; gates and units if they are odd."""
+    """The gradient, its reach, the Jacobians; gates and units if they are unusual."""
     said = [gradient_sentence(found), horizon_sentence(found), _jacobian_sentence(found)]
     said += [_gate_sentence(found, gate) for gate in found.gates if gate.kind != "relu"]
     said += [_unit_sentence(found, state) for state in found.units]
@@ -31,48 +31,50 @@ def sentences(found: Diagnosis) -> list[str]:
 
 
 def comparing_sentence(found: Collection[Diagnosis]) -> str:
-    """Whose gradient reaches furthest, by what is left at the largest distance that all have."""
+    """The layers with the most and the least gradient left at the largest common distance."""
     last = min([each.distance for each in found])
     left = {each.name: float(each.median()[last] / each.median()[0]) for each in found}
     most, least = max(left, key=lambda n: left[n]), min(left, key=lambda n: left[n])
     if len(found) < 2 or not left[most] > left[least] or not math.isfinite(left[most]):
         return ""
     return (
-        f"After {_steps(last)}, {left[most]:.1e} of the gradient of {most} is left, and "
+        f"After {_steps(last)}, {left[most]:.1e} of the gradient of {most} remains, but only "
         f"{left[least]:.1e} of that of {least}."
     )
 
 
 def gradient_sentence(found: Diagnosis) -> str:
-    """How fast the gradient fades or grows, and what is left at the end."""
+    """How fast the gradient decays or grows, and what remains at the end."""
     values, last = found.median(), found.distance
     left = float(values[-1] / values[0])
     name = f"The gradient of {found.name}"
     if found.rate > 1 and left > 2:
         grown = f"{left:.2g}" if math.isfinite(left) else "more than 1e308"
         return (
-            f"{name} doubles every {_steps(-found.half_life)}; after {last} it is {grown} times "
-            "as long."
+            f"{name} doubles every {_steps(-found.half_life)}; after {last} steps its norm is "
+            f"{grown} times as large."
         )
     if found.rate == 0 or (found.half_life > 0 and left < 0.5):
         for part in (1e-6, 1e-3):
             distance = found.below(part)
             if distance is not None:
                 how = f"halves every {_steps(found.half_life)}" if found.rate else "ends"
-                return f"{name} {how}; after {distance} it is below 1e{math.log10(part):.0f}."
+                return (
+                    f"{name} {how}; after {_steps(distance)} it is below 1e{math.log10(part):.0f}."
+                )
         how = f"halves every {_steps(found.half_life)}"
-        return f"{name} {how}; after {last}, {left:.2g} of it is left."
-    return f"{name} keeps its length; after {_steps(last)}, {left:.2g} of it is left."
+        return f"{name} {how}; after {_steps(last)}, {left:.2g} of it remains."
+    return f"{name} keeps its norm; after {_steps(last)}, {left:.2g} of it remains."
 
 
 def horizon_sentence(found: Diagnosis) -> str:
-    """How far back a tenth is left, through each state."""
+    """The distance over which more than a tenth remains, through each state."""
     reach = []
     for state in found.gradient:
         steps = found.horizon(state)
         far = f"all {steps} steps" if steps >= found.distance else _steps(steps)
         reach.append(f"over {far} through {state}")
-    return f"More than a tenth of it is left {' and '.join(reach)}."
+    return f"More than a tenth of it remains {' and '.join(reach)}."
 
 
 def _jacobian_sentence(found: Diagnosis) -> str:
@@ -83,8 +85,8 @@ def _jacobian_sentence(found: Diagnosis) -> str:
     smallest = np.nanmedian(found.jacobians.smallest, 1)
     distance = int(found.jacobians.distances[-1])
     return (
-        f"A step's Jacobian has a spectral radius of {radius:.2f} (the median of its steps); over "
-        f"{_steps(distance)} the largest singular value of the product is {largest[-1]:.1e}, the "
+        f"The Jacobian of a step has a spectral radius of {radius:.2f} (median over steps); over "
+        f"{_steps(distance)}, the largest singular value of the product is {largest[-1]:.1e}, the "
         f"smallest {smallest[-1]:.1e}."
     )
 
@@ -93,10 +95,11 @@ def _gate_sentence(found: Diagnosis, gate: Gate) -> str:
     low, high = gate.low.mean(), gate.high.mean()
     if low + high <= OFTEN:
         return ""
-    ends = ("shut", "open") if gate.kind == "sigmoid" else ("at its lower end", "at its upper end")
+    is_sigmoid = gate.kind == "sigmoid"
+    ends = ("closed", "open") if is_sigmoid else ("at its lower end", "at its upper end")
     return (
         f"{found.name}: {gate.name} is saturated in {low + high:.0%} of all steps ({ends[0]} in "
-        f"{low:.0%}, {ends[1]} in {high:.0%}), where its own weights hardly learn."
+        f"{low:.0%}, {ends[1]} in {high:.0%}), where its weights hardly learn."
     )
 
 
@@ -123,7 +126,7 @@ def _exploding_sentence(found: Diagnosis) -> str:
 
 
 def _steps(number: float) -> str:
-    """A number of steps in words.
+    """A number of steps as text.
 
     >>> _steps(1), _steps(2.345), _steps(120.4)
     ('1 step', '2.3 steps', '120 steps')

@@ -1,7 +1,7 @@
 """The language of cells: from equations in Python to a graph of one step.
 
-It knows neither torch nor llvmlite.  Read ``node.py`` first, then ``ops.py`` (the table of
-operations) and ``trace.py`` (the ``@cell`` decorator).
+This package imports neither torch nor llvmlite.  Read ``node.py`` first, then ``ops.py`` (the
+table of operations) and ``trace.py`` (the ``@cell`` decorator).
 """
 
 from elman.graph.cell import Cell, Parameter

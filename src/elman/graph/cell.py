@@ -1,8 +1,8 @@
-"""A cell: the step graph of a recurrent layer, with the names that its author gave.
+"""A cell: the step graph of a recurrent layer, with the author's names.
 
-A cell is a value: immutable, comparable by ``==`` on its text, safe to copy, and written to and
-read from JSON (``text.py``) without running any code.  ``trace.py`` makes one from a Python
-function; ``show.py`` prints it.
+A cell is a value: immutable, safe to copy, and compared by its text.  ``text.py`` writes it as
+JSON; reading it back runs no code.  ``trace.py`` makes a cell from a Python function; ``show.py``
+prints it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Parameter:
     family: str
     gate: str
     kind: Literal["matrix", "vector"]
-    #: the sizes of the operands that a matrix meets, in the order written; empty for a vector
+    #: the sizes of the operands of a matrix, in the order written; empty for a vector
     columns: tuple[Size, ...] = ()
 
     @property
     def key(self) -> str:
-        """The name as the equations write it, which is also its name in a ``state_dict``."""
+        """The name in the equations and in a ``state_dict``, such as ``W.f``."""
         return f"{self.family}.{self.gate}"
 
     def shape(self, sizes: Sizes) -> tuple[int, ...]:
@@ -48,9 +48,9 @@ class Parameter:
 class Cell:
     """The equations of one step: from the input and the states to the next states.
 
-    ``states`` and ``next_states`` go together; the first state is what a layer puts out.
-    ``names`` holds the author's names of values in the author's order, ``init`` the first value of
-    a parameter where it is not the usual one, ``doc`` the docstring.
+    ``next_states`` are in the order of ``states``; the first state is the output of a layer.
+    ``names`` holds the author's names of values in the author's order, ``init`` the initial values
+    of parameters that do not have the default, ``doc`` the docstring.
 
     >>> from elman.cells import gru
     >>> gru.states
@@ -70,18 +70,18 @@ class Cell:
     doc: str = ""
 
     def __post_init__(self) -> None:
-        # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
-        if self.names.keys() <= set(self.nodes):  # else it is damaged, and refused by ``verify``
+        # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
+        if self.names.keys() <= set(self.nodes):  # otherwise ``verify`` rejects the cell
             _ = self.masks, self.text
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """Every node of the step, operands first."""
+        """Every node of the step, in topological order."""
         return ancestors(self.next_states)
 
     @cached_property
     def masks(self) -> tuple[Node, ...]:
-        """The numbers that the step is given in training beside its input (``passes/noise.py``)."""
+        """The masks that a step takes in training, besides its input (``passes/noise.py``)."""
         return tuple([node for node in self.nodes if node.operation == "mask"])
 
     @cached_property
@@ -90,13 +90,13 @@ class Cell:
         return write_cell(self)
 
     def without(self, family: str) -> Cell:
-        """The same cell without a family of vectors, as ``bias=False`` leaves out ``b``."""
+        """The same cell without a family of vectors; ``bias=False`` removes ``b`` this way."""
         gone: set[Node] = set()
 
         def refuse(node: Node) -> CellError:
             return CellError(
-                f"{self.name}: bias=False cannot leave {family} out of "
-                f"`{expression(node, self, top=True)}`; it can only where {family} is added."
+                f"{self.name}: bias=False cannot remove {family} from "
+                f"`{expression(node, self, top=True)}`; {family} must be added to something."
             )
 
         def leave_out(node: Node, new: Mapping[Node, Node]) -> Node:

@@ -1,9 +1,9 @@
-"""Nodes: the immutable, interned values of which a cell's step graph is made.
+"""Nodes: the immutable, interned values of a cell's step graph.
 
 A node is an operation applied to other nodes.  Building the same node twice gives the same
-object, so common subexpressions merge by themselves and identity is equality (``==`` is never
-overloaded).  Arithmetic on nodes builds nodes: that is how a cell is traced (``trace.py``) and
-how the rules of differentiation are written (``ops.py``, which holds the table of operations).
+object, so common subexpressions are shared and equality is identity (``==`` is not overloaded).
+Arithmetic on nodes builds nodes: this traces a cell (``trace.py``) and expresses the derivatives
+(``ops.py``, the table of operations).
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from numbers import Real
 from typing import Any, Literal, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
-#: The size of a node's last axis: a symbol, bound to a number only when a layer is built.
-#: ``"one"`` is the size of a constant, ``"matrix"`` marks a parameter that only products take.
+#: The size of a node's last axis: a symbol that becomes a number when a layer is built.
+#: ``"one"`` is the size of a constant; ``"matrix"`` marks a parameter that only products accept.
 Size = str
 
-#: "parameter" is a leaf that is learned; "arithmetic" costs less to compute than to read back;
-#: a "condition" may only be the first operand of ``where``; a "reduction" mixes a row's units
+#: "parameter": a learned leaf; "arithmetic": cheaper to compute than to load; "condition": only
+#: allowed as the first operand of ``where``; "reduction": combines all units of a row
 Kind = Literal["leaf", "parameter", "product", "arithmetic", "function", "condition", "reduction"]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A row of the table in ``ops.py``: everything that there is to know of an operation.
+    """A row of the table in ``ops.py``: the complete definition of an operation.
 
     ``size`` gives the result's size from the operands' sizes and the attribute, or raises
     ``SizeClash``.  ``derivative(g, y, operands)`` gives the adjoint of each operand (``None``
-    where there is none) from the adjoint ``g`` of the result ``y``.  ``evaluate`` writes the
+    where there is none) from the adjoint ``g`` of the result ``y``.  ``evaluate`` expresses the
     operation in terms of a ``Mathematics``, the few functions that every engine supplies.
-    ``text`` and ``latex`` are templates, ``precedence`` says how tightly they bind.
+    ``text`` and ``latex`` are templates; ``precedence`` is that of their operator.
 
-    ``kind`` is what passes and engines group operations by; the sets that they use are derived
-    from it at the end of ``ops.py``.  ``bounds`` are the ends of a function that saturates.
-    ``internal`` operations are written by passes and never stand in a cell.
+    Passes and engines group operations by ``kind``; the sets at the end of ``ops.py`` are derived
+    from it.  ``bounds`` is the range of a function that saturates.  Passes create ``internal``
+    operations; a cell never contains one.
     """
 
     name: str
@@ -55,16 +55,16 @@ class Operation:
 
     @cached_property
     def arity(self) -> int | None:
-        """How many operands it takes; ``None`` for leaves and products, which say so elsewhere."""
+        """The number of operands; ``None`` for leaves and products."""
         return None if self.evaluate is None else len(signature(self.evaluate).parameters) - 1
 
 
-#: The table of operations by name; ``ops.py`` fills it.
+#: The table of operations by name, filled by ``ops.py``.
 OPERATIONS: dict[str, Operation] = {}
 
 
 class SizeClash(Exception):
-    """Operands whose sizes do not fit; tracing turns it into a ``CellError`` with the line."""
+    """The sizes of operands do not match; tracing raises a ``CellError`` with the line."""
 
     def __init__(self, first: int, second: int) -> None:
         super().__init__(first, second)
@@ -73,26 +73,26 @@ class SizeClash(Exception):
 
 
 class Misuse(Exception):
-    """Something that the language of cells does not have; becomes a ``CellError``."""
+    """An expression that the cell language does not support; becomes a ``CellError``."""
 
 
-NO_MATRIX = "to the left of @ stands a matrix of learned parameters, as in W.f @ [h, x]"
+NO_MATRIX = "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]"
 
 
 class SupportsNode(Protocol):
-    """What arithmetic accepts beside nodes and numbers: a learned parameter, see ``trace.py``."""
+    """An operand other than a node or a number: a learned parameter, see ``trace.py``."""
 
     def __node__(self) -> Node: ...
 
 
-Operand = Any  # a Node, a number, or whatever has `__node__`
+Operand = Any  # a Node, a number, or an object with `__node__`
 
 
 class Arithmetic:
-    """The operators of Python, building nodes."""
+    """Python's operators, which build nodes."""
 
     __slots__ = ()
-    #: numpy leaves `np.float64(2) * h` to h, and refuses its own functions
+    #: makes numpy leave `np.float64(2) * h` to h, and reject its own functions
     __array_ufunc__ = None
 
     def __add__(self, other: Operand) -> Node:
@@ -144,17 +144,17 @@ class Arithmetic:
         raise Misuse(NO_MATRIX)
 
     def __pow__(self, other: Operand) -> NoReturn:
-        raise Misuse("** is not in the language of cells; write a product, or exp(... * log(...))")
+        raise Misuse("the cell language has no **; write a product, or exp(... * log(...))")
 
     def __bool__(self) -> NoReturn:
         raise Misuse(
-            "the equations are read once, before there are values, so Python cannot branch on "
-            "one; use where(condition, a, b), maximum or minimum"
+            "a value is symbolic while the cell is traced, so Python cannot branch on it; use "
+            "where(condition, a, b), maximum or minimum"
         )
 
     def __float__(self) -> NoReturn:
         raise Misuse(
-            "a value of the cell has no number yet; use Elman's own sigmoid, tanh, exp ... "
+            "a value is symbolic while the cell is traced; use Elman's sigmoid, tanh, exp ... "
             "instead of those of math, numpy or torch"
         )
 
@@ -166,7 +166,7 @@ class Arithmetic:
 
 
 class Node(Arithmetic):
-    """An operation applied to operands; made by ``apply`` only, so that equal nodes are one."""
+    """An operation applied to operands.  Made only by ``apply``, which interns equal nodes."""
 
     __slots__ = ("__weakref__", "attribute", "operands", "operation", "size")
 
@@ -205,7 +205,7 @@ class Node(Arithmetic):
 
 
 class Observers(threading.local):
-    """Who is told of each node that `apply` makes in this thread: cells that are being traced."""
+    """Callbacks that receive each node that `apply` makes in this thread; tracing adds one."""
 
     def __init__(self) -> None:
         self.called: list[Callable[[Node], None]] = []
@@ -221,7 +221,7 @@ if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that anot
 
 
 def intern(operation: str, operands: tuple[Node, ...], attribute: Any) -> Node:
-    """The one node with these fields; raises ``SizeClash`` where the sizes do not fit."""
+    """The unique node with these fields.  Raises ``SizeClash`` if the sizes do not match."""
     key = (operation, operands, attribute, type(attribute))
     node = _interned.get(key)
     if node is None:
@@ -230,7 +230,7 @@ def intern(operation: str, operands: tuple[Node, ...], attribute: Any) -> Node:
         except SizeClash as clash:
             clash.operands = operands
             raise
-        with _lock:  # two threads must not both make the one node
+        with _lock:  # two threads must not create the same node
             node = _interned.setdefault(key, Node(operation, operands, attribute, size))
     return node
 
@@ -253,21 +253,21 @@ def as_node(value: Operand) -> Node:
         return node
     if isinstance(value, bool):
         raise Misuse(
-            f"{value} is a truth value of Python, such as == and != give; a condition is made "
-            "with >, <, >= or <="
+            f"{value} is a Python bool, such as == and != return; write a condition with >, <, "
+            ">= or <="
         )
     if not isinstance(value, Real):
         raise Misuse(
-            f"{value!r} is a {type(value).__name__}; the equations may hold the cell's own "
+            f"{value!r} is a {type(value).__name__}; equations may only contain the cell's "
             "values, its parameters and plain numbers"
         )
     return intern("constant", (), float(value))
 
 
 def ancestors(roots: Iterable[Node], stop: Container[Node] = ()) -> tuple[Node, ...]:
-    """Every node that the roots are made from, and they themselves, operands first.
+    """The roots and every node that they depend on, in topological order.
 
-    A node in ``stop`` is listed, but not what it is made from.
+    A node in ``stop`` is included, but not its operands.
     """
     order: dict[Node, None] = {}
     stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(tuple(roots))]

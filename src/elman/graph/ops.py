@@ -1,8 +1,8 @@
-"""The table of operations: one row says all that Elman knows of an operation.
+"""The table of operations: one row defines an operation completely.
 
-To add an operation, add a row (and, where users write it as a function, a line beneath the
-table).  A row's ``evaluate`` is written with ``Mathematics``, the short list of functions that
-each engine supplies; so a new row runs, differentiates and prints everywhere at once.
+To add an operation, add a row and, if users call it as a function, a function below the table.  A
+row's ``evaluate`` uses only ``Mathematics``, the short list of functions that each engine
+supplies, so every engine can run, differentiate and print a new row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Value = Any
 
 
 class Mathematics(Protocol):
-    """What an engine supplies; ``mean`` is over the last axis and keeps it."""
+    """The functions that an engine supplies; ``mean`` reduces the last axis and keeps it."""
 
     def add(self, a: Value, b: Value) -> Value: ...
     def subtract(self, a: Value, b: Value) -> Value: ...
@@ -43,7 +43,7 @@ class Mathematics(Protocol):
 
 
 def _normalise(m: Mathematics, a: Value) -> tuple[Value, Value]:
-    """``a`` with mean 0 and variance 1 over its last axis, and the factor that made it so."""
+    """``a`` scaled to mean 0 and variance 1 over its last axis, and the scale factor."""
     centred = m.subtract(a, m.mean(a))
     scale = m.rsqrt(m.mean(m.multiply(centred, centred)), LAYER_NORM_EPSILON)
     return m.multiply(centred, scale), scale
@@ -56,7 +56,7 @@ def _layer_norm_gradient(m: Mathematics, g: Value, a: Value) -> Value:
 
 
 def _larger_takes_all(g: Node, winner: Node, loser: Node) -> Node:
-    """The adjoint of the winner of a maximum or minimum; a tie shares it, as in torch."""
+    """The adjoint of the winner of a maximum or minimum; a tie splits it evenly, as in torch."""
     return apply("where", winner > loser, g, apply("where", loser > winner, 0.0, g * 0.5))
 
 
@@ -80,9 +80,9 @@ TABLE = (
     Operation("matrix", fixed("matrix"), kind="parameter"),
     Operation("adjoint", declared, kind="leaf", internal=True),
     Operation("constant", fixed("one"), kind="leaf"),
-    # numbers that training draws: (ROLE, OF, "step" or "sequence"); passes write them, not users
+    # random masks for training: (ROLE, OF, "step" or "sequence"); created by passes, not by users
     Operation("mask", fixed("hidden"), kind="leaf"),
-    # products; `block_product` and `transposed_product` are written by passes, not by users
+    # products; passes, not users, create `block_product` and `transposed_product`
     Operation("product", product, lambda g, y, v: _transposed(g, v), kind="product"),
     Operation(
         "block_product", fixed("hidden"),
@@ -153,7 +153,7 @@ TABLE = (
         lambda g, y, v: (_larger_takes_all(g, v[1], v[0]), _larger_takes_all(g, v[0], v[1])),
         lambda m, a, b: m.minimum(a, b), "min({0}, {1})", r"\min({0}, {1})",
     ),
-    # conditions: their own adjoint is zero almost everywhere
+    # conditions: their adjoint is zero almost everywhere
     Operation(
         "greater", elementwise, lambda g, y, v: (None, None),
         lambda m, a, b: m.greater(a, b), "{0} > {1}", "{0} > {1}", 2,
@@ -183,7 +183,7 @@ TABLE = (
         r"\operatorname{{LN}}'({0}, {1})",
         kind="reduction", internal=True,
     ),
-    # what layer normalisation is made of; written by a pass, not by users
+    # the parts of layer normalisation; created by a pass, not by users
     Operation(
         "mean", elementwise, None, lambda m, a: m.mean(a),
         "mean({0})", r"\operatorname{{mean}}({0})",
@@ -203,61 +203,61 @@ def _of_kind(*kinds: Kind) -> frozenset[str]:
     return frozenset([row.name for row in TABLE if row.kind in kinds])
 
 
-#: The operations that a step graph begins with; they have no operands.
+#: Operations without operands.
 LEAVES = _of_kind("leaf", "parameter")
-#: The leaves that are learned.
+#: The learned leaves.
 PARAMETERS = _of_kind("parameter")
 #: Matrix products; their first operand is the matrix.
 PRODUCTS = _of_kind("product")
-#: Comparisons, which only the first operand of ``where`` may be.
+#: Comparisons; allowed only as the first operand of ``where``.
 CONDITIONS = _of_kind("condition")
-#: What costs less to compute again than to read from memory.
+#: Operations that are cheaper to recompute than to load from memory.
 CHEAP = _of_kind("arithmetic")
-#: What needs all units of a row.
+#: Operations that need all units of a row.
 REDUCTIONS = _of_kind("reduction")
-#: What passes write; it never stands in a cell.
+#: Operations that passes create; a cell never contains them.
 INTERNAL = frozenset([row.name for row in TABLE if row.internal])
-#: The functions that saturate, and the ends of their range.
+#: Functions that saturate, with their range.
 SATURATING = {row.name: row.bounds for row in TABLE if row.bounds is not None}
 
 
 def sigmoid(a: Operand) -> Node:
-    """σ(a) = eᵃ / (1 + eᵃ), element by element."""
+    """σ(a) = eᵃ / (1 + eᵃ), elementwise."""
     return apply("sigmoid", a)
 
 
 def tanh(a: Operand) -> Node:
-    """The hyperbolic tangent, element by element."""
+    """The hyperbolic tangent, elementwise."""
     return apply("tanh", a)
 
 
 def relu(a: Operand) -> Node:
-    """max(a, 0), element by element; its derivative at 0 is 0."""
+    """max(a, 0), elementwise; its derivative at 0 is 0."""
     return apply("relu", a)
 
 
 def exp(a: Operand) -> Node:
-    """eᵃ, element by element."""
+    """eᵃ, elementwise."""
     return apply("exp", a)
 
 
 def log(a: Operand) -> Node:
-    """The natural logarithm, element by element."""
+    """The natural logarithm, elementwise."""
     return apply("log", a)
 
 
 def softplus(a: Operand) -> Node:
-    """log(1 + eᵃ), element by element, without overflow."""
+    """log(1 + eᵃ), elementwise, without overflow."""
     return apply("softplus", a)
 
 
 def maximum(a: Operand, b: Operand) -> Node:
-    """The larger of two values, element by element."""
+    """The larger of two values, elementwise."""
     return apply("maximum", a, b)
 
 
 def minimum(a: Operand, b: Operand) -> Node:
-    """The smaller of two values, element by element."""
+    """The smaller of two values, elementwise."""
     return apply("minimum", a, b)
 
 
@@ -267,8 +267,8 @@ def where(condition: Operand, a: Operand, b: Operand) -> Node:
 
 
 def layer_norm(a: Operand) -> Node:
-    """``a`` with mean 0 and variance 1 over its units (Ba, Kiros and Hinton 2016).
+    """``a`` normalised to mean 0 and variance 1 over its units (Ba, Kiros and Hinton 2016).
 
-    Gain and bias are the cell's own vectors: ``p.f * layer_norm(W.f @ [h, x]) + b.f``.
+    Write gain and bias as vectors of the cell: ``p.f * layer_norm(W.f @ [h, x]) + b.f``.
     """
     return apply("layer_norm", a)

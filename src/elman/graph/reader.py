@@ -1,6 +1,6 @@
-"""From one line of JSON to a cell (``text.py`` writes it).  Reading runs no code.
+"""Read a cell from the line of JSON that ``text.py`` writes.  Reading runs no code.
 
-Cells are pickled and copied between processes as that text.
+Cells are pickled and copied between processes as this text.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from elman.errors import CellError
 from elman.graph.cell import Cell, Parameter
 from elman.graph.node import OPERATIONS, Node, intern
 from elman.graph.text import FORMAT
-from elman.graph.verify import MOST_VALUES, verify
+from elman.graph.verify import MAX_VALUES, verify
 
 
 @lru_cache(maxsize=1024)
 def read_cell(text: str) -> Cell:
-    """The cell that ``write_cell`` wrote; ``CellError`` when the text is something else.
+    """The cell that ``write_cell`` wrote.  Raises ``CellError`` for any other text.
 
     >>> from elman.cells import lstm
     >>> from elman.graph import write_cell
@@ -32,20 +32,20 @@ def read_cell(text: str) -> Cell:
         found = record["format"]
         if found != FORMAT:
             raise CellError(
-                f"a saved cell has format {found}, and this version of Elman reads format "
+                f"a saved cell has format {found}, but this version of Elman reads format "
                 f"{FORMAT}; upgrade Elman to read it."
             )
         nodes: list[Node] = []
-        if len(record["nodes"]) > MOST_VALUES:
+        if len(record["nodes"]) > MAX_VALUES:
             raise CellError(
-                f"a saved cell has {len(record['nodes']):,} values, and {MOST_VALUES} is the most "
-                "that is compiled."
+                f"a saved cell has {len(record['nodes']):,} values; at most {MAX_VALUES} can be "
+                "compiled."
             )
         for operation, operands, attribute in record["nodes"]:
             if operation not in OPERATIONS:
                 raise CellError(
                     f"a saved cell uses the operation {operation!r}, which this version of Elman "
-                    "does not have; upgrade Elman to read it."
+                    "does not support; upgrade Elman to read it."
                 )
             given = tuple([_at(nodes, k) for k in operands])
             nodes.append(intern(operation, given, _value(attribute)))
@@ -73,9 +73,9 @@ def read_cell(text: str) -> Cell:
 
 
 def _at(nodes: Sequence[Node], position: object) -> Node:
-    """A node that stands before; Python would count negative positions from the end."""
+    """An earlier node.  Negative positions are invalid: Python would count from the end."""
     if type(position) is not int or not 0 <= position < len(nodes):
-        raise ValueError(f"there is no value {position} before it is used")
+        raise ValueError(f"value {position} is used before it is defined")
     return nodes[position]
 
 
@@ -88,7 +88,7 @@ def _parameter(family: str, gate: str, kind: str, columns: list[str]) -> Paramet
 
 
 def _value(attribute: Any) -> Any:
-    """JSON has lists where attributes are tuples."""
+    """The attribute with JSON's lists as tuples."""
     return tuple(attribute) if isinstance(attribute, list) else attribute
 
 

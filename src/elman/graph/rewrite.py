@@ -1,7 +1,7 @@
-"""The one way in which a graph becomes another: node by node, operands first.
+"""Graph rewriting, node by node in topological order; every pass uses it.
 
-A pass is a rule that says what a node becomes, given what its operands have become.  Nodes are
-immutable and interned (``node.py``), so what a rule leaves alone stays the same object.
+A pass is a rule that returns a node's replacement, given the replacements of its operands.  Nodes
+are immutable and interned (``node.py``), so an unchanged node stays the same object.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from elman.graph.node import Node, ancestors, intern
 
-#: From a node, and what every node before it has become, to what this one becomes.
+#: From a node, and the replacements of all earlier nodes, to its replacement.
 Rule = Callable[[Node, Mapping[Node, Node]], Node]
 
 
 def rewrite(roots: Iterable[Node], rule: Rule) -> dict[Node, Node]:
-    """What each node that the roots are made from becomes, the roots among them.
+    """The replacement of each root and of each node that a root depends on.
 
     >>> from elman.graph import tanh
     >>> h = intern("state", (), "h")
@@ -32,6 +32,6 @@ def rewrite(roots: Iterable[Node], rule: Rule) -> dict[Node, Node]:
 
 
 def moved(node: Node, new: Mapping[Node, Node]) -> Node:
-    """The same operation on what its operands have become."""
+    """The same operation on the replacements of its operands."""
     operands = tuple([new[operand] for operand in node.operands])
     return node if operands == node.operands else intern(node.operation, operands, node.attribute)

@@ -1,7 +1,7 @@
-"""A cell as its author would write it: lines of text, and lines of LaTeX.
+"""Print a cell as equations, in plain text and in LaTeX.
 
-The signs come from the table of operations; here is only where a line begins, when an
-expression needs parentheses, and how states and parameters are written.
+The symbols come from the table of operations.  This module splits lines, adds parentheses and
+formats states and parameters.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from elman.graph.node import OPERATIONS, Node, ancestors
 if TYPE_CHECKING:
     from elman.graph.cell import Cell
 
-#: signs of an equation at most; a longer one is written in parts
-LONGEST = 1000
+#: the maximum number of nodes in an equation; longer ones are split
+MAX_EQUATION = 1000
 
 _GREEK = {
     *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"),
@@ -27,7 +27,7 @@ _GREEK = {
 
 
 def text(cell: Cell) -> str:
-    """The equations, one a line; a prime marks the next value of a state."""
+    """The equations, one per line; a prime marks the next value of a state."""
     return "\n".join([f"{label} = {right}" for label, right in _lines(cell, in_latex=False)])
 
 
@@ -45,28 +45,28 @@ def expression(
     top: bool = False,
     in_latex: bool = False,
 ) -> str:
-    """One value in terms of the named ones, which are the cell's unless ``names`` are given.
+    """A value in terms of named values: ``names``, or those of the cell.
 
-    ``top`` writes out the node even if it has a name.
+    ``top`` expands the node even if it has a name.
     """
     if names is None:
         names = labels(cell) if cell is not None else {}
-    if _lengths(ancestors([node]), names)[node] > LONGEST:
+    if _lengths(ancestors([node]), names)[node] > MAX_EQUATION:
         return "…"
     return _write(node, names, 0, top, in_latex, cell.input if cell is not None else "x")
 
 
 def labels(cell: Cell) -> dict[Node, str]:
-    """What each value is called, in the author's order, and each after those that it needs.
+    """The name of each value: in the author's order, but after the values that it uses.
 
-    A value that is two states' next one has the first's name.
+    A value that is the next value of two states has the name of the first.
     """
     primed: dict[Node, str] = {}
     for state, node in zip(cell.states, cell.next_states, strict=True):
         if node.operands:
             primed.setdefault(node, f"{state}'")
     called = {**cell.names, **{node: primed[node] for node in cell.nodes if node in primed}}
-    if max(_lengths(cell.nodes, called).values(), default=0) > LONGEST:
+    if max(_lengths(cell.nodes, called).values(), default=0) > MAX_EQUATION:
         called = {**_numbered(cell, called), **called}
     ordered: dict[Node, str] = {}
     for node in called:
@@ -76,7 +76,7 @@ def labels(cell: Cell) -> dict[Node, str]:
 
 
 def _lengths(nodes: Iterable[Node], names: Mapping[Node, str]) -> dict[Node, int]:
-    """How many signs each value takes that is written in terms of the named ones."""
+    """The number of nodes in each value's equation in terms of the named values."""
     found: dict[Node, int] = {}
     for node in nodes:
         found[node] = 1 + sum([1 if o in names else found[o] for o in node.operands])
@@ -84,7 +84,7 @@ def _lengths(nodes: Iterable[Node], names: Mapping[Node, str]) -> dict[Node, int
 
 
 def _numbered(cell: Cell, called: Mapping[Node, str]) -> dict[Node, str]:
-    """Names for values that are used several times, whose text would grow with each use."""
+    """Names for values that are used several times, so that they are written only once."""
     taken = {*called.values(), cell.input, *cell.states}
     uses = Counter([operand for node in cell.nodes for operand in node.operands])
     shared = [n for n in cell.nodes if n.operands and n not in called and uses[n] > 1]
@@ -101,7 +101,7 @@ def _lines(cell: Cell, *, in_latex: bool) -> list[tuple[str, str]]:
 
     lines = [(label, right(node, top=True)) for node, label in called.items()]
     written = set(called.values())
-    # a next state that is a state, a parameter, or another's next state too
+    # next states that are a state, a parameter or another state's next value
     lines += [
         (f"{state}'", right(node, top=False))
         for state, node in zip(cell.states, cell.next_states, strict=True)
@@ -162,7 +162,7 @@ def _precedence(node: Node, names: Mapping[Node, str]) -> int:
 
 
 def _latex_name(name: str, index: str = "") -> str:
-    """A name as mathematics: a prime becomes the step's index, Greek letters themselves."""
+    """A name in LaTeX: a prime becomes the subscript t, the name of a Greek letter a command."""
     letter, _, rest = name.removesuffix("'").partition("_")
     if letter in _GREEK:
         letter = f"\\{letter}"

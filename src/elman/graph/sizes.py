@@ -1,7 +1,7 @@
-"""How the size of a result follows from the sizes of its operands.
+"""The size of a result from the sizes of its operands.
 
 Sizes are symbols: ``input``, ``hidden``, ``one`` (a constant) and ``matrix`` (a parameter that
-only products take).  They become numbers in a layer, through ``Sizes``.
+only products accept).  ``Sizes`` binds them to the numbers of a layer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from elman.graph.node import NO_MATRIX, Misuse, Size, SizeClash
 
 @dataclass(frozen=True)
 class Block:
-    """Which columns of a matrix an operand meets: those after ``before``, ``size`` wide."""
+    """The columns of a matrix that multiply one operand: ``size`` columns after ``before``."""
 
     before: tuple[Size, ...]
     size: Size
@@ -23,7 +23,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers that the symbols stand for in one layer.
+    """The values of the symbols in one layer.
 
     >>> Sizes(input=3, hidden=4).width(("hidden", "input"))
     7
@@ -33,31 +33,31 @@ class Sizes:
     hidden: int
 
     def width(self, sizes: Sequence[Size]) -> int:
-        """The total width of operands of these sizes side by side."""
+        """The total width of concatenated operands of these sizes."""
         return sum([self.input if size == "input" else self.hidden for size in sizes])
 
     def columns(self, block: Block) -> slice:
-        """The columns of a matrix that a block stands for."""
+        """The columns of a block as a slice."""
         start = self.width(block.before)
         return slice(start, start + self.width((block.size,)))
 
 
 def declared(sizes: Sequence[Size], attribute: tuple[str, Size]) -> Size:
-    """A leaf that carries its own size beside its name."""
+    """The size that a leaf carries with its name."""
     return attribute[1]
 
 
 def fixed(size: Size) -> Any:
-    """The same size always."""
+    """A constant size."""
     return lambda sizes, attribute: size
 
 
 def elementwise(sizes: Sequence[Size], attribute: object) -> Size:
-    """Element by element: all operands of one size; constants fit to any."""
+    """Elementwise operations: all operands have one size; constants match any size."""
     found: int | None = None
     for position, size in enumerate(sizes):
         if size == "matrix":
-            raise Misuse("a matrix of learned parameters can only stand to the left of @")
+            raise Misuse("a matrix of learned parameters can only be the left operand of @")
         if size == "one":
             continue
         if found is None:
@@ -68,19 +68,19 @@ def elementwise(sizes: Sequence[Size], attribute: object) -> Size:
 
 
 def product(sizes: Sequence[Size], attribute: object) -> Size:
-    """A matrix with one operand or with several side by side gives a vector of hidden size."""
+    """A matrix times one operand or several concatenated ones: a vector of hidden size."""
     if sizes[0] != "matrix":
         raise Misuse(NO_MATRIX)
     if len(sizes) == 1:
-        raise Misuse("the list to the right of @ is empty")
+        raise Misuse("the list that is the right operand of @ is empty")
     for size in sizes[1:]:
         if size == "matrix":
-            raise Misuse("a product of two matrices of learned parameters is one matrix: write one")
+            raise Misuse("two matrices of learned parameters cannot be multiplied; use one matrix")
         if size == "one":
-            raise Misuse("a matrix cannot be multiplied with a constant; use a bias such as b.f")
+            raise Misuse("a matrix cannot multiply a constant; use a bias such as b.f")
     return "hidden"
 
 
 def blocks(sizes: Sequence[Size], attribute: tuple[Block, ...]) -> Size:
-    """A sum of transposed blocks, each times a vector, has the size of any of the blocks."""
+    """A sum of transposed blocks times vectors; all blocks have the size of the result."""
     return attribute[0].size

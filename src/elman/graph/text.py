@@ -1,7 +1,7 @@
 """A cell as one line of JSON.
 
-This is how a trained model keeps its cell, how torch's operator is told which cell to run and
-what kernels are cached under.  ``reader.py`` makes a cell of it again.
+Trained models store a cell this way, torch's operator takes it as an argument, and cached kernels
+are keyed by it.  ``reader.py`` reads it back.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from elman.graph.cell import Cell
 
-#: the number of the format, which a saved cell carries
+#: the format number of a saved cell
 FORMAT = 1
 
 
 def write_cell(cell: Cell) -> str:
-    """One line of JSON with everything that a ``Cell`` holds."""
+    """The whole cell as one line of JSON."""
     index = {node: position for position, node in enumerate(cell.nodes)}
     record = {
         "format": FORMAT,
@@ -32,7 +32,7 @@ def write_cell(cell: Cell) -> str:
         ],
         "next": [index[node] for node in cell.next_states],
         "names": {index[node]: name for node, name in cell.names.items()},
-        "start": dict(cell.init),  # its name in format 1
+        "start": dict(cell.init),  # the key in format 1
         "doc": cell.doc,
     }
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False)

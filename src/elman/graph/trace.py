@@ -1,10 +1,10 @@
-"""From a Python function to a cell: ``@cell`` calls it once and records what it computes.
+"""Trace a Python function into a cell: ``@cell`` calls it once and records what it computes.
 
-The function's first argument is the input, its other positional arguments are the states, and
-its keyword-only ones are families of learned parameters: ``W.f`` to the left of ``@`` is a
-matrix, anywhere else (``b.f``, ``p.f``) a vector with a number for each unit.  What it returns
-are the next states, in the order of the arguments.  Nothing reads its source; the lines and
-names in error messages come from Python's own frames.
+The first argument of the function is the input, the other positional arguments are the states,
+and the keyword-only arguments are families of learned parameters: ``W.f`` as the left operand of
+``@`` is a matrix; anywhere else (``b.f``, ``p.f``) it is a vector with one value per unit.  The
+function returns the next states, in the order of the arguments.  Tracing does not parse source
+code; the lines and names in error messages come from Python's frames.
 """
 
 from __future__ import annotations
@@ -49,11 +49,10 @@ def cell(
 ) -> Cell | Callable[[Callable[..., Any]], Cell]:
     """Make a cell from its equations.
 
-    ``gates`` names the gates in the order in which their parameters are packed, and catches a
-    typo such as ``W.ff``; without it they come in the order in which they are first used.
-    ``init`` gives parameters a first value other than the usual one (``start`` is its name in
-    Elman 0.1).  Raises ``CellError``
-    with the line and its text when the equations cannot be understood.
+    ``gates`` lists the gates in the order in which their parameters are packed, and catches a
+    typo such as ``W.ff``; by default, gates are in the order of their first use.  ``init`` sets
+    initial values of parameters (``start`` is its name in Elman 0.1).  Raises ``CellError`` with
+    the line and its text if an equation is invalid.
 
     >>> from elman import cell, sigmoid, tanh
     >>> @cell(gates="f g", init={"b.f": 1.0})
@@ -70,18 +69,18 @@ def cell(
     """
     if function is None:
         if init is not None and start is not None:
-            raise CellError("@cell: init and start are one option; leave out start.")
+            raise CellError("@cell: start is the old name of init; omit start.")
         return lambda f: _trace(f, gates, init or start or {})
     if not inspect.isfunction(function):
         raise CellError(
-            f"@cell stands above a function and was given {function!r}; options go by keyword, as "
-            'in @cell(gates="i f g o").'
+            f"@cell decorates a function, not {function!r}; pass options by keyword, as in "
+            '@cell(gates="i f g o").'
         )
     return _trace(function, "", {})
 
 
 class LearnedParameter(Arithmetic):
-    """``W.f`` inside the equations: a matrix to the left of ``@``, a vector anywhere else."""
+    """``W.f`` in the equations: a matrix as the left operand of ``@``, else a vector."""
 
     __slots__ = ("family", "gate", "recorder")
 
@@ -103,7 +102,7 @@ class LearnedParameter(Arithmetic):
 
 
 class Family(Arithmetic):
-    """``W`` inside the equations: its attributes are the parameters of its gates."""
+    """``W`` in the equations; its attributes are the parameters of the gates."""
 
     __slots__ = ("_name", "_recorder")
 
@@ -111,7 +110,7 @@ class Family(Arithmetic):
         self._recorder, self._name = recorder, name
 
     def __getattr__(self, gate: str) -> LearnedParameter:
-        if gate.startswith("__"):  # a protocol of Python's or numpy's asks whether it is meant
+        if gate.startswith("__"):  # Python and numpy look up protocols this way
             raise AttributeError(gate)
         if gate.startswith("_"):
             raise Misuse(f'{self._name}.{gate}: the name of a gate cannot begin with "_"')
@@ -124,10 +123,8 @@ class Family(Arithmetic):
         return LearnedParameter(self._recorder, self._name, gate)
 
     def __node__(self) -> NoReturn:
-        """Always refused: a family is not a value."""
-        raise Misuse(
-            f"{self._name} is a family of parameters; name one of them, such as {self._name}.f"
-        )
+        """Always raises: a family is not a value."""
+        raise Misuse(f"{self._name} is a family of parameters; use one, such as {self._name}.f")
 
     def __matmul__(self, other: Any) -> NoReturn:
         self.__node__()
@@ -137,7 +134,7 @@ class Family(Arithmetic):
 
 
 class _Recorder:
-    """What tracing notes beside the graph: how parameters are used, and the local names."""
+    """What tracing records besides the graph: the use of parameters, and local names."""
 
     def __init__(self, code: CodeType, declared: tuple[str, ...]) -> None:
         self.code, self.declared = code, declared
@@ -151,8 +148,8 @@ class _Recorder:
         self.order.setdefault(parameter.gate)
         if self.kinds.setdefault(key, kind) != kind:
             raise Misuse(
-                f"{'.'.join(key)} is used as a matrix (to the left of @) and as a vector; "
-                "these are two parameters, give them two names"
+                f"{'.'.join(key)} is used as a matrix (left operand of @) and as a vector; these "
+                "are two parameters, so give them two names"
             )
 
     def columns(self, parameter: LearnedParameter, sizes: tuple[str, ...]) -> None:
@@ -160,12 +157,12 @@ class _Recorder:
         first = self.widths.setdefault(key, sizes)
         if first != sizes:
             raise Misuse(
-                f"{'.'.join(key)} multiplied [{', '.join(first)}] before and multiplies "
-                f"[{', '.join(sizes)}] here; a matrix has one set of columns"
+                f"{'.'.join(key)} multiplies [{', '.join(sizes)}] here but multiplied "
+                f"[{', '.join(first)}] before; the columns of a matrix must match"
             )
 
     def note(self, made: Node) -> None:
-        """Called after each operation: its grammar, and what locals are called by now."""
+        """Called after each operation: check its grammar and record the names of locals."""
         for sentence in problems([made]):
             raise Misuse(sentence.removesuffix("."))
         frame: FrameType | None = sys._getframe(1)
@@ -239,7 +236,7 @@ def _trace(function: Callable[..., Any], gates: str, init: Mapping[str, float]) 
 
 
 def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[Node, ...]:
-    """What the function returned, as a value of hidden size for each state."""
+    """The function's result, as one value of hidden size per state."""
     wanted = f"end with `return {', '.join(states)}`, the next value of each state"
     if returned is None:
         raise Misuse(f"{name} returns nothing; {wanted}")
@@ -263,11 +260,11 @@ def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[No
 
 
 def _declared_gates(declaration: str, gates: str) -> tuple[str, ...]:
-    # as Python itself reads the names in the equations
+    # normalised as Python normalises the names in the equations
     found = tuple(normalize("NFKC", gates).split()) if isinstance(gates, str) else ()
     if not isinstance(gates, str) or not all([gate.isidentifier() for gate in found]):
         raise CellError(
-            f"{declaration}gates is {gates!r}; write the names with blanks between them, as in "
+            f"{declaration}gates is {gates!r}; separate the names with blanks, as in "
             'gates="i f g o".'
         )
     for gate in found:
@@ -281,13 +278,13 @@ def _is_number(value: object) -> bool:
 
 
 def _foreign(error: Exception) -> str:
-    """An exception of somebody else's; where a value of the cell met it, what to do."""
+    """The message of an exception from outside Elman, with advice if a cell's value caused it."""
     said = str(error).rstrip(".") or type(error).__name__
     ours = (Node.__name__, LearnedParameter.__name__, Family.__name__)
     if isinstance(error, (TypeError, AttributeError)) and any([word in said for word in ours]):
         return (
-            "this is not in the language of cells, which has + - * /, @, comparisons in where, "
-            f"and Elman's own sigmoid, tanh, relu, exp ... ({said})"
+            "the cell language does not support this; it has + - * /, @, comparisons in where, "
+            f"and Elman's sigmoid, tanh, relu, exp ... ({said})"
         )
     return said
 
@@ -305,17 +302,17 @@ def _arguments(
             )
         if parameter.default is not parameter.empty:
             raise CellError(
-                f"{declaration}{parameter.name} has the default {parameter.default!r}; the "
-                "arguments are the input, the states and the families of parameters, and numbers "
-                "stand in the equations."
+                f"{declaration}{parameter.name} has the default {parameter.default!r}; arguments "
+                "are the input, the states and the families of parameters. Write numbers in the "
+                "equations."
             )
         (families if parameter.kind is parameter.KEYWORD_ONLY else positional).append(
             parameter.name
         )
     if len(positional) < 2:
         raise CellError(
-            f"{declaration}a cell takes its input, then at least one state, then its families of "
-            f"parameters after a *, as in def {name}(x, h, *, W, b)."
+            f"{declaration}a cell takes an input, at least one state, and families of parameters "
+            f"after a *, as in def {name}(x, h, *, W, b)."
         )
     return positional[0], tuple(positional[1:]), tuple(families)
 
@@ -336,10 +333,10 @@ def _parameters(
 def _final_names(
     names: Mapping[Node, str], following: tuple[Node, ...], leaves: tuple[str, ...]
 ) -> dict[Node, str]:
-    """The named values in the author's order; of two with one name, the later has it.
+    """The named values in the author's order; if two have one name, the later one keeps it.
 
-    An earlier one, or one that has the name of a state or of the input, is written where it is
-    used; if that is more than once, it gets a number: ``c_1``.
+    The earlier one, or a value named like a state or the input, is inlined where it is used; if it
+    is used more than once, it gets a numbered name such as ``c_1``.
     """
     inside = ancestors(following)
     uses = Counter([operand for node in inside for operand in node.operands])
@@ -368,7 +365,7 @@ def _place(trace: TracebackType | None, code: CodeType) -> tuple[FrameType | Non
 
 
 def _return_line(code: CodeType) -> int:
-    """Where the function's last ``return`` stands, or its last line where it has none."""
+    """The line of the function's last ``return``, or its last line if it has none."""
     lines = [
         instruction.positions.lineno
         for instruction in dis.get_instructions(code)
@@ -385,7 +382,7 @@ def _where(name: str, code: CodeType, line: int) -> str:
 
 
 def _called(value: Node, frame: FrameType | None) -> str:
-    """What the author calls a value: the name of a local, or an expression of locals."""
+    """The author's name for a value: a local variable, or an expression of them."""
     names: dict[Node, str] = {}
     for name, local in (frame.f_locals if frame else {}).items():
         if isinstance(local, Node):

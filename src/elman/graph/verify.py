@@ -3,12 +3,12 @@
 cell       next states, one for each state, of hidden size
 leaf       input | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
            | constant NUMBER | adjoint NAME | mask (ROLE, OF, step | sequence)
-product    a matrix leaf, then one operand or more
-condition  greater | at_least, which only the first operand of `where` may be
+product    a matrix leaf, then one or more operands
+condition  greater | at_least; allowed only as the first operand of `where`
 otherwise  a row of the table of operations, on values
 
-Operations that are `internal` in the table are found in graphs that passes made, never in a cell.
-Names are Python identifiers, which hold no line ends, dots or blanks; a gate's does not begin with
+Only graphs that passes make contain operations that are `internal` in the table.  Names are Python
+identifiers, so they contain no line breaks, dots or blanks; the name of a gate does not begin with
 "_".
 """
 
@@ -23,36 +23,36 @@ from elman.graph.cell import Cell
 from elman.graph.node import OPERATIONS, Node
 from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, PARAMETERS, PRODUCTS
 
-#: characters of a name at most, so that it fits a line and a file's name
-LONGEST_NAME = 100
-#: values of a cell at most, and how many of them may follow from one another: published cells have
-#: some dozens, and each takes a few hundredths of a second to compile
-MOST_VALUES, DEEPEST = 500, 250
+#: maximum number of characters of a name, so that it fits a line and a file name
+MAX_NAME = 100
+#: maximum number of values of a cell, and maximum depth of its graph: published cells have some
+#: dozens of values, and each takes a few hundredths of a second to compile
+MAX_VALUES, MAX_DEPTH = 500, 250
 
 
 def verify(cell: Cell) -> None:
-    """Raise ``CellError`` with one sentence if the cell breaks the grammar."""
+    """Raise ``CellError`` if the cell violates the grammar."""
     parts = (_problems_of_size(cell), problems(cell.nodes), _problems_of_the_whole(cell))
     for sentence in itertools.chain(*parts):
         raise CellError(f"{_title(cell.name)}: {sentence}")
 
 
 def problems(nodes: Iterable[Node]) -> Iterable[str]:
-    """What breaks the grammar in a graph, a sentence each."""
+    """Violations of the grammar in a graph, one sentence each."""
     for node in nodes:
         if node.operation not in OPERATIONS:
             yield f"there is no operation {node.operation}."
             continue
         arity = 0 if node.operation in LEAVES else OPERATIONS[node.operation].arity
         if arity is not None and len(node.operands) != arity:
-            yield f"{node.operation} has {len(node.operands)} operands and takes {arity}."
+            yield f"{node.operation} takes {arity} operands but has {len(node.operands)}."
             continue
         if not _has_its_attribute(node):
             yield f"{node.operation} cannot have the attribute {node.attribute!r}."
         if node.operation in PRODUCTS and (
             len(node.operands) < 2 or node.operands[0].operation != "matrix"
         ):
-            yield f"the {node.operation} is not one of a matrix with a value."
+            yield f"the {node.operation} does not multiply a matrix with a value."
         if node.operation == "where" and node.operands[0].operation not in CONDITIONS:
             yield "the first operand of where is not a comparison; write where(a > b, ...)."
         for position, operand in enumerate(node.operands):
@@ -61,26 +61,26 @@ def problems(nodes: Iterable[Node]) -> Iterable[str]:
 
 
 def _problems_of_size(cell: Cell) -> Iterable[str]:
-    """What makes a cell too large to compile."""
+    """Why a cell is too large to compile."""
     advice = "write a smaller step, or stack layers"
-    if len(cell.nodes) > MOST_VALUES:
+    if len(cell.nodes) > MAX_VALUES:
         yield (
-            f"a step has {len(cell.nodes):,} values, and {MOST_VALUES} is the most that is "
-            f"compiled; {advice}."
+            f"a step has {len(cell.nodes):,} values; at most {MAX_VALUES} can be compiled; "
+            f"{advice}."
         )
     depth: dict[Node, int] = {}
     for node in cell.nodes:
         depth[node] = 1 + max([depth[operand] for operand in node.operands], default=0)
     deepest = max(depth.values(), default=0)
-    if deepest > DEEPEST:
+    if deepest > MAX_DEPTH:
         yield (
-            f"{deepest:,} operations of a step follow from one another, and {DEEPEST} is the most "
-            f"that is compiled; {advice}."
+            f"{deepest:,} operations of a step depend on one another in a chain; at most "
+            f"{MAX_DEPTH} can be compiled; {advice}."
         )
 
 
 def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
-    """What breaks the grammar between a cell's graph and its states and parameters."""
+    """Mismatches between a cell's graph, its states and its parameters."""
     yield from _problems_of_names(cell)
     if not cell.states:
         yield "a cell needs at least one state after its input."
@@ -93,10 +93,10 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
             yield f"the next {state} is a comparison."
     known = {(p.kind, p.family, p.gate): p for p in cell.parameters}
     if len(known) < len(cell.parameters):
-        yield "two of its parameters have one name."
+        yield "two of its parameters have the same name."
     for node in cell.nodes:
         if node.operation in INTERNAL:
-            yield f"{node.operation} cannot stand in a cell."
+            yield f"a cell cannot contain {node.operation}."
         elif node.operation == "state" and node.attribute not in cell.states:
             yield f"{node.attribute} is not one of its states."
         elif node.operation in PARAMETERS:
@@ -107,21 +107,21 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
             sizes = tuple([operand.size for operand in node.operands[1:]])
             if matrix is not None and matrix.columns != sizes:
                 yield (
-                    f"{matrix.key} has columns for [{', '.join(matrix.columns)}] and multiplies "
+                    f"{matrix.key} has columns for [{', '.join(matrix.columns)}] but multiplies "
                     f"[{', '.join(sizes)}]."
                 )
     keys = [parameter.key for parameter in cell.parameters]
     for key, value in cell.init.items():
         if key not in keys:
-            yield f"it has a first value for {_shortened(key)}, which is not a parameter."
+            yield f"it has an initial value for {_shortened(key)}, which is not a parameter."
         elif not isfinite(value):
-            yield f"the first value of {key} is {value}, which is not a finite number."
+            yield f"the initial value of {key} is {value}, which is not finite."
 
 
 def _problems_of_names(cell: Cell) -> Iterable[str]:
-    """What a name cannot be, whoever wrote the cell: tracing, a pass, or a text from a file."""
+    """Invalid names, whether from tracing, a pass or a file."""
     if _title(cell.name) != cell.name:
-        yield f"the name of a cell is one line of 1 to {LONGEST_NAME} printable characters."
+        yield f"the name of a cell must be one line of 1 to {MAX_NAME} printable characters."
     for kind, names in (
         ("input", [cell.input]),
         ("state", cell.states),
@@ -130,29 +130,29 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
         ("value", cell.names.values()),
     ):
         for name in names:
-            if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
+            if not isinstance(name, str) or not name.isidentifier() or len(name) > MAX_NAME:
                 yield (
-                    f"the {kind} {_shortened(name)} has a name that is not a Python identifier of "
-                    f"at most {LONGEST_NAME} characters."
+                    f"the name of the {kind} {_shortened(name)} must be a Python identifier of at "
+                    f"most {MAX_NAME} characters."
                 )
             elif kind == "gate" and name.startswith("_"):
-                yield f'the gate {name} has a name that begins with "_".'
+                yield f'the name of the gate {name} must not begin with "_".'
     if len(set(cell.states)) < len(cell.states):
-        yield "two of its states have one name."
+        yield "two of its states have the same name."
     for p in cell.parameters:
         if p.kind == "matrix" and not (p.columns and {*p.columns} <= {"input", "hidden"}):
-            yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden ones."
+            yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden."
     if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):
         yield "its description is not text."
 
 
 def _title(name: object) -> str:
-    fits = isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME
+    fits = isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME
     return str(name) if fits else "a cell"
 
 
 def _has_surrogates(text: str) -> bool:
-    """Whether the text has halves of characters, which no file and no operator takes."""
+    """Whether the text has lone surrogates, which no file and no operator accepts."""
     return any(["\ud800" <= character <= "\udfff" for character in text])
 
 

@@ -1,7 +1,7 @@
-"""Layers: ``Recurrent`` for any cell, torch.nn's six by name, and what stands around them.
+"""Layers: ``Recurrent`` for any cell, and drop-in replacements for torch.nn's recurrent layers.
 
-``RNNCell``, ``LSTMCell`` and ``GRUCell`` are torch.nn's own: a single step with gradients leaves an
-engine that packs weights nothing to win.  A stream is best run by ``Recurrent.step``.
+``RNNCell``, ``LSTMCell`` and ``GRUCell`` are torch.nn's: for a single step with gradients, packing
+weights does not pay.  Use ``Recurrent.step`` for streaming.
 """
 
 from torch.nn import GRUCell, LSTMCell, RNNCell

@@ -1,7 +1,7 @@
-"""Attention over a sequence: a weighted mean whose weights are learned.
+"""Attention over a sequence: a weighted mean with learned weights.
 
-``AttentionPooling`` makes one vector of a row; the other two answer queries from a memory, as a
-decoder asks them of the sentence that it translates.
+``AttentionPooling`` pools a row into one vector; the other two modules attend from queries to a
+memory, such as from a decoder to the source sentence.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class AttentionPooling(nn.Module):
         inside = running(y, lengths)
         y = torch.where(inside, y, 0.0)
         scores = self.context(torch.tanh(self.hidden(y)))
-        # finite, so that a row without any step has weights at all; they then fall on zeros
+        # finite, so that a row without steps has finite weights; they multiply zeros
         scores = torch.where(inside, scores, torch.finfo(y.dtype).min)
         return (scores.softmax(0) * y).sum(0)
 
 
 class MultiplicativeAttention(nn.Module):
-    """What of a memory each query is about: weights by the score q · W m / √n (Luong et al. 2015).
+    """Attention with the score q · W m / √n (Luong et al. 2015).
 
-    n is the size of a query: without it a few hundred numbers add up to weights of 0 and 1, which
-    learn nothing (Vaswani et al. 2017).  ``prepare`` computes W m / √n once for a memory; each call
-    then takes any number of queries.
+    n is the size of a query; without the scaling, large scores saturate the softmax and its
+    gradient vanishes (Vaswani et al. 2017).  ``prepare`` computes W m / √n once for a memory; each
+    call then takes any number of queries.
 
     >>> import torch
     >>> attend = MultiplicativeAttention(3, 4)
@@ -82,7 +82,7 @@ class MultiplicativeAttention(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """As above, by the score v · tanh(W q + U m) (Bahdanau et al. 2015).
+    """Attention with the score v · tanh(W q + U m) (Bahdanau et al. 2015).
 
     >>> import torch
     >>> attend = AdditiveAttention(3, 4, 6)
@@ -123,7 +123,7 @@ def _weighted_mean(
     inside = (
         torch.arange(memory.shape[0], device=memory.device) < lengths.to(memory.device)[:, None]
     )
-    # finite, so that a row without any step has weights at all; they then fall on zeros
+    # finite, so that a row without steps has finite weights; they multiply zeros
     scores = torch.where(inside[:, None], scores, torch.finfo(scores.dtype).min)
     weights = scores.softmax(-1)
     values = torch.where(inside[:, :, None], memory.transpose(0, 1), 0.0)

@@ -1,7 +1,7 @@
-"""A word from its characters: by a recurrence or by a convolution.
+"""Word vectors from characters, by a recurrent layer or a convolution.
 
-Both take the distinct words of a batch, (length, words) indices with 0 as padding, and give a
-vector each; a model then looks them up where the words stand.
+Both take the distinct words of a batch as (length, words) indices with 0 as padding, and return
+one vector per word; the model looks them up for each occurrence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Lengths = Int64[Tensor, " words"]
 
 
 class CharacterRecurrence(nn.Module):
-    """The last outputs of a cell that reads a word forwards and backwards (Lample et al. 2016).
+    """The last outputs of a bidirectional layer over the characters (Lample et al. 2016).
 
     >>> import elman, torch
     >>> read = CharacterRecurrence(elman.cells.lstm, 20, 5, 8)
@@ -43,7 +43,7 @@ class CharacterRecurrence(nn.Module):
 
 
 class CharacterConvolution(nn.Module):
-    """The largest response of filters over three neighbours (Ma and Hovy 2016; Kim et al. 2016).
+    """Max-pooled convolution of width 3 (Ma and Hovy 2016; Kim et al. 2016).
 
     >>> import torch
     >>> read = CharacterConvolution(20, 5, 16)
@@ -62,7 +62,7 @@ class CharacterConvolution(nn.Module):
         x: Tensor = self.embedding(characters)
         if x.shape[0] == 0 or x.shape[1] == 0:
             return x.new_zeros(x.shape[1], self.output_size)
-        # what stands after a word's end must not be seen by the filter at its last character
+        # the filter at a word's last character must not read padding
         x = torch.where(running(x, lengths), x, 0.0)
         y: Tensor = self.filters(x.permute(1, 2, 0)).permute(2, 0, 1)  # length words units
         return pool_max(y, lengths)

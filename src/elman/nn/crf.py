@@ -1,7 +1,6 @@
-"""A linear-chain conditional random field: tags weighed against their neighbours.
+"""A linear-chain conditional random field: the probability of whole tag sequences.
 
-A probability of whole tag sequences, to train with.  Finding the best sequence is
-``decode/viterbi.py``; the model that makes the scores is ``models/tagger.py``.
+``decode/viterbi.py`` finds the best sequence; ``models/tagger.py`` computes the scores.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ class LinearChainCRF(nn.Module):
         s(y) = start(y₁) + Σₜ scoreₜ(yₜ) + Σₜ transition(yₜ₋₁, yₜ) + end(y_T)
 
     and the probability exp(s(y)) / Z, where Z is the sum of exp(s) over all sequences of tags.
-    A softmax at each word is the case of no transitions; with them, what is likely depends on
-    the neighbours, such as I-PER after B-PER.
+    Without transitions, this is a softmax at each word; transitions let a tag depend on its
+    neighbours, such as I-PER after B-PER.
 
-    Parameters: ``transitions`` (tag before, tag after), ``start`` (tag) and ``end`` (tag); -inf
-    in one of them, or in a score, forbids what it stands for.  Lengths may be in any order; a row
-    of length 0 has the one sequence without tags, whose probability is 1.
+    Parameters: ``transitions`` (tag before, tag after), ``start`` (tag) and ``end`` (tag).  A
+    value of -inf, also in a score, forbids a tag or transition.  Lengths may be in any order; the
+    empty sequence of a row of length 0 has probability 1.
 
     >>> import torch
     >>> crf = LinearChainCRF(3)
@@ -50,9 +49,9 @@ class LinearChainCRF(nn.Module):
         self.end = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
 
     def log_likelihood(self, scores: Scores, tags: Tags, lengths: Lengths) -> Rows:
-        """log p(tags | scores) of each row; what stands after a row's length does not count.
+        """log p(tags | scores) of each row; steps after a row's length do not count.
 
-        Raises ``ShapeError`` when the tensors do not fit each other.
+        Raises ``ShapeError`` if the shapes do not match.
         """
         if tags.shape != scores.shape[:2]:
             raise ShapeError(
@@ -86,11 +85,11 @@ class LinearChainCRF(nn.Module):
         """
         scores = self._checked(scores, lengths)
         time, batch, _ = scores.shape
-        # Σ exp stays in logarithms at every step: a product with exp(transitions) loses what is
-        # more than 87 below the largest in float32, and was slower on a CPU
+        # every step stays in log space: a product with exp(transitions) loses terms more than 87
+        # below the largest in float32, and was slower on a CPU
         total = torch.logsumexp if self._all_possible(scores) else _log_sum_exp
-        # the longest first, so that rows that have ended are at the end and fall off; the batch
-        # last, so that its rows lie side by side in memory
+        # longest row first, so that finished rows are the last ones; batch as the last axis, so
+        # that rows are contiguous
         order = torch.argsort(lengths, descending=True, stable=True).to(scores.device)
         counts = (torch.arange(time)[:, None] < lengths.cpu()[None, :]).sum(1).tolist()
         running_rows = counts[0] if time else 0
@@ -100,7 +99,7 @@ class LinearChainCRF(nn.Module):
         moves = self.transitions[:, :, None]
         ended: list[Tensor] = []
         alpha = self.start[:, None] + steps[0]  # tag batch
-        # unbind, because the gradient of steps[t] would be as large as all steps, at each of them
+        # unbind, because the gradient of each steps[t] would be as large as all steps
         for count, score in zip(counts[1:], steps.unbind(0)[1:], strict=True):
             if count == 0:
                 break
@@ -113,7 +112,7 @@ class LinearChainCRF(nn.Module):
         return partition.new_zeros(batch).index_copy(0, order[:running_rows], partition)
 
     def _all_possible(self, scores: Tensor) -> bool:
-        """Whether nothing is -inf, as in almost every training."""
+        """Whether no value is -inf, the common case in training."""
         held = (scores, self.transitions, self.start, self.end)
         return not any(torch.isneginf(x).any().item() for x in held)
 
@@ -130,15 +129,15 @@ class LinearChainCRF(nn.Module):
             )
         if ((lengths < 0) | (lengths > scores.shape[0])).any():
             raise ShapeError(
-                f"LinearChainCRF: lengths go from {int(lengths.min())} to {int(lengths.max())}, "
+                f"LinearChainCRF: lengths range from {int(lengths.min())} to {int(lengths.max())}, "
                 f"but scores have {scores.shape[0]} steps."
             )
-        # a sum of many steps in bfloat16 would be off by whole units
+        # in bfloat16, a sum over many steps would be wrong by more than 1
         return scores.to(torch.promote_types(scores.dtype, self.start.dtype))
 
 
 def _log_sum_exp(x: Tensor, axis: int) -> Tensor:
-    """log Σ exp; -inf with a gradient of 0, where torch's own has NaN, if all terms are -inf."""
+    """log Σ exp; if all terms are -inf, its gradient is 0, where torch's is NaN."""
     nothing = torch.isneginf(x).all(axis, keepdim=True)
     total = torch.logsumexp(torch.where(nothing, 0.0, x), axis)
     return torch.where(nothing.squeeze(axis), -torch.inf, total)

@@ -1,7 +1,7 @@
-"""Masks that training draws, and dropout by them.
+"""Random masks and dropout.
 
-Masks come from torch's generator, by one thread: the same seed gives the same masks whatever the
-number of threads.  Noise inside the steps of a recurrent layer is in ``noise.py``.
+One thread draws masks from torch's generator, so a seed gives the same masks with any number of
+threads.  ``noise.py`` handles dropout inside the steps of a recurrent layer.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from elman.errors import OptionError
 
 
 def draw_mask(shape: Sequence[int], p: float, like: Tensor, *, scaled: bool = True) -> Tensor:
-    """0 with probability ``p``, else 1 / (1 - p), or 1 where it is not ``scaled``.
+    """A mask of 0 with probability ``p``, else 1 / (1 - p), or 1 if not ``scaled``.
 
-    ``p`` is taken to 1 / 65,536: four numbers come from one draw of 64 bits, which is some ten
-    times faster than to draw them one by one.  They have the place and type of ``like``, and no
-    fewer than 32 bits.
+    ``p`` is rounded to a multiple of 1 / 65,536: each draw of 64 bits gives four values, which is
+    about ten times faster than single draws.  The mask has the device and dtype of ``like``, but at
+    least float32.
 
     >>> import torch
     >>> _ = torch.manual_seed(0)
@@ -35,7 +35,7 @@ def draw_mask(shape: Sequence[int], p: float, like: Tensor, *, scaled: bool = Tr
     masks, lowest = -(-count // 4), -(2**63)
     least = min(round(p * 65536) - 32768, 32767)
     transformed = torch._C._functorch.peek_interpreter_stack() is not None
-    if torch.compiler.is_compiling() or transformed:  # nothing in place: slower, the same numbers
+    if torch.compiler.is_compiling() or transformed:  # not in place: slower, the same values
         bits = torch.randint(lowest, -lowest - 1, (masks,), device=like.device) ^ lowest
         mask = (bits.view(torch.int16)[:count] >= least).to(dtype)
     else:
@@ -48,7 +48,7 @@ def draw_mask(shape: Sequence[int], p: float, like: Tensor, *, scaled: bool = Tr
 def dropout(
     x: Float[Tensor, "time batch features"], p: float, *, locked: bool = False
 ) -> Float[Tensor, "time batch features"]:
-    """``x`` times a mask (Srivastava et al. 2014), which all steps share if it is ``locked``.
+    """Dropout (Srivastava et al. 2014); with ``locked``, all steps share one mask.
 
     >>> import torch
     >>> x = torch.ones(2, 1, 3)
@@ -62,9 +62,9 @@ def dropout(
 
 
 class VariationalDropout(nn.Module):
-    """Leaves out whole features of a sequence in training (Gal and Ghahramani 2016).
+    """Drops whole features of a sequence in training (Gal and Ghahramani 2016).
 
-    One mask for each row holds for all its time steps; what stays is scaled by 1 / (1 - p).
+    Each row has one mask for all its time steps; the rest is scaled by 1 / (1 - p).
 
     >>> import torch
     >>> _ = torch.manual_seed(0)
@@ -76,13 +76,13 @@ class VariationalDropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise OptionError(f"VariationalDropout: p is {p}; it is a probability from 0 to 1.")
+            raise OptionError(f"VariationalDropout: p is {p}; it must be from 0 to 1.")
         self.p = p
 
     def forward(
         self, x: Float[Tensor, "time batch features"]
     ) -> Float[Tensor, "time batch features"]:
-        """``x``, in training without some of its features."""
+        """``x``, with dropped features in training."""
         return dropout(x, self.p, locked=True) if self.training else x
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""Words as vectors: one-hot inputs, at the cost of a look-up."""
+"""Word embeddings with word dropout."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PADDING, UNKNOWN = 0, 1
 
 
 class WordEmbedding(nn.Module):
-    """A vector for each index: the product of a matrix with the one-hot x⟨t⟩, without the zeros.
+    """A learned vector for each index.
 
     Index 0 is padding and has the zero vector; index 1 is the unknown word.  ``vectors`` (word,
-    size) are first values, such as word2vec's; ``frozen`` keeps them.  ``word_dropout`` is the
-    probability with which training takes a word for unknown, so that the unknown word's vector
-    is learned and no single word is relied upon (Iyyer et al. 2015).  ``dropout`` is that of whole
-    words: what it takes from the vocabulary is zero wherever it stands in the batch, and the rest
-    is scaled by 1 / (1 - p) (Gal and Ghahramani 2016).
+    size) are initial values, such as word2vec's; ``frozen`` does not train them.  In training,
+    ``word_dropout`` is the probability that a word becomes the unknown word, which trains the
+    unknown word's vector and regularises (Iyyer et al. 2015).  ``dropout`` is the fraction of the
+    vocabulary whose vectors are zero throughout a batch; the rest is scaled by 1 / (1 - p) (Gal and
+    Ghahramani 2016).
 
-    Raises ``ShapeError`` for vectors of another shape and ``OptionError`` for a probability that
-    is none.
+    Raises ``ShapeError`` if the shape of ``vectors`` is wrong, and ``OptionError`` for an invalid
+    probability.
 
     >>> import torch
     >>> embedding = WordEmbedding(5, 3)
@@ -44,7 +44,7 @@ class WordEmbedding(nn.Module):
         super().__init__()
         for name, p in (("word_dropout", word_dropout), ("dropout", dropout)):
             if not 0 <= p <= 1:
-                raise OptionError(f"WordEmbedding: {name} is {p}; it is a probability from 0 to 1.")
+                raise OptionError(f"WordEmbedding: {name} is {p}; it must be from 0 to 1.")
         if vectors is not None and vectors.shape != (num_words, size):
             raise ShapeError(
                 f"WordEmbedding: vectors have the shape {tuple(vectors.shape)}, but (words, size) "

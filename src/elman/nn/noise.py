@@ -1,7 +1,6 @@
-"""The noise of a recurrent module in training: which there is, and the masks for a run.
+"""Dropout, zoneout and DropConnect of recurrent modules: the options and the masks of a run.
 
-The equations of a noisy step are made by ``passes/noise.py``; here are the options, and the
-numbers.  ``stack.py`` says which tensors they fall on.
+``passes/noise.py`` makes the equations of a noisy step; ``stack.py`` applies the masks to tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from elman.passes.noise import candidates, drop_candidates, drop_states, zone_ou
 
 @dataclass(frozen=True)
 class Noise:
-    """How likely each kind of noise is; ``Recurrent`` says what they are."""
+    """The rate of each kind of noise; see ``Recurrent``."""
 
     dropout: float = 0.0
     input_dropout: float = 0.0
@@ -35,10 +34,12 @@ class Noise:
     drop_connect: float = 0.0
 
     def check(self, title: str, cell: Cell) -> None:
-        """Raise ``OptionError`` for what cannot be."""
+        """Raise ``OptionError`` for an invalid option."""
         for name, p in self._probabilities(cell):
             if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
-                raise OptionError(f"{title}: {name} is {p!r}; it is a probability from 0 to 1.")
+                raise OptionError(
+                    f"{title}: {name} is {p!r}; it must be a probability from 0 to 1."
+                )
         if isinstance(self.zoneout, Mapping):
             for state in self.zoneout:
                 if state not in cell.states:
@@ -48,8 +49,8 @@ class Noise:
                     )
         if self.candidate_dropout and not candidates(cell):
             raise OptionError(
-                f"{title}: candidate_dropout needs a candidate, a tanh or relu that a gate weighs, "
-                "and the cell has none; use recurrent_dropout or zoneout."
+                f"{title}: candidate_dropout needs a candidate, a tanh or relu that a gate "
+                "multiplies, but the cell has none; use recurrent_dropout or zoneout."
             )
 
     def _probabilities(self, cell: Cell) -> list[tuple[str, Any]]:
@@ -61,13 +62,13 @@ class Noise:
         return [*found, ("zoneout", self.zoneout)]
 
     def zoneout_of(self, cell: Cell) -> dict[str, float]:
-        """The probability with which each state keeps its value."""
+        """The zoneout rate of each state."""
         if isinstance(self.zoneout, Mapping):
             return {state: float(p) for state, p in self.zoneout.items() if p}
         return dict.fromkeys(cell.states, float(self.zoneout)) if self.zoneout else {}
 
     def in_training(self, cell: Cell) -> Cell:
-        """The cell with its masks; the cell itself where there are none."""
+        """The cell with masks, if any."""
         if self.candidate_dropout:
             cell = drop_candidates(cell)
         if self.recurrent_dropout:
@@ -76,7 +77,7 @@ class Noise:
         return zone_out(cell, rates) if rates else cell
 
     def in_evaluation(self, cell: Cell) -> Cell:
-        """The cell as it is on average; of inverted dropout, the cell itself is."""
+        """The cell with the mean of its zoneout; inverted dropout needs no change."""
         rates = self.zoneout_of(cell)
         return zone_out(cell, rates, expected=True) if rates else cell
 
@@ -86,7 +87,7 @@ class Noise:
         return self != Noise(locked_dropout=self.locked_dropout)
 
     def drop(self, x: Tensor, p: float, masks: MaskCache, place: str) -> Tensor:
-        """x (time, batch, features) with dropout, the same at all steps where it is locked."""
+        """Dropout on x (time, batch, features), the same at all steps if locked."""
         if p == 0:
             return x
         if not self.locked_dropout:
@@ -103,7 +104,7 @@ class Noise:
             p = self._rate(role, of, per)
             if per == "sequence":
                 found.append(masks.lasting(f"{place} {of}", (x.shape[1], hidden), p, x))
-            elif role == "zone":  # 1 where the old value stays
+            elif role == "zone":  # 1 keeps the old value
                 found.append(draw_mask((*x.shape[:2], hidden), 1 - p, x, scaled=False))
             else:
                 found.append(draw_mask((*x.shape[:2], hidden), p, x))
@@ -117,7 +118,7 @@ class Noise:
     def weights(
         self, cell: Cell, parameters: Sequence[Tensor], sizes: Sizes, masks: MaskCache, place: str
     ) -> Sequence[Tensor]:
-        """A cell's parameters, without some of the weights that meet a state."""
+        """A cell's parameters, with DropConnect on the recurrent weights."""
         if self.drop_connect == 0:
             return parameters
         return [
@@ -141,12 +142,12 @@ class Noise:
 
 @dataclass
 class MaskCache:
-    """What is drawn once for a sequence, however many calls it takes."""
+    """Masks that are drawn once per sequence and shared by all its calls."""
 
     held: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)
 
     def lasting(self, place: str, shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
-        """The mask of that place and shape."""
+        """The mask of this place and shape."""
         key = (place, shape)
         if key not in self.held:
             self.held[key] = draw_mask(shape, p, like)

@@ -1,4 +1,4 @@
-"""What the outputs of a layer cost in training (Merity, McCann and Socher 2017)."""
+"""Activation and temporal regularisation of outputs (Merity, McCann and Socher 2017)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Outputs = Float[Tensor, "time batch features"]
 
 @dataclass(frozen=True)
 class Penalties:
-    """``activation`` times the mean square of outputs, ``temporal`` that of their changes.
+    """``activation`` times the mean square of outputs, plus ``temporal`` times that of changes.
 
-    Steps after a row's end, where outputs are zero, do not count.
+    Steps after a row's end do not count.
 
     >>> import torch
     >>> y = torch.tensor([1.0, 3.0, 0.0]).reshape(3, 1, 1)
@@ -33,19 +33,19 @@ class Penalties:
     temporal: float = 0.0
 
     def check(self, title: str) -> None:
-        """Raise ``OptionError`` for what cannot be."""
+        """Raise ``OptionError`` for an invalid value."""
         for name in ("activation", "temporal"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 raise OptionError(f"{title}: {name}_penalty is {value!r}; it must be at least 0.")
 
     def of(self, whole: Outputs, dropped: Outputs, lengths: Tensor | None) -> Tensor | None:
-        """The penalty of outputs before and after dropout; ``None`` if there is none.
+        """The penalty of outputs ``whole`` before and ``dropped`` after dropout, or ``None``.
 
-        Activations are those after dropout, changes those before, as in the paper's program.
+        As in the paper's code, activations are taken after dropout and changes before it.
         """
         found = []
-        if self.activation:  # after a row's end there are zeros
+        if self.activation:  # outputs after a row's end are zero
             weight = self.activation / _count(dropped, lengths, 0)
             found.append(weight * torch.sum(dropped * dropped))
         if self.temporal:
@@ -56,20 +56,20 @@ class Penalties:
 
 
 def _count(y: Outputs, lengths: Tensor | None, lost: int) -> int:
-    """How many numbers count, where each row has ``lost`` fewer steps than its length."""
+    """The number of values, with ``lost`` fewer steps than each row's length."""
     if lengths is None:
         return max(1, (y.shape[0] - lost) * y.shape[1] * y.shape[2])
     return max(1, int((lengths - lost).clamp_min(0).sum()) * y.shape[2])
 
 
 def _last(y: Outputs, lengths: Tensor) -> Bool[Tensor, "changes batch 1"]:
-    """Which changes go from a row's last step to the zeros after it."""
+    """The changes from a row's last step to the zeros after it."""
     steps = torch.arange(1, y.shape[0])
     return (steps[:, None] == lengths[None, :]).unsqueeze(-1).to(y.device)
 
 
 class _SumOfChanges(torch.autograd.Function):
-    """Σ (y⟨t+1⟩ - y⟨t⟩)²: by torch's own operations it would take three times as long."""
+    """Σ (y⟨t+1⟩ - y⟨t⟩)², three times as fast as with torch's operations."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, ends: Tensor | None) -> Tensor:

@@ -1,6 +1,6 @@
-"""From the outputs of all steps to one vector for each row; padding never counts.
+"""Pool the outputs of all steps into one vector per row; padding never counts.
 
-A row of length 0 gives zeros.  Pooling with learned weights is in ``attention.py``.
+A row of length 0 gives zeros.  ``attention.py`` has pooling with learned weights.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Lengths = Int64[Tensor, " batch"]
 
 
 def running(y: Outputs, lengths: Lengths) -> Bool[Tensor, "time batch 1"]:
-    """Where a row has not ended yet."""
+    """True at the steps within each row's length."""
     steps = torch.arange(y.shape[0], device=y.device)
     return (steps[:, None] < lengths.to(y.device)[None, :]).unsqueeze(-1)
 
 
 def pool_last(y: Outputs, lengths: Lengths, *, bidirectional: bool = False) -> Pooled:
-    """The output at the last step; of the reverse direction, that at the first, which is its last.
+    """The output at the last step; for the reverse direction, at the first step, its last.
 
     >>> import torch
     >>> y = torch.arange(6.0).reshape(3, 1, 2)
@@ -41,7 +41,7 @@ def pool_last(y: Outputs, lengths: Lengths, *, bidirectional: bool = False) -> P
 
 
 def pool_middle(y: Outputs, lengths: Lengths) -> Pooled:
-    """The output at the middle step, where both directions meet: for windows around a place.
+    """The output at the middle step, for windows around a position.
 
     >>> import torch
     >>> pool_middle(torch.arange(4.0).reshape(4, 1, 1), torch.tensor([3])).tolist()
@@ -66,7 +66,7 @@ def pool_mean(y: Outputs, lengths: Lengths) -> Pooled:
 
 
 def pool_max(y: Outputs, lengths: Lengths) -> Pooled:
-    """The largest of each feature over a row's steps.
+    """The maximum of each feature over a row's steps.
 
     >>> import torch
     >>> pool_max(torch.tensor([[[1.0]], [[3.0]], [[99.0]]]), torch.tensor([2])).tolist()

@@ -1,8 +1,8 @@
-"""What comes next: distributions over tokens and over sets of pitches, given features of the past.
+"""Output distributions over the next token or the next set of pitches, given features.
 
-Each is a layer with two methods: ``log_prob`` of what did come, exact, and ``draw``, which makes
-something up.  How an index is drawn from logits is a function that ``draw`` is given
-(``decode/sampling.py`` has some).  The model around them is ``models/generator.py``.
+Each is a layer with two methods: ``log_prob`` computes the exact log-probability of a value, and
+``draw`` samples one.  ``draw`` takes a function that samples an index from logits, such as those in
+``decode/sampling.py``.  ``models/generator.py`` is the model that uses them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-#: an index for each row of logits (..., n), of which some may be -inf
+#: samples an index for each row of logits (..., n), some of which may be -inf
 Choose = Callable[[Tensor], Tensor]
 
 Features = Float[Tensor, "*steps features"]
@@ -22,7 +22,7 @@ LogProb = Float[Tensor, "*steps"]
 
 
 class NextToken(nn.Module):
-    """One of ``num_tokens``: a softmax.  Text, and events of music, are made of tokens.
+    """A softmax over ``num_tokens``, for text and for events of music.
 
     >>> import torch
     >>> head = NextToken(8, 5)
@@ -47,9 +47,9 @@ class NextToken(nn.Module):
 
 
 class IndependentPitches(nn.Module):
-    """A set of pitches, each there or not whatever the others are: one sigmoid a pitch.
+    """A set of independent pitches: one sigmoid per pitch.
 
-    This is the output of the recurrent networks of Boulanger-Lewandowski et al. (2012).  Sets
+    This is the output layer of the recurrent networks of Boulanger-Lewandowski et al. (2012).  Sets
     are rows of zeros and ones.
 
     >>> import torch
@@ -71,20 +71,20 @@ class IndependentPitches(nn.Module):
         return -losses.sum(-1)
 
     def draw(self, features: Features, choose: Choose) -> Pitches:
-        """A set for each row: for each pitch a choice between not and there."""
+        """A set for each row: a binary choice for each pitch."""
         logits = self.output(features)
         return choose(torch.stack([torch.zeros_like(logits), logits], -1)).to(features)
 
 
 class OrderedPitches(nn.Module):
-    """A set of pitches, one after another: each is chosen knowing those that were chosen before.
+    """An autoregressive set of pitches: each pitch depends on those chosen before.
 
-    Pitches come in order, then the end; what would break the order has the probability zero.  So
-    every set is made in exactly one way, and the product of the choices' probabilities is that
-    of the set: exact, as in the RNN-NADE of Boulanger-Lewandowski et al. (2012), but with a step
-    for each pitch that is there in place of one for each pitch that could be.  The choices share
-    one hidden layer, which sees the features, the last pitch, and the sum of a vector for each
-    pitch so far.  ``descending`` begins with the highest pitch.
+    Pitches are chosen in order, then the end; choices that violate the order have probability 0.
+    Each set is therefore generated in exactly one way, and its probability is the product of the
+    choices' probabilities.  This is exact, as in the RNN-NADE of Boulanger-Lewandowski et al.
+    (2012), but takes one step per pitch in the set, not per possible pitch.  The choices share one
+    hidden layer, whose input is the features, the last pitch, and the sum of a vector for each
+    earlier pitch.  ``descending`` starts with the highest pitch.
 
     >>> import torch
     >>> head = OrderedPitches(8, 3, 16)
@@ -107,29 +107,29 @@ class OrderedPitches(nn.Module):
         self.num_pitches = num_pitches
         self.descending = descending
         self.context = nn.Linear(feature_size, hidden_size)
-        #: of the last pitch; the last row is for none yet
+        #: vectors of the last pitch; the last row means no pitch yet
         self.last = nn.Parameter(torch.randn(num_pitches + 1, hidden_size) / hidden_size**0.5)
-        #: of all pitches so far; the last row is for none, and stays zero
+        #: vectors of all pitches so far
         self.so_far = nn.Parameter(torch.randn(num_pitches, hidden_size) / hidden_size**0.5)
         self.dropout = nn.Dropout(dropout)
-        #: a logit for each pitch, and for the end
+        #: a logit for each pitch and the end
         self.output = nn.Linear(hidden_size, num_pitches + 1)
 
     def log_prob(self, features: Features, pitches: Pitches) -> LogProb:
-        """log p(set | features): a sum over the choices, the end among them."""
+        """log p(set | features): a sum over the choices, including the end."""
         steps = pitches.shape[:-1]
         pitches = self._in_order(pitches.reshape(-1, self.num_pitches))
         row, pitch = pitches.nonzero(as_tuple=True)
         count = pitches.count_nonzero(-1)
         place = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
         longest = int(count.max()) if len(count) else 0
-        table = torch.full((len(pitches), longest + 1), self.num_pitches)  # the end, and after it
+        table = torch.full((len(pitches), longest + 1), self.num_pitches)  # the end and padding
         table[row, place] = pitch
         before = torch.cat([torch.full((len(table), 1), self.num_pitches), table[:, :-1]], 1)
         vectors = torch.cat([self.so_far, self.so_far.new_zeros(1, self.so_far.shape[1])])
         context = self.context(features.reshape(len(table), -1))
         so_far = nn.functional.embedding(before, vectors).cumsum(1)
-        # a row is over after its end: of the table's places only these are choices
+        # the entries of the table that are choices: those up to each row's end
         made = torch.arange(longest + 1) <= count[:, None]
         last = before[made]
         hidden = (context[:, None] + so_far)[made]
@@ -138,12 +138,12 @@ class OrderedPitches(nn.Module):
         return total.index_add(0, made.nonzero()[:, 0], chosen).reshape(steps)
 
     def draw(self, features: Features, choose: Choose) -> Pitches:
-        """A set for each row, one pitch after another."""
+        """A set for each row, sampled pitch by pitch."""
         steps = features.shape[:-1]
         hidden = self.context(features.reshape(-1, features.shape[-1]))
         pitches = hidden.new_zeros(len(hidden), self.num_pitches)
         last = torch.full((len(hidden),), self.num_pitches)
-        row = torch.arange(len(hidden))  # those that have not come to their end
+        row = torch.arange(len(hidden))  # the rows that have not ended
         while len(row):
             pitch = choose(self._choices(hidden[row], last[row]))
             row, pitch = row[pitch < self.num_pitches], pitch[pitch < self.num_pitches]
@@ -167,7 +167,7 @@ class OrderedPitches(nn.Module):
     def _choices(
         self, hidden: Float[Tensor, "choice hidden"], last: Int64[Tensor, " choice"]
     ) -> Float[Tensor, "choice pitch_or_end"]:
-        """log p of each pitch and of the end; -inf where the order forbids it."""
+        """log p of each pitch and of the end; -inf for choices that violate the order."""
         hidden = nn.functional.relu(hidden + nn.functional.embedding(last, self.last))
         logits = self.output(self.dropout(hidden))
         lowest = torch.where(last == self.num_pitches, -1, last)

@@ -1,8 +1,7 @@
-"""The LSTM with a projected state (Sak, Senior and Beaufays 2014), torch.nn's ``proj_size``.
+"""The LSTM with a recurrent projection (Sak, Senior and Beaufays 2014): ``proj_size`` in torch.nn.
 
-Its h has ``proj_size`` numbers and its c ``hidden_size``.  A cell has one size for all states, so
-h is followed by zeros here: the rows of ``W.r`` that would fill them are zero.  All that knows of
-this padding is in this file.
+Its h has size ``proj_size`` and its c ``hidden_size``.  A cell has one size for all states, so h is
+padded with zeros; the corresponding rows of ``W.r`` are zero.  Only this module pads.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ def projected_lstm(x, h, c, *, W, b):  # type: ignore[no-untyped-def]
 
 
 def pad_recurrent(w_hh: Tensor, hidden_size: int) -> Tensor:
-    """(gates * hidden, proj) with zeros for what follows h: (gates * hidden, hidden)."""
+    """Pad (gates * hidden, proj) with columns of zeros to (gates * hidden, hidden)."""
     return pad(w_hh, (0, hidden_size - w_hh.shape[1]))
 
 
 def pad_projection(w_hr: Tensor) -> Tensor:
-    """(proj, hidden) with rows of zeros: (hidden, hidden)."""
+    """Pad (proj, hidden) with rows of zeros to (hidden, hidden)."""
     projected, hidden = w_hr.shape
     return pad(w_hr, (0, 0, 0, hidden - projected))
 
 
 def pad_state(h: Tensor, hidden_size: int) -> Tensor:
-    """(..., proj) followed by zeros: (..., hidden)."""
+    """Pad (..., proj) with zeros to (..., hidden)."""
     return pad(h, (0, hidden_size - h.shape[-1]))
 
 
 def cut_state(h: Tensor, proj_size: int) -> Tensor:
-    """(..., hidden) without the zeros: (..., proj)."""
+    """Cut the padding: (..., hidden) to (..., proj)."""
     return h[..., :proj_size]

@@ -1,8 +1,7 @@
 """``Recurrent``: a layer, or a stack of them, of any cell.
 
-What a module adds to ``stack.py`` is parameters: their names, their first values and their
-place in the ``state_dict``.  Modules with torch.nn's names and weights are in
-``torch_layers.py``.
+The module adds parameters to ``stack.py``: their names, their initialisation and the
+``state_dict``.  Modules with torch.nn's names and weights are in ``torch_layers.py``.
 """
 
 from __future__ import annotations
@@ -40,46 +39,44 @@ if TYPE_CHECKING:
 
 
 class Recurrent(NotForTorchScript, nn.Module):
-    """A recurrent layer of any cell: ``layer(x)`` runs it over sequences, ``step`` one step.
+    """A recurrent layer of any cell.  ``layer(x)`` runs over sequences, ``step`` runs one step.
 
-    ``cell`` is a value such as ``elman.cells.lstm`` or one of your own.  ``num_layers`` are
-    stacked; ``bidirectional`` runs each in both directions and puts the outputs side by side.
-    ``bias=False`` leaves the vectors ``b`` out of the equations.  ``truncate=k`` cuts
-    backpropagation through time every k steps, with the state carried on.  ``backend``
-    is "auto" or an engine's name.
+    ``cell`` is a value such as ``elman.cells.lstm`` or your own cell.  ``num_layers`` layers are
+    stacked; ``bidirectional`` runs each in both directions and concatenates the outputs.
+    ``bias=False`` removes the vectors ``b`` from the equations.  ``truncate=k`` truncates
+    backpropagation through time every k steps and carries the state on.  ``backend`` is "auto" or
+    the name of an engine.
 
-    Parameters are called ``layers.{k}.{d}.W.f``: layer k, direction d, letters of the equation.
-    Names may be any that the equations may use; only ``torch.func.functional_call`` and
-    ``torch.export`` find no family that is called as an attribute of torch.nn.Module is.
-    A matrix begins Glorot-uniform where it meets the input (Glorot and Bengio 2010).  Where it
-    meets a state, ``initial`` says how: "orthogonal" (Saxe et al. 2014), "identity" (Le, Jaitly
-    and Hinton 2015) or "glorot".  Biases begin at zero, except where the cell says otherwise, as
-    an LSTM's forget gate does with 1 (Jozefowicz et al. 2015); ``forget_bias`` is another number
-    for ``b.f``.
+    Parameters are named ``layers.{k}.{d}.W.f``: layer k, direction d, names of the equations.  Any
+    name that equations allow works, except that ``torch.func.functional_call`` and
+    ``torch.export`` do not find a family with the name of an attribute of torch.nn.Module.
 
-    In training there can be noise, each kind with a probability from 0, which is exactly the
-    layer without, to 1.  It runs on every engine, with any cell:
+    Input weights are initialised Glorot-uniform (Glorot and Bengio 2010), recurrent weights by
+    ``initial``: "orthogonal" (Saxe et al. 2014), "identity" (Le, Jaitly and Hinton 2015) or
+    "glorot".  Biases are initialised to zero or to the cell's own value, such as 1 for an LSTM's
+    forget gate (Jozefowicz et al. 2015); ``forget_bias`` overrides the value of ``b.f``.
+
+    Training can apply noise, with rates from 0 (off) to 1, on every engine and for any cell:
 
     - ``dropout`` on the outputs between layers, ``input_dropout`` on x, ``output_dropout`` on y
-      (Srivastava et al. 2014); with ``locked_dropout`` a sequence has one mask of each for all its
-      steps (Gal and Ghahramani 2016);
-    - ``recurrent_dropout`` on what matrices read of the states, one mask for all steps (Gal and
-      Ghahramani 2016);
-    - ``candidate_dropout`` on what is to be written to memory, such as an LSTM's g (Semeniuta,
+      (Srivastava et al. 2014); with ``locked_dropout``, one mask for all steps of a sequence (Gal
+      and Ghahramani 2016);
+    - ``recurrent_dropout``: variational dropout of the states that matrices multiply, one mask
+      per sequence (Gal and Ghahramani 2016);
+    - ``candidate_dropout`` on what is written to the memory, such as an LSTM's g (Semeniuta,
       Severyn and Barth 2016);
-    - ``zoneout``: units keep their old value (Krueger et al. 2017); a probability, or one for
-      each state, such as ``{"c": 0.5, "h": 0.05}``;
-    - ``drop_connect`` on the weights that meet a state, one mask for all steps (Wan et al. 2013;
-      Merity, Keskar and Socher 2018).
+    - ``zoneout``: units keep their old value (Krueger et al. 2017); one rate, or a rate per state
+      such as ``{"c": 0.5, "h": 0.05}``;
+    - ``drop_connect`` on the recurrent weights, one mask for all steps (Wan et al. 2013; Merity,
+      Keskar and Socher 2018).
 
-    What is left is scaled by 1 / (1 - p), so that evaluation does nothing; of zoneout it computes
-    the mean, and ``cell`` holds the equations with it.  ``step`` in training draws the masks of a
-    sequence where it begins, with ``state`` None.  ``activation_penalty`` and
-    ``temporal_penalty`` times the mean square of outputs and of their changes (Merity, McCann and
-    Socher 2017) are left in ``penalty`` by a run in training: training adds it to the loss.
+    Dropout scales by 1 / (1 - p) in training, so evaluation needs no change; for zoneout,
+    evaluation uses the mean, and ``cell`` contains it.  In training, ``step`` draws new masks when
+    ``state`` is None.  ``activation_penalty`` and ``temporal_penalty`` weight the mean squares of
+    outputs and of their changes (Merity, McCann and Socher 2017); a run in training stores the sum
+    in ``penalty`` for you to add to the loss.
 
-    Raises ``OptionError`` for an option that cannot be, ``ShapeError`` for tensors that do not
-    fit.
+    Raises ``OptionError`` for an invalid option, ``ShapeError`` for tensors that do not match.
 
     >>> import torch, elman
     >>> layer = elman.Recurrent(elman.cells.lstm, 10, 20)
@@ -118,8 +115,8 @@ class Recurrent(NotForTorchScript, nn.Module):
         super().__init__()
         if not isinstance(cell, Cell):
             raise OptionError(
-                f"Recurrent: cell is {cell!r}; pass a cell such as elman.cells.lstm, or find one "
-                "by its name in elman.cells.CATALOGUE."
+                f"Recurrent: cell is {cell!r}; pass a cell such as elman.cells.lstm, or look one "
+                "up by name in elman.cells.CATALOGUE."
             )
         self.stack = Stack(
             cell=cell if bias else cell.without("b"),
@@ -145,7 +142,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             self.stack.check_memory(dtype or torch.get_default_dtype())
         self.penalties = Penalties(activation_penalty, temporal_penalty)
         self.penalties.check(self.stack.title)
-        #: what the last run in training adds to the loss, if anything
+        #: the penalty of the last run in training, to be added to the loss
         self.penalty: Tensor | None = None
         self.initial, self.forget_bias = initial, forget_bias
         self._check_start()
@@ -164,33 +161,33 @@ class Recurrent(NotForTorchScript, nn.Module):
         self._reader: _Reader | None = None
         self._frozen = False
         self._mask_cache = MaskCache()
-        #: type and place of the tensors of the last run, for the report
+        #: dtype and device of the last run, for the report
         self._ran: tuple[torch.dtype, torch.device] | None = None
         self.reset_parameters()
 
     @property
     def cell(self) -> Cell:
-        """The equations that the layer computes in evaluation; those of training may have masks."""
+        """The equations used in evaluation; in training they may have masks."""
         return self.stack.in_evaluation
 
     @property
     def input_size(self) -> int:
-        """How many features x has."""
+        """The number of features of x."""
         return self.stack.input_size
 
     @property
     def hidden_size(self) -> int:
-        """How many units each layer has in each direction."""
+        """The number of units per layer and direction."""
         return self.stack.hidden_size
 
     @property
     def output_size(self) -> int:
-        """How many features y has: hidden_size, twice that in both directions."""
+        """The number of features of y: hidden_size, or twice that if bidirectional."""
         return self.stack.hidden_size * self.stack.directions
 
     @property
     def num_layers(self) -> int:
-        """How many layers are stacked."""
+        """The number of stacked layers."""
         return self.stack.num_layers
 
     @property
@@ -206,18 +203,18 @@ class Recurrent(NotForTorchScript, nn.Module):
     def _check_start(self) -> None:
         if self.initial not in ("orthogonal", "identity", "glorot"):
             raise OptionError(
-                f'{self.stack.title}: initial is {self.initial!r}; it is "orthogonal", "identity" '
-                'or "glorot".'
+                f'{self.stack.title}: initial is {self.initial!r}; it must be "orthogonal", '
+                '"identity" or "glorot".'
             )
         keys = [parameter.key for parameter in self.cell.parameters]
         if self.forget_bias is not None and "b.f" not in keys:
             raise OptionError(
-                f"{self.stack.title}: forget_bias is for b.f, which is not one of the cell's "
-                f"parameters: {', '.join(keys)}. Leave it out."
+                f"{self.stack.title}: forget_bias sets b.f, which is not one of the cell's "
+                f"parameters: {', '.join(keys)}. Omit it."
             )
 
     def reset_parameters(self) -> None:
-        """Draw first values for all parameters anew."""
+        """Initialise all parameters again."""
         self.freeze(False)
         first_values = dict(self.cell.init)
         if self.forget_bias is not None:
@@ -251,9 +248,9 @@ class Recurrent(NotForTorchScript, nn.Module):
 
         ``x`` is (time, batch, input), (batch, time, input) with ``batch_first``, (time, input)
         for one sequence, or a ``PackedSequence``.  ``state`` holds a tensor (num_layers *
-        directions, batch, hidden) for each state of the cell, zeros where it is ``None``.
-        ``lengths`` (batch,) are the rows' true lengths, in any order, 0 allowed: past it, y is
-        zero and the state stays as it was.
+        directions, batch, hidden) for each state of the cell; ``None`` means zeros.  ``lengths``
+        (batch,) are the rows' true lengths, in any order, and may be 0.  Past a row's length, y is
+        zero and the state does not change.
         """
         return self._run(x, state, lengths, MaskCache())
 
@@ -275,7 +272,7 @@ class Recurrent(NotForTorchScript, nn.Module):
 
     @property
     def _is_noisy(self) -> bool:
-        """Whether a run now differs from one in evaluation."""
+        """Whether a run in the current mode differs from one in evaluation."""
         return self.training and (self.stack.noise.any or self.penalties != Penalties())
 
     def step(
@@ -285,7 +282,7 @@ class Recurrent(NotForTorchScript, nn.Module):
     ) -> tuple[Float[Tensor, "batch hidden"], State]:
         """Run one time step: ``x`` is (batch, input); returns its output and the next state.
 
-        Raises ``OptionError`` for a bidirectional layer, which cannot know the future.
+        Raises ``OptionError`` for a bidirectional layer, whose output depends on later steps.
 
         >>> import torch, elman
         >>> layer = elman.Recurrent(elman.cells.gru, 10, 20)
@@ -304,13 +301,13 @@ class Recurrent(NotForTorchScript, nn.Module):
             results = stepper.step(x, state, self._read())
             if results is not None:
                 return results
-        return self._step_from_outside(x, state)
+        return self._general_step(x, state)
 
-    def _step_from_outside(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """A step with tensors that nobody has looked at yet."""
+    def _general_step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """A step with tensors that have not been checked."""
         if self.bidirectional:
             raise OptionError(
-                f"{self.stack.title}: a bidirectional layer cannot run step by step, since its "
+                f"{self.stack.title}: a bidirectional layer cannot run step by step, because its "
                 "output depends on later steps."
             )
         self.stack.check_kind(x)
@@ -330,7 +327,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
 
     def _fast_step(self, x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
-        """A step by the stepper, if there is one for such tensors; it takes others like them."""
+        """A step by the engine's stepper, if it supports these tensors; keeps the stepper."""
         parameters = [d.in_order(self.cell) for d in self._directions()]
         flat = [p for own in parameters for p in own]
         tensors = [x, *flat, *(state if isinstance(state, (tuple, list)) else ())]
@@ -342,12 +339,12 @@ class Recurrent(NotForTorchScript, nn.Module):
             return None
         reader = _Reader(self)
         if not reader.reads(flat):
-            return None  # parametrizations make them anew at each look
+            return None  # parametrizations compute new tensors at each access
         self.stack.check_input(x.unsqueeze(0), parameters)
         backend, _ = choose(self.stack.backend, x.dtype, x.device)
         batch, plan = x.shape[0], plan_of(self.cell.text)
         x, stepper = x.contiguous(), self._stepper
-        if stepper is not None:  # it may be only that x was of another type or stride
+        if stepper is not None:  # perhaps x only had another dtype or stride
             results = stepper.step(x, state, self._read())
             if results is not None:
                 return results
@@ -366,17 +363,16 @@ class Recurrent(NotForTorchScript, nn.Module):
         return stepper.run(x, state, flat)
 
     def _read(self) -> Sequence[Tensor] | None:
-        """The parameters as they are now; ``None`` where they stand still."""
+        """The current parameters; ``None`` if they are frozen."""
         return None if self._frozen or self._reader is None else self._reader.read()
 
     def freeze(self, frozen: bool = True) -> Self:
-        """Promise that the weights stand still, so that no call looks whether they do.
+        """Promise that the weights do not change, so that calls need not check them.
 
-        Without it, each call computes with the weights as they are, however they were changed; to
-        see that, it reads all of them.  For ``step``, ``torch.inference_mode()`` is half the
-        promise: a step there sees what torch counts or replaces, but not a write through
-        ``parameter.data`` or NumPy.  ``freeze(False)``, ``train()``, loading, moving or converting
-        the weights, and drawing them anew end it.
+        By default, each call reads all weights to detect any change.  In
+        ``torch.inference_mode()``, ``step`` only detects changes that torch counts and replaced
+        tensors, but not a write through ``parameter.data`` or NumPy.  ``freeze(False)``,
+        ``train()``, loading, moving, converting or initialising the weights end the promise.
 
         >>> import torch, elman
         >>> layer = elman.Recurrent(elman.cells.gru, 10, 20).eval().freeze()
@@ -398,7 +394,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch; training ends ``freeze``."""
+        """As in torch; training mode ends ``freeze``."""
         if mode:
             self.freeze(False)
         return super().train(mode)
@@ -408,7 +404,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         return {**self.__dict__, **left_out, "_mask_cache": MaskCache(), "penalty": None}
 
     def backend_report(self) -> str:
-        """Which engine ran this layer last, or else will, and why; how, and what training keeps.
+        """The engine that ran last or will run, why and how, and the memory that training needs.
 
         >>> import elman
         >>> layer = elman.Recurrent(elman.cells.lstm, 10, 20)
@@ -459,11 +455,11 @@ class Recurrent(NotForTorchScript, nn.Module):
 
 
 class _Named(nn.Module):
-    """A module whose members have names that a cell's author chose.
+    """A module whose members have names from a cell, which may clash with torch's attributes.
 
-    torch finds a module's members in its tables, and its own methods and settings by attribute.  A
-    gate may be called ``training`` and a family ``float``, so members are put into the tables
-    here, and what torch sets by attribute never meets one of the same name.
+    torch stores a module's members in dicts and its own settings as attributes.  A gate may be
+    named ``training`` and a family ``float``, so this class puts members directly into the dicts,
+    where torch's attributes do not overwrite them.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -476,14 +472,14 @@ class _Named(nn.Module):
 
 
 class _Family(_Named):
-    """The parameters of one family: ``W["f"]``, or ``W.f`` where torch has no attribute f."""
+    """The parameters of one family: ``W["f"]``, or ``W.f`` if torch has no attribute f."""
 
     def __init__(self, members: Mapping[str, nn.Parameter]) -> None:
         super().__init__()
         self._parameters.update(members)
 
     def __getitem__(self, gate: str) -> Tensor:
-        # pruning and parametrizations put a tensor that they compute in a parameter's place
+        # pruning and parametrizations replace a parameter with a computed tensor
         found = self._parameters[gate] if gate in self._parameters else getattr(self, gate)
         assert isinstance(found, Tensor)
         return found
@@ -520,7 +516,7 @@ class _Direction(_Named):
     def reset(
         self, cell: Cell, sizes: Sizes, first_values: Mapping[str, float], initial: str
     ) -> None:
-        """First values; see ``Recurrent``."""
+        """Initialise the parameters; see ``Recurrent``."""
         for p in cell.parameters:
             tensor = self._tensor(p)
             if p.key in first_values:
@@ -534,7 +530,7 @@ class _Direction(_Named):
                     elif initial == "identity":
                         nn.init.eye_(block)
                     else:
-                        # torch's QR decomposition does not take numbers of two bytes
+                        # torch's QR decomposition does not support two-byte types
                         wide = torch.promote_types(block.dtype, torch.float32)
                         block.copy_(nn.init.orthogonal_(torch.empty_like(block, dtype=wide)))
             elif p.family == "b":
@@ -544,12 +540,12 @@ class _Direction(_Named):
                 tensor.uniform_(-bound, bound)
 
     def _tensor(self, p: Parameter) -> Tensor:
-        # straight from torch's own tables: for each parameter and call, a look-up by name costs
-        # as much as some hundred products
+        # directly from torch's dicts: attribute access for each parameter and call costs as much
+        # as some hundred multiplications
         family = self._modules[p.family]
         assert family is not None
         tensor = family._parameters.get(p.gate)
-        if tensor is None:  # what parametrizations and weight_norm make of other parameters
+        if tensor is None:  # computed by parametrizations or weight_norm
             tensor = getattr(family, p.gate, None)
         if not isinstance(tensor, Tensor):
             raise ShapeError(
@@ -559,7 +555,7 @@ class _Direction(_Named):
 
 
 class _Reader:
-    """A layer's parameters of now, in few look-ups: any of them may be replaced at any time."""
+    """Reads a layer's current parameters fast; any of them may be replaced at any time."""
 
     def __init__(self, layer: Recurrent) -> None:
         self._links: list[tuple[Mapping[str, nn.Module | None], str]] = []
@@ -583,7 +579,7 @@ class _Reader:
         return found
 
     def read(self) -> Sequence[Tensor]:
-        """The parameters; none at all where a module was replaced."""
+        """The parameters; empty if a module was replaced."""
         try:
             if [table[name] for table, name in self._links] != self._modules:
                 return ()
@@ -592,7 +588,7 @@ class _Reader:
             return ()
 
     def reads(self, tensors: Sequence[Tensor]) -> bool:
-        """Whether these are what it reads."""
+        """Whether ``read`` returns these tensors."""
         found = self.read()
         return len(found) == len(tensors) and all(map(is_, found, tensors))
 

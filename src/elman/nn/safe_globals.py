@@ -1,7 +1,7 @@
-"""What ``torch.load(path, weights_only=True)`` may construct of a saved layer.
+"""The classes of a saved layer that ``torch.load(path, weights_only=True)`` may construct.
 
-These classes hold tensors, numbers and equations; to construct one runs no code of the file.  A
-model of other modules needs those to be allowed too, by ``torch.serialization.add_safe_globals``.
+They hold tensors, numbers and equations; constructing one runs no code from the file.  Allow the
+other modules of a model with ``torch.serialization.add_safe_globals``.
 """
 
 from __future__ import annotations
@@ -29,5 +29,5 @@ SAFE: list[Callable[..., Any]] = [
 
 
 def allow() -> None:
-    """Let ``torch.load`` construct them; called once, by the package."""
+    """Allow ``torch.load`` to construct these classes; the package calls this once."""
     add_safe_globals(SAFE)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""The loss of a choice among many tokens, with label smoothing (Szegedy et al. 2016).
+"""Cross-entropy over a large vocabulary, with label smoothing (Szegedy et al. 2016).
 
-Scores of thousands of tokens at each of a thousand steps are the largest tensors of a
-translation's training, and torch goes over them seven times.  Here the gradient is formed with
-the loss, in place, block by block, so that a block stays in the processor's cache.
+The scores of thousands of tokens at a thousand steps are the largest tensors of translation
+training, and torch traverses them seven times.  This function computes the gradient with the
+loss, in place and block by block, so that a block stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def smoothed_nll(
 ) -> Float[Tensor, ""]:
     """The sum over rows of -Σ q log softmax(weight · x + bias).
 
-    q is 1 - ``smoothing`` for the token that is ``wanted``, and ``smoothing`` is spread over all
-    tokens alike; that is ``torch.nn.functional.cross_entropy`` with ``reduction="sum"``.
+    q is 1 - ``smoothing`` for the ``wanted`` token, plus ``smoothing`` divided evenly among all
+    tokens, as in ``torch.nn.functional.cross_entropy`` with ``reduction="sum"``.
 
     >>> x, weight, bias = torch.randn(5, 3), torch.randn(7, 3), torch.randn(7)
     >>> wanted = torch.tensor([0, 6, 2, 2, 1])

@@ -1,8 +1,8 @@
-"""Layers on layers, in one direction or both: what every recurrent module does with tensors.
+"""Run stacked layers in one or both directions.
 
-Here the shapes that users bring (batch first, unbatched, packed, ragged, with or without a
-starting state) become the one shape that the operator of ``autograd.py`` takes, and back.
-Modules with parameters are in ``recurrent.py`` and ``torch_layers.py``.
+This module converts a user's tensors (batch first, unbatched, packed, ragged, with or without an
+initial state) to the shape that the operator of ``autograd.py`` takes, and back.  Modules with
+parameters are in ``recurrent.py`` and ``torch_layers.py``.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ Lengths = Tensor | Sequence[int]
 
 
 def autocast_type(tensor: Tensor) -> torch.dtype:
-    """The type that an operator of torch would compute in: that of ``torch.autocast``, if on.
+    """The dtype in which torch would compute: that of ``torch.autocast`` if enabled.
 
-    As there, float64 stays.
+    As in torch, float64 stays float64.
     """
     kind = tensor.device.type
     if tensor.dtype is torch.float64 or not autocasts(kind):
@@ -43,9 +43,9 @@ def autocast_type(tensor: Tensor) -> torch.dtype:
 
 
 def autocast(tensor: Tensor) -> Tensor:
-    """The tensor in that type.  Inputs and states are rounded so, and outputs come so.
+    """The tensor in ``autocast_type``, for inputs and states.
 
-    Parameters are left as they are: engines round them if need be, and give gradients in full.
+    Parameters keep their dtype: engines round them if necessary, and return full gradients.
     """
     wanted = autocast_type(tensor)
     return tensor if tensor.dtype is wanted else tensor.to(wanted)
@@ -53,7 +53,7 @@ def autocast(tensor: Tensor) -> Tensor:
 
 @dataclass
 class Training:
-    """What a run in training is given and leaves: masks that last, and what the loss is to gain."""
+    """Inputs and results of a training run: cached masks, and the penalty to add to the loss."""
 
     penalties: Penalties
     masks: MaskCache = field(default_factory=MaskCache)
@@ -62,7 +62,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Stack:
-    """How the layers of a recurrent module stand on each other."""
+    """The configuration of a recurrent module's layers."""
 
     cell: Cell
     input_size: int
@@ -73,7 +73,7 @@ class Stack:
     noise: Noise
     truncate: int | None
     backend: str
-    #: what engines make of the parameters of each layer and direction for inference
+    #: the engines' caches for each layer and direction
     memos: dict[int, Memo] = field(init=False, compare=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -85,37 +85,38 @@ class Stack:
                 )
         if self.cell.masks:
             raise OptionError(
-                f"{self.title}: the cell has masks in its equations, which training draws; pass "
-                "the cell without them, and dropout or zoneout as options."
+                f"{self.title}: the cell's equations contain masks; pass the cell without them, "
+                "and dropout or zoneout as options."
             )
         self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(
-                f"{self.title}: truncate is {self.truncate!r}; it must be 1 step or more, or None."
+                f"{self.title}: truncate is {self.truncate!r}; it must be a positive integer or "
+                "None."
             )
         check(self.backend)
-        # filled now: torch.compile cannot trace the lock of a cached property in Python 3.11
+        # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
         _ = self.in_training, self.in_evaluation
 
     def freeze(self, frozen: bool) -> None:
-        """Whether the parameters of the next call stand still from there on."""
+        """Set whether the parameters stay unchanged from the next call on."""
         if frozen or self.memos:
             for k in range(self.num_layers * self.directions):
                 self.memos.setdefault(k, Memo()).freeze(frozen)
 
     @property
     def title(self) -> str:
-        """How error messages call the module."""
+        """The module's name in error messages."""
         return f"Recurrent({self.cell.name})"
 
     @cached_property
     def in_training(self) -> Cell:
-        """The cell with the noise that training puts into its equations."""
+        """The cell with noise in its equations, for training."""
         return self.noise.in_training(self.cell)
 
     @cached_property
     def in_evaluation(self) -> Cell:
-        """The cell as it is evaluated."""
+        """The cell for evaluation."""
         return self.noise.in_evaluation(self.cell)
 
     @property
@@ -124,7 +125,7 @@ class Stack:
         return 2 if self.bidirectional else 1
 
     def layer_input_size(self, layer: int) -> int:
-        """What the layer reads: the module's input, or all directions of the layer below."""
+        """The layer's input size: the module's, or all directions of the layer below."""
         return self.input_size if layer == 0 else self.hidden_size * self.directions
 
     def check_memory(self, dtype: torch.dtype) -> None:
@@ -140,7 +141,7 @@ class Stack:
         present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if needed > present > 0:
             raise OptionError(
-                f"{self.title}: {count:,} parameters take {needed / 1e9:,.0f} GB, and this machine "
+                f"{self.title}: {count:,} parameters take {needed / 1e9:,.0f} GB, but this machine "
                 f"has {present / 1e9:,.0f} GB of memory; choose a smaller input_size, hidden_size "
                 "or num_layers."
             )
@@ -155,7 +156,7 @@ class Stack:
     ) -> tuple[Tensor | PackedSequence, State]:
         """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ...
 
-        With ``training`` there is noise, and the penalty of the outputs is left there.
+        With ``training``, applies noise and stores the penalty of the outputs in it.
         """
         if isinstance(x, PackedSequence):
             return self._run_packed(parameters, x, state, lengths, training)
@@ -169,7 +170,7 @@ class Stack:
             x = x.transpose(0, 1)
         batch = x.shape[1]
         row_lengths = self._check_lengths(lengths, batch)
-        first = self._starting_state(state, x, batch)
+        first = self._initial_state(state, x, batch)
         y, last = self._run_layers(parameters, x, first, row_lengths, training)
         if unbatched:
             return y.squeeze(1), tuple([s.squeeze(1) for s in last])
@@ -184,13 +185,11 @@ class Stack:
         training: Training | None,
     ) -> tuple[PackedSequence, State]:
         if lengths is not None:
-            raise OptionError(
-                f"{self.title}: a PackedSequence brings its own lengths; leave out lengths=."
-            )
+            raise OptionError(f"{self.title}: a PackedSequence has its own lengths; omit lengths=.")
         padded, row_lengths = pad_packed_sequence(x)
         padded = autocast(padded)
         self.check_input(padded, parameters)
-        first = self._starting_state(state, padded, padded.shape[1])
+        first = self._initial_state(state, padded, padded.shape[1])
         y, last = self._run_layers(parameters, padded, first, row_lengths, training)
         if x.sorted_indices is None:
             return pack_padded_sequence(y, row_lengths, enforce_sorted=True), last
@@ -273,13 +272,13 @@ class Stack:
         return torch.cat([outputs[start] for start in starts]), states
 
     def check_kind(self, x: Tensor) -> None:
-        """Raise ``ShapeError`` for what is no array of numbers, such as a nested tensor."""
+        """Raise ``ShapeError`` for anything but a dense array, such as a nested tensor."""
         kind = unusual(x)
         if kind:
             raise ShapeError(f"{self.title}: x is {kind}.")
 
     def check_input(self, x: Tensor, parameters: Sequence[Sequence[Tensor]]) -> None:
-        """Raise ``ShapeError`` if x does not fit the module or its parameters."""
+        """Raise ``ShapeError`` if x does not match the module or its parameters."""
         self.check_kind(x)
         if x.dim() not in (2, 3):
             shape = "(batch, time, input)" if self.batch_first else "(time, batch, input)"
@@ -314,18 +313,18 @@ class Stack:
         if lengths.shape != (batch,):
             raise ShapeError(
                 f"{self.title}: lengths has the shape {tuple(lengths.shape)}, but x has {batch} "
-                f"{'row' if batch == 1 else 'rows'}; give one length for each, ({batch},)."
+                f"{'row' if batch == 1 else 'rows'}; pass one length per row, ({batch},)."
             )
         return lengths.to("cpu", torch.int64)
 
-    def _starting_state(self, state: State | None, x: Tensor, batch: int) -> State:
+    def _initial_state(self, state: State | None, x: Tensor, batch: int) -> State:
         if state is None:
             shape = (self.num_layers * self.directions, batch, self.hidden_size)
             return tuple([x.new_zeros(shape) for _ in self.cell.states])
         return self.checked_state(state, x, batch)
 
     def checked_state(self, state: State, x: Tensor, batch: int) -> State:
-        """The state as contiguous tensors; raises ``ShapeError`` if one does not fit."""
+        """The state as contiguous tensors; raises ``ShapeError`` if one does not match."""
         names = self.cell.states
         shape = (self.num_layers * self.directions, batch, self.hidden_size)
         if isinstance(state, Tensor) or len(state) != len(names):
@@ -338,12 +337,12 @@ class Stack:
         for name, tensor in zip(names, state, strict=True):
             if tuple(tensor.shape) != shape:
                 raise ShapeError(
-                    f"{self.title}: the starting {name} has the shape {tuple(tensor.shape)}, but "
+                    f"{self.title}: the initial {name} has the shape {tuple(tensor.shape)}, but "
                     f"(layers * directions, batch, hidden) is {shape}."
                 )
             if tensor.dtype != x.dtype or tensor.device != x.device:
                 raise ShapeError(
-                    f"{self.title}: the starting {name} is {tensor.dtype} on {tensor.device}, but "
+                    f"{self.title}: the initial {name} is {tensor.dtype} on {tensor.device}, but "
                     f"x is {x.dtype} on {x.device}."
                 )
         return tuple([tensor.contiguous() for tensor in state])

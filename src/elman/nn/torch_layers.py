@@ -1,10 +1,10 @@
 """``RNN``, ``LSTM`` and ``GRU`` with torch.nn's arguments, results and ``state_dict``.
 
-One import is the whole change: ``from elman.nn import LSTM``.  Each is a ``torch.nn.RNNBase``, so
-its parameters, their first values for a seed, what replaces them (``setattr``, hooks,
-parametrizations, ``torch.func.functional_call``) and the errors of its arguments are torch.nn's
-own; only ``forward`` is Elman's.  They are not ``torch.nn.LSTM`` and its kin, since torch.compile
-breaks its graph at every instance of those.  The loop over layers is in ``torch_stack.py``.
+To switch, change one import: ``from elman.nn import LSTM``.  Each class is a ``torch.nn.RNNBase``,
+so parameters, their initialisation, their replacement (``setattr``, hooks, parametrizations,
+``torch.func.functional_call``) and the errors for arguments are torch.nn's; only ``forward`` is
+Elman's.  They do not subclass ``torch.nn.LSTM`` and the like, because torch.compile breaks its
+graph at each instance of those.  The loop over layers is in ``torch_stack.py``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Device = torch.device | str | int | None
 
 
 class _TorchLayer(NotForTorchScript, nn.RNNBase):
-    """What the three have in common: ``forward`` on a tuple of states."""
+    """The common base: ``forward`` on a tuple of states."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        check("auto")  # makes the engines, which torch.compile cannot
+        check("auto")  # creates the engines, which torch.compile cannot
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
@@ -40,7 +40,7 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
     def _run(
         self, x: Tensor | PackedSequence, states: Sequence[Tensor] | None
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, ...]]:
-        """The outputs and last states, in the layout of torch.nn."""
+        """The outputs and last states, in torch.nn's layout."""
         weights = self._weights()
         if isinstance(x, PackedSequence):
             data, lengths = unpack(x)
@@ -73,7 +73,7 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
         return y, tuple(last)
 
     def _weights(self) -> list[list[Tensor]]:
-        """The weights of each layer and direction, whatever has replaced the parameters."""
+        """The current weights of each layer and direction, even if parameters were replaced."""
         if torch.compiler.is_compiling():
             return [[getattr(self, name) for name in names] for names in self._all_weights]
         self._update_flat_weights()
@@ -88,7 +88,7 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
         return [flat[k : k + size] for k in range(0, len(flat), size)]
 
     def _first(self, states: Sequence[Tensor] | None, x: Tensor, batch: int) -> Sequence[Tensor]:
-        """The states that the layers start from, as given or zeros."""
+        """The initial states of the layers, as given or zeros."""
         if states is not None:
             for state in states:
                 if not autocasts(x.device.type) and (
@@ -110,7 +110,7 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
         return self.mode.split("_")[0]
 
     def _check(self, x: Tensor, states: Sequence[Tensor], batch_sizes: Tensor | None) -> None:
-        """torch.nn's own errors."""
+        """Raise torch.nn's errors."""
         (hidden,) = states
         self.check_forward_args(x, hidden, batch_sizes)
 
@@ -123,7 +123,7 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
 
 
 class RNN(_TorchLayer):
-    """The plain recurrent layer (Elman 1990) in place of ``torch.nn.RNN``.
+    """The simple recurrent layer (Elman 1990), a drop-in replacement for ``torch.nn.RNN``.
 
     ``rnn(input, hx=None)`` returns ``(output, h_n)``, shapes as in torch.nn.
 
@@ -165,7 +165,7 @@ class RNN(_TorchLayer):
 
 
 class LSTM(_TorchLayer):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997) in place of ``torch.nn.LSTM``.
+    """Long short-term memory (Hochreiter and Schmidhuber 1997), replacing ``torch.nn.LSTM``.
 
     ``lstm(input, hx=None)`` with ``hx = (h_0, c_0)`` returns ``(output, (h_n, c_n))``, shapes as in
     torch.nn.  ``proj_size`` projects the output (Sak, Senior and Beaufays 2014).
@@ -196,7 +196,7 @@ class LSTM(_TorchLayer):
             dropout, bidirectional, proj_size, device, dtype,
         )  # fmt: skip
 
-    # what torch.nn.LSTM adds to RNNBase: a pair of states
+    # torch.nn.LSTM overrides these of RNNBase for its pair of states
     get_expected_cell_size: Any = nn.LSTM.get_expected_cell_size
     check_forward_args: Any = nn.LSTM.check_forward_args
     permute_hidden: Any = nn.LSTM.permute_hidden
@@ -217,7 +217,7 @@ class LSTM(_TorchLayer):
 
 
 class GRU(_TorchLayer):
-    """The gated recurrent unit of cuDNN (reset after the product) in place of ``torch.nn.GRU``.
+    """The gated recurrent unit of cuDNN (reset after the product), replacing ``torch.nn.GRU``.
 
     ``gru(input, hx=None)`` returns ``(output, h_n)``, shapes as in torch.nn.  The GRU of Cho et al.
     (2014) is ``elman.cells.gru``.

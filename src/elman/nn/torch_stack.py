@@ -1,6 +1,6 @@
-"""Layers on layers as torch.nn stacks them: its weights, its dropout, its packed batches.
+"""Run stacked layers as torch.nn does: its weights, dropout and packed batches.
 
-``stack.py`` does the same for ``Recurrent``, whose noise, lengths and states torch.nn has not.
+``stack.py`` does the same for ``Recurrent``, which has more kinds of noise, lengths and states.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def run_layers(
 ) -> tuple[Tensor, list[Tensor]]:
     """The outputs and the last states; ``weights`` are those of layer 0 forward, 0 reverse, ...
 
-    ``lengths`` fall, as those of a packed batch do.  torch's profiler calls it ``elman::lstm`` and
-    the like.
+    ``lengths`` are in descending order, as in a packed batch.  torch's profiler shows the run as
+    ``elman::lstm`` and the like.
     """
     if not torch.compiler.is_compiling() and torch._C._autograd._profiler_enabled():
         with record_function(f"elman::{module.mode.lower()}"):
@@ -79,7 +79,7 @@ def _run_layers(
 
 
 def _drop(x: Tensor, p: float, lengths: Tensor | None) -> Tensor:
-    """Dropout by torch's own operator on what torch.nn drops, so that a seed gives its masks."""
+    """Dropout as in torch.nn, with the same masks for a seed."""
     if lengths is None:
         return torch.dropout(x, p, True)
     packed = pack_padded_sequence(x, lengths)
@@ -87,11 +87,11 @@ def _drop(x: Tensor, p: float, lengths: Tensor | None) -> Tensor:
 
 
 def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:
-    """(time, batch, features) and the lengths, with the longest row first."""
+    """(time, batch, features) and the lengths, longest row first."""
     return pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
 
 
 def repack(y: Tensor, lengths: Tensor, like: PackedSequence) -> PackedSequence:
-    """What ``unpack`` took apart, with ``y`` as its data."""
+    """The inverse of ``unpack``, with ``y`` as data."""
     data = pack_padded_sequence(y, lengths).data
     return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)

@@ -1,9 +1,9 @@
-"""torch.nn's recurrent weights as the cells' parameters, and back.
+"""Convert torch.nn's recurrent weights to a cell's parameters and back.
 
 torch.nn stacks its gates in one matrix for x and one for h, with a bias each (LSTM: i f g o,
-GRU: r z n).  A cell has a matrix for each gate, its columns in the order written, and one bias.
-So torch's weights become a cell's by cutting and adding; on the way back the second bias is
-zero, which computes the same.  An LSTM's projection is in ``projection.py``.
+GRU: r z n).  A cell has one matrix per gate, with its columns in the order written, and one bias.
+The conversion splits the matrices and adds the biases; the reverse sets the second bias to zero,
+which is equivalent.  ``projection.py`` handles an LSTM's projection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from elman.nn.projection import pad_projection, pad_recurrent, projected_lstm
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack
 
-#: the cell that computes what a torch.nn module computes, by the module's ``mode``
+#: the cell equivalent to a torch.nn module, by the module's ``mode``
 CELL_OF_MODE: dict[str, Cell] = {
     "RNN_TANH": cells.rnn,
     "RNN_RELU": cells.relu_rnn,
@@ -33,7 +33,7 @@ CELL_OF_MODE: dict[str, Cell] = {
 #: the same without biases
 _WITHOUT_BIAS = {mode: cell.without("b") for mode, cell in CELL_OF_MODE.items()}
 
-#: an LSTM with a projection, with biases and without
+#: the LSTM with a projection, with and without biases
 _PROJECTED = {True: projected_lstm, False: projected_lstm.without("b")}
 
 #: the gates in torch.nn's order
@@ -41,17 +41,16 @@ _TORCH_GATES = {"RNN_TANH": "a", "RNN_RELU": "a", "LSTM": "ifgo", "GRU": "rzn"}
 
 
 def torch_cell(mode: str, *, bias: bool = True, projected: bool = False) -> Cell:
-    """The cell that computes what a torch.nn module of that mode computes."""
+    """The cell equivalent to a torch.nn module of this mode."""
     if projected:
         return _PROJECTED[bias]
     return CELL_OF_MODE[mode] if bias else _WITHOUT_BIAS[mode]
 
 
 def parameters_in_order(mode: str, weights: Sequence[Tensor], *, bias: bool) -> list[Tensor]:
-    """The parameters of ``torch_cell``, as its equations come, from torch.nn's tensors.
+    """The parameters of ``torch_cell``, in the order of the cell, from torch.nn's tensors.
 
-    ``weights`` are [w_ih, w_hh], with ``bias`` also [b_ih, b_hh], and last w_hr if there is a
-    projection.
+    ``weights`` are [w_ih, w_hh], then [b_ih, b_hh] with ``bias``, then w_hr with a projection.
     """
     w_ih, w_hh, *others = weights
     biases, projection = (others[:2], others[2:]) if bias else ([], others)
@@ -74,7 +73,7 @@ def cell_parameters(
     found = {f"W.{g}": torch.cat([h[k], x[k]], 1) for k, g in enumerate(gates)}
     if b_ih is not None and b_hh is not None:
         found |= {f"b.{g}": b for g, b in zip(gates, (b_ih + b_hh).chunk(len(gates)), strict=True)}
-    if mode == "GRU":  # the reset gate acts between the two products and their biases
+    if mode == "GRU":  # the reset gate applies between the two products and their biases
         found |= {"W.n": x[2], "W.m": h[2]}
         if b_ih is not None and b_hh is not None:
             found |= {"b.n": b_ih.chunk(3)[2], "b.m": b_hh.chunk(3)[2]}
@@ -101,7 +100,7 @@ def torch_parameters(mode: str, parameters: Mapping[str, Tensor], hidden: int) -
 
 
 def stack_of(module: nn.RNNBase) -> Stack:
-    """How the layers of a torch.nn module without a projection stand on each other."""
+    """The ``Stack`` of a torch.nn module without a projection."""
     return Stack(
         cell=torch_cell(module.mode, bias=module.bias),
         input_size=module.input_size,
@@ -116,9 +115,9 @@ def stack_of(module: nn.RNNBase) -> Stack:
 
 
 def from_torch(module: nn.RNNBase) -> Recurrent:
-    """A ``Recurrent`` that computes what a torch.nn RNN, LSTM or GRU computes.
+    """A ``Recurrent`` equivalent to a torch.nn RNN, LSTM or GRU.
 
-    Raises ``OptionError`` for an LSTM with ``proj_size``, which ``elman.nn.LSTM`` has.
+    Raises ``OptionError`` for an LSTM with ``proj_size``; use ``elman.nn.LSTM``.
 
     >>> import torch, elman
     >>> theirs = torch.nn.GRU(4, 5, bidirectional=True)
@@ -129,8 +128,8 @@ def from_torch(module: nn.RNNBase) -> Recurrent:
     """
     if module.proj_size:
         raise OptionError(
-            f"from_torch: proj_size is {module.proj_size}, but the states of a cell all have the "
-            "hidden size; elman.nn.LSTM(..., proj_size=...) loads this module's state_dict."
+            f"from_torch: proj_size is {module.proj_size}, but all states of a cell have the "
+            "hidden size; load this module's state_dict into elman.nn.LSTM(..., proj_size=...)."
         )
     example = module.weight_ih_l0
     assert isinstance(example, Tensor)
@@ -156,9 +155,9 @@ def from_torch(module: nn.RNNBase) -> Recurrent:
 
 
 def to_torch(layer: Recurrent) -> nn.RNNBase:
-    """The torch.nn module that computes what a ``Recurrent`` of the same cell computes.
+    """The torch.nn module equivalent to a ``Recurrent``.
 
-    Raises ``OptionError`` where torch.nn has no such cell.
+    Raises ``OptionError`` if torch.nn does not have the cell.
 
     >>> import torch, elman
     >>> ours = elman.Recurrent(elman.cells.lstm, 4, 5, 2)
@@ -170,7 +169,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
     modes = [m for m, cell in CELL_OF_MODE.items() if layer.cell in (cell, cell.without("b"))]
     if not modes:
         raise OptionError(
-            f"to_torch: torch.nn has no layer that computes {layer.cell.name}; it has "
+            f"to_torch: torch.nn has no equivalent of {layer.cell.name}; it has "
             f"{', '.join([cell.name for cell in CELL_OF_MODE.values()])}."
         )
     mode = modes[0]

@@ -1,9 +1,9 @@
-"""Graph to graph: what turns a cell's equations into something worth running.
+"""Passes over graphs, which make a cell's equations efficient to run.
 
-``simplify`` removes arithmetic with nothing to do, ``hoist`` moves work that needs only the
-input out of the time loop, ``gradient`` is reverse-mode differentiation of one step, ``pack``
-joins products that share an operand, and ``noise`` puts masks on a cell's values for training.
-No pass knows the name of any cell.
+``simplify`` removes redundant arithmetic, ``hoist`` moves work that needs only the input out of
+the time loop, ``gradient`` differentiates one step in reverse mode, ``pack`` merges products that
+share an operand, ``lower`` expands layer normalisation, and ``noise`` applies masks to a cell's
+values for training.  No pass depends on the name of a cell.
 """
 
 from elman.passes.gradient import Gradient, OuterProduct, differentiate

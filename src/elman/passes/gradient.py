@@ -1,9 +1,9 @@
 """Reverse-mode differentiation of one step: a graph from a graph.
 
-Backpropagation through time runs this adjoint step for each time step from the last to the
-first: it takes dL/d(next states) and gives dL/d(states), dL/d(input) and what each parameter
-gathers.  The rules come from the table of operations.  A matrix's gradient is a sum over all
-steps of outer products, so the pass says only which: engines form them as one large product.
+Backpropagation through time runs this adjoint step from the last time step to the first: it maps
+dL/d(next states) to dL/d(states), dL/d(input) and each parameter's contribution.  The derivatives
+come from the table of operations.  The gradient of a matrix is a sum of outer products over all
+steps; the pass only lists them, and engines compute them as one large product.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Gradient:
     ``seeds`` are the leaves that stand for dL/d(next states).  ``states`` and ``input`` are
     dL/d(previous states) and dL/dx, ``None`` where nothing depends on them.  ``vectors`` are the
     terms of each vector's gradient, to be summed over steps and rows.  ``adjoints`` has dL/dv for
-    every value v of the step, for who wants to name it.
+    every value v of the step, which gives names to them.
     """
 
     seeds: tuple[Node, ...]
@@ -47,7 +47,7 @@ class Gradient:
 
     @property
     def roots(self) -> tuple[Node, ...]:
-        """Every node that the adjoint step computes for somebody."""
+        """The outputs of the adjoint step."""
         outputs = [*self.states, self.input, *self.vectors.values()]
         outputs += [product.gradient for product in self.products]
         return tuple(dict.fromkeys([node for node in outputs if node is not None]))
@@ -76,7 +76,7 @@ def differentiate(states: Sequence[str], next_states: Sequence[Node]) -> Gradien
         if not node.operands:
             continue
         rule = OPERATIONS[node.operation].derivative
-        assert rule is not None, f"{node.operation} has no rule of differentiation"
+        assert rule is not None, f"{node.operation} has no derivative"
         for operand, term in zip(node.operands, rule(g, node, node.operands), strict=True):
             if operand.operation == "matrix":
                 products += [(*part, g, v) for part, v in _blocks(node)]
@@ -105,7 +105,7 @@ def differentiate(states: Sequence[str], next_states: Sequence[Node]) -> Gradien
 
 
 def _blocks(product: Node) -> list[tuple[tuple[ParameterKey, Block], Node]]:
-    """Which columns of the matrix each operand of a product meets."""
+    """The columns of the matrix that multiply each operand of a product."""
     matrix, *vectors = product.operands
     if product.operation == "block_product":
         return [((matrix.attribute, product.attribute), vectors[0])]
@@ -116,7 +116,7 @@ def _blocks(product: Node) -> list[tuple[tuple[ParameterKey, Block], Node]]:
 
 
 def _sum(terms: Sequence[Node]) -> Node:
-    """The sum, with all transposed products of like size as one product."""
+    """The sum, with all transposed products of the same size merged into one."""
     gathered: dict[str, list[Node]] = {}
     rest: list[Node] = []
     for term in terms:

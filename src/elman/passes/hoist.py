@@ -1,8 +1,8 @@
-"""Work that needs only the input leaves the time loop.
+"""Move work that needs only the input out of the time loop.
 
-A product with several operands becomes a sum of products with one each, and sums are put in an
-order in which everything that does not depend on a state comes first.  What depends on no state
-can then be computed for all steps at once, as one large product.
+A product with several operands becomes a sum of products with one operand each, and sums are
+reordered so that terms that do not depend on a state come first.  These can then be computed for
+all steps at once, as one large product.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from elman.graph.sizes import Block
 
 @dataclass(frozen=True)
 class Hoisted:
-    """``roots`` are the same values as before; ``before`` are the nodes that need no state."""
+    """``roots`` are the rewritten roots; ``before`` are the nodes that need no state."""
 
     roots: tuple[Node, ...]
     before: frozenset[Node]
 
 
 def hoist(roots: Sequence[Node]) -> Hoisted:
-    """Split products by operand and gather what needs only the input.
+    """Split products by operand and group the terms that need only the input.
 
     >>> from elman.cells import rnn
     >>> from elman.graph.show import expression
@@ -78,7 +78,7 @@ def _split(node: Node, new: Mapping[Node, Node]) -> Node:
 
 
 def _terms(node: Node, uses: Counter[Node]) -> list[Node]:
-    """The terms of a sum; a partial sum that is used elsewhere too stays one term."""
+    """The terms of a sum; a partial sum that is also used elsewhere stays one term."""
     found: list[Node] = []
     for operand in node.operands:
         inside = operand.operation == "add" and uses[operand] == 1

@@ -1,8 +1,7 @@
-"""Operations that are made of others, written out: layer normalisation as means and products.
+"""Expand composite operations: layer normalisation becomes means and products.
 
-An engine that computes unit by unit needs to know which values depend on a whole row.  Each
-operation's own definition (``Operation.evaluate``) says what it is made of, so writing it out is
-evaluating it with nodes for numbers.
+An engine that computes unit by unit needs to know which values depend on a whole row.  An
+operation is expanded by evaluating its definition (``Operation.evaluate``) on nodes.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from elman.graph.rewrite import moved, rewrite
 
 
 class NodeMathematics:
-    """The functions in which the table of operations is written, building nodes."""
+    """The functions used by the table of operations; they build nodes."""
 
     def __getattr__(self, name: str) -> object:
         return lambda *operands: apply(name, *operands)
@@ -26,7 +25,7 @@ class NodeMathematics:
 
 
 def lower(roots: Sequence[Node]) -> tuple[Node, ...]:
-    """The same values by operations on single units, ``mean`` and ``rsqrt``.
+    """The same values in terms of elementwise operations, ``mean`` and ``rsqrt``.
 
     >>> from elman.graph.node import intern
     >>> from elman.graph.show import expression
@@ -34,11 +33,11 @@ def lower(roots: Sequence[Node]) -> tuple[Node, ...]:
     >>> expression(lower([apply("layer_norm", h)])[0])
     '(h - mean(h)) * rsqrt(mean((h - mean(h)) * (h - mean(h))) + 1e-05)'
     """
-    new = rewrite(roots, _written_out)
+    new = rewrite(roots, _expanded)
     return tuple([new[root] for root in roots])
 
 
-def _written_out(node: Node, new: Mapping[Node, Node]) -> Node:
+def _expanded(node: Node, new: Mapping[Node, Node]) -> Node:
     definition = OPERATIONS[node.operation].evaluate
     if definition is None:  # leaves and products
         return moved(node, new)

@@ -1,8 +1,8 @@
-"""Noise in a cell's equations, for training: from a cell to a cell with masks on its values.
+"""Dropout and zoneout in a cell's equations: a cell with masks on its values, for training.
 
-A mask is a leaf of the graph whose numbers are drawn outside and given with the input, for each
-step or for each sequence (``nn/noise.py`` draws them).  So forward, backward and kernels of a
-noisy cell come from its equations, like those of any other, and no engine knows of dropout.
+A mask is a leaf of the graph.  ``nn/noise.py`` samples its values for each step or each sequence,
+and the layer passes them with the input.  So the forward pass, backward pass and kernels of a
+noisy cell come from its equations, as for any other cell, and no engine implements dropout.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from elman.graph.node import Node, ancestors, as_node, intern
 from elman.graph.ops import CHEAP, PRODUCTS, REDUCTIONS, SATURATING
 from elman.graph.rewrite import Rule, moved, rewrite
 
-#: functions of which a candidate may be one: those that saturate and are not gates
+#: functions that can compute a candidate: those that saturate and are not gates
 ACTIVATIONS = frozenset([name for name, ends in SATURATING.items() if ends != (0.0, 1.0)])
 
 
 def drop_states(cell: Cell) -> Cell:
-    """What products read of the states, times a mask of the sequence (Gal and Ghahramani 2016).
+    """Variational dropout of states: one mask per sequence (Gal and Ghahramani 2016).
 
-    A state's mask falls on the state, on its next value, and on products with it, such as the
-    ``r * h`` of a GRU; another value has the first state's.  What no matrix multiplies, such as
-    the memory that an LSTM's forget gate keeps, is left alone.
+    The mask applies to the operands of matrix products: a state, its next value, and elementwise
+    products with it, such as ``r * h`` in a GRU, get the state's mask; any other value gets that
+    of the first state.  Uses outside products, such as ``f * c`` in an LSTM, have no mask.
 
     >>> from elman.cells import gru
     >>> print(drop_states(gru))
@@ -51,9 +51,9 @@ def drop_states(cell: Cell) -> Cell:
 
 
 def drop_candidates(cell: Cell) -> Cell:
-    """The candidates, times a mask of each step (Semeniuta, Severyn and Barth 2016).
+    """Dropout of the candidates: one mask per step (Semeniuta, Severyn and Barth 2016).
 
-    Memory is not lost: only what would be written to it is left out.
+    It drops what would be written to the memory, never the memory itself.
 
     >>> from elman.cells import coupled_lstm
     >>> print(drop_candidates(coupled_lstm))
@@ -66,7 +66,7 @@ def drop_candidates(cell: Cell) -> Cell:
     names: dict[Node, str] = {}
     for k, node in enumerate(candidates(cell)):
         name = cell.names.get(node, f"{k}")
-        names[node] = name if name not in names.values() else f"{k}"  # a mask for each
+        names[node] = name if name not in names.values() else f"{k}"  # one mask each
 
     def change(node: Node, new: Mapping[Node, Node]) -> Node:
         found = [
@@ -79,7 +79,7 @@ def drop_candidates(cell: Cell) -> Cell:
 
 
 def candidates(cell: Cell) -> tuple[Node, ...]:
-    """The values that gates weigh: a tanh or relu of sums of products, times something.
+    """The values that gates multiply: a tanh or relu of a sum of products.
 
     >>> from elman.cells import lstm, rnn
     >>> [lstm.names[node] for node in candidates(lstm)], candidates(rnn)
@@ -99,11 +99,10 @@ def candidates(cell: Cell) -> tuple[Node, ...]:
 
 
 def zone_out(cell: Cell, rates: Mapping[str, float], *, expected: bool = False) -> Cell:
-    """States whose units keep their old values, with these probabilities (Krueger et al. 2017).
+    """Zoneout: units of a state keep their old values at these rates (Krueger et al. 2017).
 
-    In training a mask of each step says which; ``expected`` has the mean of that, which is what
-    evaluation computes.  The output of an LSTM sees the new memory, not the kept one, as in the
-    paper.
+    In training, a mask per step selects the units; with ``expected``, the cell computes the mean,
+    for evaluation.  As in the paper, the output of an LSTM uses the new memory before zoneout.
 
     >>> from elman.cells import rnn
     >>> print(zone_out(rnn, {"a": 0.1}))
@@ -139,7 +138,7 @@ def _mask(role: str, of: str, per: Literal["step", "sequence"]) -> Node:
 
 
 def _changed(cell: Cell, change: Rule) -> Cell:
-    """The cell with every value as ``change`` makes it."""
+    """The cell with ``change`` applied to every value."""
     new = rewrite(cell.next_states, change)
     return replace(
         cell,
@@ -149,7 +148,7 @@ def _changed(cell: Cell, change: Rule) -> Cell:
 
 
 def _state_of(cell: Cell, value: Node) -> str:
-    """The state whose mask a value has; see ``drop_states``."""
+    """The state whose mask a value gets; see ``drop_states``."""
     factors = value.operands if value.operation == "multiply" else (value,)
     found = [factor.attribute for factor in factors if factor.operation == "state"]
     if value in cell.next_states:
@@ -158,7 +157,7 @@ def _state_of(cell: Cell, value: Node) -> str:
 
 
 def _sums_products(value: Node) -> bool:
-    """Whether a product of a matrix is among the terms and factors of a value."""
+    """Whether a matrix product is among the terms and factors of a value."""
     if value.operation in PRODUCTS:
         return True
     if value.operation not in CHEAP | REDUCTIONS:

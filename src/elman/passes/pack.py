@@ -1,7 +1,7 @@
-"""Gates that share an operand become one product.
+"""Merge products that share an operand.
 
-Four products of h with four matrices are one product of h with the four matrices on top of each
-other: the same numbers, in one call that keeps a processor busy.
+Four products of h with four matrices equal one product of h with the four matrices stacked, which
+uses the processor better.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from elman.graph.node import Node
 
 @dataclass(frozen=True)
 class PackedProduct:
-    """Products of one operand, to be computed together, in the order of ``products``."""
+    """Products with the same operand, computed together, in the order of ``products``."""
 
     operand: Node
     products: tuple[Node, ...]
 
 
 def pack(schedule: Sequence[Node]) -> tuple[Node | PackedProduct, ...]:
-    """The schedule with products of one operand joined where the first of them stood.
+    """The schedule with products of one operand merged at the position of the first.
 
     >>> from elman.cells import lstm
     >>> from elman.graph.node import ancestors

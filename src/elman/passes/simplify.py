@@ -1,7 +1,7 @@
-"""Arithmetic with nothing to do: 1 * a, a + 0 * b, -(-a), 2 + 3.
+"""Remove redundant arithmetic: 1 * a, a + 0 * b, -(-a), 2 + 3.
 
-Only what changes no finite value is removed, and a value keeps its size: 0 * h stays where
-nothing is added to it, because it is a vector of zeros and 0 is a number.
+A simplification never changes a finite value or a size: 0 * h stays unless it is added to
+something, because it is a vector of zeros and 0 is a scalar.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def simplify(roots: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def _step(node: Node) -> Node:
-    """One node whose operands are simple already."""
+    """Simplify one node whose operands are already simplified."""
     rule = _RULES.get(node.operation)
     simple = node if rule is None else rule(node, *node.operands)
     return simple if simple.size == node.size else node
@@ -36,7 +36,7 @@ def _number(node: Node) -> float | None:
 
 
 def _is_zero(node: Node) -> bool:
-    """Whether it is 0, or a product with 0."""
+    """Whether the node is 0 or a product with 0."""
     factors = node.operands if node.operation == "multiply" else (node,)
     return any([_number(factor) == 0 for factor in factors])
 

@@ -1,32 +1,32 @@
-"""The native engine: kernels that are compiled from a cell's equations; a tour of the code.
+"""The native engine: kernels compiled from a cell's equations.  A tour of the code.
 
-It is best read beside a page that it made, such as that of ``elman cells gru --plan``, from the
-equations down:
+Read it together with a page such as that of ``elman cells gru --plan``, in this order:
 
-What is computed, in symbols
-    ``phases.py``    a step cut into sums of products and the equations that use them
-    ``programs.py``  the phases of forward, backward and the rest, and where each value lies
-    ``names.py``     what the values are called, ``page.py`` the page with all of this
+Symbolic: what to compute
+    ``phases.py``    splits a step into sums of products and the equations that use them
+    ``programs.py``  the phases of forward, backward etc., and the location of each value
+    ``names.py``     the names of values; ``page.py`` prints all of this
 
-In numbers, for one layer on one processor
+Numeric: for one layer on one processor
     ``llvm/target.py``     vectors and registers of the processor
     ``llvm/layout.py``     strides, register tiles, the order of packed weights
 
-As code
-    ``llvm/ir.py``         the text of LLVM's language, ``llvm/math.py`` tanh and its kin in it
-    ``llvm/product.py``    a tile of sums of products, ``llvm/pointwise.py`` the equations after it
+Code generation
+    ``llvm/ir.py``         writes LLVM's IR; ``llvm/math.py`` tanh and other functions
+    ``llvm/product.py``    a tile of sums of products; ``llvm/pointwise.py`` the equations after it
     ``llvm/step.py``       tiles, phases and the loop over time: a program as one function
-    ``llvm/outer.py``      the parameters' gradients, ``llvm/pack.py`` the packing of weights
-    ``llvm/jit.py``        from text to functions in memory, by way of ``llvm/cache.py`` and
-                           ``llvm/trust.py``
+    ``llvm/outer.py``      the parameters' gradients; ``llvm/pack.py`` packs weights
+    ``llvm/jit.py``        compiles IR, with a cache of object code (``llvm/cache.py``,
+                           ``llvm/trust.py``)
 
-At work
-    ``schedule.py``        which sequences run at which step, so that padding costs nothing
-    ``memory.py``          large blocks used again, ``llvm/team.py`` torch's own threads
-    ``kernels.py``         a layer's programs compiled, and called with tables of addresses
-    ``engine.py``          tensors in and out; ``stepping.py`` the same for one step at a time
-    ``weights.py``         packed weights used again, by ``llvm/fingerprint.py``
+Execution
+    ``schedule.py``        the sequences that run at each step, so that padding costs nothing
+    ``memory.py``          a pool of large blocks; ``llvm/team.py`` torch's threads
+    ``kernels.py``         compiles a layer's programs and calls them with tables of addresses
+    ``engine.py``          runs tensors; ``stepping.py`` runs single steps
+    ``weights.py``         caches packed weights, checked by ``llvm/fingerprint.py``
+    ``tuning.py``          the constants that decide speed
 
-With ``ELMAN_DUMP=DIR`` in the environment, every kernel that is used leaves its values, one a
-line, the page of its cell and its LLVM text with the equations as comments in that folder.
+With ``ELMAN_DUMP=DIR`` in the environment, each kernel writes its values, one per line, the page
+of its cell, and its IR with the equations as comments to that folder.
 """

@@ -1,4 +1,4 @@
-"""``describe``: what the native engine does for a cell, as a page to read (``page.py``)."""
+"""``describe``: the native engine's plan for a cell as text (``page.py``)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ def describe(
     dtype: torch.dtype = torch.float32,
     target: Target | None = None,
 ) -> str:
-    """What the native engine does for a layer of these sizes, as a page of plain text.
+    """The native engine's plan for a layer of these sizes, as plain text.
 
-    ``dtype`` is float32, float64 or bfloat16, ``target`` the processor, which is else the one at
-    hand.
+    ``dtype`` is float32, float64 or bfloat16; ``target`` defaults to this machine's processor.
 
     >>> from elman.cells import lstm
     >>> print(describe(lstm, 128, 256).splitlines()[0])

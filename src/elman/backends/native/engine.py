@@ -1,7 +1,7 @@
-"""The native engine: a layer on the CPU by compiled kernels.
+"""The native engine: runs a layer on the CPU with compiled kernels.
 
-It says which of a cell's programs run on which tensors.  The programs are in ``programs.py``,
-their kernels in ``kernels.py``.
+This module decides which of a cell's programs run on which tensors.  ``programs.py`` defines the
+programs, ``kernels.py`` compiles them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from elman.backends.native.weights import SHARED, PackedWeights, packed_once
 from elman.backends.plan import Plan
 from elman.graph import Cell
 
-#: from a program to its packed weights
+#: returns the packed weights of a program
 Weights = Callable[[CompiledProgram], Tensor]
 
 
-#: the types of number that the kernels take
+#: the dtypes that kernels support
 TYPES = frozenset(INSIDE)
 
 
@@ -40,22 +40,24 @@ class NativeEngine:
     name = "native"
 
     def unsupported_reason(self, dtype: torch.dtype, device: torch.device) -> str | None:
-        """Why the native engine cannot take such tensors."""
+        """Why the native engine does not support such tensors."""
         if device.type != "cpu":
             return f"tensors are on {device}, and the native engine is for the CPU"
         if dtype not in TYPES:
-            return f"tensors are {dtype}, and the native engine takes float32, float64 and bfloat16"
+            return (
+                f"tensors are {dtype}, and the native engine supports float32, float64 and bfloat16"
+            )
         return None
 
     def saved_like(self, call: Call) -> list[Tensor]:
-        """The values of all steps in rows of padded values, and each state's own history."""
+        """The saved values of all steps, in padded rows, and the histories of states."""
         dtype = INSIDE[call.x.dtype]
         rows = call.x.shape[0] * call.x.shape[1]
         widths = _saved_widths(call.plan, call.sizes.hidden, dtype)
         return [call.x.new_empty(rows, width, dtype=dtype) for width in widths]
 
     def forward(self, call: Call) -> tuple[Outputs, Saved]:
-        """Run all steps.  Weights packed for inference are used again, see ``weights.py``."""
+        """Run all steps.  Inference reuses packed weights, see ``weights.py``."""
         given = call.x.dtype
         plan, states, parameters = call.plan, call.states, call.parameters
         layer = _layer(call)
@@ -82,7 +84,7 @@ class NativeEngine:
         y = empty((time * batch, sizes.hidden), x.dtype)
         widths = _saved_widths(plan, sizes.hidden, layer.dtype) if call.save else []
         saved = [empty((time * batch, width), layer.dtype) for width in widths]
-        # defined, though never read: torch compares runs of an operator
+        # never read, but torch compares the results of an operator's runs
         if call.save:
             padded = layer.backward.layout.padded(programs.saved_buffer)
             saved[0][:, len(programs.saved) * padded :].zero_()
@@ -167,7 +169,7 @@ class NativeEngine:
         longest = max([stop - start for _, _, start, stop in chunks], default=0)
         room = layer.memory(layout, buffer, longest)
         for begin, end, start, stop in reversed(chunks):
-            # a chunk's gradients are used while they are near the processor, then written over
+            # a chunk's gradients are used while they are in cache, then overwritten
             tensors["gradients"] = room
             compiled.run(schedule, packed, tensors, begin, end, start)
             if need_parameters:
@@ -184,13 +186,13 @@ class NativeEngine:
     def stepper(
         self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
     ) -> Stepper | None:
-        """Steps without torch between Python and the kernel (``stepping.py``)."""
+        """Steps that call the kernel directly from Python (``stepping.py``)."""
         if programs_of(cell.text).precompute is not None:
-            return None  # the step reads what another program has made from the input
+            return None  # the step reads values that another program computes from the input
         return Stepper(cell, input_sizes, x.shape, x.dtype, hidden_size)
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
-        """Type of number, processor and threads."""
+        """The dtype, processor and threads."""
         number = str(dtype).removeprefix("torch.")
         threads = torch.get_num_threads()
         several = f"up to {threads} of torch's threads" if threads > 1 else "one thread"
@@ -198,9 +200,9 @@ class NativeEngine:
         if dtype is torch.bfloat16:
             number += f" ({'sums and states' if target.multiplies_bfloat16 else 'all'} in float32)"
         if find_team() is None:
-            several = "one thread, since torch's team of OpenMP threads was not found"
+            several = "one thread, because torch's OpenMP threads were not found"
         return (
-            f"{number}, compiled for {target.cpu} with vectors of {target.lanes(scalar)} numbers "
+            f"{number}, compiled for {target.cpu} with vectors of {target.lanes(scalar)} values "
             f"({8 * WIDTH[scalar] * target.lanes(scalar)} bits); {several}."
         )
 
@@ -211,19 +213,19 @@ def _saved_widths(plan: Plan, hidden: int, dtype: torch.dtype) -> list[int]:
 
 
 def _stride(segments: int, hidden: int, dtype: torch.dtype) -> int:
-    """Numbers in a row of that many padded values."""
+    """The length of a row with this many padded segments."""
     scalar = SCALARS[dtype]
     lanes = chosen_target().lanes(scalar)
     return segmented_stride(segments, hidden, lanes, WIDTH[scalar]) if segments else 0
 
 
 def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """``tensor.to``, which takes its time also where there is nothing to do."""
+    """``tensor.to``, without its overhead if the dtype already matches."""
     return tensor if tensor.dtype is dtype else tensor.to(dtype)
 
 
 def _first(layer: CompiledLayer, schedule: Schedule, states: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The starting states, in the order in which each is read."""
+    """The initial states, each in the order in which it is read."""
     found = {}
     for k, state in enumerate(states):
         buffer = layer.programs.first(k)
@@ -235,7 +237,7 @@ def _first(layer: CompiledLayer, schedule: Schedule, states: Sequence[Tensor]) -
 
 
 def _masks(layer: CompiledLayer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The cell's masks, in the type that equations are computed in."""
+    """The cell's masks, in the dtype of the equations."""
     places = layer.programs.masks.values()
     return {
         place.buffer.name: _as(mask, layer.dtype).contiguous()
@@ -244,7 +246,7 @@ def _masks(layer: CompiledLayer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
 
 
 def _in_bf16(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What products read of the states that a program starts from."""
+    """The initial states as bfloat16, for products."""
     if not program.bf16:
         return {}
     names = [b.name for b in program.buffers if b.rows == "batch" and b.name not in tensors]
@@ -259,7 +261,7 @@ def _layer(call: Call) -> CompiledLayer:
 def _precompute(
     layer: CompiledLayer, schedule: Schedule, weights: Weights, tensors: dict[str, Tensor]
 ) -> None:
-    """Fill the buffers of operands that are made from the input."""
+    """Compute the operands of products that depend only on the input."""
     if layer.precompute is None:
         return
     for node, place in layer.programs.precomputed.items():
@@ -276,7 +278,7 @@ def _run_all(
     weights: Weights,
     tensors: Mapping[str, Tensor],
 ) -> None:
-    """Run a program without time over all rows."""
+    """Run a program without a time loop over all rows."""
     rows = all_at_once(schedule, 0, schedule.total)
     scratch = layer.scratch(compiled.layout, rows.batch)
     compiled.run(rows, weights(compiled), {**tensors, **scratch})

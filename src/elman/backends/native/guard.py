@@ -1,7 +1,7 @@
-"""Whether tensors look as they did: one question, asked at every step, about all that it reads.
+"""Check at every step whether the tensors still have the same metadata.
 
-torch.compile asks the same before it uses a compiled graph again, and torch answers in C++.  Where
-this version of torch has no such function, Python asks each tensor.
+This uses the guards of torch.compile, which are in C++.  If this version of torch does not have
+them, a check in Python replaces them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-#: from the tensors, in their order, to whether they look as before
+#: takes the tensors in order and returns whether their metadata is unchanged
 Check = Callable[..., bool]
 
 
 def guard_of(tensors: Sequence[Tensor]) -> Check:
-    """A function that is true for tensors like these.
+    """A function that returns whether tensors have the same metadata as these.
 
-    They agree in class, type, device, shape and strides, in what torch is to do with them, such
-    as to read them with another sign, and in what it does with all tensors now, such as to trace.
+    It compares class, dtype, device, shape, strides and dispatch keys, such as the negative bit,
+    and torch's global modes, such as tracing.
 
     >>> look = guard_of([torch.ones(2, 3)])
     >>> look(torch.zeros(2, 3)), look(torch.ones(3, 2).mT), look(torch._neg_view(torch.ones(2, 3)))
@@ -37,16 +37,16 @@ def guard_of(tensors: Sequence[Tensor]) -> Check:
 
 
 def slow_guard_of(tensors: Sequence[Tensor]) -> Check:
-    """The same in Python."""
-    known = _looks(tensors)
+    """``guard_of`` in Python."""
+    known = _metadata(tensors)
 
     def check(*others: Tensor) -> bool:
-        return _looks(others) == known
+        return _metadata(others) == known
 
     return check
 
 
-def _looks(tensors: Sequence[Tensor]) -> list[object]:
+def _metadata(tensors: Sequence[Tensor]) -> list[object]:
     modes = [
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled("cpu"),

@@ -1,4 +1,4 @@
-"""When products with the input are computed for all steps at once, ahead of the time loop."""
+"""When to compute products with the input for all steps at once, before the time loop."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def should_hoist(layer: CompiledLayer, schedule: Schedule) -> bool:
-    """Whether the products with the input are quicker for all steps at once.
+    """Whether the products with the input are faster for all steps at once.
 
-    That depends on the batch, the number of steps and the bytes of the weights (``tuning.py``).
+    This depends on the batch, the number of steps and the bytes of the weights (``tuning.py``).
     """
     if not layer.programs.hoisted or schedule.total < tuning.MIN_HOISTED_STEPS * schedule.batch:
         return False

@@ -1,8 +1,8 @@
-"""A cell's programs as compiled kernels, for one size, type of number and processor.
+"""A cell's programs as compiled kernels, for one size, dtype and processor.
 
-``programs.py`` says what is computed and where values lie, ``llvm/`` compiles it; here tensors
-become tables of addresses, and the work is shared out among torch's threads.  Long runs go
-through Python now and then, so that Ctrl-C is heard.  ``engine.py`` says what runs when.
+``programs.py`` defines what is computed and where values are stored, ``llvm/`` compiles it.  This
+module passes tensors as tables of addresses and divides the work among torch's threads.  Long
+runs return to Python regularly, so that Ctrl-C works.  ``engine.py`` decides what runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from elman.graph.sizes import Block, Sizes
 
 SCALARS = {torch.float32: "float", torch.float64: "double"}
 
-#: the type that equations are computed in, for each type of tensor
+#: the dtype of the equations, for each dtype of tensors
 INSIDE = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}
 
 
@@ -71,17 +71,17 @@ class CompiledProgram:
 
     @cached_property
     def addresses(self) -> tuple[int, int]:
-        """Where ``run`` and ``pack`` are."""
+        """The addresses of ``run`` and ``pack``."""
         return self.kernel.address("run"), self.kernel.address("pack")
 
     @cached_property
     def functions(self) -> tuple[Callable[..., None], Callable[..., None]]:
-        """``run`` and ``pack`` as functions of Python."""
+        """``run`` and ``pack`` as Python functions."""
         return self.kernel.function("run"), self.kernel.function("pack")
 
     @cached_property
     def work(self) -> float:
-        """Products and sums for each row, and what takes as long as they do."""
+        """Multiplications and additions per row, including other work in the same unit."""
         weights = [g.block * self.layout.blocks for phase in self.layout.groups for g in phase]
         stored = sum([len(places) for places in self.layout.program.stores.values()])
         return (
@@ -90,7 +90,7 @@ class CompiledProgram:
         )
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-        """The weights in the kernel's order; vectors come in the type that it computes in."""
+        """The weights in the kernel's order; vectors must have the dtype of the equations."""
         packed = aligned(self.layout.packed_size, dtype)
         table = array("q", [packed.data_ptr(), *[p.data_ptr() for p in parameters]])
         threads = _threads(tuning.PACKING_WORK * self.layout.packed_size, self.layout.blocks)
@@ -99,7 +99,7 @@ class CompiledProgram:
 
     @cached_property
     def _buffers(self) -> list[tuple[str, int]]:
-        """Each buffer's name, and how far its rows are apart if they may begin with a later one."""
+        """Each buffer's name, and its row stride in bytes if it may start at a later row."""
         gradients = self.programs.gradients_buffer
         apart = self.layout.stride(gradients) * self.layout.number_bytes(gradients)
         buffers = self.layout.program.buffers
@@ -114,9 +114,9 @@ class CompiledProgram:
         last_step: int | None = None,
         gradients_from: int = 0,
     ) -> None:
-        """Run the steps from the first to before the last; ``tensors`` are the buffers by name.
+        """Run the steps ``first_step`` to before ``last_step``; ``tensors`` are buffers by name.
 
-        ``gradients`` begins with the row ``gradients_from``.
+        The first row of the buffer ``gradients`` is row ``gradients_from``.
         """
         if schedule.total == 0:
             return
@@ -128,7 +128,7 @@ class CompiledProgram:
         each = self.work * schedule.total / schedule.time
         threads = _threads(each * (last_step - first_step), schedule.batch)
         chunk = max(1, int(tuning.MAX_CALL_WORK * threads / each))
-        # one step of many rows may be long too, as where there is no time
+        # a single step of many rows may also be long, such as in programs without a time loop
         parts = min(-(-schedule.batch // threads), math.ceil(each / tuning.MAX_CALL_WORK / threads))
         bounds = schedule.partitions(threads * parts)
         edges = [*range(first_step, last_step, chunk), last_step]
@@ -141,7 +141,7 @@ class CompiledProgram:
 
 @dataclass(frozen=True, eq=False)
 class CompiledOuter:
-    """The parameters' gradients with their kernel."""
+    """The kernel of the parameters' gradients."""
 
     outer: OuterLayout
     key: str
@@ -165,12 +165,12 @@ class CompiledOuter:
 
     @cached_property
     def call(self) -> tuple[Callable[..., None], int]:
-        """``outer`` as a function of Python, and its address."""
+        """``outer`` as a Python function, and its address."""
         return self.kernel.function("outer"), self.kernel.address("outer")
 
     @cached_property
     def covers(self) -> bool:
-        """Whether every number of every parameter's gradient is written."""
+        """Whether the kernel writes every element of every parameter's gradient."""
         programs = self.outer.programs
         written = {(o.matrix, o.block) for o in programs.outer}
         wanted = {
@@ -191,10 +191,10 @@ class CompiledOuter:
         *,
         again: bool,
     ) -> None:
-        """Add the part of rows ``start`` to before ``stop`` to the parameters' gradients.
+        """Add the contribution of rows ``start`` to before ``stop`` to the parameters' gradients.
 
-        ``tensors["gradients"]`` begins with row ``start``.  The first part, which is not
-        ``again``, is written over whatever was there.
+        The first row of ``tensors["gradients"]`` is row ``start``.  Without ``again``, the result
+        overwrites the gradients.
         """
         programs = self.outer.programs
         index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
@@ -220,7 +220,7 @@ class CompiledOuter:
 
 @dataclass(frozen=True, eq=False)
 class CompiledLayer:
-    """A cell's kernels for one size, type of number and processor, compiled when first used."""
+    """A cell's kernels for one size, dtype and processor, compiled on first use."""
 
     programs: Programs
     sizes: Sizes
@@ -229,16 +229,16 @@ class CompiledLayer:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type that equations are computed in."""
+        """The dtype of the equations."""
         return torch.float64 if self.scalar == "double" else torch.float32
 
     @property
     def external_dtype(self) -> torch.dtype:
-        """The type of the caller's tensors that kernels read and write, and of matrices."""
+        """The dtype of matrices and of the caller's tensors that kernels read and write."""
         return torch.bfloat16 if self.programs.bf16 else self.dtype
 
     def parameters(self, given: Sequence[Tensor]) -> list[Tensor]:
-        """The cell's parameters as ``pack`` takes them."""
+        """The cell's parameters, converted for ``pack``."""
         return [
             p if p.dtype is dtype and p.is_contiguous() else p.to(dtype).contiguous()
             for p, dtype in zip(given, self._parameter_types, strict=True)
@@ -250,7 +250,7 @@ class CompiledLayer:
         return [self.external_dtype if kind == "matrix" else self.dtype for kind in kinds]
 
     def memory(self, layout: Layout, buffer: Buffer, rows: int) -> Tensor:
-        """Rows of a buffer that nobody has written yet."""
+        """Uninitialised rows of a buffer."""
         dtype = torch.bfloat16 if buffer.bf16 else self.dtype
         return empty((rows, layout.stride(buffer)), dtype)
 
@@ -265,7 +265,7 @@ class CompiledLayer:
         return f"{title}\n{self.programs.cell.text}"
 
     def forward(self, *, save: bool, hoisted: bool) -> CompiledProgram:
-        """The step."""
+        """The program of a step."""
         if (save, hoisted) not in self._steps:
             program = self.programs.forward(save=save, hoisted=hoisted)
             self._steps[save, hoisted] = self._compiled(program)
@@ -277,19 +277,19 @@ class CompiledLayer:
 
     @cached_property
     def bytes(self) -> int:
-        """What the packed weights of a step take."""
+        """The size of the packed weights of a step."""
         program = self.programs.forward(save=False, hoisted=False)
         layout = Layout(program, self.sizes, self.scalar, self.target)
         return layout.packed_size * WIDTH[self.scalar]
 
     @cached_property
     def projection(self) -> CompiledProgram:
-        """What needs only the input."""
+        """The program of products that need only the input."""
         return self._compiled(self.programs.projection)
 
     @cached_property
     def precompute(self) -> CompiledProgram | None:
-        """Operands that are made from the input."""
+        """The program of operands that depend only on the input, if any."""
         program = self.programs.precompute
         return None if program is None else self._compiled(program)
 
@@ -310,7 +310,7 @@ class CompiledLayer:
         return CompiledOuter(OuterLayout(self.programs, self.backward.layout), self._key("outer"))
 
     def scratch(self, layout: Layout, batch: int) -> dict[str, Tensor]:
-        """Buffers that nobody else needs: what a program leaves between phases and steps."""
+        """Temporary buffers, which a program uses between phases and steps."""
         found = {}
         for buffer in layout.program.buffers:
             if buffer.rows == "pair":
@@ -322,7 +322,7 @@ class CompiledLayer:
 
 @lru_cache(maxsize=512)
 def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> CompiledLayer:
-    """The kernels of a cell (by its text) for these sizes and tensors of this type."""
+    """The kernels of a cell (by its text) for these sizes and this dtype."""
     bf16 = dtype is torch.bfloat16 and target.multiplies_bfloat16
     return CompiledLayer(programs_of(text, bf16=bf16), sizes, SCALARS[INSIDE[dtype]], target)
 
@@ -332,7 +332,7 @@ def _layer(programs: Programs, layout: Layout) -> CompiledLayer:
 
 
 def _threads(work: float, pieces: int) -> int:
-    """How many threads are worth their while."""
+    """The number of threads that this amount of work justifies."""
     if work < tuning.MIN_PARALLEL_WORK or find_team() is None:
         return 1
     return max(1, min(torch.get_num_threads(), pieces))

@@ -1,9 +1,9 @@
-"""Memory for rows of many steps: large blocks that are used again when their tensor is gone.
+"""A pool of large memory blocks, which are reused when their tensor is freed.
 
-The first touch of a page of fresh memory costs as much as some hundred products, and a C library
-gives large blocks back to the system at once; a layer's training step would touch thousands of
-new pages each time.  Blocks here stay mapped, in large pages where the system has them, until a
-tensor's last owner lets go of it; then the next tensor of about that size has them.
+The first access to a page of fresh memory costs as much as some hundred multiplications, and C
+libraries return large blocks to the system immediately, so a training step would touch thousands
+of new pages each time.  The blocks of this pool stay mapped, in huge pages if available; when a
+tensor is freed, the next tensor of about the same size gets its block.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.bfloat16: 
 
 
 class _Loan(np.ndarray):
-    """An array whose end returns its block; arrays themselves cannot be watched."""
+    """An array that returns its block when freed; plain arrays do not support weak references."""
 
 
 class Pool:
-    """Blocks by their size; safe among threads.
+    """Free blocks keyed by size.  Thread-safe.
 
     >>> pool = Pool()
     >>> first = pool.empty(1 << 20, torch.float32)
@@ -46,14 +46,14 @@ class Pool:
         self._idle: OrderedDict[int, tuple[int, mmap.mmap]] = OrderedDict()
         self._idle_bytes = 0
         self._made = 0
-        # a block may come back while another is taken, by the same thread
+        # the same thread may return a block while it takes another
         self.lock = threading.RLock()
 
     def empty(self, count: int, dtype: torch.dtype) -> Tensor:
-        """Uninitialised numbers that begin where a cache line does."""
+        """An uninitialised tensor, aligned to a cache line."""
         needed = _rounded(count * dtype.itemsize + _PAGE)
         block = self._take(needed)
-        # blocks begin with a page; tensors that did too would share the same few sets of a cache
+        # blocks are page-aligned; page-aligned tensors would compete for a few sets of the cache
         start = (id(block) // _LINE * 5) % (_PAGE // _LINE) * _LINE
         array = np.frombuffer(block, _NUMPY[dtype], count, start).view(_Loan)
         weakref.finalize(array, self._give_back, needed, block).atexit = False
@@ -83,14 +83,14 @@ class Pool:
 
 
 def _fresh(size: int) -> mmap.mmap:
-    """Pages of this process alone: a forked child has its own copy of what it finds there."""
+    """Private pages: a forked child has its own copy."""
     if hasattr(mmap, "MAP_PRIVATE"):
         return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return mmap.mmap(-1, size)  # where there is no fork
+    return mmap.mmap(-1, size)  # platforms without fork
 
 
 def _rounded(size: int) -> int:
-    """Up to the next of four sizes between powers of two, so that like sizes share blocks."""
+    """Round up to one of four sizes per power of two, so that similar sizes share blocks."""
     step = max(_PAGE, 1 << max(0, size.bit_length() - 3))
     return -(-size // step) * step
 
@@ -113,7 +113,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def aligned(count: int, dtype: torch.dtype) -> Tensor:
-    """Uninitialised numbers that begin where a cache line does."""
+    """An uninitialised tensor, aligned to a cache line."""
     if count * dtype.itemsize >= tuning.MIN_POOLED_BYTES:
         return POOL.empty(count, dtype)
     width = _LINE // dtype.itemsize

@@ -1,18 +1,17 @@
-"""What the values of a cell's programs are called, for whoever reads a plan or a kernel.
+"""Names for the values of a cell's programs, for readers of a plan or a kernel.
 
-Passes rewrite a cell's equations, so a program's values are not the author's; here each is
-traced back.  A value keeps the author's name, with a prime where it is a state's next value.
-Beside these there are
+Passes rewrite a cell's equations; this module maps the values of programs back to the author's
+names, with a prime for a state's next value.  Other names are:
 
-    Σf       the sum of products that holds W.f, where the author gave it no name
-    ∂f       dL/df, what the loss L gains for each unit of f
-    later.h  the part of dL/dh' that the later steps hand back
-    output.h the part of it that the output of this step brings
-    projected.f  what of Σf needs only the input
+    Σf       the sum of products with W.f, if the author did not name it
+    ∂f       dL/df, the gradient of the loss L
+    later.h  the contribution of later steps to dL/dh'
+    output.h the contribution of this step's output to dL/dh'
+    projected.f  the terms of Σf that need only the input
     norm(s)  s, normalised over its row
     1/sd(s)  one over the standard deviation of s over its row
 
-All other values have no name and are written out.
+All other values are written as expressions.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def names_of(programs: Programs) -> Names:
 
 
 def projection_names(programs: Programs, names: Names) -> Names:
-    """The names with those of what ``projected`` computes."""
+    """The names including the values of ``projected``."""
     found = dict(names)
     for node in programs.hoisted:
         _name_once(found, node, "projected.", _gates(ancestors([node])))
@@ -47,7 +46,7 @@ def projection_names(programs: Programs, names: Names) -> Names:
 
 
 def comments_of(programs: Programs) -> dict[Node | Outer | Sum, str]:
-    """An equation for every value that has a name, and for the parameters' gradients."""
+    """An equation for each named value and for each parameter's gradient."""
     names = names_of(programs)
     found: dict[Node | Outer | Sum, str] = {
         node: f"{name} = {expression(node, programs.cell, names=names, top=True)}"
@@ -58,7 +57,7 @@ def comments_of(programs: Programs) -> dict[Node | Outer | Sum, str]:
 
 
 def outer_texts(programs: Programs, names: Names) -> dict[Outer | Sum, str]:
-    """What each outer product and each sum adds to the gradient of which parameter."""
+    """The term of a parameter's gradient for each outer product and each sum."""
     left = [expression(node, programs.cell, names=names) for node in programs.adjoint[1]]
     found: dict[Outer | Sum, str] = {}
     for product in programs.outer:
@@ -71,7 +70,7 @@ def outer_texts(programs: Programs, names: Names) -> dict[Outer | Sum, str]:
 
 
 def sum_text(total: Accumulator, names: Names) -> str:
-    """The right side of a sum of products, in the order in which it is summed."""
+    """The right side of a sum of products, in the order of summation."""
     parts = [] if total.start is None else [expression(total.start, names=names)]
     for term in total.terms:
         operand = expression(term.operand, names=names)
@@ -87,7 +86,7 @@ def _forward_names(programs: Programs) -> Names:
     cell = programs.cell
     names: Names = {INPUT: cell.input}
     for node, name in labels(cell).items():
-        # a pass of its own for each, since a root more would change how sums are ordered
+        # a separate pass for each, because another root would change the order of sums
         *_, found = hoist(simplify([*cell.next_states, node])).roots
         if found.operands:
             names.setdefault(lower([found])[0], name)
@@ -99,12 +98,12 @@ def _forward_names(programs: Programs) -> Names:
 
 
 def _normalised(cell: Cell, names: Names) -> Names:
-    """What layer normalisation makes of a value: (s - mean(s)) * rsqrt(...)."""
+    """Names for the parts of layer normalisation: (s - mean(s)) * rsqrt(...)."""
     found: Names = {}
     for node in ancestors(cell.next_states):
         if node.operation != "layer_norm":
             continue
-        # as above: rewritten together with the cell, and by itself
+        # as above: rewritten together with the cell, one at a time
         *_, rewritten = hoist(simplify([*cell.next_states, node])).roots
         (whole,) = lower([rewritten])
         centred, scale = whole.operands
@@ -142,6 +141,6 @@ def _gates(nodes: Iterable[Node]) -> list[str]:
 
 
 def _name_once(names: Names, node: Node, mark: str, gates: list[str]) -> None:
-    """Name a value by its first gate, unless it has a name or another value has that one."""
+    """Name a value by its first gate, unless it has a name or the name is taken."""
     if node not in names and gates and f"{mark}{gates[0]}" not in names.values():
         names[node] = f"{mark}{gates[0]}"

@@ -1,8 +1,8 @@
-"""The native engine's plan for a cell as a page to read: phases, memory, register tiles.
+"""The native engine's plan for a cell as text: phases, memory, register tiles.
 
-The page says what ``programs.py`` and ``llvm/layout.py`` decide, in the names of ``names.py``.
-``describe.py`` gives it for a cell and sizes; ``ELMAN_DUMP`` writes it beside each kernel.  Nothing
-is decided here.
+The page shows the decisions of ``programs.py`` and ``llvm/layout.py`` with the names of
+``names.py``.  ``describe.py`` returns it for a cell and sizes; ``ELMAN_DUMP`` writes it with each
+kernel.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from elman.passes import lower
 if TYPE_CHECKING:
     from elman.backends.native.kernels import CompiledLayer
 
-#: batches and steps for which the page says whether products with the input are taken ahead
+#: batches and steps for which the page shows whether products with the input are hoisted
 BATCHES, STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256), 100
 
 
 def explain(layer: CompiledLayer, layout: Layout, *, outer: bool = False) -> dict[str, str]:
-    """What is dumped beside a kernel: ``graph``, its values, and ``plan``, the cell's page.
+    """The texts dumped with a kernel: ``graph``, its values, and ``plan``, the cell's page.
 
-    ``outer`` is for the kernel of the parameters' gradients, whose layout is the adjoint step's.
+    ``outer`` means the kernel of the parameters' gradients; its layout is that of the adjoint step.
     """
     programs = layer.programs
     names = names_of(programs)
@@ -49,12 +49,12 @@ def explain(layer: CompiledLayer, layout: Layout, *, outer: bool = False) -> dic
 
 
 def page(layer: CompiledLayer) -> str:
-    """What the native engine does for a layer, as plain text."""
+    """The native engine's plan for a layer, as plain text."""
     return "\n".join(_Page(layer).lines()) + "\n"
 
 
 def _graph(cell: Cell, program: Program, names: Names) -> str:
-    """The values of a program, one a line: its number, its name, and what it is made from."""
+    """The values of a program, one per line: number, name, and operation with operands."""
     computed = {value for phase in program.phases for value in phase.values}
     places = {**program.operands, **program.loads}
     given = {node: place for node, place in places.items() if node not in computed}
@@ -86,20 +86,20 @@ class _Page:
             "the plan of the native engine"
         )
         yield (
-            f"for {target.cpu}: {target.registers} vector registers, each for {self.lanes} "
-            "numbers, a block of units"
+            f"for {target.cpu}: {target.registers} vector registers of {self.lanes} values; "
+            f"{self.lanes} units are a block"
         )
         yield from _head("EQUATIONS")
         yield from [f"  {line}" for line in str(cell).splitlines()]
         gates = [p.gate for p in cell.parameters if p.kind == "matrix"] or ["f"]
         gate, state = gates[0], cell.states[0]
         yield from _paragraph(
-            f"Σ{gate} is the sum of products with W.{gate} in it, ∂{state}' is dL/d{state}' for "
-            f"the loss L; later.{state} and output.{state} are what ∂{state}' has from the later "
-            "steps and from the output of this step."
+            f"Σ{gate} is the sum of products with W.{gate}; ∂{state}' is dL/d{state}' for the "
+            f"loss L; later.{state} and output.{state} are the contributions to ∂{state}' of later "
+            "steps and of this step's output."
         )
         yield from self._forward()
-        yield from self._ahead()
+        yield from self._before_loop()
         yield from self._backward()
         yield from self._parameters()
         yield from self._memory()
@@ -109,12 +109,12 @@ class _Page:
     def _forward(self) -> Iterator[str]:
         inference = self.programs.forward(save=False, hoisted=False)
         training = self.programs.forward(save=True, hoisted=False)
-        yield from _head("FORWARD: a step, from the first to the last")
+        yield from _head("FORWARD: a step, run from the first to the last")
         yield from _paragraph(
-            "A phase is sums of products, which stay in registers, and then the equations that use "
-            "them, a vector of units at a time; a new phase begins where a product needs all "
-            "units of what was just computed.  `y` and a `history` hold every step, a `pair` only "
-            "this one and the last; `saved` is for backward, `spilled` for a later phase."
+            "A phase computes sums of products in registers, then the equations that use them, one "
+            "vector of units at a time; a new phase starts when a product needs all units of a "
+            "value just computed.  `y` and `history` hold every step, `pair` only this and the "
+            "previous step; `saved` is for backward, `spilled` for a later phase."
         )
         yield from self._phases(inference, self.names)
         if [_work(phase) for phase in inference.phases] == [_work(p) for p in training.phases]:
@@ -124,20 +124,20 @@ class _Page:
                     f"  training writes{which}: ", self._written(training, phase, self.names)
                 )
         else:
-            yield "  in training, where backward needs more:"
+            yield "  in training, with the values that backward needs:"
             yield from self._phases(training, self.names)
 
-    def _ahead(self) -> Iterator[str]:
+    def _before_loop(self) -> Iterator[str]:
         programs = self.programs
         if programs.precompute is not None:
-            yield from _head("OPERANDS that are made from the input, for all steps at once")
+            yield from _head("OPERANDS that depend only on the input, for all steps at once")
             yield from self._phases(programs.precompute, self.names, titled=False)
         if not programs.hoisted:
             return
-        yield from _head("AHEAD OF THE LOOP: what needs only the input")
+        yield from _head("BEFORE THE LOOP: products that need only the input")
         yield from _paragraph(
-            "It can be computed for all steps at once, so that weights are read once for many "
-            "rows; the step's sums then begin with it."
+            "They can be computed for all steps at once, which reads the weights once for many "
+            "rows; the step's sums then start from them."
         )
         yield from self._phases(
             programs.projection, projection_names(programs, self.names), titled=False
@@ -148,41 +148,44 @@ class _Page:
             if should_hoist(self.layer, make_schedule(STEPS, batch, None, False))
         ]
         rest = [batch for batch in BATCHES if batch not in pays]
-        yield f"  runs of {STEPS} steps do so at a batch of {_listed(pays)}, not of {_listed(rest)}"
+        yield (
+            f"  with {STEPS} steps, the engine does so for a batch of {_listed(pays)}, but not "
+            f"{_listed(rest)}"
+        )
 
     def _backward(self) -> Iterator[str]:
-        yield from _head("BACKWARD: the adjoint step, from the last to the first")
+        yield from _head("BACKWARD: the adjoint step, run from the last to the first")
         yield from _paragraph(
-            "It takes the gradients of the output and of the next states and gives those of the "
-            "states; what parameters and input need is left in `gradients`."
+            "It computes the gradients of the states from those of the output and the next states, "
+            "and writes the gradients that parameters and input need to `gradients`."
         )
         yield from self._phases(self.programs.backward, self.names)
         if self.programs.into_input is not None:
-            yield "  the input's gradient, after some steps for all their rows at once"
+            yield "  the input's gradient, for all rows of a chunk of steps at once"
             yield from self._phases(self.programs.into_input, self.names, titled=False)
 
     def _parameters(self) -> Iterator[str]:
         programs = self.programs
         outer = OuterLayout(programs, self._layout(programs.backward))
-        yield from _head("PARAMETERS: their gradients, after some steps for all their rows at once")
+        yield from _head("PARAMETERS: their gradients, for all rows of a chunk of steps at once")
         yield from _paragraph(
-            "A matrix gathers outer products (⊗) of a gradient with the operand that the matrix "
-            "met; a vector gathers sums."
+            "The gradient of a matrix is a sum of outer products (⊗) of a gradient with the "
+            "matrix's operand; the gradient of a vector is a sum of gradients."
         )
         yield from _wrapped([*outer_texts(programs, self.names).values()])
         widest = max([w for o in outer.operands for w in outer.panel_widths(o)], default=0)
         yield (
-            f"  tile: {outer.rows} units of the gradient × {widest * self.lanes} numbers of the "
+            f"  tile: {outer.rows} units of the gradient × {widest * self.lanes} values of the "
             "operand in registers"
         )
 
     def _memory(self) -> Iterator[str]:
         programs, width = self.programs, WIDTH[self.layer.scalar]
         row_bytes = self._layout(programs.backward).row_bytes
-        yield from _head("MEMORY: bytes for each row of the batch and each step")
+        yield from _head("MEMORY: bytes per row of the batch and step")
         saved = row_bytes(programs.saved_buffer) if programs.saved else 0
         histories = self.layer.sizes.hidden * width * len(programs.histories)
-        yield _amount("saved for backward", saved + histories, "beside x and y")
+        yield _amount("saved for backward", saved + histories, "besides x and y")
         if saved:
             shown = [self._show(node) for node in lower(programs.saved)]
             yield from _hanging(_amount("  `saved`", saved) + "  ", ", ".join(shown))
@@ -192,11 +195,11 @@ class _Page:
         yield _amount(
             "temporary `gradients`",
             row_bytes(programs.gradients_buffer),
-            f"of about {tuning.CHUNK_BYTES >> 20} MB at a time, then written over",
+            f"about {tuning.CHUNK_BYTES >> 20} MB at a time, then overwritten",
         )
         if programs.hoisted:
             ahead = row_bytes(programs.projected_buffer)
-            yield _amount("temporary `projected`", ahead, "where it is computed ahead of the loop")
+            yield _amount("temporary `projected`", ahead, "if computed before the loop")
         each = {
             "inference": programs.forward(save=False, hoisted=False),
             "training": programs.forward(save=True, hoisted=False),
@@ -210,9 +213,9 @@ class _Page:
                 if buffer.rows == "pair" or buffer.name in SCRATCH
             ]
             found.append(f"{title} {sum(row):,}")
-        yield f"  and for each row, whatever the number of steps: {', '.join(found)}"
+        yield f"  and per row, for any number of steps: {', '.join(found)}"
 
-    # what they are made of
+    # parts
 
     def _layout(self, program: Program) -> Layout:
         return Layout(program, self.layer.sizes, self.layer.scalar, self.layer.target)
@@ -252,7 +255,7 @@ class _Page:
 
 
 def _work(phase: Phase) -> tuple[frozenset[Node], frozenset[Node]]:
-    """What a phase computes, in whatever order."""
+    """What a phase computes, in any order."""
     return frozenset([total.value for total in phase.accumulators]), frozenset(phase.values)
 
 
@@ -276,7 +279,7 @@ def _column(title: str, lines: Sequence[str]) -> Sequence[str]:
 
 
 def _hanging(head: str, text: str) -> Sequence[str]:
-    """A list behind its head, broken between its items only."""
+    """A list after its head, with line breaks only between items."""
     room = 100 - len(head)
     items = text.replace(", ", ",\n").split("\n")
     lines = [items[0]]
@@ -289,7 +292,7 @@ def _hanging(head: str, text: str) -> Sequence[str]:
 
 
 def _wrapped(items: Sequence[str]) -> Sequence[str]:
-    """Items beside each other, broken between them only."""
+    """Items on shared lines, with line breaks only between items."""
     lines: list[str] = []
     for item in items:
         if lines and len(lines[-1]) + len(item) < 96:

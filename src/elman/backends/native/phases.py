@@ -1,10 +1,10 @@
-"""A step as phases: products that run together, then the equations that use them.
+"""Split a step into phases: products that run together, then the equations that use them.
 
-A product needs all units of its operand, so a step is cut where an operand is itself computed:
-one phase for an LSTM, two for a cell whose candidate sees ``r * h``, as many as the equations
-need.  In a phase each sum of products is an ``Accumulator``, which an engine can keep in
-registers; the rest is arithmetic, unit by unit.  Nothing here knows how an engine computes, and
-the adjoint step is cut by the same rule.  ``programs.py`` says where the values lie.
+A product needs all units of its operand, so a new phase starts after an operand is computed: an
+LSTM has one phase, a cell whose candidate reads ``r * h`` has two.  In a phase, each sum of
+products is an ``Accumulator``, which an engine can keep in registers; the rest is elementwise
+arithmetic.  The adjoint step is split by the same rule.  This module does not depend on how an
+engine computes; ``programs.py`` assigns memory to values.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Accumulator:
-    """``value`` = start + Σ terms + Σ rest: the terms in one go, the rest afterwards.
+    """``value`` = start + Σ terms + Σ rest; the terms are summed together, the rest afterwards.
 
-    ``start`` is a vector of the cell, or a beginning that was computed ahead of the loop.
+    ``start`` is a vector of the cell, or an initial value computed before the loop.
     """
 
     value: Node
@@ -42,7 +42,7 @@ class Accumulator:
 
     @property
     def initial(self) -> Node | None:
-        """The start and the products with the input, which come first; ``None`` without such."""
+        """The start plus the products with the input; ``None`` if there are no such products."""
         with_input = [t for t in self.terms if t.operand.size == "input"]
         if not with_input or any([t.transposed for t in with_input]):
             return None
@@ -53,38 +53,38 @@ class Accumulator:
         return total
 
     def from_initial(self) -> Accumulator:
-        """The same sum, where its beginning is in memory."""
+        """The same sum, starting from ``initial`` in memory."""
         left = tuple([t for t in self.terms if t.operand.size != "input"])
         return self if self.initial is None else replace(self, start=self.initial, terms=left)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Sums of products, then ``values`` (operands first), of which ``stored`` go to memory."""
+    """Sums of products, then ``values`` in topological order; ``stored`` go to memory."""
 
     accumulators: tuple[Accumulator, ...]
     values: tuple[Node, ...]
     stored: tuple[Node, ...]
 
     def from_initial(self) -> Phase:
-        """The same phase, where the beginnings of its sums are in memory."""
+        """The same phase, with sums starting from ``initial`` in memory."""
         return replace(
             self, accumulators=tuple([total.from_initial() for total in self.accumulators])
         )
 
     @property
     def reduces(self) -> bool:
-        """Whether a value depends on all units of its row, as a mean does."""
+        """Whether a value depends on all units of its row, such as a mean."""
         return any([value.operation in REDUCTIONS for value in self.values])
 
 
 def divide(
     roots: Sequence[Node], given: Container[Node]
 ) -> tuple[tuple[Phase, ...], tuple[Node, ...]]:
-    """The phases that compute and store ``roots`` from what is ``given`` in memory.
+    """The phases that compute and store ``roots`` from leaves and the values ``given`` in memory.
 
-    Leaves are given too.  Also returned: values that one phase stores for a later one, operands
-    of products among them, in the order in which they are stored.
+    Also returns the values that one phase stores for a later one, including operands of products,
+    in the order in which they are stored.
 
     >>> from elman.cells import gru, lstm
     >>> from elman.passes import hoist
@@ -108,7 +108,7 @@ class _Division:
                 term.operand
                 for total in self.sums.values()
                 for term in total.terms
-                # a vector of the cell is not among the rows that products read until it is stored
+                # products read rows, so a vector of the cell must be stored first
                 if not self.in_memory(term.operand)
                 or (term.operand.operation == "vector" and term.operand not in given)
             ]
@@ -119,7 +119,7 @@ class _Division:
         return node in self.given or not node.operands
 
     def needs(self, node: Node) -> Sequence[Node]:
-        """What the value is computed from when its products are there."""
+        """The operands of a value, besides its products."""
         total = self.sums.get(node)
         return node.operands if total is None else total.rest
 
@@ -136,7 +136,7 @@ class _Division:
             found: dict[Node, None] = {}
 
             def needs_earlier_sum(node: Node, phase: int = phase) -> bool:
-                """Whether it cannot be computed again without a sum of an earlier phase."""
+                """Whether recomputing it would need a sum of an earlier phase."""
                 if self.in_memory(node) or node in available:
                     return False
                 if node in self.sums and computed_in.get(node, phase) < phase:
@@ -205,7 +205,7 @@ class _Division:
                     if t.operation in PRODUCTS and uses[t] == 1 and t not in self.given
                 ]
                 if not products:
-                    absorbed = mark  # its inner sums stand for themselves
+                    absorbed = mark  # the inner sums stay separate
                     continue
                 absorbed.update(products)
                 rest = [t for t in terms if t not in products]

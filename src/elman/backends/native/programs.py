@@ -1,20 +1,20 @@
-"""Programs: the phases of a cell's step, and where each value lies in memory.
+"""Programs: the phases of a cell's step with a memory location for each value.
 
-What a native engine compiles.  A program runs over steps; at each it reads and writes rows of
-buffers.  ``Programs`` has those of one cell:
+The native engine compiles programs.  A program runs over steps; each step reads and writes rows
+of buffers.  ``Programs`` holds the programs of one cell:
 
-forward     the step, with what backward needs written to ``saved`` or left in histories
-projection  what needs only the input, for all steps at once, where that pays
-precompute  operands of products that are made from the input only, such as tanh(x)
-backward    the adjoint step; it leaves ``gradients``, one for each row of each matrix
-into_input  dL/dx from those gradients, for all steps at once
-outer       the outer products and sums that are the parameters' gradients
+forward     the step; writes what backward needs to ``saved`` and histories
+projection  products that need only the input, for all steps at once, if that is faster
+precompute  operands of products that depend only on the input, such as tanh(x)
+backward    the adjoint step; writes ``gradients``, one for each row of each matrix
+into_input  dL/dx from ``gradients``, for all steps at once
+outer       the outer products and sums of the parameters' gradients
 
-With ``bf16``, operands of products lie in memory as bfloat16, as do the caller's tensors; states,
-sums and the equations stay in numbers of the kernel's own type.  A value that is an operand and
-more than that lies there twice.
+With ``bf16``, operands of products and the caller's tensors are stored as bfloat16; states, sums
+and equations use the kernel's own type.  A value that is an operand and also used elsewhere is
+stored twice.
 
-Sizes are still symbols: the numbers come with the compiler (``llvm/``).
+Sizes are symbolic; the compiler (``llvm/``) binds them.
 """
 
 from __future__ import annotations
@@ -36,27 +36,26 @@ from elman.passes import lower
 from elman.passes.gradient import ParameterKey
 
 INPUT = intern("input", (), None)
-#: dL/dy of a step, which joins what comes from the later steps
+#: dL/dy of a step, which is added to the gradient from later steps
 OUTER = intern("adjoint", (), (None, "hidden"))
 
 
-#: buffers for what one phase stores for a later one, and for operands that a phase computes
+#: buffers for values that one phase stores for a later one, and for computed operands
 SCRATCH = ("spilled", "operands")
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory with rows of one width.
+    """Memory with rows of equal width.
 
-    ``rows``: a row for each ``step`` of each sequence, for each sequence of the ``batch``, or a
-    ``pair`` of the latter, written in turn.  With ``segments`` a row holds that many values, each
-    padded to whole vectors; without, one value, as torch lays it out.  A buffer of the caller's is
-    ``external``: its rows are in the caller's order, those of others in the engine's.  Numbers of
-    one that is ``bf16`` are bfloat16.
+    ``rows``: one row per sequence and ``step``, one per sequence of the ``batch``, or a ``pair`` of
+    the latter, written alternately.  With ``segments``, a row holds that many values, each padded
+    to whole vectors; otherwise a row is one unpadded value.  The caller's buffers are ``external``:
+    their rows are in the caller's order, all others in the engine's.  ``bf16`` buffers hold
+    bfloat16.
 
-    Names are the engine's own.  A buffer that belongs to a state has the state's number, never its
-    name, so that no cell can give two buffers one name; ``of`` is the author's word for it, for a
-    page that a person reads.
+    The engine chooses names.  A buffer of a state is named by the state's number, so that names
+    are unique for any cell; ``of`` is the state's own name, for display.
     """
 
     name: str
@@ -69,12 +68,12 @@ class Buffer:
 
     @property
     def in_bf16(self) -> Buffer:
-        """The same as bfloat16."""
+        """The same buffer as bfloat16."""
         return replace(self, name=f"{self.name} bf16", bf16=True)
 
     @property
     def title(self) -> str:
-        """The name for a reader, with the state's own name where it has one."""
+        """The name for display, with the state's own name."""
         if not self.of:
             return self.name
         words = [self.of if word.isdecimal() else word for word in self.name.split()]
@@ -83,10 +82,10 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies.
+    """The memory location of a value.
 
-    ``shift`` is 0 for the row of the step itself, -1 or 1 for that of the step before or after;
-    where there is none, the row is in ``first``.
+    ``shift`` is 0 for the row of the current step, -1 or 1 for the previous or next step; if that
+    does not exist, the row is in ``first``.
     """
 
     buffer: Buffer
@@ -99,10 +98,9 @@ class Place:
 class Program:
     """Phases with the places that they read and write.
 
-    ``operands`` are the places that products read, ``loads`` those that equations read.
-    ``direction`` is 1 from the first step on, -1 from the last.  ``lasts``: when a sequence has
-    had its last step, its row is copied from the place to the buffer.  ``width`` is the size of
-    all values, ``hidden`` or ``input``.
+    Products read ``operands``, equations read ``loads``.  ``direction`` is 1 to run from the first
+    step, -1 from the last.  ``lasts``: after a sequence's last step, its row is copied from the
+    place to the buffer.  ``width`` is the size of all values, ``hidden`` or ``input``.
     """
 
     name: str
@@ -117,7 +115,7 @@ class Program:
 
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
-        """Every buffer, in the order in which they are passed."""
+        """All buffers, in the order of the kernel's table."""
         found: dict[Buffer, None] = {}
         for place in self._places():
             found.update(dict.fromkeys(filter(None, [place.buffer, place.first])))
@@ -144,31 +142,31 @@ class Outer:
 
 @dataclass(frozen=True, eq=False)
 class Programs:
-    """All programs of one cell; see the first paragraph of this file."""
+    """All programs of one cell; see the module's docstring."""
 
     plan: Plan
     bf16: bool = False
 
     @property
     def cell(self) -> Cell:
-        """The cell whose programs they are."""
+        """The cell of these programs."""
         return self.plan.cell
 
-    # what the programs have in common
+    # shared by the programs
 
     @cached_property
     def next_states(self) -> tuple[Node, ...]:
-        """The values that the step hands on, in elementary operations."""
+        """The next states in elementary operations."""
         return lower(self.plan.next_states)
 
     @cached_property
     def states(self) -> tuple[Node, ...]:
-        """The leaves that stand for the states."""
+        """The leaves of the states."""
         return tuple([intern("state", (), name) for name in self.cell.states])
 
     @cached_property
     def inputs(self) -> tuple[Node, ...]:
-        """The operands of products that are made from the input only, x itself first."""
+        """The operands of products that depend only on the input, x first."""
         found = [
             operand
             for node in ancestors(self.next_states)
@@ -180,7 +178,7 @@ class Programs:
 
     @cached_property
     def precomputed(self) -> dict[Node, Place]:
-        """Where the inputs lie."""
+        """The places of ``inputs``."""
         return {
             node: Place(
                 self.external("x", "input")
@@ -192,7 +190,7 @@ class Programs:
 
     @cached_property
     def masks(self) -> dict[Node, Place]:
-        """Where the caller's masks lie, with a row for each step or for each sequence."""
+        """The places of the caller's masks, with a row per step or per sequence."""
         rows: dict[str, Literal["step", "batch"]] = {"step": "step", "sequence": "batch"}
         return {
             node: Place(Buffer(f"mask {k}", rows[node.attribute[2]], external=True))
@@ -200,16 +198,16 @@ class Programs:
         }
 
     def external(self, name: str, size: Literal["hidden", "input"] = "hidden") -> Buffer:
-        """A tensor of the caller's: x, y and their gradients."""
+        """A buffer for a tensor of the caller: x, y and their gradients."""
         return Buffer(name, "step", size=size, external=True, bf16=self.bf16)
 
     @cached_property
     def saved(self) -> tuple[Node, ...]:
-        """The forward values that forward writes for backward.
+        """The values that forward saves for backward.
 
-        Backward uses some forward values directly.  Of those, the states have histories, and
-        whatever can be had from the others by unit-wise operations is computed again: a tanh
-        costs less than a vector to memory and back.
+        Backward uses some forward values directly.  Of these, states have histories, and values
+        that follow from others by elementwise operations are recomputed: a tanh is cheaper than
+        storing and loading a vector.
         """
         gradient = self.plan.gradient
         forward = frozenset(ancestors(self.plan.next_states))
@@ -234,7 +232,7 @@ class Programs:
 
     @cached_property
     def adjoint(self) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
-        """dL/d(states), and the gradients to leave for matrices and vectors; elementary."""
+        """dL/d(states), and the gradients for matrices and vectors, in elementary operations."""
         gradient = self.plan.gradient
         zero = as_node(0.0)
         states = [zero if node is None else node for node in gradient.states]
@@ -243,7 +241,7 @@ class Programs:
         return lowered[: len(states)], tuple(dict.fromkeys(lowered[len(states) :]))
 
     def in_adjoint(self, gradients: Sequence[Node]) -> tuple[Node, ...]:
-        """Gradients of the plan as they are called in ``adjoint``."""
+        """The plan's gradients as nodes of ``adjoint``."""
         seed = self.plan.gradient.seeds[0]
         return _replaced(lower(gradients), seed, intern("add", (seed, OUTER), None))
 
@@ -259,7 +257,7 @@ class Programs:
 
     @cached_property
     def histories(self) -> tuple[int, ...]:
-        """The states of which backward reads every step; the first is the output, so is there."""
+        """The states that backward reads at every step, except the first, which is the output."""
         return tuple(
             [
                 k
@@ -269,7 +267,7 @@ class Programs:
         )
 
     def state_place(self, k: int, *, save: bool) -> Buffer:
-        """Where a state's next value is written."""
+        """The buffer of a state's next value."""
         if k == 0:
             return self.external("y")
         if save and k in self.histories:
@@ -285,17 +283,17 @@ class Programs:
         external: bool = False,
         bf16: bool = False,
     ) -> Buffer:
-        """The buffer that state ``k`` has for this purpose."""
+        """The buffer of state ``k`` with this role."""
         of = self.cell.states[k]
         return Buffer(f"{role} {k}", rows, external=external, bf16=bf16, of=of)
 
     def first(self, k: int) -> Buffer:
-        """The starting values of a state, in the order of what is written after them."""
+        """The buffer of a state's initial values, in the row order of its next values."""
         found = self.of_state(k, "first", "batch", external=k == 0)
         return found.in_bf16 if k == 0 and self.bf16 else found
 
     def operand_place(self, node: Node) -> Place:
-        """Where an operand of a product lies when backward has run."""
+        """The place of a product's operand after backward."""
         if node in self.precomputed:
             return self.precomputed[node]
         if node in self.states:
@@ -308,26 +306,26 @@ class Programs:
 
     @cached_property
     def saved_buffer(self) -> Buffer:
-        """Where forward writes for backward."""
+        """The buffer that forward saves for backward."""
         return Buffer("saved", "step", len(self.saved))
 
     @cached_property
     def gradients_buffer(self) -> Buffer:
-        """Where the adjoint step leaves what parameters and input need."""
+        """The buffer of gradients that the adjoint step writes for parameters and input."""
         return Buffer("gradients", "step", len(self.adjoint[1]), bf16=self.bf16)
 
     @cached_property
     def projected_buffer(self) -> Buffer:
-        """Where ``projection`` writes for the step."""
+        """The buffer that ``projection`` writes for the step."""
         return Buffer("projected", "step", len(self.hoisted))
 
     # the programs
 
     @cached_property
     def hoisted(self) -> tuple[Node, ...]:
-        """What ``projection`` computes: initial values of the step's sums, from the input alone.
+        """The initial values of the step's sums that ``projection`` computes from the input.
 
-        A sum is the same to the last bit whether or not it is hoisted.
+        Hoisting does not change any bit of a sum.
         """
         programs = [self.forward(save=save, hoisted=False) for save in (False, True)]
         totals = [t for p in programs for phase in p.phases for t in phase.accumulators]
@@ -339,7 +337,7 @@ class Programs:
 
     @cached_property
     def precompute(self) -> Program | None:
-        """See the first paragraph."""
+        """The operands that depend only on the input."""
         made = [node for node in self.inputs if node is not INPUT]
         if not made:
             return None
@@ -351,14 +349,14 @@ class Programs:
 
     @cached_property
     def projection(self) -> Program:
-        """See the first paragraph."""
+        """The products that need only the input."""
         phases, spilled = divide(self.hoisted, frozenset(self.inputs))
         scratch = _spilled(spilled)
         stores = _gathered([*self._projected_places.items(), *scratch.items()])
         return self._program("projection", phases, self.precomputed | scratch, stores)
 
     def forward(self, *, save: bool, hoisted: bool) -> Program:
-        """The step; ``save`` for a backward to come, ``hoisted`` after ``projection``."""
+        """The step; ``save`` saves for backward, ``hoisted`` uses the results of ``projection``."""
         saved = tuple(zip(lower(self.saved), self.saved, strict=True)) if save else ()
         roots = [*self.next_states, *[node for node, _ in saved]]
         phases, spilled = divide(roots, frozenset(self.inputs))
@@ -375,7 +373,7 @@ class Programs:
             lasts.append((Place(buffer), last))
             stores.append((node, Place(buffer)))
             before, now = Place(buffer, 0, -1, self.first(k)), Place(buffer)
-            if buffer.bf16:  # the output: the state itself lies there in full
+            if buffer.bf16:  # y is rounded, so the full state needs its own buffer
                 multiplied |= {leaf: before, node: now}
                 pair = self.of_state(k, "pair", "pair")
                 before = Place(pair, 0, -1, self.of_state(k, "first", "batch"))
@@ -423,7 +421,7 @@ class Programs:
             carry = Place(pair, 0, 1, self.of_state(k, "d last", "batch"))
             loads[self.plan.gradient.seeds[k]] = carry
             stores.append((dstates[k], Place(pair)))
-            if dstates[k].operands:  # a later phase may read what an earlier one has stored
+            if dstates[k].operands:  # a later phase may read it
                 loads.setdefault(dstates[k], Place(pair))
             lasts.append((Place(pair), self.of_state(k, "d first", "batch", external=True)))
         loads[OUTER] = Place(self.external("dy"))
@@ -442,7 +440,7 @@ class Programs:
         (root,) = self.in_adjoint([self.plan.gradient.input])
         left = self.adjoint[1]
         phases, spilled = divide([root], frozenset(left))
-        assert not spilled, "gradients of the input are made from gradients that were left"
+        assert not spilled, "the input's gradient only depends on stored gradients"
         loads = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
         loads |= {INPUT: self.precomputed[INPUT]}
         stores = {root: (Place(self.external("dx", "input")),)}
@@ -459,9 +457,9 @@ class Programs:
         width: Literal["hidden", "input"] = "hidden",
         multiplied: Mapping[Node, Place] = MappingProxyType({}),
     ) -> Program:
-        """A program without the places that nobody reads.
+        """A program without unused places.
 
-        ``multiplied`` says where products read what equations read elsewhere.
+        ``multiplied`` overrides the places of values for products.
         """
         read, factors = _used(phases)
         operands = {n: place for n, place in {**loads, **multiplied}.items() if n in factors}
@@ -478,7 +476,7 @@ class Programs:
 
     @cached_property
     def outer(self) -> tuple[Outer, ...]:
-        """The outer products that are the gradients of matrices."""
+        """The outer products that make up the gradients of matrices."""
         segment = {node: k for k, node in enumerate(self.adjoint[1])}
         products = self.plan.gradient.products
         nodes = self.in_adjoint([product.gradient for product in products])
@@ -508,7 +506,7 @@ def programs_of(text: str, *, bf16: bool = False) -> Programs:
 
 
 def _numbers(nodes: Iterable[Node]) -> Iterable[Node]:
-    """The nodes, with what they compare in place of conditions, which memory does not hold."""
+    """The nodes, with conditions replaced by their operands, because memory holds no masks."""
     for node in nodes:
         if node.operation in CONDITIONS:
             yield from _numbers(node.operands)
@@ -530,13 +528,13 @@ def _gathered(pairs: Iterable[tuple[Node, Place]]) -> dict[Node, tuple[Place, ..
 
 
 def _replaced(roots: Sequence[Node], old: Node, new: Node) -> tuple[Node, ...]:
-    """The same values with one leaf written as another value."""
+    """Replace a leaf by another value."""
     found = rewrite(roots, lambda node, became: new if node is old else moved(node, became))
     return tuple([found[root] for root in roots])
 
 
 def _used(phases: Sequence[Phase]) -> tuple[set[Node | None], set[Node]]:
-    """What equations read, and what products read."""
+    """The values that equations read, and those that products read."""
     read: set[Node | None] = set()
     factors: set[Node] = set()
     for phase in phases:
@@ -555,10 +553,10 @@ def _used(phases: Sequence[Phase]) -> tuple[set[Node | None], set[Node]]:
 def _in_bf16(
     operands: Mapping[Node, Place], stores: Mapping[Node, tuple[Place, ...]]
 ) -> tuple[dict[Node, Place], dict[Node, tuple[Place, ...]]]:
-    """The same with a second place, as bfloat16, for operands that have none."""
+    """Add a second place, as bfloat16, for operands that need one."""
     own = [n for n, place in operands.items() if not (place.buffer.bf16 or place.shift)]
     buffer = Buffer("operands", "batch", len(own), bf16=True)
-    assert all([n in stores for n in own]), "an operand of another program's is not in bf16"
+    assert all([n in stores for n in own]), "another program's operand is not bf16"
     found, more = dict(operands), [(n, Place(buffer, k)) for k, n in enumerate(own)]
     found |= dict(more)
     for node, place in operands.items():

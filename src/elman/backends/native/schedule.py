@@ -1,9 +1,8 @@
-"""Which sequences run at which step, as the tables that native kernels read.
+"""The sequences that run at each step, as tables for native kernels.
 
-Sequences of a ragged batch are taken in order of length, so that those that run at a step are
-the first ones, and in the engine's own buffers the rows of all steps follow each other without
-gaps: padding is neither computed nor stored.  In the caller's tensors rows stay where they are;
-``order`` and ``times`` say where that is.
+A ragged batch is sorted by length, so that the sequences running at a step come first.  In the
+engine's buffers, the rows of all steps are contiguous: padding is neither computed nor stored.
+Rows of the caller's tensors stay in place; ``order`` and ``times`` give their positions.
 """
 
 from __future__ import annotations
@@ -18,23 +17,24 @@ from torch import Tensor
 
 from elman.backends.native import tuning
 
-Whole = NDArray[np.int64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """``counts[k + 1]`` sequences run at the k-th step; before the first and after the last none.
+    """Tables for the steps of a batch.
 
-    ``offsets[k + 1]`` is the row of the first of them in the engine's buffers, ``times[k + 1]``
-    the row of the batch's first sequence in the caller's tensors, and ``order`` which sequence of
-    the batch each is.
+    ``counts[k + 1]`` sequences run at the k-th step; ``counts`` is 0 before the first step and
+    after the last.  ``offsets[k + 1]`` is the row of the step's first sequence in the engine's
+    buffers, ``times[k + 1]`` the row of the batch's first sequence in the caller's tensors.
+    ``order`` maps sorted sequences to their positions in the batch.
     """
 
     batch: int
-    counts: Whole
-    offsets: Whole
-    times: Whole
-    order: Whole
+    counts: Integers
+    offsets: Integers
+    times: Integers
+    order: Integers
     is_whole: bool
 
     @property
@@ -44,7 +44,7 @@ class Schedule:
 
     @cached_property
     def addresses(self) -> tuple[int, int, int, int]:
-        """Where counts, offsets, order and times are, the first step's in each."""
+        """The addresses of the first step in counts, offsets, order and times."""
         word = self.counts.itemsize
         counts, offsets, times = [
             table.ctypes.data + word for table in (self.counts, self.offsets, self.times)
@@ -57,45 +57,45 @@ class Schedule:
         return int(self.counts.sum())
 
     def sort(self, state: Tensor) -> Tensor:
-        """(batch, size) in the order in which sequences are taken."""
+        """(batch, size), sorted by length."""
         if self.is_whole:
             return state.contiguous()
         return state.index_select(0, torch.from_numpy(self.order))
 
     @cached_property
-    def _sequence(self) -> Whole:
-        """Which of the running sequences each row of the engine's buffers is, step by step."""
+    def _sequence(self) -> Integers:
+        """The sorted sequence of each row, step by step."""
         starts = np.cumsum(self.counts[:-2])
         return np.arange(self.total) - np.repeat(starts, self.counts[1:-1])
 
-    def _in_buffers(self, values: Whole) -> Whole:
-        """From the order of steps into the order of the engine's rows."""
+    def _in_buffers(self, values: Integers) -> Integers:
+        """Reorder values from the order of steps to that of the engine's rows."""
         found = np.empty_like(values)
         found[self._rows] = values
         return found
 
     @cached_property
-    def _rows(self) -> Whole:
+    def _rows(self) -> Integers:
         return np.repeat(self.offsets[1:-1], self.counts[1:-1]) + self._sequence
 
     @cached_property
-    def places(self) -> Whole:
-        """For each row of the engine's buffers where it is in the caller's tensors."""
+    def places(self) -> Integers:
+        """The position in the caller's tensors of each row of the engine's buffers."""
         times = np.repeat(self.times[1:-1], self.counts[1:-1])
         return self._in_buffers(times + self.order[self._sequence])
 
     @cached_property
-    def previous(self) -> Whole:
-        """For each row that of the step before in the engine's buffers; below 0 there is none.
+    def previous(self) -> Integers:
+        """The row of the previous step for each row of the engine's buffers; negative at a start.
 
-        -1 stands for the starting state of the first sequence that is taken, -2 for the second's.
+        -1 is the initial state of the first sorted sequence, -2 that of the second, and so on.
         """
         before = np.repeat(self.offsets[:-2], self.counts[1:-1]) + self._sequence
         return self._in_buffers(np.where(self._has_previous, before, ~self._sequence))
 
     @cached_property
-    def previous_places(self) -> Whole:
-        """The same in the caller's tensors; -1 stands for the first sequence of the batch."""
+    def previous_places(self) -> Integers:
+        """``previous`` in the caller's tensors; -1 is the first sequence of the batch."""
         sequence = self.order[self._sequence]
         before = np.repeat(self.times[:-2], self.counts[1:-1]) + sequence
         return self._in_buffers(np.where(self._has_previous, before, ~sequence))
@@ -106,41 +106,41 @@ class Schedule:
 
     @cached_property
     def idle(self) -> Tensor:
-        """The places in the caller's tensors where no sequence runs."""
+        """The positions of padding in the caller's tensors."""
         runs = np.zeros(self.time * self.batch, np.bool_)
         runs[self.places] = True
         return torch.from_numpy(np.flatnonzero(~runs))
 
     def partitions(self, parts: int) -> list[int]:
-        """Bounds of parts of the batch that take about the same time each."""
+        """The bounds of partitions of the batch with about equal work."""
         if self.is_whole or parts == 1:
             return [self.batch * k // parts for k in range(parts + 1)]
-        if parts not in self._shares:
+        if parts not in self._partitions:
             bounds = [0]
             for left in range(parts, 1, -1):
                 low = bounds[-1]
                 spent = self._time_of(low, np.arange(low, self.batch + 1))
                 near = np.abs(spent - spent[-1] / left)
                 bounds.append(low + int(np.argmin(near)))
-            self._shares[parts] = [*bounds, self.batch]
-        return self._shares[parts]
+            self._partitions[parts] = [*bounds, self.batch]
+        return self._partitions[parts]
 
     @cached_property
-    def _shares(self) -> dict[int, list[int]]:
+    def _partitions(self) -> dict[int, list[int]]:
         return {}
 
-    def _time_of(self, low: int, high: Whole) -> Whole:
-        """What the sequences from ``low`` to before each of ``high`` take, in rows.
+    def _time_of(self, low: int, high: Integers) -> Integers:
+        """The work, in rows, of the sequences from ``low`` to before each of ``high``.
 
-        A step reads all weights, however few its rows are; that takes as long as some rows do.
+        A step with few rows still reads all weights, which costs as much as some rows.
         """
         counts = self.counts[1:-1]
         rows = np.clip(counts[None, :], low, high[:, None]) - low
-        found: Whole = (rows + tuning.STEP_ROWS * (rows > 0)).sum(1)
+        found: Integers = (rows + tuning.STEP_ROWS * (rows > 0)).sum(1)
         return found
 
     def chunks(self, width: int, bytes_each: int) -> list[tuple[int, int, int, int]]:
-        """The steps cut into chunks, of whose rows a buffer that wide fits a cache.
+        """Chunks of steps whose rows of a buffer of this width fit ``tuning.CHUNK_BYTES``.
 
         Each is (first step, step after the last, first row, row after the last).
         """
@@ -152,10 +152,10 @@ class Schedule:
         ends = np.cumsum(self.counts[1:-1])
         while begin < self.time:
             done = int(ends[begin - 1]) if begin else 0
-            # one step at least, and those after it that have no rows: a chunk has some
+            # at least one step, and following steps without rows: no chunk is empty
             most = max(done + rows, int(ends[begin]))
             end = int(np.searchsorted(ends, most, "right"))
-            first = self.offsets[[begin + 1, end]]  # rows of a reversed batch run backwards
+            first = self.offsets[[begin + 1, end]]  # the rows of a reversed batch descend
             start = int(first.min())
             found.append((begin, end, start, start + int(ends[end - 1]) - done))
             begin = end
@@ -171,7 +171,7 @@ def make_schedule(time: int, batch: int, lengths: Tensor | None, reverse: bool) 
 
 @lru_cache(maxsize=32)
 def _whole(time: int, batch: int, reverse: bool) -> Schedule:
-    """All sequences run at all steps; their rows stay where torch has them."""
+    """The schedule without lengths; rows stay in torch's order."""
     counts = np.zeros(time + 2, np.int64)
     counts[1:-1] = batch
     offsets = np.zeros(time + 2, np.int64)
@@ -194,13 +194,13 @@ def _ragged(time: int, lengths: bytes, reverse: bool) -> Schedule:
     return Schedule(batch, counts, offsets, times, order, is_whole=False)
 
 
-def _steps(time: int, reverse: bool) -> Whole:
+def _steps(time: int, reverse: bool) -> Integers:
     return np.arange(time)[::-1] if reverse else np.arange(time)
 
 
 @lru_cache(maxsize=64)
 def all_at_once(schedule: Schedule, start: int, stop: int) -> Schedule:
-    """Rows of a schedule without time: one step with all of them."""
+    """The rows ``start`` to before ``stop`` as a single step."""
     counts = np.array([0, stop - start, 0])
     zeros = np.zeros(3, np.int64)
     places = schedule.places[start:stop]

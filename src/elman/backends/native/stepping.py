@@ -1,12 +1,12 @@
-"""One step at a time, with as little as possible between Python and the kernel.
+"""Single steps with minimal overhead between Python and the kernel, for streaming.
 
-For streaming: one call a step, no gradients, the state handed from call to call.  Weights are
-packed once, and again when a look at all of their bytes finds others; in torch's inference mode,
-when torch has counted a change.  Results are cut, a block of
-steps at a time, from a few pieces of memory, and the tables of addresses for a block are written
-beforehand, so that a step that goes on from the last one only fills in where its input lies.
+There are no gradients, and the caller passes the state from call to call.  Weights are packed
+once, and again when their fingerprint changes, or in torch's inference mode when torch counts a
+change.  The results of a block of steps come from a few allocations, and the tables of addresses
+for a block are written in advance, so a step that continues the last one only sets the address of
+its input.
 
-Steps in bfloat16 are computed in float32, and the states between them are rounded.
+Steps in bfloat16 are computed in float32; the states between them are rounded.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _WORD = np.dtype(np.int64).itemsize
 
 
 class Stepper:
-    """The fast way through ``Recurrent.step`` for one shape of input.
+    """The fast path of ``Recurrent.step`` for one shape of input.
 
-    ``input_sizes`` are what each layer reads.  ``expect`` says what tensors it may rely on; whoever
-    calls it has checked them.
+    ``input_sizes`` holds the input size of each layer.  ``expect`` registers checked tensors;
+    later tensors must have the same metadata.
     """
 
     def __init__(
@@ -72,42 +72,42 @@ class Stepper:
             1, min(tuning.STEPS_PER_BLOCK, tuning.MAX_BLOCK_BYTES // (each * len(self._layers)))
         )
         self._next = self._block
-        #: where the state of the step before is, which the next finds in its table
+        #: the addresses of the previous step's state, which the next step's table contains
         self._expected: list[int] = []
         self._apart = each
         self._lock = Lock()
 
     def expect(self, x: Tensor, state: State, parameters: Sequence[Tensor] | None) -> None:
-        """Take tensors that look like these, which fit, from the next run on.
+        """Accept tensors like these from the next run on; the caller has checked them.
 
-        Without parameters, those of the next run stand still.
+        ``None`` as parameters freezes those of the next run.
         """
-        self._addresses = None  # the same numbers may now be read as another matrix
+        self._addresses = None  # the same memory may now be another matrix
         self._check = guard_of([x, *state, *(parameters or ())])
 
     def step(
         self, x: Tensor, state: State | None, parameters: Sequence[Tensor] | None
     ) -> tuple[Tensor, State] | None:
-        """The output and the next state; ``None`` for tensors other than those expected."""
+        """The output and the next state; ``None`` if the tensors are not as expected."""
         if state is None:
             state = self.zeros
         if type(x) is not Tensor or type(state) is not tuple or self._check is None:
             return None
         try:
             addresses = [*map(_address, state)]
-            # a guard ends the process where it meets such tensors
+            # guards crash on nested tensors
             if x.is_nested or (addresses != self._expected and any([t.is_nested for t in state])):
                 return None
             if not self._check(x, *state, *(parameters or ())):
                 return None
-        except (TypeError, RuntimeError):  # no tensor, too many, or one without memory
+        except (TypeError, RuntimeError):  # not a tensor, too many, or one without memory
             return None
         return self.run(x, state, parameters)
 
     def run(
         self, x: Tensor, state: State, parameters: Sequence[Tensor] | None
     ) -> tuple[Tensor, State]:
-        """The same for contiguous tensors that are known to fit."""
+        """Like ``step``, for contiguous tensors that the caller has checked."""
         with self._lock:
             if self.dtype is self._inside:
                 return self._step(x, state, parameters)
@@ -133,7 +133,7 @@ class Stepper:
             k = 0
         starts = [*map(_address, state)]
         if k == 0 or starts != self._expected:
-            self._go_on_from(k, starts)
+            self._continue_from(k, starts)
         self._inputs[k * self._width + self._slot] = x.data_ptr()
         for call, address in self._calls[k]:
             call(address)
@@ -142,30 +142,30 @@ class Stepper:
         return self._outputs[k], self._states[k]
 
     def _take(self, parameters: Sequence[Tensor]) -> None:
-        """Look at these parameters from here on, whose memory stays as long as it is looked at."""
+        """Use these parameters from now on, and keep their memory alive."""
         own = [p.detach() for p in parameters]
-        lie_well = all([p.is_contiguous() for p in own])
-        self._parameters = own if lie_well else [p.contiguous() for p in own]
-        self._addresses = [*map(_address, own)] if lie_well else None
+        contiguous = all([p.is_contiguous() for p in own])
+        self._parameters = own if contiguous else [p.contiguous() for p in own]
+        self._addresses = [*map(_address, own)] if contiguous else None
         self._seen = Fingerprint(self._parameters)
         self._look, self._look_at = self._seen.look, self._seen.address
         self._counted = not any([p.is_inference() for p in own])
         self._pack()
 
     def _pack(self) -> None:
-        # what changes from here on is found by the next look or count
+        # the next fingerprint or version detects changes from here on
         if self._counted:
             self._versions = [*map(_version, self._parameters)]
         each = self._num_parameters
         for k, layer in enumerate(self._layers):
             own = self._parameters[k * each : (k + 1) * each]
             layer.pack([p.to(self._inside) for p in own], self._inside)
-        self._next = self._block  # the tables hold the old weights' addresses
+        self._next = self._block  # the tables contain the addresses of the old weights
 
     def _begin_block(self) -> None:
-        """Memory for the results of the next steps, and tables that say so."""
+        """Allocate the results of the next steps and write their tables."""
         steps, (depth, batch, hidden) = self._block, self._state_shape
-        # results are ordinary tensors, even where the caller is in inference mode
+        # results are ordinary tensors, even in inference mode
         with torch.inference_mode(False):
             outputs = torch.empty(steps, batch, hidden, dtype=self._inside, device="cpu")
             shape = (steps, *self._state_shape)
@@ -192,7 +192,7 @@ class Stepper:
         apart = self._width * _WORD
         self._calls = [[(call, start + k * apart) for call, start in starts] for k in range(steps)]
 
-    def _go_on_from(self, k: int, starts: Sequence[int]) -> None:
+    def _continue_from(self, k: int, starts: Sequence[int]) -> None:
         """Make step ``k`` of the block read the state at these addresses."""
         row = k * self._width
         for position, (layer, words) in enumerate(zip(self._layers, self._words, strict=True)):
@@ -201,7 +201,7 @@ class Stepper:
 
 
 class _StepLayer:
-    """The kernel of one layer, and what its table holds at every step."""
+    """The kernel of one layer, and the constant entries of its tables."""
 
     def __init__(self, layer: CompiledLayer, batch: int) -> None:
         compiled = layer.forward(save=False, hoisted=False)
@@ -215,13 +215,13 @@ class _StepLayer:
         self._order = np.arange(batch)
 
     def slot(self, name: str) -> int:
-        """Where the table holds a buffer; one beyond all others for a buffer that is not read."""
+        """The table's slot for a buffer; an extra slot at the end for a buffer that is not read."""
         if name in self._names:
             return FIRST_BUFFER + self._names.index(name)
         return FIRST_BUFFER + len(self._names)
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> None:
-        """Take over new weights."""
+        """Pack new weights."""
         self._packed = self._compiled.pack(parameters, dtype)
         self._scratch = self._layer.scratch(self._compiled.layout, self._batch)
 
@@ -233,7 +233,7 @@ class _StepLayer:
         apart: int,
         steps: int,
     ) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """A row for each step, in which each goes on from the one before."""
+        """A row for each step; each step continues the previous one."""
         table = np.zeros((steps, FIRST_BUFFER + len(self._names) + 1), np.int64)
         table[:, 0] = self._counts.ctypes.data + _WORD
         table[:, 1] = self._offsets.ctypes.data + _WORD

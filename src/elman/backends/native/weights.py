@@ -1,9 +1,8 @@
-"""Packed weights that are used again as long as the parameters are what they were.
+"""A cache of packed weights, valid while the parameters do not change.
 
-Kernels read weights in an order of their own (``llvm/pack.py``).  Inference packs them once, and
-again when a look at all bytes of the parameters (``llvm/fingerprint.py``) finds others, however
-they were changed and whichever tensors they are now: a tensor that was made for one call, or one
-of another module, has the same weights if it has the same bytes.
+Kernels read weights in their own order (``llvm/pack.py``).  Inference packs them once, and again
+when a fingerprint of all bytes of the parameters (``llvm/fingerprint.py``) changes.  This detects
+every change, and tensors with the same bytes share packed weights, whoever owns them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _Packed = dict["CompiledProgram", Tensor]
 
 
 class PackedWeights:
-    """The weights of one layer in one direction, or of the last few that came by."""
+    """The packed weights of the last ``most`` layers and directions."""
 
     def __init__(self, most: int = 1) -> None:
         self._most = most
@@ -34,13 +33,13 @@ class PackedWeights:
         self._places: list[int] = []
 
     def of(self, parameters: Sequence[Tensor], *, frozen: bool = False) -> _Packed:
-        """Where the packed weights of these parameters are, or go; ``frozen`` ones are known."""
+        """The packed weights of these parameters by program; ``frozen`` skips the fingerprint."""
         places = [p.data_ptr() for p in parameters]
         with self._lock:
             # a frozen layer may still be called with other parameters
             if frozen and self._kept and places == self._places:
                 return next(reversed(self._kept.values()))
-        # the look comes before the packing: what changes in between is seen by the next look
+        # the fingerprint precedes packing, so the next one detects a change in between
         seen = Fingerprint([p.detach().contiguous() for p in parameters])
         key = (seen.value, *[p.dtype for p in parameters])
         with self._lock:
@@ -57,14 +56,14 @@ class PackedWeights:
         return sum([t.numel() * t.itemsize for kept in self._kept.values() for t in kept.values()])
 
 
-#: for calls of the operator, which say nothing of the layer that they are of
+#: for calls of the operator, which do not identify their layer
 SHARED = PackedWeights(most=tuning.MAX_SHARED_LAYERS)
 
 
 def packed_once(
     program: CompiledProgram, layer: CompiledLayer, parameters: Sequence[Tensor], known: _Packed
 ) -> Tensor:
-    """The weights of a program, packed if they are not known."""
+    """The packed weights of a program, from ``known`` or packed now."""
     found = known.get(program)
     if found is None:
         found = known[program] = program.pack(layer.parameters(parameters), layer.dtype)

@@ -1,1 +1,1 @@
-"""The reference engine: slow, obvious, on every device, differentiable twice; the oracle."""
+"""The reference engine: slow and simple, for every device, twice differentiable."""

@@ -1,8 +1,7 @@
 """The reference engine: a torch interpreter of the plan, for every device and dtype.
 
-It is the oracle that faster engines are held against, so it is plain: one torch call for each
-value.  Everything is a pure function of tensors, and torch can differentiate all of it, which
-is how second derivatives are computed.
+Tests compare faster engines with it, so it is simple: one torch call per value.  Everything is a
+pure function of tensors that torch can differentiate, which gives second derivatives.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from elman.graph.ops import CONDITIONS
 
 
 class ReferenceEngine:
-    """PyTorch operations, one after the other."""
+    """Runs a cell with PyTorch operations."""
 
     name = "reference"
 
     def unsupported_reason(self, dtype: torch.dtype, device: torch.device) -> str | None:
-        """It takes all tensors."""
+        """``None``: it supports all tensors."""
         return None
 
     def saved_like(self, call: Call) -> list[Tensor]:
@@ -40,7 +39,7 @@ class ReferenceEngine:
         ]
 
     def forward(self, call: Call) -> tuple[Outputs, Saved]:
-        """Run all steps; saved values are (time * batch, size), with the rows that ran first."""
+        """Run all steps; saved values are (time * batch, size), computed rows first."""
         plan, x, masks = call.plan, call.x, call.masks
         time, batch, _ = x.shape
         schedule = schedule_of(plan)
@@ -85,7 +84,7 @@ class ReferenceEngine:
             _stack(saved[n], n, engine) if n in saved else engine.filled(whole[n], total, n)
             for n in saving
         ]
-        # torch forbids an operator to return what it was given, as no step at all would
+        # torch forbids an operator to return an input, which would happen with zero steps
         last = [rows.unsort(state).clone() for state in current]
         return Outputs(y, last), [_pad(s, time * batch) for s in results]
 
@@ -99,7 +98,7 @@ class ReferenceEngine:
         need_input: bool = True,
         need_parameters: bool = True,
     ) -> Grads:
-        """Backpropagation through time; all gradients are computed, whether needed or not."""
+        """Backpropagation through time; always computes all gradients."""
         plan, x, masks = call.plan, call.x, call.masks
         time, batch, _ = x.shape
         schedule = schedule_of(plan)
@@ -146,26 +145,26 @@ class ReferenceEngine:
         dx = (
             torch.zeros_like(x) if gradient.input is None else rows.unflatten(whole[gradient.input])
         )
-        # torch forbids an operator to return what it was given, as no step at all would
+        # torch forbids an operator to return an input, which would happen with zero steps
         dstates = [rows.unsort(state).clone() for state in current]
         found = engine.parameter_gradients(whole)
         parameters = [g.to(p.dtype) for g, p in zip(found, call.parameters, strict=True)]
         return Grads(dx, dstates, parameters)
 
     def stepper(self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int) -> None:
-        """There is no faster way than a sequence of one step."""
+        """``None``: there is no fast path for single steps."""
         return
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
-        """Type of number, and where it runs."""
+        """The dtype, and the threads or device."""
         threads = torch.get_num_threads()
         several = f"up to {threads} of torch's threads" if threads > 1 else "one thread"
         where = several if device.type == "cpu" else f"on {device}"
-        return f"{str(dtype).removeprefix('torch.')}, by torch's own operations; {where}."
+        return f"{str(dtype).removeprefix('torch.')}, with torch's operations; {where}."
 
 
 def _stack(steps: list[Tensor], node: Node, engine: Interpreter) -> Tensor:
-    """A value's rows of all steps one after the other; (0, size) where there was no step."""
+    """A value's rows of all steps, concatenated; (0, size) if there was no step."""
     if steps:
         return torch.cat(steps)
     size = engine.sizes.width((node.size,))
@@ -173,10 +172,10 @@ def _stack(steps: list[Tensor], node: Node, engine: Interpreter) -> Tensor:
 
 
 def _dtype(node: Node, like: Tensor) -> torch.dtype:
-    """A condition is a truth value; all else is of the type of x."""
+    """Bool for a condition; otherwise the dtype of x."""
     return torch.bool if node.operation in CONDITIONS else like.dtype
 
 
 def _pad(flat: Tensor, count: int) -> Tensor:
-    """Rows of zeros at the end, so that the shape does not depend on the lengths."""
+    """Pad with rows of zeros, so that the shape does not depend on the lengths."""
     return torch.nn.functional.pad(flat, (0, 0, 0, count - flat.shape[0]))

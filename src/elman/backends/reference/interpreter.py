@@ -1,4 +1,4 @@
-"""A plan with its numbers: instructions as torch calls, one for each value."""
+"""Run the instructions of a plan as torch calls, one per value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INPUT = intern("input", (), None)
 
 
 class TorchMathematics:
-    """The functions in which the table of operations is written, by torch."""
+    """The functions used by the table of operations, implemented by torch."""
 
     add = staticmethod(torch.add)
     subtract = staticmethod(torch.sub)
@@ -29,7 +29,7 @@ class TorchMathematics:
     negate = staticmethod(torch.neg)
     exp = staticmethod(torch.exp)
     log = staticmethod(torch.log)
-    # torch's own threshold of 20 is right for float32 only: log(1 + exp(20)) - 20 is 2e-9
+    # torch's default threshold of 20 is only exact in float32: log(1 + exp(20)) - 20 is 2e-9
     softplus = staticmethod(partial(torch.nn.functional.softplus, threshold=40))
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
@@ -50,7 +50,7 @@ class TorchMathematics:
 
 
 class Interpreter:
-    """A plan with its numbers: sizes, parameters, and the packed matrices made once a call."""
+    """A plan with sizes and parameters; it packs the matrices once per call."""
 
     def __init__(
         self, plan: Plan, sizes: Sizes, parameters: Sequence[Tensor], like: Tensor
@@ -63,7 +63,7 @@ class Interpreter:
         }
 
     def masks(self, given: Sequence[Tensor], rows: Rows) -> Values:
-        """The masks with the rows of all steps in the order of computation."""
+        """The masks as rows of all steps, in the order of computation."""
         shape = (rows.time, rows.batch, self.sizes.hidden)
         return {
             node: rows.flatten(mask.to(self.like.dtype).expand(shape))
@@ -71,7 +71,7 @@ class Interpreter:
         }
 
     def leaves(self) -> Values:
-        """The values that are the same at each step: constants and vectors."""
+        """The values that are constant over steps: constants and vectors."""
         values = {n: t for n, t in self.parameters.items() if n.operation == "vector"}
         schedule = self.schedule
         for instructions in (schedule.before, schedule.step, schedule.back, schedule.after):
@@ -83,7 +83,7 @@ class Interpreter:
         return values
 
     def compile(self, instructions: Instructions) -> list[Callable[[Values], None]]:
-        """Instructions as functions that add to the values, one for each torch call."""
+        """Instructions as functions that add to the values, one per torch call."""
         return [self._instruction(item) for item in instructions]
 
     def _instruction(self, item: Node | PackedProduct) -> Callable[[Values], None]:
@@ -149,13 +149,13 @@ class Interpreter:
         return transposed
 
     def filled(self, value: Tensor, rows: int, node: Node) -> Tensor:
-        """A value that is made from parameters only, such as exp(p.f), repeated for each row."""
+        """Expand a value that depends only on parameters, such as exp(p.f), to all rows."""
         if value.dim() == 2:
             return value
         return value.expand(rows, self.sizes.width((node.size,)))
 
     def parameter_gradients(self, whole: Values) -> list[Tensor]:
-        """A vector's is a sum over rows; a matrix's one product over all rows for each operand."""
+        """For a vector, a sum over rows; for a matrix, one product over all rows per operand."""
         gradient, gathered = self.plan.gradient, {}
         for key, node in gradient.vectors.items():
             gathered["vector", *key] = whole[node].sum(0)

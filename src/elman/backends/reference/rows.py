@@ -1,7 +1,7 @@
-"""Which rows of a ragged batch run at which step.
+"""The rows of a ragged batch that run at each step.
 
-Rows are put in order of length, so that those still running at a step are the first ones, and
-padding is never computed.
+Rows are sorted by length, so that the rows running at a step come first and padding is never
+computed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows run at which step, in the order of computation.
+    """The rows that run at each step, in the order of computation.
 
-    ``counts[k]`` rows run at the k-th step, always the first ones of the batch in ``order``
-    (longest first).  ``index`` are their places in (time * batch), ``None`` where they are all
-    of them in their own order.
+    At the k-th step, the first ``counts[k]`` rows of the batch in ``order`` (longest first) run.
+    ``index`` holds their positions in (time * batch), or ``None`` for all rows in the caller's
+    order.
     """
 
     counts: tuple[int, ...]
@@ -30,7 +30,7 @@ class Rows:
 
     @cached_property
     def inverse(self) -> Tensor | None:
-        """Where each row of the batch stands in ``order``."""
+        """The position of each row of the batch in ``order``."""
         return None if self.order is None else torch.argsort(self.order)
 
     def flatten(self, x: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class Rows:
         return flat.reshape(self.time, self.batch, flat.shape[-1])
 
     def sort(self, state: Tensor) -> Tensor:
-        """(batch, size) with the longest row first."""
+        """(batch, size), longest row first."""
         return state if self.order is None else state.index_select(0, self.order)
 
     def unsort(self, state: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Rows:
 
 
 def rows_of(time: int, batch: int, lengths: Tensor | None, reverse: bool, like: Tensor) -> Rows:
-    """Which rows run when; ``lengths`` are in any order, ``reverse`` begins at each row's end."""
+    """The rows of each step; ``lengths`` in any order; ``reverse`` starts at each row's end."""
     if lengths is None:
         index = None
         if reverse:

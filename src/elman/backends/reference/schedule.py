@@ -1,9 +1,9 @@
-"""What the reference engine computes when.
+"""The order of computation of the reference engine.
 
 Forward: ``before`` on all steps at once, then ``step`` for each time step.  Backward: ``back``
 for each time step from the last to the first, then ``after`` on all steps at once; a matrix's
-gradient is one large product over all steps.  ``saved`` is what backward needs and forward
-saves; cheap values are computed again instead.
+gradient is one large product over all steps.  Forward saves ``saved`` for backward; cheap values
+are recomputed instead.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Instructions = tuple[Node | PackedProduct, ...]
 
 @dataclass(frozen=True)
 class Schedule:
-    """The work of one cell, phase by phase; see this file's first paragraph.
+    """The work of one cell, phase by phase; see the module's docstring.
 
-    ``crossing`` are the values of ``back`` that ``after``, the matrices or the vectors need for
+    ``crossing`` holds the values of ``back`` that ``after`` and the parameters' gradients need for
     all steps.
     """
 
@@ -37,7 +37,7 @@ class Schedule:
 
 @lru_cache(maxsize=256)
 def schedule_of(plan: Plan) -> Schedule:
-    """The schedule of a plan, made once.
+    """The schedule of a plan, cached.
 
     >>> from elman.backends.plan import make_plan
     >>> from elman.cells import gru
@@ -85,10 +85,10 @@ def nodes_of(instructions: Instructions) -> list[Node]:
 
 
 def _saved(gradient: Gradient, forward: frozenset[Node]) -> tuple[Node, ...]:
-    """The forward values that forward saves for backward, states included.
+    """The values that forward saves for backward, including states.
 
-    Backward uses some forward values directly.  Of those, the cheap ones whose operands are
-    there anyway are computed again.
+    Backward uses some forward values directly.  It recomputes cheap ones whose operands are
+    available.
     """
     direct: dict[Node, None] = {}
     for node in ancestors(gradient.roots):

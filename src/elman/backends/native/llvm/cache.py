@@ -1,11 +1,11 @@
-"""Object code on disk, so that a kernel is compiled once for a machine and not once a process.
+"""A cache of object code on disk, so that each machine compiles a kernel only once.
 
-A file's name is the digest of all that its code depends on; its first bytes are the digest of
-that name and the rest.  Whatever is not whole, or not ours, is compiled anew.  The folder is the
-platform's own for caches, or ``ELMAN_CACHE_DIR``; where it cannot be written, nothing is kept.
+A file is named by the digest of everything that its code depends on; it starts with a digest of
+the name and the content.  Invalid files are ignored and their kernels recompiled.  The folder is
+the platform's cache folder or ``ELMAN_CACHE_DIR``; if it is not writable, nothing is cached.
 
-What lies there is run, so it must be the work of this user or of root: ``trust.py`` says of which
-folders that is certain.  Another folder is not used, and a warning says so once.
+The cached code is executed, so only this user or root may have written it: ``trust.py`` checks
+the folder.  An untrusted folder is not used, with one warning per process.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from elman.errors import RunError
 from elman.files import write_whole
 
 _DIGEST_BYTES = 32
-#: what has been said in this process
-_said: set[str] = set()
+#: the warnings of this process
+_warned: set[str] = set()
 
 
 def folder() -> Path:
-    """Where kernels are kept; an absolute path, so that no working directory decides it.
+    """The folder of cached kernels, an absolute path.
 
-    Raises ``RuntimeError`` where nobody's home is known.
+    Raises ``RuntimeError`` if the home folder is unknown.
     """
     chosen = os.environ.get("ELMAN_CACHE_DIR", "")
     if os.path.isabs(chosen):
         return Path(chosen)
     if chosen:
-        _say(f"ELMAN_CACHE_DIR is {chosen!r}, which is ignored; give an absolute path.")
+        _warn(f"ELMAN_CACHE_DIR is {chosen!r} and is ignored; set an absolute path.")
     home = Path.home()
     if sys.platform == "darwin":
         found = home / "Library" / "Caches" / "elman"
@@ -54,13 +54,13 @@ def folder() -> Path:
 
 
 def _absolute(variable: str, otherwise: Path) -> Path:
-    """The folder that a variable names; as the XDG specification says, only if it is absolute."""
+    """The folder in an environment variable, only if absolute, as the XDG specification says."""
     chosen = os.environ.get(variable, "")
     return Path(chosen) if os.path.isabs(chosen) else otherwise
 
 
 def digest(key: str, target: Target) -> str:
-    """The name of the kernel with this key on this processor."""
+    """The cache name of the kernel with this key on this processor."""
     processor = [target.triple, target.cpu, target.features, str(target.vector_bytes)]
     whole = [_compiler(), llvmlite.__version__, *processor, key]
     return hashlib.sha256("\0".join(whole).encode()).hexdigest()
@@ -68,7 +68,7 @@ def digest(key: str, target: Target) -> str:
 
 @lru_cache(maxsize=1)
 def _compiler() -> str:
-    """The digest of Elman's own compiler: its text, since that is what decides the code."""
+    """The digest of the source of Elman's compiler, which determines the code."""
     package = Path(__file__).parents[2]
     hashed = hashlib.sha256()
     for part in ("backends", "graph", "passes"):
@@ -78,9 +78,9 @@ def _compiler() -> str:
 
 
 def read(name: str) -> bytes | None:
-    """The object code, or ``None`` where there is none, or none that is whole and trusted."""
+    """The object code, or ``None`` if it is missing, invalid or untrusted."""
     content = None
-    with contextlib.suppress(OSError, RuntimeError):  # the latter: nobody's home is known
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the home folder is unknown
         if os.name != "posix":
             content = (folder() / f"{name}.o").read_bytes()
         else:
@@ -93,7 +93,7 @@ def read(name: str) -> bytes | None:
 
 
 def write(name: str, object_code: bytes) -> None:
-    """Keep the object code; whole or not at all, whoever else writes."""
+    """Store the object code atomically."""
     content = sealed(name, object_code)
     with contextlib.suppress(OSError, RunError, RuntimeError):
         if os.name != "posix":
@@ -107,34 +107,34 @@ def write(name: str, object_code: bytes) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """A descriptor of the folder, which cannot be exchanged for another folder meanwhile.
+    """A descriptor of the folder, so that the folder cannot be replaced in the meantime.
 
-    Raises ``OSError`` if there is none; a warning says why if it is not trusted.
+    Raises ``OSError`` if there is no folder, or if it is not trusted, with a warning.
     """
     try:
         place = trust.open_folder(path)
     except trust.Untrusted as why:
-        _say(
-            f"the folder {path} for compiled kernels is not used, since {why}; each process "
+        _warn(
+            f"the folder {path} for compiled kernels is not used, because {why}; each process "
             "compiles its own kernels. Remove it, or set ELMAN_CACHE_DIR to a folder of your own."
         )
         raise
     try:
         yield place
     except trust.Untrusted as why:
-        _say(f"a compiled kernel in {path} is not used, since {why}. Remove it.")
+        _warn(f"a compiled kernel in {path} is not used, because {why}. Remove it.")
         raise
     finally:
         os.close(place)
 
 
-def _say(sentence: str) -> None:
-    """Warn, once in a process."""
-    if sentence not in _said:
-        _said.add(sentence)
+def _warn(sentence: str) -> None:
+    """Warn once per process."""
+    if sentence not in _warned:
+        _warned.add(sentence)
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
 
 
 def sealed(name: str, object_code: bytes) -> bytes:
-    """What a file holds: a digest of its own name and the object code, then the latter."""
+    """The content of a file: a digest of its name and the object code, then the object code."""
     return hashlib.sha256(name.encode() + object_code).digest() + object_code

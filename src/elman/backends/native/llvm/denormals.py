@@ -1,6 +1,6 @@
-"""Subnormal numbers become zero inside a kernel, and the caller's mode comes back after it.
+"""Flush subnormal numbers to zero inside a kernel, and restore the caller's mode after it.
 
-A forgotten state decays through subnormals, on which processors are a hundred times slower.
+A decaying state passes through subnormals, on which processors are a hundred times slower.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ AARCH64_FLUSH = 1 << 24  # FZ: a bit of the FPCR register
 
 
 def flush_subnormals(b: Builder, target: Target) -> Value:
-    """Switch flushing on; returns what ``restore_mode`` needs."""
+    """Enable flushing; returns the previous mode for ``restore_mode``."""
     if target.is_x86:
         b.declared.add("declare void @llvm.x86.sse.stmxcsr(ptr)")
         b.declared.add("declare void @llvm.x86.sse.ldmxcsr(ptr)")
@@ -33,7 +33,7 @@ def flush_subnormals(b: Builder, target: Target) -> Value:
 
 
 def restore_mode(b: Builder, target: Target, before: Value) -> None:
-    """The mode as it was."""
+    """Restore the previous mode."""
     if target.is_x86:
         b.emit(f"call void @llvm.x86.sse.ldmxcsr(ptr {before})")
     else:

@@ -1,10 +1,11 @@
-"""A fingerprint of all bytes of some tensors, as fast as memory is read: whether weights changed.
+"""A fingerprint of all bytes of some tensors, at memory speed, to detect changed weights.
 
-torch counts the changes of a tensor, but not those made through ``tensor.data``, by NumPy or from
-outside torch.  So packed weights are used again only where all numbers are what they were.
+torch counts changes of a tensor, but not those made through ``tensor.data``, NumPy or outside
+torch.  Packed weights are therefore only reused if their fingerprint is unchanged.
 
-Words of 32 bits go to 64 or 128 lanes in turn; a lane becomes ``rotate((lane ^ word) * odd, 15)``,
-which one changed word always changes, and two or more leave as it was by a chance of one in 2^32.
+Words of 32 bits are distributed over 64 or 128 lanes; each updates its lane to
+``rotate((lane ^ word) * odd, 15)``.  A single changed word always changes the lane; several leave
+it unchanged with probability 2^-32.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ _VECTOR = "<16 x i32>"
 
 @lru_cache(maxsize=1)
 def _vectors() -> int:
-    """How many vectors of lanes are under way at once, to hide the time that a product takes."""
+    """The number of vectors of lanes, which hides the latency of a multiplication."""
     return tuning.FINGERPRINT_VECTORS[64 if find_target("host").vector_bytes >= 64 else 32]
 
 
 def _state() -> int:
-    """64-bit words of the lanes, and of the lane of what fills no vector."""
+    """The number of 64-bit words of all lanes, including the scalar lane for the remainder."""
     return 8 * _vectors() + 1
 
 
 def _mix(name: str, lane: str, word: str, kind: str) -> str:
-    """``name`` is the lane with the word mixed in."""
+    """Code that sets ``name`` to the lane with the word mixed in."""
     odd = f"splat (i32 {_ODD})" if kind == _VECTOR else str(_ODD)
     suffix = "v16i32" if kind == _VECTOR else "i32"
     turn = f"splat (i32 {_TURN})" if kind == _VECTOR else str(_TURN)
@@ -167,7 +168,7 @@ def _function() -> tuple[Callable[[int], int], object]:
 
 
 class Fingerprint:
-    """The fingerprint of contiguous tensors, which it keeps in memory.
+    """The fingerprint of contiguous tensors, which it keeps alive.
 
     >>> import torch
     >>> weights = torch.ones(1000)
@@ -184,11 +185,11 @@ class Fingerprint:
         for tensor in self._tensors:
             self._table.extend((tensor.data_ptr(), tensor.numel() * tensor.itemsize))
         self.address = self._table.buffer_info()[0]
-        #: given ``address``, whether the bytes are others than at the last look
+        #: takes ``address`` and returns whether the bytes changed since the last call
         self.look = _function()[0]
         self.look(self.address)
 
     @property
     def value(self) -> bytes:
-        """What the last look has seen; the same only for the same bytes."""
+        """The fingerprint of the last call of ``look``."""
         return self._table[: _state()].tobytes()

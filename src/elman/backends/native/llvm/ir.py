@@ -1,8 +1,8 @@
-"""Text of LLVM's intermediate representation, line by line, for vectors of one width.
+"""Write LLVM's intermediate representation line by line, for vectors of one width.
 
-A value is the name of a register, or a constant, as text; all vectors have ``lanes`` numbers of
-one type.  Nothing here knows what a cell is: ``math.py`` says how a function is computed,
-``programs.py`` what a step is.
+A value is the name of a register or a constant, as text; all vectors have ``lanes`` elements of
+one type.  This module does not depend on cells: ``math.py`` implements functions, ``programs.py``
+defines steps.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Key = TypeVar("Key")
 
 @dataclass
 class Module:
-    """Functions and declarations, to be compiled together.
+    """Functions and declarations that are compiled together.
 
-    ``comments`` says what stands above the instructions for a value, if anything.
+    ``comments`` holds optional comments for values, written above their instructions.
     """
 
     comments: Mapping[Any, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Module:
     declared: set[str] = field(default_factory=set)
 
     def add(self, builder: Builder) -> None:
-        """Take over a finished function."""
+        """Add a finished function."""
         self.functions.append("\n".join([*builder.lines, "}"]))
         self.declared |= builder.declared
 
@@ -42,7 +42,7 @@ class Module:
 
 
 class Builder:
-    """The lines of one function, and what has to be declared for it."""
+    """The lines of one function, and its declarations."""
 
     def __init__(self, scalar: str, lanes: int) -> None:
         self.scalar, self.lanes = scalar, lanes
@@ -60,36 +60,36 @@ class Builder:
     # lines
 
     def emit(self, line: str) -> None:
-        """A line without a result."""
+        """Add a line without a result."""
         self.lines.append("  " + line)
 
     def comment(self, text: str) -> None:
-        """What the lines to come compute; an empty text is left out.
+        """Add a comment for the following lines, unless empty.
 
-        A comment ends with its line, so whatever cannot be printed is a question mark.
+        Unprintable characters, such as line breaks, become question marks.
         """
         if text:
             shown = [character if character.isprintable() else "?" for character in text]
             self.lines.append(f"  ; {''.join(shown)}")
 
     def label(self, name: str) -> None:
-        """Where a block of lines begins."""
+        """Start a basic block."""
         self.lines.append(f"{name}:")
         self.block = name
 
     def name(self) -> Value:
-        """A register that has not been used."""
+        """A fresh register name."""
         self._count += 1
         return f"%v{self._count}"
 
     def set(self, expression: str) -> Value:
-        """A register with the value of an instruction."""
+        """Assign the result of an instruction to a fresh register."""
         register = self.name()
         self.lines.append(f"  {register} = {expression}")
         return register
 
     def call_declared(self, result: str, function: str, types: str, arguments: str) -> Value:
-        """A call with the declared types given."""
+        """Call an external function and declare it."""
         self.declared.add(f"declare {result} @{function}({types})")
         if result == "void":
             self.emit(f"call void @{function}({arguments})")
@@ -99,18 +99,18 @@ class Builder:
     # functions and loops
 
     def begin(self, name: str, arguments: Iterable[str], *, exported: bool = False) -> None:
-        """The head of a function; an argument is its type, a blank and its name."""
+        """Start a function; an argument is "TYPE NAME"."""
         linkage = "" if exported else "internal "
         ending = "nounwind {" if exported else "noinline nounwind {"
         self.lines.append(f"define {linkage}void @{name}({', '.join(arguments)}) {ending}")
         self.label("entry")
 
     def end(self) -> None:
-        """The function returns."""
+        """Return from the function."""
         self.emit("ret void")
 
     def fresh_label(self, stem: str) -> str:
-        """A label that has not been used."""
+        """A fresh label."""
         self._count += 1
         return f"{stem}{self._count}"
 
@@ -120,7 +120,7 @@ class Builder:
 
     @contextmanager
     def loop(self, start: Value | int, stop: Value | int, step: int = 1) -> Iterator[Value]:
-        """Whole numbers from ``start`` to before ``stop``, which may be none at all."""
+        """Loop over integers from ``start`` to before ``stop``; the range may be empty."""
         head, body, leave = [self.fresh_label(stem) for stem in ("head", "body", "leave")]
         before = self.block
         self.emit(f"br label %{head}")
@@ -141,10 +141,10 @@ class Builder:
     def repeat(
         self, count: Value | int, step: int, carried: Mapping[Key, Value]
     ) -> Iterator[tuple[Value, dict[Key, Value]]]:
-        """A loop over 0, step ... below ``count`` (at least once) with values that it changes.
+        """Loop over 0, step ... below ``count`` (at least once), with loop-carried values.
 
-        Yields once: the index and the values, to be replaced in place by those of the next round;
-        after the loop they are the last ones.
+        Yields once: the index and the values; replace them in place with those of the next
+        iteration.  After the loop they are the final values.
         """
         top, leave = self.fresh_label("top"), self.fresh_label("leave")
         before = self.block
@@ -170,46 +170,46 @@ class Builder:
         self.label(leave)
 
     def branch(self, condition: Value, then: str, otherwise: str) -> None:
-        """Go to one of two labels."""
+        """Branch to one of two labels."""
         self.emit(f"br i1 {condition}, label %{then}, label %{otherwise}")
 
     def switch(self, value: Value, cases: Mapping[int, str], otherwise: str) -> None:
-        """Go to the label of a whole number."""
+        """Branch to the label of an integer."""
         listed = " ".join([f"i64 {number}, label %{label}" for number, label in cases.items()])
         self.emit(f"switch i64 {value}, label %{otherwise} [{listed}]")
 
-    # whole numbers, one at a time
+    # scalar integers
 
-    def whole_number(self, instruction: str, a: Value | int, b: Value | int) -> Value:
-        """``add``, ``sub``, ``mul``, ``udiv``, ``urem`` or ``and`` of two."""
+    def int_op(self, instruction: str, a: Value | int, b: Value | int) -> Value:
+        """``add``, ``sub``, ``mul``, ``udiv``, ``urem`` or ``and`` of two integers."""
         return self.set(f"{instruction} i64 {a}, {b}")
 
     def partition(self, index: Value, partitions: Value, count: int) -> tuple[Value, Value]:
-        """The part of a whole number of pieces that one of several equal partitions has."""
-        low = self.whole_number("udiv", self.whole_number("mul", index, count), partitions)
-        after = self.whole_number("add", index, 1)
-        return low, self.whole_number("udiv", self.whole_number("mul", after, count), partitions)
+        """The range of ``count`` pieces that belongs to one of several equal partitions."""
+        low = self.int_op("udiv", self.int_op("mul", index, count), partitions)
+        after = self.int_op("add", index, 1)
+        return low, self.int_op("udiv", self.int_op("mul", after, count), partitions)
 
-    def whole_compare(self, how: str, a: Value | int, b: Value | int) -> Value:
-        """A truth value; ``how`` as in ``icmp``: slt, sge, eq ..."""
+    def int_compare(self, how: str, a: Value | int, b: Value | int) -> Value:
+        """A Boolean; ``how`` as in ``icmp``: slt, sge, eq ..."""
         return self.set(f"icmp {how} i64 {a}, {b}")
 
     def choose(self, condition: Value, kind: str, a: Value | int, b: Value | int) -> Value:
         """One of two values of a type such as ``i64`` or ``ptr``."""
         return self.set(f"select i1 {condition}, {kind} {a}, {kind} {b}")
 
-    def load_whole(self, pointer: Value, index: Value | int) -> Value:
-        """A whole number from a table."""
+    def load_int(self, pointer: Value, index: Value | int) -> Value:
+        """Load an integer from a table."""
         return self.set(f"load i64, ptr {self.at_word(pointer, index)}, align 8")
 
     def at_word(self, pointer: Value, index: Value | int) -> Value:
-        """The address of a whole number in a table."""
+        """The address of an integer in a table."""
         return self.set(f"getelementptr inbounds i64, ptr {pointer}, i64 {index}")
 
-    # numbers
+    # constants
 
     def literal(self, number: float) -> str:
-        """A number as the compiler reads it, exact in the builder's type."""
+        """A number as an LLVM literal, exact in the builder's type."""
         if self.scalar == "float":
             (number,) = struct.unpack("<f", struct.pack("<f", number))
         (bits,) = struct.unpack("<Q", struct.pack("<d", number))
@@ -219,8 +219,8 @@ class Builder:
         """The number in every lane."""
         return f"splat ({self.scalar} {self.literal(number)})"
 
-    def whole(self, number: int) -> Value:
-        """The whole number in every lane."""
+    def int_constant(self, number: int) -> Value:
+        """The integer in every lane."""
         return f"splat ({self.bits} {number})"
 
     # arithmetic
@@ -230,7 +230,7 @@ class Builder:
         return self.set(f"{instruction} {self.vector} {a}, {b}")
 
     def fma(self, a: Value, b: Value, c: Value) -> Value:
-        """a * b + c, rounded once where the processor can."""
+        """a * b + c, fused if the processor supports it."""
         v = self.vector
         return self.call_declared(
             v, f"llvm.fmuladd.{self.suffix}", f"{v}, {v}, {v}", f"{v} {a}, {v} {b}, {v} {c}"
@@ -248,16 +248,16 @@ class Builder:
         return self.set(f"select {self.mask} {condition}, {v} {a}, {v} {b}")
 
     def unary(self, function: str, a: Value) -> Value:
-        """A function of one vector that the compiler has, such as ``fabs`` or ``sqrt``."""
+        """An intrinsic with one operand, such as ``fabs`` or ``sqrt``."""
         v = self.vector
         return self.call_declared(v, f"llvm.{function}.{self.suffix}", v, f"{v} {a}")
 
     def keep_first(self, a: Value, active: int) -> Value:
-        """The first lanes, and zeros after them."""
+        """The first ``active`` lanes, followed by zeros."""
         return self.select(self._first(active), a, self.constant(0.0))
 
     def transposed(self, rows: Sequence[Value]) -> list[Value]:
-        """A square of numbers, given by its rows, by its columns."""
+        """The columns of a square matrix, given by its rows."""
         v, half = self.vector, 1
         values = list(rows)
         while half < self.lanes:
@@ -295,21 +295,21 @@ class Builder:
         return self.binary("fmul", a, self.constant(factor))
 
     def integer(self, instruction: str, a: Value, b: Value) -> Value:
-        """``add``, ``sub``, ``and``, ``or``, ``shl`` or ``lshr`` of whole numbers."""
+        """``add``, ``sub``, ``and``, ``or``, ``shl`` or ``lshr`` of integer vectors."""
         return self.set(f"{instruction} {self.integers} {a}, {b}")
 
     def as_integers(self, a: Value) -> Value:
-        """The bits of each number."""
+        """The bits of each lane."""
         return self.set(f"bitcast {self.vector} {a} to {self.integers}")
 
     def as_numbers(self, a: Value) -> Value:
-        """The numbers with these bits."""
+        """The floating-point values with these bits."""
         return self.set(f"bitcast {self.integers} {a} to {self.vector}")
 
-    # memory; offsets count numbers, not bytes, and those in memory that is ``bf16`` are bfloat16
+    # memory; offsets count elements, not bytes; elements of ``bf16`` memory are bfloat16
 
     def at(self, pointer: Value, offset: Value | int, *, bf16: bool = False) -> Value:
-        """The address ``offset`` numbers further on."""
+        """The address ``offset`` elements further on."""
         if offset == 0:
             return pointer
         kind = "bfloat" if bf16 else self.scalar
@@ -323,11 +323,11 @@ class Builder:
         *,
         bf16: bool = False,
     ) -> Value:
-        """A vector; only the first ``active`` lanes are touched, the others are 0."""
+        """Load a vector, or only its first ``active`` lanes; the others are 0."""
         if bf16:
             bits = self.load_bf16(self.at(pointer, offset, bf16=True), active)
             wide = self.set(f"zext <{self.lanes} x i16> {bits} to {self.integers}")
-            return self.as_numbers(self.integer("shl", wide, self.whole(16)))
+            return self.as_numbers(self.integer("shl", wide, self.int_constant(16)))
         address = self.at(pointer, offset)
         if active is None or active == self.lanes:
             return self.set(f"load {self.vector}, ptr {address}, align {self.alignment}")
@@ -347,7 +347,7 @@ class Builder:
         *,
         bf16: bool = False,
     ) -> None:
-        """Write a vector, or only its first ``active`` lanes; ``bf16`` rounds to nearest even."""
+        """Store a vector, or only its first ``active`` lanes; ``bf16`` rounds to nearest even."""
         address, v = self.at(pointer, offset, bf16=bf16), self.vector
         if bf16:
             self._store_bf16(value, address, active)
@@ -361,12 +361,12 @@ class Builder:
         )  # fmt: skip
 
     def broadcast(self, pointer: Value, offset: Value | int) -> Value:
-        """One number from memory in every lane."""
+        """Load one element into every lane."""
         address = self.at(pointer, offset)
         return self.spread(self.set(f"load {self.scalar}, ptr {address}, align {self.alignment}"))
 
     def spread(self, number: Value) -> Value:
-        """One number in every lane."""
+        """One scalar in every lane."""
         one = self.set(f"insertelement {self.vector} poison, {self.scalar} {number}, i64 0")
         v = self.vector
         zeros = f"<{self.lanes} x i32> zeroinitializer"
@@ -375,7 +375,7 @@ class Builder:
     # bfloat16
 
     def load_bf16(self, address: Value, active: int | None = None) -> Value:
-        """The bits of a vector of bfloat16."""
+        """Load the bits of a vector of bfloat16."""
         v = f"<{self.lanes} x i16>"
         if active is None or active == self.lanes:
             return self.set(f"load {v}, ptr {address}, align 2")
@@ -385,7 +385,7 @@ class Builder:
         )  # fmt: skip
 
     def rounded(self, value: Value) -> Value:
-        """The bits of a vector's numbers as bfloat16."""
+        """The bits of a vector rounded to bfloat16."""
         short = f"<{self.lanes} x bfloat>"
         value = self.set(f"fptrunc {self.vector} {value} to {short}")
         return self.set(f"bitcast {short} {value} to <{self.lanes} x i16>")
@@ -401,22 +401,22 @@ class Builder:
         )  # fmt: skip
 
     def pairs(self, first: Value, second: Value) -> Value:
-        """From the bits of two vectors of bfloat16 a vector of pairs, one number of each."""
+        """Interleave the bits of two bfloat16 vectors as a vector of pairs."""
         low, high = [
             self.set(f"zext <{self.lanes} x i16> {bits} to {self.integers}")
             for bits in (first, second)
         ]
-        joined = self.integer("or", low, self.integer("shl", high, self.whole(16)))
+        joined = self.integer("or", low, self.integer("shl", high, self.int_constant(16)))
         return self.as_numbers(joined)
 
     def single(self, pointer: Value, offset: Value | int) -> Value:
-        """One number of bfloat16, behind ``offset`` pairs, and a zero, as a pair."""
+        """The bfloat16 after ``offset`` pairs, paired with a zero."""
         bits = self.set(f"load i16, ptr {self.at(pointer, offset)}, align 2")
         wide = self.set(f"zext i16 {bits} to {self.bits}")
         return self.set(f"bitcast {self.bits} {wide} to {self.scalar}")
 
     def dot(self, a: Value, b: Value, c: Value) -> Value:
-        """c and the products of the pairs in ``a`` and ``b``, lane by lane."""
+        """c plus both products of the pairs in ``a`` and ``b``, lane by lane."""
         v, short = self.vector, f"<{2 * self.lanes} x bfloat>"
         a, b = [self.set(f"bitcast {v} {pairs} to {short}") for pairs in (a, b)]
         return self.call_declared(

@@ -1,4 +1,4 @@
-"""From the text of a module to functions in memory, by way of the cache of object code."""
+"""Compile the text of a module to functions in memory, with the cache of object code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 from elman.backends.native.llvm import cache
 from elman.backends.native.llvm.target import Target
 
-#: every kernel takes a table and four whole numbers
+#: every kernel takes a table and four integers
 Function = Callable[..., None]
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 
@@ -30,18 +30,18 @@ class Kernel:
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Where a function is."""
+        """The address of a function."""
         found: int = self._engine.get_function_address(name)
         assert found, f"the kernel has no function {name}"
         return found
 
     def function(self, name: str) -> Any:
-        """A function to call from Python, which gives up the interpreter's lock meanwhile."""
+        """A function as a Python callable, which releases the GIL."""
         return _PROTOTYPE(self.address(name))
 
 
 def dump_folder() -> Path | None:
-    """Where kernels are explained, as the environment variable ``ELMAN_DUMP`` says."""
+    """The folder for dumps of kernels, from the environment variable ``ELMAN_DUMP``."""
     chosen = os.environ.get("ELMAN_DUMP")
     return Path(chosen) if chosen else None
 
@@ -52,18 +52,18 @@ def load(
     write: Callable[[], str],
     explain: Callable[[], Mapping[str, str]] = dict,
 ) -> Kernel:
-    """The kernel with this key: from the cache, or compiled from the text that ``write`` gives.
+    """The kernel with this key: from the cache, or compiled from the result of ``write``.
 
-    ``explain`` gives what is dumped beside the text, by the endings of the files.
+    ``explain`` returns further texts to dump, by file extension.
     """
     _initialise()
     digest = cache.digest(key, target)
     folder = dump_folder()
-    object_code = None if folder else cache.read(digest)  # so that a dump is complete
+    object_code = None if folder else cache.read(digest)  # a dump needs the text
     if object_code is not None:
         try:
             return Kernel(object_code, target)
-        except RuntimeError:  # not this machine's, or not whole
+        except RuntimeError:  # for another machine, or incomplete
             pass
     text = write()
     if folder:
@@ -74,7 +74,7 @@ def load(
 
 
 def compile_module(text: str, target: Target) -> bytes:
-    """Object code; the passes that rearrange code are left out, since the text is in order."""
+    """Object code, without LLVM's optimisation passes: they do not speed up these kernels."""
     _initialise()
     module = llvm.parse_assembly(text)
     machine = _machine(target)
@@ -96,7 +96,7 @@ def _initialise() -> None:
 
 
 def _dump(folder: Path, key: str, texts: Mapping[str, str]) -> None:
-    """Files named by the key's first line; a few digits tell cells of one name apart."""
+    """Write files named by the key's first line and a few digits of its hash."""
     folder.mkdir(parents=True, exist_ok=True)
     title = "_".join(key.partition("\n")[0].split())
     name = "".join([c if c.isalnum() or c in "-_" else "-" for c in title])

@@ -1,15 +1,14 @@
-"""A program's numbers: strides of its buffers, register blocks, and how its weights are packed.
+"""A program's layout: strides of its buffers, register blocks, and the order of its weights.
 
-Weights lie in the order in which a step reads them.  For each phase, for each group of
-accumulators that fit the registers together, for each block of as many units as a vector has
-lanes:
+Weights are packed in the order in which a step reads them.  For each phase, for each group of
+accumulators that fit the registers together, for each block of units (one vector):
 
     start     [accumulator][lane]
     operand   [k][accumulator][lane]      for each operand of the group's products
 
-so that one block is one stream from memory.  In a program that is ``bf16``, pairs of weights in
-bfloat16 stand in the place of numbers, and k counts pairs; behind an odd last one is a zero.
-``pack.py`` writes this, ``product.py`` reads it.
+so that each block is one contiguous stream.  ``bf16`` programs store pairs of bfloat16 weights,
+and k counts pairs; an odd last weight is paired with a zero.  ``pack.py`` writes this order,
+``product.py`` reads it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from elman.graph.sizes import Block, Sizes
 
 @dataclass(frozen=True)
 class Segment:
-    """An operand of a group: which of the group's accumulators it feeds, and by which weights."""
+    """An operand of a group, with the accumulators that it feeds and their terms."""
 
     operand: Node
     size: int
@@ -37,13 +36,13 @@ class Segment:
 
     @property
     def steps(self) -> int:
-        """What k runs to: numbers of the operand, or pairs of them."""
+        """The number of iterations over k: elements of the operand, or pairs."""
         return -(-self.size // 2) if self.bf16 else self.size
 
 
 @dataclass(frozen=True)
 class Group:
-    """Accumulators of a phase that one product computes; ``first`` is the place of the first."""
+    """Accumulators of a phase that one product computes, from index ``first`` on."""
 
     first: int
     accumulators: tuple[Accumulator, ...]
@@ -53,23 +52,23 @@ class Group:
 
     @property
     def count(self) -> int:
-        """How many accumulators it has."""
+        """The number of accumulators."""
         return len(self.accumulators)
 
     @property
     def block(self) -> int:
-        """How many numbers the weights of one block of units are."""
+        """The number of packed weights of one block of units."""
         fed = sum([segment.steps * len(segment.fed) for segment in self.segments])
         return (self.count + fed) * self.lanes
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How many rows and blocks of units one product takes at once.
+    """The numbers of rows and blocks of units that one product computes at once.
 
-    Products keep rows × blocks × accumulators vectors in registers.  With 32 registers the
-    weights of a step lie in registers too; with 16, the numbers that they meet do.  Few rows
-    take more blocks, so that enough sums are under way to hide the time of one.
+    Products keep rows × blocks × accumulators vectors in registers.  With 32 registers, the
+    weights of one k are in registers too; with 16, the operand's elements are.  With few rows, a
+    product takes more blocks, so that enough independent sums hide the latency.
     """
 
     accumulators: int
@@ -78,7 +77,7 @@ class Tiling:
 
     @cached_property
     def rows(self) -> int:
-        """Most rows at once."""
+        """The maximum number of rows."""
         vectors = self.accumulators * self.columns_of_many
         if self.registers >= 32:
             most = (tuning.MANY_ROWS_REGISTERS - vectors) // vectors
@@ -87,11 +86,11 @@ class Tiling:
 
     @cached_property
     def columns_of_many(self) -> int:
-        """Blocks at once where there are many rows."""
+        """The number of blocks for many rows."""
         return max(1, min(tuning.MANY_ROWS_VECTORS // self.accumulators, self.blocks))
 
     def columns(self, rows: int) -> int:
-        """Blocks at once for this many rows."""
+        """The number of blocks for this many rows."""
         if rows == 1:
             most = tuning.ONE_ROW_VECTORS[32 if self.registers >= 32 else 16]
         elif self.registers >= 32:
@@ -102,20 +101,20 @@ class Tiling:
 
     @property
     def most_columns(self) -> int:
-        """Most blocks at once."""
+        """The maximum number of blocks."""
         return max([self.columns(rows) for rows in range(1, self.rows + 1)])
 
     def sizes(self, columns: int) -> list[int]:
-        """The numbers of rows that are taken with this many blocks."""
+        """The numbers of rows that are computed with this many blocks."""
         few = {rows for rows in range(1, self.rows + 1) if self.columns(rows) == columns}
-        if columns == self.columns_of_many:  # more rows than fit are split into like parts
+        if columns == self.columns_of_many:  # more rows than fit are split evenly
             few |= {*range((self.rows + 1) // 2, self.rows + 1)}
         return sorted(few)
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A program with numbers for its sizes, for one processor and type of number."""
+    """A program with concrete sizes, for one processor and scalar type."""
 
     program: Program
     sizes: Sizes
@@ -124,7 +123,7 @@ class Layout:
 
     @cached_property
     def lanes(self) -> int:
-        """Numbers of a vector."""
+        """Elements of a vector."""
         return self.target.lanes(self.scalar)
 
     @cached_property
@@ -134,7 +133,7 @@ class Layout:
 
     @cached_property
     def blocks(self) -> int:
-        """Vectors that a value of this program takes."""
+        """Vectors per value of this program."""
         return -(-self.width // self.lanes)
 
     @cached_property
@@ -167,7 +166,7 @@ class Layout:
         for position, total in enumerate(members):
             for term in total.terms:
                 fed.setdefault(term.operand, []).append((position, term))
-        # products with the input first, in an order of their own: they may be taken ahead
+        # products with the input first, in a fixed order: they may be hoisted
         first = sorted([o for o in fed if o.size == "input"], key=repr)
         for operand in [*first, *[o for o in fed if o.size != "input"]]:
             terms = fed[operand]
@@ -176,17 +175,17 @@ class Layout:
 
     @cached_property
     def weights_size(self) -> int:
-        """How many numbers the packed weights are; the vectors of the cell come after them."""
+        """The number of packed weights; the vectors of the cell follow them."""
         return sum([group.block * self.blocks for phase in self.groups for group in phase])
 
     @cached_property
     def packed_size(self) -> int:
-        """How many numbers the packed weights and vectors are."""
+        """The number of elements of packed weights and vectors."""
         return self.weights_size + len(self.vectors) * self.blocks * self.lanes
 
     @cached_property
     def vectors(self) -> dict[Node, int]:
-        """Vectors that the equations use unit by unit, and where each is among them."""
+        """The vectors that the equations use, with their offsets."""
         found: dict[Node, None] = {}
         for phase in self.program.phases:
             summed = {total.value: total.rest for total in phase.accumulators}
@@ -197,24 +196,24 @@ class Layout:
         return {node: k * self.blocks * self.lanes for k, node in enumerate(found)}
 
     def tiling(self, phase: Phase) -> Tiling:
-        """How the products of a phase are cut."""
+        """The tiling of a phase's products."""
         index = self.program.phases.index(phase)
         widest = max([group.count for group in self.groups[index]], default=1)
         return Tiling(widest, self.blocks, self.target.registers)
 
     def padded(self, buffer: Buffer) -> int:
-        """Numbers that a value takes in a segment of a buffer."""
+        """The padded size of a value in a segment of a buffer."""
         return -(-self.sizes.width((buffer.size,)) // self.lanes) * self.lanes
 
     def stride(self, buffer: Buffer) -> int:
-        """Numbers from a row of a buffer to the next."""
+        """Elements from a row of a buffer to the next."""
         if not buffer.segments:
             return self.sizes.width((buffer.size,))
         width = self.sizes.width((buffer.size,))
         return segmented_stride(buffer.segments, width, self.lanes, self.number_bytes(buffer))
 
     def number_bytes(self, buffer: Buffer) -> int:
-        """Bytes of a number in a buffer."""
+        """Bytes per element of a buffer."""
         return 2 if buffer.bf16 else WIDTH[self.scalar]
 
     def row_bytes(self, buffer: Buffer) -> int:
@@ -222,15 +221,15 @@ class Layout:
         return self.stride(buffer) * self.number_bytes(buffer)
 
     def columns(self, block: Block) -> range:
-        """The columns of a matrix that a block stands for."""
+        """The columns of a block as a range."""
         found = self.sizes.columns(block)
         return range(found.start, found.stop)
 
 
 def segmented_stride(segments: int, width: int, lanes: int, bytes_each: int) -> int:
-    """Numbers in a row of padded segments; never a multiple of 512 bytes.
+    """Elements per row of padded segments; the row's bytes are never a multiple of 512.
 
-    Rows a power of two apart fall into the same few sets of the cache.
+    Rows a power of two apart compete for a few sets of the cache.
     """
     stride = segments * -(-width // lanes) * lanes
     return stride + lanes if stride * bytes_each % tuning.CONFLICT_BYTES == 0 else stride

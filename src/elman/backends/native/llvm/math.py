@@ -1,12 +1,12 @@
-"""The functions of the table of operations, as the compiler's instructions on vectors.
+"""The functions of the table of operations on vectors, as LLVM instructions.
 
-Nothing calls a library: each function is straight-line arithmetic that every target has in its
-registers, so that it can stand at the end of a kernel's loop.
+No function calls a library: each is straight-line arithmetic on registers, so that it can be
+inlined at the end of a kernel's loop.
 
-A result is within 4 ulp of the true one over the whole range.  A subnormal result may be 0, and
-a subnormal argument of log counts as 0.  Infinities, NaN and the zeros' signs are torch's, but
-for the sign of a maximum or minimum of +0 and -0, which is chance in torch too.  The worst that
-was measured, in ulps, with and without a fused multiply-add:
+Results are within 4 ulp over the whole range.  Subnormal results may be 0, and a subnormal
+argument of log counts as 0.  Infinities, NaN and the signs of zeros match torch, except for the
+sign of a maximum or minimum of +0 and -0, which is arbitrary in torch too.  Largest measured
+errors in ulp, with and without fused multiply-add:
 
 =========  ==========  ===========
 function   float       double
@@ -19,17 +19,17 @@ softplus   2.9, 3.2    3.0, 3.0
 rsqrt      2.0, 2.0    2.0, 2.0
 =========  ==========  ===========
 
-float: each number in the range where the function is not constant (rsqrt: each seventh);
-double: 6 million random ones; rsqrt: against the root of the rounded sum.
+float: every number in the range where the function is not constant (rsqrt: every seventh);
+double: 6 million random numbers; rsqrt: against the root of the rounded sum.
 
-The polynomials are minimax in relative error, by Lawson's (1961) weighted least squares in 50
-digits; their coefficients were rounded one after the other from the lowest power (the first is
-exact), and those that remained were fitted again after each.
+The polynomials are minimax in relative error, by Lawson's (1961) weighted least squares with 50
+digits; coefficients were rounded one by one from the lowest power (the first is exact), with the
+others refitted after each.
 
-``benchmarks/vector_functions.py`` measures the time.  What was tried and left, for 16 floats
-with AVX-512 on Zen 5, where sigmoid takes 2.1 ns and tanh 2.3: a reciprocal estimate with a
-Newton step instead of the division, 0.3 and 0.5 ns slower; tanh as a ratio of polynomials in a²
-(degrees 4 and 4), 0.35 ns faster, but 5 to 6 ulp.
+``benchmarks/vector_functions.py`` measures the time.  Rejected alternatives, for 16 floats with
+AVX-512 on Zen 5, where sigmoid takes 2.1 ns and tanh 2.3 ns: a reciprocal estimate with a Newton
+step instead of the division (0.3 and 0.5 ns slower); tanh as a ratio of polynomials in a²
+(degrees 4 and 4; 0.35 ns faster, but 5 to 6 ulp).
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ LN2 = 0.6931471805599453
 
 @dataclass(frozen=True)
 class Format:
-    """A floating-point type and its coefficients, each tuple from the lowest power.
+    """A floating-point type and its coefficients, lowest power first.
 
-    ``ln2_high`` has so few digits that its product with an exponent is exact, and ``ln2_low`` is
-    the rest.
+    ``ln2_high`` has few enough digits that its product with an exponent is exact; ``ln2_low`` is
+    the remainder.
     """
 
     mantissa: int
@@ -68,7 +68,7 @@ class Format:
 
     @property
     def magic(self) -> float:
-        """Adding it leaves the nearest whole number, plus the bias, in a number's lowest bits."""
+        """Adding it leaves the nearest integer plus the bias in a number's lowest bits."""
         return 1.5 * 2.0**self.mantissa + self.bias
 
 
@@ -165,7 +165,7 @@ class VectorMathematics:
     def exp(self, a: Value) -> Value:
         """2ⁿ times the exponential of r, where a = n ln 2 + r.
 
-        As r is in [0, ln 2], 2ⁿ overflows only where the result does.
+        Since r is in [0, ln 2], 2ⁿ only overflows if the result does.
         """
         f, constant = self.format, self.builder.constant
         a = self._not_below(a, constant(-(f.bias - 0.75) * LN2))  # 2ⁿ is 0
@@ -193,7 +193,7 @@ class VectorMathematics:
         a = self._not_above(self._not_below(a, b.constant(-limit)), b.constant(limit))
         shifted = b.fma(a, b.constant(2 * LOG2_E), b.constant(f.magic))
         n = self.subtract(shifted, b.constant(f.magic))
-        # an error of r counts little where n is large, so ln 2 need not be in two parts
+        # an error of r matters little if n is large, so ln 2 needs no second part
         r = b.fma(n, b.constant(-LN2 / 2), a)
         coefficients = [c * 2.0**k for k, c in enumerate(f.expm1)]
         # r times, not r plus: a zero keeps its sign
@@ -208,17 +208,19 @@ class VectorMathematics:
         """The sum of n ln 2 and the logarithm of m, where a = 2ⁿ m and m is in [√½, √2)."""
         f, b = self.format, self.builder
         half_root = self._bits(math.sqrt(0.5))
-        biased = b.integer("add", b.as_integers(a), b.whole((f.bias << f.mantissa) - half_root))
-        exponent = b.integer("lshr", biased, b.whole(f.mantissa))
-        large = 2.0**f.mantissa  # its lowest bits are those of a whole number
-        n = b.as_numbers(b.integer("or", exponent, b.whole(self._bits(large))))
+        biased = b.integer(
+            "add", b.as_integers(a), b.int_constant((f.bias << f.mantissa) - half_root)
+        )
+        exponent = b.integer("lshr", biased, b.int_constant(f.mantissa))
+        large = 2.0**f.mantissa  # its lowest bits are those of an integer
+        n = b.as_numbers(b.integer("or", exponent, b.int_constant(self._bits(large))))
         n = self.subtract(n, b.constant(large + f.bias))
-        fraction = b.integer("and", biased, b.whole((1 << f.mantissa) - 1))
-        m = b.as_numbers(b.integer("add", fraction, b.whole(half_root)))
+        fraction = b.integer("and", biased, b.int_constant((1 << f.mantissa) - 1))
+        m = b.as_numbers(b.integer("add", fraction, b.int_constant(half_root)))
         half = b.constant(0.5)
         y = self._log1p(self.subtract(m, b.constant(1.0)), b.fma(m, half, half))
         y = b.fma(n, b.constant(f.ln2_high), b.fma(n, b.constant(f.ln2_low), y))
-        y = b.select(b.compare("olt", a, b.constant(math.inf)), y, a)  # inf and NaN are kept
+        y = b.select(b.compare("olt", a, b.constant(math.inf)), y, a)  # keep inf and NaN
         negative = b.compare("olt", a, b.constant(0.0))
         edge = b.select(negative, b.constant(math.nan), b.constant(-math.inf))
         return b.select(b.compare("olt", a, b.constant(2.0 ** (1 - f.bias))), edge, y)
@@ -237,7 +239,7 @@ class VectorMathematics:
     # parts of functions
 
     def _not_below(self, a: Value, limit: Value) -> Value:
-        """The larger; ``a`` if one is NaN: a single instruction of x86."""
+        """The larger; ``a`` if one is NaN: one instruction on x86."""
         return self.where(self.greater(limit, a), limit, a)
 
     def _not_above(self, a: Value, limit: Value) -> Value:
@@ -253,15 +255,15 @@ class VectorMathematics:
         return value
 
     def _remainder(self, a: Value, n: Value, sign: int) -> Value:
-        """A + sign * n ln 2, where the sum is small (Cody and Waite 1980)."""
+        """A + sign * n ln 2, for a small sum (Cody and Waite 1980)."""
         b, f = self.builder, self.format
         high = b.fma(n, b.constant(sign * f.ln2_high), a)
         return b.fma(n, b.constant(sign * f.ln2_low), high)
 
     def _power_of_two(self, shifted: Value) -> Value:
-        """2ⁿ, where ``shifted`` is n + magic: 0 below the least normal number, inf above all."""
+        """2ⁿ for ``shifted`` = n + magic; 0 below the normal range, inf above it."""
         b = self.builder
-        bits = b.integer("shl", b.as_integers(shifted), b.whole(self.format.mantissa))
+        bits = b.integer("shl", b.as_integers(shifted), b.int_constant(self.format.mantissa))
         return b.as_numbers(bits)
 
     def _log1p(self, y: Value, half_sum: Value) -> Value:
@@ -272,7 +274,7 @@ class VectorMathematics:
         return self.builder.fma(self._polynomial(self.format.log1p, square), cube, t)
 
     def _bits(self, number: float) -> int:
-        """The whole number with the same bits."""
+        """The integer with the same bits."""
         real, whole = ("<f", "<i") if self.builder.scalar == "float" else ("<d", "<q")
         (bits,) = struct.unpack(whole, struct.pack(real, number))
         return int(bits)

@@ -1,17 +1,17 @@
 """The parameters' gradients: outer products and sums over all rows, as one native function.
 
 ``outer(table, k, k + 1, partitions, 0)`` computes partition ``k`` of ``partitions`` equal ones, for
-one thread.  Rows are taken a chunk at a time; a chunk of an operand is packed into panels of a few
-vectors, and tiles of a gradient's units × a panel stay in registers over the chunk.  Sums over a
-chunk are added to what earlier chunks gave, which is also the more exact order.  In bfloat16 two
-rows are taken at a time: of panels and of gradients, copies have their numbers in pairs, with zeros
-beside those of an odd last row.  The table holds:
+one thread.  It processes rows in chunks: a chunk of an operand is packed into panels of a few
+vectors, and tiles of a gradient's units × a panel stay in registers over the chunk.  The sums of a
+chunk are added to those of earlier chunks, which is also more accurate.  In bfloat16, two rows are
+processed at a time: copies of panels and gradients interleave them, with zeros for a missing last
+row.  The table holds:
 
-    0 gradients   1, 2 the first row and the one after the last   3 whether to add to what is there
-    4 scratch, a part for each partition
-    then for each operand its rows, where those without a row before them begin, and, for each
-    row, which it is (below 0: counted from there, -1 the first)
-    then for each outer product the gradient it writes, then for each sum likewise
+    0 gradients   1, 2 the first row and the one after the last   3 whether to add to the output
+    4 scratch, divided among partitions
+    then for each operand: its rows, the initial rows for steps without a predecessor, and an
+    index for each row (negative: initial rows, -1 the first)
+    then the gradient that each outer product writes, then the same for each sum
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FIRST_OPERAND = 5
 
 @dataclass(frozen=True)
 class Operand:
-    """One operand of outer products: where it lies, its width, and its products."""
+    """One operand of outer products: its place, its width and its products."""
 
     node: Node
     place: Place
@@ -44,14 +44,14 @@ class Operand:
 
 @dataclass(frozen=True, eq=False)
 class OuterLayout:
-    """What ``outer`` computes, in numbers; ``layout`` is that of the program that reads last."""
+    """The sizes of ``outer``'s computation; ``layout`` is that of the adjoint step."""
 
     programs: Programs
     layout: Layout
 
     @property
     def sizes(self) -> Sizes:
-        """The numbers of the layer."""
+        """The sizes of the layer."""
         return self.layout.sizes
 
     @cached_property
@@ -73,25 +73,25 @@ class OuterLayout:
         )
 
     def panel_widths(self, operand: Operand) -> list[int]:
-        """How many vectors each panel of an operand has."""
+        """The number of vectors of each panel of an operand."""
         vectors = -(-operand.width // self.layout.lanes)
         panels = -(-vectors // tuning.PANEL_VECTORS)
         return [vectors // panels + (k < vectors % panels) for k in range(panels)]
 
     @cached_property
     def scratch(self) -> int:
-        """Numbers of scratch for one partition: panels, then the pairs of gradients."""
+        """Elements of scratch per partition: panels, then pairs of gradients."""
         return self.panels + (self.steps * self.pairs_stride if self.programs.bf16 else 0)
 
     @property
     def panels(self) -> int:
-        """Numbers that the panels of an operand take at most."""
+        """The maximum number of elements of an operand's panels."""
         widest = max([sum(self.panel_widths(o)) for o in self.operands], default=0)
         return self.steps * widest * self.layout.lanes
 
     @property
     def steps(self) -> int:
-        """Rows of a chunk, or pairs of them."""
+        """Rows of a chunk, or pairs of rows."""
         return tuning.PANEL_ROWS // 2 if self.programs.bf16 else tuning.PANEL_ROWS
 
     @property
@@ -105,12 +105,12 @@ class OuterLayout:
 
     @cached_property
     def rows(self) -> int:
-        """Units of a gradient that a tile takes."""
+        """Units of a gradient per tile."""
         return tuning.OUTER_UNITS[32 if self.layout.target.registers >= 32 else 16]
 
     @cached_property
     def tiles(self) -> int:
-        """Tiles of a gradient's units."""
+        """The number of tiles of a gradient."""
         return -(-self.sizes.hidden // self.rows)
 
 
@@ -146,7 +146,7 @@ class _Outer:
 
         gradients, start, stop = word(0, "ptr"), word(1, "i64"), word(2, "i64")
         further, scratch = word(3, "i64"), word(4, "ptr")
-        scratch = b.at(scratch, b.whole_number("mul", "%partition", outer.scratch))
+        scratch = b.at(scratch, b.int_op("mul", "%partition", outer.scratch))
         operands = [
             [word(FIRST_OPERAND + 3 * k + j, "ptr") for j in range(3)]
             for k in range(len(outer.operands))
@@ -154,17 +154,17 @@ class _Outer:
         outputs = FIRST_OPERAND + 3 * len(operands)
         sums = outputs + len(outer.programs.outer)
         with b.loop(start, stop, tuning.PANEL_ROWS) as first:
-            left = b.whole_number("sub", stop, first)
+            left = b.int_op("sub", stop, first)
             rows = b.choose(
-                b.whole_compare("slt", left, tuning.PANEL_ROWS), "i64", left, tuning.PANEL_ROWS
+                b.int_compare("slt", left, tuning.PANEL_ROWS), "i64", left, tuning.PANEL_ROWS
             )
-            done = b.whole_number("sub", first, start)
-            again = b.whole_compare("sgt", b.whole_number("add", done, further), 0)
-            chunk = b.at(gradients, b.whole_number("mul", done, self.stride), bf16=self.bf16)
+            done = b.int_op("sub", first, start)
+            again = b.int_compare("sgt", b.int_op("add", done, further), 0)
+            chunk = b.at(gradients, b.int_op("mul", done, self.stride), bf16=self.bf16)
             factors, steps = chunk, rows
             if self.bf16:
                 factors = b.at(scratch, outer.panels)
-                steps = b.whole_number("udiv", b.whole_number("add", rows, 1), 2)
+                steps = b.int_op("udiv", b.int_op("add", rows, 1), 2)
                 self._pair_gradients(b, chunk, factors, rows)
             for operand, pointers in zip(outer.operands, operands, strict=True):
                 self._operand(
@@ -194,12 +194,12 @@ class _Outer:
         targets = [word(outputs + k, "ptr") for k, _ in operand.outers]  # type: ignore[operator]
         low, high = b.partition("%partition", "%partitions", tiles)
         with b.loop(low, high) as tile:
-            is_larger = b.whole_compare("slt", tile, larger)
+            is_larger = b.int_compare("slt", tile, larger)
             unit = self._first_unit(b, tile)
             for target, (k, product) in zip(targets, operand.outers, strict=True):
                 across = self.across[product.matrix]
                 column = self.layout.columns(product.block).start
-                to = b.at(b.at(target, b.whole_number("mul", unit, across)), column)
+                to = b.at(b.at(target, b.int_op("mul", unit, across)), column)
                 at = b.at(b.at(factors, product.segment * self.padded), unit)
                 add = again if self._is_first(k) else "true"
                 b.comment(self.module.comments.get(product, ""))
@@ -231,18 +231,18 @@ class _Outer:
         assert most >= each
 
     def _first_unit(self, b: Builder, tile: Value) -> Value:
-        """Where a tile of a gradient's units begins."""
+        """The first unit of a tile."""
         each, larger = divmod(self.outer.sizes.hidden, self.outer.tiles)
-        extra = b.choose(b.whole_compare("slt", tile, larger), "i64", tile, larger)
-        return b.whole_number("add", b.whole_number("mul", tile, each), extra)
+        extra = b.choose(b.int_compare("slt", tile, larger), "i64", tile, larger)
+        return b.int_op("add", b.int_op("mul", tile, each), extra)
 
     def _pair_gradients(self, b: Builder, chunk: Value, to: Value, rows: Value) -> None:
-        """Pairs of this partition's units, from the gradients of two rows at a time."""
+        """Interleave the gradients of two rows at a time, for this partition's units."""
         tiles = b.partition("%partition", "%partitions", self.outer.tiles)
         low, high = [self._first_unit(b, tile) for tile in tiles]
         lanes = self.layout.lanes
-        first = b.whole_number("udiv", low, lanes)
-        after = b.whole_number("udiv", b.whole_number("add", high, lanes - 1), lanes)
+        first = b.int_op("udiv", low, lanes)
+        after = b.int_op("udiv", b.int_op("add", high, lanes - 1), lanes)
         pieces = [f"ptr {chunk}", f"ptr {to}", *[f"i64 {n}" for n in (rows, first, after)]]
         b.call_function("pair_gradients", pieces)
         self._emit_pair_gradients()
@@ -254,12 +254,12 @@ class _Outer:
         segments = self.outer.programs.gradients_buffer.segments
 
         def write(step: Value, row: Value, both: bool) -> None:
-            source = b.at("%from", b.whole_number("mul", row, self.stride), bf16=True)
-            to = b.at("%to", b.whole_number("mul", step, self.outer.pairs_stride))
+            source = b.at("%from", b.int_op("mul", row, self.stride), bf16=True)
+            to = b.at("%to", b.int_op("mul", step, self.outer.pairs_stride))
             with b.loop("%low", "%high") as block:
                 for segment in range(segments):
-                    unit = b.whole_number("mul", block, lanes)
-                    unit = b.whole_number("add", unit, segment * self.padded)
+                    unit = b.int_op("mul", block, lanes)
+                    unit = b.int_op("add", unit, segment * self.padded)
                     one = b.load_bf16(b.at(source, unit, bf16=True))
                     beside = b.at(b.at(source, self.stride, bf16=True), unit, bf16=True)
                     other = b.load_bf16(beside) if both else "zeroinitializer"
@@ -272,11 +272,11 @@ class _Outer:
     def _by_pairs(
         self, b: Builder, rows: Value, write: Callable[[Value, Value, bool], None]
     ) -> None:
-        """``write(step, first row, whether there is a second)`` for all rows."""
-        whole = b.whole_number("udiv", rows, 2)
+        """Call ``write(step, first row, whether there is a second)`` for all pairs of rows."""
+        whole = b.int_op("udiv", rows, 2)
         with b.loop(0, whole) as step:
-            write(step, b.whole_number("mul", step, 2), True)
-        last = b.whole_number("mul", whole, 2)
+            write(step, b.int_op("mul", step, 2), True)
+        last = b.int_op("mul", whole, 2)
         with b.loop(last, rows) as row:
             write(whole, row, False)
 
@@ -292,7 +292,7 @@ class _Outer:
         return [k for operand in self.outer.operands for k, _ in operand.outers]
 
     def _emit_panel(self, operand: Operand, start: int, width: int) -> str:
-        """Pack some columns of a chunk of an operand."""
+        """Pack columns of a chunk of an operand."""
         position = self.outer.operands.index(operand)
         name = f"panel{position}_{start}"
         b, lanes, place = self.builder(), self.layout.lanes, operand.place
@@ -303,18 +303,18 @@ class _Outer:
         own = [min(lanes, operand.width - (start + v) * lanes) for v in range(width)]
 
         def source_of(k: Value) -> Value:
-            row = b.whole_number("add", "%first", k)
+            row = b.int_op("add", "%first", k)
             if place.buffer.external and not place.shift:
-                base, row = "%rows", b.load_whole("%index", row)
+                base, row = "%rows", b.load_int("%index", row)
             elif place.shift:
-                row = b.load_whole("%index", row)
-                other = b.whole_number("xor", row, -1)
-                is_first = b.whole_compare("slt", row, 0)
+                row = b.load_int("%index", row)
+                other = b.int_op("xor", row, -1)
+                is_first = b.int_compare("slt", row, 0)
                 base = b.choose(is_first, "ptr", "%firsts", "%rows")
                 row = b.choose(is_first, "i64", other, row)
             else:
                 base = "%rows"
-            at = b.at(base, b.whole_number("mul", row, stride), bf16=bf16)
+            at = b.at(base, b.int_op("mul", row, stride), bf16=bf16)
             return b.at(at, offset, bf16=bf16)
 
         def bits(source: Value, v: int) -> Value:
@@ -323,9 +323,9 @@ class _Outer:
             return b.rounded(b.load(source, v * lanes, own[v]))
 
         def write_pairs(step: Value, row: Value, both: bool) -> None:
-            to = b.at("%to", b.whole_number("mul", step, width * lanes))
+            to = b.at("%to", b.int_op("mul", step, width * lanes))
             source = source_of(row)
-            other = source_of(b.whole_number("add", row, 1)) if both else ""
+            other = source_of(b.int_op("add", row, 1)) if both else ""
             for v in range(width):
                 beside = bits(other, v) if both else "zeroinitializer"
                 b.store(b.pairs(bits(source, v), beside), to, v * lanes)
@@ -335,7 +335,7 @@ class _Outer:
         else:
             with b.loop(0, "%count") as k:
                 source = source_of(k)
-                to = b.at("%to", b.whole_number("mul", k, width * lanes))
+                to = b.at("%to", b.int_op("mul", k, width * lanes))
                 for v in range(width):
                     b.store(b.load(source, v * lanes, own[v]), to, v * lanes)
         b.end()
@@ -343,7 +343,7 @@ class _Outer:
         return name
 
     def _emit_tile(self, rows: int, width: int, active: int, across: int) -> str:
-        """Units of a gradient × a panel, over the rows of a chunk."""
+        """Multiply units of a gradient with a panel, over the rows of a chunk."""
         name = f"tile_{rows}x{width}_{active}_{across}"
         if name in self.made:
             return name
@@ -355,8 +355,8 @@ class _Outer:
         stride = self.outer.pairs_stride if self.bf16 else self.stride
         add_product = b.dot if self.bf16 else b.fma
         for k, sums in b.repeat("%rows", 1, zeros):
-            g = b.at("%g", b.whole_number("mul", k, stride))
-            panel = b.at("%panel", b.whole_number("mul", k, width * lanes))
+            g = b.at("%g", b.int_op("mul", k, stride))
+            panel = b.at("%panel", b.int_op("mul", k, width * lanes))
             if few:
                 numbers = [b.broadcast(g, m) for m in range(rows)]
                 for v in range(width):
@@ -388,18 +388,18 @@ class _Outer:
     def _sum(
         self, b: Builder, target: Value, segment: int, rows: Value, again: Value, chunk: Value
     ) -> None:
-        """A segment of the gradients, summed over the rows of a chunk."""
+        """Sum a segment of the gradients over the rows of a chunk."""
         hidden, lanes = self.outer.sizes.hidden, self.layout.lanes
         blocks = -(-hidden // lanes)
         tail = hidden - (blocks - 1) * lanes
         low, high = b.partition("%partition", "%partitions", blocks)
         with b.loop(low, high) as block:
-            unit = b.whole_number("mul", block, lanes)
-            at = b.whole_number("add", unit, segment * self.padded)
+            unit = b.int_op("mul", block, lanes)
+            at = b.int_op("add", unit, segment * self.padded)
             at = b.at(chunk, at, bf16=self.bf16)
             to = b.at(target, unit)
             done = b.fresh_label("done")
-            last = b.whole_compare("eq", block, blocks - 1)
+            last = b.int_compare("eq", block, blocks - 1)
             labels = [b.fresh_label("last"), b.fresh_label("inner")]
             b.branch(last, *labels)
             for label, active in zip(labels, (tail, lanes), strict=True):
@@ -418,7 +418,7 @@ class _Outer:
         b = self.builder()
         b.begin(name, ["ptr %g", "ptr %to", "i64 %rows", "i1 %add"])
         for k, sums in b.repeat("%rows", 1, {0: b.constant(0.0)}):
-            value = b.load("%g", b.whole_number("mul", k, self.stride), bf16=self.bf16)
+            value = b.load("%g", b.int_op("mul", k, self.stride), bf16=self.bf16)
             sums[0] = b.binary("fadd", sums[0], value)
         before = b.load("%to", 0, active)
         before = b.choose("%add", b.vector, before, b.constant(0.0))

@@ -1,8 +1,8 @@
-"""Weights from the layout of torch into that of the products (``layout.py``).
+"""Pack weights from torch's layout into that of the products (``layout.py``).
 
-``pack(table, k, k + 1, partitions, 0)`` packs partition ``k`` of ``partitions`` equal
-ones, for one thread.  The table holds where the packed weights go, then the cell's parameters in
-its order.  For a program that is ``bf16`` its matrices come as bfloat16.
+``pack(table, k, k + 1, partitions, 0)`` packs partition ``k`` of ``partitions`` equal ones, for
+one thread.  The table holds the address of the packed weights, then the cell's parameters in the
+cell's order.  The matrices of a ``bf16`` program are bfloat16.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class _Pack:
             for group in phase:
                 with b.loop(low, high) as block:
                     self._block(b, out, group, block, layout.lanes)
-        # the first partition has the partial blocks, and the vectors
-        b.branch(b.whole_compare("eq", "%partition", 0), mine, others)
+        # the first partition also packs partial blocks and vectors
+        b.branch(b.int_compare("eq", "%partition", 0), mine, others)
         b.label(mine)
         if whole < layout.blocks:
             for phase in layout.groups:
@@ -51,7 +51,7 @@ class _Pack:
         for node, offset in layout.vectors.items():
             at, source = b.at(out, layout.weights_size + offset), self.pointers[node.attribute]
             with b.loop(0, whole) as block:
-                position = b.whole_number("mul", block, layout.lanes)
+                position = b.int_op("mul", block, layout.lanes)
                 b.store(b.load(source, position), at, position)
             if whole < layout.blocks:
                 position = str(whole * layout.lanes)
@@ -66,8 +66,8 @@ class _Pack:
 
     def _block(self, b: Builder, out: Value, group: Group, block: Value | int, active: int) -> None:
         lanes = self.layout.lanes
-        base = b.at(b.at(out, group.offset), b.whole_number("mul", block, group.block))
-        unit = b.whole_number("mul", block, lanes)
+        base = b.at(b.at(out, group.offset), b.int_op("mul", block, group.block))
+        unit = b.int_op("mul", block, lanes)
         for a, total in enumerate(group.accumulators):
             value = b.constant(0.0)
             if total.start is not None and total.start.operation == "vector":
@@ -94,7 +94,7 @@ class _Pack:
             emit = self._emit_copy_of_pairs if bf16 else self._emit_copy
         else:
             name = f"transpose_{segment.size}_{active}"
-            source = b.at(source, b.whole_number("mul", unit, across), bf16=bf16)
+            source = b.at(source, b.int_op("mul", unit, across), bf16=bf16)
             emit = self._emit_transpose
         if name not in self.made:
             self.made.add(name)
@@ -102,44 +102,44 @@ class _Pack:
         b.call_function(name, [f"ptr {source}", f"i64 {across}", f"ptr {to}", f"i64 {each}"])
 
     def _emit_copy(self, name: str, size: int, active: int) -> None:
-        """Rows of the matrix as they are."""
+        """Copy rows of the matrix."""
         b = Builder(self.layout.scalar, self.layout.lanes)
         b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
         with b.loop(0, size) as k:
-            vector = b.load("%from", b.whole_number("mul", k, "%across"), active)
-            b.store(vector, "%to", b.whole_number("mul", k, "%each"))
+            vector = b.load("%from", b.int_op("mul", k, "%across"), active)
+            b.store(vector, "%to", b.int_op("mul", k, "%each"))
         b.end()
         self.module.add(b)
 
     def _emit_copy_of_pairs(self, name: str, size: int, active: int) -> None:
-        """Two rows of the matrix at a time, number beside number."""
+        """Interleave two rows of the matrix at a time."""
         b = Builder(self.layout.scalar, self.layout.lanes)
         b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
 
         def row(k: Value | int) -> Value:
-            offset = b.whole_number("mul", k, "%across")
+            offset = b.int_op("mul", k, "%across")
             return b.load_bf16(b.at("%from", offset, bf16=True), active)
 
         with b.loop(0, size // 2) as pair:
-            k = b.whole_number("mul", pair, 2)
-            vector = b.pairs(row(k), row(b.whole_number("add", k, 1)))
-            b.store(vector, "%to", b.whole_number("mul", pair, "%each"))
+            k = b.int_op("mul", pair, 2)
+            vector = b.pairs(row(k), row(b.int_op("add", k, 1)))
+            b.store(vector, "%to", b.int_op("mul", pair, "%each"))
         if size % 2:
             vector = b.pairs(row(size - 1), "zeroinitializer")
-            b.store(vector, "%to", b.whole_number("mul", size // 2, "%each"))
+            b.store(vector, "%to", b.int_op("mul", size // 2, "%each"))
         b.end()
         self.module.add(b)
 
     def _emit_transpose(self, name: str, size: int, active: int) -> None:
-        """Squares of the matrix, turned about in registers; a pair counts as a number."""
+        """Transpose square blocks of the matrix in registers; a pair is one element."""
         lanes, bf16 = self.layout.lanes, self.layout.program.bf16
         b = Builder(self.layout.scalar, lanes)
         b.begin(name, ["ptr %from", "i64 %across", "ptr %to", "i64 %each"])
         if bf16:
-            b.alignment = 2  # pairs begin at any number
+            b.alignment = 2  # pairs may start at any element
 
         def start(row: int) -> Value:
-            return b.at("%from", b.whole_number("mul", row, "%across"), bf16=bf16)
+            return b.at("%from", b.int_op("mul", row, "%across"), bf16=bf16)
 
         def square(first: Value | int, columns: int) -> None:
             rows = [
@@ -147,8 +147,8 @@ class _Pack:
                 for row in range(lanes)
             ]
             for k, column in enumerate(b.transposed(rows)[:columns]):
-                at = b.whole_number("add", first, k)
-                b.store(column, "%to", b.whole_number("mul", at, "%each"))
+                at = b.int_op("add", first, k)
+                b.store(column, "%to", b.int_op("mul", at, "%each"))
 
         whole = size // 2 if bf16 else size
         with b.loop(0, whole // lanes * lanes, lanes) as k:
@@ -160,6 +160,6 @@ class _Pack:
             for row in range(active):
                 single = b.single(start(row), whole)
                 vector = b.set(f"insertelement {b.vector} {vector}, {b.scalar} {single}, i64 {row}")
-            b.store(vector, "%to", b.whole_number("mul", whole, "%each"))
+            b.store(vector, "%to", b.int_op("mul", whole, "%each"))
         b.end()
         self.module.add(b)

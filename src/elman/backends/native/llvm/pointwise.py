@@ -1,8 +1,8 @@
-"""The equations of a phase, unit by unit, after its products.
+"""The elementwise equations of a phase, after its products.
 
-Plain phases: a function for whole blocks of units and one for the last, partial block, over any
-number of rows.  Phases with a reduction over the row, such as a mean, take a row at a time and
-go over it once for each reduction that waits for another, and once more to store.
+Phases without reductions have one function for whole blocks of units and one for the last, partial
+block, over any number of rows.  Phases with a reduction over the row, such as a mean, process one
+row at a time: one pass for each level of dependent reductions, and one to store.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from elman.graph.node import OPERATIONS, Node
 from elman.graph.ops import REDUCTIONS
 
 Pointers = Mapping[Place, Value]
-#: where each place is, as an address and an offset
+#: the address and offset of each place
 At = dict[Place, tuple[Value, Value]]
 
 
 class Equations:
-    """The values of a phase for one vector of units; each is computed where it is first used."""
+    """The values of a phase for one vector of units, each computed on first use."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Equations:
 
     def value(self, node: Node) -> Value:
         """The register that holds the value."""
-        waiting = [node]  # no recursion, since values may follow from one another in long chains
+        waiting = [node]  # no recursion, because chains of values may be long
         while waiting:
             last = waiting[-1]
             if last in self.values:
@@ -60,7 +60,7 @@ class Equations:
         return self.values[node]
 
     def _needed(self, node: Node) -> Sequence[Node]:
-        """The values from which a value is computed here."""
+        """The values that are needed to compute a value here."""
         if node in self.totals:
             return self.totals[node][1]
         is_loaded = node in self.load and node not in self.computed
@@ -77,14 +77,14 @@ class Equations:
             return total
         if node.operation == "constant":
             return b.constant(node.attribute)
-        if node.operation == "vector":  # even where rows of it are stored, perhaps by this phase
+        if node.operation == "vector":  # even if rows of it are stored
             return b.load(self.vectors, self.layout.vectors[node])
         if node in self.load and node not in self.computed:
             pointer, offset, bf16 = self.load[node]
             return b.load(pointer, offset, self.active, bf16=bf16)
-        assert node.operation not in REDUCTIONS, "a reduction waits for its row"
+        assert node.operation not in REDUCTIONS, "a reduction needs its whole row"
         rule = OPERATIONS[node.operation].evaluate
-        assert rule is not None, f"{node.operation} is not computed unit by unit"
+        assert rule is not None, f"{node.operation} is not elementwise"
         operands = [self.value(o) for o in node.operands]
         b.comment(self.comments.get(node, ""))
         value: Value = rule(self.mathematics, *operands)
@@ -102,7 +102,7 @@ def emit_equations(
 ) -> None:
     """``name(rows, sums, vectors, order, a pointer for each place)`` for one block of units.
 
-    The pointers are at the first row and the block's first unit; only ``active`` units of the
+    The pointers refer to the first row and the block's first unit; only ``active`` units of the
     block are read and written.
     """
     b = Builder(layout.scalar, layout.lanes)
@@ -111,7 +111,7 @@ def emit_equations(
     b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", "ptr %order", *listed])
     with b.loop(0, "%rows") as row:
         at = _at_row(b, layout, pointers, row)
-        sums = b.at("%sums", b.whole_number("mul", row, row_stride))
+        sums = b.at("%sums", b.int_op("mul", row, row_stride))
         load = _loads(layout, at)
         found = Equations(b, module.comments, layout, phase, load, sums, "%vectors", {}, active)
         _store(b, layout, phase, found, at, active)
@@ -135,16 +135,16 @@ def emit_row_equations(
             place: b.at(pointer, offset, bf16=place.buffer.bf16)
             for place, (pointer, offset) in _at_row(b, layout, pointers, row).items()
         }
-        sums = b.at("%sums", b.whole_number("mul", row, layout.blocks * count * lanes))
+        sums = b.at("%sums", b.int_op("mul", row, layout.blocks * count * lanes))
 
         def at_block(block: Value | int) -> At:
-            offset = b.whole_number("mul", block, lanes)
+            offset = b.int_op("mul", block, lanes)
             return {place: (pointer, offset) for place, pointer in first.items()}
 
         def equations(block: Value | int, reduced: Mapping[Node, Value], active: int) -> Equations:
-            offset = b.whole_number("mul", block, lanes)
+            offset = b.int_op("mul", block, lanes)
             load = _loads(layout, at_block(block))
-            at_sums = b.at(sums, b.whole_number("mul", block, lanes * count))
+            at_sums = b.at(sums, b.int_op("mul", block, lanes * count))
             vectors = b.at("%vectors", offset)
             return Equations(
                 b, module.comments, layout, phase, load, at_sums, vectors, reduced, active
@@ -181,7 +181,7 @@ def emit_row_equations(
 
 
 def _loads(layout: Layout, at: At) -> dict[Node, tuple[Value, Value, bool]]:
-    """Where each value is read, and whether it lies there in bf16."""
+    """The location of each value, and whether it is bf16."""
     return {
         node: (*at[place], place.buffer.bf16)
         for node, place in layout.program.loads.items()
@@ -192,7 +192,7 @@ def _loads(layout: Layout, at: At) -> dict[Node, tuple[Value, Value, bool]]:
 def _store(
     b: Builder, layout: Layout, phase: Phase, equations: Equations, at: At, active: int
 ) -> None:
-    """Write what the phase stores; padded rows take whole vectors."""
+    """Store the phase's results; padded rows take whole vectors."""
     for node in phase.stored:
         value = equations.value(node)
         for place in layout.program.stores.get(node, ()):
@@ -201,19 +201,19 @@ def _store(
 
 
 def _at_row(b: Builder, layout: Layout, pointers: Pointers, row: Value) -> At:
-    """Where a row is in each place, as an address and an offset."""
+    """The address and offset of a row in each place."""
     own = ""
     found: At = {}
     for place, pointer in pointers.items():
         if place.buffer.external and not own:
-            own = b.load_whole("%order", row)
+            own = b.load_int("%order", row)
         index = own if place.buffer.external else row
-        found[place] = (pointer, b.whole_number("mul", index, layout.stride(place.buffer)))
+        found[place] = (pointer, b.int_op("mul", index, layout.stride(place.buffer)))
     return found
 
 
 def _waves(phase: Phase) -> list[list[Node]]:
-    """The phase's reductions, those first that wait for no other."""
+    """The phase's reductions, grouped by dependency level."""
     depth: dict[Node, int] = {}
     waves: dict[int, list[Node]] = {}
     rest = {total.value: total.rest for total in phase.accumulators}

@@ -1,9 +1,9 @@
 """The product of a phase: rows × blocks of units × accumulators, kept in registers.
 
-One function for each shape.  It starts from the vectors that the sums begin with, runs over the
-operands of the group, and leaves the sums where ``pointwise.py`` reads them.  Each sum is taken
-over k in order, whatever the shape, so a row's numbers do not depend on its neighbours.  In
-bfloat16 operands and weights come as pairs, of which one instruction multiplies two and adds both.
+Each shape has its own function.  It loads the initial values of the sums, loops over the operands
+of the group, and stores the sums for ``pointwise.py``.  Every shape sums over k in the same order,
+so a row's values do not depend on other rows.  In bfloat16, operands and weights are pairs; one
+instruction multiplies two pairs and adds both products.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Key = tuple[int, int, int]  # row, block, accumulator
 
 
 def product_name(phase: int, group: int, rows: int, columns: int) -> str:
-    """What the function for this shape is called."""
+    """The name of the function for this shape."""
     return f"product{phase}_{group}_{rows}x{columns}"
 
 
@@ -36,7 +36,7 @@ def emit_product(
 ) -> None:
     """``name(weights, sums, order, operand pointers ..., start pointers ...)``.
 
-    ``row_stride`` and ``block_stride`` say where the sums go.
+    ``row_stride`` and ``block_stride`` are the strides of the sums.
     """
     b = Builder(layout.scalar, layout.lanes)
     operands = [f"%x{k}" for k in range(len(group.segments))]
@@ -48,7 +48,7 @@ def emit_product(
     pointers = ["%w", "%sums", "%order", *operands, *starts.values()]
     b.begin(name, [f"ptr {pointer}" for pointer in pointers])
     if layout.program.bf16:
-        b.alignment = 2  # pairs begin at any number
+        b.alignment = 2  # pairs may start at any element
     starting, places = layout.program.loads, layout.program.operands
     for total in group.accumulators:
         b.comment(module.comments.get(total.value, ""))
@@ -72,7 +72,7 @@ def emit_product(
         return b.broadcast(at[row], step)
 
     def last_multiplier(at: list[Value], step: int, row: int) -> Value:
-        """What is beside the last number of a row may be anything."""
+        """The last element of a row, paired with zero: the memory after it is undefined."""
         return b.spread(b.single(at[row], step))
 
     for pointer, segment in zip(operands, group.segments, strict=True):
@@ -89,7 +89,7 @@ def emit_product(
         touched = {key: value for key, value in sums.items() if key[2] in fed}
         if whole:
             for k, changing in b.repeat(whole, unroll, touched):
-                at_weights = b.at("%w", b.whole_number("mul", k, each))
+                at_weights = b.at("%w", b.int_op("mul", k, each))
                 at_operands = [b.at(at_row, k) for at_row in at_rows]
                 for step in range(unroll):
                     _multiply(
@@ -114,14 +114,12 @@ def emit_product(
 def _row_pointers(
     b: Builder, layout: Layout, place: Place, pointer: Value, rows: int
 ) -> list[Value]:
-    """Where each row of an operand begins."""
+    """The start of each row of an operand."""
     stride = layout.stride(place.buffer)
     if not place.buffer.external:
         return [b.at(pointer, row * stride, bf16=place.buffer.bf16) for row in range(rows)]
-    order = [b.load_whole("%order", row) for row in range(rows)]
-    return [
-        b.at(pointer, b.whole_number("mul", row, stride), bf16=place.buffer.bf16) for row in order
-    ]
+    order = [b.load_int("%order", row) for row in range(rows)]
+    return [b.at(pointer, b.int_op("mul", row, stride), bf16=place.buffer.bf16) for row in order]
 
 
 def _multiply(
@@ -136,7 +134,7 @@ def _multiply(
     block: int,
     number: Callable[[int], Value],
 ) -> None:
-    """One k: every accumulator that the operand feeds, in every row and block."""
+    """One k: update every accumulator of the operand, in every row and block."""
 
     def weight(column: int, position: int) -> Value:
         return b.load(at_weights, offset + column * block + position * layout.lanes)
@@ -144,7 +142,7 @@ def _multiply(
     add_product = b.dot if layout.program.bf16 else b.fma
     shape = [(column, position) for column in range(columns) for position in range(len(fed))]
     if layout.target.registers >= 32:
-        # the weights stay in registers, the numbers come straight from memory
+        # the weights stay in registers; the operand's elements are broadcast from memory
         vectors = {key: weight(*key) for key in shape}
         for row in range(rows):
             spread = number(row)
@@ -152,7 +150,7 @@ def _multiply(
                 key = (row, column, fed[position])
                 sums[key] = add_product(spread, vectors[column, position], sums[key])
     else:
-        # with few registers: the numbers stay, one vector of weights at a time
+        # with few registers, the elements stay in registers, with one vector of weights at a time
         numbers = [number(row) for row in range(rows)]
         for column, position in shape:
             vector = weight(column, position)

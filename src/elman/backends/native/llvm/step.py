@@ -1,15 +1,15 @@
-"""A program as one native function: the loop over time, and in it the phases.
+"""A program as one native function: the loop over time with its phases.
 
 ``run(table, first, last, begin, end)`` runs the sequences ``first`` to before ``last`` through
-the steps ``begin`` to before ``end``; callers share out sequences among threads, which never
-meet.  ``step(table)`` runs the first step for all sequences.  Sequences are in an order in which
-those that run at a step come first.  The table holds, as 64-bit words:
+the steps ``begin`` to before ``end``; threads run disjoint sequences and never synchronise.
+``step(table)`` runs the first step for all sequences.  Sequences are sorted so that those running
+at a step come first.  The table holds, as 64-bit words:
 
-    0 counts    how many sequences run at each step, with a zero before and after
+    0 counts    the number of sequences at each step, with a zero before and after
     1 offsets   the row of each step's first sequence in buffers with a row for each step
     2           the number of sequences
-    3 weights   packed, with the cell's vectors after them (``layout.py``)
-    4 order     which of the caller's sequences each is
+    3 weights   packed, followed by the cell's vectors (``layout.py``)
+    4 order     the caller's index of each sequence
     5 times     the row of the caller's first sequence at each step
     6 ...       the program's buffers, in its order
 """
@@ -31,7 +31,7 @@ FIRST_BUFFER = 6
 
 
 def emit_program(module: Module, layout: Layout) -> None:
-    """Add the functions ``run`` and, for a program that hands on states, ``step``."""
+    """Add the function ``run`` and, for a program with states, ``step``."""
     phases = [_Phase(module, layout, k, phase) for k, phase in enumerate(layout.program.phases)]
     for phase in phases:
         phase.emit()
@@ -75,13 +75,13 @@ class _Phase:
 
     @property
     def row_stride(self) -> int:
-        """Numbers from the sums of a row to those of the next."""
+        """Elements from the sums of a row to those of the next."""
         columns = self.layout.blocks if self.by_rows else self.tiling.most_columns
         return columns * self.count * self.layout.lanes
 
     @property
     def sums_size(self) -> int:
-        """How many sums there are at a time."""
+        """The number of sums in memory at a time."""
         return self.tiling.rows * self.row_stride
 
     def emit(self) -> None:
@@ -105,13 +105,13 @@ class _Phase:
     # products
 
     def _classes(self) -> dict[int, list[int]]:
-        """The numbers of blocks that are taken at once, and the numbers of rows with them."""
+        """The numbers of blocks per product, with the numbers of rows that use them."""
         tiling = self.tiling
         classes = {tiling.columns(rows) for rows in range(1, tiling.rows + 1)}
         return {c: tiling.sizes(c) for c in sorted(classes | {tiling.columns_of_many})}
 
     def _groups_of_blocks(self, columns: int) -> tuple[int, int]:
-        """How many groups of whole blocks, and how many blocks are left for a last group."""
+        """The number of groups of whole blocks, and the number of blocks in the last group."""
         blocks = self.layout.blocks
         whole = blocks if self.layout.tail == self.layout.lanes else blocks - 1
         full = whole // columns
@@ -138,7 +138,7 @@ class _Phase:
     ) -> None:  # fmt: skip
         layout = self.layout
         for k, group in enumerate(self.groups):
-            offset = b.whole_number("mul", block, group.block)
+            offset = b.int_op("mul", block, group.block)
             weights = b.at(b.at("%w", group.offset), offset)
             arguments = [weights, sums, order]
             for segment in group.segments:
@@ -147,7 +147,7 @@ class _Phase:
             for total in group.accumulators:
                 if total.start is not None and total.start.operation != "vector":
                     place = layout.program.loads[total.start]
-                    arguments.append(b.at(at[place], b.whole_number("mul", block, layout.lanes)))
+                    arguments.append(b.at(at[place], b.int_op("mul", block, layout.lanes)))
             name = product_name(self.index, k, rows, columns)
             b.call_function(name, [f"ptr {argument}" for argument in arguments])
 
@@ -171,9 +171,9 @@ class _Phase:
 
     def _emit_tiles(self, b: Builder) -> None:
         most = self.tiling.rows
-        parts = b.whole_number("udiv", b.whole_number("add", "%n", most - 1), most)
-        each = b.whole_number("udiv", "%n", parts)
-        larger = b.whole_number("urem", "%n", parts)
+        parts = b.int_op("udiv", b.int_op("add", "%n", most - 1), most)
+        each = b.int_op("udiv", "%n", parts)
+        larger = b.int_op("urem", "%n", parts)
         done = b.fresh_label("done")
         classes = self._classes()
         labels = {columns: b.fresh_label("class") for columns in classes}
@@ -187,7 +187,7 @@ class _Phase:
             else:
                 full, rest = self._groups_of_blocks(columns)
                 with b.loop(0, full) as group:
-                    block = b.whole_number("mul", group, columns)
+                    block = b.int_op("mul", group, columns)
                     with b.loop(0, parts) as part:
                         self._emit_tile(b, columns, sizes, block, part, each, larger, False)
                 if rest:
@@ -200,17 +200,17 @@ class _Phase:
     def _at_rows(
         self, b: Builder, part: Value, each: Value, larger: Value
     ) -> tuple[Value, Value, dict[Place, Value]]:
-        """How many rows a part has, the order of its rows, and the pointers at its first."""
-        is_larger = b.whole_compare("slt", part, larger)
-        size = b.whole_number("add", each, b.choose(is_larger, "i64", 1, 0))
+        """The number of rows of a part, the order of its rows, and pointers to its first row."""
+        is_larger = b.int_compare("slt", part, larger)
+        size = b.int_op("add", each, b.choose(is_larger, "i64", 1, 0))
         before = b.choose(is_larger, "i64", part, larger)
-        row = b.whole_number("add", b.whole_number("mul", part, each), before)
+        row = b.int_op("add", b.int_op("mul", part, each), before)
         at = {
             place: pointer
             if place.buffer.external
             else b.at(
                 pointer,
-                b.whole_number("mul", row, self.layout.stride(place.buffer)),
+                b.int_op("mul", row, self.layout.stride(place.buffer)),
                 bf16=place.buffer.bf16,
             )
             for place, pointer in self.places.items()
@@ -238,7 +238,7 @@ class _Phase:
         size, order, at = self._at_rows(b, part, each, larger)
         self._dispatch(b, size, sizes, columns, block, at, "%sums", order)
         for column in range(columns):
-            at_block = b.whole_number("mul", b.whole_number("add", block, column), lanes)
+            at_block = b.int_op("mul", b.int_op("add", block, column), lanes)
             active = self.layout.tail if is_last and column == columns - 1 else lanes
             sums = b.at("%sums", column * self.count * lanes)
             arguments = [sums, b.at("%vectors", at_block), order]
@@ -257,8 +257,8 @@ class _Phase:
         size, order, at = self._at_rows(b, part, each, larger)
         full, rest = self._groups_of_blocks(columns)
         with b.loop(0, full) as group:
-            block = b.whole_number("mul", group, columns)
-            sums = b.at("%sums", b.whole_number("mul", block, self.count * lanes))
+            block = b.int_op("mul", group, columns)
+            sums = b.at("%sums", b.int_op("mul", block, self.count * lanes))
             self._dispatch(b, size, sizes, columns, block, at, sums, order)
         if rest:
             sums = b.at("%sums", full * columns * self.count * lanes)
@@ -268,19 +268,19 @@ class _Phase:
 
 
 def _emit_copy(module: Module, layout: Layout, name: str, buffer: Buffer) -> None:
-    """``copy(rows, order, from, to)``: rows as torch has them, into the caller's order.
+    """``copy(rows, order, from, to)``: copy unpadded rows into the caller's order.
 
-    Rows of a buffer that is external are in that order already.
+    Rows of an external buffer are already in that order.
     """
     b, bf16 = Builder(layout.scalar, layout.lanes), buffer.bf16
     b.begin(name, ["i64 %rows", "ptr %order", "ptr %from", "ptr %to"])
     with b.loop(0, "%rows") as row:
-        own = b.whole_number("mul", b.load_whole("%order", row), layout.width)
-        from_row = own if buffer.external else b.whole_number("mul", row, layout.width)
+        own = b.int_op("mul", b.load_int("%order", row), layout.width)
+        from_row = own if buffer.external else b.int_op("mul", row, layout.width)
         source, target = b.at("%from", from_row, bf16=bf16), b.at("%to", own, bf16=bf16)
         whole = layout.width // layout.lanes
         with b.loop(0, whole) as block:
-            at = b.whole_number("mul", block, layout.lanes)
+            at = b.int_op("mul", block, layout.lanes)
             b.store(b.load(source, at, bf16=bf16), target, at, bf16=bf16)
         if whole < layout.blocks:
             at = str(whole * layout.lanes)
@@ -298,7 +298,7 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
     b, program = Builder(layout.scalar, layout.lanes), layout.program
     arguments = ["ptr %table", "i64 %first", "i64 %last", "i64 %begin", "i64 %end"]
     b.begin("run", arguments, exported=True)
-    # room for the sums of the phase that has most of them
+    # memory for the sums of the largest phase
     size = max([phase.sums_size for phase in phases], default=0) + layout.lanes
     sums = b.set(f"alloca {layout.scalar}, i64 {size}, align 64")
     mode = flush_subnormals(b, layout.target)
@@ -316,24 +316,24 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
     with b.loop("%begin", "%end") as turn:
         k = turn
         if program.direction == -1:
-            back = b.whole_number("sub", "%end", turn)
-            k = b.whole_number("add", b.whole_number("sub", back, 1), "%begin")
-        running = b.load_whole(counts, k)
-        beyond = b.whole_compare("slt", "%last", running)
+            back = b.int_op("sub", "%end", turn)
+            k = b.int_op("add", b.int_op("sub", back, 1), "%begin")
+        running = b.load_int(counts, k)
+        beyond = b.int_compare("slt", "%last", running)
         high = b.choose(beyond, "i64", "%last", running)
-        neighbour = {shift: b.whole_number("add", k, shift) for shift in (-1, 1)}
+        neighbour = {shift: b.int_op("add", k, shift) for shift in (-1, 1)}
 
         def edge(shift: int) -> Value:
-            """The first row that has no such neighbour, within the rows that run."""
-            count = b.load_whole(counts, neighbour[shift])
-            below = b.whole_compare("slt", count, high)
+            """The first running row without such a neighbouring step."""
+            count = b.load_int(counts, neighbour[shift])
+            below = b.int_compare("slt", count, high)
             count = b.choose(below, "i64", count, high)
-            above = b.whole_compare("sgt", count, "%first")
+            above = b.int_compare("sgt", count, "%first")
             return b.choose(above, "i64", count, "%first")
 
         edges = [edge(shift) for shift in shifts]
         if len(edges) == 2:
-            ordered = b.whole_compare("slt", *edges)
+            ordered = b.int_compare("slt", *edges)
             edges = [
                 b.choose(ordered, "i64", *edges),
                 b.choose(ordered, "i64", edges[1], edges[0]),
@@ -347,18 +347,18 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
                 at = b.at(at, offset, bf16=place.buffer.bf16)
             if place.first is None:
                 return at
-            has = b.whole_compare("sgt", b.load_whole(counts, neighbour[place.shift]), row)
+            has = b.int_compare("sgt", b.load_int(counts, neighbour[place.shift]), row)
             start = base[place.first]
             if not place.first.external:
-                before = b.whole_number("mul", row, layout.width)
+                before = b.int_op("mul", row, layout.width)
                 start = b.at(start, before, bf16=place.first.bf16)
             return b.choose(has, "ptr", at, start)
 
         for phase in phases:
             for low, up in itertools.pairwise(bounds):
-                rows = b.whole_number("sub", up, low)
+                rows = b.int_op("sub", up, low)
                 some, none = b.fresh_label("some"), b.fresh_label("none")
-                b.branch(b.whole_compare("sgt", rows, 0), some, none)
+                b.branch(b.int_compare("sgt", rows, 0), some, none)
                 b.label(some)
                 pointers = [f"ptr {pointer(place, low)}" for place in phase.places]
                 b.call_function(
@@ -376,9 +376,9 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
                 b.label(none)
         if program.lasts:
             start = edge(program.direction)
-            rows = b.whole_number("sub", high, start)
+            rows = b.int_op("sub", high, start)
             some, none = b.fresh_label("some"), b.fresh_label("none")
-            b.branch(b.whole_compare("sgt", rows, 0), some, none)
+            b.branch(b.int_compare("sgt", rows, 0), some, none)
             b.label(some)
             for place, last in program.lasts:
                 pieces = [b.at_word(order, start), pointer(place, start), base[last]]
@@ -394,10 +394,10 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
 
 
 def _emit_step(module: Module, layout: Layout) -> None:
-    """``step``: one argument, since each costs Python more than a small layer's sums."""
+    """``step`` has one argument: passing another costs more than a small layer's products."""
     b = Builder(layout.scalar, layout.lanes)
     b.begin("step", ["ptr %table"], exported=True)
-    batch = b.load_whole("%table", 2)
+    batch = b.load_int("%table", 2)
     b.call_function("run", ["ptr %table", "i64 0", f"i64 {batch}", "i64 0", "i64 1"])
     b.end()
     module.add(b)
@@ -407,21 +407,21 @@ def _row(
     b: Builder, layout: Layout, buffer: Buffer, base: dict[Buffer, Value], shift: int, row: Value,
     k: Value, offsets: Value, times: Value, batch: Value,
 ) -> Value:  # fmt: skip
-    """The address of a sequence's row at a step, or at the one before or after it.
+    """The address of a sequence's row at the step plus ``shift``.
 
-    Outside it is that of the caller's first sequence, to which ``order`` leads on.
+    For an external buffer, the address of the caller's first sequence; ``order`` is added later.
     """
-    step = b.whole_number("add", k, shift) if shift else k
+    step = b.int_op("add", k, shift) if shift else k
     if buffer.external:
         if buffer.rows == "batch":
             return base[buffer]
-        first = b.load_whole(times, step)
-        offset = b.whole_number("mul", first, layout.stride(buffer))
+        first = b.load_int(times, step)
+        offset = b.int_op("mul", first, layout.stride(buffer))
         return b.at(base[buffer], offset, bf16=buffer.bf16)
     if buffer.rows == "step":
-        row = b.whole_number("add", b.load_whole(offsets, step), row)
+        row = b.int_op("add", b.load_int(offsets, step), row)
     elif buffer.rows == "pair":
-        turn = b.whole_number("mul", b.whole_number("and", step, 1), batch)
-        row = b.whole_number("add", turn, row)
-    offset = b.whole_number("mul", row, layout.stride(buffer))
+        turn = b.int_op("mul", b.int_op("and", step, 1), batch)
+        row = b.int_op("add", turn, row)
+    offset = b.int_op("mul", row, layout.stride(buffer))
     return b.at(base[buffer], offset, bf16=buffer.bf16)

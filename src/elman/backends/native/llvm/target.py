@@ -1,4 +1,4 @@
-"""Processors that code can be generated for: vector width, registers, and the compiler's names."""
+"""The supported processors: vector width, number of registers, and LLVM's names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import llvmlite.binding as llvm
 
 from elman.errors import OptionError
 
-#: bytes of a number
+#: bytes of a scalar
 WIDTH = {"float": 4, "double": 8}
 
 
 @dataclass(frozen=True)
 class Target:
-    """``vector_bytes`` wide registers, ``registers`` of them; what the compiler calls it."""
+    """A processor with ``registers`` vector registers of ``vector_bytes``; LLVM's names for it."""
 
     name: str
     vector_bytes: int
@@ -26,12 +26,12 @@ class Target:
     features: str
 
     def lanes(self, scalar: str) -> int:
-        """How many numbers of the type ``float`` or ``double`` a register holds."""
+        """The number of scalars (``float`` or ``double``) in a register."""
         return self.vector_bytes // WIDTH[scalar]
 
     @property
     def multiplies_bfloat16(self) -> bool:
-        """Whether it has an instruction for sums of two products of bfloat16."""
+        """Whether it has an instruction for the dot product of bfloat16 pairs."""
         return self.vector_bytes == 64 and "+avx512bf16" in self.features.split(",")
 
     @property
@@ -74,5 +74,5 @@ def find_target(name: str) -> Target:
 
 
 def chosen_target() -> Target:
-    """This machine's processor, or what the environment variable ``ELMAN_TARGET`` names."""
+    """The processor in the environment variable ``ELMAN_TARGET``, or else this machine's."""
     return find_target(os.environ.get("ELMAN_TARGET", "host"))

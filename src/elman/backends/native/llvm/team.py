@@ -1,12 +1,12 @@
-"""Native functions on several threads: those of torch's own OpenMP team, where there is one.
+"""Run native functions on the threads of torch's OpenMP team, if available.
 
-A second pool of threads would fight torch's, whose workers spin while they wait.  So partitions of
-the work run on the team of the libgomp that torch brought (Linux); elsewhere one thread runs all
-of them in turn, with the same result.
+A second thread pool would compete with torch's workers, which spin while they wait.  Partitions of
+the work therefore run on the team of torch's libgomp (Linux); on other platforms, one thread runs
+them in turn, with the same result.
 
-A fork copies one thread, and OpenMP in the child waits for ever for the others of the team.  So a
-child of a process with several threads has no team: its kernels run on one thread.  Torch's own
-operations would wait as well, so that torch is held to one thread there too if the team was in use.
+A fork copies only one thread, and OpenMP in the child would wait forever for the others.  The child
+of a process with several threads therefore has no team: its kernels run on one thread.  Torch's
+operations would hang as well, so torch is limited to one thread there if the team was in use.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Team:
         self._parallel = library.GOMP_parallel
         self._parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         self._parallel.restype = None
-        #: whether it has ever had work
+        #: whether it has run work
         self.is_up = False
 
     def run(self, function: int, table: int, bounds: Sequence[int], begin: int, end: int) -> None:
@@ -91,7 +91,7 @@ class Team:
 
 
 class _Here:
-    """What this process knows of its threads."""
+    """The state of this process."""
 
     team: Team | None = None
     #: whether the team has been looked for
@@ -101,7 +101,7 @@ class _Here:
 
 
 def find_team() -> Team | None:
-    """torch's team, or ``None`` where its library is another one or a fork left it behind."""
+    """torch's team, or ``None`` if torch does not use libgomp or after a fork."""
     if not _Here.is_known:
         _Here.team, _Here.is_known = _team_of_this_process(), True
     return _Here.team

@@ -1,10 +1,10 @@
-"""Folders and files that nobody but this user and root can have written.
+"""Open only folders and files that no other user (except root) can have written.
 
-Code that is read from disk and run must not come from another user.  So a file is trusted if it and
-every folder and link on the way to it belong to this user or to root and can be written by nobody
-else.  A folder with the sticky bit, such as /tmp, may be on the way: others cannot replace what is
-not theirs.  Descriptors, not names, are checked and read, so that nothing can be exchanged between
-a check and its use.  For POSIX systems; access control lists are not looked at.
+Code that is loaded from disk must not come from another user.  A file is trusted if it and every
+folder and link on its path belong to this user or root and are not writable by anyone else.  A
+folder with the sticky bit, such as /tmp, may be on the path, because others cannot replace
+entries that they do not own.  Checks and reads use descriptors, not names, so that nothing can be
+replaced in between.  For POSIX systems; access control lists are not checked.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import secrets
 import stat
 from pathlib import Path
 
-_LINKS = 40  # as Linux follows
+_LINKS = 40  # the limit of Linux
 
 
 class Untrusted(OSError):
-    """Why a file or a folder is not trusted, as the end of a sentence."""
+    """The reason why a file or folder is not trusted, as a clause."""
 
 
 def open_folder(path: Path) -> int:
@@ -37,18 +37,18 @@ def open_folder(path: Path) -> int:
 
 
 def make(path: Path) -> None:
-    """Make the folder and those on the way to it, for this user alone."""
+    """Create the folder and its parents, accessible to this user only."""
     for folder in [*reversed(path.parents), path]:
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def read(place: int, name: str) -> bytes | None:
-    """What the file in an open folder holds; ``None`` for what is not a file.
+    """The content of a file in an open folder; ``None`` if it is not a regular file.
 
     Raises ``Untrusted`` if others can have written it, or another ``OSError``.
     """
-    # a pipe would be waited for, and a link lead elsewhere
+    # do not wait for a pipe or follow a link
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     file = os.open(name, flags, dir_fd=place)
     try:
@@ -63,7 +63,7 @@ def read(place: int, name: str) -> bytes | None:
 
 
 def write(place: int, name: str, content: bytes) -> None:
-    """Write a file into an open folder, whole or not at all."""
+    """Write a file into an open folder atomically."""
     temporary = f".{name}.{secrets.token_hex(8)}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(temporary, flags, 0o600, dir_fd=place)
@@ -80,7 +80,7 @@ def write(place: int, name: str, content: bytes) -> None:
 
 
 def _resolved(path: Path) -> str:
-    """The path without links, each folder and link on the way checked."""
+    """The path without links, after checking each folder and link on it."""
     left, here, links = list(reversed(path.parts[1:])), "/", 0
     _check(os.lstat(here), here, on_the_way=True)
     while left:
@@ -106,7 +106,7 @@ def _resolved(path: Path) -> str:
 
 
 def _check(found: os.stat_result, name: str, *, on_the_way: bool = False) -> None:
-    """Raise ``Untrusted`` if others than this user and root can write it."""
+    """Raise ``Untrusted`` if anyone but this user and root can write it."""
     if found.st_uid not in (0, os.geteuid()):
         raise Untrusted(f"{name} belongs to another user (uid {found.st_uid})")
     is_open = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not stat.S_ISLNK(found.st_mode)
