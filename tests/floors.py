@@ -19,6 +19,7 @@ FLOORS = {
     "graph": 1,
     "cells": 2,
     "passes": 3,
+    "torch_mathematics": 3.5,
     "backends": 4,
     "autograd": 5,
     "nn": 6,
@@ -32,7 +33,6 @@ FLOORS = {
     "shipped": 8,
     "tasks": 9,
     "selection": 9.5,
-    "app": 10,
     "cli": 11,
 }
 

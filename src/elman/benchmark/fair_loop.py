@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.backends.reference.interpreter import TorchMathematics
 from elman.graph import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors
 from elman.graph.ops import LAYER_NORM_EPSILON
 from elman.graph.sizes import Block, Sizes
 from elman.passes import hoist, simplify
+from elman.torch_mathematics import TorchMathematics
 
 Step = Callable[..., tuple[Any, ...]]
 

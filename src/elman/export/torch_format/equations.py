@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.backends.reference.interpreter import TorchMathematics
 from elman.graph import Cell, read_cell
 from elman.graph.node import OPERATIONS, Node, ancestors, intern
 from elman.graph.sizes import Sizes
 from elman.passes import PackedProduct, hoist, pack, simplify
+from elman.torch_mathematics import TorchMathematics
 
 Values = dict[Any, Any]
 INPUT = intern("input", (), None)

@@ -1,0 +1,38 @@
+"""What the table of operations computes with (``graph/ops.py``), implemented by torch."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+
+class TorchMathematics:
+    """The functions used by the table of operations, implemented by torch."""
+
+    add = staticmethod(torch.add)
+    subtract = staticmethod(torch.sub)
+    multiply = staticmethod(torch.mul)
+    divide = staticmethod(torch.div)
+    negate = staticmethod(torch.neg)
+    exp = staticmethod(torch.exp)
+    log = staticmethod(torch.log)
+    # torch's default threshold of 20 is only exact in float32: log(1 + exp(20)) - 20 is 2e-9
+    softplus = staticmethod(partial(torch.nn.functional.softplus, threshold=40))
+    tanh = staticmethod(torch.tanh)
+    sigmoid = staticmethod(torch.sigmoid)
+    relu = staticmethod(torch.relu)
+    maximum = staticmethod(torch.maximum)
+    minimum = staticmethod(torch.minimum)
+    greater = staticmethod(torch.gt)
+    at_least = staticmethod(torch.ge)
+    where = staticmethod(torch.where)
+
+    @staticmethod
+    def mean(a: Tensor) -> Tensor:
+        return a.mean(-1, keepdim=True)
+
+    @staticmethod
+    def rsqrt(a: Tensor, offset: float) -> Tensor:
+        return torch.rsqrt(a + offset)
