@@ -29,7 +29,7 @@ from elman import shipped
 from elman.benchmark import machine
 from elman.files import write_whole
 from elman.tasks import TASKS, Data, Trained, train
-from elman.tasks.speech.language_model import learn_language
+from elman.tasks.speech.language_model import train_language
 from elman.tasks.speech.options import TranscribeOptions
 from recipes.ship import shipped_folder
 from recipes.spoken_digits import WORDS, spoken_digits
@@ -185,7 +185,7 @@ def with_language(run: Trained, target: Path) -> Trained:
         language_weight=WEIGHT,
         language_bonus=BONUS,
     )
-    language = learn_language(lines, "words", 3, LANGUAGE_SIZE)
+    language = train_language(lines, "words", 3, LANGUAGE_SIZE)
     shipped_folder(run, target, {**run.folder.settings(), "options": asdict(options)})
     write_whole(target / "symbols.json", replace(run.symbols, language=language).to_json())
     return elman.load(target)

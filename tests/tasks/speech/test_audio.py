@@ -7,7 +7,7 @@ import soundfile
 from elman.data.faults import Fault, Row
 from elman.errors import DataError
 from elman.tasks.speech.audio import Resampler, read_audio, resample
-from elman.tasks.speech.augmentation import SoundChanges, changed, masked
+from elman.tasks.speech.augmentation import Augmentation, augment, mask_spans
 from elman.tasks.speech.features import Cmvn, LogMel, RunningMean, log_mel, normalised
 from elman.tasks.speech.manifests import manifest_rows
 
@@ -77,18 +77,18 @@ def test_usual_frames_have_mean_zero_and_spread_one():
 
 def test_changes_change_what_they_say_and_nothing_else():
     frames = log_mel(tone(8_000, hertz=800), 8_000, 40)
-    nothing = SoundChanges(speed=0, size=0, noise=0, colour=0)
-    assert np.array_equal(changed(frames, nothing, np.random.default_rng(0)), frames)
-    slower = changed(frames, SoundChanges(0.3, 0, 0, 0), np.random.default_rng(1))
+    nothing = Augmentation(speed=0, size=0, noise=0, colour=0)
+    assert np.array_equal(augment(frames, nothing, np.random.default_rng(0)), frames)
+    slower = augment(frames, Augmentation(0.3, 0, 0, 0), np.random.default_rng(1))
     assert len(slower) != len(frames)
     larger = [
-        changed(frames, SoundChanges(0, 0.3, 0, 0), np.random.default_rng(k)) for k in range(8)
+        augment(frames, Augmentation(0, 0.3, 0, 0), np.random.default_rng(k)) for k in range(8)
     ]
     assert len({each.mean(0).argmax() for each in larger}) > 2
-    noisy = changed(frames, SoundChanges(0, 0, 1.0, 0), np.random.default_rng(0))
+    noisy = augment(frames, Augmentation(0, 0, 1.0, 0), np.random.default_rng(0))
     assert (noisy >= frames - 1e-3).all()
     assert noisy.mean() > frames.mean() + 0.5
-    hidden = masked(np.ones((100, 40), "f"), 2, np.random.default_rng(3))
+    hidden = mask_spans(np.ones((100, 40), "f"), 2, np.random.default_rng(3))
     assert 0 < (hidden == 0).mean() < 0.7
 
 

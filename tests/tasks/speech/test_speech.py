@@ -15,11 +15,11 @@ from elman.decode import PrefixBeam
 from elman.errors import DataError, OptionError, RunError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.speech.data import Utterance
-from elman.tasks.speech.language_model import Language, TextFusion, learn_language
+from elman.tasks.speech.language_model import Language, TextFusion, train_language
 from elman.tasks.speech.ngrams import train_ngrams
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
 from elman.tasks.speech.reading import utterance_of
-from elman.tasks.speech.streaming import GreedySearch, Listener
+from elman.tasks.speech.streaming import GreedySearch, StreamingTranscriber
 from elman.training.progress import Silence
 from tasks.conftest import samples
 
@@ -130,12 +130,12 @@ def test_a_listener_hears_what_a_batch_hears_at_another_rate_too(tones):
         def advance(self, log_probs):
             found.append(log_probs)
 
-    listener = Listener(
-        model.model, model.symbols.normal, Steps(), rate=44_100, sample_rate=8_000, num_mels=40
+    transcriber = StreamingTranscriber(
+        model.model, model.symbols.cmvn, Steps(), rate=44_100, sample_rate=8_000, num_mels=40
     )
     for piece in np.split(sound, np.sort(draw.integers(0, len(sound), 40))):
-        listener.accept(piece)
-    listener.finish()
+        transcriber.accept(piece)
+    transcriber.finish()
     example = utterance_of((sound, 44_100), model.options)
     batch = speech.collate([example], model.symbols, model.options)
     with torch.no_grad():
@@ -192,7 +192,7 @@ def test_a_language_model_makes_the_search_prefer_its_words(tmp_path):
     log_probs = np.log(np.array([[0.05, 0.01, 0.9, 0.02, 0.02], [0.05, 0.01, 0.01, 0.43, 0.5]]))
     assert PrefixBeam(8) is not None
     plain, weighed = [], []
-    language = learn_language(["ab", "ab", "b"], "words", 1, 100)
+    language = train_language(["ab", "ab", "b"], "words", 1, 100)
     for fusion, found in ((None, plain), (TextFusion(language, pieces, 1.0, 0.0), weighed)):
         beam = PrefixBeam(8, fusion=fusion)
         beam.advance(log_probs)
@@ -203,7 +203,7 @@ def test_a_language_model_makes_the_search_prefer_its_words(tmp_path):
 @pytest.mark.parametrize("unit", ["words", "characters"])
 def test_a_fusion_adds_what_the_model_says_of_the_whole_text(unit):
     pieces = (" ", "a", "b")
-    language = learn_language(["ab a", "b ab ab"], unit, 3, 100)
+    language = train_language(["ab a", "b ab ab"], unit, 3, 100)
     fusion = TextFusion(language, pieces, 0.7, 0.3)
     tokens = ["ab", "a"] if unit == "words" else ["a", "b", "▁", "a"]
     state, total = fusion.start, 0.0
@@ -307,7 +307,7 @@ def test_symbols_come_back_as_they_were_saved(tones):
     symbols = elman.load(tones / "run").symbols
     again = speech.load_symbols(symbols.to_json())
     assert again.pieces == symbols.pieces
-    assert again.normal == symbols.normal
+    assert again.cmvn == symbols.cmvn
     assert again.to_json() == symbols.to_json()
     assert symbols.language.unit == "words"
 
@@ -331,7 +331,7 @@ def test_a_language_model_keeps_to_its_size_and_the_frequent_stay():
     texts = [" ".join(f"w{(k * j) % 97}" for j in range(1, 9)) for k in range(300)] + [
         "yes sir"
     ] * 50
-    large, small = [learn_language(texts, "words", 3, most) for most in (10**6, 400)]
+    large, small = [train_language(texts, "words", 3, most) for most in (10**6, 400)]
     count = [sum(len(t) for t in each.ngrams.tables) for each in (large, small)]
     assert count[1] <= 400 < count[0]
     assert ("yes", "sir") in small.ngrams.tables[1]

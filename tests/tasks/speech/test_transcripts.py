@@ -1,7 +1,7 @@
 import pytest
 
 from elman.errors import DataError
-from elman.tasks.speech.transcripts import Pieces, learn_pieces, plain, steps_needed
+from elman.tasks.speech.transcripts import Pieces, build_pieces, plain, steps_needed
 
 TEXTS = ["she sells sea shells", "by the sea shore", "the shells she sells are sea shells"] * 3
 
@@ -22,7 +22,7 @@ def test_a_transcript_is_small_letters_and_apostrophes(text, said):
 
 @pytest.mark.parametrize("units", ["characters", "subwords"])
 def test_pieces_write_what_they_read(units):
-    pieces = learn_pieces(TEXTS, units, 40)
+    pieces = build_pieces(TEXTS, units, 40)
     for text in TEXTS:
         symbols = pieces.encode(text)
         assert 0 not in symbols
@@ -31,7 +31,7 @@ def test_pieces_write_what_they_read(units):
 
 
 def test_subwords_are_fewer_than_characters():
-    characters, subwords = [learn_pieces(TEXTS, u, 60) for u in ("characters", "subwords")]
+    characters, subwords = [build_pieces(TEXTS, u, 60) for u in ("characters", "subwords")]
     assert len(subwords.encode(TEXTS[0])) < len(characters.encode(TEXTS[0])) / 2
 
 
@@ -43,4 +43,4 @@ def test_an_unknown_character_is_left_out_and_doubled_symbols_need_a_step_more()
 
 def test_transcripts_that_say_nothing_are_refused():
     with pytest.raises(DataError, match="every transcript is empty"):
-        learn_pieces(["", " "], "characters", 10)
+        build_pieces(["", " "], "characters", 10)

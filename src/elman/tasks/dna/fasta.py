@@ -145,17 +145,18 @@ def _shown(sign: str) -> str:
 
 
 def _sequences(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row[Sequence] | Fault]:
-    name, begun, bad = None, 0, False
+    name, first_line, bad = None, 0, False
     parts: list[str] = []
     seen: dict[str, int] = {}
 
     def done() -> Iterator[Row[Sequence] | Fault]:
         if name is not None and not bad:
             if any(parts):
-                yield Row(Place(path, begun), Sequence(name, "".join(parts)))
+                yield Row(Place(path, first_line), Sequence(name, "".join(parts)))
             else:
                 yield Fault(
-                    Place(path, begun), f'the sequence "{name}" has no bases; remove this line.'
+                    Place(path, first_line),
+                    f'the sequence "{name}" has no bases; remove this line.',
                 )
 
     for number, raw in lines:
@@ -165,7 +166,7 @@ def _sequences(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row[Seq
         if line.startswith(">"):
             yield from done()
             words = line[1:].split()
-            name, begun, bad, parts = words[0] if words else "", number, False, []
+            name, first_line, bad, parts = words[0] if words else "", number, False, []
             if not name:
                 bad = True
                 yield Fault(Place(path, number), 'the name after ">" is missing; add one.')

@@ -172,7 +172,7 @@ def _locus(sequence: Row[Bases], genes: Sequence[Row[CodingGene]]) -> Iterator[R
         odd = np.flatnonzero(grammar.emission_costs[codes[start:end], path])
         if len(odd):
             at = start + int(odd[0])
-            meaning = _meaning(grammar.states[path[odd[0]]])
+            meaning = _violated_rule(grammar.states[path[odd[0]]])
             yield Note(
                 row.place,
                 f'"{gene.name}" has an unusual base {at + 1}, "{bases[at]}": {meaning}.',
@@ -184,7 +184,7 @@ def _locus(sequence: Row[Bases], genes: Sequence[Row[CodingGene]]) -> Iterator[R
     yield Row(sequence.place, Locus(name, bases, tuple(kept), codes, path))
 
 
-def _meaning(state: str) -> str:
+def _violated_rule(state: str) -> str:
     if state.startswith("D"):
         return "introns start with GT or GC"
     if state.startswith("A"):
@@ -223,14 +223,14 @@ def check_loci(path: Path, choice: Choice = "first") -> DataReport:
         "introns": sum(len(gene.exons) - 1 for gene in genes),
         "strands": dict(Counter(gene.strand for gene in genes).most_common()),
         "labels": {label: sum(each.count(label) for each in labels) for label in LABELS},
-        "masked": sum(_small(row.value.bases) for row in loci),
+        "masked": sum(_count_lower_case(row.value.bases) for row in loci),
         "ambiguous": sum(int((row.value.codes > 3).sum()) for row in loci),
         "duplicates": len(repeats),
     }
     return DataReport(path, _listed(faults, "problems"), _listed(notes, "notes"), facts)
 
 
-def _small(bases: str) -> int:
+def _count_lower_case(bases: str) -> int:
     """The number of lower-case letters."""
     return int((np.frombuffer(bases.encode("ascii"), dtype=np.uint8) >= ord("a")).sum())
 

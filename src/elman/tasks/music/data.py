@@ -132,7 +132,7 @@ def collate(
     Transposes the tunes at random if a ``generator`` is given.
     """
     if generator is not None and options.transpose:
-        examples = [_moved(tune, options, generator) for tune in examples]
+        examples = [_transposed_at_random(tune, options, generator) for tune in examples]
     if options.model == "events":
         y, lengths = pad_sequences([tune.steps for tune in examples])
         first = [BEGIN if tune.before is None else tune.before for tune in examples]
@@ -148,7 +148,7 @@ def collate(
     return {"x": torch.cat([frames[:-1], known], -1), "y": frames[1:], "lengths": lengths}
 
 
-def _moved(tune: Tune, options: MusicOptions, generator: Random) -> Tune:
+def _transposed_at_random(tune: Tune, options: MusicOptions, generator: Random) -> Tune:
     """Transposes a tune at random, within the range of the piano."""
     steps = tune.steps if tune.before is None else (tune.before, *tune.steps)
     events = options.model == "events"

@@ -64,26 +64,26 @@ def piece_of(events: Sequence[int]) -> Piece:
     True
     """
     notes: list[Note] = []
-    begun: dict[int, tuple[float, int]] = {}
+    active: dict[int, tuple[float, int]] = {}
     now, velocity = 0, 80
 
     def end(pitch: int) -> None:
-        if pitch in begun:
-            start, touch = begun.pop(pitch)
+        if pitch in active:
+            start, touch = active.pop(pitch)
             if now > start:
                 notes.append(Note(start * _QUARTERS / 100, pitch, now * _QUARTERS / 100, touch))
 
     for event in events:
         if _ON <= event < _OFF:
             end(event - _ON + LOWEST)
-            begun[event - _ON + LOWEST] = (now, velocity)
+            active[event - _ON + LOWEST] = (now, velocity)
         elif _OFF <= event < _SHIFT:
             end(event - _OFF + LOWEST)
         elif _SHIFT <= event < _TOUCH:
             now += event - _SHIFT + 1
         elif event >= _TOUCH:
             velocity = max(1, 4 * (event - _TOUCH))
-    for pitch in [*begun]:
+    for pitch in [*active]:
         end(pitch)
     return Piece(tuple(sorted(notes)), now * _QUARTERS / 100)
 

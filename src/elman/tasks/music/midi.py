@@ -17,7 +17,7 @@ from elman.data.folders import files_below
 from elman.data.sources import is_folder, why_not_a_file
 from elman.extras import extra
 from elman.files import write_whole
-from elman.tasks.music.midi_bytes import strikes, unusable, unwrapped
+from elman.tasks.music.midi_bytes import count_note_ons, time_fault, unwrap_riff
 from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
 from elman.tasks.music.pitch_sets import PARTS
 
@@ -63,10 +63,10 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
     if reason is not None:
         return Fault(place, reason)
     try:
-        content = unwrapped(path.read_bytes())
+        content = unwrap_riff(path.read_bytes())
     except OSError as error:
         return Fault(place, f"the file cannot be read ({error.strerror}); check its name.")
-    complaint = unusable(content)
+    complaint = time_fault(content)
     if complaint:
         return Fault(place, f"this file {complaint}")
     try:
@@ -86,7 +86,7 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
         if n.duration > 0
     ]
     pitched = sum([len(track.notes) for track in score.tracks]) - drums
-    endless = max(0, strikes(content) - drums - pitched) + pitched - len(notes)
+    endless = max(0, count_note_ons(content) - drums - pitched) + pitched - len(notes)
     played = [note for note in notes if LOWEST <= note.pitch <= HIGHEST]
     if not played:
         only = f"only drums ({drums} notes)" if drums else "no notes"

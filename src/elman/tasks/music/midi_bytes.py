@@ -12,7 +12,7 @@ from collections.abc import Iterator
 _HEAD = 14  # bytes: "MThd", length, type, number of tracks, division
 
 
-def unwrapped(content: bytes) -> bytes:
+def unwrap_riff(content: bytes) -> bytes:
     """Extracts the MIDI file from a RIFF container (RMID, common on Windows), if it is one."""
     if content[:4] != b"RIFF" or content[8:12] != b"RMID":
         return content
@@ -20,7 +20,7 @@ def unwrapped(content: bytes) -> bytes:
     return chunks.get(b"data", content)
 
 
-def unusable(content: bytes) -> str:
+def time_fault(content: bytes) -> str:
     """Why the times of a file cannot be used, without the subject "this file"; "" if they can."""
     if content[:4] != b"MThd" or len(content) < _HEAD:
         return ""
@@ -34,11 +34,11 @@ def unusable(content: bytes) -> str:
     return ""
 
 
-def strikes(content: bytes) -> int:
+def count_note_ons(content: bytes) -> int:
     """The number of note-on events in all tracks, including notes that never end."""
     head = struct.unpack(">I", content[4:8])[0]
     tracks = _chunks(content[8 + head :], ">")
-    return sum([_strikes(track) for name, track in tracks if name == b"MTrk"])
+    return sum([_count_in_track(track) for name, track in tracks if name == b"MTrk"])
 
 
 def _chunks(content: bytes, order: str) -> Iterator[tuple[bytes, bytes]]:
@@ -49,7 +49,7 @@ def _chunks(content: bytes, order: str) -> Iterator[tuple[bytes, bytes]]:
         at += 8 + size + (size % 2 if order == "<" else 0)
 
 
-def _strikes(track: bytes) -> int:
+def _count_in_track(track: bytes) -> int:
     found, at, status = 0, 0, 0
     while at < len(track):
         _, at = _number(track, at)  # delta time

@@ -80,13 +80,13 @@ def notes_of(frames: Sequence[Sequence[int]], grid: int, velocity: int = 80) -> 
     (Note(start=0.0, pitch=60, end=2.0, velocity=80), Note(start=1.0, pitch=64, end=2.0, velocity=80))
     """  # noqa: E501 - the output is a single line
     notes = []
-    begun: dict[int, int] = {}
+    active: dict[int, int] = {}
     for step, frame in enumerate([*frames, ()]):
         sounding = set(frame)
-        for pitch in [pitch for pitch in begun if pitch not in sounding]:
-            notes.append(Note(begun.pop(pitch) / grid, pitch, step / grid, velocity))
+        for pitch in [pitch for pitch in active if pitch not in sounding]:
+            notes.append(Note(active.pop(pitch) / grid, pitch, step / grid, velocity))
         for pitch in frame:
-            begun.setdefault(pitch, step)
+            active.setdefault(pitch, step)
     return tuple(sorted(notes))
 
 

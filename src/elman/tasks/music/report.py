@@ -65,11 +65,11 @@ def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
         "minutes": round(sum([row.value.seconds(row.value.length) for row in rows]) / 60, 1),
         "duplicates": repeats,
     }
-    warnings = [*_of_files(files), *_of_pieces(rows), *_off_grid(rows, grid), *repeated]
+    warnings = [*_file_warnings(files), *_piece_warnings(rows), *_off_grid(rows, grid), *repeated]
     return DataReport(path, listed(items), tuple(warnings), facts)
 
 
-def _of_files(files: Sequence[Row[MidiFile]]) -> Iterator[str]:
+def _file_warnings(files: Sequence[Row[MidiFile]]) -> Iterator[str]:
     """Warnings about contents of MIDI files that models ignore."""
     drums = [row.place for row in files if row.value.drums]
     if drums:
@@ -97,7 +97,7 @@ def _of_files(files: Sequence[Row[MidiFile]]) -> Iterator[str]:
         )
 
 
-def _of_pieces(rows: Sequence[Row[Piece]]) -> Iterator[str]:
+def _piece_warnings(rows: Sequence[Row[Piece]]) -> Iterator[str]:
     beyond = [
         row.place
         for row in rows

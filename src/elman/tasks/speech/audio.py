@@ -89,7 +89,7 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
                 "has; copy it again.",
             )
         with soundfile.SoundFile(str(path)) as file:
-            complaint = _unusable(file)
+            complaint = _header_fault(file)
             found = complaint or _read(file, path, rate)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", str(error)).strip().rstrip(".")
@@ -101,7 +101,7 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
     return Fault(place, f"{what} {found}") if isinstance(found, str) else found
 
 
-def _unusable(file: Any) -> str:
+def _header_fault(file: Any) -> str:
     """Returns the fault in the header of an open file, or ""."""
     if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
         return (

@@ -14,7 +14,7 @@ from elman.tasks.speech.features import FLOOR, Frames
 
 
 @dataclass(frozen=True)
-class SoundChanges:
+class Augmentation:
     """Strength of each augmentation; 0 disables it.
 
     ``speed``: the speaking rate is drawn from 1 - speed to 1 + speed.  ``size``: likewise for the
@@ -31,37 +31,37 @@ class SoundChanges:
     masks: int = 2
 
 
-def changed(frames: Frames, changes: SoundChanges, random: np.random.Generator) -> Frames:
+def augment(frames: Frames, augmentation: Augmentation, random: np.random.Generator) -> Frames:
     """Returns randomly changed frames; they are not normalised yet."""
-    speed = random.uniform(1 - changes.speed, 1 + changes.speed)
-    size = random.uniform(1 - changes.size, 1 + changes.size)
-    if changes.speed:
-        frames = _faster(frames, speed)
-    if changes.size:
-        frames = _larger(frames, size)
-    if changes.colour:
-        level = random.normal(0, changes.colour)
-        frames = frames + (level + _smooth(frames.shape[1], changes.colour / 2, random))
-    if random.random() < changes.noise:
-        frames = _noisy(frames, random)
+    speed = random.uniform(1 - augmentation.speed, 1 + augmentation.speed)
+    size = random.uniform(1 - augmentation.size, 1 + augmentation.size)
+    if augmentation.speed:
+        frames = _change_speed(frames, speed)
+    if augmentation.size:
+        frames = _scale_frequencies(frames, size)
+    if augmentation.colour:
+        level = random.normal(0, augmentation.colour)
+        frames = frames + (level + _random_curve(frames.shape[1], augmentation.colour / 2, random))
+    if random.random() < augmentation.noise:
+        frames = _add_noise(frames, random)
     other: Frames = np.maximum(frames, FLOOR).astype(np.float32)
     return other
 
 
-def _faster(frames: Frames, rate: float) -> Frames:
+def _change_speed(frames: Frames, rate: float) -> Frames:
     """Makes the audio ``rate`` times as fast; the pitch stays the same."""
     count = max(1, round(len(frames) / rate))
     places = np.minimum(np.arange(count) * rate, len(frames) - 1)
-    return _between(frames, places)
+    return _interpolate(frames, places)
 
 
-def _larger(frames: Frames, rate: float) -> Frames:
+def _scale_frequencies(frames: Frames, rate: float) -> Frames:
     """Moves band k to band k * rate, as a change of the vocal tract length does."""
     places = np.clip(np.arange(frames.shape[1]) / rate, 0, frames.shape[1] - 1)
-    return _between(np.ascontiguousarray(frames.T), places).T
+    return _interpolate(np.ascontiguousarray(frames.T), places).T
 
 
-def _between(rows: Frames, places: np.ndarray) -> Frames:
+def _interpolate(rows: Frames, places: np.ndarray) -> Frames:
     below = places.astype(np.int64)
     above = np.minimum(below + 1, len(rows) - 1)
     part = (places - below).astype(np.float32)[:, None]
@@ -69,24 +69,24 @@ def _between(rows: Frames, places: np.ndarray) -> Frames:
     return mixed
 
 
-def _smooth(size: int, spread: float, random: np.random.Generator) -> np.ndarray:
+def _random_curve(size: int, spread: float, random: np.random.Generator) -> np.ndarray:
     """A smooth random curve over the bands."""
     points = random.normal(0, spread, 5)
     return np.interp(np.linspace(0, 4, size), np.arange(5), points).astype(np.float32)
 
 
-def _noisy(frames: Frames, random: np.random.Generator) -> Frames:
+def _add_noise(frames: Frames, random: np.random.Generator) -> Frames:
     """Adds stationary coloured noise at a signal-to-noise ratio of 3 to 35 dB."""
     loud = np.percentile(frames.mean(1), 90)
     level = loud - random.uniform(0.7, 8.0)  # nepers of energy: 3 to 35 dB
     # the noise energy in a band varies like a mean of a few squares
     scatter = np.log(random.standard_gamma(4.0, frames.shape) / 4.0)
-    noise = level + _smooth(frames.shape[1], 1.5, random) + scatter
+    noise = level + _random_curve(frames.shape[1], 1.5, random) + scatter
     louder: Frames = np.logaddexp(frames, noise.astype(np.float32))
     return louder
 
 
-def masked(frames: Frames, masks: int, random: np.random.Generator) -> Frames:
+def mask_spans(frames: Frames, masks: int, random: np.random.Generator) -> Frames:
     """Masks random bands and time spans with their mean (SpecAugment), in place.
 
     ``frames`` are normalised.  A frequency mask covers at most a sixth of the bands, a time mask at

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from elman.data import pad_sequences
 from elman.errors import DataError
-from elman.tasks.speech.augmentation import SoundChanges, changed, masked
+from elman.tasks.speech.augmentation import Augmentation, augment, mask_spans
 from elman.tasks.speech.data import (
     Utterance,
     steps_of,
@@ -36,20 +36,20 @@ def collate(
     frames = [example.frames.astype(np.float32) for example in examples]
     targets = [symbols.pieces.encode(example.text or "") for example in examples]
     if generator is None:
-        heard = [normalised(each, symbols.normal) for each in frames]
+        heard = [normalised(each, symbols.cmvn) for each in frames]
     else:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         random = np.random.default_rng(seed)
-        changes = SoundChanges(
+        augmentation = Augmentation(
             options.speed, options.size, options.noise, options.colour, options.masks
         )
         heard = []
         for each, target in zip(frames, targets, strict=True):
-            other = changed(each, changes, random)
+            other = augment(each, augmentation, random)
             # a faster recording may be too short for its transcript
             if steps_of(len(other), options.frames_per_step) < steps_needed(target):
                 other = each
-            heard.append(masked(normalised(other, symbols.normal), options.masks, random))
+            heard.append(mask_spans(normalised(other, symbols.cmvn), options.masks, random))
     batch = {
         "frames": pad_sequence([torch.from_numpy(each) for each in heard]),
         "lengths": torch.tensor([len(each) for each in heard]),

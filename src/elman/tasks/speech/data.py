@@ -70,7 +70,7 @@ def read_utterances(path: Path, config: FeatureConfig) -> Iterator[Row[Utterance
         if isinstance(row, Fault):
             yield row
             continue
-        found = _heard(row, config)
+        found = _read_recording(row, config)
         if isinstance(found, Fault):
             yield found
         else:
@@ -79,7 +79,7 @@ def read_utterances(path: Path, config: FeatureConfig) -> Iterator[Row[Utterance
             yield Row(row.place, config.utterance(name, sound, text, str(row.place)))
 
 
-def _heard(row: Row[Recording], config: FeatureConfig) -> tuple[Sound, str] | Fault:
+def _read_recording(row: Row[Recording], config: FeatureConfig) -> tuple[Sound, str] | Fault:
     """Reads a recording and normalises its transcript; an empty transcript is a fault."""
     text = config.plain(row.value.text)
     if not text:
@@ -113,7 +113,7 @@ def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) ->
     for row in with_bar(rows, "checking recordings"):
         if isinstance(row, Fault):
             continue
-        found = _heard(row, config)
+        found = _read_recording(row, config)
         if isinstance(found, Fault):
             problems.append(str(found))
             continue
@@ -128,7 +128,7 @@ def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) ->
         if complaint:
             problems.append(f"{place}: {complaint}")
     warnings = [
-        *_first(notes, "more notes on recordings"),
+        *_first_few(notes, "more notes on recordings"),
         *_rates(heard),
         *_ratios(heard),
         *_repeats(heard),
@@ -193,7 +193,7 @@ def _ratios(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
                 f"{place}: {len(text)} characters in {sound.seconds:.1f} s are {what}; "
                 "check that the text belongs to this recording."
             )
-    return _first(found, "more such recordings")
+    return _first_few(found, "more such recordings")
 
 
 def _repeats(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
@@ -204,8 +204,8 @@ def _repeats(heard: Sequence[tuple[Place, Sound, str]]) -> list[str]:
         if before is not place:
             which = "the same" if text == text_before else "a different"
             found.append(f"{place}: duplicate of the recording at {before}, with {which} text.")
-    return _first(found, "more duplicate recordings")
+    return _first_few(found, "more duplicate recordings")
 
 
-def _first(sentences: list[str], what: str) -> list[str]:
+def _first_few(sentences: list[str], what: str) -> list[str]:
     return sentences[:5] + ([f"and {len(sentences) - 5} {what}."] if sentences[5:] else [])

@@ -97,14 +97,14 @@ class Cmvn:
 class RunningMean:
     """Subtracts the mean of the frames so far and divides by the training standard deviation.
 
-    >>> normal = Cmvn((1.0,), (2.0,))
-    >>> RunningMean(normal).accept(np.array([[1.0], [1.0]], np.float32)).tolist()
+    >>> cmvn = Cmvn((1.0,), (2.0,))
+    >>> RunningMean(cmvn).accept(np.array([[1.0], [1.0]], np.float32)).tolist()
     [[0.0], [0.0]]
     """
 
-    def __init__(self, normal: Cmvn) -> None:
-        self._mean = np.array(normal.mean)
-        self._spread = np.array(normal.std)
+    def __init__(self, cmvn: Cmvn) -> None:
+        self._mean = np.array(cmvn.mean)
+        self._std = np.array(cmvn.std)
         self._sum, self._count = PRIOR * self._mean, PRIOR
 
     def accept(self, frames: Frames) -> Frames:
@@ -115,10 +115,10 @@ class RunningMean:
         sums = np.cumsum(np.concatenate([self._sum[None], frames], dtype=np.float64), 0)[1:]
         counts = self._count + np.arange(1, len(frames) + 1)[:, None]
         self._sum, self._count = sums[-1], float(counts[-1, 0])
-        normal: Frames = ((frames - sums / counts) / self._spread).astype(np.float32)
+        normal: Frames = ((frames - sums / counts) / self._std).astype(np.float32)
         return normal
 
 
-def normalised(frames: Frames, normal: Cmvn) -> Frames:
+def normalised(frames: Frames, cmvn: Cmvn) -> Frames:
     """Normalises the frames of a whole recording with a ``RunningMean``."""
-    return RunningMean(normal).accept(frames)
+    return RunningMean(cmvn).accept(frames)

@@ -47,7 +47,7 @@ class Language:
         return write_arpa(self.ngrams, digits=3)
 
 
-def learn_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:
+def train_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:
     """Trains a model with at most ``most`` n-grams.
 
     Prunes the rarest n-grams first and backs off to shorter ones.  At most a fifth of the n-grams

@@ -50,7 +50,7 @@ class GreedySearch:
         return self._found
 
 
-class Listener:
+class StreamingTranscriber:
     """Feeds samples at ``rate`` hertz, in pieces of any size, through the model to a search.
 
     The result does not depend on how the audio is cut into pieces.
@@ -59,7 +59,7 @@ class Listener:
     def __init__(
         self,
         model: Transcriber,
-        normal: Cmvn,
+        cmvn: Cmvn,
         search: Search | PrefixBeam,
         *,
         rate: int,
@@ -72,21 +72,21 @@ class Listener:
         self._rate = rate
         self._resampler = Resampler(rate, sample_rate)
         self._mel = LogMel(sample_rate, num_mels)
-        self._normal = RunningMean(normal)
+        self._normal = RunningMean(cmvn)
         self._waiting = np.zeros((0, num_mels), np.float32)
         self._state: State | None = None
 
     def accept(self, samples: Samples) -> None:
         """Processes more samples."""
         self.seconds += len(samples) / self._rate
-        self._hear(self._mel.accept(self._resampler.accept(samples)))
+        self._process(self._mel.accept(self._resampler.accept(samples)))
 
     def finish(self) -> None:
         """Processes the end of the audio."""
-        self._hear(self._mel.accept(self._resampler.finish()))
-        self._hear(self._mel.finish())
+        self._process(self._mel.accept(self._resampler.finish()))
+        self._process(self._mel.finish())
 
-    def _hear(self, frames: Frames) -> None:
+    def _process(self, frames: Frames) -> None:
         # rounded like the stored frames of whole recordings, so that results are the same
         frames = frames.astype(np.float16).astype(np.float32)
         frames = np.concatenate([self._waiting, self._normal.accept(frames)])

@@ -16,10 +16,10 @@ from elman.tasks.speech.data import (
     Utterance,
 )
 from elman.tasks.speech.features import Cmvn
-from elman.tasks.speech.language_model import Language, Unit, learn_language
+from elman.tasks.speech.language_model import Language, Unit, train_language
 from elman.tasks.speech.options import SpeechOptions
 from elman.tasks.speech.reading import feature_config
-from elman.tasks.speech.transcripts import Pieces, learn_pieces
+from elman.tasks.speech.transcripts import Pieces, build_pieces
 from elman.tasks.task import Vocab
 
 _FORMAT = 1
@@ -30,7 +30,7 @@ class SpeechSymbols:
     """The text pieces, the feature statistics and the language model."""
 
     pieces: Pieces
-    normal: Cmvn
+    cmvn: Cmvn
     language: Language | None = None
 
     def to_json(self) -> str:
@@ -39,8 +39,8 @@ class SpeechSymbols:
             "format": _FORMAT,
             "pieces": list(self.pieces.pieces),
             "tokenizer": self.pieces.tokenizer,
-            "mean": list(self.normal.mean),
-            "spread": list(self.normal.std),
+            "mean": list(self.cmvn.mean),
+            "spread": list(self.cmvn.std),
             "language_unit": self.language.unit if self.language else "",
             "language": self.language.to_arpa() if self.language else "",
         }
@@ -63,18 +63,18 @@ def load_symbols(text: str) -> SpeechSymbols:
                 raise ValueError(f"the unit {unit!r} of its language model")
             language = Language.parse(saved["language"], unit, Path("symbols.json"))
         pieces = Pieces(different(saved, "pieces"), of_kind(saved, "tokenizer", str))
-        return SpeechSymbols(pieces, _normal(saved), language)
+        return SpeechSymbols(pieces, _cmvn(saved), language)
 
 
-def _normal(saved: dict[str, Any]) -> Cmvn:
-    mean, spread = tuple(of_kind(saved, "mean", list)), tuple(of_kind(saved, "spread", list))
-    if not mean or len(mean) != len(spread):
-        raise ValueError(f"{len(mean)} means and {len(spread)} spreads")
-    if not all([isinstance(each, int | float) and abs(each) < 1e9 for each in (*mean, *spread)]):
-        raise ValueError("a mean or a spread that is no number")
-    if min(spread) <= 0:
-        raise ValueError(f"a spread of {min(spread)}")
-    return Cmvn(mean, spread)
+def _cmvn(saved: dict[str, Any]) -> Cmvn:
+    mean, std = tuple(of_kind(saved, "mean", list)), tuple(of_kind(saved, "spread", list))
+    if not mean or len(mean) != len(std):
+        raise ValueError(f"{len(mean)} means and {len(std)} standard deviations")
+    if not all([isinstance(each, int | float) and abs(each) < 1e9 for each in (*mean, *std)]):
+        raise ValueError("a mean or standard deviation that is not a number")
+    if min(std) <= 0:
+        raise ValueError(f"a standard deviation of {min(std)}")
+    return Cmvn(mean, std)
 
 
 def build_vocab(
@@ -82,9 +82,9 @@ def build_vocab(
 ) -> Vocab[SpeechSymbols]:
     """Computes the text pieces, the feature statistics and, on request, a language model."""
     texts = [str(example.text) for example in examples]
-    pieces = learn_pieces(texts, options.units, options.subwords)
-    normal = Cmvn.of([example.frames.astype(np.float32) for example in examples])
-    return Vocab(SpeechSymbols(pieces, normal, _language(texts, options)), None)
+    pieces = build_pieces(texts, options.units, options.subwords)
+    cmvn = Cmvn.of([example.frames.astype(np.float32) for example in examples])
+    return Vocab(SpeechSymbols(pieces, cmvn, _language(texts, options)), None)
 
 
 def _language(texts: list[str], options: SpeechOptions) -> Language | None:
@@ -95,4 +95,4 @@ def _language(texts: list[str], options: SpeechOptions) -> Language | None:
 
         config = feature_config(options)
         texts = texts + [config.plain(line) for line in read_lines(Path(options.language_text))]
-    return learn_language(texts, options.language, options.language_order, options.language_size)
+    return train_language(texts, options.language, options.language_order, options.language_size)

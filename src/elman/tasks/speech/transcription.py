@@ -20,7 +20,13 @@ from elman.tasks.speech.data import (
 from elman.tasks.speech.language_model import Language, TextFusion
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
 from elman.tasks.speech.reading import utterance_of
-from elman.tasks.speech.streaming import GreedySearch, Listener, Search, pcm_pieces, step_seconds
+from elman.tasks.speech.streaming import (
+    GreedySearch,
+    Search,
+    StreamingTranscriber,
+    pcm_pieces,
+    step_seconds,
+)
 from elman.tasks.speech.symbols import SpeechSymbols
 from elman.tasks.speech.transcripts import Pieces
 from elman.tasks.task import Fitted
@@ -122,9 +128,9 @@ def stream(
     search: Search = GreedySearch()
     if wanted.beam > 1:
         search = PrefixBeam(wanted.beam, fusion=_fusion(fitted, wanted))
-    listener = Listener(
+    transcriber = StreamingTranscriber(
         transcriber_of(fitted),
-        fitted.symbols.normal,
+        fitted.symbols.cmvn,
         search,
         rate=wanted.rate,
         sample_rate=options.sample_rate,
@@ -132,12 +138,12 @@ def stream(
     )
     shown = 0
     for piece in pcm_pieces(source):
-        listener.accept(piece)
+        transcriber.accept(piece)
         words = pieces.decode(search.stable()).split(" ")[:-1]  # the last word may continue
         if len(words) > shown:
             shown = len(words)
-            yield f"[dim]{listener.seconds:7.2f} s  {escape(_tail(words))}[/]"
-    listener.finish()
+            yield f"[dim]{transcriber.seconds:7.2f} s  {escape(_tail(words))}[/]"
+    transcriber.finish()
     yield escape(pieces.decode(search.best()))
 
 

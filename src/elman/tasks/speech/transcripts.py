@@ -109,7 +109,7 @@ _INDEX: dict[Pieces, dict[str, int]] = {}
 _CUTTERS: dict[Pieces, Any] = {}
 
 
-def learn_pieces(
+def build_pieces(
     texts: Sequence[str], units: Literal["characters", "subwords"], size: int
 ) -> Pieces:
     """Builds the vocabulary of the training texts; ``DataError`` if all are empty."""

@@ -125,7 +125,7 @@ class Translation(
         return example.group
 
     def leak_keys(self, example: Pair) -> tuple[Hashable, ...]:
-        """Either sentence: pairs of two splits that share one leak."""
+        """The sentences of a pair; a pair leaks if another split has one of them."""
         from elman.tasks.translation.parallel import folded
 
         return ("source", folded(example.source)), ("target", folded(example.target or ""))

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from elman.data.faults import Fault, Row, values_or_error
 from elman.errors import DataError
 from elman.tasks.task import Vocab
-from elman.tasks.video.augmentation import changed
+from elman.tasks.video.augmentation import augment
 from elman.tasks.video.clips import Clip, clip_rows
 from elman.tasks.video.decoding import Video
 from elman.tasks.video.label_counts import LabelCounts
@@ -78,7 +78,7 @@ def collate(
     if generator is None:
         frames, lengths = torch.cat(videos), [len(video) for video in videos]
     else:
-        frames, lengths = changed(videos, options.changes, generator)
+        frames, lengths = augment(videos, options.augmentation, generator)
     batch = {"frames": frames, "lengths": torch.tensor(lengths)}
     if all([example.label is not None for example in examples]):
         places = [symbols.labels.index(str(example.label)) for example in examples]

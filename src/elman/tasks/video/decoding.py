@@ -23,7 +23,7 @@ from torch import Tensor
 from elman.data.sources import why_not_a_file
 from elman.errors import DataError
 from elman.extras import extra
-from elman.tasks.video.transparency import Ground
+from elman.tasks.video.transparency import Background
 
 Picture = UInt8[np.ndarray, "channel size size"]
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Shown:
+class DecodedFrame:
     """A decoded and scaled frame, shown from ``start`` to ``end`` seconds."""
 
     start: float
@@ -130,7 +130,7 @@ def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T
         count += 1
 
 
-def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Shown]:
+def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[DecodedFrame]:
     """Yields the frames of a video as they arrive, at least one; errors as in ``read_video``."""
     with extra("video", "reading videos"):
         import av
@@ -220,12 +220,12 @@ def _picture_stream(container: Any) -> Any:
     raise DataError(f"the file has no video stream, only {kinds}; use a video.")
 
 
-def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
+def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[DecodedFrame]:
     """Yields the frames of a stream, with times that start at 0 and never decrease."""
     from av.video.reformatter import VideoReformatter
 
     stream.thread_type = "NONE"  # threads slow down the decoding of small videos
-    scale, ground = VideoReformatter(), Ground()
+    scale, background = VideoReformatter(), Background()
     usual = float(1 / (stream.average_rate or stream.guessed_rate or 0 or math.ceil(shape.rate)))
     first, start, end = None, 0.0, 0.0
     reached = begins = float(container.start_time or 0) / 1_000_000
@@ -248,21 +248,23 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[Shown]:
                     "correct timestamps, or split it into clips."
                 )
             reached = max(reached, first + end)
-            opaque = ground.under(frame)
+            opaque = background.apply(frame)
             picture = _picture(scale, opaque, stream, shape, frame.rotation)
-            yield Shown(start, end, picture, frame.width, frame.height)
+            yield DecodedFrame(start, end, picture, frame.width, frame.height)
     # the header announces a longer video
-    promised = float(container.duration or 0) / 1_000_000
-    if first is not None and (_short(end, _promised(stream)) or _short(reached - begins, promised)):
+    stated = float(container.duration or 0) / 1_000_000
+    if first is not None and (
+        _is_truncated(end, _stated_duration(stream)) or _is_truncated(reached - begins, stated)
+    ):
         raise _Truncated
 
 
-def _short(seconds: float, promised: float) -> bool:
+def _is_truncated(seconds: float, stated: float) -> bool:
     """Whether more is missing than rounding of times or of the last frame can explain."""
-    return seconds < 0.9 * promised - 0.2
+    return seconds < 0.9 * stated - 0.2
 
 
-def _promised(stream: Any) -> float:
+def _stated_duration(stream: Any) -> float:
     """The duration in the header of the file, in seconds; 0 if it is not stated."""
     if stream.duration:
         return float(stream.duration * stream.time_base)

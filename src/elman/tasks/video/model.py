@@ -25,7 +25,7 @@ Lengths = Int64[Tensor, " batch"]
 
 
 @dataclass(frozen=True)
-class SoFar:
+class StreamState:
     """The state of a streamed video: last frame, recurrent states, pooled outputs, frame count."""
 
     frame: UInt8[Tensor, "batch channel size size"]
@@ -93,8 +93,8 @@ class VideoClassifier(Classifier):
         return self.classify(x.expand(-1, count, -1).contiguous(), torch.arange(1, count + 1))
 
     def step(
-        self, frame: UInt8[Tensor, "batch channel size size"], so_far: SoFar | None = None
-    ) -> tuple[Float[Tensor, "batch class"], SoFar]:
+        self, frame: UInt8[Tensor, "batch channel size size"], so_far: StreamState | None = None
+    ) -> tuple[Float[Tensor, "batch class"], StreamState]:
         """Computes the logits after one more frame of each video, and the next ``so_far``.
 
         For inference: applies no dropout.  After the last frame, the logits equal those of the
@@ -114,7 +114,7 @@ class VideoClassifier(Classifier):
             pooled = so_far.pooled + (y - so_far.pooled) / count
         elif so_far is not None and self.pooling == "max":
             pooled = torch.maximum(so_far.pooled, y)
-        return self.output(pooled), SoFar(frame, state, pooled, count)
+        return self.output(pooled), StreamState(frame, state, pooled, count)
 
 
 def build(options: VideoOptions, cell: Cell, vocab: Vocab[LabelCounts]) -> nn.Module:

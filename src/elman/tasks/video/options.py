@@ -10,7 +10,7 @@ from elman.options import DeclaredOptions, option
 from elman.tasks.recurrent_options import RecurrentOptions
 
 if TYPE_CHECKING:
-    from elman.tasks.video.augmentation import Changes
+    from elman.tasks.video.augmentation import Augmentation
     from elman.tasks.video.decoding import FrameShape
 
 
@@ -76,11 +76,11 @@ class VideoOptions(RecurrentOptions):
         return FrameShape(self.size, self.rate, self.colour)
 
     @property
-    def changes(self) -> Changes:
+    def augmentation(self) -> Augmentation:
         """The augmentation of training videos."""
-        from elman.tasks.video.augmentation import Changes
+        from elman.tasks.video.augmentation import Augmentation
 
-        return Changes(self.flip, self.shift, self.zoom, self.turn, self.speed, self.cut)
+        return Augmentation(self.flip, self.shift, self.zoom, self.turn, self.speed, self.cut)
 
 
 @dataclass(frozen=True)

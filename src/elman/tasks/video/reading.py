@@ -14,10 +14,10 @@ T = TypeVar("T")
 SECONDS = 5.0
 
 
-def told(items: Sequence[T], what: str) -> Iterator[T]:
+def with_progress(items: Sequence[T], what: str) -> Iterator[T]:
     """Yields the items; prints ``1,200 of 9,516 videos read`` every few seconds.
 
-    >>> list(told([1, 2], "videos read"))
+    >>> list(with_progress([1, 2], "videos read"))
     [1, 2]
     """
     last = time.monotonic()

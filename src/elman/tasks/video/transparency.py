@@ -14,7 +14,7 @@ import numpy as np
 _DARK = 64
 
 
-class Ground:
+class Background:
     """The background: black like the letterbox, or white if the figure is dark.
 
     The first frame that is not fully transparent decides for the whole video.
@@ -23,7 +23,7 @@ class Ground:
     def __init__(self) -> None:
         self.level: int | None = None
 
-    def under(self, frame: Any) -> Any:
+    def apply(self, frame: Any) -> Any:
         """Returns an opaque frame unchanged, and others on the background."""
         parts = frame.format.components
         if not (frame.format.has_palette or any([part.is_alpha for part in parts])):
