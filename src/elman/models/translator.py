@@ -194,7 +194,7 @@ class Translator(nn.Module):
     def attending_step(
         self, tokens: Int64[Tensor, " batch"], state: Writing
     ) -> tuple[Float[Tensor, "batch token"], Float[Tensor, "batch source"], Writing]:
-        """``step``, with the weights by which the source was read."""
+        """Like ``step``, but also returns the attention weights."""
         x = self.dropout(self.scale * self.target(tokens[None]))
         readout, weights, recall = self.decoder.step(x, state.memory, state.recall)
         log_probs = self.scores(readout[0]).log_softmax(-1)

@@ -33,7 +33,7 @@ class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions,
     """Finds genes in DNA sequences."""
 
     name = "dna"
-    title = "gene finding: labels DNA bases and lists genes"
+    title = "gene finding: DNA to genes"
     metric = "exon_f1"
     training = LoopOptions(
         batch_size=16,

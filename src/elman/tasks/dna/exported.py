@@ -1,4 +1,4 @@
-"""Exports a ``BaseTagger``, and lets it answer by its file: bases in, class scores out."""
+"""Exports a ``BaseTagger`` (bases to class scores), and runs the exported file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from elman.tasks.dna.model import BaseTagger
 from elman.tasks.onnx_models import answer_by
 from elman.tasks.onnx_network import Files
 
-#: what the search for genes reads of the grammar's weights
+#: weights of the grammar that the search for genes needs
 _WEIGHTS = ("weights", "start", "end")
 
 
@@ -47,10 +47,10 @@ def _(model: BaseTagger, files: Files) -> None:
     answer_by.dispatch(nn.Module)(model, files)
 
     def in_pieces(length: int, read: Callable[[int, int], Tensor], size: int) -> Iterator[Tensor]:
-        """The file reads sequences whole, so a long one takes memory for all of its bases."""
+        """Reads the whole sequence at once: memory grows with its length."""
         codes = read(0, length)[:, None]
         yield from model(codes, torch.tensor([length]))[:, 0].split(size)
 
-    if model.crf is not None:  # the search is made before the first piece, from these weights
+    if model.crf is not None:  # loads the weights, which the search needs before the first piece
         model(torch.zeros(1, 1, dtype=torch.int64), torch.tensor([1]))
     model.in_pieces = in_pieces  # type: ignore[method-assign]

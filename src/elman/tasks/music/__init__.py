@@ -33,7 +33,7 @@ class MusicGeneration(
     """Composes tunes, from nothing or from a primer."""
 
     name = "music"
-    title = "music generation: composes tunes"
+    title = "music generation: tunes from nothing or from a primer"
     metric = "nll"
     higher_is_better = False
     training = LoopOptions(

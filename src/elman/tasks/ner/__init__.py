@@ -34,7 +34,7 @@ class NamedEntities(
     """Finds the names in texts."""
 
     name = "ner"
-    title = "named entity recognition: finds names in texts"
+    title = "named entity recognition: texts to names"
     metric = "f1"
     training = LoopOptions(
         batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99

@@ -33,7 +33,7 @@ class SentimentClassification(
     """Rates texts."""
 
     name = "sentiment"
-    title = "sentiment classification: rates texts"
+    title = "sentiment classification: texts to ratings"
     metric = "accuracy"
     training = LoopOptions(
         batch_size=64, epochs=20, learning_rate=2e-3, patience=4, average_weights=0.99

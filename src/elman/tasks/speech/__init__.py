@@ -34,7 +34,7 @@ class SpeechRecognition(
     """Transcribes recordings."""
 
     name = "speech"
-    title = "speech recognition: transcribes recordings"
+    title = "speech recognition: recordings to text"
     metric = "wer"
     higher_is_better = False
     training = LoopOptions(

@@ -31,7 +31,7 @@ class Translation(
     """Translates sentences."""
 
     name = "translation"
-    title = "translation: translates sentences"
+    title = "translation: sentences to another language"
     metric = "bleu"
     training = LoopOptions(
         batch_size=48,

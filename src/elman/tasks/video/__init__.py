@@ -34,7 +34,7 @@ class ActivityRecognition(
     """Recognises activities in videos."""
 
     name = "video"
-    title = "activity recognition: labels video clips"
+    title = "activity recognition: video clips to activities"
     metric = "f1"
     training = LoopOptions(
         batch_size=32, epochs=20, learning_rate=2e-3, schedule="cosine", patience=20

@@ -1,4 +1,4 @@
-"""Exports a ``VideoClassifier``, and lets it answer by its files: a whole video, or one more frame.
+"""Exports a ``VideoClassifier`` for whole videos and frame by frame, and runs the exported files.
 
 A step also takes the previous frame (``before``; for the first frame, the frame itself), the number
 of previous frames (``count``), and the last ``next_state.pooled`` as ``state.pooled``.
@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from elman.export.forms import Axes, Calls, Form, draw_states, forms_of, state_axes
 from elman.tasks.onnx_models import answer_by, has_step, states_in, states_out, zero_states
 from elman.tasks.onnx_network import Files
-from elman.tasks.video.model import SoFar, VideoClassifier
+from elman.tasks.video.model import StreamState, VideoClassifier
 
 
 @forms_of.register
@@ -80,26 +80,28 @@ def _(model: VideoClassifier) -> list[Form]:
 
 @answer_by.register
 def _(model: VideoClassifier, files: Files) -> None:
-    names, films_arrive = model.encoder.cell.states, has_step(model)
+    names, can_stream = model.encoder.cell.states, has_step(model)
 
     def classify(frames: Tensor) -> Tensor:
         return files.run("sequence", {"frames": frames})["logits"]
 
     def forward(frames: Tensor, lengths: Tensor) -> Tensor:
-        return torch.cat([classify(film) for film in frames.split(lengths.tolist())])
+        return torch.cat([classify(video) for video in frames.split(lengths.tolist())])
 
-    def step(frame: Tensor, so_far: SoFar | None = None) -> tuple[Tensor, SoFar]:
+    def step(frame: Tensor, so_far: StreamState | None = None) -> tuple[Tensor, StreamState]:
         if so_far is None:
             pooled = torch.zeros(len(frame), model.encoder.output_size)
-            so_far = SoFar(frame, zero_states(model.encoder, len(frame)), pooled, 0)
+            so_far = StreamState(frame, zero_states(model.encoder, len(frame)), pooled, 0)
         given = {"frame": frame, "before": so_far.frame, "count": torch.tensor([so_far.count])}
         given |= {"state.pooled": so_far.pooled, **states_in(names, so_far.state)}
         found = files.run("step", given)
-        after = SoFar(frame, states_out(names, found), found["next_state.pooled"], so_far.count + 1)
+        after = StreamState(
+            frame, states_out(names, found), found["next_state.pooled"], so_far.count + 1
+        )
         return found["logits"], after
 
     def after_each_frame(frames: Tensor) -> Tensor:
-        if not films_arrive:
+        if not can_stream:
             return torch.cat([classify(frames[:k]) for k in range(1, len(frames) + 1)])
         logits, so_far = [], None
         for frame in frames.split(1):
@@ -108,5 +110,5 @@ def _(model: VideoClassifier, files: Files) -> None:
         return torch.cat(logits)
 
     model.forward, model.after_each_frame = forward, after_each_frame  # type: ignore[method-assign]
-    if films_arrive:
+    if can_stream:
         model.step = step  # type: ignore[method-assign]
