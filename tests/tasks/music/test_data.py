@@ -68,7 +68,7 @@ def test_what_is_no_midi_is_a_fault_with_its_file(tmp_path):
         assert isinstance(fault, Fault)
         assert "a.mid: this is not a complete MIDI file" in str(fault)
     [fault] = midi_rows(tmp_path / "b.mid")
-    assert "No such file" in str(fault)
+    assert "no such file" in str(fault)
     (tmp_path / "empty").mkdir()
     [fault] = midi_rows(tmp_path / "empty")
     assert "no MIDI files" in str(fault)
