@@ -4,11 +4,12 @@ None of them changes a result.  Each says where it comes from:
 
 prototype   measured on the engine's prototype: two cores of a Zen 4 server (EPYC, AVX-512),
             float32; for 16 registers with code for AVX2 on the same processor
-engine      measured on the engine: two cores of a Zen 5 server (EPYC, AVX-512), float32
+engine      chosen while measuring the engine on two cores of a Zen 5 server (EPYC, AVX-512),
+            float32; the figures of single values were not recorded
 estimate    counted from instructions or bytes, never measured by itself
 
 The date is that of the commit that set the value.  To check a change, run
-``python -m benchmarks.engine`` before and after it, with one thread and with all.
+``python benchmarks/engine.py`` before and after it, with one thread and with all.
 """
 
 from __future__ import annotations
