@@ -79,7 +79,9 @@ def test_without_options_it_is_the_plain_layer():
 
 @pytest.mark.parametrize("value", ["much", "c=much", "c 0.5"])
 def test_a_zoneout_that_is_none_is_refused(value):
-    with pytest.raises(OptionError, match=rf'zoneout is "{value}"; it must be a probability, or one'):
+    with pytest.raises(
+        OptionError, match=rf'zoneout is "{value}"; it must be a probability, or one'
+    ):
         recurrent_keywords(RecurrentOptions(zoneout=value))
 
 
