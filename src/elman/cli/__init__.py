@@ -1,7 +1,7 @@
 """The command line: one command for each verb, with flags generated from the tasks' options.
 
     elman demo | new | check | train | evaluate | predict
-    elman cells | benchmark | diagnose | select | export | import
+    elman cells | benchmark | diagnose | select | export | import | push
 
 Results go to standard output, everything else to standard error.  An error that the user can fix
 prints one sentence and exits with status 1; a mistake on the command line itself exits with 2.
@@ -29,6 +29,7 @@ from elman.cli.groups import Commands, TaskGroup
 from elman.cli.import_ import import_command
 from elman.cli.new import new
 from elman.cli.predict import predict_command
+from elman.cli.push import push
 from elman.cli.select import select
 from elman.cli.train import train_command
 from elman.errors import DataWarning, ElmanError
@@ -103,6 +104,7 @@ app.command(
     epilog="Example: elman diagnose --cell rnn --cell lstm --cell gru --plot gradients.png"
 )(diagnose)
 app.command(epilog="Example: elman select sentiment --train d/train.csv --trials 20")(select)
+app.command(epilog="Example: elman push runs/ner USER/names --private")(push)
 app.command(epilog="Example: elman export speech --to c --quantize int8")(export)
 app.command("import", epilog="Example: elman import model.keras --out layers")(import_command)
 

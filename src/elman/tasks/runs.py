@@ -14,7 +14,11 @@ from elman.tasks.task import Task
 
 
 def find_run(run: str | Path) -> Path:
-    """The folder of a run, or of the shipped model with this name."""
+    """The folder of a run, of the shipped model with this name, or of a download of hf://."""
+    if str(run).startswith("hf://"):
+        from elman.tasks.hub import download
+
+        return download(str(run))
     path = Path(run)
     refuse_name(path)
     shipped = elman.shipped.models()

@@ -114,6 +114,8 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     label_layers: tuple[str, ...] = ()
     #: whether a model can answer while its input arrives (``stream``)
     streams: bool = False
+    #: what the Hugging Face Hub calls the task, if it has a name for it
+    pipeline_tag: str = ""
 
     # ---- required
 

@@ -39,6 +39,7 @@ from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained, rows_for
 from elman.training import LoopOptions, RunFolder, TrainingResult, fit
 from elman.training.budget import within_memory
+from elman.training.loggers import check_logger
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress
 
@@ -122,6 +123,7 @@ def _train(
         raise OptionError(
             f"init_from: {start.name} is a model for {start.task.name}, not for {task.name}."
         )
+    check_logger(training)
     rows = read_rows(task, data.train, options)
     train_rows = rows_for("train", task, rows)
     if data.valid is not None:

@@ -125,7 +125,8 @@ class Trained:
 def load(run: str | Path) -> Trained:
     """Load the trained model of a run folder, or the shipped model with this name.
 
-    An ONNX file of ``elman export`` is run by ONNX Runtime.
+    An ONNX file of ``elman export`` is run by ONNX Runtime; ``hf://user/model`` is downloaded
+    from the Hugging Face Hub.
 
     Raises ``RunError`` if there is no such run, or if it is damaged, not a run folder, or from a
     later version.

@@ -21,6 +21,7 @@ from elman.training.averaging import WeightAverage
 from elman.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from elman.training.curves import draw_curves
 from elman.training.interruption import caught_interruption
+from elman.training.loggers import Logger, NoLogger, check_logger, make_logger
 from elman.training.optimizers import make_optimizer, take_step
 from elman.training.options import LoopOptions
 from elman.training.processes import Processes
@@ -117,6 +118,7 @@ def fit(
     >>> round(line.weight.item(), 1), round(line.bias.item(), 1), result.best_metric < 0.001
     (3.0, 1.0, True)
     """
+    check_logger(options)
     processes = Processes()
     if not processes.is_main:
         progress = Silence()
@@ -140,6 +142,7 @@ def fit(
                 return training.run()
         finally:
             training.progress.close()
+            training.logger.close()
 
 
 @dataclass
@@ -168,6 +171,7 @@ class _Training:
         )
         self.state = TrainerState()
         self.history: list[dict[str, Any]] = []
+        self.logger: Logger = NoLogger()
         self.watch = TrainingMonitor(
             self.options, self.metric, self.higher_is_better, self.progress.say
         )
@@ -258,6 +262,7 @@ class _Training:
         if self.processes.is_main:
             self.folder.write_history(self.history)
             self.progress.validated(line)
+            self.logger.validated(line)
             self.watch.validated(scores, state.epochs_done)
         if state.batch == state.batches:
             state.next_epoch()
@@ -338,6 +343,10 @@ class _Training:
                     "training wrote it."
                 )
         self.signals.start_clock(self.state.seconds)
+        if self.processes.is_main:
+            self.logger = make_logger(
+                self.options, self.folder, len(self.history), self.state.step if resume else 0
+            )
         self.progress.begin(self.options, self.metric, self.state.seconds)
         if resume:
             self.progress.say(

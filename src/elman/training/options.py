@@ -86,6 +86,9 @@ class LoopOptions(DeclaredOptions):
     )
     seed: int = option(0, "seed of every random choice in training", minimum=0)
     checkpoint_seconds: float = option(60.0, "seconds between checkpoints", minimum=0)
+    log: Literal["none", "tensorboard", "mlflow"] = option(
+        "none", "also log validations to TensorBoard event files or to MLflow"
+    )
     threads: int | Literal["auto"] = option(
         "auto",
         "threads per process; auto times one thread against all of them and keeps the faster",
@@ -94,8 +97,8 @@ class LoopOptions(DeclaredOptions):
     )
 
 
-# Options that may change on resume: when to stop and how often to save.
-MAY_CHANGE = frozenset({"epochs", "max_minutes", "patience", "checkpoint_seconds"})
+# Options that may change on resume: when to stop, how often to save, where to log.
+MAY_CHANGE = frozenset({"epochs", "max_minutes", "patience", "checkpoint_seconds", "log"})
 
 
 def changed_options(before: Mapping[str, object], now: LoopOptions) -> list[str]:

@@ -36,6 +36,7 @@ class NamedEntities(
     name = "ner"
     title = "named entity recognition: texts to names"
     metric = "f1"
+    pipeline_tag = "token-classification"
     training = LoopOptions(
         batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99
     )

@@ -35,6 +35,7 @@ class SentimentClassification(
     name = "sentiment"
     title = "sentiment classification: texts to ratings"
     metric = "accuracy"
+    pipeline_tag = "text-classification"
     training = LoopOptions(
         batch_size=64, epochs=20, learning_rate=2e-3, patience=4, average_weights=0.99
     )

@@ -36,6 +36,7 @@ class SpeechRecognition(
     name = "speech"
     title = "speech recognition: recordings to text"
     metric = "wer"
+    pipeline_tag = "automatic-speech-recognition"
     higher_is_better = False
     training = LoopOptions(
         batch_size=16,

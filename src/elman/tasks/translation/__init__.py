@@ -33,6 +33,7 @@ class Translation(
     name = "translation"
     title = "translation: sentences to another language"
     metric = "bleu"
+    pipeline_tag = "translation"
     training = LoopOptions(
         batch_size=48,
         epochs=8,

@@ -36,6 +36,7 @@ class ActivityRecognition(
     name = "video"
     title = "activity recognition: video clips to activities"
     metric = "f1"
+    pipeline_tag = "video-classification"
     training = LoopOptions(
         batch_size=32, epochs=20, learning_rate=2e-3, schedule="cosine", patience=20
     )
