@@ -129,6 +129,7 @@ def test_models_that_are_one_task_s_own_are_exported(name, files, command, tmp_p
     [
         (("--to", "onnx", "--step", "--sequence"), "--step and --sequence exclude each other"),
         (("--to", "onnx", "--opset", "3"), "opset is 3; it must be an integer from 17"),
+        (("--to", "onnx", "--valid", "d.csv"), "--valid is for trained models as ONNX files"),
         (("--to", "c", "--sequence"), "C code computes one time step; --sequence and --opset"),
     ],
 )
@@ -136,3 +137,20 @@ def test_options_that_cannot_be_are_a_sentence(arguments, sentence, layer, comma
     status, _, said = command("export", layer, "--out", tmp_path / "d", *arguments)
     assert (status, sentence in said) == (1, True)
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.slow
+def test_what_int8_costs_is_measured_on_data(command, tmp_path):
+    data = tmp_path / "films.csv"
+    data.write_text(
+        "text,label\na warm and funny film,positive\ndull and far too long,negative\n"
+        "a masterpiece,positive\nthere is nothing to like,negative\n"
+    )
+    arguments = ("export", "sentiment", "--to", "onnx", "--quantize", "int8", "--valid", data)
+    status, out, err = command(*arguments, "--out", tmp_path / "d")
+    assert status == 0, err
+    assert f"accuracy on {data}: 1.0000, exported 1.0000 (+0.0000)" in out
+    status, out, err = command(*arguments, "--out", tmp_path / "d", "--json")
+    said = json.loads(out)
+    assert said["elman"]["loss"] == elman.load("sentiment").evaluate(data)["loss"]
+    assert said["exported"]["loss"] != said["elman"]["loss"]

@@ -45,6 +45,10 @@ def export(
     quantize: Annotated[
         Literal["int8"] | None, typer.Option(help="Quantise weights to int8; slightly less exact.")
     ] = None,
+    valid: Annotated[
+        Path | None,
+        typer.Option(help="Labelled data to evaluate the model and its ONNX files on."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export a trained model to C, ONNX or torch, and report how far its outputs are from Elman's.
@@ -60,6 +64,8 @@ def export(
         raise OptionError("C code computes one time step; --sequence and --opset are for ONNX.")
     if to == "torch" and (quantize or opset is not None):
         raise OptionError("torch programs are in float32; --quantize and --opset are for ONNX.")
+    if valid is not None and (to != "onnx" or run.endswith(".safetensors")):
+        raise OptionError("--valid is for trained models as ONNX files; omit it.")
     name, model, described = _model(run)
     forms = partial(_forms, model, out / name, step=step, sequence=sequence)
     if to == "c":
@@ -69,14 +75,20 @@ def export(
     else:
         write = partial(onnx, opset=opset or 17, quantize=quantize, metadata=described)
         done = forms(write, ".onnx")
+    scores = {} if valid is None else _scores(run, done[0].files[0], valid)
     if as_json:
         files = [str(file) for each in done for file in each.files]
         known = [each.difference for each in done if each.difference is not None]
         worst = max(known) if len(known) == len(done) else None
-        print(json.dumps({"files": files, "difference": worst, "note": done[0].note}))
+        print(json.dumps({"files": files, "difference": worst, "note": done[0].note, **scores}))
     else:
         for each in done:
             print(each)
+        for metric in scores.get("elman", {}):
+            before, after = [scores[by][metric] for by in ("elman", "exported")]
+            print(
+                f"{metric} on {valid}: {before:.4f}, exported {after:.4f} ({after - before:+.4f})"
+            )
 
 
 def export_to_onnx(run: str, folder: Path) -> Path:
@@ -119,6 +131,17 @@ def _fingerprint(model: nn.Module) -> str:
         total.update(name.encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:16]
+
+
+def _scores(run: str, file: Path, data: Path) -> dict[str, dict[str, float]]:
+    """The scores of a trained model and of its exported files on labelled data."""
+    from elman.tasks import load
+
+    found = {"elman": load(run).evaluate(data), "exported": load(file).evaluate(data)}
+    return {
+        by: {name: value for name, value in scores.items() if isinstance(value, float)}
+        for by, scores in found.items()
+    }
 
 
 def _forms(

@@ -35,7 +35,7 @@ from elman.tasks.music.report import music_rows
 from elman.tasks.task import Vocab
 
 #: decay lengths, in quarter notes, of the features for the distance to the end
-_HORIZONS = (1.0, 4.0, 16.0)
+HORIZONS = (1.0, 4.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _transposed_at_random(tune: Tune, options: MusicOptions, generator: Random) 
 
 def count_known_features(options: MusicOptions) -> int:
     """The number of features per step that ``known_features`` returns."""
-    return options.bar * options.grid + (len(_HORIZONS) if options.ending else 0)
+    return options.bar * options.grid + (len(HORIZONS) if options.ending else 0)
 
 
 def known_features(options: MusicOptions, first: int, whole: int, count: int) -> Tensor:
@@ -184,7 +184,7 @@ def known_features(options: MusicOptions, first: int, whole: int, count: int) ->
         found.append(nn.functional.one_hot(place % in_bar, in_bar).float())
     if options.ending:
         left = (whole - place).clamp_min(0).float() / options.grid  # quarter notes
-        found.append(torch.stack([torch.exp(-left / horizon) for horizon in _HORIZONS], -1))
+        found.append(torch.stack([torch.exp(-left / horizon) for horizon in HORIZONS], -1))
     return torch.cat(found, -1)
 
 
