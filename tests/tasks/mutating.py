@@ -8,7 +8,7 @@ PIECES = (
     b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\r", b"\r\n", b"\n\n", b'"', b'""', b"\t", b",", b"|",
     b"{", b"[", b"]", b"\\ud83d", b"1e999", b"nan", b"-1", b"9" * 5000, b"[" * 3000, b"##FASTA\n", b">",
     b"#", b"-DOCSTART-\n", b"\xe2\x80\xa8", b"e\xcc\x81", b"\x1f\x8b", b"PK\x03\x04", b"sep=;\n", b"M-ORG",
-    b" " * 2000, b"\xc2\xb2",
+    b" " * 2000, b"\xc2\xb2", b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff",
 )  # fmt: skip
 
 

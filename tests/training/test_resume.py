@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from small_task import train, without_times
+from small_task import SmallTask, small_model, train, without_times
 
 from elman.errors import RunError
 from elman.training import interruption
@@ -35,7 +35,6 @@ def run_driver(*arguments: object) -> str:
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -56,6 +55,7 @@ def state_of(path: Path) -> tuple[Any, ...]:
     )
 
 
+@pytest.mark.timeout(1800)  # each death costs the start of a process, seconds on a busy machine
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bits(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert json.loads(run_driver(whole, 0)) == {}
@@ -68,6 +68,41 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bits(tmp_path: P
     assert model == expected_model
     assert tensors == expected_tensors
     assert list(parts.rglob(".*")) == []  # no half-written files stay behind
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "cosine", "linear"])
+def test_a_run_that_dies_in_a_validation_notes_the_same_learning_rates(
+    tmp_path: Path, schedule: str
+) -> None:
+    task = SmallTask()
+    settings = options(
+        epochs=6, schedule=schedule, plateau_patience=0, learning_rate=3.0, patience=9,
+        checkpoint_seconds=1e-9,
+    )  # fmt: skip
+    train(tmp_path / "whole", settings, task=task)
+    validations = 0
+
+    def dies(model: Any) -> dict[str, float]:
+        nonlocal validations
+        validations += 1
+        if validations % 2 == 0:
+            raise RuntimeError("killed")
+        return task.validate(model)
+
+    parts, ended = tmp_path / "parts", False
+    while not ended:
+        try:
+            train(
+                parts, settings, task=task, resume=parts.exists(), validate=dies,
+                model=small_model(),
+            )  # fmt: skip
+            ended = True
+        except RuntimeError:
+            pass
+    assert validations > 6
+    assert state_of(parts) == state_of(tmp_path / "whole")
+    rates = {line["learning_rate"] for line in RunFolder.open(parts).history()}
+    assert len(rates) > 1
 
 
 class Pressing(Silence):

@@ -16,6 +16,7 @@ from elman.training.options import LoopOptions
 from elman.training.run_folder import RunFolder
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.timeout(1800)  # two processes start, which takes minutes on a busy machine
 LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -33,7 +34,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

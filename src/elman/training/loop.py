@@ -10,7 +10,7 @@ arguments; ``_Training`` is the loop itself, best read from ``run`` downwards.  
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -336,6 +336,8 @@ class _Training:
         self.processes.wait()  # all processes check before the main one writes
         if resume:
             self.state = load_checkpoint(self.folder.checkpoint_path, self.train_state)
+            if self.state.batch:  # the last batch may be done, and its rate not written yet
+                self.set_learning_rate(batches_back=1)
             self.history = self.folder.history(self.state.history_lines)
             if not all([self.metric in line["valid"] for line in self.history]):
                 raise RunError(
@@ -381,8 +383,10 @@ class _Training:
             raise TrainingError(f"epoch {epoch} has no batches; give at least one example.")
         return plan
 
-    def set_learning_rate(self) -> None:
+    def set_learning_rate(self, batches_back: int = 0) -> None:
+        """The rate of the next batch, or of one that is done."""
         state = self.state
+        state = replace(state, batch=state.batch - batches_back, step=state.step - batches_back)
         rate = learning_rate(
             self.options,
             step=state.step,

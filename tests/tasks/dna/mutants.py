@@ -20,7 +20,7 @@ GTF = "".join(
 )
 
 
-def read_genome(path: Path) -> None:
+def read_genome(path: Path) -> str:
     if path.suffix == ".fa":
         path.with_suffix(".gff3").write_bytes(as_bytes(GFF3))
         refusal_of(lambda: open_fasta(path))
@@ -33,11 +33,12 @@ def read_genome(path: Path) -> None:
     assert report.facts["sequences"] == sum(
         isinstance(item, Row) for item in locus_rows(path.with_suffix(".fa"))
     )
+    return "".join(report.problems[:1])
 
 
-def read_embedded(path: Path) -> None:
-    check_loci(path)
+def read_embedded(path: Path) -> str:
     refusal_of(lambda: open_fasta(path))
+    return "".join(check_loci(path).problems[:1])
 
 
 READERS = {

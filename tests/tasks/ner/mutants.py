@@ -7,7 +7,7 @@ from elman.tasks.ner.report import check_conll
 from elman.tasks.ner.samples import NAMES_TRAIN
 from tasks.mutating import refusal_of
 
-CONLL = NAMES_TRAIN[:1500]
+CONLL = NAMES_TRAIN[: NAMES_TRAIN.index("\n\n", 1500) + 1]
 NUMBERED = "\n\n".join(
     "\n".join(
         f"{k}\t{line.replace(chr(9), chr(9) + '_' + chr(9))}"
@@ -20,11 +20,12 @@ BIOES = (
 )
 
 
-def read_sentences(path: Path) -> None:
+def read_sentences(path: Path) -> str:
     refusal = refusal_of(lambda: read_conll(path))
     assert (not check_conll(path).problems) == (not refusal)
     refusal_of(lambda: read_conll(path, tagged=False))
     refusal_of(lambda: read_conll(path, token_column=2, tag_column=1))
+    return refusal
 
 
 READERS = {

@@ -17,13 +17,14 @@ JSONL = '{"text": "Caf\\u00e9 \u6797", "label": 1.0}\n{"label": "bad", "text": "
 ARRAY = "[" + ",\n".join(JSONL.strip().split("\n")) + "]\n"
 
 
-def read_text(path: Path) -> None:
+def read_text(path: Path) -> str:
     refusal = refusal_of(lambda: read_labelled_texts(path))
     assert (not check_labelled_texts(path).problems) == (not refusal)
     read_labelled_texts_alone = list(
         text_rows(path, text_column="text", label_column="label", labelled=False)
     )
     assert read_labelled_texts_alone
+    return refusal
 
 
 READERS = {

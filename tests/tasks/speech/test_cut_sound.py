@@ -49,6 +49,50 @@ def test_a_sound_that_is_cut_off_is_refused(kind, left, tmp_path):
     assert "truncated" in problem
 
 
+def without_announcement(content):
+    """An mp3 file without the frame that says how many frames it has."""
+    assert b"Xing" in content[:44] or b"Info" in content[:44]
+    second = content.index(content[:2], 4)
+    return content[second:]
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_an_mp3_that_does_not_say_how_long_it_is_is_read_to_its_end(mode, rate, tmp_path):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, speech(6.0), rate, bitrate_mode=mode, compression_level=0.5)
+    whole = read_audio(path, rate)
+    content = without_announcement(path.read_bytes())
+    path.write_bytes(content)
+    plain = read_audio(path, rate)
+    assert whole.seconds <= plain.seconds < whole.seconds + 0.2  # the codec fills its frames
+    at = int(np.argmax(np.correlate(plain.samples, whole.samples[:20_000], "valid")))
+    longest = len(whole.samples) - 2_000
+    np.testing.assert_allclose(plain.samples[at:][:longest], whole.samples[:longest], atol=0.05)
+    tags = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10), b"TAG" + bytes(125)
+    path.write_bytes(tags[0] + content + tags[1])
+    np.testing.assert_array_equal(read_audio(path, rate).samples, plain.samples)
+
+
+def test_an_mp3_that_ends_within_a_frame_is_refused(tmp_path):
+    content = without_announcement(written(tmp_path / "a.mp3", speech(), kind="MP3").read_bytes())
+    for left in (0.3, 0.5, 0.999):
+        path = tmp_path / "a.mp3"
+        path.write_bytes(content[: round(left * len(content))])
+        with pytest.raises(DataError, match=r"is truncated: its last frame is incomplete"):
+            read_audio(path, 8_000)
+        [problem] = checked(tmp_path, "a.mp3").problems
+        assert "truncated" in problem
+
+
+def test_mp3_files_that_were_joined_are_read_to_the_end(tmp_path):
+    path = written(tmp_path / "a.mp3", speech(), kind="MP3")
+    path.write_bytes(2 * path.read_bytes())
+    assert 4 <= read_audio(path, 8_000).seconds < 4.3
+    [note] = [w for w in checked(tmp_path, "a.mp3").warnings if "announces" in w]
+    assert "several files joined?" in note
+
+
 def test_sizes_that_a_pipe_could_not_know_are_no_promise(tmp_path):
     path = written(tmp_path / "a.wav", speech())
     content = path.read_bytes()

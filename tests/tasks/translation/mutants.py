@@ -9,17 +9,19 @@ from elman.tasks.translation.report import check_pairs
 PAIRS = "O\u00f9 ?\tWhere?\nOui.\tYes.\tCC-BY 2.0 (France) Attribution: tatoeba.org\n" * 6
 
 
-def read_pairs(path: Path) -> None:
+def read_pairs(path: Path) -> str:
     items = pair_rows(path)
     assert items or not path.read_bytes().strip()
     rows = sum(isinstance(item, Row) for item in items)
-    assert check_pairs(path).facts["pairs"] == rows
+    report = check_pairs(path)
+    assert report.facts["pairs"] == rows
+    return "".join(report.problems[:1])
 
 
-def read_aligned(path: Path) -> None:
+def read_aligned(path: Path) -> str:
     target = path.with_suffix(".en")
     target.write_bytes(b"Yes.\n" * 12)
-    read_pairs(path.with_name(f"{path.name},{target.name}"))
+    return read_pairs(path.with_name(f"{path.name},{target.name}"))
 
 
 READERS = {

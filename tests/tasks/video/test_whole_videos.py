@@ -35,6 +35,19 @@ def test_a_video_with_sound_that_is_cut_off_is_refused(kind, options, lasts, tmp
         assert str(file) in problem
 
 
+@pytest.mark.parametrize("left", [0.3, 0.6, 0.999])
+def test_a_transport_stream_that_ends_within_a_packet_is_refused(left, tmp_path):
+    path = tmp_path / "a.ts"
+    content = with_sound(path, "mpegts", 4, 4, {})
+    assert read_video(path, GREY).seconds == pytest.approx(4)
+    end = round(left * len(content)) // 188 * 188 + 100
+    path.write_bytes(content[:end])
+    with pytest.raises(DataError, match=r"ends unexpectedly after frame"):
+        read_video(path, GREY)
+    with pytest.raises(DataError, match=r"ends unexpectedly after frame"):
+        read_video(content[:end], GREY)
+
+
 @pytest.mark.parametrize("lasts", [2**31 - 1, 2**31])
 def test_a_last_frame_that_lasts_for_days_is_refused(lasts):
     content = video_bytes([flat(20)], "mp4")

@@ -8,8 +8,9 @@ Features are computed in ``features.py``.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from elman.data.faults import Fault, Place
 from elman.data.sources import kind_of
 from elman.errors import DataError
 from elman.extras import extra
-from elman.tasks.speech.sound_headers import counts_its_frames, missing_bytes, ogg_ends
+from elman.tasks.speech.mp3_frames import Mp3Frames, mp3_frames
+from elman.tasks.speech.sound_headers import missing_bytes, ogg_ends
 
 Samples = Float32[np.ndarray, " time"]
 
@@ -89,8 +91,11 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
                 "has; copy it again.",
             )
         with soundfile.SoundFile(str(path)) as file:
-            complaint = _header_fault(file)
-            found = complaint or _read(file, path, rate)
+            frames = mp3_frames(path) if file.format == "MP3" else None
+            if frames is None:
+                found = _header_fault(file.samplerate, _seconds(file)) or _read(file, path, rate)
+        if frames is not None:
+            found = _read_mp3(frames, path, rate)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", str(error)).strip().rstrip(".")
         return Fault(
@@ -101,20 +106,55 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
     return Fault(place, f"{what} {found}") if isinstance(found, str) else found
 
 
-def _header_fault(file: Any) -> str:
-    """Returns the fault in the header of an open file, or ""."""
-    if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+def _seconds(file: Any) -> float:
+    """The length that an open file announces; 0 if unknown."""
+    return float(file.frames / file.samplerate) if file.frames < _UNKNOWN else 0.0
+
+
+def _header_fault(rate: int, seconds: float) -> str:
+    """Returns the fault in the rate and length that a file announces, or ""."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         return (
-            f"has a sample rate of {file.samplerate} Hz, but only {LOWEST_RATE} to {HIGHEST_RATE} "
+            f"has a sample rate of {rate} Hz, but only {LOWEST_RATE} to {HIGHEST_RATE} "
             "Hz are supported; save it at 16000 Hz."
         )
-    seconds = file.frames / file.samplerate
-    if file.frames < _UNKNOWN and seconds > LONGEST:
+    if seconds > LONGEST:
         return (
             f"lasts {seconds / 3600:,.1f} hours, but the limit is one hour; split it into "
             "utterances, or copy it again if its header is wrong."
         )
     return ""
+
+
+def _read_mp3(frames: Mp3Frames, path: Path, rate: int) -> Sound | str:
+    """Reads all frames of an mp3 file, however many its header announces."""
+    import soundfile
+
+    if frames.cut:
+        return "is truncated: its last frame is incomplete; copy it again."
+    fault = _header_fault(frames.rate, frames.seconds)
+    if fault:
+        return fault
+    announced = frames.announced
+    # some encoders count the frame that announces the others
+    if announced is not None and announced > frames.count + 1:
+        there = frames.samples / frames.rate
+        return (
+            f"is truncated: its header announces {announced * there:.2f} s, but only "
+            f"{frames.count * there:.2f} s are there; copy it again."
+        )
+    source: Any = str(path)
+    notes: tuple[str, ...] = ()
+    if frames.header and (announced is None or announced < frames.count - 1):
+        source = io.BytesIO(frames.header + path.read_bytes()[frames.start :])
+        if announced:
+            notes = (
+                f"its header announces {announced:,} frames, but it has {frames.count:,} "
+                "(several files joined?); all are read.",
+            )
+    with soundfile.SoundFile(source) as file:
+        found = _read(file, path, rate)
+    return found if isinstance(found, str) else replace(found, notes=(*notes, *found.notes))
 
 
 def _read(file: Any, path: Path, rate: int) -> Sound | str:
@@ -135,7 +175,7 @@ def _read(file: Any, path: Path, rate: int) -> Sound | str:
         pieces.append(resampler.accept(mean))
     if count == 0:
         return "has no samples; remove it from the data."
-    if count < file.frames < _UNKNOWN and (file.format != "MP3" or counts_its_frames(path)):
+    if count < file.frames < _UNKNOWN and file.format != "MP3":
         return (
             f"is truncated: its header announces {file.frames / file.samplerate:.2f} s, but only "
             f"{count / file.samplerate:.2f} s are there; copy it again."

@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 #: sizes from here on mean "unknown"; programs that write to a pipe use them
 _UNKNOWN = 2**31 - 2**16
-_XING_WITHIN = 4096  # bytes of an mp3 file that are searched for the Xing header
 
 
 def missing_bytes(path: Path) -> int:
@@ -46,19 +45,6 @@ def _missing_in_chunks(file: BinaryIO, length: int, order: str, wanted: bytes) -
             return 0 if size >= _UNKNOWN else max(0, begins + int(size) - length)
         file.seek(begins + size + size % 2)
     return 0
-
-
-def counts_its_frames(path: Path) -> bool:
-    """Whether an mp3 file states its number of frames; otherwise libsndfile guesses it."""
-    with path.open("rb") as file:
-        start = file.read(10)
-        tag = 0
-        if start[:3] == b"ID3" and len(start) == 10:
-            high, middle, low, lowest = [byte & 127 for byte in start[6:]]
-            tag = 10 + (high << 21 | middle << 14 | low << 7 | lowest)
-        file.seek(tag)
-        first = file.read(_XING_WITHIN)
-    return b"Xing" in first or b"Info" in first
 
 
 def ogg_ends(path: Path) -> bool:

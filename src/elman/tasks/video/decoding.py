@@ -251,12 +251,19 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[DecodedFr
             opaque = background.apply(frame)
             picture = _picture(scale, opaque, stream, shape, frame.rotation)
             yield DecodedFrame(start, end, picture, frame.width, frame.height)
+    if first is not None and "mpegts" in container.format.name and _ends_in_packet(container):
+        raise _Truncated
     # the header announces a longer video
     stated = float(container.duration or 0) / 1_000_000
     if first is not None and (
         _is_truncated(end, _stated_duration(stream)) or _is_truncated(reached - begins, stated)
     ):
         raise _Truncated
+
+
+def _ends_in_packet(container: Any) -> bool:
+    """Whether a transport stream is not a whole number of its packets of 188, 192 or 204 bytes."""
+    return container.size > 0 and not any([container.size % n == 0 for n in (188, 192, 204)])
 
 
 def _is_truncated(seconds: float, stated: float) -> bool:
