@@ -113,7 +113,7 @@ def pictures() -> None:
         for name, content in task.samples().items():
             write_whole(place / name, content)
         settings = {
-            "batch_size": 4, "learning_rate": 0.01, "epochs": 12, "hidden_size": 32, "threads": 1,
+            "learning_rate": 0.01, "epochs": 12, "hidden_size": 32, "threads": 1,
         }  # fmt: skip
         data = Data(place / task.train_file, place / task.valid_file)
         train(task, data, place / "run", settings, progress=Silence())

@@ -58,6 +58,8 @@ def run_file(task: Task) -> str:
             lines.append(f"# {each.metadata['help']} ({described(type(options), each.name)})")
             value = values[each.name]
             written = to_toml({each.name: value}).strip() if value is not None else ""
+            if each.name == "batch_size":  # a value that is given is not reduced for small data
+                written = f"# {written}  # reduced for small data unless you set it"
             lines.append(written or f"# {each.name} = none")
     return "\n".join(lines) + "\n"
 
