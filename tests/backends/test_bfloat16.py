@@ -79,7 +79,13 @@ def test_autocast_gives_the_types_that_torchs_lstm_gives(kind):
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.randn(5, 2, 3, dtype=dtype, requires_grad=True)
         with torch.autocast("cpu", torch.bfloat16):
-            (expected, (state, _)), (y, h) = theirs(x), ours(x)
+            try:
+                expected, (state, _) = theirs(x)
+            except RuntimeError as error:
+                if "primitive descriptor" not in str(error):
+                    raise
+                pytest.skip("torch has no bfloat16 LSTM for this processor")
+            y, h = ours(x)
         h = h[0] if isinstance(h, tuple) else h
         assert (y.dtype, h.dtype) == (expected.dtype, state.dtype) == (torch.bfloat16,) * 2
         y.sum().backward()

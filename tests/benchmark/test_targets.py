@@ -143,7 +143,12 @@ def test_tasks_share_the_time_by_weight_and_the_skipped_say_why():
 @pytest.mark.parametrize("name", [name for name in SECTIONS if name not in {"jax", "compile"}])
 def test_every_section_runs_and_agrees_with_its_rivals(name):
     torch.manual_seed(0)
-    rows = [row for job in SECTIONS[name](SMALL) for row in job.run(0.0)]
+    try:
+        rows = [row for job in SECTIONS[name](SMALL) for row in job.run(0.0)]
+    except Skipped as reason:
+        if "primitive descriptor" not in str(reason):
+            raise
+        pytest.skip("torch has no bfloat16 LSTM for this processor")
     assert rows
     assert [row.note for row in rows if row.value is None] == []
     assert {row.target for row in rows} <= {*TARGETS, ""}
