@@ -1,12 +1,16 @@
 """Compare one step of exported C with RTNeural, ONNX Runtime and ``layer.step``: batch 1, 1 thread.
 
-    RTNEURAL=/path/to/RTNeural python benchmarks/c_step.py [SECONDS]
+    RTNEURAL=/path/to/RTNeural python benchmarks/c_step.py [SECONDS [UNITS ...]]
 
 exports LSTM and GRU layers of 8 to 128 units, compiles them with gcc, and times all interleaved in
 one process for SECONDS per layer.  RTNeural is compiled from a clone at that path with its Eigen
 backend (``EIGEN`` is the folder of Eigen's headers) and the layer's weights, and its values are
 compared; without the variable it is omitted.  If ``arm-none-eabi-gcc`` is installed, the script
 also prints sizes for a Cortex-M4.  Writes ``benchmarks/results/c_step.json``.
+
+RTNeural is compiled with its Eigen and its xsimd backend; ``EIGEN`` and ``XSIMD`` are the folders
+of their headers: Debian's libeigen3-dev, and xsimd 10.0, which RTNeural's submodule names (13 does
+not compile).  With UNITS only those sizes run, and no file is written.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +50,7 @@ OURS = {
     "Elman's C, without -ffast-math": ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared"),
     "Elman's C, int8": FAST,
 }
+RIVALS = ("EIGEN", "XSIMD")
 CORTEX = ("-std=c99", "-O2", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 
 #: a loop in C whose input depends on the last output
@@ -129,7 +134,7 @@ def compile_ours(layer: Recurrent, folder: Path, flags: tuple[str, ...], int8: b
     return Compiled(folder / "ours.so", layer)
 
 
-def compile_rtneural(layer: Recurrent, folder: Path, clone: str) -> Compiled:
+def compile_rtneural(layer: Recurrent, folder: Path, clone: str, backend: str) -> Compiled:
     folder.mkdir()
     lstm = layer.cell.name == "lstm"
     gates = "ifgo" if lstm else "zrn"
@@ -140,9 +145,11 @@ def compile_rtneural(layer: Recurrent, folder: Path, clone: str) -> Compiled:
     }  # fmt: skip
     (folder / "rival.cpp").write_text(filled)
     eigen = os.environ.get("EIGEN", "/usr/include/eigen3")
-    includes = [f"-I{clone}", f"-I{clone}/RTNeural", f"-I{clone}/modules/json", f"-I{eigen}"]
+    xsimd = os.environ.get("XSIMD", "/usr/include")
+    headers = (clone, f"{clone}/RTNeural", f"{clone}/modules/json", eigen, xsimd)
+    includes = [f"-I{place}" for place in headers]
     defined = (
-        "-DRTNEURAL_USE_EIGEN=1", "-DRTNEURAL_DEFAULT_ALIGNMENT=32",
+        f"-DRTNEURAL_USE_{backend}=1", "-DRTNEURAL_DEFAULT_ALIGNMENT=32",
         "-DEIGEN_STACK_ALLOCATION_LIMIT=0",
     )  # fmt: skip
     command = ["g++", "-std=c++17", *FAST, *defined, *includes, "rival.cpp", "-o", "rival.so"]
@@ -227,30 +234,32 @@ def sizes(layer: Recurrent, folder: Path) -> dict[str, int] | None:
     return {**found, "state": 4 * padded * len(layer.cell.states)}
 
 
-def main(seconds: float) -> None:
+def main(seconds: float, all_units: Sequence[int]) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(sentence(machine()))
     clone = os.environ.get("RTNEURAL")
     rows = []
     for name, cell in CELLS.items():
-        for units in UNITS:
+        for units in all_units:
             for inputs in (1, units):
                 layer = Recurrent(cell, inputs, units)
                 rows.append(measure(name, layer, seconds, clone))
     found = {"machine": machine(), "steps": STEPS, "rows": rows}
-    write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
+    if tuple(all_units) == UNITS:
+        write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
 
 
 def measure(name: str, layer: Recurrent, seconds: float, clone: str | None) -> dict[str, object]:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         compiled = {
             title: compile_ours(layer, folder / f"c{k}", flags, title.endswith("int8"))
             for k, (title, flags) in enumerate(OURS.items())
         }
-        if clone:
-            compiled["RTNeural"] = compile_rtneural(layer, folder / "rtneural", clone)
+        for backend in RIVALS if clone else ():
+            place = folder / backend
+            compiled[f"RTNeural, {backend}"] = compile_rtneural(layer, place, str(clone), backend)
         expected = compiled["Elman's C"].first(100)
         for title, each in compiled.items():
             tolerance = 0.05 if title.endswith("int8") else 1e-4
@@ -276,4 +285,5 @@ def measure(name: str, layer: Recurrent, seconds: float, clone: str | None) -> d
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 3.0)
+    given = [float(argument) for argument in sys.argv[1:]]
+    main(given[0] if given else 3.0, [int(units) for units in given[1:]] or UNITS)

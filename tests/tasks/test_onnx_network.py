@@ -204,3 +204,21 @@ def test_metadata_that_do_not_fit_are_a_sentence(entry, value, sentence, tmp_pat
     onnx.save(model, tmp_path / "a.onnx")
     with pytest.raises(RunError, match=sentence):
         elman.load(tmp_path / "a.onnx")
+
+
+@pytest.mark.slow
+def test_the_demo_shows_the_same_by_exported_files(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def shown(*arguments):
+        status, out, err = command("demo", "music", "translation", "video", *arguments)
+        assert status == 0, err
+        return [line for line in out.splitlines() if "loading the model" not in line]
+
+    by_elman = shown()
+    tune = (tmp_path / "elman-demo" / "tune.mid").read_bytes()
+    assert shown("--engine", "onnx", "--files", "files") == by_elman
+    assert (tmp_path / "elman-demo" / "tune.mid").read_bytes() == tune
+    assert len([*(tmp_path / "files").glob("*.onnx")]) == 7
+    status, _, err = command("demo", "--files", "files")
+    assert (status, "--files needs --engine onnx" in err) == (1, True)
