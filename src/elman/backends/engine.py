@@ -33,7 +33,8 @@ class Memo:
     def __init__(self) -> None:
         self._made: dict[Callable[[], Any], Any] = {}
         self._lock = Lock()
-        self.frozen = False
+        #: the promise that holds now, if any; an engine compares it with that of the last call
+        self.frozen: object | None = None
 
     def get(self, make: Callable[[], T]) -> T:
         """The result of ``make()``, computed once."""
@@ -43,11 +44,12 @@ class Memo:
             found: T = self._made[make]
             return found
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: bool, *, clear: bool = True) -> None:
         """Set whether the parameters stay unchanged from the next call on; clears the cache."""
         with self._lock:
-            self._made.clear()
-            self.frozen = frozen
+            if clear:
+                self._made.clear()
+            self.frozen = object() if frozen else None
 
     def __deepcopy__(self, memo: object) -> Memo:
         return Memo()

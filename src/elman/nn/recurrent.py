@@ -379,10 +379,13 @@ class Recurrent(NotForTorchScript, nn.Module):
         >>> with torch.no_grad():
         ...     y, state = layer.step(torch.randn(1, 10))
         """
+        self._freeze(frozen)
+        return self
+
+    def _freeze(self, frozen: bool, *, clear: bool = True) -> None:
         self._stepper = None
         self._frozen = frozen
-        self.stack.freeze(frozen)
-        return self
+        self.stack.freeze(frozen, clear=clear)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         self.freeze(False)

@@ -98,11 +98,11 @@ class Stack:
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
         _ = self.in_training, self.in_evaluation
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: bool, *, clear: bool = True) -> None:
         """Set whether the parameters stay unchanged from the next call on."""
         if frozen or self.memos:
             for k in range(self.num_layers * self.directions):
-                self.memos.setdefault(k, Memo()).freeze(frozen)
+                self.memos.setdefault(k, Memo()).freeze(frozen, clear=clear)
 
     @property
     def title(self) -> str:

@@ -16,6 +16,7 @@ from torch import nn
 from elman.data.faults import Row
 from elman.errors import RunError
 from elman.graph import Cell, read_cell
+from elman.nn.frozen import frozen_weights
 from elman.options import known_options, refuse_unknown, with_settings
 from elman.saved import in_short, parse_json, sentences
 from elman.tasks.onnx_models import answer_by, refuse_torch
@@ -89,7 +90,8 @@ class Trained:
         read = read_rows(self.task, path, options)
         rows = rows_for("test", self.task, read)
         self.task.check_labels(rows, self.symbols)
-        scores = self.task.score(self.fitted, [row.value for row in rows], wanted)
+        with frozen_weights(self.model):
+            scores = self.task.score(self.fitted, [row.value for row in rows], wanted)
         return {**scores, "skipped": len(read.skipped)} if read.skipped else scores
 
     def reading_options(self, settings: Mapping[str, object]) -> tuple[Any, dict[str, object]]:
@@ -106,7 +108,13 @@ class Trained:
 
         Raises ``OptionError`` for a task that cannot stream.
         """
-        return self.task.stream(self.fitted, source, self._wanted(settings))
+        answers = self.task.stream(self.fitted, source, self._wanted(settings))
+
+        def while_frozen() -> Iterator[str]:
+            with frozen_weights(self.model):
+                yield from answers
+
+        return while_frozen()
 
     @property
     def fitted(self) -> Fitted:
@@ -114,7 +122,8 @@ class Trained:
         return Fitted(self.model, self.symbols, self.options)
 
     def _answer(self, inputs: Sequence[Any], wanted: Any) -> tuple[list[Any], list[Path]]:
-        answers = self.task.predict(self.fitted, inputs, wanted)
+        with frozen_weights(self.model):
+            answers = self.task.predict(self.fitted, inputs, wanted)
         return answers, self.task.save(answers, wanted)
 
     def _wanted(self, settings: Mapping[str, object]) -> Any:

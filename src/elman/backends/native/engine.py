@@ -72,7 +72,7 @@ class NativeEngine:
         else:
             memo = call.memo
             packed, frozen = (
-                (SHARED, False) if memo is None else (memo.get(PackedWeights), memo.frozen)
+                (SHARED, None) if memo is None else (memo.get(PackedWeights), memo.frozen)
             )
             known = packed.of(parameters, frozen=frozen)
             weights = partial(packed_once, layer=layer, parameters=parameters, known=known)
