@@ -113,6 +113,11 @@ def test_flags_show_types_ranges_and_choices(command):
         ),
         ("predict", 2, "elman predict: missing argument 'RUN'; see elman predict --help."),
         ("predict nowhere --beam 3", 1, "elman: nowhere: there is no such run folder"),
+        (
+            "export ner --to tourch",
+            2,
+            "elman export: invalid value for '--to': 'tourch' is not one of",
+        ),
         ("train ner --seed", 2, "elman: option '--seed' requires an argument"),
     ],
 )

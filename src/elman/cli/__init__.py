@@ -173,5 +173,5 @@ def _sentence(error: Any) -> str:
         near = get_close_matches(error.option_name, flags, 1)
         hint = f"did you mean {near[0]}?" if near else f"see {command} --help."
         return f"{command}: there is no flag {error.option_name}; {hint}"
-    message = str(error.format_message()).rstrip(".")
+    message = str(error.format_message()).rstrip(".").replace(": Value error, ", ": ")
     return f"{command}: {message[:1].lower()}{message[1:]}; see {command} --help."
