@@ -86,6 +86,7 @@ def _(
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
+    _refuse_onnx_export()  # dynamo, which torch.onnx.export tries last, comes by here only
     call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
     check_counts(call)
     return [
@@ -422,7 +423,8 @@ def run(
     """
     if is_seen_by_torch():
         if not torch.compiler.is_dynamo_compiling():
-            _point_to_exporters()
+            _refuse_onnx_export()
+            _warn_of_tracing()
         results = recurrent(x, states, parameters, lengths, cell, reverse, save, backend, masks)
         return results[0], results[1 : 1 + len(states)]
     own = [x, *states, *parameters]
@@ -441,13 +443,17 @@ def run(
     return outputs.y, outputs.states
 
 
-def _point_to_exporters() -> None:
-    """Say what to use where torch's older exporters would end in an operator that they lack."""
+def _refuse_onnx_export() -> None:
+    """Says what to use instead of ``torch.onnx.export``, if that is what runs."""
     if torch.onnx.is_in_onnx_export():
         raise ExportError(
             "torch.onnx.export cannot write a recurrent layer of Elman; use "
             "elman.export.onnx(model, path), which writes ONNX's own operators."
         )
+
+
+def _warn_of_tracing() -> None:
+    """Says what to use instead of ``torch.jit.trace``, if that is what runs."""
     if torch._C._get_tracing_state() is not None:
         warnings.warn(
             "torch.jit.trace keeps a recurrent layer of Elman as an operator that needs Elman "
