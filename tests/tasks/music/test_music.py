@@ -271,7 +271,7 @@ BAD = {
     ("--top-p", "0"): "top_p is 0.0",
     ("--seconds", "0"): "seconds is 0.0",
     ("--seed", "-2"): "seed is -2",
-    ("--primer", "nowhere.mid"): "nowhere.mid: the file cannot be read",
+    ("--primer", "nowhere.mid"): "nowhere.mid: there is no such file",
     ("--wav", "tune.xyz"): "the suffix of an audio file must be .wav",
     ("--tempo", "3"): "tempo is 3.0",
 }
