@@ -32,6 +32,8 @@ def read_text(path: Path) -> str:
         if path.exists() and not path.is_file():
             raise RunError(f"{path}: this is not a file; copy it again.")
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: there is no such file; check its name and folder.") from error
     except UnicodeDecodeError as error:
         raise RunError(f"{path}: this is not UTF-8 text ({error}).") from error
     except OSError as error:
@@ -83,9 +85,12 @@ def sentences(where: object) -> Iterator[None]:
     try:
         yield
     except RunError as error:
-        if "\n" not in str(error) and len(str(error)) < 1000:
+        said = str(error)
+        if isinstance(where, Path) and said.startswith(where.name):  # name its folder too
+            said = f"{where.parent / said}"
+        elif "\n" not in said and len(said) < 1000:
             raise
-        raise RunError(in_short(str(error), 500)) from error
+        raise RunError(in_short(said, 500)) from error
     except RecursionError as error:
         raise RunError(
             f"{where} cannot be read (it is nested too deeply); copy it again."

@@ -112,6 +112,22 @@ def test_flags_show_types_ranges_and_choices(command):
             "elman: no such command 'trian'. Did you mean 'train'?; see elman --help.",
         ),
         ("predict", 2, "elman predict: missing argument 'RUN'; see elman predict --help."),
+        (
+            "train ner d/train.conll",
+            2,
+            "elman train ner: unexpected argument d/train.conll; name the training data with "
+            "--train; see elman train ner --help.",
+        ),
+        (
+            "cells lstm gru",
+            2,
+            "elman cells: unexpected argument gru; see elman cells --help.",
+        ),
+        (
+            "export ner",
+            2,
+            "elman export: missing option '--to'. Choose from: c, onnx, torch; see elman export",
+        ),
         ("predict nowhere --beam 3", 1, "elman: nowhere: there is no such run folder"),
         (
             "export ner --to tourch",

@@ -291,7 +291,6 @@ def power_of_two(x, h):
         (of_numpy_on_a_parameter, "operand 'LearnedParameter' does not support ufuncs"),
         (of_torch, "must be Tensor, not Node"),
         (of_torch_on_a_family, "must be Tensor, not Family"),
-        (method, "'Node' object has no attribute 'sigmoid'"),
         (absolute, "bad operand type for abs(): 'Node'"),
         (remainder, "unsupported operand type(s) for %: 'Node' and 'int'"),
         (power_of_two, "unsupported operand type(s) for ** or pow(): 'int' and 'Node'"),
@@ -331,6 +330,14 @@ def power(x, h):
     return h**2  # here
 
 
+def without_star(x, h, W):
+    return W.f @ [h, x], W  # here
+
+
+def product_with_a_list(x, h, *, W):
+    return W.f * [h, x]  # here
+
+
 def of_an_array(x, h):
     return np.ones(3) * h  # here
 
@@ -352,6 +359,18 @@ def equal(x, h):
     [
         (indexed, "a value of the cell cannot be indexed."),
         (unpacked, "a value of the cell cannot be iterated over or unpacked."),
+        (
+            method,
+            'a value of a cell has no attribute "sigmoid"; declare parameters after a *, as in ',
+        ),
+        (
+            without_star,
+            'a value of a cell has no attribute "f"; declare parameters after a *, as in ',
+        ),
+        (
+            product_with_a_list,
+            "this takes one value, not a list; only a matrix product takes a list",
+        ),
         (power, "the cell language has no **; write a product, or exp(... * log(...))."),
         (of_an_array, "array([1., 1., 1.]) is a ndarray; equations may only contain the cell's "),
         (of_a_tensor, "tensor(2.) is a Tensor; equations may only contain the cell's values, its "),

@@ -348,14 +348,15 @@ def test_parameters_begin_as_the_docstring_says():
 
 SENTENCES = {
     "features": (lambda f: f(torch.zeros(5, 4, 40)), "Recurrent(lstm): x ends in 40 features, but input_size is 3."),
-    "axes": (lambda f: f(torch.zeros(5)), "Recurrent(lstm): x has 1 axes, (5,); it must be (time, batch, input), or (time, input) for one sequence."),
+    "array": (lambda f: f(torch.zeros(5, 4, 3).numpy()), "Recurrent(lstm): x is a numpy.ndarray; it must be a torch.Tensor."),
+    "axes": (lambda f: f(torch.zeros(5)), "Recurrent(lstm): x has the shape (5,); it must be (time, batch, input), or (time, input) for one sequence."),
     "dtype": (lambda f: f(torch.zeros(5, 4, 3, dtype=torch.float64)), "x is torch.float64 on cpu, but the parameters are torch.float32"),
     "lengths": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2]), "lengths has the shape (2,), but x has 4 rows"),
     "too long": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, 6, 0]), "lengths range from 0 to 6, but x has 5 steps"),
     "negative": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1, 2, -1, 0]), "lengths range from -1 to 2"),
     "fractions": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1.0] * 4), "lengths are torch.float32; they must be integers"),
-    "one state": (lambda f: f(torch.zeros(5, 4, 3), torch.zeros(1, 4, 4)), "state is a tensor; it must be a tuple with 2 (h, c)"),
-    "states": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4),)), "state is 1 tensors; it must be a tuple with 2 (h, c)"),
+    "one state": (lambda f: f(torch.zeros(5, 4, 3), torch.zeros(1, 4, 4)), "state is a tensor; it must be a tuple of 2 tensors (h, c)"),
+    "states": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4),)), "state is a tuple of 1 tensor; it must be a tuple of 2 tensors (h, c)"),
     "state shape": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4), torch.zeros(1, 4, 5))), "the initial c has the shape (1, 4, 5), but (layers * directions, batch, hidden) is (1, 4, 4)"),
 }  # fmt: skip
 

@@ -29,6 +29,11 @@ def test_a_run_file_trains_and_flags_come_before_it(command, tmp_path):
         ("[options]\nhiden_size = 3", 'no option "hiden_size"; did you mean "hidden_size"?'),
         ("colour = 1", 'unknown key "colour"; choose from task, train'),
         ("job = ", "this is not TOML"),
+        (
+            "[options]\nhidden_size = 'big'",
+            "[options]: hidden_size is 'big'; it must be an integer",
+        ),
+        ("[training]\nepochs = 0", "[training]: epochs is 0; it must be at least 1"),
     ],
 )
 def test_a_run_file_that_cannot_be_obeyed_is_refused(command, tmp_path, text, sentence):
@@ -38,6 +43,14 @@ def test_a_run_file_that_cannot_be_obeyed_is_refused(command, tmp_path, text, se
     assert status == 1
     assert sentence in err
     assert str(file) in err
+
+
+def test_a_run_file_that_does_not_exist_is_named(command, tmp_path):
+    status, _, err = command("train", "sentiment", "--run-file", tmp_path / "nope.toml")
+    assert status == 1
+    assert err == (
+        f"elman: {tmp_path / 'nope.toml'}: there is no such file; check its name and folder.\n"
+    )
 
 
 def test_new_never_overwrites(command, tmp_path):

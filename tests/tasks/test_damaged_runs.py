@@ -95,7 +95,7 @@ def digest_of_the_old(run: Path) -> None:
 
 BIAS = "output.bias"
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "deep JSON": (write("symbols.json", "[" * 100_000), "symbols.json cannot be read (it is nest"),
+    "deep JSON": (write("symbols.json", "[" * 100_000), "/symbols.json cannot be read (it is nest"),
     "deep TOML": (change("run.toml", "hidden_size = 12", f"hidden_size = {'[' * 9999}"), "not TOML ("),
     "long key": (change("run.toml", "hidden_size = 12", f"{'a.' * 99_999}b = 1"), "more than 16 parts"),
     "long quoted key": (change("run.toml", "hidden_size = 12", '"a".' * 9_999 + "b = 1"), "more than"),

@@ -173,5 +173,10 @@ def _sentence(error: Any) -> str:
         near = get_close_matches(error.option_name, flags, 1)
         hint = f"did you mean {near[0]}?" if near else f"see {command} --help."
         return f"{command}: there is no flag {error.option_name}; {hint}"
-    message = str(error.format_message()).rstrip(".").replace(": Value error, ", ": ")
+    message = " ".join(str(error.format_message()).split()).rstrip(".")
+    message = message.replace(": Value error, ", ": ")
+    if message.startswith("Got unexpected extra argument"):
+        extra = message.partition("(")[2].partition("(")[2].rstrip(")")
+        where = "; name the training data with --train" if " train " in f"{command} " else ""
+        return f"{command}: unexpected argument {extra}{where}; see {command} --help."
     return f"{command}: {message[:1].lower()}{message[1:]}; see {command} --help."

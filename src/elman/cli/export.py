@@ -25,7 +25,7 @@ def export(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="A run folder, a shipped model, or a file of `elman import`."
+            metavar="RUN", help="A run folder, a shipped model, or a file from `elman import`."
         ),
     ],
     to: Annotated[
@@ -53,8 +53,8 @@ def export(
 ) -> None:
     """Export a trained model to C, ONNX or torch, and report how far its outputs are from Elman's.
 
-    ONNX and torch exports write one file per form of the model: whole sequences, and single steps
-    if any.
+    ONNX and torch exports write one file for whole sequences and, if the model can run step by
+    step, one for a single step.
     """
     from elman.export import c, onnx, torch_program
 

@@ -21,7 +21,7 @@ def predict_command(task: Task | None) -> tuple[Callable[..., None], str]:
     if task is None:
         return with_flags(predict, []), example
     kind, panel = task.PredictOptions, f"Options of {task.name}"
-    help = "Answer while the input arrives on standard input."
+    help = "Print results while the input arrives on standard input."
     flags = [
         *flags_of(kind, vars(kind()), panel, switches=True),
         *file_flags(task, panel, labelled=False),
@@ -39,7 +39,7 @@ def predict(
     as_json: Json = False,
     **wanted: Any,
 ) -> None:
-    """Print a trained model's answers to texts, files or folders.
+    """Run a trained model on texts, files or folders, and print the results.
 
     With a RUN, --help also lists the options of its task.
     """

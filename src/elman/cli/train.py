@@ -34,8 +34,9 @@ def train_command(task: Task) -> tuple[Callable[..., None], str]:
         valid: Annotated[
             Path | None,
             typer.Option(
-                help="The validation data. Default: what the training file marks as such, else a "
-                "random tenth of it that shares no example with the rest."
+                help="The validation data. Default: the validation split of the training data if "
+                "it has one, otherwise a random tenth of the examples, without duplicates of the "
+                "others."
             ),
         ] = None,
         out: Annotated[
@@ -62,10 +63,10 @@ def train_command(task: Task) -> tuple[Callable[..., None], str]:
             list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any option.")
         ] = None,
         run_file: Annotated[
-            Path | None, typer.Option(help="A file with these settings, such as elman new writes.")
+            Path | None, typer.Option(help="A TOML file with these settings, as elman new writes.")
         ] = None,
         title: Annotated[str, typer.Option(help="Name of the data, for the model card.")] = "",
-        licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
+        licence: Annotated[str, typer.Option(help="Licence of the data, for the model card.")] = "",
         **options: str | None,
     ) -> None:
         from elman.tasks.run_file import RunConfig, read_run_file
@@ -77,7 +78,7 @@ def train_command(task: Task) -> tuple[Callable[..., None], str]:
         config = config.updated(RunConfig(settings=settings))
         _train(task, config, resume, overwrite)
 
-    command.__doc__ = f"Train {task.title}."
+    command.__doc__ = f"Train a model for {task.title}."
     return with_flags(command, flags), f"elman train {task.name} --run-file d/run.toml"
 
 

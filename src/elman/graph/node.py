@@ -256,6 +256,11 @@ def as_node(value: Operand) -> Node:
             f"{value} is a Python bool, such as == and != return; write a condition with >, <, "
             ">= or <="
         )
+    if isinstance(value, (list, tuple)):
+        raise Misuse(
+            f"this takes one value, not a {type(value).__name__}; only a matrix product takes a "
+            "list, as in W.f @ [h, x]"
+        )
     if not isinstance(value, Real):
         raise Misuse(
             f"{value!r} is a {type(value).__name__}; equations may only contain the cell's "

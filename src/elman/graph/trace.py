@@ -281,6 +281,11 @@ def _foreign(error: Exception) -> str:
     """The message of an exception from outside Elman, with advice if a cell's value caused it."""
     said = str(error).rstrip(".") or type(error).__name__
     ours = (Node.__name__, LearnedParameter.__name__, Family.__name__)
+    if isinstance(error, AttributeError) and isinstance(error.obj, Node):
+        return (
+            f'a value of a cell has no attribute "{error.name}"; declare parameters after a *, as '
+            "in def c(x, h, *, W, b), and call functions as in tanh(h)"
+        )
     if isinstance(error, (TypeError, AttributeError)) and any([word in said for word in ours]):
         return (
             "the cell language does not support this; it has + - * /, @, comparisons in where, "

@@ -160,6 +160,8 @@ class Stack:
         """
         if isinstance(x, PackedSequence):
             return self._run_packed(parameters, x, state, lengths, training)
+        if not isinstance(x, Tensor):
+            self.check_kind(x)
         x = autocast(x)
         self.check_input(x, parameters)
         unbatched = x.dim() == 2
@@ -272,7 +274,10 @@ class Stack:
         return torch.cat([outputs[start] for start in starts]), states
 
     def check_kind(self, x: Tensor) -> None:
-        """Raise ``ShapeError`` for anything but a dense array, such as a nested tensor."""
+        """Raise ``ShapeError`` for anything but a dense tensor, such as a nested one."""
+        if not isinstance(x, Tensor):
+            kind = f"{type(x).__module__}.{type(x).__name__}"
+            raise ShapeError(f"{self.title}: x is a {kind}; it must be a torch.Tensor.")
         kind = unusual(x)
         if kind:
             raise ShapeError(f"{self.title}: x is {kind}.")
@@ -283,7 +288,7 @@ class Stack:
         if x.dim() not in (2, 3):
             shape = "(batch, time, input)" if self.batch_first else "(time, batch, input)"
             raise ShapeError(
-                f"{self.title}: x has {x.dim()} axes, {tuple(x.shape)}; it must be {shape}, or "
+                f"{self.title}: x has the shape {tuple(x.shape)}; it must be {shape}, or "
                 "(time, input) for one sequence."
             )
         if x.shape[-1] != self.input_size:
@@ -328,10 +333,13 @@ class Stack:
         names = self.cell.states
         shape = (self.num_layers * self.directions, batch, self.hidden_size)
         if isinstance(state, Tensor) or len(state) != len(names):
-            came = "a tensor" if isinstance(state, Tensor) else f"{len(state)} tensors"
+            came = "a tensor"
+            if not isinstance(state, Tensor):
+                came = f"a tuple of {len(state)} {'tensor' if len(state) == 1 else 'tensors'}"
+            wanted = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
             raise ShapeError(
-                f"{self.title}: state is {came}; it must be a tuple with "
-                f"{len(names)} ({', '.join(names)})."
+                f"{self.title}: state is {came}; it must be a tuple of {wanted} "
+                f"({', '.join(names)})."
             )
         state = tuple([autocast(tensor) for tensor in state])
         for name, tensor in zip(names, state, strict=True):

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from elman.errors import OptionError, RunError
-from elman.options import described, refuse_unknown
+from elman.options import described, refuse_unknown, with_settings
 from elman.saved import in_short, parse_toml, read_text
 from elman.tasks.task import Task
 from elman.training import LoopOptions
@@ -87,6 +87,11 @@ def read_run_file(path: Path, task: Task) -> RunConfig:
             raise OptionError(f"{path}: {name} must be a table, [{name}].")
     refuse_unknown(table.get("options", {}), [task.Options], f"{path}, [options]")
     refuse_unknown(table.get("training", {}), [LoopOptions], f"{path}, [training]")
+    for name, options in (("options", task.Options()), ("training", task.training)):
+        try:
+            with_settings(options, table.get(name, {}))
+        except OptionError as error:
+            raise OptionError(f"{path}, [{name}]: {error}") from error
     return RunConfig(
         train=path.parent / table["train"] if "train" in table else None,
         valid=path.parent / table["valid"] if "valid" in table else None,

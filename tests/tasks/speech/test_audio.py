@@ -10,6 +10,8 @@ from elman.tasks.speech.audio import Resampler, read_audio, resample
 from elman.tasks.speech.augmentation import Augmentation, augment, mask_spans
 from elman.tasks.speech.features import Cmvn, LogMel, RunningMean, log_mel, normalised
 from elman.tasks.speech.manifests import manifest_rows
+from elman.tasks.speech.options import SpeechOptions
+from elman.tasks.speech.reading import read_inputs
 
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000)
 
@@ -132,6 +134,12 @@ def test_each_kind_of_manifest_names_the_recording_from_its_own_folder(name, tex
     assert isinstance(row, Row)
     assert row.value.audio == tmp_path / "x/1.wav"
     assert row.value.text == "one two"
+
+
+def test_a_manifest_to_transcribe_without_audio_names_the_flag(tmp_path):
+    (tmp_path / "m.csv").write_text("sound,text\n1.wav,one\n")
+    with pytest.raises(DataError, match=r'no column "audio".*choose one with --audio-column'):
+        read_inputs(tmp_path / "m.csv", SpeechOptions())
 
 
 def test_manifests_that_lack_something_are_named_with_their_line(tmp_path):

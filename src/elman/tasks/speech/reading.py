@@ -46,7 +46,8 @@ def read_inputs(path: Path, options: SpeechOptions) -> list[Utterance]:
         return [_read_sound(file, options) for file in audio_files(path)]
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json", ".csv", ".tsv"):
         column = "file_name" if path.name == "metadata.csv" else options.audio_column
-        found = text_rows(path, text_column=column, label_column="", labelled=False)
+        flags = ("--audio-column", "")
+        found = text_rows(path, text_column=column, label_column="", labelled=False, flags=flags)
         names = [each.text for each in values_or_error(found)]
         return [_read_sound(path.parent / name, options) for name in names]
     return [_read_sound(path, options)]
