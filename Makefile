@@ -1,4 +1,4 @@
-# make demo     the poster, live, on a fresh machine with python3 and pip
+# make demo     the shipped models, on a fresh machine with python3 and pip
 # make test     the tests            make check    format, lint, types
 # make docs     the pages in site/   make bench    the benchmarks
 PYTHON ?= python3

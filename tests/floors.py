@@ -1,4 +1,4 @@
-"""The floors of the house, and what breaks them: imports go down only.
+"""The levels of the package, and imports that break them: a part imports from lower levels only.
 
 ``broken_arrows`` reads every module of a tree with ``ast``; nothing is imported.
 """
@@ -7,7 +7,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-#: a part of the house and its floor; parts on one floor do not know each other
+#: a part of the package and its level; parts on the same level do not import each other
 FLOORS = {
     "errors": 0,
     "lazy": 0,
@@ -41,7 +41,7 @@ REGISTRY = "tasks/registry.py"
 
 
 def modules(root: Path) -> Iterator[tuple[str, Path]]:
-    """(part of the house, file) for each module; the package's own __init__ is no part."""
+    """(part of the package, file) for each module; the package's own __init__ is no part."""
     for path in sorted(root.rglob("*.py")):
         place = path.relative_to(root).with_suffix("")
         if place.parts != ("__init__",):
@@ -120,7 +120,7 @@ def foreign_tasks(root: Path) -> list[str]:
 
 
 def foreign_imports(root: Path, part: str) -> set[str]:
-    """The libraries that a part of the house imports."""
+    """The libraries that a part of the package imports."""
     found = set()
     for owner, path in modules(root):
         if owner == part:
