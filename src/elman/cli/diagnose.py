@@ -24,9 +24,7 @@ def diagnose(
     ] = None,
     cell: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A cell of the catalogue, or FILE.py:NAME, with new weights; can be repeated."
-        ),
+        typer.Option(help="A cell of the catalogue, or FILE.py:NAME, untrained; can be repeated."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Sequence length, for --cell.")] = 100,
     hidden_size: Annotated[int, typer.Option(min=1, help="Hidden units, for --cell.")] = 64,
@@ -61,7 +59,7 @@ def diagnose(
     ] = Path("runs/long-term"),
     as_json: Json = False,
 ) -> None:
-    """Measure how far back gradients reach, in a trained model or in cells with new weights.
+    """Measure how far back gradients reach, in a trained model or in untrained cells.
 
     With --tasks, train cells on standard problems with long-term dependencies instead.
     """

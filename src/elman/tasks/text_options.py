@@ -30,7 +30,9 @@ class TextOptions(RecurrentOptions):
     )
     frozen_vectors: bool = option(False, "do not train the word vectors")
     lowercase: bool = option(True, "lowercase words before looking them up")
-    min_count: int = option(2, "rarer words without a vector count as unknown", minimum=1)
+    min_count: int = option(
+        2, "rarer words are treated as unknown, unless the vectors file has them", minimum=1
+    )
     dropout: float = option(0.5, "dropout rate on features", minimum=0, below=1)
     word_dropout: float = option(
         0.05, "fraction of words that training replaces by the unknown word", minimum=0, below=1
