@@ -67,7 +67,9 @@ def test_cells_are_trained_side_by_side_on_a_problem(command, tmp_path):
     assert err == ""  # nothing was trained again
     assert len(json.loads(out)["trainings"]) == 5
     assert "omit RUN and --cell" in fails(command, "diagnose", "--tasks", "--cell", "gru")
-    assert "there is no problem" in fails(command, "diagnose", "--tasks", "--problem", "x")
+    assert 'unknown problem "x"; choose from' in fails(
+        command, "diagnose", "--tasks", "--problem", "x"
+    )
 
 
 @pytest.mark.parametrize("task_name", TASKS)
