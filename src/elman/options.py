@@ -191,7 +191,9 @@ def refuse_unknown(settings: Iterable[str], kinds: Iterable[type], where: str) -
     for name in settings:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"choose from {', '.join(known)}."
+            hint = f"choose from {', '.join(known)}." if known else "there are no options."
+            if near:
+                hint = f'did you mean "{near[0]}"?'
             raise OptionError(f'{where}: there is no option "{name}"; {hint}')
 
 

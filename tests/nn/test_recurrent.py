@@ -348,6 +348,7 @@ def test_parameters_begin_as_the_docstring_says():
 
 SENTENCES = {
     "features": (lambda f: f(torch.zeros(5, 4, 40)), "Recurrent(lstm): x ends in 40 features, but input_size is 3."),
+    "step": (lambda f: f.step(torch.zeros(5, 4, 3)), "Recurrent(lstm): step takes (batch, input), but x has the shape (5, 4, 3)."),
     "array": (lambda f: f(torch.zeros(5, 4, 3).numpy()), "Recurrent(lstm): x is a numpy.ndarray; it must be a torch.Tensor."),
     "axes": (lambda f: f(torch.zeros(5)), "Recurrent(lstm): x has the shape (5,); it must be (time, batch, input), or (time, input) for one sequence."),
     "dtype": (lambda f: f(torch.zeros(5, 4, 3, dtype=torch.float64)), "x is torch.float64 on cpu, but the parameters are torch.float32"),

@@ -137,6 +137,8 @@ def test_what_torch_has_not_is_said():
         elman.nn.to_torch(elman.Recurrent(elman.cells.coupled_lstm, 3, 4))
     with pytest.raises(OptionError, match="proj_size is 2"):
         elman.nn.from_torch(torch.nn.LSTM(3, 4, proj_size=2))
+    with pytest.raises(OptionError, match=r"is a Linear; it must be a torch\.nn RNN"):
+        elman.nn.from_torch(torch.nn.Linear(3, 4))
 
 
 def test_training_step_for_step_is_torchs():

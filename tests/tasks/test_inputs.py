@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from elman.tasks import TASKS
+import elman
+from elman.errors import OptionError
+from elman.tasks import TASKS, Data, train
+from elman.training.progress import Silence
 from tasks.conftest import needs
 
 #: six lines to an editor that counts as `wc` does, and more to Python's `str.splitlines`
@@ -33,6 +36,24 @@ def test_there_are_as_many_answers_as_lines(command, monkeypatch, tmp_path, task
     texts = LINES.replace("\r\n", "\n").split("\n")
     assert [each["text"] for each in from_file] == texts
     assert from_file == from_input
+
+
+@pytest.mark.parametrize("task", sorted({"sentiment", "ner", "translation"} & TASKS.keys()))
+@pytest.mark.parametrize("value", [3, None])
+def test_an_input_that_is_no_text_is_refused(task, value):
+    kind = type(value).__name__
+    with pytest.raises(OptionError, match=f"{task}: an input has type {kind}; pass a string"):
+        TASKS[task].as_input(value)
+
+
+@needs("ner")
+def test_evaluate_and_train_take_strings_as_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("d.conll").write_text(TASKS["ner"].samples()["valid.conll"])
+    assert elman.load("ner").evaluate("d.conll", map="LOC=O")["examples"] == 8
+    settings = {"epochs": 1, "hidden_size": 4, "threads": 1}
+    train(TASKS["ner"], Data("d.conll", "d.conll"), "run", settings, progress=Silence())
+    assert Path("run", "card.md").exists()
 
 
 @needs("dna")

@@ -311,6 +311,11 @@ class Recurrent(NotForTorchScript, nn.Module):
                 "output depends on later steps."
             )
         self.stack.check_kind(x)
+        if x.dim() not in (1, 2):
+            raise ShapeError(
+                f"{self.stack.title}: step takes (batch, input), but x has the shape "
+                f"{tuple(x.shape)}."
+            )
         by_torch = torch.is_grad_enabled() or forward_ad._current_level >= 0 or is_seen_by_torch()
         if not (by_torch or self._is_noisy):
             results = self._fast_step(autocast(x), state)

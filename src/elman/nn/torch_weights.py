@@ -126,6 +126,11 @@ def from_torch(module: nn.RNNBase) -> Recurrent:
     >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
     True
     """
+    if not isinstance(module, nn.RNNBase):
+        raise OptionError(
+            f"from_torch: the module is a {type(module).__name__}; it must be a torch.nn RNN, LSTM "
+            "or GRU."
+        )
     if module.proj_size:
         raise OptionError(
             f"from_torch: proj_size is {module.proj_size}, but all states of a cell have the "

@@ -63,6 +63,11 @@ class Data:
     held_out: int = 0
     parts: int = 10
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "train", Path(self.train))  # a string is accepted too
+        if self.valid is not None:
+            object.__setattr__(self, "valid", Path(self.valid))
+
 
 def train(
     task: Task,
@@ -91,7 +96,7 @@ def train(
     refuse_unknown(settings, [task.Options, LoopOptions], "options")
     if resume and overwrite:
         raise OptionError("resume continues a run and overwrite removes it; give only one of them.")
-    run = RunFolder(folder)
+    run = RunFolder(Path(folder))
     run.refuse_place()
     with run.lock():
         return _train(task, data, run, settings, start, resume, overwrite, progress)

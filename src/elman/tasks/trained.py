@@ -69,14 +69,14 @@ class Trained:
         values = [self.task.as_input(value) for value in given]
         return self._answer(values, self._wanted(settings))
 
-    def predict_file(self, path: Path, **settings: object) -> list[Any]:
+    def predict_file(self, path: Path | str, **settings: object) -> list[Any]:
         """The model's answer to each input in a file."""
         options, settings = self.reading_options(settings)
         wanted = self._wanted(settings)
-        answers, _ = self._answer(self.task.read_inputs(path, options), wanted)
+        answers, _ = self._answer(self.task.read_inputs(Path(path), options), wanted)
         return answers
 
-    def evaluate(self, path: Path, **settings: object) -> dict[str, Any]:
+    def evaluate(self, path: Path | str, **settings: object) -> dict[str, Any]:
         """The task's metrics on a data file, or on its test split if the file marks one.
 
         ``settings`` are ``PredictOptions``, and options of the task that describe a file, such as
@@ -87,7 +87,7 @@ class Trained:
         """
         options, settings = self.reading_options(settings)
         wanted = self._wanted(settings)
-        read = read_rows(self.task, path, options)
+        read = read_rows(self.task, Path(path), options)
         rows = rows_for("test", self.task, read)
         self.task.check_labels(rows, self.symbols)
         with frozen_weights(self.model):

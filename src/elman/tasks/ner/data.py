@@ -13,7 +13,7 @@ from elman.data import PADDING, UNKNOWN, Vocabulary, pad_sequences, word_spans
 from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.words import composed
-from elman.errors import DataError
+from elman.errors import DataError, OptionError
 from elman.tasks.label_map import label_map
 from elman.tasks.ner.conll import TaggedSentence, conll_rows, read_conll
 from elman.tasks.ner.options import NerOptions
@@ -170,6 +170,11 @@ def as_input(value: str | Sequence[str] | Sentence) -> Sentence:
     """Converts a string, which is split into words, or a list of words to a ``Sentence``."""
     if isinstance(value, Sentence):
         return value
+    if not isinstance(value, (str, Sequence)):
+        raise OptionError(
+            f"ner: an input has type {type(value).__name__}; pass a string for each text, or "
+            "a list of words."
+        )
     if not isinstance(value, str):
         return _sentence(TaggedSentence(tuple(value), None))
     places = tuple(word_spans(value))

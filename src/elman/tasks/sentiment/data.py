@@ -16,7 +16,7 @@ from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.sources import is_folder
 from elman.data.text import SUFFIXES, text_rows
-from elman.errors import DataError
+from elman.errors import DataError, OptionError
 from elman.tasks.label_map import label_map
 from elman.tasks.sentiment.options import SentimentOptions
 from elman.tasks.sentiment.phrases import count_phrases, phrases_of
@@ -135,4 +135,10 @@ def read_inputs(path: Path, options: SentimentOptions) -> list[Review]:
 
 def as_input(value: str | Review) -> Review:
     """Converts a string to a ``Review``."""
-    return value if isinstance(value, Review) else Review(value, tuple(split_words(value)))
+    if isinstance(value, Review):
+        return value
+    if not isinstance(value, str):
+        raise OptionError(
+            f"sentiment: an input has type {type(value).__name__}; pass a string for each text."
+        )
+    return Review(value, tuple(split_words(value)))

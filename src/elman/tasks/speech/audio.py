@@ -78,7 +78,8 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
     what = "this file" if place.path == path else str(path)
     kind = kind_of(path)
     if kind == "missing":
-        return Fault(place, f"no such audio file: {path}; check its name and folder.")
+        name = "" if place.path == path else f": {path}"
+        return Fault(place, f"there is no such audio file{name}; check its name and folder.")
     if kind != "file":
         found_there = "a folder" if kind == "folder" else "a pipe or a device"
         return Fault(place, f"{what} is {found_there}; an audio file was expected.")

@@ -142,9 +142,9 @@ class Translation(
         return data.read_inputs(path, options)
 
     def as_input(self, value: str | Pair) -> Pair:
-        from elman.tasks.translation.data import Pair
+        from elman.tasks.translation import data
 
-        return value if isinstance(value, Pair) else Pair(value)
+        return data.as_input(value)
 
     def save(self, answers: Sequence[Translated], wanted: SearchOptions) -> list[Path]:
         from elman.tasks.translation import answers as found

@@ -13,6 +13,7 @@ from elman.data import pad_sequences
 from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.sources import data_files
+from elman.errors import OptionError
 from elman.saved import parse_json, sentences
 from elman.tasks.task import Vocab
 from elman.tasks.translation.options import TranslationOptions
@@ -149,4 +150,10 @@ def read_inputs(path: Path, options: TranslationOptions) -> list[Pair]:
 
 def as_input(value: str | Pair) -> Pair:
     """Converts a string to a ``Pair``."""
-    return value if isinstance(value, Pair) else Pair(value)
+    if isinstance(value, Pair):
+        return value
+    if not isinstance(value, str):
+        raise OptionError(
+            f"translation: an input has type {type(value).__name__}; pass a string for each text."
+        )
+    return Pair(value)
