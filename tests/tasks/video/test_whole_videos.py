@@ -1,5 +1,6 @@
 """Videos that are cut off, that never end, or that are seen through."""
 
+import resource
 import struct
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_frames_that_do_not_fit_into_memory_are_refused():
     hours = content[: table + 16] + struct.pack(">I", 5 * 3600 * 10240) + content[table + 20 :]
     with pytest.raises(DataError, match="its frames take more than 2 GB of memory after"):
         read_video(hours, FrameShape(size=224, rate=10, colour=True))
+
+
+def test_a_frame_larger_than_any_video_is_refused_before_it_takes_memory():
+    content = transparent("GIF", squares(), (255,) * 3, (0, 0, 0))
+    forged = content[:6] + struct.pack("<HH", 16_000, 16_000) + content[10:]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=r"its frames are 16,000 x 16,000 pixels; the limit is"):
+        read_video(forged, GREY)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 def squares():

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 #: rounding of frame times in seconds (webm has milliseconds, gif hundredths)
 ROUNDING = 1e-3
+#: pixels of a frame: those of the largest videos (8K), and a frame takes four bytes for each
+MOST_PIXELS = 8192 * 4320
 #: maximum duration in seconds; longer videos have broken timestamps
 LONGEST = 6 * 3600.0
 #: maximum size of the decoded frames of a video, in bytes
@@ -224,6 +226,16 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[DecodedFr
     """Yields the frames of a stream, with times that start at 0 and never decrease."""
     from av.video.reformatter import VideoReformatter
 
+    context = stream.codec_context
+    if context is None:
+        raise DataError("its codec is unknown; use mp4, webm, avi, mkv or gif.")
+    width, height = context.width, context.height
+    if width * height > MOST_PIXELS:
+        raise DataError(
+            f"its frames are {width:,} x {height:,} pixels; the limit is {MOST_PIXELS:,} pixels. "
+            "Make them smaller, or copy the video again if its header is wrong."
+        )
+    context.options = {"max_pixels": str(MOST_PIXELS)}  # a later frame may be larger
     stream.thread_type = "NONE"  # threads slow down the decoding of small videos
     scale, background = VideoReformatter(), Background()
     usual = float(1 / (stream.average_rate or stream.guessed_rate or 0 or math.ceil(shape.rate)))
@@ -237,6 +249,8 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[DecodedFr
         if packet.size and packet.is_corrupt:
             raise _Truncated
         for frame in packet.decode():
+            if frame.is_corrupt:
+                raise _Truncated
             time = end if frame.time is None else float(frame.time)
             first = time if first is None else first
             start = max(start, time - first)

@@ -12,6 +12,8 @@ import numpy as np
 
 #: mean level below which a figure is too dark for a black background
 _DARK = 64
+#: numbers of a frame that are worked on at once
+_BAND = 2**20
 
 
 class Background:
@@ -29,12 +31,22 @@ class Background:
         if not (frame.format.has_palette or any([part.is_alpha for part in parts])):
             return frame
         pixels = frame.to_ndarray(format="rgba")
-        alpha = pixels[..., 3:].astype(np.uint16)
-        if alpha.size == 0 or alpha.min() == 255:
+        if pixels.size == 0 or pixels[..., 3].min() == 255:
             return frame
-        colours = pixels[..., :3].astype(np.uint16)
-        if self.level is None and alpha.any():
-            seen = float((colours * (alpha / 255)).sum() / (3 * (alpha / 255).sum()))
-            self.level = 255 if seen < _DARK else 0
-        mixed = (colours * alpha + (self.level or 0) * (255 - alpha) + 127) // 255
-        return type(frame).from_ndarray(mixed.astype(np.uint8), format="rgb24")
+        # numbers of 16 bits take many times the memory of a frame, so they are made of a part of it
+        bands = np.array_split(pixels, 1 + pixels.size // _BAND)
+        if self.level is None and pixels[..., 3].any():
+            seen = sum([int(_weighted(band).sum(dtype=np.int64)) for band in bands])
+            weight = 3 * int(pixels[..., 3].sum(dtype=np.int64))
+            self.level = 255 if seen < _DARK * weight else 0
+        mixed = np.empty((*pixels.shape[:2], 3), np.uint8)
+        for band, out in zip(bands, np.array_split(mixed, len(bands)), strict=True):
+            beneath = (self.level or 0) * (255 - band[..., 3:].astype(np.uint16))
+            out[:] = (_weighted(band) + beneath + 127) // 255
+        return type(frame).from_ndarray(mixed, format="rgb24")
+
+
+def _weighted(pixels: np.ndarray) -> np.ndarray:
+    """The colours times alpha, up to 255 * 255."""
+    found: np.ndarray = pixels[..., :3].astype(np.uint16) * pixels[..., 3:]
+    return found
