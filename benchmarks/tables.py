@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.table import Table
 
+from elman.benchmark.machine import sentence
 from elman.diagnose import standings
 from elman.diagnose.long_term import Course
 
@@ -148,7 +149,7 @@ def long_term() -> str:
     return "\n".join(
         [
             *parts,
-            *[f"- {sentence}" for sentence in standings.sentences(long_term_courses())],
+            *[f"- {each}" for each in standings.sentences(long_term_courses())],
             "",
             f"`{record['command']}`, seeds {', '.join(map(str, sorted(seeds)))}: all trainings of "
             f"one seed took {minutes:.0f} minutes on one core of a busy machine.",
@@ -334,6 +335,36 @@ def noise() -> str:
     lines += [
         "",
         "`python benchmarks/noise.py 2`: geometric mean (worst) over LSTM and GRU at three shapes.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def c_step() -> str:
+    """Nanoseconds per step of exported C and its rivals, and the sizes on a microcontroller."""
+    record = read("c_step")
+    titles = ["Elman's C", "Elman's C, int8", "RTNeural, EIGEN", "RTNeural, XSIMD", "ONNX Runtime"]
+    titles.append("layer.step")
+    lines = [
+        f"| layer | {' | '.join(titles)} | x 48 kHz | flash, KB: float32 (int8) |",
+        f"|---|{'---:|' * (len(titles) + 2)}",
+    ]
+    for row in record["rows"]:
+        inputs, units = row["sizes"]
+        medians = [row["times"][title]["median"] for title in titles]
+        flash = [
+            "" if size is None else f"{(size['code'] + size['tables']) / 1024:.1f}"
+            for size in row["cortex"].values()
+        ]
+        cells = [f"{median:,.0f}" for median in medians]
+        cells.append(f"{1e9 / 48_000 / medians[0]:.1f}")
+        cells.append(f"{flash[0]} ({flash[1]})")
+        lines.append(f"| {row['cell'].upper()} {inputs} x {units} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Median nanoseconds per step, one thread, interleaved in one process "
+        f'(`benchmarks/c_step.py`); {sentence(record["machine"])}  "x 48 kHz" is how many times '
+        "as fast as real time Elman's float32 code runs at one step per sample.  Flash is code and "
+        "weights on a Cortex-M4 (`-O2`).",
     ]
     return "\n".join(lines) + "\n"
 

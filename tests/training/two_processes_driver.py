@@ -146,7 +146,8 @@ if __name__ == "__main__":
     scores = [0.5, 0.6, 0.6, 0.6]
     _, outcome = train(
         place / "patience",
-        LoopOptions(**OPTIONS, patience=1),
+        # without an average, so that there is one validation an epoch
+        LoopOptions(**{**OPTIONS, "average_weights": 0.0}, patience=1),
         model=exact_model(),
         task=uneven_task(),
         validate=lambda model: {"f1": scores.pop(0)},

@@ -129,7 +129,8 @@ def _header_fault(rate: int, seconds: float) -> str:
 
 def _read_mp3(frames: Mp3Frames, path: Path, rate: int) -> Sound | str:
     """Reads all frames of an mp3 file, however many its header announces."""
-    import soundfile
+    with extra("speech", "reading audio"):
+        import soundfile
 
     if frames.cut:
         return "is truncated: its last frame is incomplete; copy it again."
