@@ -21,7 +21,7 @@ from rich.console import Console
 import elman
 from elman.benchmark import machine
 from elman.files import write_whole
-from elman.selection import Wish, default_space
+from elman.selection import RunConfig, default_space
 from elman.selection.show import importance
 from elman.selection.workers import search_with
 from elman.tasks import TASKS, Data, train
@@ -49,8 +49,8 @@ def compare(job: str, asked: Asked) -> dict[str, Any]:
     saved = asked.out / f"{job}.json"
     if not saved.exists():
         space = default_space(task)
-        wish = Wish(data, space, SETTINGS, trials=10_000, hours=asked.hours)
-        search, best = search_with(task, wish, folder, asked.workers, Console())
+        config = RunConfig(data, space, SETTINGS, trials=10_000, hours=asked.hours)
+        search, best = search_with(task, config, folder, asked.workers, Console())
         train(task, data, default, SETTINGS, resume=True)
         found = {
             "job": job,

@@ -9,4 +9,6 @@ from elman.selection.search import RunConfig, Search
 from elman.selection.space import Space, default_space, read_space
 from elman.selection.workers import select
 
+Wish = RunConfig  # its name until 0.1
+
 __all__ = ["Search", "Space", "RunConfig", "default_space", "read_space", "select"]

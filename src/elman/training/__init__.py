@@ -19,6 +19,7 @@ lazy_names(
     {
         "LoopOptions": "elman.training.options:LoopOptions",
         "TrainingResult": "elman.training.loop:TrainingResult",
+        "Outcome": "elman.training.loop:TrainingResult",  # its name until 0.1
         "RunFolder": "elman.training.run_folder:RunFolder",
         "fit": "elman.training.loop:fit",
     },
