@@ -136,7 +136,7 @@ def test_sequences_longer_than_a_piece_are_read_by_the_file(exported, monkeypatc
 @pytest.mark.slow
 def test_weights_that_no_file_gave_are_never_used(exported):
     model = elman.load(exported("video"))
-    with pytest.raises(RunError, match=r"video\.onnx: what is asked for needs the weights"):
+    with pytest.raises(RunError, match=r"video\.onnx: this operation needs the weights"):
         model.model.encoder(torch.zeros(2, 1, model.model.encoder.input_size))
 
 

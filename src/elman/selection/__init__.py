@@ -11,4 +11,4 @@ from elman.selection.workers import select
 
 Wish = RunConfig  # its name until 0.1
 
-__all__ = ["Search", "Space", "RunConfig", "default_space", "read_space", "select"]
+__all__ = ["RunConfig", "Search", "Space", "default_space", "read_space", "select"]

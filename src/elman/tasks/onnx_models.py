@@ -54,8 +54,8 @@ def refuse_torch(model: nn.Module, files: Files) -> None:
 
     def refuse(module: nn.Module, _: Any) -> None:
         raise RunError(
-            f"{files.path}: what is asked for needs the weights of the model, which its ONNX files "
-            "only compute with; use the run folder."
+            f"{files.path}: this operation needs the weights of the model, which cannot be read "
+            "from its ONNX files; use the run folder."
         )
 
     for module in model.modules():

@@ -25,4 +25,4 @@ lazy_names(
     },
 )
 
-__all__ = ["LoopOptions", "TrainingResult", "RunFolder", "fit"]
+__all__ = ["LoopOptions", "RunFolder", "TrainingResult", "fit"]

@@ -1,9 +1,9 @@
 """An average of the weights (Polyak and Juditsky 1992), validated and saved in their place.
 
 The average is exponential.  During a warm-up it forgets faster: after n steps it covers about the
-last tenth of them, so that early weights do not linger in a short training.  While the average is
-young, the loop validates the last weights too and keeps the better ones.  With ``decay`` 1 it is
-the plain mean of all steps, as in averaged SGD.  ``LoopOptions.average_from`` decides when
+last tenth of them, so that a short training does not average in its early weights.  While the
+average is young, the loop validates the last weights too and keeps the better ones.  With ``decay``
+1 it is the plain mean of all steps, as in averaged SGD.  ``LoopOptions.average_from`` decides when
 averaging starts; "plateau" is the trigger of Merity, Keskar and Socher (2018).
 """
 

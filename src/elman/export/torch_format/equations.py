@@ -64,12 +64,12 @@ class _Step:
         hoisted = hoist(simplify(cell.next_states))
         self.roots = hoisted.roots
         everything = ancestors(self.roots)
-        before = [node for node in everything if node in hoisted.before]
+        before = pack([node for node in everything if node in hoisted.before])
         self.instructions = pack(
             [node for node in everything if node.operands and node not in hoisted.before]
         )
-        values: Values = {INPUT: x} | self._outside(x, pack(before), self.instructions)
-        self.run(pack(before), values)
+        values: Values = {INPUT: x} | self._outside(x, before, self.instructions)
+        self.run(before, values)
         used: set[Any] = {o for item in self.instructions for o in _operands(item)}
         used |= {*self.roots} | {i for i in self.instructions if isinstance(i, PackedProduct)}
         needed = {key: value for key, value in values.items() if key in used}

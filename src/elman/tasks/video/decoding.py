@@ -276,7 +276,7 @@ def _shown(container: Any, stream: Any, shape: FrameShape) -> Iterator[DecodedFr
 
 
 def _ends_in_packet(container: Any) -> bool:
-    """Whether a transport stream is not a whole number of its packets of 188, 192 or 204 bytes."""
+    """Whether a transport stream ends within a packet, of 188, 192 or 204 bytes."""
     return container.size > 0 and not any([container.size % n == 0 for n in (188, 192, 204)])
 
 
