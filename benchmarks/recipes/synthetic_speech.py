@@ -35,7 +35,7 @@ import soxr
 from elman.files import write_whole
 from recipes.real_data import SOURCE
 
-RATE = 8_000
+RATE = 16_000
 SEED = 4
 
 DEMO = "The quick brown fox jumped over the lazy dog."

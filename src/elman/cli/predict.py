@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from elman.cli.flags import file_flags, flags_of, given, switch, with_flags
 from elman.cli.shared import Json, Run, console, print_json
-from elman.errors import OptionError
+from elman.errors import DataError, OptionError
 from elman.tasks.task import Task
 
 
@@ -60,13 +61,26 @@ def predict(
             asked += model.task.read_inputs(source, options)
         else:
             asked.append(source)
-    answers = model(asked, **settings)
-    if as_json:
-        records = [model.task.record(answer) for answer in answers]
-        print_json({"predictions": records})
+    if len(asked) < 2 or model.task.input_kind != "file":
+        answers = model(asked, **settings)
     else:
-        for answer in answers:
-            screen.print(model.task.show(answer), soft_wrap=True, highlight=False)
+        answers = model.answer_each(asked, **settings)
+    errors = [answer for answer in answers if isinstance(answer, DataError)]
+    if as_json:
+        print_json({"predictions": [_record(model.task, answer) for answer in answers]})
+    for answer in [] if as_json else answers:
+        if not isinstance(answer, DataError):
+            source = model.task.source(answer) if len(answers) > 1 else ""
+            name = f"[dim]{escape(source)}:[/] " if source else ""
+            screen.print(name + model.task.show(answer), soft_wrap=True, highlight=False)
+    for error in errors:
+        print(f"elman: {error}", file=sys.stderr)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _record(task: Task, answer: Any) -> dict[str, Any]:
+    return {"error": str(answer)} if isinstance(answer, DataError) else task.record(answer)
 
 
 def _sources(kind: str, inputs: Sequence[str]) -> Sequence[str | Path | None]:

@@ -235,6 +235,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
 
         return escape(str(answer))
 
+    def source(self, answer: Answer) -> str:
+        """The file that an answer is for, which is shown before it if there are several; or ""."""
+        return ""
+
     def record(self, answer: Answer) -> dict[str, Any]:
         """An answer as a JSON object."""
         return asdict(cast(Any, answer))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from torch import nn
 
 from elman.data.faults import Row
-from elman.errors import RunError
+from elman.errors import DataError, RunError
 from elman.graph import Cell, read_cell
 from elman.nn.frozen import frozen_weights
 from elman.options import known_options, refuse_unknown, with_settings
@@ -68,6 +68,24 @@ class Trained:
         given = [inputs] if inputs is None or isinstance(inputs, str | Path) else inputs
         values = [self.task.as_input(value) for value in given]
         return self._answer(values, self._wanted(settings))
+
+    def answer_each(self, inputs: Sequence[Any], **settings: object) -> list[Any]:
+        """Like a call, but an input that cannot be read has its ``DataError`` for an answer."""
+        wanted = self._wanted(settings)
+        with frozen_weights(self.model):
+            try:
+                found = self.task.predict(self.fitted, inputs, wanted)
+            except DataError:
+                found = [self._answer_or_error(value, wanted) for value in inputs]
+        self.task.save([each for each in found if not isinstance(each, DataError)], wanted)
+        return found
+
+    def _answer_or_error(self, value: Any, wanted: Any) -> Any:
+        try:
+            [answer] = self.task.predict(self.fitted, [value], wanted)
+        except DataError as error:
+            return error
+        return answer
 
     def predict_file(self, path: Path | str, **settings: object) -> list[Any]:
         """The model's answer to each input in a file."""

@@ -35,13 +35,14 @@ def test_a_tone_is_the_same_at_every_rate_format_and_number_of_channels(rate, en
     )
 
 
+@pytest.mark.parametrize("level", [False, True])
 @pytest.mark.parametrize("rate", RATES)
-def test_pieces_are_resampled_and_heard_as_the_whole_to_the_last_bit(rate):
+def test_pieces_are_resampled_and_heard_as_the_whole_to_the_last_bit(rate, level):
     draw = np.random.default_rng(rate)
     sound = draw.standard_normal(rate).astype("f") * 0.1
     pieces = np.split(sound, np.sort(draw.integers(0, rate, 30)))
     resampler, mel = Resampler(rate, 8_000), LogMel(8_000, 40)
-    normal = Cmvn(tuple(draw.standard_normal(40)), tuple(draw.uniform(1, 2, 40)))
+    normal = Cmvn(tuple(draw.standard_normal(40)), tuple(draw.uniform(1, 2, 40)), level)
     running = RunningMean(normal)
     found = [running.accept(mel.accept(resampler.accept(piece))) for piece in pieces]
     found += [running.accept(mel.accept(resampler.finish())), running.accept(mel.finish())]
@@ -66,6 +67,16 @@ def test_a_running_mean_takes_the_mean_of_what_came_and_of_what_is_usual():
     found = normalised(frames, Cmvn((2.0,), (2.0,)))
     # 100 frames of the usual 2, then those that came
     np.testing.assert_allclose(found[:, 0], [(4 - 204 / 101) / 2, (8 - 212 / 102) / 2], rtol=1e-6)
+
+
+def test_a_quieter_recording_gives_the_same_numbers():
+    draw = np.random.default_rng(2)
+    sound = (draw.standard_normal(16_000) * np.linspace(0.3, 0.9, 16_000)).astype("f")
+    cmvn = Cmvn.of([log_mel(sound, 8_000, 40)], level=True)
+    loud = normalised(log_mel(sound, 8_000, 40), cmvn)
+    np.testing.assert_allclose(normalised(log_mel(sound / 4, 8_000, 40), cmvn), loud, atol=1e-4)
+    without = Cmvn(cmvn.mean, cmvn.std)
+    assert np.abs(normalised(log_mel(sound / 4, 8_000, 40), without)[:9] - loud[:9]).max() > 0.3
 
 
 def test_usual_frames_have_mean_zero_and_spread_one():

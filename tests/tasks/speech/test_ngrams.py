@@ -2,12 +2,14 @@
 
 import math
 import random
+from collections import Counter
 
 import pytest
 
 from elman.errors import DataError
 from elman.tasks.speech.arpa import parse_arpa, read_arpa, write_arpa
-from elman.tasks.speech.ngrams import BEGIN, END, UNKNOWN, train_ngrams
+from elman.tasks.speech.ngrams import BEGIN, END, UNKNOWN, NGrams, train_ngrams
+from elman.tasks.speech.pruning import most_informative
 
 TEXT = ["a b a c", "a b", "b a b c a", "c a b a b", "c"]
 
@@ -18,8 +20,10 @@ def sentences(text=TEXT):
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 @pytest.mark.parametrize("cutoffs", [(), (0, 0, 1, 1), (1, 1, 2)])
-def test_after_any_context_the_probabilities_of_all_tokens_sum_to_one(order, cutoffs):
-    model = train_ngrams(sentences([*TEXT, "d a"]), order, cutoffs=cutoffs)
+@pytest.mark.parametrize("most", [None, 9, 15])
+def test_after_any_context_the_probabilities_of_all_tokens_sum_to_one(order, cutoffs, most):
+    model = train_ngrams(sentences([*TEXT, "d a"]), order, cutoffs=cutoffs, most=most)
+    assert most is None or sum(len(table) for table in model.tables) <= most
     tokens = [t for (t,) in model.tables[0] if t != BEGIN]
     contexts = [
         (),
@@ -60,6 +64,38 @@ def test_more_context_and_the_right_text_are_less_of_a_surprise():
     one, two = [train_ngrams(train, order).perplexity(held_out) for order in (1, 2)]
     assert two < 0.8 * one
     assert train_ngrams(train, 2).perplexity([["z", "z"]]) > 20 * two
+
+
+def test_what_an_ngram_costs_is_the_relative_entropy_of_the_model_without_it():
+    model = train_ngrams(sentences(), 2)
+    contexts = [Counter({("a",): 5, ("b",): 4, ("c",): 3, (BEGIN,): 5})]
+    bigrams = list(model.tables[1])
+    tokens = [t for (t,) in model.tables[0] if t != BEGIN]
+    by_hand = {}
+    for gram in bigrams:
+        context = gram[:1]
+        others = [g for g in bigrams if g[0] == gram[0] and g != gram]
+        left = 1 - sum(math.exp(model.tables[1][g][0]) for g in others)
+        lower = 1 - sum(math.exp(model.score((), g[1])) for g in others)
+        table = {g: p for g, p in model.tables[1].items() if g != gram}
+        unigrams = {
+            **model.tables[0],
+            context: (model.tables[0][context][0], math.log(left / lower)),
+        }
+        without = NGrams((unigrams, table))
+        by_hand[gram] = contexts[0][context] * sum(
+            math.exp(model.score(context, t))
+            * (model.score(context, t) - without.score(context, t))
+            for t in tokens
+        )
+    assert min(by_hand.values()) > 0
+    ranked = sorted(bigrams, key=lambda gram: -by_hand[gram])
+    for count in range(1, len(ranked)):
+        kept = most_informative(model, contexts, len(model.tables[0]) + count)
+        # two bigrams may cost the same
+        assert sum(by_hand[g] for g in kept) == pytest.approx(
+            sum(by_hand[g] for g in ranked[:count])
+        )
 
 
 def test_a_vocabulary_keeps_the_most_frequent_and_the_others_are_unknown():

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,12 +15,18 @@ import elman
 from elman.decode import PrefixBeam
 from elman.errors import DataError, OptionError, RunError
 from elman.tasks import TASKS, Data, train
+from elman.tasks.speech.answers import Sentence, Word
+from elman.tasks.speech.audio import read_audio
 from elman.tasks.speech.data import Utterance
 from elman.tasks.speech.language_model import Language, TextFusion, train_language
 from elman.tasks.speech.ngrams import train_ngrams
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
+from elman.tasks.speech.raw_audio import raw_pieces
 from elman.tasks.speech.reading import utterance_of
-from elman.tasks.speech.streaming import GreedySearch, StreamingTranscriber
+from elman.tasks.speech.sentences import GreedySearch
+from elman.tasks.speech.streaming import StreamingTranscriber
+from elman.tasks.speech.subtitles import subtitles
+from elman.tasks.speech.transcription import hear
 from elman.training.progress import Silence
 from tasks.conftest import samples
 
@@ -64,7 +71,7 @@ def test_new_check_train_evaluate_predict_and_resume_go_through(command, tmp_pat
     status, out, _ = command("predict", run, data / "valid" / "00.wav", "--json", "--png", picture)
     assert status == 0
     [answer] = json.loads(out)["predictions"]
-    assert answer.keys() == {"audio", "text", "seconds", "words"}
+    assert answer.keys() == {"audio", "text", "seconds", "sentences", "words"}
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -102,8 +109,11 @@ def test_tones_are_learned_in_seconds_and_words_come_when_they_sound(tones):
 def test_a_stream_cut_anywhere_ends_with_the_offline_text(tones, beam):
     model = elman.load(tones / "run")
     files = sorted((tones / "valid").glob("*.wav"))
-    sound = np.concatenate([soundfile.read(file, dtype="int16")[0] for file in files])
+    silence = np.zeros(12_000, np.int16)
+    parts = [soundfile.read(file, dtype="int16")[0] for file in files]
+    sound = np.concatenate([np.concatenate([part, silence]) for part in parts])
     [whole] = model([(sound / np.float32(32768), 8_000)], beam=beam)
+    assert len(whole.sentences) > 2
     draw = np.random.default_rng(beam)
 
     class Dribble(io.BytesIO):
@@ -112,12 +122,121 @@ def test_a_stream_cut_anywhere_ends_with_the_offline_text(tones, beam):
 
     *partial, final = model.stream(Dribble(sound.tobytes()), rate=8_000, beam=beam)
     assert final == whole.text
-    assert len(final.split()) > 10
-    assert len(partial) > 3
+    assert len(final.split()) > 5
     times = [float(line.removeprefix("[dim]").split()[0]) for line in partial]
     assert times == sorted(times)
-    told = [line.removesuffix("[/]").split(" s  ")[1] for line in partial]
-    assert all(final.startswith(text) for text in told if not text.startswith("..."))
+    ended = [line for line in partial if "[bold]" in line]
+    assert [line.partition("[bold]")[2].partition("[/]")[0] for line in ended] == [
+        sentence.text for sentence in whole.sentences
+    ]
+    # a sentence is told while it is spoken and once it has ended, before the next is over
+    assert len(partial) > 2 * len(ended)
+    for line, sentence in list(zip(ended, whole.sentences, strict=True))[:-1]:
+        assert 0 < float(line.removeprefix("[dim]").split()[0]) - sentence.end < 2
+
+
+def test_words_that_may_change_are_told_before_they_are_final(tones):
+    model = elman.load(tones / "run")
+    sound, _ = soundfile.read(sorted((tones / "valid").glob("*.wav"))[0], dtype="float32")
+    wanted = TranscribeOptions(rate=8_000, beam=8)
+    heard = list(hear(model.fitted, np.array_split(sound, 40), wanted))
+    assert any(each.provisional for each in heard[:-1])
+    finals = [each.final for each in heard]
+    assert all(after.startswith(before) for before, after in pairwise(finals))
+    assert heard[-1].sentence is not None
+    assert heard[-1].final == heard[-1].sentence.text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "subtype"),
+    [("linear", "PCM_16"), ("float", "FLOAT"), ("mulaw", "ULAW"), ("alaw", "ALAW")],
+)
+def test_raw_audio_of_every_encoding_is_read_as_libsndfile_reads_it(encoding, subtype, tmp_path):
+    wave = np.sin(np.arange(2000) / 9).astype("f") * np.linspace(0, 1, 2000, dtype="f")
+    path = tmp_path / "sound.raw"
+    soundfile.write(path, wave, 8_000, subtype, "LITTLE", "RAW")
+    expected, _ = soundfile.read(path, dtype="float32", samplerate=8_000, channels=1, subtype=subtype, format="RAW", endian="LITTLE")  # fmt: skip
+    pieces = list(raw_pieces(io.BytesIO(path.read_bytes()), encoding, at_once=7))
+    assert len(pieces) > 200
+    np.testing.assert_array_equal(np.concatenate(pieces), expected)
+
+
+def test_subtitles_hold_every_word_at_its_time(tones, command, tmp_path):
+    sound = sorted((tones / "valid").glob("*.wav"))[0]
+    for suffix in (".srt", ".vtt"):
+        path = tmp_path / f"tones{suffix}"
+        status, _, err = command("predict", tones / "run", sound, "--subtitles", path)
+        assert status == 0, err
+        text = path.read_text()
+        [answer] = elman.load(tones / "run")(sound)
+        lines = [line for line in text.splitlines() if line[:1].isalpha() and line != "WEBVTT"]
+        assert " ".join(lines) == answer.text
+        assert " --> " in text
+        assert ("," in text) == (suffix == ".srt")
+    status, _, err = command("predict", tones / "run", sound, "--subtitles", tmp_path / "a.txt")
+    assert status == 1
+    assert "ends in .srt or .vtt" in err
+
+
+def test_one_damaged_file_does_not_stop_the_others(tones, command, tmp_path):
+    good = sorted((tones / "valid").glob("*.wav"))[:2]
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    shutil.copy(good[0], folder / "a.wav")
+    (folder / "b.wav").write_bytes(good[1].read_bytes()[:60])
+    shutil.copy(good[1], folder / "c.wav")
+    texts = [answer.text for answer in elman.load(tones / "run")(good)]
+    status, out, err = command("predict", tones / "run", folder, "--subtitles", tmp_path / "s.srt")
+    assert status == 1
+    assert out.splitlines() == [
+        f"{folder / name}: {text}" for name, text in zip(["a.wav", "c.wav"], texts, strict=True)
+    ]
+    assert err.count("\n") == 1
+    assert "b.wav" in err
+    assert "truncated" in err
+    assert sorted(path.name for path in tmp_path.glob("*.srt")) == ["s-1.srt", "s-2.srt"]
+    status, out, err = command("predict", tones / "run", folder, "--json")
+    assert status == 1
+    first, second, third = json.loads(out)["predictions"]
+    assert (first["text"], third["text"]) == tuple(texts)
+    assert "truncated" in second["error"]
+
+
+def test_a_long_sentence_becomes_several_subtitles():
+    words = tuple([Word(f"word{k}", k * 0.5, k * 0.5 + 0.4, 1.0) for k in range(40)])
+    blocks = subtitles([Sentence(words)], ".srt").strip().split("\n\n")
+    assert len(blocks) > 2
+    for number, block in enumerate(blocks, 1):
+        head, times, *text = block.split("\n")
+        assert int(head) == number
+        assert len(text) <= 2
+        assert all(len(line) <= 42 for line in text)
+        start, end = [float(t.replace(",", ".").split(":")[2]) for t in times.split(" --> ")]
+        assert 0 < end - start <= 7
+
+
+def test_the_sound_of_m4a_and_video_files_is_read(tmp_path):
+    av = pytest.importorskip("av")
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 16_000)).astype("f")
+    for suffix, codec in ((".m4a", "aac"), (".mp4", "aac"), (".mkv", "flac")):
+        path = tmp_path / f"tone{suffix}"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=16_000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(
+                (tone * 32767).astype(np.int16)[None], format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.pts = 16_000, 0
+            resampler = av.AudioResampler(stream.format, "mono", 16_000, stream.frame_size or 1024)
+            for part in (*resampler.resample(frame), *resampler.resample(None)):
+                container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+        sound = read_audio(path, 16_000)
+        assert abs(sound.seconds - 1.5) < 0.1
+        spectrum = np.abs(np.fft.rfft(sound.samples[4000:12_000]))
+        assert spectrum.argmax() * 2 == 440
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(DataError, match=r"tone\.mkv: the sound of this file cannot be read"):
+        read_audio(path, 16_000)
 
 
 def test_a_listener_hears_what_a_batch_hears_at_another_rate_too(tones):

@@ -166,6 +166,9 @@ class SpeechRecognition(
 
         return answers.show(answer)
 
+    def source(self, answer: Transcript) -> str:
+        return answer.name
+
     def record(self, answer: Transcript) -> dict[str, Any]:
         from elman.tasks.speech import answers
 

@@ -1,6 +1,7 @@
 """Reads audio files as one channel of samples at one rate, and describes faulty ones.
 
-Any format of libsndfile (wav, flac, ogg, mp3 ...), any rate and any number of channels.  The
+Any format of libsndfile (wav, flac, ogg, mp3 ...), the sound of m4a and video files
+(``sound_tracks.py``), any rate and any number of channels.  The
 resampler returns the same samples for a whole file and for audio that arrives in pieces.
 Features are computed in ``features.py``.
 """
@@ -23,11 +24,14 @@ from elman.errors import DataError
 from elman.extras import extra
 from elman.tasks.speech.mp3_frames import Mp3Frames, mp3_frames
 from elman.tasks.speech.sound_headers import missing_bytes, ogg_ends
+from elman.tasks.speech.sound_tracks import TRACK_SUFFIXES, NoSoundError, SoundTrack
 
 Samples = Float32[np.ndarray, " time"]
 
 #: suffixes of audio files
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
+AUDIO_SUFFIXES = (
+    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", *TRACK_SUFFIXES,
+)  # fmt: skip
 #: peak amplitude, as a fraction of full scale, up to which a recording is silent: 3 16-bit steps
 SILENCE = 1e-4
 #: accepted sample rates of files, in hertz
@@ -91,6 +95,8 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
                 f"{what} is truncated: its header announces {missing:,} more bytes than the file "
                 "has; copy it again.",
             )
+        if path.suffix.lower() in TRACK_SUFFIXES:
+            return _track_or_fault(path, rate, place, what)
         with soundfile.SoundFile(str(path)) as file:
             frames = mp3_frames(path) if file.format == "MP3" else None
             if frames is None:
@@ -103,6 +109,20 @@ def sound_or_fault(path: Path, rate: int, place: Place) -> Sound | Fault:
             place,
             f"{what} cannot be read as audio ({reason}); it may be truncated or in another format. "
             "Use wav, flac, ogg or mp3.",
+        )
+    return Fault(place, f"{what} {found}") if isinstance(found, str) else found
+
+
+def _track_or_fault(path: Path, rate: int, place: Place, what: str) -> Sound | Fault:
+    """Like ``sound_or_fault``, for the sound track of an m4a or video file."""
+    try:
+        with SoundTrack(path) as file:
+            found = _header_fault(file.samplerate, _seconds(file)) or _read(file, path, rate)
+    except NoSoundError as error:
+        return Fault(
+            place,
+            f"the sound of {what} cannot be read ({error}); the file may be truncated. Save it "
+            "again, or its sound as wav.",
         )
     return Fault(place, f"{what} {found}") if isinstance(found, str) else found
 

@@ -1,13 +1,14 @@
 """Log-mel features of whole recordings and of audio that arrives in pieces.
 
 A frame covers 25 ms and there is one every 10 ms (kaldi-native-fbank, with Kaldi's window and
-pre-emphasis).  Subtracting a running mean of each band removes the effect of microphone and room.
-The mean covers only past frames, so audio can be transcribed live.  Audio in pieces gives the
-same features as a whole recording.
+pre-emphasis).  Subtracting a running level makes loud and quiet recordings alike, and subtracting
+a running mean of each band removes the effect of microphone and room.  Both cover only past frames,
+so audio can be transcribed live.  Audio in pieces gives the same features as a whole recording.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,23 +76,58 @@ class LogMel:
         return np.maximum(frames, np.float32(FLOOR), out=frames)
 
 
+class RunningLevel:
+    """Subtracts the level of the audio so far: the log of the mean energy of its frames.
+
+    The energy of a frame is the geometric mean of its bands.  A gain changes nothing, but for
+    bands below the floor of the log energies.
+
+    >>> loud = np.array([[1.0, 3.0], [4.0, 4.0]], np.float32)
+    >>> np.allclose(RunningLevel().accept(loud), RunningLevel().accept(loud - 2))
+    True
+    """
+
+    def __init__(self) -> None:
+        self._sum, self._count = np.zeros(1), 0
+
+    def accept(self, frames: Frames) -> Frames:
+        """Subtracts the level from the next frames."""
+        if not len(frames):
+            return np.asarray(frames, np.float32)
+        energies = np.exp(frames.mean(1, dtype=np.float64))
+        # one running sum in frame order, so that pieces give the same bits
+        sums = np.cumsum(np.concatenate([self._sum, energies]))[1:]
+        counts = self._count + np.arange(1, len(frames) + 1)
+        self._sum, self._count = sums[-1:], int(counts[-1])
+        levelled: Frames = (frames - np.log(sums / counts)[:, None]).astype(np.float32)
+        return levelled
+
+
 @dataclass(frozen=True)
 class Cmvn:
-    """Mean and standard deviation of each band over the training data."""
+    """Mean and standard deviation of each band over the training data.
+
+    ``level``: whether they are those of frames whose running level was subtracted.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    level: bool = False
 
     @classmethod
-    def of(cls, sounds: list[Frames]) -> Cmvn:
+    def of(cls, sounds: Iterable[Frames], *, level: bool = False) -> Cmvn:
         """Computes them over all frames; a constant band gets the standard deviation 1."""
-        count = sum(len(frames) for frames in sounds)
-        total = sum(frames.sum(0, dtype=np.float64) for frames in sounds)
+        count, total, squares = 0, np.zeros(()), np.zeros(())
+        for frames in sounds:
+            if level:
+                frames = RunningLevel().accept(frames)
+            count += len(frames)
+            total = total + frames.sum(0, dtype=np.float64)
+            squares = squares + np.square(frames, dtype=np.float64).sum(0)
         mean = total / count
-        squares = sum(np.square(frames - mean).sum(0, dtype=np.float64) for frames in sounds)
-        std = np.sqrt(squares / count)
+        std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
         std[std < 1e-3] = 1.0
-        return cls(tuple(np.round(mean, 4).tolist()), tuple(np.round(std, 4).tolist()))
+        return cls(tuple(np.round(mean, 4).tolist()), tuple(np.round(std, 4).tolist()), level)
 
 
 class RunningMean:
@@ -105,12 +141,15 @@ class RunningMean:
     def __init__(self, cmvn: Cmvn) -> None:
         self._mean = np.array(cmvn.mean)
         self._std = np.array(cmvn.std)
+        self._level = RunningLevel() if cmvn.level else None
         self._sum, self._count = PRIOR * self._mean, PRIOR
 
     def accept(self, frames: Frames) -> Frames:
         """Normalises the next frames."""
         if not len(frames):
             return np.asarray(frames, np.float32)
+        if self._level is not None:
+            frames = self._level.accept(frames)
         # one running sum in frame order, so that pieces give the same bits
         sums = np.cumsum(np.concatenate([self._sum[None], frames], dtype=np.float64), 0)[1:]
         counts = self._count + np.arange(1, len(frames) + 1)[:, None]

@@ -50,8 +50,8 @@ class Language:
 def train_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:
     """Trains a model with at most ``most`` n-grams.
 
-    Prunes the rarest n-grams first and backs off to shorter ones.  At most a fifth of the n-grams
-    are unigrams.
+    Prunes the least informative n-grams and backs off to shorter ones.  At most a fifth of the
+    n-grams are unigrams.
     """
     sentences = [tokens_of(text, unit) for text in texts]
     return Language(train_ngrams(sentences, order, vocabulary=most // 5, most=most), unit)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from elman.errors import DataError, OptionError
+from elman.tasks.speech.pruning import most_informative
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 Token = tuple[str, ...]
@@ -94,8 +95,8 @@ def train_ngrams(
 
     ``cutoffs[n - 1]`` prunes n-grams with this count or less; their probability goes to the
     back-off (pruned unigrams become ``<unk>``).  ``vocabulary`` limits the number of tokens to the
-    most frequent.  ``most`` limits the number of n-grams: the cutoffs above unigrams rise, the
-    longest n-grams' first, until the model fits.  The probabilities of each context sum to one.
+    most frequent.  ``most`` limits the number of n-grams: of those longer than unigrams, the most
+    informative stay (``pruning.py``).  The probabilities of each context sum to one.
 
     Raises ``DataError`` if there are no tokens, ``OptionError`` if ``order`` is less than 1.
     """
@@ -116,31 +117,26 @@ def train_ngrams(
         for n in range(1, order + 1):
             counts[n - 1].update([tokens[k : k + n] for k in range(len(tokens) - n + 1)])
     raw = [counter.copy() for counter in counts]
-    if most is not None:
-        cut = _raised(cut, raw, most)
     _continuations(counts)
-    tables: list[dict[Token, tuple[float, float]]] = []
-    kept_tokens = [(token,) for token in (*sorted(kept), UNKNOWN, END)]
-    tables.append(_unigrams(counts[0], kept_tokens))
-    for n in range(2, order + 1):
-        frequent = {gram for gram, count in raw[n - 1].items() if count > cut[n - 1]}
-        _add_order(tables, counts[n - 1], frequent)
+    frequent = [{g for g, count in raw[n].items() if count > cut[n]} for n in range(order)]
+    unigrams = _unigrams(counts[0], [(token,) for token in (*sorted(kept), UNKNOWN, END)])
+    model = _backed_off(unigrams, counts, frequent)
+    if most is not None and sum([len(table) for table in model.tables]) > most:
+        informative = most_informative(model, raw, most)
+        model = _backed_off(unigrams, counts, [informative] * order)
+    return model
+
+
+def _backed_off(
+    unigrams: dict[Token, tuple[float, float]],
+    counts: Sequence[Counter[Token]],
+    kept: Sequence[set[Token]],
+) -> NGrams:
+    """The model with all unigrams and the longer n-grams of ``kept``, by their length."""
+    tables = [dict(unigrams)]
+    for counter, grams in zip(counts[1:], kept[1:], strict=True):
+        _add_order(tables, counter, grams)
     return NGrams(tuple(tables))
-
-
-def _raised(cut: list[int], raw: list[Counter[Token]], most: int) -> list[int]:
-    """The lowest cutoffs that leave at most ``most`` n-grams; that of unigrams stays."""
-    sizes = [Counter(counter.values()) for counter in raw]
-    while True:
-        left = [
-            sum([k for c, k in size.items() if c > low])
-            for size, low in zip(sizes, cut, strict=True)
-        ]
-        if sum(left) <= most or not any(left[1:]):
-            return cut
-        # long n-grams help least for their size: prune the longest among the lowest counts
-        n = min([n for n in range(1, len(cut)) if left[n]], key=lambda n: (cut[n] - n, -n))
-        cut = [*cut[:n], cut[n] + 1, *cut[n + 1 :]]
 
 
 def _continuations(counts: list[Counter[Token]]) -> None:

@@ -8,6 +8,9 @@ from typing import Literal
 from elman.options import DeclaredOptions, option
 from elman.tasks.recurrent_options import RecurrentOptions
 
+#: how samples of raw audio are encoded
+Encoding = Literal["linear", "float", "mulaw", "alaw"]
+
 
 @dataclass(frozen=True)
 class SpeechOptions(RecurrentOptions):
@@ -55,7 +58,7 @@ class SpeechOptions(RecurrentOptions):
     language_text: str = option("", "extra training text for the language model, a sentence a line")
     language_order: int = option(3, "maximum n-gram length of the language model", minimum=1)
     language_size: int = option(
-        100_000, "maximum number of n-grams; rare ones are pruned first", minimum=1
+        100_000, "maximum number of n-grams; those that inform least are pruned", minimum=1
     )
     language_weight: float = option(0.5, "weight of the language model in the search")
     language_bonus: float = option(1.0, "score added per token of the language model")
@@ -73,8 +76,20 @@ class TranscribeOptions(DeclaredOptions):
     lm_bonus: float | None = option(
         None, "score added per token of the language model (default: as trained)"
     )
+    pause: float = option(
+        1.0, "length in seconds of a pause that ends a sentence; 0: no pause does", minimum=0
+    )
     rate: int = option(
         16_000, "sample rate in hertz of the raw audio read by --stream", minimum=1000, scored=False
     )
-    times: bool = option(False, "show the start and end of each word", scored=False)
+    encoding: Literal["linear", "float", "mulaw", "alaw"] = option(
+        "linear",
+        "samples of the raw audio read by --stream: linear (16 bits), float (32 bits), or G.711's "
+        "mulaw and alaw (8 bits)",
+        scored=False,
+    )
+    times: bool = option(False, "show the start, end and confidence of each word", scored=False)
+    subtitles: str = option(
+        "", "write subtitles to this file, SubRip (.srt) or WebVTT (.vtt)", scored=False
+    )
     png: str = option("", "write a spectrogram with the words to this PNG file", scored=False)

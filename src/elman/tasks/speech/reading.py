@@ -40,17 +40,17 @@ def feature_config(options: SpeechOptions) -> FeatureConfig:
     )
 
 
-def read_inputs(path: Path, options: SpeechOptions) -> list[Utterance]:
-    """Reads an audio file, all audio files in a folder, or those of a manifest."""
+def read_inputs(path: Path, options: SpeechOptions) -> list[Path]:
+    """Names an audio file, all audio files in a folder, or those of a manifest."""
     if is_folder(path):
-        return [_read_sound(file, options) for file in audio_files(path)]
+        return audio_files(path)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json", ".csv", ".tsv"):
         column = "file_name" if path.name == "metadata.csv" else options.audio_column
         flags = ("--audio-column", "")
         found = text_rows(path, text_column=column, label_column="", labelled=False, flags=flags)
         names = [each.text for each in values_or_error(found)]
-        return [_read_sound(path.parent / name, options) for name in names]
-    return [_read_sound(path, options)]
+        return [path.parent / name for name in names]
+    return [path]
 
 
 def _read_sound(path: Path, options: SpeechOptions) -> Utterance:

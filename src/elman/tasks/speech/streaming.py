@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from elman.decode.ctc import BLANK, PrefixBeam, merge
 from elman.models import Transcriber
 from elman.nn.stack import State
 from elman.tasks.speech.audio import Resampler, Samples
 from elman.tasks.speech.features import STEP, Cmvn, Frames, LogMel, RunningMean
 
 
-class Search(Protocol):
-    """An incremental search for symbols."""
+class Consumer(Protocol):
+    """What processes the log probabilities of a stream, such as ``SentenceSearch``."""
 
     def advance(self, log_probs: np.ndarray) -> None:
         """Processes more steps: log probabilities (time, symbols)."""
-
-    def best(self, *, ended: bool = True) -> list[int]:
-        """The best symbols so far."""
-
-    def stable(self) -> list[int]:
-        """The symbols that will not change any more."""
-
-
-class GreedySearch:
-    """Greedy decoding, step by step; found symbols never change."""
-
-    def __init__(self) -> None:
-        self._found: list[int] = []
-        self._last = BLANK
-
-    def advance(self, log_probs: np.ndarray) -> None:
-        """Processes more steps: log probabilities (time, symbols)."""
-        path = log_probs.argmax(1).tolist()
-        self._found += merge(path, self._last)
-        self._last = path[-1] if path else self._last
-
-    def best(self, *, ended: bool = True) -> list[int]:
-        """The symbols so far."""
-        return self._found
-
-    def stable(self) -> list[int]:
-        """The symbols so far."""
-        return self._found
 
 
 class StreamingTranscriber:
@@ -60,7 +30,7 @@ class StreamingTranscriber:
         self,
         model: Transcriber,
         cmvn: Cmvn,
-        search: Search | PrefixBeam,
+        search: Consumer,
         *,
         rate: int,
         sample_rate: int,
@@ -102,18 +72,3 @@ class StreamingTranscriber:
 def step_seconds(model: Transcriber) -> float:
     """Seconds per step of a model."""
     return model.frames_per_step * STEP
-
-
-def pcm_pieces(source: BinaryIO, at_once: int = 3200) -> Iterator[Samples]:
-    """Yields raw samples (16 bits, little-endian, one channel) as they arrive, until the end.
-
-    Ignores an odd last byte.
-    """
-    read = getattr(source, "read1", source.read)  # read1 returns available bytes, without waiting
-    left = b""
-    while piece := read(at_once):
-        piece = left + piece
-        whole = len(piece) - len(piece) % 2
-        left = piece[whole:]
-        if whole:
-            yield np.frombuffer(piece[:whole], "<i2").astype(np.float32) / 32768

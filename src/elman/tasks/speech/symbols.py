@@ -41,6 +41,7 @@ class SpeechSymbols:
             "tokenizer": self.pieces.tokenizer,
             "mean": list(self.cmvn.mean),
             "spread": list(self.cmvn.std),
+            "level": self.cmvn.level,
             "language_unit": self.language.unit if self.language else "",
             "language": self.language.to_arpa() if self.language else "",
         }
@@ -74,7 +75,10 @@ def _cmvn(saved: dict[str, Any]) -> Cmvn:
         raise ValueError("a mean or standard deviation that is not a number")
     if min(std) <= 0:
         raise ValueError(f"a standard deviation of {min(std)}")
-    return Cmvn(mean, std)
+    level = saved.get("level", False)  # runs of version 0.1 did not subtract the level
+    if not isinstance(level, bool):
+        raise ValueError(f"a level {level!r} that is neither true nor false")
+    return Cmvn(mean, std, level)
 
 
 def build_vocab(
@@ -83,7 +87,8 @@ def build_vocab(
     """Computes the text pieces, the feature statistics and, on request, a language model."""
     texts = [str(example.text) for example in examples]
     pieces = build_pieces(texts, options.units, options.subwords)
-    cmvn = Cmvn.of([example.frames.astype(np.float32) for example in examples])
+    sounds = (example.frames.astype(np.float32) for example in examples)
+    cmvn = Cmvn.of(sounds, level=True)
     return Vocab(SpeechSymbols(pieces, cmvn, _language(texts, options)), None)
 
 

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from rich.markup import escape
 
-from elman.decode.ctc import PrefixBeam, align, best_path
+from elman.decode.ctc import BLANK, PrefixBeam, align
 from elman.errors import OptionError
 from elman.models import Transcriber
 from elman.tasks.inference import in_batches
-from elman.tasks.speech.answers import Transcript, Word
+from elman.tasks.speech.answers import Sentence, Transcript, Word
+from elman.tasks.speech.audio import Samples
 from elman.tasks.speech.batches import collate
 from elman.tasks.speech.data import (
     Utterance,
 )
 from elman.tasks.speech.language_model import Language, TextFusion
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
+from elman.tasks.speech.raw_audio import raw_pieces
 from elman.tasks.speech.reading import utterance_of
-from elman.tasks.speech.streaming import (
-    GreedySearch,
-    Search,
-    StreamingTranscriber,
-    pcm_pieces,
-    step_seconds,
-)
+from elman.tasks.speech.sentences import GreedySearch, Search, SentenceSearch, SpokenSentence
+from elman.tasks.speech.streaming import StreamingTranscriber, step_seconds
 from elman.tasks.speech.symbols import SpeechSymbols
 from elman.tasks.speech.transcripts import Pieces
 from elman.tasks.task import Fitted
@@ -37,26 +37,28 @@ def predict(
 ) -> list[Transcript]:
     """Transcribes recordings."""
     model, pieces = transcriber_of(fitted), fitted.symbols.pieces
-    fusion = _fusion(fitted, wanted)
+    new_search = _new_search(fitted, wanted)
     asked = [utterance_of(value, fitted.options) for value in inputs]
     each_step = step_seconds(model)
+    pause, silent = _pause(model, wanted), _silent(pieces)
 
     def answer(batch: Sequence[Utterance]) -> list[Transcript]:
         tensors = collate([_without_text(e) for e in batch], fitted.symbols, fitted.options)
         scores = model(tensors["frames"], tensors["lengths"])
-        best = best_path(scores.log_probs, scores.lengths)
         found = []
         for k, example in enumerate(batch):
-            steps = scores.log_probs[: scores.lengths[k], k].numpy()
-            symbols = best[k]
-            if wanted.beam > 1:
-                search = PrefixBeam(wanted.beam, fusion=fusion)
-                search.advance(steps)
-                symbols = search.best()
-            words = _words(pieces, symbols, align(steps, symbols), each_step)
-            text = pieces.decode(symbols)
+            search = SentenceSearch(new_search, pause, silent)
+            search.advance(scores.log_probs[: scores.lengths[k], k].numpy())
+            search.finish()
+            sentences = [_sentence(pieces, each, each_step) for each in search.sentences]
             found.append(
-                Transcript(example.name, text, words, example.seconds, example.frames, wanted.times)
+                Transcript(
+                    example.name,
+                    tuple([sentence for sentence in sentences if sentence.words]),
+                    example.seconds,
+                    example.frames,
+                    wanted.times,
+                )
             )
         return found
 
@@ -90,63 +92,145 @@ def _fusion(
     return TextFusion(language, fitted.symbols.pieces.pieces, weight, bonus)
 
 
-def _words(
-    pieces: Pieces, symbols: Sequence[int], spans: Sequence[tuple[int, int]], seconds: float
-) -> tuple[Word, ...]:
+def _new_search(
+    fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
+) -> Callable[[], Search]:
+    """Makes the search of each sentence."""
+    if wanted.beam == 1:
+        return GreedySearch
+    return partial(PrefixBeam, wanted.beam, fusion=_fusion(fitted, wanted))
+
+
+def _pause(model: Transcriber, wanted: TranscribeOptions) -> int:
+    """The number of steps of a pause that ends a sentence; 0 if none does."""
+    return math.ceil(wanted.pause / step_seconds(model))
+
+
+def _silent(pieces: Pieces) -> frozenset[int]:
+    """The symbols of silence: the blank, and a space."""
+    return frozenset([BLANK, *[k for k, text in enumerate(pieces.pieces, 1) if not text.strip()]])
+
+
+def _sentence(pieces: Pieces, spoken: SpokenSentence, seconds: float) -> Sentence:
     """Groups symbols into words, each timed from its first step to its last."""
     words: list[Word] = []
-    text, start, end = "", 0, 0
-    for symbol, (first, last) in zip(symbols, spans, strict=True):
+    letters: list[_Letter] = []
+    spans = align(spoken.log_probs, spoken.symbols)
+    for symbol, (first, last) in zip(spoken.symbols, spans, strict=True):
+        sure = float(spoken.log_probs[first:last, symbol].max())
         for character in pieces.pieces[symbol - 1]:
-            if character == " ":
-                if text:
-                    words.append(_word(text, start, end, seconds))
-                text = ""
-                continue
-            start = first if not text else start
-            text, end = text + character, last
-    if text:
-        words.append(_word(text, start, end, seconds))
-    return tuple(words)
+            if character != " ":
+                letters.append(_Letter(character, spoken.start + first, spoken.start + last, sure))
+            elif letters:
+                words.append(_word(letters, seconds))
+                letters = []
+    if letters:
+        words.append(_word(letters, seconds))
+    return Sentence(tuple(words))
 
 
-def _word(text: str, start: int, end: int, seconds: float) -> Word:
-    return Word(text, round(start * seconds, 2), round(end * seconds, 2))
+class _Letter(NamedTuple):
+    text: str
+    first: int
+    last: int
+    log_prob: float
 
 
-def stream(
-    fitted: Fitted[SpeechSymbols, SpeechOptions], source: BinaryIO, wanted: TranscribeOptions
-) -> Iterator[str]:
-    """Yields the text so far whenever it gains final words, then the whole text.
+def _word(letters: Sequence[_Letter], seconds: float) -> Word:
+    sure = sum([letter.log_prob for letter in letters]) / len(letters)
+    return Word(
+        "".join([letter.text for letter in letters]),
+        round(letters[0].first * seconds, 2),
+        round(letters[-1].last * seconds, 2),
+        round(math.exp(sure), 3),
+    )
 
-    ``source`` is raw audio at ``wanted.rate`` hertz: 16 bits, little-endian, one channel.
+
+@dataclass(frozen=True)
+class Heard:
+    """What is known after ``seconds`` of a stream.
+
+    ``final`` and ``provisional`` are the words of the sentence that is being spoken: those that
+    will not change any more, and those that may.  ``sentence`` is the sentence that has just ended.
     """
-    options: SpeechOptions = fitted.options
+
+    seconds: float
+    final: str
+    provisional: str
+    sentence: Sentence | None = None
+
+
+def hear(
+    fitted: Fitted[SpeechSymbols, SpeechOptions],
+    pieces: Iterable[Samples],
+    wanted: TranscribeOptions,
+) -> Iterator[Heard]:
+    """Transcribes audio at ``wanted.rate`` hertz while it arrives.
+
+    Yields whenever the words change, and once for each sentence, when it has ended.
+    """
     if wanted.rate < 1000:
         raise OptionError(f"rate is {wanted.rate}; give the sample rate in hertz, such as 16000.")
-    pieces: Pieces = fitted.symbols.pieces
-    search: Search = GreedySearch()
-    if wanted.beam > 1:
-        search = PrefixBeam(wanted.beam, fusion=_fusion(fitted, wanted))
+    options, model = fitted.options, transcriber_of(fitted)
+    texts = fitted.symbols.pieces
+    search = SentenceSearch(_new_search(fitted, wanted), _pause(model, wanted), _silent(texts))
     transcriber = StreamingTranscriber(
-        transcriber_of(fitted),
+        model,
         fitted.symbols.cmvn,
         search,
         rate=wanted.rate,
         sample_rate=options.sample_rate,
         num_mels=options.num_mels,
     )
-    shown = 0
-    for piece in pcm_pieces(source):
+    told, ended = ("", ""), 0
+
+    def news() -> Iterator[Heard]:
+        nonlocal told, ended
+        for spoken in search.sentences[ended:]:
+            sentence = _sentence(texts, spoken, step_seconds(model))
+            if sentence.words:
+                yield Heard(transcriber.seconds, sentence.text, "", sentence)
+            told = ("", "")
+        ended = len(search.sentences)
+        final = texts.decode(search.stable()).rpartition(" ")[0]  # the last word may continue
+        now = (final, texts.decode(search.best())[len(final) :].strip())
+        if now not in (told, ("", "")):
+            told = now
+            yield Heard(transcriber.seconds, *now)
+
+    for piece in pieces:
         transcriber.accept(piece)
-        words = pieces.decode(search.stable()).split(" ")[:-1]  # the last word may continue
-        if len(words) > shown:
-            shown = len(words)
-            yield f"[dim]{transcriber.seconds:7.2f} s  {escape(_tail(words))}[/]"
+        yield from news()
     transcriber.finish()
-    yield escape(pieces.decode(search.best()))
+    search.finish()
+    yield from news()
 
 
-def _tail(words: Sequence[str], count: int = 12) -> str:
+def stream(
+    fitted: Fitted[SpeechSymbols, SpeechOptions], source: BinaryIO, wanted: TranscribeOptions
+) -> Iterator[str]:
+    """Yields the words of a sentence whenever they change, sentences, then the whole text.
+
+    ``source`` is raw audio at ``wanted.rate`` hertz, one channel, encoded as ``wanted.encoding``.
+    """
+    sentences = []
+    for heard in hear(fitted, raw_pieces(source, wanted.encoding), wanted):
+        if heard.sentence is None:
+            final, provisional = _tail(heard.final, heard.provisional)
+            words = " ".join([escape(final), f"[dim]{escape(provisional)}[/]"]).strip()
+            yield f"[dim]{heard.seconds:7.2f} s[/]  {words}"
+        else:
+            sentences.append(heard.sentence.text)
+            times = f"{heard.sentence.start:.2f} to {heard.sentence.end:.2f} s"
+            text = f"[bold]{escape(heard.final)}[/] [dim]({times})[/]"
+            yield f"[dim]{heard.seconds:7.2f} s[/]  {text}"
+    yield escape(" ".join(sentences))
+
+
+def _tail(final: str, provisional: str, count: int = 12) -> tuple[str, str]:
     """The last words, so that the line stays short."""
-    return " ".join(words) if len(words) <= count else "... " + " ".join(words[-count:])
+    words = final.split()
+    room = max(0, count - len(provisional.split()))
+    return (
+        final if len(words) <= room else " ".join(["...", *words[len(words) - room :]])
+    ), provisional
