@@ -224,10 +224,11 @@ def open_speech() -> str:
         ways = figure["best path"], figure["search with the language model"]
         values = [f"{100 * way[rate]:.1f}" for way in ways for rate in ("wer", "cer")]
         lines.append(f"| {_shown(name)} | {ways[0]['examples']} | {' | '.join(values)} |")
-    demo = record["demo"]
+    lines += ["", "The demo's sentence by voices that are in no training data:", ""]
+    for voice, heard in record["demo"].items():
+        lines.append(f'- {voice}: "{heard["text"]}", WER {100 * heard["wer"]:.0f}')
     lines += [
         "",
-        f'The demo sentence is transcribed as "{demo["text"]}": WER {100 * demo["wer"]:.0f}. '
         f"`{record['command']}`, {record['minutes']:.0f} minutes of training with "
         f"{record['threads']} thread of {record['machine']['processor']}, seed 0.",
     ]

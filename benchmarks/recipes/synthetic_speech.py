@@ -100,7 +100,7 @@ def main() -> None:
 def demo(path: Path) -> None:
     """The demo's sentence at 16 kHz, in a voice of the test set."""
     utterance = Utterance(DEMO, "espeak-ng", f"en-us+{VARIANTS['test'][0]}", 0.9, 0.5, 1.0)
-    sound = _say(utterance, 16_000)
+    sound = say(utterance, 16_000)
     soundfile.write(path, sound, 16_000, subtype="PCM_16")
 
 
@@ -267,7 +267,7 @@ def make(part: str, pools: dict[str, dict[str, list[str]]], hours: float, out: P
                 _festival(waiting, keep)
                 waiting = []
         else:
-            sound = _say(utterance)
+            sound = say(utterance)
             if sound is not None:
                 keep(number, utterance, sound)
         if number % 1000 == 999:
@@ -278,7 +278,7 @@ def make(part: str, pools: dict[str, dict[str, list[str]]], hours: float, out: P
     print(f"{part}: {len(rows)} utterances, {seconds / 3600:.2f} hours", flush=True)
 
 
-def _say(utterance: Utterance, rate: int = RATE) -> np.ndarray | None:
+def say(utterance: Utterance, rate: int = RATE) -> np.ndarray | None:
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         if utterance.engine == "espeak-ng":
             command = [

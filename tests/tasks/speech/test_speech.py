@@ -18,6 +18,7 @@ from elman.tasks import TASKS, Data, train
 from elman.tasks.speech.answers import Sentence, Word
 from elman.tasks.speech.audio import read_audio
 from elman.tasks.speech.data import Utterance
+from elman.tasks.speech.features import Cmvn
 from elman.tasks.speech.language_model import Language, TextFusion, train_language
 from elman.tasks.speech.ngrams import train_ngrams
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
@@ -26,7 +27,9 @@ from elman.tasks.speech.reading import utterance_of
 from elman.tasks.speech.sentences import GreedySearch
 from elman.tasks.speech.streaming import StreamingTranscriber
 from elman.tasks.speech.subtitles import subtitles
+from elman.tasks.speech.symbols import SpeechSymbols, load_symbols
 from elman.tasks.speech.transcription import hear
+from elman.tasks.speech.transcripts import Pieces
 from elman.training.progress import Silence
 from tasks.conftest import samples
 
@@ -317,6 +320,23 @@ def test_a_language_model_makes_the_search_prefer_its_words(tmp_path):
         beam.advance(log_probs)
         found += [pieces[k - 1] for k in beam.best()]
     assert (plain, weighed) == (["a", "c"], ["a", "b"])
+
+
+def test_symbols_keep_the_language_model_and_older_files_still_load():
+    language = train_language(["ab ab", "b ab"], "words", 2, 100)
+    symbols = SpeechSymbols(Pieces.characters(["ab"]), Cmvn((1.0,), (2.0,), True), language)
+    saved = symbols.to_json()
+    assert load_symbols(saved).to_json() == saved
+    old = {**json.loads(saved), "format": 1, "language": language.to_arpa()}
+    del old["level"]
+    read = load_symbols(json.dumps(old))
+    assert read.language is not None
+    assert read.language.ngrams == load_symbols(saved).language.ngrams
+    assert not read.cmvn.level
+    text = json.loads(saved)["language"]
+    for bad in (text[:-8], text[:40] + "A" + text[41:], "!" + text[1:], language.to_arpa()):
+        with pytest.raises(RunError, match=r"symbols\.json"):
+            load_symbols(json.dumps({**json.loads(saved), "language": bad}))
 
 
 @pytest.mark.parametrize("unit", ["words", "characters"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +25,10 @@ from elman.tasks.speech.reading import feature_config
 from elman.tasks.speech.transcripts import Pieces, build_pieces
 from elman.tasks.task import Vocab
 
-_FORMAT = 1
+#: format 1 held the language model as plain text, and no level
+_FORMAT, _OLD_FORMAT = 2, 1
+#: maximum size of a language model's ARPA text in bytes
+_LARGEST = 2**30
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class SpeechSymbols:
     language: Language | None = None
 
     def to_json(self) -> str:
-        """Serialises to JSON, with the language model as ARPA text."""
+        """Serialises to JSON, with the language model as compressed ARPA text."""
         saved = {
             "format": _FORMAT,
             "pieces": list(self.pieces.pieces),
@@ -43,7 +49,7 @@ class SpeechSymbols:
             "spread": list(self.cmvn.std),
             "level": self.cmvn.level,
             "language_unit": self.language.unit if self.language else "",
-            "language": self.language.to_arpa() if self.language else "",
+            "language": _packed(self.language.to_arpa()) if self.language else "",
         }
         return json.dumps(saved, ensure_ascii=False)
 
@@ -52,19 +58,35 @@ def load_symbols(text: str) -> SpeechSymbols:
     """Loads the symbols.json of a run folder."""
     saved = parse_json(text, "symbols.json")
     with sentences("symbols.json"):
-        if saved["format"] != _FORMAT:
+        if saved["format"] not in (_FORMAT, _OLD_FORMAT):
             raise RunError(
                 f"symbols.json has format {saved['format']}, but this version of Elman reads "
-                f"format {_FORMAT}; use the version that saved it."
+                f"formats up to {_FORMAT}; use the version that saved it."
             )
         language = None
         if of_kind(saved, "language", str):
             unit: Unit = saved["language_unit"]
             if unit not in get_args(Unit):
                 raise ValueError(f"the unit {unit!r} of its language model")
-            language = Language.parse(saved["language"], unit, Path("symbols.json"))
+            text = saved["language"] if saved["format"] == _OLD_FORMAT else _unpacked(saved)
+            language = Language.parse(text, unit, Path("symbols.json"))
         pieces = Pieces(different(saved, "pieces"), of_kind(saved, "tokenizer", str))
         return SpeechSymbols(pieces, _cmvn(saved), language)
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _unpacked(saved: dict[str, Any]) -> str:
+    try:
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(base64.b64decode(saved["language"], validate=True), _LARGEST)
+        if not inflater.eof:
+            raise ValueError("a language model that is cut off or too large")
+        return text.decode()
+    except (binascii.Error, zlib.error, UnicodeDecodeError) as error:
+        raise ValueError("a language model that cannot be decompressed") from error
 
 
 def _cmvn(saved: dict[str, Any]) -> Cmvn:
@@ -75,7 +97,7 @@ def _cmvn(saved: dict[str, Any]) -> Cmvn:
         raise ValueError("a mean or standard deviation that is not a number")
     if min(std) <= 0:
         raise ValueError(f"a standard deviation of {min(std)}")
-    level = saved.get("level", False)  # runs of version 0.1 did not subtract the level
+    level = saved.get("level", False)
     if not isinstance(level, bool):
         raise ValueError(f"a level {level!r} that is neither true nor false")
     return Cmvn(mean, std, level)
