@@ -33,6 +33,7 @@ FLOORS = {
     "shipped": 8,
     "tasks": 9,
     "selection": 9.5,
+    "bulk": 9.5,
     "cli": 11,
 }
 

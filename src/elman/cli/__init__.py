@@ -169,9 +169,9 @@ def _sentence(error: Any) -> str:
     command = "elman" if error.ctx is None else error.ctx.command_path
     if hasattr(error, "possibilities"):
         shown = [each for each in error.ctx.command.params if not getattr(each, "hidden", False)]
-        flags = [flag for each in shown for flag in each.opts if flag.startswith("--")]
-        near = get_close_matches(error.option_name, flags, 1)
-        hint = f"did you mean {near[0]}?" if near else f"see {command} --help."
+        flags = [flag[2:] for each in shown for flag in each.opts if flag.startswith("--")]
+        near = get_close_matches(error.option_name.lstrip("-"), flags, 1)
+        hint = f"did you mean --{near[0]}?" if near else f"see {command} --help."
         return f"{command}: there is no flag {error.option_name}; {hint}"
     message = " ".join(str(error.format_message()).split()).rstrip(".")
     message = message.replace(": Value error, ", ": ")

@@ -56,7 +56,7 @@ def _flag(kind: type, declared: Field[Any], panel: str, default: object) -> insp
         metavar=value_syntax(kind, declared.name),
         autocompletion=(lambda: list(choices)) if choices else None,
     )
-    return _keyword(declared.name, Annotated[str | None, flag])
+    return keyword(declared.name, flag)
 
 
 def switch(name: str, help: str, panel: str, *, hidden: bool = False) -> inspect.Parameter:
@@ -64,10 +64,15 @@ def switch(name: str, help: str, panel: str, *, hidden: bool = False) -> inspect
     flag = typer.Option(
         f"--{name.replace('_', '-')}", help=help, rich_help_panel=panel, hidden=hidden
     )
-    return _keyword(name, Annotated[bool | None, flag])
+    return _parameter(name, Annotated[bool | None, flag])
 
 
-def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+def keyword(name: str, flag: Any) -> inspect.Parameter:
+    """A flag with a value, declared by ``typer.Option``; None if it is not given."""
+    return _parameter(name, Annotated[str | None, flag])
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from elman.cli.flags import file_flags, flags_of, given, switch, with_flags
+from elman.cli.bulk_progress import BulkProgress
+from elman.cli.flags import file_flags, flags_of, given, keyword, switch, with_flags
 from elman.cli.shared import Json, Run, console, print_json
 from elman.errors import DataError, OptionError
 from elman.tasks.task import Task
+
+if TYPE_CHECKING:
+    from elman.tasks import Trained
 
 
 def predict_command(task: Task | None) -> tuple[Callable[..., None], str]:
@@ -27,8 +33,32 @@ def predict_command(task: Task | None) -> tuple[Callable[..., None], str]:
         *flags_of(kind, vars(kind()), panel, switches=True),
         *file_flags(task, panel, labelled=False),
         switch("stream", help, panel, hidden=not task.streams),
+        *_bulk_flags(kind),
     ]
     return with_flags(predict, flags), example
+
+
+def _bulk_flags(kind: type[Any]) -> list[inspect.Parameter]:
+    """Flags for files of any size; ``--out`` may be one of the task's own."""
+    panel = "Files of any size"
+    flags = [
+        keyword("source", typer.Option("--in", metavar="PATH", rich_help_panel=panel, help=(
+            "Answer every line or row of this file, or every file of this folder; - for standard "
+            "input. Needs --out."
+        ))),
+        keyword("out", typer.Option("--out", metavar="FILE", rich_help_panel=panel, help=(
+            "Write the answers to this file: .csv, .jsonl or .parquet."
+        ))),
+        switch("resume", "Go on where a killed run with --in stopped.", panel),
+        keyword("batch_size", typer.Option(metavar="<int>", rich_help_panel=panel, help=(
+            "Inputs in memory at once, with --in (default: 1024)."
+        ))),
+        keyword("threads", typer.Option(metavar="<int>", rich_help_panel=panel, help=(
+            "Processor threads, with --in."
+        ))),
+    ]  # fmt: skip
+    own = {each.name for each in fields(kind)}
+    return [flag for flag in flags if flag.name not in own]
 
 
 def predict(
@@ -49,8 +79,16 @@ def predict(
     model = load(run)
     settings = given(wanted)
     stream = settings.pop("stream", False)
+    if settings.get("source") is not None:
+        _predict_file(model, inputs or [], settings)
+        return
     options, settings = model.reading_options(settings)
     screen = console()
+    for name in ("resume", "batch_size", "threads"):
+        if settings.pop(name, None) is not None:
+            raise OptionError(f"--{name.replace('_', '-')} is for a file of inputs; add --in.")
+    if "out" in settings and not hasattr(model.task.PredictOptions(), "out"):
+        raise OptionError("--out is for a file of inputs; add --in, or redirect the output.")
     if stream:
         for line in model.stream(sys.stdin.buffer, **settings):
             screen.print(line, soft_wrap=True, highlight=False)
@@ -64,7 +102,7 @@ def predict(
     if len(asked) < 2 or model.task.input_kind != "file":
         answers = model(asked, **settings)
     else:
-        answers = model.answer_each(asked, **settings)
+        answers = model.answer_each(asked, save=True, **settings)
     errors = [answer for answer in answers if isinstance(answer, DataError)]
     if as_json:
         print_json({"predictions": [_record(model.task, answer) for answer in answers]})
@@ -77,6 +115,44 @@ def predict(
         print(f"elman: {error}", file=sys.stderr)
     if errors:
         raise typer.Exit(1)
+
+
+def _predict_file(model: Trained, inputs: Sequence[str], settings: dict[str, Any]) -> None:
+    """Answers a file of any size, with progress on standard error."""
+    from elman.bulk import AT_ONCE, predict_file
+
+    if inputs:
+        raise OptionError("name inputs either after the run or with --in, not both.")
+    source, out = settings.pop("source"), settings.pop("out", None)
+    if out is None:
+        raise OptionError("--out is missing; name the file for the answers, such as answers.csv.")
+    batch_size = _positive("batch_size", settings.pop("batch_size", None))
+    with BulkProgress() as progress:
+        outcome = predict_file(
+            model,
+            None if source == "-" else Path(source),
+            Path(out),
+            resume=settings.pop("resume", False),
+            batch_size=AT_ONCE if batch_size is None else batch_size,
+            threads=_positive("threads", settings.pop("threads", None)),
+            progress=progress,
+            **settings,
+        )
+    print(f"{outcome.path}: {outcome.answers:,} answers", file=sys.stderr)
+    if outcome.errors:
+        print(
+            f"elman: {outcome.errors:,} inputs have an error instead; {outcome.first_error}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+
+
+def _positive(name: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not value.strip().isdecimal() or int(value) < 1:
+        raise OptionError(f"{name} is {value}; it must be a whole number from 1 on.")
+    return int(value)
 
 
 def _record(task: Task, answer: Any) -> dict[str, Any]:

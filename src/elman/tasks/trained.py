@@ -69,15 +69,21 @@ class Trained:
         values = [self.task.as_input(value) for value in given]
         return self._answer(values, self._wanted(settings))
 
-    def answer_each(self, inputs: Sequence[Any], **settings: object) -> list[Any]:
-        """Like a call, but an input that cannot be read has its ``DataError`` for an answer."""
+    def answer_each(
+        self, inputs: Sequence[Any], *, save: bool = True, **settings: object
+    ) -> list[Any]:
+        """Like a call, but an input that cannot be read has its ``DataError`` for an answer.
+
+        With ``save`` off, the files that ``settings`` name are not written.
+        """
         wanted = self._wanted(settings)
         with frozen_weights(self.model):
             try:
                 found = self.task.predict(self.fitted, inputs, wanted)
             except DataError:
                 found = [self._answer_or_error(value, wanted) for value in inputs]
-        self.task.save([each for each in found if not isinstance(each, DataError)], wanted)
+        if save:
+            self.task.save([each for each in found if not isinstance(each, DataError)], wanted)
         return found
 
     def _answer_or_error(self, value: Any, wanted: Any) -> Any:

@@ -66,6 +66,16 @@ def test_more_context_and_the_right_text_are_less_of_a_surprise():
     assert train_ngrams(train, 2).perplexity([["z", "z"]]) > 20 * two
 
 
+def test_unknown_words_are_expected_as_often_as_words_that_occur_once():
+    lines = sentences(["a b", "a b", "a c", "d b", "a e"])
+    plain, expecting = train_ngrams(lines, 1), train_ngrams(lines, 1, expect_unknown=True)
+    assert math.exp(plain.score((), UNKNOWN)) < 0.05
+    # c, d and e occur once, of 15 tokens with the ends of sentences, and 3 are expected
+    assert math.exp(expecting.score((), UNKNOWN)) == pytest.approx(3 / 18, rel=0.3)
+    total = sum(math.exp(expecting.score((), t)) for (t,) in expecting.tables[0] if t != BEGIN)
+    assert total == pytest.approx(1)
+
+
 def test_what_an_ngram_costs_is_the_relative_entropy_of_the_model_without_it():
     model = train_ngrams(sentences(), 2)
     contexts = [Counter({("a",): 5, ("b",): 4, ("c",): 3, (BEGIN,): 5})]

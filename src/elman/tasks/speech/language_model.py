@@ -51,10 +51,13 @@ def train_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> L
     """Trains a model with at most ``most`` n-grams.
 
     Prunes the least informative n-grams and backs off to shorter ones.  At most a fifth of the
-    n-grams are unigrams.
+    n-grams are unigrams.  A model of words expects unknown ones.
     """
     sentences = [tokens_of(text, unit) for text in texts]
-    return Language(train_ngrams(sentences, order, vocabulary=most // 5, most=most), unit)
+    ngrams = train_ngrams(
+        sentences, order, vocabulary=most // 5, most=most, expect_unknown=unit == "words"
+    )
+    return Language(ngrams, unit)
 
 
 def tokens_of(text: str, unit: Unit) -> Sequence[str]:

@@ -90,13 +90,16 @@ def train_ngrams(
     cutoffs: Sequence[int] = (),
     vocabulary: int | None = None,
     most: int | None = None,
+    expect_unknown: bool = False,
 ) -> NGrams:
     """Trains an interpolated Kneser-Ney model, one discount per order, on tokenised sentences.
 
     ``cutoffs[n - 1]`` prunes n-grams with this count or less; their probability goes to the
     back-off (pruned unigrams become ``<unk>``).  ``vocabulary`` limits the number of tokens to the
     most frequent.  ``most`` limits the number of n-grams: of those longer than unigrams, the most
-    informative stay (``pruning.py``).  The probabilities of each context sum to one.
+    informative stay (``pruning.py``).  With ``expect_unknown``, ``<unk>`` is as frequent as all
+    tokens together that occur once (Good 1953); otherwise it is as rare as any token may be, unless
+    tokens were pruned.  The probabilities of each context sum to one.
 
     Raises ``DataError`` if there are no tokens, ``OptionError`` if ``order`` is less than 1.
     """
@@ -118,6 +121,8 @@ def train_ngrams(
             counts[n - 1].update([tokens[k : k + n] for k in range(len(tokens) - n + 1)])
     raw = [counter.copy() for counter in counts]
     _continuations(counts)
+    if expect_unknown and len(kept) == len(words):
+        counts[0][(UNKNOWN,)] = sum([count == 1 for count in words.values()])
     frequent = [{g for g, count in raw[n].items() if count > cut[n]} for n in range(order)]
     unigrams = _unigrams(counts[0], [(token,) for token in (*sorted(kept), UNKNOWN, END)])
     model = _backed_off(unigrams, counts, frequent)

@@ -1,0 +1,232 @@
+"""Files of inputs: an answer a line, in order, whole or not at all, from where a kill stopped it."""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import elman
+from elman.bulk import predict_file
+from elman.bulk import predicting as bulk_predicting
+from elman.errors import DataError, OptionError
+
+TEXTS = ["A warm and funny film.", "", "A dull, lifeless mess.", "  ", "Nothing to like, at all."]
+
+
+class Told(list):
+    def update(self, done, read):
+        self.append((done, read))
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def labels(path):
+    return [row["label"] for row in rows_of(path)]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return [answer.label for answer in elman.load("sentiment")(TEXTS)]
+
+
+def write_inputs(folder: Path, kind: str) -> Path:
+    path = folder / f"texts.{kind}"
+    if kind == "txt":
+        path.write_text("".join(f"{text}\n" for text in TEXTS))
+    elif kind == "jsonl":
+        rows = [json.dumps({"text": text, "id": k}) for k, text in enumerate(TEXTS)]
+        rows[1] = ""  # a blank line
+        path.write_text("\n".join(rows) + "\n")
+    elif kind == "tsv":
+        path.write_text("id\ttext\n" + "".join(f"{k}\t{text}\n" for k, text in enumerate(TEXTS)))
+    elif kind == "csv":
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([("id", "text"), *enumerate(TEXTS)])
+    else:
+        arrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(arrow.table({"id": range(len(TEXTS)), "text": TEXTS}), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl", "tsv", "csv", "parquet"])
+def test_every_line_has_its_answer_whatever_the_format(kind, expected, tmp_path):
+    source = write_inputs(tmp_path, kind)
+    for batch_size in (1, 2, 100):
+        told = Told()
+        outcome = predict_file(
+            "sentiment", source, tmp_path / "a.csv", batch_size=batch_size, progress=told
+        )
+        assert told[-1] == (len(TEXTS), 1.0)
+        assert told == sorted(told)
+        assert labels(tmp_path / "a.csv") == expected
+        assert (outcome.answers, outcome.errors) == (len(TEXTS), 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "a.csv"])
+
+
+def test_csv_jsonl_and_parquet_hold_the_same_answers(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    source = write_inputs(tmp_path, "txt")
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        predict_file("sentiment", source, tmp_path / f"a{suffix}")
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    table = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    rows = rows_of(tmp_path / "a.csv")
+    model = elman.load("sentiment")
+    records = [model.task.record(answer) for answer in model(TEXTS)]
+    for number, (line, row, entry, record) in enumerate(
+        zip(lines, rows, table, records, strict=True), 1
+    ):
+        assert line == {"line": number, **record}
+        assert entry["probability"] == record["probability"] == float(row["probability"])
+        assert json.loads(row["probabilities"]) == json.loads(entry["probabilities"])
+        assert entry["line"] == int(row["line"]) == number
+
+
+def test_lines_that_cannot_be_read_have_their_error_in_place(tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_bytes(b"text,id\ngood film,1\ncaf\xe9,2\nbad,film,3\n\ndull film,4\n")
+    outcome = predict_file("sentiment", source, tmp_path / "out.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["line"] for line in lines] == [1, 2, 3, 4, 5]
+    assert "byte 4 of the line is not UTF-8" in lines[1]["error"]
+    assert "has 3 columns, but the header has 2" in lines[2]["error"]
+    blank = elman.load("sentiment")("")[0].label
+    assert [line.get("label") for line in lines] == ["positive", None, None, blank, "negative"]
+    assert (outcome.errors, outcome.first_error[:6]) == (2, "line 2")
+
+
+def test_other_columns_quotes_and_an_excel_header_are_read(tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_text('sep=;\nid;review\n1;"a warm; and\nfunny ""film"""\n2;dull\n')
+    predict_file("sentiment", source, tmp_path / "o.jsonl", text_column="review")
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [line["text"] for line in lines] == ['a warm; and\nfunny "film"', "dull"]
+    with pytest.raises(DataError, match=r'a.csv: there is no column "text".*--text-column'):
+        predict_file("sentiment", source, tmp_path / "o.jsonl")
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_killed_run_goes_on_to_the_same_file(tmp_path, monkeypatch):
+    source = tmp_path / "a.txt"
+    source.write_text("".join(f"film number {k} was good\n" for k in range(40)))
+    predict_file("sentiment", source, tmp_path / "whole.jsonl", batch_size=4)
+    answers, calls = bulk_predicting._answers, []
+
+    def killed(*given):
+        calls.append(len(given[1]))
+        if len(calls) == 5:
+            raise Killed
+        return answers(*given)
+
+    monkeypatch.setattr(bulk_predicting, "_answers", killed)
+    with pytest.raises(Killed):
+        predict_file("sentiment", source, tmp_path / "o.jsonl", batch_size=4)
+    assert not (tmp_path / "o.jsonl").exists()
+    with (tmp_path / ".o.jsonl.partial").open("a") as file:
+        file.write('{"line": 17, "te')  # a torn last line
+    with pytest.raises(OptionError, match="answers of another model, input or options"):
+        predict_file("sentiment", write_inputs(tmp_path, "txt"), tmp_path / "o.jsonl", resume=True)
+    calls.clear()
+    calls += [0] * 5
+    predict_file("sentiment", source, tmp_path / "o.jsonl", batch_size=4, resume=True)
+    assert sum(calls) == 40 - 16
+    assert (tmp_path / "o.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_process_that_is_killed_leaves_no_file_and_resumes(tmp_path):
+    source = tmp_path / "a.txt"
+    source.write_text("".join(f"film number {k} was good and long\n" for k in range(60_000)))
+    command = [
+        sys.executable, "-m", "elman.cli", "predict", "sentiment", "--in", source, "--out",
+        tmp_path / "o.csv", "--batch-size", "500", "--threads", "1",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    partial = tmp_path / ".o.csv.partial"
+    until = time.monotonic() + 120
+    while not (partial.exists() and partial.stat().st_size > 100_000):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "o.csv").exists()
+    there = partial.read_bytes().count(b"\n") - 1
+    source_lines = 60_000
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{source_lines:,} answers" in done.stderr
+    rows = rows_of(tmp_path / "o.csv")
+    assert [int(row["line"]) for row in rows] == list(range(1, source_lines + 1))
+    assert 0 < there < source_lines
+    assert not partial.exists()
+
+
+def test_the_command_reads_standard_input_and_refuses_what_it_cannot_do(command, tmp_path):
+    script = "import sys; from elman.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "predict", "sentiment", "--in", "-", "--out", tmp_path / "o.jsonl"],
+        input="good film\n\nbad film\n", capture_output=True, text=True, env=os.environ,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 3
+    source = write_inputs(tmp_path, "txt")
+    (tmp_path / "d.csv").mkdir()
+    for given, sentence in (
+        (["--in", source], "--out is missing"),
+        (
+            ["--in", source, "--out", tmp_path / "o.xls"],
+            "a name that ends in .jsonl, .csv, .parquet",
+        ),
+        (["--in", tmp_path / "no.txt", "--out", tmp_path / "o.csv"], "there is no such file"),
+        (["text", "--in", source, "--out", tmp_path / "o.csv"], "not both"),
+        (["text", "--resume"], "add --in"),
+        (["text", "--out", tmp_path / "o.csv"], "add --in"),
+        (["--in", source, "--out", tmp_path / "o.csv", "--batch-size", "0"], "whole number from 1"),
+        (["--in", source, "--out", tmp_path / "d.csv"], "is a folder"),
+    ):
+        status, _, err = command("predict", "sentiment", *given)
+        assert status == 1
+        assert sentence in err
+        assert err.count("\n") == 1
+    (tmp_path / "empty.txt").write_text("")
+    status, _, err = command(
+        "predict", "sentiment", "--in", tmp_path / "empty.txt", "--out", tmp_path / "e.csv"
+    )
+    assert status == 1
+    assert "empty" in err or "no inputs" in err
+    status, _, err = command("predict", "music", "--in", source, "--out", tmp_path / "o.csv")
+    assert (status, "no inputs to read" in err) == (1, True)
+
+
+def test_sequences_of_a_fasta_file_have_a_record_each(command, tmp_path):
+    source = tmp_path / "s.fa"
+    source.write_text(">one\n" + "ACGT" * 30 + "\n>two\n" + "GGCA" * 20 + "\n")
+    status, _, err = command("predict", "dna", "--in", source, "--out", tmp_path / "o.jsonl")
+    assert status == 0, err
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [line["line"] for line in lines] == [1, 2]
+
+
+def answer_in_another_process(model):
+    return [answer.label for answer in model(TEXTS)]
+
+
+def test_a_loaded_model_can_be_sent_to_other_processes(expected):
+    model = elman.load("sentiment")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(answer_in_another_process, (model,)) == expected
