@@ -9,6 +9,7 @@ from elman.models.generator import Generator
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
 from elman.models.transcriber import Transcriber
+from elman.models.transducer import Transducer
 from elman.models.translator import Translator
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "StandardTagger",
     "Tagger",
     "Transcriber",
+    "Transducer",
     "Translator",
     "WindowTagger",
     "WordFeatures",

@@ -53,11 +53,7 @@ class Transcriber(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if frames_per_step < 1 or encoder.input_size % frames_per_step:
-            raise OptionError(
-                f"Transcriber: frames_per_step is {frames_per_step}, but the encoder reads "
-                f"{encoder.input_size} features; it must be positive and divide them."
-            )
+        check_frames_per_step("Transcriber", encoder, frames_per_step)
         self.encoder = encoder
         self.frames_per_step = frames_per_step
         self.dropout = VariationalDropout(dropout)
@@ -67,7 +63,7 @@ class Transcriber(nn.Module):
     def forward(self, frames: Float[Tensor, "time batch mel"], lengths: Lengths) -> Scores:
         """Computes the log probabilities of all steps."""
         steps = lengths // self.frames_per_step
-        y, _ = self.encoder(self._stacked(frames), lengths=steps)
+        y, _ = self.encoder(stack_frames(frames, self.frames_per_step), lengths=steps)
         return Scores(self.output(self.dropout(y)).log_softmax(-1), steps)
 
     def advance(
@@ -83,7 +79,7 @@ class Transcriber(nn.Module):
                 "Transcriber: this model is bidirectional and needs the whole recording; "
                 "train one with bidirectional = false to transcribe live."
             )
-        y, state = self.encoder(self._stacked(frames), state)
+        y, state = self.encoder(stack_frames(frames, self.frames_per_step), state)
         return self.output(self.dropout(y)).log_softmax(-1), state
 
     def loss(
@@ -113,10 +109,21 @@ class Transcriber(nn.Module):
         )
         return each / symbol_counts.clamp_min(1)
 
-    def _stacked(self, frames: Tensor) -> Tensor:
-        """Concatenates the frames of each step."""
-        size = self.frames_per_step
-        steps = frames.shape[0] // size
-        # time batch mel -> step batch frame * mel
-        parts = frames[: steps * size].reshape(steps, size, *frames.shape[1:])
-        return parts.transpose(1, 2).reshape(steps, frames.shape[1], size * frames.shape[2])
+
+def check_frames_per_step(title: str, encoder: Recurrent, frames_per_step: int) -> None:
+    """Raises ``OptionError`` if the encoder cannot read this number of frames per step."""
+    if frames_per_step < 1 or encoder.input_size % frames_per_step:
+        raise OptionError(
+            f"{title}: frames_per_step is {frames_per_step}, but the encoder reads "
+            f"{encoder.input_size} features; it must be positive and divide them."
+        )
+
+
+def stack_frames(
+    frames: Float[Tensor, "time batch mel"], size: int
+) -> Float[Tensor, "step batch features"]:
+    """Concatenates ``size`` frames for each step; frames that do not fill a step are dropped."""
+    steps = frames.shape[0] // size
+    # time batch mel -> step batch frame * mel
+    parts = frames[: steps * size].reshape(steps, size, *frames.shape[1:])
+    return parts.transpose(1, 2).reshape(steps, frames.shape[1], size * frames.shape[2])
