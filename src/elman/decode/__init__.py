@@ -5,18 +5,30 @@ from elman.decode.ctc import PrefixBeam, align, best_path, prefix_beam
 from elman.decode.greedy import greedy_search
 from elman.decode.hypothesis import Hypothesis
 from elman.decode.sampling import Sampler, generate
+from elman.decode.transducer import (
+    Emitted,
+    GreedyTransducer,
+    TransducerBeam,
+    greedy_transducer,
+    transducer_beam,
+)
 from elman.decode.viterbi import bio_constraints, viterbi
 
 __all__ = [
+    "Emitted",
+    "GreedyTransducer",
     "Hypothesis",
     "PrefixBeam",
     "Sampler",
+    "TransducerBeam",
     "align",
     "beam_search",
     "best_path",
     "bio_constraints",
     "generate",
     "greedy_search",
+    "greedy_transducer",
     "prefix_beam",
+    "transducer_beam",
     "viterbi",
 ]

@@ -1,6 +1,6 @@
 """Language model fusion: an n-gram model of words or characters scores the texts of the search.
 
-``TextFusion`` connects it to the search of ``decode/ctc.py``.  A word model scores each word at
+``TextFusion`` connects it to the searches of ``decode/``.  A word model scores each word at
 its end.  An unknown word costs a fixed amount per letter, so that names can still be written.
 """
 

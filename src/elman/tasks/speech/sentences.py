@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from elman.decode.ctc import BLANK, merge
+from elman.decode.ctc import merge
+from elman.decode.prefixes import BLANK
 
 
 class Search(Protocol):

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from rich.markup import escape
 
-from elman.decode.ctc import BLANK, PrefixBeam, align
+from elman.decode.ctc import PrefixBeam, align
+from elman.decode.prefixes import BLANK
 from elman.errors import OptionError
 from elman.models import Transcriber
 from elman.tasks.inference import in_batches
