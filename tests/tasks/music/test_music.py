@@ -14,7 +14,7 @@ from elman.tasks.music import composition
 from elman.tasks.music.data import MusicSymbols, Tune, tune_of
 from elman.tasks.music.events import BEGIN, NUM_EVENTS, events_of
 from elman.tasks.music.midi import write_midi
-from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
+from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece, transposed
 from elman.tasks.music.options import MusicOptions
 from elman.tasks.music.piano_roll import draw_roll
 from elman.tasks.music.synthesis import render
@@ -31,6 +31,7 @@ KINDS = {
     "ordered": {"bar": 4, "ending": True, "transpose": 3},
     "independent": {"prediction": "independent"},
     "events": {"model": "events", "transpose": 3, "longest": 50},
+    "common key": {"common_key": True},
 }
 
 
@@ -173,6 +174,19 @@ def test_midi_sound_and_picture_say_the_same(runs, tmp_path):
     assert 0.8 < np.abs(sound).max() < 0.9, "nothing is clipped"
     assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
     assert made.files == tuple(names.values())
+
+
+def test_a_tune_goes_on_in_the_key_of_its_primer_whatever_that_is(runs):
+    model = elman.load(runs / "common key")
+    primer = music.as_input(runs / "primer.mid")
+    [made] = model([primer], seconds=12)
+    for semitones in range(-5, 7):
+        [other] = model([transposed(primer, semitones)], seconds=12)
+        assert other.piece == transposed(made.piece, semitones)
+    # data in another key are the same data
+    steps = tune_of(primer, model.options).steps
+    assert tune_of(transposed(primer, 5), model.options).steps == steps
+    assert tune_of(transposed(primer, 5), elman.load(runs / "ordered").options).steps != steps
 
 
 def test_several_primers_get_a_tune_and_a_file_each(runs, command, tmp_path):

@@ -25,6 +25,8 @@ from elman.tasks.music.notes import (
     Piece,
     key_of,
     notes_of,
+    to_common_key,
+    transposed,
 )
 from elman.tasks.music.options import ComposeOptions, MusicOptions
 from elman.tasks.task import Fitted
@@ -58,10 +60,15 @@ def _make(
     tune = tune_of(primer, options) if primer else Tune(())
     with torch.no_grad():
         if options.model == "events":
-            return piece_of([*tune.steps, *_events(model, tune, wanted, fitted)])
-        count = max(1, round(wanted.seconds * tempo / 60 * options.grid))
-        frames = [*tune.steps, *_frames(model, tune, count, wanted, fitted)]
-        return Piece(notes_of(frames, options.grid), len(frames) / options.grid, ((0.0, tempo),))
+            made = piece_of([*tune.steps, *_events(model, tune, wanted, fitted)])
+        else:
+            count = max(1, round(wanted.seconds * tempo / 60 * options.grid))
+            frames = [*tune.steps, *_frames(model, tune, count, wanted, fitted)]
+            length = len(frames) / options.grid
+            made = Piece(notes_of(frames, options.grid), length, ((0.0, tempo),))
+    if primer and options.common_key:
+        return transposed(made, -to_common_key(primer.notes))
+    return made
 
 
 def _frames(

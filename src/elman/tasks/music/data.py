@@ -29,7 +29,9 @@ from elman.tasks.music.notes import (
     NUM_PITCHES,
     Piece,
     frames_of,
+    to_common_key,
 )
+from elman.tasks.music.notes import transposed as in_semitones
 from elman.tasks.music.options import MusicOptions
 from elman.tasks.music.report import music_rows
 from elman.tasks.task import Vocab
@@ -93,7 +95,9 @@ def read(path: Path, options: MusicOptions) -> list[Row[Tune]]:
 
 
 def tune_of(piece: Piece, options: MusicOptions) -> Tune:
-    """Converts a piece to the steps of the model."""
+    """Converts a piece to the steps of the model, in its key."""
+    if options.common_key:
+        piece = in_semitones(piece, to_common_key(piece.notes))
     frames = options.model == "frames"
     steps = frames_of(piece, options.grid) if frames else events_of(piece)
     return Tune(steps, None, 0, len(steps), piece.tempos[0][1], piece.part)

@@ -7,7 +7,7 @@ Times are in quarter notes.  ``midi.py`` and ``pitch_sets.py`` read pieces from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: MIDI numbers of the keys of a piano, A0 to C8
 LOWEST, HIGHEST = 21, 108
@@ -53,6 +53,16 @@ class Piece:
         for (begin, tempo), end in zip(self.tempos, [*ends, place], strict=True):
             total += max(0.0, min(end, place) - begin) * 60 / tempo
         return total
+
+
+def transposed(piece: Piece, semitones: int) -> Piece:
+    """The piece, ``semitones`` higher; notes that would have no MIDI number are left out.
+
+    >>> transposed(Piece((Note(0.0, 60, 1.0),), 1.0), 2).notes[0].pitch
+    62
+    """
+    notes = [replace(note, pitch=note.pitch + semitones) for note in piece.notes]
+    return replace(piece, notes=tuple([note for note in notes if 0 <= note.pitch <= 127]))
 
 
 def frames_of(piece: Piece, grid: int) -> tuple[Frame, ...]:
@@ -126,6 +136,18 @@ def key_of(notes: Sequence[Note]) -> str:
         for tonic in range(12)
     }
     return max(fits, key=lambda key: fits[key])
+
+
+def to_common_key(notes: Sequence[Note]) -> int:
+    """The semitones, from -6 to 5, that bring notes to C major or A minor; 0 without notes.
+
+    >>> to_common_key([Note(0.0, pitch, 1.0) for pitch in (62, 66, 69, 62)])  # D major
+    -2
+    """
+    tonic, _, mode = key_of(notes).partition(" ")
+    if not mode:
+        return 0
+    return ((0 if mode == "major" else 9) - _NAMES.index(tonic) + 6) % 12 - 6
 
 
 def _correlation(a: Sequence[float], b: Sequence[float]) -> float:

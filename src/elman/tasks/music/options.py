@@ -47,6 +47,12 @@ class MusicOptions(RecurrentOptions):
     choice_dropout: float = option(
         0.4, "dropout rate in the ordered prediction of pitches", minimum=0, below=1
     )
+    common_key: bool = option(
+        False,
+        "transpose each piece to C major or A minor; a primer is brought there and its continuation "
+        "back",
+        reads_data=True,
+    )
     transpose: int = option(
         0, "augmentation: maximum transposition in semitones, up or down", minimum=0, maximum=24
     )
