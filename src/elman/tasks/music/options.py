@@ -49,7 +49,7 @@ class MusicOptions(RecurrentOptions):
     )
     common_key: bool = option(
         False,
-        "bring each piece to C major or A minor; a primer too, and its continuation back"
+        "bring each piece to C major or A minor; a primer too, and its continuation back",
         reads_data=True,
     )
     transpose: int = option(
