@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from elman.cli.bulk_progress import BulkProgress
 from elman.cli.flags import file_flags, flags_of, given, keyword, switch, with_flags
@@ -110,11 +112,19 @@ def predict(
         if not isinstance(answer, DataError):
             source = model.task.source(answer) if len(answers) > 1 else ""
             name = f"[dim]{escape(source)}:[/] " if source else ""
-            screen.print(name + model.task.show(answer), soft_wrap=True, highlight=False)
+            _print(screen, name + model.task.show(answer))
     for error in errors:
         print(f"elman: {error}", file=sys.stderr)
     if errors:
         raise typer.Exit(1)
+
+
+def _print(screen: Console, shown: str) -> None:
+    """Prints an answer; a table keeps its tabs, which rich would turn into spaces."""
+    if "\t" in shown:
+        print(Text.from_markup(shown).plain)
+    else:
+        screen.print(shown, soft_wrap=True, highlight=False)
 
 
 def _predict_file(model: Trained, inputs: Sequence[str], settings: dict[str, Any]) -> None:

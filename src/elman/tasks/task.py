@@ -213,6 +213,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         """The metrics after an epoch, including ``metric``; may be faster than ``score``."""
         return self.score(fitted, examples, self.PredictOptions())
 
+    def calibrates(self, options: TaskOptions) -> bool:
+        """Whether scores of labels may be divided by a temperature without changing answers."""
+        return True
+
     # ---- answers
 
     def read_inputs(self, path: Path, options: TaskOptions) -> list[Input]:

@@ -27,6 +27,7 @@ from elman.data.sources import data_files, is_folder, kind_of
 from elman.errors import DataError, ElmanError, OptionError, RunError
 from elman.graph import Cell, read_cell
 from elman.options import refuse_unknown, with_settings
+from elman.tasks.calibration import calibrate
 from elman.tasks.card import write_card
 from elman.tasks.reading import read_rows
 from elman.tasks.resuming import (
@@ -192,7 +193,10 @@ def _train(
         progress=progress,
     )
     model.eval()
-    if is_main_process() and outcome.stopped_because != "interrupted":
+    finished = outcome.stopped_because != "interrupted"
+    if finished and calibrate(task, fitted, valid) != 1 and is_main_process():
+        run.save_weights(model)
+    if is_main_process() and finished:
         scores = task.score(fitted, valid, task.PredictOptions())
         write_card(run, task, options, outcome, scores, model)
     name = run.path.name

@@ -43,7 +43,8 @@ def macro_f1(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> flo
 def class_scores(
     expected: Sequence[int], probabilities: Sequence[Float[Tensor, " class"]]
 ) -> dict[str, float]:
-    """Accuracy, macro F1, the mean of -log p of the correct classes, and the number of examples.
+    """Accuracy, macro F1, the mean of -log p of the correct classes, the expected calibration
+    error, and the number of examples.
 
     ``expected`` holds class indices; the largest entry of a row of ``probabilities`` is predicted.
 
@@ -59,8 +60,29 @@ def class_scores(
         "accuracy": accuracy(expected, predicted),
         "f1": macro_f1(expected, predicted),
         "loss": sum(losses) / len(losses),
+        "calibration_error": calibration_error(
+            [float(row.max()) for row in probabilities],
+            [e == p for e, p in zip(expected, predicted, strict=True)],
+        ),
         "examples": len(expected),
     }
+
+
+def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 15) -> float:
+    """The expected calibration error (Guo, Pleiss, Sun and Weinberger 2017).
+
+    Answers are grouped by confidence into ``bins`` equal intervals.  The error is the mean, over
+    all answers, of the distance between the mean confidence of a group and the fraction of its
+    answers that are right; 0 without answers.
+
+    >>> round(calibration_error([0.9, 0.9, 0.6, 0.6], [True, True, True, False]), 3)
+    0.1
+    """
+    groups: dict[int, list[tuple[float, bool]]] = {}
+    for confidence, correct in zip(confidences, right, strict=True):
+        groups.setdefault(min(bins - 1, int(confidence * bins)), []).append((confidence, correct))
+    distances = [abs(sum([c - r for c, r in group])) for group in groups.values()]
+    return sum(distances) / max(1, len(confidences))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from elman.tasks.ner.options import NerOptions
-from elman.tasks.task import Fitted, NoPredictOptions, Task, Vocab
+from elman.tasks.ner.options import NameOptions, NerOptions
+from elman.tasks.task import Fitted, Task, Vocab
 from elman.training import LoopOptions
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from elman.tasks.word_model import TextSymbols
 
 
-class NamedEntities(
-    Task["Sentence", "TextSymbols", "Names", "Sentence", NerOptions, NoPredictOptions]
-):
+class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOptions, NameOptions]):
     """Finds the names in texts."""
 
     name = "ner"
@@ -41,7 +39,7 @@ class NamedEntities(
         batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99
     )
     Options = NerOptions
-    PredictOptions = NoPredictOptions
+    PredictOptions = NameOptions
     train_file = "train.conll"
     valid_file = "valid.conll"
     demo = MappingProxyType(
@@ -104,7 +102,7 @@ class NamedEntities(
         self,
         fitted: Fitted[TextSymbols, NerOptions],
         examples: Sequence[Sentence],
-        wanted: NoPredictOptions,
+        wanted: NameOptions,
     ) -> dict[str, Any]:
         from elman.tasks.ner import answers
 
@@ -114,7 +112,7 @@ class NamedEntities(
         self,
         fitted: Fitted[TextSymbols, NerOptions],
         inputs: Sequence[Sentence],
-        wanted: NoPredictOptions,
+        wanted: NameOptions,
     ) -> list[Names]:
         from elman.tasks.ner import answers
 
@@ -135,6 +133,9 @@ class NamedEntities(
 
     def merge_symbols(self, known: TextSymbols, found: TextSymbols) -> TextSymbols:
         return known.with_labels(found.labels)
+
+    def calibrates(self, options: NerOptions) -> bool:
+        return not options.outside_penalty  # it is compared with the scores
 
     def read_inputs(self, path: Path, options: NerOptions) -> list[Sentence]:
         from elman.tasks.ner import data

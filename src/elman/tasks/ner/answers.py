@@ -14,9 +14,11 @@ from elman.decode import bio_constraints, viterbi
 from elman.models import StandardTagger, Tagger, WindowTagger
 from elman.tasks.inference import in_batches
 from elman.tasks.ner.data import Sentence, collate
-from elman.tasks.ner.options import NerOptions
+from elman.tasks.ner.formats import FORMATS
+from elman.tasks.ner.options import NameOptions, NerOptions
+from elman.tasks.ner.span_probabilities import span_probabilities
 from elman.tasks.ner.tag_schemes import Span, spans_of
-from elman.tasks.task import Fitted, NoPredictOptions
+from elman.tasks.task import Fitted
 from elman.tasks.word_model import TextSymbols
 from elman.training.metrics import span_scores
 from elman.training.watch import CHANCE
@@ -24,51 +26,75 @@ from elman.training.watch import CHANCE
 
 @dataclass(frozen=True)
 class Names:
-    """A text and the names in it."""
+    """A text and the names in it; ``places`` are the starts and ends of its words.
+
+    ``format`` is how it is shown.
+    """
 
     text: str
     names: tuple[Name, ...]
+    places: tuple[tuple[int, int], ...] = ()
+    format: str = "text"
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name of a type: characters ``start`` to ``end`` (exclusive) of a text."""
+    """A name of a type: characters ``start`` to ``end`` (exclusive) of a text.
+
+    ``confidence`` is the probability of exactly these words and this type, from 0 to 1.
+    """
 
     text: str
     type: str
     start: int
     end: int
+    confidence: float
 
 
 def predict(
-    fitted: Fitted[TextSymbols, NerOptions], inputs: Sequence[Sentence], wanted: NoPredictOptions
+    fitted: Fitted[TextSymbols, NerOptions], inputs: Sequence[Sentence], wanted: NameOptions
 ) -> list[Names]:
     """Finds the names in each text."""
 
-    def answer(batch: Sequence[Sentence]) -> list[list[Span]]:
-        return _spans(fitted, collate(batch, fitted.symbols, fitted.options))
+    def answer(batch: Sequence[Sentence]) -> list[list[tuple[Span, float]]]:
+        tensors = collate(batch, fitted.symbols, fitted.options)
+        scores, spans = _scores_and_spans(fitted, tensors)
+        crf = _tagger(fitted).crf
+        return [
+            list(
+                zip(
+                    found,
+                    span_probabilities(scores[: len(sentence), row], found, labels, crf),
+                    strict=True,
+                )
+            )
+            for row, (sentence, found) in enumerate(zip(batch, spans, strict=True))
+        ]
 
+    labels = fitted.symbols.labels
     found = in_batches(fitted.model, inputs, len, answer)
-    return [_names(sentence, spans) for sentence, spans in zip(inputs, found, strict=True)]
+    return [_names(sentence, spans, wanted) for sentence, spans in zip(inputs, found, strict=True)]
 
 
-def _names(sentence: Sentence, spans: Sequence[Span]) -> Names:
+def _names(sentence: Sentence, spans: Sequence[tuple[Span, float]], wanted: NameOptions) -> Names:
     names = []
-    for span in spans:
+    for span, probability in spans:
         start, end = sentence.places[span.start][0], sentence.places[span.end - 1][1]
-        names.append(Name(sentence.text[start:end], span.type, start, end))
-    return Names(sentence.text, tuple(names))
+        if probability >= wanted.abstain:
+            text = sentence.text[start:end]
+            names.append(Name(text, span.type, start, end, round(probability, 4)))
+    return Names(sentence.text, tuple(names), tuple(sentence.places), wanted.format)
 
 
 def validate(
     fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence]
 ) -> dict[str, Any]:
     """The metrics, and the F1 of a baseline that finds no names (zero)."""
-    return {**score(fitted, examples, NoPredictOptions()), CHANCE: 0.0}
+    return {**score(fitted, examples, NameOptions()), CHANCE: 0.0}
 
 
 def score(
-    fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence], wanted: NoPredictOptions
+    fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence], wanted: NameOptions
 ) -> dict[str, Any]:
     """Precision, recall and F1 of exact spans, overall and per type, and the mean loss."""
     spans: list[list[Span]] = []
@@ -77,7 +103,7 @@ def score(
     def answer(batch: Sequence[Sentence]) -> list[tuple[list[Span], float]]:
         tensors = collate(batch, fitted.symbols, fitted.options)
         loss = float(fitted.model.loss(**tensors))  # type: ignore[operator]
-        return [(found, loss) for found in _spans(fitted, tensors)]
+        return [(found, loss) for found in _scores_and_spans(fitted, tensors)[1]]
 
     for found, loss in in_batches(fitted.model, examples, len, answer):
         spans.append(found)
@@ -96,17 +122,24 @@ def score(
     }
 
 
-def _spans(fitted: Fitted[TextSymbols, NerOptions], tensors: dict[str, Tensor]) -> list[list[Span]]:
-    """Decodes the best valid tag sequence of each sentence into spans."""
+def _tagger(fitted: Fitted[TextSymbols, NerOptions]) -> Tagger | WindowTagger | StandardTagger:
+    assert isinstance(fitted.model, Tagger | WindowTagger | StandardTagger)
+    return fitted.model
+
+
+def _scores_and_spans(
+    fitted: Fitted[TextSymbols, NerOptions], tensors: dict[str, Tensor]
+) -> tuple[Tensor, list[list[Span]]]:
+    """The scores of all tags, and the spans of the best valid tag sequence of each sentence."""
     model, symbols = fitted.model, fitted.symbols
     inputs = {name: tensor for name, tensor in tensors.items() if name != "tags"}
     allowed, allowed_start = bio_constraints(symbols.labels)
-    assert isinstance(model, Tagger | WindowTagger | StandardTagger)
-    crf = model.crf
+    crf = _tagger(fitted).crf
     penalty = torch.zeros(len(symbols.labels))
     penalty[symbols.labels.index("O")] = fitted.options.outside_penalty
+    scores: Tensor = model(**inputs)
     paths, _ = viterbi(
-        model(**inputs) - penalty,
+        scores - penalty,
         tensors["lengths"],
         transitions=None if crf is None else crf.transitions,
         start=None if crf is None else crf.start,
@@ -114,14 +147,16 @@ def _spans(fitted: Fitted[TextSymbols, NerOptions], tensors: dict[str, Tensor]) 
         allowed=allowed,
         allowed_start=allowed_start,
     )
-    return [spans_of([symbols.labels[k] for k in path]) for path in paths]
+    return scores, [spans_of([symbols.labels[k] for k in path]) for path in paths]
 
 
 _COLOURS = {"PER": "magenta", "LOC": "green", "ORG": "blue"}
 
 
 def show(prediction: Names) -> str:
-    """The text, with names in colour and followed by their types."""
+    """The text, with names in colour and followed by their types; or in the format asked for."""
+    if prediction.format != "text":
+        return escape(FORMATS[prediction.format](prediction))
     parts, last = [], 0
     for name in prediction.names:
         colour = _COLOURS.get(name.type[:3].upper(), "cyan")
@@ -134,7 +169,13 @@ def show(prediction: Names) -> str:
 def record(prediction: Names) -> dict[str, Any]:
     """The text and its names as a JSON object."""
     names = [
-        {"text": name.text, "type": name.type, "start": name.start, "end": name.end}
+        {
+            "text": name.text,
+            "type": name.type,
+            "start": name.start,
+            "end": name.end,
+            "confidence": name.confidence,
+        }
         for name in prediction.names
     ]
     return {"text": prediction.text, "names": names}

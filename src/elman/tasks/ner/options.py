@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from elman.options import option, option_of
+from elman.options import DeclaredOptions, option, option_of
 from elman.tasks.text_options import TextOptions
 
 
@@ -59,4 +59,16 @@ class NerOptions(TextOptions):
         "column of the tags, from 1; 0: the last column with tags",
         minimum=0,
         reads_data=True,
+    )
+
+
+@dataclass(frozen=True)
+class NameOptions(DeclaredOptions):
+    """The options of finding names: which, and how they are shown."""
+
+    abstain: float = option(
+        0.0, "leave out names with a lower probability", minimum=0, maximum=1, scored=False
+    )
+    format: Literal["text", "brat", "conll", "jsonl", "html"] = option(
+        "text", "how texts and their names are shown", scored=False
     )

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from elman.tasks.sentiment.options import SentimentOptions
-from elman.tasks.task import Fitted, NoPredictOptions, Task, Vocab
+from elman.tasks.sentiment.options import RatingOptions, SentimentOptions
+from elman.tasks.task import Fitted, Task, Vocab
 from elman.training import LoopOptions
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class SentimentClassification(
-    Task["Review", "TextSymbols", "Rating", "Review", SentimentOptions, NoPredictOptions]
+    Task["Review", "TextSymbols", "Rating", "Review", SentimentOptions, RatingOptions]
 ):
     """Rates texts."""
 
@@ -40,12 +40,12 @@ class SentimentClassification(
         batch_size=64, epochs=20, learning_rate=2e-3, patience=4, average_weights=0.99
     )
     Options = SentimentOptions
-    PredictOptions = NoPredictOptions
+    PredictOptions = RatingOptions
     train_file = "train.csv"
     valid_file = "valid.csv"
     demo = MappingProxyType({text: text for text in ("There is nothing to like in this movie.",)})
     reads_once = ("vectors",)
-    label_layers = ("output.", "crf.")
+    label_layers = ("output.", "reader.output.", "bayes.")
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.sentiment.samples import REVIEWS_TRAIN, REVIEWS_VALID
@@ -102,7 +102,7 @@ class SentimentClassification(
         self,
         fitted: Fitted[TextSymbols, SentimentOptions],
         examples: Sequence[Review],
-        wanted: NoPredictOptions,
+        wanted: RatingOptions,
     ) -> dict[str, Any]:
         from elman.tasks.sentiment import answers
 
@@ -112,7 +112,7 @@ class SentimentClassification(
         self,
         fitted: Fitted[TextSymbols, SentimentOptions],
         inputs: Sequence[Review],
-        wanted: NoPredictOptions,
+        wanted: RatingOptions,
     ) -> list[Rating]:
         from elman.tasks.sentiment import answers
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from elman.tasks.inference import in_batches
 from elman.tasks.sentiment.data import Review, collate
 from elman.tasks.sentiment.model import WithPhrases
-from elman.tasks.sentiment.options import SentimentOptions
-from elman.tasks.task import Fitted, NoPredictOptions
+from elman.tasks.sentiment.options import RatingOptions, SentimentOptions
+from elman.tasks.task import Fitted
 from elman.tasks.word_model import (
     TextSymbols,
 )
@@ -23,10 +23,13 @@ from elman.training.watch import symptoms
 
 @dataclass(frozen=True)
 class Rating:
-    """The predicted label, its probability, and the probabilities of all labels."""
+    """The predicted label, its probability, and the probabilities of all labels.
+
+    ``label`` is None if the probability of the most likely one is below ``abstain``.
+    """
 
     text: str
-    label: str
+    label: str | None
     probability: float
     probabilities: dict[str, float]
 
@@ -34,14 +37,15 @@ class Rating:
 def predict(
     fitted: Fitted[TextSymbols, SentimentOptions],
     inputs: Sequence[Review],
-    wanted: NoPredictOptions,
+    wanted: RatingOptions,
 ) -> list[Rating]:
     """Rates each text."""
     ratings = []
     for example, row in zip(inputs, _probabilities(fitted, inputs), strict=True):
         each = {label: float(p) for label, p in zip(fitted.symbols.labels, row, strict=True)}
         label = max(each, key=lambda name: each[name])
-        ratings.append(Rating(example.text, label, each[label], each))
+        sure = each[label] >= wanted.abstain
+        ratings.append(Rating(example.text, label if sure else None, each[label], each))
     return ratings
 
 
@@ -64,7 +68,7 @@ def validate(
 def score(
     fitted: Fitted[TextSymbols, SentimentOptions],
     examples: Sequence[Review],
-    wanted: NoPredictOptions,
+    wanted: RatingOptions,
 ) -> dict[str, Any]:
     """Accuracy, macro F1 and the mean loss."""
     return class_scores(*_answers(fitted, examples))
@@ -92,12 +96,12 @@ def _probabilities(
 
 def show(prediction: Rating) -> str:
     """The label, its probability, and the text."""
-    colours = {"positive": "green", "negative": "red"}
-    colour = colours.get(prediction.label, "cyan")
-    return (
-        f"[bold {colour}]{escape(prediction.label)}[/] {prediction.probability:4.0%}   "
-        f"{escape(prediction.text)}"
-    )
+    likely = max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
+    shown = f"[dim]not sure ({escape(likely)})[/]"
+    if prediction.label is not None:
+        colours = {"positive": "green", "negative": "red"}
+        shown = f"[bold {colours.get(likely, 'cyan')}]{escape(likely)}[/]"
+    return f"{shown} {prediction.probability:4.0%}   {escape(prediction.text)}"
 
 
 def record(prediction: Rating) -> dict[str, Any]:

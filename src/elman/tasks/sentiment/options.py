@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from elman.options import option, option_of
+from elman.options import DeclaredOptions, option, option_of
 from elman.tasks.text_options import TextOptions
 
 
@@ -43,3 +43,16 @@ class SentimentOptions(TextOptions):
     )
     text_column: str = option("text", "name of the text column", reads_data=True)
     label_column: str = option("label", "name of the label column", reads_data=True)
+
+
+@dataclass(frozen=True)
+class RatingOptions(DeclaredOptions):
+    """The options of rating texts."""
+
+    abstain: float = option(
+        0.0,
+        "give no label if its probability is lower than this",
+        minimum=0,
+        maximum=1,
+        scored=False,
+    )
