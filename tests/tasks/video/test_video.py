@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -43,6 +44,23 @@ def run(data):
 class Pipe(io.BytesIO):
     def seekable(self):
         return False
+
+
+def test_a_stream_follows_as_the_whole_video_does_and_an_unsure_label_is_left_out(run, data):
+    model = elman.load(run)
+    following = replace(model, options=replace(model.options, follow=True))
+    file = data / "valid" / "rolling" / "8.mp4"
+    [answer], [plain] = following(file), model(file)
+    assert answer.probabilities != plain.probabilities
+    *_, last = labels_of_stream(following.fitted, io.BytesIO(file.read_bytes()))
+    assert dict(zip(model.symbols.labels, last.tolist(), strict=True)) == pytest.approx(
+        answer.probabilities, abs=1e-5
+    )
+    assert answer.label is not None
+    [unsure] = model(file, abstain=1.0)
+    assert unsure.label is None
+    assert "not sure" in video.show(unsure)
+    assert video.record(unsure)["label"] is None
 
 
 def test_new_check_train_evaluate_predict_and_resume_go_through(command, tmp_path):

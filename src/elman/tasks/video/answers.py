@@ -15,10 +15,13 @@ from elman.tasks.video.strip import Strip, draw_strips
 
 @dataclass(frozen=True)
 class Activity:
-    """The predicted label of a video and all probabilities; ``strip`` if a plot is requested."""
+    """The predicted label of a video and all probabilities; ``strip`` if a plot is requested.
+
+    ``label`` is None if the probability of the most likely one is below ``abstain``.
+    """
 
     file: str
-    label: str
+    label: str | None
     probability: float
     probabilities: dict[str, float]
     seconds: float
@@ -36,12 +39,16 @@ def save(predictions: Sequence[Activity], wanted: StripOptions) -> list[Path]:
 
 def show(prediction: Activity) -> str:
     """The label, its probability, and the file."""
-    return show_label(prediction.label, prediction.probability) + f"   {escape(prediction.file)}"
+    shown = show_label(prediction.label, prediction.probability)
+    if prediction.label is None:
+        likely = max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
+        shown = f"[dim]not sure ({escape(likely)})[/] {prediction.probability:4.0%}"
+    return f"{shown}   {escape(prediction.file)}"
 
 
-def show_label(label: str, probability: float) -> str:
+def show_label(label: str | None, probability: float) -> str:
     """A label with its probability, in colour."""
-    return f"[bold cyan]{escape(label)}[/] {probability:4.0%}"
+    return f"[bold cyan]{escape(label or '')}[/] {probability:4.0%}"
 
 
 def record(prediction: Activity) -> dict[str, Any]:

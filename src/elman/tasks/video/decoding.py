@@ -23,6 +23,7 @@ from torch import Tensor
 from elman.data.sources import why_not_a_file
 from elman.errors import DataError
 from elman.extras import extra
+from elman.tasks.video.following import LARGER, followed
 from elman.tasks.video.transparency import Background
 
 Picture = UInt8[np.ndarray, "channel size size"]
@@ -40,16 +41,25 @@ _MOST_BYTES = 2**31
 
 @dataclass(frozen=True)
 class FrameShape:
-    """The frame format: squares of ``size`` pixels at ``rate`` frames per second."""
+    """The frame format: squares of ``size`` pixels at ``rate`` frames per second.
+
+    With ``follow``, they are crops that follow what moves.
+    """
 
     size: int = 32
     rate: float = 10.0
     colour: bool = False
+    follow: bool = False
 
     @property
     def channels(self) -> int:
         """1 for grey, 3 for red, green and blue."""
         return 3 if self.colour else 1
+
+    @property
+    def decoded_size(self) -> int:
+        """The size to which frames are decoded: larger than their crops, if these follow."""
+        return self.size * LARGER if self.follow else self.size
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ def read_video(source: Path | bytes, shape: FrameShape) -> Video:
             yield last.start, last.end, last.picture
 
     kept: list[Picture] = []
-    for picture in sampled(watched(), shape.rate):
+    for picture in at_rate(watched(), shape):
         if (len(kept) + 1) * picture.nbytes > _MOST_BYTES:
             raise DataError(
                 f"its frames take more than {_MOST_BYTES >> 30} GB of memory after "
@@ -105,6 +115,12 @@ def read_video(source: Path | bytes, shape: FrameShape) -> Video:
     pictures = np.stack(kept)
     assert last is not None  # a video without a frame is an error
     return Video(torch.from_numpy(pictures), last.width, last.height, count / last.end, last.end)
+
+
+def at_rate(frames: Iterable[tuple[float, float, Picture]], shape: FrameShape) -> Iterator[Picture]:
+    """The decoded frames of (start, end, picture) at the rate and in the size of the shape."""
+    pictures = sampled(frames, shape.rate)
+    return followed(pictures, shape.size) if shape.follow else pictures
 
 
 def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T]:
@@ -299,7 +315,8 @@ def _stated_duration(stream: Any) -> float:
 def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape, rotation: float) -> Picture:
     """Scales, rotates and letterboxes a frame."""
     width, height = frame.width * float(stream.sample_aspect_ratio or 1), float(frame.height)
-    factor = shape.size / max(width, height)
+    size = shape.decoded_size
+    factor = size / max(width, height)
     width, height = max(1, round(width * factor)), max(1, round(height * factor))
     small = scale.reformat(
         frame,
@@ -312,7 +329,7 @@ def _picture(scale: Any, frame: Any, stream: Any, shape: FrameShape, rotation: f
     small = small.transpose(2, 0, 1) if shape.colour else small[None]
     turns = round(rotation / 90) % 4
     small = np.rot90(small, turns, (1, 2))
-    picture = np.zeros((shape.channels, shape.size, shape.size), np.uint8)
-    top, left = [(shape.size - n) // 2 for n in small.shape[1:]]
+    picture = np.zeros((shape.channels, size, size), np.uint8)
+    top, left = [(size - n) // 2 for n in small.shape[1:]]
     picture[:, top : top + small.shape[1], left : left + small.shape[2]] = small
     return picture

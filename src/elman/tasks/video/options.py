@@ -32,6 +32,12 @@ class VideoOptions(RecurrentOptions):
         reads_data=True,
     )
     rate: float = option(10.0, "frames per second", above=0, maximum=1000, reads_data=True)
+    follow: bool = option(
+        False,
+        "crop frames to what moves, so that the shape of the film and the size of figures do not "
+        "matter",
+        reads_data=True,
+    )
     colour: bool = option(False, "use RGB frames instead of grey", reads_data=True)
     features: int = option(64, "dimension of the frame vectors", minimum=1)
     width: int = option(
@@ -73,7 +79,7 @@ class VideoOptions(RecurrentOptions):
         """The frame size, rate and colour to which videos are converted."""
         from elman.tasks.video.decoding import FrameShape
 
-        return FrameShape(self.size, self.rate, self.colour)
+        return FrameShape(self.size, self.rate, self.colour, self.follow)
 
     @property
     def augmentation(self) -> Augmentation:
@@ -87,4 +93,11 @@ class VideoOptions(RecurrentOptions):
 class StripOptions(DeclaredOptions):
     """The options of prediction."""
 
+    abstain: float = option(
+        0.0,
+        "give no label if its probability is lower than this",
+        minimum=0,
+        maximum=1,
+        scored=False,
+    )
     png: str = option("", "plot frames and label probabilities to this PNG file", scored=False)

@@ -15,7 +15,7 @@ from elman.tasks.task import Fitted
 from elman.tasks.video.answers import Activity, show_label
 from elman.tasks.video.clips import Clip
 from elman.tasks.video.data import collate
-from elman.tasks.video.decoding import FrameShape, Video, decoded, read_video, sampled
+from elman.tasks.video.decoding import FrameShape, Video, at_rate, decoded, read_video
 from elman.tasks.video.label_counts import LabelCounts
 from elman.tasks.video.model import VideoClassifier
 from elman.tasks.video.options import StripOptions, VideoOptions
@@ -37,7 +37,8 @@ def predict(
         each = _named(fitted, row)
         label = max(each, key=lambda name: each[name])
         strip = _strip(fitted, clip) if wanted.png else None
-        found.append(Activity(str(clip.file), label, each[label], each, clip.video.seconds, strip))
+        sure = label if each[label] >= wanted.abstain else None
+        found.append(Activity(str(clip.file), sure, each[label], each, clip.video.seconds, strip))
     return found
 
 
@@ -124,7 +125,7 @@ def labels_of_stream(
     shown = ((each.start, each.end, each.picture) for each in decoded(source, fitted.options.shape))
     model: VideoClassifier = fitted.model  # type: ignore[assignment]
     so_far = None
-    for picture in sampled(shown, fitted.options.rate):
+    for picture in at_rate(shown, fitted.options.shape):
         with torch.no_grad():
             logits, so_far = model.step(torch.from_numpy(picture)[None], so_far)
         yield logits[0].softmax(-1)
