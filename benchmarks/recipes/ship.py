@@ -24,7 +24,7 @@ from elman.tasks import Trained
 from elman.training import RunFolder
 from recipes.real_data import (
     broad_twitter,
-    chorales,
+    chorales_in_sixteenths,
     motion_clips,
     sentence_polarity,
     smallgenes,
@@ -111,17 +111,17 @@ SHIPMENTS = (
     ),
     Shipment(
         "music",
-        "music/pitches-one-after-another,-lstm-[0-9]*",
-        lambda: chorales(RUNS / "data"),
+        "music_sixteenths/sixteenths-[0-9]*",
+        lambda: chorales_in_sixteenths(RUNS / "data"),
         "nll",
-        "- 382 chorales by Johann Sebastian Bach (1685 to 1750) on a grid of quarter notes, in C, "
-        "in the split of Boulanger-Lewandowski, Bengio and Vincent (2012); the music is in the "
-        "public domain",
-        "nll is in nats per step (a quarter note), for pitches predicted in order. It cannot be "
-        "compared with published values for independent pitches, which are in `docs/results.md`. "
-        "Tunes have four voices in C major or minor, in quarter notes, in the high pitch range of "
-        "the data; a repeated note becomes one long note. Tunes have no long-term structure and do "
-        "not know when to end.",
+        "- 382 chorales by Johann Sebastian Bach (1685 to 1750) on a grid of sixteenth notes, each "
+        "brought to C major or A minor, in the split of Boulanger-Lewandowski, Bengio and Vincent "
+        "(2012); the music is in the public domain",
+        "nll is in nats per step (a sixteenth note), for pitches predicted in order, given the "
+        "beat and the distance to the end. It cannot be compared with published values, which are in "
+        "`docs/results.md`. Tunes are chorales in four voices, in 4/4 and in C major or A minor; a "
+        "primer keeps its key. A repeated note becomes one long note, and beyond the phrase there "
+        "is no plan.",
         higher_is_better=False,
         scale=1,
     ),
