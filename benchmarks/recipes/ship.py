@@ -118,8 +118,8 @@ SHIPMENTS = (
         "brought to C major or A minor, in the split of Boulanger-Lewandowski, Bengio and Vincent "
         "(2012); the music is in the public domain",
         "nll is in nats per step (a sixteenth note), for pitches predicted in order, given the "
-        "beat and the distance to the end. It cannot be compared with published values, which are in "
-        "`docs/results.md`. Tunes are chorales in four voices, in 4/4 and in C major or A minor; a "
+        "beat and the distance to the end. It cannot be compared with published values, which are "
+        "in `docs/results.md`. Tunes are chorales in four voices, in 4/4, in C major or A minor; a "
         "primer keeps its key. A repeated note becomes one long note, and beyond the phrase there "
         "is no plan.",
         higher_is_better=False,
