@@ -97,6 +97,9 @@ def test_a_wide_beam_finds_the_text_that_all_texts_show_to_be_best(seed, fused):
     assert tuple(found.symbols) == tuple(beam.best()) == best
     _, steps = max(alignments(model, encoded[:, 0], best, 2))
     assert found.steps == steps
+    table = tables(model, encoded[:, 0], best)
+    scores = [table[t, u, best[u]] for u, t in enumerate(steps)]
+    assert found.log_probs == pytest.approx(scores, abs=1e-5)
     # all texts of the beam have the probability of all their alignments
     assert len(beam._beams) == len(every)
     for prefix, paths in beam._beams.items():
@@ -121,17 +124,20 @@ def test_greedy_decoding_takes_the_best_choice_each_time_in_any_batch(layers):
     encoded, lengths = encode(model, 12, batch=4), torch.tensor([12, 0, 5, 9])
     found = greedy_transducer(model, encoded, lengths, max_symbols=2)
     for row, length in enumerate(lengths.tolist()):
-        symbols, steps = [], []
+        symbols, steps, scores = [], [], []
         predicted, state = model.predict(torch.tensor([0]))
         for t in range(length):
             for _ in range(2):
-                symbol = int(model.joint(encoded[t, row : row + 1], predicted).argmax())
+                score, best = model.joint(encoded[t, row : row + 1], predicted)[0].max(0)
+                symbol = int(best)
                 if symbol == 0:
                     break
                 symbols.append(symbol)
                 steps.append(t)
+                scores.append(float(score))
                 predicted, state = model.predict(torch.tensor([symbol]), state)
         assert (found[row].symbols, found[row].steps) == (symbols, steps)
+        assert found[row].log_probs == pytest.approx(scores, abs=1e-5)
     assert len(found[0].symbols) > 3, "there must be something to compare"
 
 
@@ -156,7 +162,8 @@ def test_a_search_fed_in_pieces_finds_the_same_and_settles_only_what_stays(seed)
     assert len(stable) > 0.5 * len(whole.symbols) > 10
     assert whole.steps == sorted(whole.steps)
     alone = greedy_transducer(model, encoded[:, None], torch.tensor([90]), max_symbols=2)
-    assert greedy.emitted == alone
+    assert greedy.emitted[0].symbols == alone[0].symbols
+    assert greedy.emitted[0].steps == alone[0].steps
 
 
 def test_a_wider_beam_finds_a_text_that_is_at_least_as_likely():

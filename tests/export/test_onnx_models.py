@@ -16,6 +16,7 @@ from elman.models import (
     Generator,
     Tagger,
     Transcriber,
+    Transducer,
     Translator,
     WindowTagger,
     WordFeatures,
@@ -61,6 +62,12 @@ MODELS = {
     "transcriber-both": lambda: Transcriber(
         Recurrent(cells.layer_norm_gru, 4, 5, bidirectional=True), 7, frames_per_step=2
     ),
+    "transducer": lambda: Transducer(
+        Recurrent(cells.lstm, 6, 5, 2), Recurrent(cells.gru, 4, 3), 7, joint_size=8
+    ),
+    "transducer-both": lambda: Transducer(
+        Recurrent(cells.gru, 6, 5, bidirectional=True), Recurrent(cells.lstm, 4, 3), 7
+    ),
     "generator-tokens": lambda: Generator(
         embedding(), Recurrent(cells.lstm, 4, 5, 2), NextToken(5, 20)
     ),
@@ -78,6 +85,8 @@ MODELS = {
 }  # fmt: skip
 FORMS = {
     "transcriber": ["sequence", "step"],
+    "transducer": ["sequence", "step", "predict", "joint"],
+    "transducer-both": ["sequence", "predict", "joint"],
     "generator-tokens": ["sequence", "step"],
     "generator-pitches": ["sequence", "step"],
     "generator-ordered": ["sequence", "step"],

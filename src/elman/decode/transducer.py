@@ -42,10 +42,11 @@ class TransducerNetwork(Protocol):
 
 @dataclass(frozen=True)
 class Emitted:
-    """The symbols of a row, and the step at which each was emitted."""
+    """The symbols of a row, the step at which each was emitted, and its log probability there."""
 
     symbols: list[int]
     steps: list[int]
+    log_probs: list[float]
 
 
 def greedy_transducer(
@@ -53,7 +54,7 @@ def greedy_transducer(
     encoded: Float[Tensor, "time batch joint"],
     lengths: Int64[Tensor, " batch"],
     *,
-    max_symbols: int = 5,
+    max_symbols: int = 10,
 ) -> list[Emitted]:
     """Greedy decoding of each row; see ``GreedyTransducer``."""
     search = GreedyTransducer(network, encoded.shape[1], max_symbols=max_symbols)
@@ -78,9 +79,9 @@ class GreedyTransducer:
     (2, True)
     """
 
-    def __init__(self, network: TransducerNetwork, rows: int = 1, *, max_symbols: int = 5) -> None:
+    def __init__(self, network: TransducerNetwork, rows: int = 1, *, max_symbols: int = 10) -> None:
         _check_max_symbols("GreedyTransducer", max_symbols)
-        self.emitted = [Emitted([], []) for _ in range(rows)]
+        self.emitted = [Emitted([], [], []) for _ in range(rows)]
         self._network, self._max_symbols = network, max_symbols
         self._predicted: Tensor | None = None
         self._state: State = ()
@@ -107,19 +108,24 @@ class GreedyTransducer:
                 return
             assert self._predicted is not None
             rows = torch.tensor(going, device=encoded.device)
-            best = self._network.joint(encoded[rows], self._predicted[rows]).argmax(-1).tolist()
-            chosen = [(row, symbol) for row, symbol in zip(going, best, strict=True) if symbol]
-            going = [row for row, _ in chosen]
+            scores, best = self._network.joint(encoded[rows], self._predicted[rows]).max(-1)
+            found = zip(going, best.tolist(), scores.tolist(), strict=True)
+            going = []
+            for row, symbol, score in found:
+                if symbol != BLANK:
+                    going.append(row)
+                    self.emitted[row].symbols.append(symbol)
+                    self.emitted[row].steps.append(self._time)
+                    self.emitted[row].log_probs.append(score)
             if going:
-                self._emit(torch.tensor([symbol for _, symbol in chosen]), going)
+                self._read(going)
 
-    def _emit(self, symbols: Tensor, going: list[int]) -> None:
-        for row, symbol in zip(going, symbols.tolist(), strict=True):
-            self.emitted[row].symbols.append(symbol)
-            self.emitted[row].steps.append(self._time)
+    def _read(self, going: list[int]) -> None:
+        """Runs the prediction network on the last symbols of these rows."""
         assert self._predicted is not None
         rows = torch.tensor(going, device=self._predicted.device)
         state = tuple([each.index_select(1, rows) for each in self._state])
+        symbols = torch.tensor([self.emitted[row].symbols[-1] for row in going])
         predicted, after = self._network.predict(symbols.to(rows.device), state)
         self._predicted = self._predicted.index_copy(0, rows, predicted)
         pairs = zip(self._state, after, strict=True)
@@ -129,13 +135,13 @@ class GreedyTransducer:
 class _Paths(NamedTuple):
     """What a search knows about the alignments of a text.
 
-    ``total`` is the log probability of all, ``best`` that of the best, and ``steps`` the steps of
-    its symbols, the last one first: (step, (step before, ...)).
+    ``total`` is the log probability of all, ``best`` that of the best, and ``link`` the steps and
+    log probabilities of its symbols, the last one first: (step, score, (step before, ...)).
     """
 
     total: float
     best: float
-    steps: Any
+    link: Any
 
 
 class _Text(Prefix):
@@ -178,7 +184,7 @@ class TransducerBeam(PrefixSearch[_Paths]):
         width: int,
         *,
         fusion: Fusion | None = None,
-        max_symbols: int = 5,
+        max_symbols: int = 10,
         least: float = -9.0,
     ) -> None:
         _check_max_symbols("TransducerBeam", max_symbols)
@@ -197,11 +203,12 @@ class TransducerBeam(PrefixSearch[_Paths]):
         ``ended`` adds the score of the end of the text.
         """
         best = self._best(ended=ended)
-        steps, link = [], self._beams[best].steps
+        steps, log_probs, link = [], [], self._beams[best].link
         while link is not None:
-            step, link = link
+            step, score, link = link
             steps.append(step)
-        return Emitted(self._settled + self._below(best), steps[::-1])
+            log_probs.append(score)
+        return Emitted(self._settled + self._below(best), steps[::-1], log_probs[::-1])
 
     def _total(self, paths: _Paths) -> float:
         return paths.total
@@ -274,7 +281,7 @@ def transducer_beam(
     width: int,
     *,
     fusion: Fusion | None = None,
-    max_symbols: int = 5,
+    max_symbols: int = 10,
     least: float = -9.0,
 ) -> Emitted:
     """Finds the most likely text of all steps; see ``TransducerBeam``."""
@@ -285,8 +292,8 @@ def transducer_beam(
 
 def _moved(paths: _Paths, score: float, step: int | None = None) -> _Paths:
     """The paths after one more move: a blank, or a symbol at a step."""
-    steps = paths.steps if step is None else (step, paths.steps)
-    return _Paths(paths.total + score, paths.best + score, steps)
+    link = paths.link if step is None else (step, score, paths.link)
+    return _Paths(paths.total + score, paths.best + score, link)
 
 
 def _merge(found: dict[Prefix, _Paths], text: Prefix, paths: _Paths) -> None:

@@ -22,6 +22,7 @@ from elman.models.decoders import FeedingDecoder, Memory, Recall
 from elman.models.generator import Generator as GeneratorModel
 from elman.models.tagger import WordTagger
 from elman.models.transcriber import Scores, Transcriber
+from elman.models.transducer import Encoded, Transducer
 from elman.models.translator import Translator, Writing
 from elman.nn.embedding import WordEmbedding
 from elman.nn.predictions import IndependentPitches, NextToken, OrderedPitches
@@ -220,6 +221,77 @@ def _(model: Transcriber) -> list[Form]:
         )
     )
     return forms
+
+
+@forms_of.register
+def _(model: Transducer) -> list[Form]:
+    size, width = model.frames_per_step, model.encoder.input_size // model.frames_per_step
+    joint, count = model.output.in_features, model.output.out_features
+    metadata = {"frames_per_step": str(size)}
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        shape = (sizes["time"], sizes["batch"], width)
+        return torch.randn(shape, generator=generator), draw_lengths(sizes, generator)
+
+    def step(frames: Tensor, *state: Tensor) -> list[Tensor]:
+        # batch frame mel -> frame batch mel
+        encoded, after = model.advance(frames.transpose(0, 1), tuple(state))
+        return [encoded[0], *after]
+
+    def draw_step(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        frames = torch.randn((sizes["batch"], size, width), generator=generator)
+        return [frames, *draw_states(model.encoder, sizes["batch"], generator)]
+
+    def predict(symbol: Tensor, *state: Tensor) -> list[Tensor]:
+        predicted, after = model.predict(symbol, tuple(state))
+        return [predicted, *after]
+
+    def draw_predict(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        symbol = draw_indices(count, sizes["batch"], generator=generator)
+        return [symbol, *draw_states(model.prediction, sizes["batch"], generator)]
+
+    def draw_joint(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        shape = (sizes["batch"], joint)
+        return [torch.randn(shape, generator=generator) for _ in range(2)]
+
+    def states_of(layer: Recurrent, prefix: str) -> dict[str, Axes]:
+        return {f"{prefix}.{name}": state_axes(layer) for name in layer.cell.states}
+
+    encoder_step = Form(
+        "step",
+        Calls(step, model),
+        {"frames": ["batch", size, width], **states_of(model.encoder, "state")},
+        {"encoded": ["batch", joint], **states_of(model.encoder, "next_state")},
+        draw_step,
+        metadata,
+    )
+    return [
+        Form(
+            "sequence",
+            Calls(model, model),
+            {"frames": ["time", "batch", width], "lengths": ["batch"]},
+            {"encoded": ["step", "batch", joint], "steps": ["batch"]},
+            draw,
+            metadata,
+            shortest=size,
+            answer=lambda found: Encoded(found["encoded"], found["steps"]),
+        ),
+        *([] if model.encoder.bidirectional else [encoder_step]),
+        Form(
+            "predict",
+            Calls(predict, model),
+            {"symbol": ["batch"], **states_of(model.prediction, "state")},
+            {"predicted": ["batch", joint], **states_of(model.prediction, "next_state")},
+            draw_predict,
+        ),
+        Form(
+            "joint",
+            Calls(model.joint, model),
+            {"encoded": ["batch", joint], "predicted": ["batch", joint]},
+            {"log_probs": ["batch", "symbol"]},
+            draw_joint,
+        ),
+    ]
 
 
 @forms_of.register

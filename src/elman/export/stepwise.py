@@ -17,6 +17,7 @@ from elman.models.classifier import Classifier
 from elman.models.generator import Generator
 from elman.models.tagger import Tagger
 from elman.models.transcriber import Transcriber
+from elman.models.transducer import Transducer
 from elman.nn.embedding import WordEmbedding
 from elman.nn.predictions import IndependentPitches, NextToken
 from elman.nn.recurrent import Recurrent
@@ -67,6 +68,12 @@ def stepwise(module: nn.Module) -> Stepwise:
             output=linear(module.output),
             log_probabilities=True,
             meaning="the log probability of each symbol, the blank first",
+        )
+    if isinstance(module, Transducer):
+        raise ExportError(
+            f"{title}: it is three networks (encoder, prediction and joint network) that a search "
+            "runs in turn, which one step cannot express; export it to ONNX, or its recurrent "
+            "layers one by one."
         )
     if isinstance(module, Generator):
         layers = _one_direction(title, module.recurrent)

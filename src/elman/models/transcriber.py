@@ -99,15 +99,22 @@ class Transcriber(nn.Module):
         self, scores: Scores, symbols: Int64[Tensor, "symbols batch"], symbol_counts: Lengths
     ) -> Float[Tensor, " batch"]:
         """-log p(symbols) per symbol for each row; 0 if the symbols do not fit into the steps."""
-        each = nn.functional.ctc_loss(
-            scores.log_probs,
-            symbols.T,
-            scores.lengths,
-            symbol_counts,
-            reduction="none",
-            zero_infinity=True,
-        )
-        return each / symbol_counts.clamp_min(1)
+        return ctc_losses(scores, symbols, symbol_counts)
+
+
+def ctc_losses(
+    scores: Scores, symbols: Int64[Tensor, "symbols batch"], symbol_counts: Lengths
+) -> Float[Tensor, " batch"]:
+    """-log p(symbols) per symbol for each row; 0 if the symbols do not fit into the steps."""
+    each = nn.functional.ctc_loss(
+        scores.log_probs,
+        symbols.T,
+        scores.lengths,
+        symbol_counts,
+        reduction="none",
+        zero_infinity=True,
+    )
+    return each / symbol_counts.clamp_min(1)
 
 
 def check_frames_per_step(title: str, encoder: Recurrent, frames_per_step: int) -> None:

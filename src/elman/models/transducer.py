@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.errors import OptionError, ShapeError
-from elman.models.transcriber import check_frames_per_step, stack_frames
+from elman.models.transcriber import Scores, check_frames_per_step, ctc_losses, stack_frames
 from elman.models.transducer_loss import joint_columns, transducer_loss
 from elman.nn import Recurrent
 from elman.nn.dropout import VariationalDropout
@@ -41,6 +41,10 @@ class Transducer(nn.Module):
     a vector of zeros before the first.  The joint network adds linear projections of both to
     ``joint_size`` values and computes log probabilities from their tanh.  Symbol 0 is the blank.
     ``dropout`` applies to the outputs of both networks, with one mask for all steps.
+
+    With ``ctc_weight``, ``loss`` adds that times the loss of CTC on the encoder's outputs, by a
+    linear layer of its own that nothing else uses.  A transducer first learns the symbols that
+    usually follow, without the sound; CTC makes the encoder listen from the start.
 
     ``impossible`` counts the training rows without a single step; they do not contribute to the
     loss.
@@ -70,6 +74,7 @@ class Transducer(nn.Module):
         joint_size: int = 128,
         frames_per_step: int = 3,
         dropout: float = 0.0,
+        ctc_weight: float = 0.0,
     ) -> None:
         super().__init__()
         check_frames_per_step("Transducer", encoder, frames_per_step)
@@ -86,13 +91,20 @@ class Transducer(nn.Module):
         self.from_encoder = nn.Linear(encoder.output_size, joint_size)
         self.from_prediction = nn.Linear(prediction.output_size, joint_size, bias=False)
         self.output = nn.Linear(joint_size, num_symbols)
+        self.ctc_weight = ctc_weight
+        self.ctc = nn.Linear(encoder.output_size, num_symbols) if ctc_weight else None
         self.impossible = 0
 
     def forward(self, frames: Float[Tensor, "time batch mel"], lengths: Lengths) -> Encoded:
         """Encodes all steps."""
+        y, steps = self._heard(frames, lengths)
+        return Encoded(self.from_encoder(y), steps)
+
+    def _heard(self, frames: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
+        """The outputs of the encoder, and the number of steps of each row."""
         steps = lengths // self.frames_per_step
         y, _ = self.encoder(stack_frames(frames, self.frames_per_step), lengths=steps)
-        return Encoded(self.from_encoder(self.dropout(y)), steps)
+        return self.dropout(y), steps
 
     def advance(
         self, frames: Float[Tensor, "time batch mel"], state: State | None
@@ -134,10 +146,14 @@ class Transducer(nn.Module):
         symbols: Int64[Tensor, "symbols batch"],
         symbol_counts: Lengths,
     ) -> Float[Tensor, ""]:
-        """The mean over rows of -log p(symbols) per symbol."""
-        encoded = self(frames, lengths)
-        each = self.losses(encoded, symbols, symbol_counts)
-        impossible = int((encoded.lengths == 0).sum())
+        """The mean over rows of -log p(symbols) per symbol, and CTC's with its weight."""
+        y, steps = self._heard(frames, lengths)
+        each = self.losses(Encoded(self.from_encoder(y), steps), symbols, symbol_counts)
+        if self.ctc is not None:
+            log_probs = self.ctc(y).log_softmax(-1)
+            by_ctc = ctc_losses(Scores(log_probs, steps), symbols, symbol_counts)
+            each = each + self.ctc_weight * by_ctc
+        impossible = int((steps == 0).sum())
         self.impossible += impossible
         return each.sum() / max(1, len(each) - impossible)
 

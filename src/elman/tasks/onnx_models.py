@@ -19,6 +19,7 @@ from elman.export.forms import forms_of
 from elman.models.decoders import FeedingDecoder, Memory, Recall
 from elman.models.generator import Generator
 from elman.models.transcriber import Transcriber
+from elman.models.transducer import Transducer
 from elman.models.translator import Translator, Writing
 from elman.nn.predictions import Choose, OrderedPitches
 from elman.nn.stack import State
@@ -81,8 +82,30 @@ def states_out(names: tuple[str, ...], found: Mapping[str, Tensor]) -> State:
 @answer_by.register
 def _(model: Transcriber, files: Files) -> None:
     answer_by.dispatch(nn.Module)(model, files)
-    if not has_step(model):
-        return
+    if has_step(model):
+        _advance_by(model, files, "log_probs")
+
+
+@answer_by.register
+def _(model: Transducer, files: Files) -> None:
+    answer_by.dispatch(nn.Module)(model, files)
+    if has_step(model):
+        _advance_by(model, files, "encoded")
+    names = model.prediction.cell.states
+
+    def predict(symbols: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        now = zero_states(model.prediction, len(symbols)) if state is None else state
+        found = files.run("predict", {"symbol": symbols, **states_in(names, now)})
+        return found["predicted"], states_out(names, found)
+
+    def joint(encoded: Tensor, predicted: Tensor) -> Tensor:
+        return files.run("joint", {"encoded": encoded, "predicted": predicted})["log_probs"]
+
+    model.predict, model.joint = predict, joint  # type: ignore[method-assign]
+
+
+def _advance_by(model: Transcriber | Transducer, files: Files, output: str) -> None:
+    """Let a model read a stream by its form "step", which has this output."""
     names, size = model.encoder.cell.states, model.frames_per_step
 
     def advance(frames: Tensor, state: State | None) -> tuple[Tensor, State]:
@@ -93,7 +116,7 @@ def _(model: Transcriber, files: Files) -> None:
             given = {"frames": part.transpose(0, 1), **states_in(names, now)}
             found = files.run("step", given)
             now = states_out(names, found)
-            steps.append(found["log_probs"])
+            steps.append(found[output])
         return torch.stack(steps), now
 
     model.advance = advance  # type: ignore[method-assign]

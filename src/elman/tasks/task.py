@@ -207,6 +207,13 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         """The symbols for training a model further: those it knows, extended by ``found``."""
         return known
 
+    def initial_layers(self, options: TaskOptions, start: TaskOptions) -> tuple[str, ...]:
+        """Prefixes of the layers that ``--init-from`` takes from a model with options ``start``.
+
+        By default all, which must fit; the layers that are left out start anew.
+        """
+        return ("",)
+
     def validate(
         self, fitted: Fitted[Symbols, TaskOptions], examples: Sequence[Example]
     ) -> dict[str, Any]:

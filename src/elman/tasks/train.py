@@ -160,7 +160,8 @@ def _train(
     with within_memory():
         model, symbols = task.build(options, cell, vocab), vocab.symbols
     if start is not None:
-        _initialise(model, start, anew=symbols is not start.symbols)
+        layers = task.initial_layers(options, start.options)
+        _initialise(model, start, layers, anew=symbols is not start.symbols)
     if not resume:
         texts = {"symbols.json": vocab.symbols.to_json(), "cell.json": cell.text}
         RunFolder.create(run.path, record, files=texts, overwrite=overwrite)
@@ -208,17 +209,20 @@ def _options_of(start: Trained) -> Any:
     return replace(start.options, **dict.fromkeys(start.task.reads_once, ""))
 
 
-def _initialise(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
-    """Load the weights of another model; with ``anew``, skip the layers that depend on labels.
+def _initialise(
+    model: torch.nn.Module, start: Trained, layers: tuple[str, ...], *, anew: bool
+) -> None:
+    """Load the weights of another model, of the layers with these prefixes.
+
+    With ``anew``, skip the layers that depend on labels.
 
     Raises ``OptionError`` if the weights do not fit.
     """
-    own, weights = model.state_dict(), start.model.state_dict()
-    if anew:
-        own, weights = [
-            {k: v for k, v in each.items() if not k.startswith(start.task.label_layers)}
-            for each in (own, weights)
-        ]
+    left_out = start.task.label_layers if anew else ()
+    own, weights = [
+        {k: v for k, v in each.items() if k.startswith(layers) and not k.startswith(left_out)}
+        for each in (model.state_dict(), start.model.state_dict())
+    ]
     shapes = [{name: each.shape for name, each in found.items()} for found in (own, weights)]
     if shapes[0] != shapes[1]:
         names = [n for n in (*shapes[0], *shapes[1]) if shapes[0].get(n) != shapes[1].get(n)]
@@ -226,7 +230,7 @@ def _initialise(model: torch.nn.Module, start: Trained, *, anew: bool) -> None:
             f"init_from: the weights of {start.name} do not fit a model with these options "
             f"(for example {names[0]}); omit options that change the layers of the model."
         )
-    model.load_state_dict(weights, strict=not anew)
+    model.load_state_dict(weights, strict=False)  # those of the layers that are taken all fit
 
 
 def _held_out(

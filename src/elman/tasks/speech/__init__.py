@@ -1,6 +1,7 @@
 """Speech recognition: transcribes recordings.  Many to many, unaligned.
 
-A recurrent network reads the audio; CTC finds its characters without aligned training data.
+A recurrent network reads the audio; CTC, or a transducer, finds its characters without aligned
+training data.
 A unidirectional network also transcribes live (``streaming.py``).  An n-gram language model can
 be added to the search (``language_model.py``).
 """
@@ -79,6 +80,9 @@ class SpeechRecognition(
 
         return model.build(options, cell, vocab)
 
+    def initial_layers(self, options: SpeechOptions, start: SpeechOptions) -> tuple[str, ...]:
+        return ("",) if options.decoder == start.decoder else ("encoder.",)
+
     def cut(self, examples: Sequence[Utterance], longest: int) -> list[Utterance]:
         from elman.tasks.speech import batches
 
@@ -126,7 +130,8 @@ class SpeechRecognition(
         from elman.tasks.speech.data import check_recordings
         from elman.tasks.speech.reading import feature_config
 
-        return check_recordings(path, feature_config(options), options.frames_per_step)
+        config, ctc = feature_config(options), options.decoder == "ctc"
+        return check_recordings(path, config, options.frames_per_step, ctc=ctc)
 
     def group(self, example: Utterance) -> Hashable:
         return example.fingerprint

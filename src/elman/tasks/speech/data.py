@@ -103,8 +103,14 @@ def with_bar(
     return track(rows, description=title, console=console, disable=not console.is_terminal)
 
 
-def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) -> DataReport:
-    """Reports all faults of recordings and transcripts, each with file and line."""
+def check_recordings(
+    path: Path, config: FeatureConfig, frames_per_step: int, *, ctc: bool = True
+) -> DataReport:
+    """Reports all faults of recordings and transcripts, each with file and line.
+
+    With ``ctc``, a transcript must not have more symbols than its recording has steps; without,
+    one step is enough.
+    """
     rows = list(config.rows(path))
     problems = [str(row) for row in rows if isinstance(row, Fault)]
     named = [row for row in rows if isinstance(row, Row)]
@@ -124,7 +130,8 @@ def check_recordings(path: Path, config: FeatureConfig, frames_per_step: int) ->
             problems.append(f"{row.place}: {row.value.audio} is silent; record it again.")
     pieces = Pieces.characters([text for _, _, text in heard])
     for place, sound, text in heard:
-        complaint = _too_long(sound, text, pieces, frames_per_step)
+        needed = steps_needed(pieces.encode(text)) if ctc else 1
+        complaint = _too_long(sound, needed, frames_per_step)
         if complaint:
             problems.append(f"{place}: {complaint}")
     warnings = [
@@ -156,11 +163,10 @@ def steps_of(num_frames: int, frames_per_step: int) -> int:
     return num_frames // frames_per_step
 
 
-def _too_long(sound: Sound, text: str, pieces: Pieces, frames_per_step: int) -> str:
-    """Why CTC cannot learn an example, or ""."""
+def _too_long(sound: Sound, needed: int, frames_per_step: int) -> str:
+    """Why an example that needs this number of steps cannot be learned, or ""."""
     num_frames = max(0, int((sound.seconds - 0.025) / STEP) + 1)
     steps = steps_of(num_frames, frames_per_step)
-    needed = steps_needed(pieces.encode(text))
     if needed <= steps:
         return ""
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from elman.graph import Cell
-from elman.models import Transcriber
+from elman.models import Transcriber, Transducer
 from elman.tasks.recurrent_options import recurrent_layer
 from elman.tasks.speech.options import SpeechOptions
 from elman.tasks.speech.symbols import SpeechSymbols
@@ -13,7 +13,7 @@ from elman.tasks.task import Vocab
 
 
 def build(options: SpeechOptions, cell: Cell, vocab: Vocab[SpeechSymbols]) -> nn.Module:
-    """Returns a ``Transcriber`` of the cell."""
+    """Returns a ``Transcriber`` or a ``Transducer`` of the cell."""
     encoder = recurrent_layer(
         options,
         cell,
@@ -23,9 +23,22 @@ def build(options: SpeechOptions, cell: Cell, vocab: Vocab[SpeechSymbols]) -> nn
         bidirectional=options.bidirectional,
         dropout=options.dropout,
     )
+    num_symbols = len(vocab.symbols.pieces)
+    if options.decoder == "transducer":
+        # vectors longer than the number of symbols could not tell them apart better
+        size = min(num_symbols, options.prediction_size)
+        return Transducer(
+            encoder,
+            recurrent_layer(options, cell, size, options.prediction_size),
+            num_symbols,
+            joint_size=options.joint_size,
+            frames_per_step=options.frames_per_step,
+            dropout=options.dropout,
+            ctc_weight=options.ctc_weight,
+        )
     return Transcriber(
         encoder,
-        len(vocab.symbols.pieces),
+        num_symbols,
         frames_per_step=options.frames_per_step,
         dropout=options.dropout,
     )

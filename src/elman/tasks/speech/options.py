@@ -17,10 +17,26 @@ class SpeechOptions(RecurrentOptions):
     """The options of speech recognition."""
 
     cell: str = option("lstm", "a cell from the catalogue, or FILE.py:NAME for your own cell")
+    decoder: Literal["ctc", "transducer"] = option(
+        "ctc",
+        "what finds the symbols: ctc, each step by itself, or a transducer, given those before",
+        reads_data=True,
+    )
     hidden_size: int = option(256, "hidden units per layer and direction", minimum=1)
     num_layers: int = option(3, "number of stacked recurrent layers", minimum=1)
     bidirectional: bool = option(
         False, "also read backwards: more accurate, but needs the whole recording (no --stream)"
+    )
+    prediction_size: int = option(
+        128, "with --decoder transducer: units of the network that reads the symbols", minimum=1
+    )
+    joint_size: int = option(
+        128, "with --decoder transducer: hidden units of the joint network", minimum=1
+    )
+    ctc_weight: float = option(
+        0.5,
+        "with --decoder transducer: weight of CTC's loss on the encoder, in training",
+        minimum=0,
     )
     frames_per_step: int = option(
         3, "feature frames (10 ms each) per step of the network", minimum=1, reads_data=True

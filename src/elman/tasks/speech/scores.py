@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elman.decode.ctc import best_path
 from elman.extras import extra
 from elman.tasks.inference import in_batches
 from elman.tasks.speech.batches import collate
 from elman.tasks.speech.data import (
     Utterance,
 )
+from elman.tasks.speech.decoders import greedy, transcriber_of
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
 from elman.tasks.speech.symbols import SpeechSymbols
-from elman.tasks.speech.transcription import predict, transcriber_of
+from elman.tasks.speech.transcription import predict
 from elman.tasks.task import Fitted
 from elman.training.watch import BLANKS
 
@@ -31,10 +31,9 @@ def validate(
 
     def answer(batch: Sequence[Utterance]) -> list[tuple[str, float]]:
         tensors = collate(batch, fitted.symbols, fitted.options)
-        scores = model(tensors["frames"], tensors["lengths"])
-        losses = model.losses(scores, tensors["symbols"], tensors["symbol_counts"]).tolist()
-        texts = [pieces.decode(symbols) for symbols in best_path(*scores)]
-        return list(zip(texts, losses, strict=True))
+        found = greedy(model, tensors)
+        texts = [pieces.decode(symbols) for symbols in found.symbols]
+        return list(zip(texts, found.losses, strict=True))
 
     answers = in_batches(model, examples, len, answer)
     found = _error_rates(examples, [text for text, _ in answers])

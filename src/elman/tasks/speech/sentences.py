@@ -2,7 +2,7 @@
 
 A pause is a number of steps in a row at which the blank, or a space, is the most likely symbol.
 Each sentence is searched by itself, so a recording of any length needs the memory of its longest
-sentence.
+sentence.  ``SentenceSearch`` is for CTC; ``transducer_sentences.py`` derives that for transducers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from elman.decode.ctc import merge
+from elman.decode.ctc import align, merge
 from elman.decode.prefixes import BLANK
 
 
@@ -54,11 +54,16 @@ class GreedySearch:
 
 @dataclass(frozen=True, eq=False)
 class SpokenSentence:
-    """The symbols of a sentence, and its log probabilities (time, symbols) from step ``start``."""
+    """The symbols of a sentence, which begins at step ``start``.
+
+    ``spans`` are the (first, last) steps of each symbol from there, the last excluded, and
+    ``log_probs`` its log probabilities.
+    """
 
     start: int
     symbols: list[int]
-    log_probs: np.ndarray
+    spans: list[tuple[int, int]]
+    log_probs: list[float]
 
 
 class SentenceSearch:
@@ -91,10 +96,10 @@ class SentenceSearch:
 
     def advance(self, log_probs: np.ndarray) -> None:
         """Processes more steps: log probabilities (time, symbols)."""
-        for row, best in zip(log_probs, log_probs.argmax(1).tolist(), strict=True):
+        for row in log_probs:
             self._rows.append(row)
             self._next += 1
-            if best not in self._silences:
+            if not self._is_silent(row):
                 self._spoken, self._silent = True, 0
                 continue
             self._silent += 1
@@ -125,8 +130,21 @@ class SentenceSearch:
 
     def _end(self) -> None:
         self._catch_up()
-        symbols = list(self._search.best())
-        if symbols:
-            start = self._next - len(self._rows)
-            self.sentences.append(SpokenSentence(start, symbols, np.stack(self._rows)))
+        sentence = self._spoken_sentence(self._next - len(self._rows), np.stack(self._rows))
+        if sentence.symbols:
+            self.sentences.append(sentence)
         self._begin()
+
+    def _is_silent(self, row: np.ndarray) -> bool:
+        """Whether nothing is said at the next step of a sentence."""
+        return int(row.argmax()) in self._silences
+
+    def _spoken_sentence(self, start: int, rows: np.ndarray) -> SpokenSentence:
+        """The sentence that has ended."""
+        symbols = list(self._search.best())
+        spans = align(rows, symbols)
+        log_probs = [
+            float(rows[first:last, symbol].max())
+            for symbol, (first, last) in zip(symbols, spans, strict=True)
+        ]
+        return SpokenSentence(start, symbols, spans, log_probs)

@@ -1,4 +1,4 @@
-"""Transcribes audio while it arrives: resampling, features, network steps, CTC search."""
+"""Transcribes audio while it arrives: resampling, features, network steps, search."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from elman.models import Transcriber
+from elman.models import Transcriber, Transducer
 from elman.nn.stack import State
 from elman.tasks.speech.audio import Resampler, Samples
 from elman.tasks.speech.features import STEP, Cmvn, Frames, LogMel, RunningMean
 
 
 class Consumer(Protocol):
-    """What processes the log probabilities of a stream, such as ``SentenceSearch``."""
+    """What processes the outputs of a model for a stream, such as ``SentenceSearch``."""
 
-    def advance(self, log_probs: np.ndarray) -> None:
-        """Processes more steps: log probabilities (time, symbols)."""
+    def advance(self, rows: np.ndarray, /) -> None:
+        """Processes more steps: log probabilities for CTC, or a transducer's encoder outputs."""
 
 
 class StreamingTranscriber:
@@ -28,7 +28,7 @@ class StreamingTranscriber:
 
     def __init__(
         self,
-        model: Transcriber,
+        model: Transcriber | Transducer,
         cmvn: Cmvn,
         search: Consumer,
         *,
@@ -65,10 +65,10 @@ class StreamingTranscriber:
         if whole:
             with torch.no_grad():
                 steps = torch.from_numpy(frames[:whole])[:, None]
-                log_probs, self._state = self._model.advance(steps, self._state)
-            self.search.advance(log_probs[:, 0].numpy())
+                rows, self._state = self._model.advance(steps, self._state)
+            self.search.advance(rows[:, 0].numpy())
 
 
-def step_seconds(model: Transcriber) -> float:
+def step_seconds(model: Transcriber | Transducer) -> float:
     """Seconds per step of a model."""
     return model.frames_per_step * STEP

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from rich.markup import escape
 
-from elman.decode.ctc import PrefixBeam, align
-from elman.decode.prefixes import BLANK
 from elman.errors import OptionError
-from elman.models import Transcriber
 from elman.tasks.inference import in_batches
 from elman.tasks.speech.answers import Sentence, Transcript, Word
 from elman.tasks.speech.audio import Samples
@@ -22,11 +18,11 @@ from elman.tasks.speech.batches import collate
 from elman.tasks.speech.data import (
     Utterance,
 )
-from elman.tasks.speech.language_model import Language, TextFusion
+from elman.tasks.speech.decoders import sentence_search, transcriber_of
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
 from elman.tasks.speech.raw_audio import raw_pieces
 from elman.tasks.speech.reading import utterance_of
-from elman.tasks.speech.sentences import GreedySearch, Search, SentenceSearch, SpokenSentence
+from elman.tasks.speech.sentences import SpokenSentence
 from elman.tasks.speech.streaming import StreamingTranscriber, step_seconds
 from elman.tasks.speech.symbols import SpeechSymbols
 from elman.tasks.speech.transcripts import Pieces
@@ -38,18 +34,17 @@ def predict(
 ) -> list[Transcript]:
     """Transcribes recordings."""
     model, pieces = transcriber_of(fitted), fitted.symbols.pieces
-    new_search = _new_search(fitted, wanted)
+    new_search = partial(sentence_search, fitted, wanted)
     asked = [utterance_of(value, fitted.options) for value in inputs]
     each_step = step_seconds(model)
-    pause, silent = _pause(model, wanted), _silent(pieces)
 
     def answer(batch: Sequence[Utterance]) -> list[Transcript]:
         tensors = collate([_without_text(e) for e in batch], fitted.symbols, fitted.options)
-        scores = model(tensors["frames"], tensors["lengths"])
+        rows, lengths = model(tensors["frames"], tensors["lengths"])
         found = []
         for k, example in enumerate(batch):
-            search = SentenceSearch(new_search, pause, silent)
-            search.advance(scores.log_probs[: scores.lengths[k], k].numpy())
+            search = new_search()
+            search.advance(rows[: lengths[k], k].numpy())
             search.finish()
             sentences = [_sentence(pieces, each, each_step) for each in search.sentences]
             found.append(
@@ -66,59 +61,16 @@ def predict(
     return in_batches(model, asked, len, answer)
 
 
-def transcriber_of(fitted: Fitted[SpeechSymbols, SpeechOptions]) -> Transcriber:
-    """The model, typed as a ``Transcriber``."""
-    assert isinstance(fitted.model, Transcriber)
-    return fitted.model
-
-
 def _without_text(example: Utterance) -> Utterance:
     return Utterance(example.name, example.frames, example.seconds, example.fingerprint)
-
-
-def _fusion(
-    fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
-) -> TextFusion | None:
-    """The language model of the search, or None."""
-    if wanted.lm == "none" or wanted.beam == 1:
-        return None
-    language = fitted.symbols.language
-    if wanted.lm != "own":
-        language = Language.read(Path(wanted.lm))
-    if language is None:
-        return None
-    options: SpeechOptions = fitted.options
-    weight = options.language_weight if wanted.lm_weight is None else wanted.lm_weight
-    bonus = options.language_bonus if wanted.lm_bonus is None else wanted.lm_bonus
-    return TextFusion(language, fitted.symbols.pieces.pieces, weight, bonus)
-
-
-def _new_search(
-    fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
-) -> Callable[[], Search]:
-    """Makes the search of each sentence."""
-    if wanted.beam == 1:
-        return GreedySearch
-    return partial(PrefixBeam, wanted.beam, fusion=_fusion(fitted, wanted))
-
-
-def _pause(model: Transcriber, wanted: TranscribeOptions) -> int:
-    """The number of steps of a pause that ends a sentence; 0 if none does."""
-    return math.ceil(wanted.pause / step_seconds(model))
-
-
-def _silent(pieces: Pieces) -> frozenset[int]:
-    """The symbols of silence: the blank, and a space."""
-    return frozenset([BLANK, *[k for k, text in enumerate(pieces.pieces, 1) if not text.strip()]])
 
 
 def _sentence(pieces: Pieces, spoken: SpokenSentence, seconds: float) -> Sentence:
     """Groups symbols into words, each timed from its first step to its last."""
     words: list[Word] = []
     letters: list[_Letter] = []
-    spans = align(spoken.log_probs, spoken.symbols)
-    for symbol, (first, last) in zip(spoken.symbols, spans, strict=True):
-        sure = float(spoken.log_probs[first:last, symbol].max())
+    timed = zip(spoken.symbols, spoken.spans, spoken.log_probs, strict=True)
+    for symbol, (first, last), sure in timed:
         for character in pieces.pieces[symbol - 1]:
             if character != " ":
                 letters.append(_Letter(character, spoken.start + first, spoken.start + last, sure))
@@ -174,7 +126,7 @@ def hear(
         raise OptionError(f"rate is {wanted.rate}; give the sample rate in hertz, such as 16000.")
     options, model = fitted.options, transcriber_of(fitted)
     texts = fitted.symbols.pieces
-    search = SentenceSearch(_new_search(fitted, wanted), _pause(model, wanted), _silent(texts))
+    search = sentence_search(fitted, wanted)
     transcriber = StreamingTranscriber(
         model,
         fitted.symbols.cmvn,

@@ -1,0 +1,89 @@
+"""Chooses what belongs to the decoder of a model, CTC or a transducer: searches and losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from elman.decode import PrefixBeam, best_path, greedy_transducer
+from elman.decode.prefixes import BLANK
+from elman.models import Transcriber, Transducer
+from elman.tasks.speech.language_model import Language, TextFusion
+from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
+from elman.tasks.speech.sentences import GreedySearch, SentenceSearch
+from elman.tasks.speech.streaming import step_seconds
+from elman.tasks.speech.symbols import SpeechSymbols
+from elman.tasks.speech.transcripts import Pieces
+from elman.tasks.speech.transducer_sentences import (
+    BeamTransducerSearch,
+    GreedyTransducerSearch,
+    TransducerSentences,
+)
+from elman.tasks.task import Fitted
+
+
+class Greedy(NamedTuple):
+    """What greedy decoding finds for each row of a batch, and the loss per symbol of each."""
+
+    symbols: list[list[int]]
+    losses: list[float]
+
+
+def transcriber_of(fitted: Fitted[SpeechSymbols, SpeechOptions]) -> Transcriber | Transducer:
+    """The model, typed."""
+    assert isinstance(fitted.model, Transcriber | Transducer)
+    return fitted.model
+
+
+def greedy(model: Transcriber | Transducer, tensors: Mapping[str, Tensor]) -> Greedy:
+    """Decodes a batch that has transcripts."""
+    found = model(tensors["frames"], tensors["lengths"])
+    losses = model.losses(found, tensors["symbols"], tensors["symbol_counts"]).tolist()
+    if isinstance(model, Transducer):
+        return Greedy([row.symbols for row in greedy_transducer(model, *found)], losses)
+    return Greedy(best_path(*found), losses)
+
+
+def sentence_search(
+    fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
+) -> SentenceSearch:
+    """A new search for the rows of one recording, which the model's ``forward`` computes."""
+    model = transcriber_of(fitted)
+    pause = math.ceil(wanted.pause / step_seconds(model))  # 0: no pause ends a sentence
+    silent, fusion = _silent(fitted.symbols.pieces), _fusion(fitted, wanted)
+    if isinstance(model, Transducer):
+        if wanted.beam == 1:
+            new = partial(GreedyTransducerSearch, model)
+            return TransducerSentences(model, new, pause, silent)
+        beam = partial(BeamTransducerSearch, model, wanted.beam, fusion)
+        return TransducerSentences(model, beam, pause, silent)
+    if wanted.beam == 1:
+        return SentenceSearch(GreedySearch, pause, silent)
+    return SentenceSearch(partial(PrefixBeam, wanted.beam, fusion=fusion), pause, silent)
+
+
+def _silent(pieces: Pieces) -> frozenset[int]:
+    """The symbols of silence: the blank, and a space."""
+    return frozenset([BLANK, *[k for k, text in enumerate(pieces.pieces, 1) if not text.strip()]])
+
+
+def _fusion(
+    fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
+) -> TextFusion | None:
+    """The language model of the search, or None."""
+    if wanted.lm == "none" or wanted.beam == 1:
+        return None
+    language = fitted.symbols.language
+    if wanted.lm != "own":
+        language = Language.read(Path(wanted.lm))
+    if language is None:
+        return None
+    options: SpeechOptions = fitted.options
+    weight = options.language_weight if wanted.lm_weight is None else wanted.lm_weight
+    bonus = options.language_bonus if wanted.lm_bonus is None else wanted.lm_bonus
+    return TextFusion(language, fitted.symbols.pieces.pieces, weight, bonus)
