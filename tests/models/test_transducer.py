@@ -8,7 +8,7 @@ import torch
 
 import elman
 from elman.errors import OptionError, ShapeError
-from elman.models import Transducer
+from elman.models import Transcriber, Transducer
 from elman.models import transducer_loss as loss_module
 from elman.models.transducer_loss import joint_columns, transducer_loss
 
@@ -190,6 +190,25 @@ def test_the_model_s_loss_is_that_of_its_own_steps():
         label = torch.stack([x[:, symbol] for x, symbol in pairs], 1)
         each.append(-by_hand(blank, label, len(encoded), len(said) - 1) / (len(said) - 1))
     torch.testing.assert_close(loss, torch.stack(each).mean())
+
+
+def test_ctc_beside_the_transducer_adds_its_loss_and_only_in_training():
+    encoder = elman.Recurrent(elman.cells.gru, 6, 5)
+    both = [
+        Transducer(encoder, elman.Recurrent(elman.cells.gru, 4, 5), 5, ctc_weight=weight)
+        for weight in (0.0, 0.3)
+    ]
+    both[1].load_state_dict(both[0].state_dict(), strict=False)
+    transcriber = Transcriber(encoder, 5)
+    transcriber.output = both[1].ctc
+    frames, lengths = torch.randn(30, 2, 2), torch.tensor([30, 20])
+    symbols, counts = torch.tensor([[1, 2], [4, 2], [3, 0]]), torch.tensor([3, 2])
+    batch = (frames, lengths, symbols, counts)
+    plain, weighed, ctc = [model.loss(*batch) for model in (*both, transcriber)]
+    torch.testing.assert_close(weighed, plain + 0.3 * ctc)
+    each = [model.losses(model(frames, lengths), symbols, counts) for model in both]
+    assert torch.equal(*each)
+    assert not any(name.startswith("ctc") for name in both[0].state_dict())
 
 
 def test_every_parameter_learns_and_the_loss_goes_down():
