@@ -21,7 +21,7 @@ SETTINGS = {
     "grid": 4,
     "bar": 4,
     "ending": True,
-    "common_key": True,
+    "common_key": "relative",
     "hidden_size": 256,
     "epochs": 50,
     "schedule": "cosine",

@@ -66,9 +66,7 @@ def _make(
             frames = [*tune.steps, *_frames(model, tune, count, wanted, fitted)]
             length = len(frames) / options.grid
             made = Piece(notes_of(frames, options.grid), length, ((0.0, tempo),))
-    if primer and options.common_key:
-        return transposed(made, -to_common_key(primer.notes))
-    return made
+    return transposed(made, -to_common_key(primer.notes, options.common_key)) if primer else made
 
 
 def _frames(

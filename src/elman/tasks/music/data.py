@@ -96,8 +96,7 @@ def read(path: Path, options: MusicOptions) -> list[Row[Tune]]:
 
 def tune_of(piece: Piece, options: MusicOptions) -> Tune:
     """Converts a piece to the steps of the model, in its key."""
-    if options.common_key:
-        piece = in_semitones(piece, to_common_key(piece.notes))
+    piece = in_semitones(piece, to_common_key(piece.notes, options.common_key))
     frames = options.model == "frames"
     steps = frames_of(piece, options.grid) if frames else events_of(piece)
     return Tune(steps, None, 0, len(steps), piece.tempos[0][1], piece.part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 #: MIDI numbers of the keys of a piano, A0 to C8
 LOWEST, HIGHEST = 21, 108
@@ -109,17 +110,18 @@ def pitch_name(pitch: int) -> str:
     return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
-#: key profiles, from the tonic up (Krumhansl and Kessler 1982)
+#: key profiles, from the tonic up: shares of pitches in 982 pieces (Albrecht and Shanahan 2013).
+#: They find the key of 91 % of Bach's chorales, those of Krumhansl and Kessler (1982) of 80 %
 _PROFILES = {
-    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+    "major": (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081),
+    "minor": (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052),
 }
 
 
 def key_of(notes: Sequence[Note]) -> str:
     """Estimates the key of the notes, weighted by duration; "" without notes.
 
-    Takes the key profile with the highest correlation (Krumhansl and Schmuckler; Krumhansl 1990).
+    Takes the key profile with the highest correlation (Krumhansl 1990).
 
     >>> scale = (60, 62, 64, 65, 67, 69, 71, 72)
     >>> key_of([Note(float(k), pitch, k + 1.0) for k, pitch in enumerate(scale)])
@@ -138,16 +140,19 @@ def key_of(notes: Sequence[Note]) -> str:
     return max(fits, key=lambda key: fits[key])
 
 
-def to_common_key(notes: Sequence[Note]) -> int:
-    """The semitones, from -6 to 5, that bring notes to C major or A minor; 0 without notes.
+def to_common_key(notes: Sequence[Note], kind: Literal["none", "tonic", "relative"]) -> int:
+    """The semitones, from -6 to 5, that bring notes to a common key; 0 without notes.
 
-    >>> to_common_key([Note(0.0, pitch, 1.0) for pitch in (62, 66, 69, 62)])  # D major
+    It is C major, and for minor keys C minor ("tonic") or A minor ("relative").
+
+    >>> to_common_key([Note(0.0, pitch, 1.0) for pitch in (62, 66, 69, 62)], "tonic")  # D major
     -2
     """
     tonic, _, mode = key_of(notes).partition(" ")
-    if not mode:
+    if not mode or kind == "none":
         return 0
-    return ((0 if mode == "major" else 9) - _NAMES.index(tonic) + 6) % 12 - 6
+    target = 9 if (mode, kind) == ("minor", "relative") else 0
+    return (target - _NAMES.index(tonic) + 6) % 12 - 6
 
 
 def _correlation(a: Sequence[float], b: Sequence[float]) -> float:

@@ -47,9 +47,10 @@ class MusicOptions(RecurrentOptions):
     choice_dropout: float = option(
         0.4, "dropout rate in the ordered prediction of pitches", minimum=0, below=1
     )
-    common_key: bool = option(
-        False,
-        "bring each piece to C major or A minor; a primer too, and its continuation back",
+    common_key: Literal["none", "tonic", "relative"] = option(
+        "none",
+        "bring each piece to C major, or to C minor (tonic) or A minor (relative); a primer too, "
+        "and its continuation back",
         reads_data=True,
     )
     transpose: int = option(
