@@ -12,6 +12,7 @@ import elman
 from elman.errors import OptionError
 from elman.models import Transcriber, Transducer
 from elman.tasks import TASKS, Data, train
+from elman.tasks.speech.language_model import Language
 from elman.training.progress import Silence
 from tasks.conftest import samples
 
@@ -77,6 +78,19 @@ def test_a_stream_cut_anywhere_ends_with_the_offline_text(tones, beam):
     assert final == whole.text
     assert len(final.split()) > 10
     assert len(partial) > 10
+
+
+@pytest.mark.parametrize("decoder", ["ctc", "transducer"])
+def test_a_language_model_is_read_once_for_all_recordings(tones, tmp_path, monkeypatch, decoder):
+    data = Data(tones / "valid.jsonl", tones / "valid.jsonl")
+    settings = {**SMALL, "epochs": 1, "decoder": decoder}
+    model, _ = train(speech, data, tmp_path / "run", settings, progress=Silence())
+    (tmp_path / "own.arpa").write_text(model.symbols.language.to_arpa())
+    read, given = Language.read, []
+    monkeypatch.setattr(Language, "read", lambda path: given.append(path) or read(path))
+    files = sorted((tones / "valid").glob("*.wav"))
+    model(files, lm=str(tmp_path / "own.arpa"), beam=2)
+    assert given == [tmp_path / "own.arpa"]
 
 
 def test_the_exported_networks_transcribe_and_stream_as_the_model_does(tones, command, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from elman.tasks.speech.transcripts import Pieces
 from elman.tasks.speech.transducer_sentences import (
     BeamTransducerSearch,
     GreedyTransducerSearch,
+    TransducerSearch,
     TransducerSentences,
 )
 from elman.tasks.task import Fitted
@@ -49,22 +50,25 @@ def greedy(model: Transcriber | Transducer, tensors: Mapping[str, Tensor]) -> Gr
     return Greedy(best_path(*found), losses)
 
 
-def sentence_search(
+def sentence_searches(
     fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
-) -> SentenceSearch:
-    """A new search for the rows of one recording, which the model's ``forward`` computes."""
+) -> Callable[[], SentenceSearch]:
+    """Makes searches, each for the rows of one recording, which the model's ``forward`` computes.
+
+    The language model is read once for all.
+    """
     model = transcriber_of(fitted)
     pause = math.ceil(wanted.pause / step_seconds(model))  # 0: no pause ends a sentence
     silent, fusion = _silent(fitted.symbols.pieces), _fusion(fitted, wanted)
     if isinstance(model, Transducer):
-        if wanted.beam == 1:
-            new = partial(GreedyTransducerSearch, model)
-            return TransducerSentences(model, new, pause, silent)
-        beam = partial(BeamTransducerSearch, model, wanted.beam, fusion)
-        return TransducerSentences(model, beam, pause, silent)
+        new: Callable[[], TransducerSearch] = partial(GreedyTransducerSearch, model)
+        if wanted.beam > 1:
+            new = partial(BeamTransducerSearch, model, wanted.beam, fusion)
+        return partial(TransducerSentences, model, new, pause, silent)
     if wanted.beam == 1:
-        return SentenceSearch(GreedySearch, pause, silent)
-    return SentenceSearch(partial(PrefixBeam, wanted.beam, fusion=fusion), pause, silent)
+        return partial(SentenceSearch, GreedySearch, pause, silent)
+    beam = partial(PrefixBeam, wanted.beam, fusion=fusion)
+    return partial(SentenceSearch, beam, pause, silent)
 
 
 def _silent(pieces: Pieces) -> frozenset[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
 from rich.markup import escape
@@ -18,7 +17,7 @@ from elman.tasks.speech.batches import collate
 from elman.tasks.speech.data import (
     Utterance,
 )
-from elman.tasks.speech.decoders import sentence_search, transcriber_of
+from elman.tasks.speech.decoders import sentence_searches, transcriber_of
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
 from elman.tasks.speech.raw_audio import raw_pieces
 from elman.tasks.speech.reading import utterance_of
@@ -34,7 +33,7 @@ def predict(
 ) -> list[Transcript]:
     """Transcribes recordings."""
     model, pieces = transcriber_of(fitted), fitted.symbols.pieces
-    new_search = partial(sentence_search, fitted, wanted)
+    new_search = sentence_searches(fitted, wanted)
     asked = [utterance_of(value, fitted.options) for value in inputs]
     each_step = step_seconds(model)
 
@@ -126,7 +125,7 @@ def hear(
         raise OptionError(f"rate is {wanted.rate}; give the sample rate in hertz, such as 16000.")
     options, model = fitted.options, transcriber_of(fitted)
     texts = fitted.symbols.pieces
-    search = sentence_search(fitted, wanted)
+    search = sentence_searches(fitted, wanted)()
     transcriber = StreamingTranscriber(
         model,
         fitted.symbols.cmvn,
