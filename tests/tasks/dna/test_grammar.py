@@ -15,7 +15,10 @@ from elman.tasks.dna.found_genes import FoundGene, StateRuns, bed_text, genes_of
 from elman.tasks.dna.genes import CodingGene, coding_parts, label_bases
 from elman.tasks.dna.grammar import STOPS, STRAY_COST, gene_grammar, gene_path
 
-GRAMMARS = [gene_grammar(both_strands=both) for both in (False, True)]
+GRAMMARS = [
+    *[gene_grammar(both_strands=both) for both in (False, True)],
+    gene_grammar(both_strands=True, shortest_intron=20),
+]
 
 
 def walk(grammar, seed, length=4000):
@@ -32,10 +35,10 @@ def walk(grammar, seed, length=4000):
     return np.array(states), "".join([LETTERS[k] for k in bases])
 
 
-@pytest.mark.parametrize("grammar", GRAMMARS, ids=["given", "both"])
+@pytest.mark.parametrize("grammar", GRAMMARS, ids=["given", "both", "long introns"])
 @pytest.mark.parametrize("seed", range(3))
 def test_every_path_that_breaks_no_rule_is_legal_genes(grammar, seed):
-    states, bases = walk(grammar, seed)
+    states, bases = walk(grammar, seed, 4000 if grammar.shortest_intron == 5 else 12_000)
     runs = StateRuns(grammar)
     runs.feed(states)
     genes = genes_of(runs.finish(), "w")

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ShapeError
+from elman.tasks.dna.grammar import gene_grammar
 from elman.tasks.dna.grammar_crf import GrammarCRF
 
 #: four states of three classes; 3 stands only on symbol 0, and costs 2 on it
@@ -129,6 +130,47 @@ def test_the_gradient_is_the_same_when_it_is_asked_for_twice():
     value = crf.log_partition(scores, symbols, torch.tensor([6, 4])).sum()
     first = torch.autograd.grad(value, scores, retain_graph=True)[0]
     assert torch.equal(first, torch.autograd.grad(value, scores)[0])
+
+
+def dense_log_z(crf, scores, symbols, row, length):
+    """The same sum with a dense matrix of edges."""
+    moves = torch.full((len(crf.state_classes),) * 2, -1e4, dtype=torch.float64)
+    moves[crf.edges[:, 0], crf.edges[:, 1]] = crf.edge_scores().double()
+    costs = crf.costs.clamp_max(1e4)  # infinite ones would make gradients nan
+    own = scores[:length, row][:, crf.state_classes] - costs[symbols[:length, row]]
+    total = own[0] + crf.start[crf.state_classes].double()
+    for t in range(1, length):
+        total = torch.logsumexp(total[:, None] + moves, 0) + own[t]
+    return torch.logsumexp(total + crf.end[crf.state_classes].double(), 0)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 9])
+def test_long_introns_and_many_rows_have_the_sums_of_a_dense_matrix(rows):
+    grammar = gene_grammar(both_strands=False, shortest_intron=14)
+    crf = GrammarCRF(
+        grammar.state_classes,
+        grammar.emission_costs,
+        grammar.edges,
+        grammar.edge_groups,
+        grammar.edge_costs,
+    ).double()
+    generator = torch.Generator().manual_seed(rows)
+    with torch.no_grad():
+        for parameter in crf.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    scores = torch.randn(30, rows, len(grammar.classes), generator=generator, dtype=torch.float64)
+    symbols = torch.randint(0, 4, (30, rows), generator=generator)
+    lengths = torch.randint(20, 31, (rows,), generator=generator)
+    inputs = [scores.requires_grad_(), *crf.parameters()]
+    found = crf.log_partition(scores, symbols, lengths)
+    expected = torch.stack(
+        [dense_log_z(crf, scores, symbols, k, n) for k, n in enumerate(lengths.tolist())]
+    )
+    # float64 on both sides; only the order of the sums differs
+    assert torch.allclose(found, expected, atol=1e-9)
+    ours, theirs = (torch.autograd.grad(each.sum(), inputs) for each in (found, expected))
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, atol=1e-9)
 
 
 @pytest.mark.parametrize(

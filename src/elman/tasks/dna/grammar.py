@@ -2,7 +2,8 @@
 
 A gene consists of untranslated bases, ATG, codons other than stop codons, a stop codon, and
 untranslated bases.  Introns may occur anywhere; they start with GT or GC, end with AG, and may
-interrupt a codon.  Each state stores the position in the codon, whether T, TA or TG came before,
+interrupt a codon.  A chain of states counts the minimum length of introns.  Each state stores the
+position in the codon, whether T, TA or TG came before,
 and the kind of intron.  All rules therefore apply to adjacent states, as a conditional random
 field requires.
 
@@ -67,10 +68,10 @@ _INTRONS = {
     "u5": (("U5",), ("U5", "S1")),
     "u3": (("U3", "X3A", "X3G"), ("U3",)),
 }
-#: the states of an intron in order, each with its bases
-_INTRON = (("D1", "G"), ("D2", "CT"), ("I", ""), ("A1", "A"), ("A2", "G"))
-#: minimum length of an intron
-SHORTEST_INTRON = len(_INTRON)
+#: minimum length of an intron that can be described: D1, D2, I, A1 and A2
+SHORTEST_INTRON = 5
+#: maximum of the minimum length, so that a state is a number below 2000
+LONGEST_MINIMUM = 60
 _FIRST = ("S1", "E0T", "E0x", "E1x", "E2x")
 _CODON = ("E0T", "E0x", "E1TA", "E1TG", "E1Tx", "E1x", "E2TA", "E2TG", "E2x")
 
@@ -91,6 +92,7 @@ class Grammar:
     edges: npt.NDArray[np.int64]  # edge 2
     edge_groups: npt.NDArray[np.int64]
     edge_costs: npt.NDArray[np.float64]
+    shortest_intron: int = SHORTEST_INTRON
 
     @property
     def num_groups(self) -> int:
@@ -109,22 +111,42 @@ class Grammar:
         return self.states.index(state)
 
 
+def _intron(shortest: int) -> tuple[tuple[str, str, str], ...]:
+    """The states of an intron in order, each with its class and its bases.
+
+    The states J1, J2, ... count the bases that an intron must have at least.
+    """
+    counted = [(f"J{k}", "I", "") for k in range(1, shortest - SHORTEST_INTRON + 1)]
+    return (
+        ("D1", "D1", "G"),
+        ("D2", "D2", "CT"),
+        *counted,
+        ("I", "I", ""),
+        ("A1", "A1", "A"),
+        ("A2", "A2", "G"),
+    )
+
+
 @cache
-def gene_grammar(*, both_strands: bool) -> Grammar:
+def gene_grammar(*, both_strands: bool, shortest_intron: int = SHORTEST_INTRON) -> Grammar:
     """The grammar of genes on the given strand, or on both strands.
 
-    States of the reverse strand end in "-"; they run backwards on complementary bases.
+    States of the reverse strand end in "-"; they run backwards on complementary bases (Stanke and
+    Waack 2003 call them the shadow states).  Introns have at least ``shortest_intron`` bases.
 
     >>> grammar = gene_grammar(both_strands=False)
     >>> len(grammar.states), grammar.classes[:4]
     (85, ('N', 'U5', 'U3', 'S1'))
+    >>> len(gene_grammar(both_strands=True, shortest_intron=30).states)
+    819
     """
     states = {"N": ("N", "", False), "U5": ("U5", "", False), "U3": ("U3", "", False), **_CODING}
+    parts = _intron(shortest_intron)
     for intron in _INTRONS:
         where = "u" if intron.startswith("u") else ""
-        for part, bases in _INTRON:
-            states[f"{part}.{intron}"] = (f"{part}{where}" if part == "I" else part, bases, False)
-    edges = _edges()
+        for part, kind, bases in parts:
+            states[f"{part}.{intron}"] = (f"{kind}{where}" if kind == "I" else kind, bases, False)
+    edges = _edges([part for part, _, _ in parts])
     classes = list(dict.fromkeys([kind for kind, _, _ in states.values()]))
     names, place = list(states), {name: k for k, name in enumerate(states)}
     kinds = [classes.index(kind) for kind, _, _ in states.values()]
@@ -153,6 +175,7 @@ def gene_grammar(*, both_strands: bool) -> Grammar:
         edges=table[:, :2].astype(np.int64),
         edge_groups=table[:, 2].astype(np.int64),
         edge_costs=table[:, 3],
+        shortest_intron=shortest_intron,
     )
 
 
@@ -171,7 +194,7 @@ def _emission_costs(bases: str, hard: bool) -> npt.NDArray[np.float64]:
     return np.where(fits, 0.0, STRAY_COST)
 
 
-def _edges() -> dict[tuple[str, str], float]:
+def _edges(intron_parts: Sequence[str]) -> dict[tuple[str, str], float]:
     """The edges, with the cost of the rule that each violates, if any."""
     found: dict[tuple[str, str], float] = {}
 
@@ -185,7 +208,7 @@ def _edges() -> dict[tuple[str, str], float]:
     join(["U3"], ["U3", "N"])
     join(["X3A", "X3G"], ["U3", "N"])
     for intron, (before, after) in _INTRONS.items():
-        parts = [f"{part}.{intron}" for part, _ in _INTRON]
+        parts = [f"{part}.{intron}" for part in intron_parts]
         join(before, parts[:1])
         for a, b in itertools.pairwise(parts):
             join([a], [b])
@@ -201,19 +224,21 @@ def _edges() -> dict[tuple[str, str], float]:
     return found
 
 
-def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> npt.NDArray[np.uint8]:
+def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> npt.NDArray[np.int16]:
     """The path of these genes, which must be sorted and must not overlap.
 
     Raises ``ValueError`` with a clause (for use in a sentence) if a gene has no path.
     """
-    path = np.zeros(len(codes), dtype=np.uint8)
+    path = np.zeros(len(codes), dtype=np.int16)
     place = {name: k for k, name in enumerate(grammar.states)}
     for gene in genes:
         own, local = codes[gene.start : gene.end], gene.moved(-gene.start)
         if gene.strand == "+":
-            path[gene.start : gene.end] = [place[name] for name in _states_of(own, local)]
+            names = _states_of(own, local, grammar.shortest_intron)
+            path[gene.start : gene.end] = [place[name] for name in names]
         else:
-            names = _states_of(COMPLEMENT[own[::-1]], local.reverse_complement(len(own)))
+            other = local.reverse_complement(len(own))
+            names = _states_of(COMPLEMENT[own[::-1]], other, grammar.shortest_intron)
             path[gene.start : gene.end] = [place[f"{name}-"] for name in reversed(names)]
     for t in np.flatnonzero(~grammar.joined[path[:-1], path[1:]]):
         a, b = (grammar.states[k] for k in path[t : t + 2])
@@ -221,7 +246,7 @@ def gene_path(grammar: Grammar, codes: Codes, genes: Sequence[CodingGene]) -> np
     return path
 
 
-def _states_of(codes: Codes, gene: CodingGene) -> list[str]:
+def _states_of(codes: Codes, gene: CodingGene, shortest: int) -> list[str]:
     """The state names from the first to the last base of a gene, on its strand."""
     coding = [k for start, end in gene.coding for k in range(start, end)]
     letters = "".join([LETTERS[codes[k]] for k in coding])
@@ -235,9 +260,10 @@ def _states_of(codes: Codes, gene: CodingGene) -> list[str]:
             t += 1
             continue
         end = next(k for k in range(t, gene.end) if k in inside)
-        if end - t < SHORTEST_INTRON:
-            raise ValueError(f"an intron has {end - t} bases, fewer than {SHORTEST_INTRON}")
-        parts = ["D1", "D2", *["I"] * (end - t - 4), "A1", "A2"]
+        if end - t < shortest:
+            raise ValueError(f"an intron has {end - t} bases, fewer than {shortest}")
+        counted = [f"J{k}" for k in range(1, shortest - SHORTEST_INTRON + 1)]
+        parts = ["D1", "D2", *counted, *["I"] * (end - t - 4 - len(counted)), "A1", "A2"]
         intron = "u5" if t <= coding[0] else "u3"
         if coding[0] < t <= coding[-1]:
             intron = next(name for name, (before, _) in _INTRONS.items() if found[-1] in before)

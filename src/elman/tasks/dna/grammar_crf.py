@@ -3,12 +3,13 @@
 ``nn/crf.py`` has dense transitions between tags.  This automaton has many states and few edges;
 states share the scores of their class and may be impossible for some symbols.  It can therefore
 express a grammar, such as that of genes, in training.  The forward-backward algorithm uses scaled
-probabilities (Rabiner 1989) in float64, without a torch graph, which would cost more than its
-thousands of small steps.  ``grammar_path.py`` finds the best path.
+probabilities (Rabiner 1989) in float64, in kernels compiled for the automaton
+(``grammar_kernel.py``).  ``grammar_path.py`` finds the best path.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.errors import ShapeError
+from elman.tasks.dna.grammar_kernel import Kinds, compiled, lanes_for
 
 Scores = Float[Tensor, "time batch class"]
 Steps = Int64[Tensor, "time batch"]
@@ -82,6 +84,7 @@ class GrammarCRF(nn.Module):
         self.weights = nn.Parameter(torch.zeros(int(self.edge_groups.max()) + 1))
         self.start = nn.Parameter(torch.zeros(self.num_classes))
         self.end = nn.Parameter(torch.zeros(self.num_classes))
+        self._kinds: dict[tuple[int, ...] | None, Kinds] = {}
         number = torch.full((num_states, num_states), -1)
         number[self.edges[:, 0], self.edges[:, 1]] = torch.arange(len(self.edges))
         self._edge_number = number
@@ -127,14 +130,33 @@ class GrammarCRF(nn.Module):
 
     @torch.no_grad()
     def marginals(
-        self, scores: Scores, symbols: Steps, lengths: Lengths
-    ) -> Float[Tensor, "time batch state"]:
-        """The marginal probability of each state at each step; 0 in padding."""
+        self,
+        scores: Scores,
+        symbols: Steps,
+        lengths: Lengths,
+        groups: Int64[Tensor, " state"] | None = None,
+    ) -> Float[Tensor, "time batch group"]:
+        """The marginal probability of each group of states at each step; 0 in padding.
+
+        ``groups`` numbers the group of each state; by default, each state is a group.
+        """
         self._check(scores, symbols, lengths)
-        run = _Run(self, scores, self.edge_scores(), self.start, self.end, symbols, lengths)
-        states, _ = run.backward()
-        found: Tensor = torch.from_numpy(states)[:, run.inverse].to(scores.dtype)
-        return found
+        if groups is None:
+            groups = torch.arange(len(self.state_classes))
+        run = _Run(self, scores, self.edge_scores(), self.start, self.end, symbols, lengths, groups)
+        members = _members(run.kinds.groups, int(groups.max()) + 1)
+        found, _ = run.backward(np.ones(len(lengths)), members)
+        return torch.from_numpy(found).to(scores.dtype)
+
+    def kinds(self, groups: Tensor | None = None) -> Kinds:
+        """The states in the form that the compiled kernels take."""
+        key = None if groups is None else tuple(groups.tolist())
+        if key not in self._kinds:
+            own = None if groups is None else groups.numpy()
+            self._kinds[key] = Kinds.of(
+                self.state_classes.numpy(), self.costs.numpy(), self.edges.numpy(), own
+            )
+        return self._kinds[key]
 
     def _check(self, scores: Tensor, symbols: Tensor, lengths: Tensor) -> None:
         if scores.dim() != 3 or scores.shape[-1] != self.num_classes:
@@ -149,8 +171,73 @@ class GrammarCRF(nn.Module):
             )
 
 
+#: buffers of finished batches: fresh memory costs more than the recursion that fills it
+_SPARE: list[Array] = []
+#: maximum size of a spare buffer, and maximum number of them
+_LARGEST_SPARE, _MOST_SPARES = 40_000_000, 2
+
+
+def _buffer(size: int) -> Array:
+    """A flat buffer of at least this size, with arbitrary values."""
+    for k, each in enumerate(_SPARE):
+        if size <= len(each):
+            return _SPARE.pop(k)
+    return np.empty(size)
+
+
+class _Block:
+    """The forward-backward algorithm for some rows, one per lane of the compiled kernels."""
+
+    def __init__(self, kinds: Kinds, lengths: npt.NDArray[np.int64], own: Array) -> None:
+        self.kinds, self.lengths, self.own = kinds, lengths, own
+        lattice = kinds.lattice
+        self.kernel = compiled(lattice, len(lengths))
+        shape = len(own), lattice.num_states, len(lengths)
+        self._buffer = _buffer(math.prod(shape))
+        self.alphas: Array = self._buffer[: math.prod(shape)].reshape(shape)
+        self.scales: Array = np.ones((len(own), len(lengths)))
+        self.ended: Array = np.ones(len(lengths))
+
+    def __del__(self) -> None:
+        """Keeps the buffer for the next batch."""
+        if len(self._buffer) <= _LARGEST_SPARE:
+            _SPARE.append(self._buffer)
+            del _SPARE[:-_MOST_SPARES]
+
+    def forward(self, moves: Array, start: Array, end: Array) -> None:
+        """Fills ``alphas``, ``scales`` and the weight of the ends of each row."""
+        self.kernel.forward(self.own, moves, start, self.alphas, self.scales)
+        for lane, length in enumerate(self.lengths.tolist()):
+            if length:
+                last = self.alphas[length - 1, :, lane] @ end
+                self.ended[lane] = last / self.scales[length - 1, lane]
+
+    def backward(self, moves: Array, end: Array, steps: int) -> tuple[Array, Array]:
+        """The marginals (time, kind, lane), with ``steps`` steps, and the counts of the edges."""
+        lattice = self.kinds.lattice
+        marginals = np.zeros((steps, lattice.num_kinds, len(self.lengths)))
+        counts = np.zeros((len(lattice.edges), len(self.lengths)))
+        by_source = np.array(lattice.by_source)
+        with np.errstate(divide="ignore"):
+            ended = 1 / self.ended
+        self.kernel.backward(
+            self.own,
+            np.ascontiguousarray(moves[by_source]),
+            end,
+            self.alphas,
+            self.scales,
+            self.lengths,
+            ended,
+            marginals,
+            counts,
+        )
+        found = np.empty_like(counts)
+        found[np.array(lattice.edge_order)[by_source]] = counts
+        return marginals, found
+
+
 class _Run:
-    """The forward-backward algorithm for one batch; rows are sorted by decreasing length."""
+    """The forward-backward algorithm for one batch, in blocks of rows of similar length."""
 
     def __init__(
         self,
@@ -161,87 +248,71 @@ class _Run:
         end: Tensor,
         symbols: Tensor,
         lengths: Tensor,
+        groups: Tensor | None = None,
     ) -> None:
-        order = np.argsort(-lengths.numpy(), kind="stable")
-        self.inverse = np.argsort(order)
-        self.lengths = lengths.numpy()[order]
-        time = int(self.lengths[0]) if len(order) else 0
-        self.time, self.all_steps = time, scores.shape[0]
-        self.counts = (np.arange(time)[:, None] < self.lengths).sum(1)
-        states = crf.state_classes.numpy()
-        self.edges = crf.edges.numpy()
-        weights = edge_scores.detach().double().numpy()
-        self.moves: Array = np.zeros((len(states), len(states)))
-        self.moves[self.edges[:, 0], self.edges[:, 1]] = np.exp(weights)
-        own = scores.detach()[:time].double().numpy()[:, order]
-        # subtract the maximum of each step, so that exp cannot overflow
-        self.tops = own.max(-1)
-        own = np.exp(own - self.tops[..., None])
-        stand = np.exp(-crf.costs.numpy())
-        self.own: Array = own[..., states]  # time batch state
-        self.own *= stand[symbols.numpy()[:time][:, order]]
-        self.start: Array = np.exp(start.detach().double().numpy())[states]
-        self.end: Array = np.exp(end.detach().double().numpy())[states]
-        self.alphas: Array = np.zeros_like(self.own)
-        self.scales: Array = np.ones(self.own.shape[:2])
-        self._forward()
-
-    def _forward(self) -> None:
-        buffer = np.empty(self.own.shape[1:])
-        for t in range(self.time):
-            n = self.counts[t]
-            now = buffer[:n]
-            if t == 0:
-                np.multiply(self.own[0, :n], self.start, out=now)
-            else:
-                np.matmul(self.alphas[t - 1, :n], self.moves, out=now)
-                now *= self.own[t, :n]
-            scale = now.sum(1)
-            self.scales[t, :n] = scale
-            np.divide(now, scale[:, None], out=self.alphas[t, :n])
+        self.kinds = crf.kinds(groups)
+        lattice = self.kinds.lattice
+        sizes = lengths.numpy()
+        self.order = np.argsort(-sizes, kind="stable")
+        self.sizes, self.shape = sizes, (scores.shape[0], len(sizes))
+        order = np.array(lattice.order)
+        states = crf.state_classes.numpy()[order]
+        moves = np.exp(edge_scores.detach().double().numpy())
+        self.moves: Array = np.ascontiguousarray(moves[np.array(lattice.edge_order)])
+        begin, self.end = (
+            np.ascontiguousarray(np.exp(x.detach().double().numpy())[states]) for x in (start, end)
+        )
+        lanes = lanes_for(len(sizes))
+        factors = np.exp(-self.kinds.costs)
+        own, signs = scores.detach().numpy(), symbols.numpy()
+        self.log_sums = np.zeros(len(sizes))
+        self.blocks: list[tuple[npt.NDArray[np.int64], _Block]] = []
+        for first in range(0, len(sizes), lanes):
+            rows = self.order[first : first + lanes]
+            time = int(sizes[rows[0]])
+            if not time:
+                break
+            block = np.ones((time, lattice.num_kinds, lanes))
+            part = own[:time, rows].astype(np.float64)
+            # subtract the maximum of each step, so that exp cannot overflow
+            tops = part.max(-1)
+            part = np.exp(part - tops[..., None])
+            block[..., : len(rows)] = part[..., self.kinds.classes].transpose(0, 2, 1)
+            block[..., : len(rows)] *= factors[signs[:time, rows]].transpose(0, 2, 1)
+            inside = np.arange(time)[:, None] < sizes[rows]
+            counts = np.zeros(lanes, dtype=np.int64)
+            counts[: len(rows)] = sizes[rows]
+            found = _Block(self.kinds, counts, block)
+            found.forward(self.moves, begin, self.end)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                steps = np.log(found.scales[:, : len(rows)]) + tops
+                ends = np.log(found.ended[: len(rows)])
+            self.log_sums[rows] = np.where(inside, steps, 0.0).sum(0) + ends
+            self.blocks.append((rows, found))
 
     def log_z(self) -> Array:
-        """log Z of each row, in the order of the batch."""
-        if not self.time:
-            return np.zeros(len(self.inverse))
-        inside = np.arange(self.time)[:, None] < self.lengths
-        steps = np.where(inside, np.log(self.scales) + self.tops, 0.0).sum(0)
-        last = self.alphas[np.maximum(self.lengths - 1, 0), np.arange(len(self.lengths))]
-        ends = np.log(np.where(self.lengths > 0, last @ self.end, 1.0))
-        found: Array = (steps + ends)[self.inverse]
-        return found
+        """log Z of each row."""
+        return self.log_sums
 
-    def backward(self, weights: Array | None = None) -> tuple[Array, Array]:
-        """The state probabilities (time, batch, state) and the expected counts of the edges.
+    def backward(self, weights: Array, members: Array) -> tuple[Array, Array]:
+        """The probabilities of kinds times ``members`` (kind, column), and the counts of the edges.
 
-        Rows are in sorted order.  ``weights`` are factors of the rows in the edge counts; without
-        them, edges are not counted.
+        Returns (time, batch, column) and (edge); ``weights`` are factors of the rows.
         """
-        num_states = len(self.end)
-        states = np.zeros((self.all_steps, len(self.inverse), num_states))
-        taken: Array = np.zeros(len(self.edges))
-        if not self.time:
-            return states, taken
-        beta = np.zeros(self.own.shape[1:])
-        into = np.zeros_like(self.own)  # weight of entering each state
-        back = np.ascontiguousarray(self.moves.T)
-        for t in range(self.time - 1, -1, -1):
-            n = self.counts[t]
-            after = self.counts[t + 1] if t + 1 < self.time else 0
-            if after:
-                np.matmul(into[t + 1, :after], back, out=beta[:after])
-            if n > after:
-                ended = self.alphas[t, after:n] @ self.end
-                beta[after:n] = self.end / ended[:, None]
-            np.multiply(self.alphas[t, :n], beta[:n], out=states[t, :n])
-            np.multiply(self.own[t, :n], beta[:n], out=into[t, :n])
-            into[t, :n] /= self.scales[t, :n, None]
-        if self.time > 1 and weights is not None:
-            into *= weights[np.argsort(self.inverse)][:, None]
-            flat = self.alphas[:-1].reshape(-1, num_states).T @ into[1:].reshape(-1, num_states)
-            flat *= self.moves
-            taken = flat[self.edges[:, 0], self.edges[:, 1]]
-        return states, taken
+        found = np.zeros((*self.shape, members.shape[1]))
+        taken: Array = np.zeros(len(self.moves))
+        for rows, block in self.blocks:
+            marginals, counts = block.backward(self.moves, self.end, len(block.own))
+            each = marginals.transpose(0, 2, 1)[:, : len(rows)] @ members
+            found[: len(each), rows] = each * weights[rows][:, None]
+            taken += counts[:, : len(rows)] @ weights[rows]
+        return found, taken
+
+
+def _members(columns: npt.NDArray[np.int64], size: int) -> Array:
+    found = np.zeros((len(columns), size))
+    found[np.arange(len(columns)), columns] = 1
+    return found
 
 
 class _LogPartition(torch.autograd.Function):
@@ -267,15 +338,10 @@ class _LogPartition(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         run, crf = ctx.run, ctx.crf
         weights = gradients[0].double().numpy()
-        states, taken = run.backward(weights)
-        by_row = weights[np.argsort(run.inverse)]
-        kinds = crf.state_classes.numpy()
-        membership = np.zeros((len(kinds), crf.num_classes))
-        membership[np.arange(len(kinds)), kinds] = 1
-        classes = (states @ membership) * by_row[:, None]
+        classes, taken = run.backward(weights, _members(run.kinds.classes, crf.num_classes))
         start = classes[0].sum(0) if len(classes) else np.zeros(crf.num_classes)
-        rows = np.flatnonzero(run.lengths > 0)
-        end = classes[run.lengths[rows] - 1, rows].sum(0)
-        found = (classes[:, run.inverse], taken, start, end)
+        rows = np.flatnonzero(run.sizes > 0)
+        end = classes[run.sizes[rows] - 1, rows].sum(0)
+        found = (classes, taken, start, end)
         tensors = [torch.from_numpy(x).to(ctx.dtype) for x in found]
         return (*tensors, None, None, None)

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from elman.tasks.dna.grammar_kernel import Kinds, compiled, lanes_for
+
 Array = npt.NDArray[np.float64]
 Path = npt.NDArray[np.int64]
 
@@ -32,40 +34,56 @@ class Automaton:
     end: Array  # class
 
     @cached_property
-    def _ways(self) -> tuple[Path, Array]:
-        """For each state, its predecessors and the scores of their edges, padded with -inf."""
-        own = [np.flatnonzero(self.edges[:, 1] == k) for k in range(len(self.state_classes))]
-        most = max(map(len, own))
-        before = np.zeros((len(own), most), dtype=np.int64)
-        weights = np.full((len(own), most), -np.inf)
-        for state, edges in enumerate(own):
-            before[state, : len(edges)] = self.edges[edges, 0]
-            weights[state, : len(edges)] = self.edge_scores[edges]
-        return before, weights
+    def kinds(self) -> Kinds:
+        """The states in the form that the compiled kernel takes."""
+        return Kinds.of(self.state_classes, self.costs, self.edges)
+
+    @cached_property
+    def _classes(self) -> Path:
+        return self.state_classes[np.array(self.kinds.lattice.order)]
+
+    @cached_property
+    def ends(self) -> Array:
+        """The score of ending in each state, in the lattice's order, like all states below."""
+        return self.end[self._classes]
 
     def own(self, scores: Array, symbols: Path) -> Array:
-        """The score of each state at each step."""
-        found: Array = scores[..., self.state_classes] - self.costs[symbols]
+        """The score of each kind of states at each step."""
+        found: Array = scores[..., self.kinds.classes] - self.kinds.costs[symbols]
         return found
 
     def begin(self, own: Array) -> Array:
         """The score of each state at the first step."""
-        found: Array = own + self.start[self.state_classes]
+        found: Array = own[..., list(self.kinds.lattice.kinds)] + self.start[self._classes]
         return found
 
     def advance(self, best: Array, own: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
         """The best scores (row, state) after these steps, and the best edge into each state."""
-        before, weights = self._ways
-        edges = np.empty(own.shape, dtype=np.uint8)
-        for t in range(len(own)):
-            ways = best[:, before] + weights  # row state edge
-            edges[t] = choice = ways.argmax(-1)
-            best = np.take_along_axis(ways, choice[..., None], -1)[..., 0] + own[t]
-        return best, edges
+        lattice, rows = self.kinds.lattice, len(best)
+        lanes = lanes_for(rows)
+        weights = np.ascontiguousarray(self.edge_scores[np.array(lattice.edge_order)])
+        found, edges = np.empty_like(best), np.empty((len(own), *best.shape), dtype=np.uint8)
+        for first in range(0, rows, lanes):
+            some = slice(first, min(first + lanes, rows))
+            count = some.stop - first
+            values = np.zeros((2, lattice.num_states, lanes))
+            values[0, :, :count] = best[some].T
+            steps = np.zeros((len(own), lattice.num_kinds, lanes))
+            steps[..., :count] = own[:, some].transpose(0, 2, 1)
+            choices = np.empty((len(own), lattice.num_states, lanes), dtype=np.uint8)
+            compiled(lattice, lanes).best(steps, weights, values, choices)
+            found[some] = values[len(own) % 2, :, :count].T
+            edges[:, some] = choices[..., :count].transpose(0, 2, 1)
+        return found, edges
 
     def before(self, states: Path, edges: npt.NDArray[np.uint8]) -> Path:
         """The predecessor of each state by its best edge."""
-        found: Path = self._ways[0][states, edges]
+        found: Path = self.kinds.lattice.predecessors[0][states, edges]
+        return found
+
+    def given(self, states: Path) -> Path:
+        """The states with the numbers that the automaton gives them."""
+        found: Path = np.array(self.kinds.lattice.order)[states]
         return found
 
 
@@ -89,10 +107,10 @@ def best_paths(
     if not time or not len(sizes):
         return [np.empty(0, dtype=np.int64) for _ in rows]
     own = automaton.own(scores.detach().double().numpy(), symbols.numpy())
-    ends = automaton.end[automaton.state_classes]
+    ends = automaton.ends
     best = automaton.begin(own[0])
     last = (best + ends).argmax(-1)
-    pieces = [np.zeros((1, *own.shape[1:]), dtype=np.uint8)]
+    pieces = [np.zeros((1, *best.shape), dtype=np.uint8)]
     begin = 1
     # process the steps between two row ends at once
     for stop in sorted({int(size) for size in sizes if size > 1}):
@@ -107,7 +125,7 @@ def best_paths(
         now = np.where(t == sizes - 1, last, now)
         states[t] = now
         now = automaton.before(now, edges[t, rows, now])
-    return [states[:size, row] for row, size in enumerate(sizes)]
+    return [automaton.given(states[:size, row]) for row, size in enumerate(sizes)]
 
 
 class PathSearch:
@@ -129,23 +147,24 @@ class PathSearch:
             return np.empty(0, dtype=np.int64)
         if self._best is None:
             self._best = self.automaton.begin(own[0])
-            self._edges.append(np.zeros((1, own.shape[-1]), dtype=np.uint8))
+            self._edges.append(np.zeros((1, self._best.shape[-1]), dtype=np.uint8))
             own = own[1:]
         self._best, edges = self.automaton.advance(self._best, own)
         # scores grow without bound; only differences matter
         self._best -= self._best.max()
         self._edges.append(edges[:, 0])
-        return self._settle(np.flatnonzero(np.isfinite(self._best[0])))
+        settled = self._settle(np.flatnonzero(np.isfinite(self._best[0])))
+        return self.automaton.given(settled)
 
     def finish(self) -> Path:
         """Returns the remaining states."""
         if self._best is None:
             return np.empty(0, dtype=np.int64)
         automaton = self.automaton
-        last = int((self._best[0] + automaton.end[automaton.state_classes]).argmax())
+        last = int((self._best[0] + automaton.ends).argmax())
         settled = self._settle(np.array([last]))
         # with one survivor, all steps but the last are decided
-        return np.append(settled, last)
+        return automaton.given(np.append(settled, last))
 
     def _settle(self, survivors: Path) -> Path:
         """The states before the last step at which all surviving paths share a state."""

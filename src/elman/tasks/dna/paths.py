@@ -51,11 +51,10 @@ def label_probabilities(
     symbols: GeneSymbols = fitted.symbols
     crf = fitted.model.crf
     if isinstance(crf, GrammarCRF):
-        each = crf.marginals(scores, codes, lengths)
-        kinds = torch.tensor([LABELS.index(label) for label in symbols.grammar.labels])
-    else:
-        each = scores.softmax(-1)
-        kinds = torch.tensor([LABELS.index(c[0]) for c in plain_classes(symbols)])
+        groups = torch.tensor([LABELS.index(label) for label in symbols.grammar.labels])
+        return crf.marginals(scores, codes, lengths, groups)
+    each = scores.softmax(-1)
+    kinds = torch.tensor([LABELS.index(c[0]) for c in plain_classes(symbols)])
     return torch.zeros(*each.shape[:2], 4).index_add_(2, kinds, each)
 
 

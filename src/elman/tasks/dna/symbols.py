@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elman.saved import of_kind, parse_json, sentences
-from elman.tasks.dna.grammar import LABELS, Grammar, gene_grammar
+from elman.tasks.dna.grammar import LABELS, LONGEST_MINIMUM, SHORTEST_INTRON, Grammar, gene_grammar
 
 
 @dataclass(frozen=True)
@@ -18,22 +18,32 @@ class GeneSymbols:
     """Whether the model finds genes on both strands; the grammar defines codes and states."""
 
     both_strands: bool
+    shortest_intron: int = SHORTEST_INTRON
 
     def to_json(self) -> str:
         """Serialises to JSON."""
-        return json.dumps({"letters": "IUPAC", "both_strands": self.both_strands})
+        record = {"letters": "IUPAC", "both_strands": self.both_strands}
+        if self.shortest_intron != SHORTEST_INTRON:  # as runs of before had no such entry
+            record["shortest_intron"] = self.shortest_intron
+        return json.dumps(record)
 
     @property
     def grammar(self) -> Grammar:
         """The grammar of these strands."""
-        return gene_grammar(both_strands=self.both_strands)
+        return gene_grammar(both_strands=self.both_strands, shortest_intron=self.shortest_intron)
 
 
 def load_symbols(text: str) -> GeneSymbols:
     """Loads the symbols.json of a run folder."""
     record = parse_json(text, "symbols.json")
     with sentences("symbols.json"):
-        return GeneSymbols(of_kind(record, "both_strands", bool))
+        shortest = record.get("shortest_intron", SHORTEST_INTRON)
+        if type(shortest) is not int or not SHORTEST_INTRON <= shortest <= LONGEST_MINIMUM:
+            raise ValueError(
+                f"shortest_intron is {shortest!r}; it must be an integer from {SHORTEST_INTRON} "
+                f"to {LONGEST_MINIMUM}"
+            )
+        return GeneSymbols(of_kind(record, "both_strands", bool), shortest)
 
 
 def plain_classes(symbols: GeneSymbols) -> Sequence[str]:
