@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from elman.data.faults import Row
+from elman.tasks.dna.data import read_inputs
 from elman.tasks.dna.fasta import open_fasta
 from elman.tasks.dna.loci import check_loci, locus_rows
+from elman.tasks.dna.options import DnaOptions
 from elman.tasks.dna.samples import sample_genes
 from tasks.mutating import as_bytes, refusal_of
 
@@ -41,7 +43,23 @@ def read_embedded(path: Path) -> str:
     return "".join(check_loci(path).problems[:1])
 
 
+def read_genbank(path: Path) -> str:
+    refusal_of(lambda: read_inputs(path, DnaOptions()))
+    return "".join(check_loci(path).problems[:1])
+
+
+GENBANK = (
+    "LOCUS       s1 18 bp DNA linear\n"
+    "FEATURES             Location/Qualifiers\n"
+    "     CDS             join(4..9,13..15)\n"
+    '                     /gene="g"\n'
+    "ORIGIN\n"
+    "        1 cccatggccc tgtaaccc\n"
+    "//\n"
+)
+
 READERS = {
+    "genbank": ("a.gb", GENBANK, read_genbank),
     "fasta": ("a.fa", FASTA, read_genome),
     "gff3": ("a.gff3", GFF3, read_genome),
     "gtf": ("a.gtf", GTF, read_genome),

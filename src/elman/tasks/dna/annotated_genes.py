@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from elman.data.faults import Fault, Note, Row
@@ -17,6 +18,24 @@ from elman.tasks.dna.gff3 import Feature
 from elman.tasks.dna.grammar import SHORTEST_INTRON
 
 Choice = Literal["first", "longest"]
+
+
+@dataclass(frozen=True)
+class LeftOut(Note):
+    """A coding gene that is not used: its sequence, and the reason as a clause about genes."""
+
+    sequence: str = ""
+    reason: str = ""
+
+
+#: reasons why genes are left out, as clauses after "genes that"
+CUT_OUT = "lack their transcript line (the region may have been cut out)"
+CIRCULAR = "span the ends of a circular sequence"
+EXCEPTION = "have an annotated exception"
+SHORT_INTRON = "have an intron that is too short"
+OVERLAP = "overlap another gene"
+UNDESCRIBED = "the grammar of the model does not describe"
+PROTEINS = ("protein", "polypeptide")
 
 
 class Annotated(NamedTuple):
@@ -39,6 +58,8 @@ def gene_rows(
     known: dict[str, Row[Feature]] = {}
     order: dict[str, int] = {}
     rings = {row.value.sequence for row in rows if row.value.circular}
+    proteins = {row.value.id: row.value.source for row in rows if row.value.type in PROTEINS}
+    named: list[Row[Feature]] = []
     for row in rows:
         feature = row.value
         if feature.id and feature.type != "CDS":
@@ -56,18 +77,30 @@ def gene_rows(
                 "unknown; add one.",
             )
         elif kind is not None:
+            parents = _without_proteins(feature.parents, proteins)
+            if parents != feature.parents:
+                named.append(row)
             # a CDS without a parent is a gene named by its own ID, as in bacteria
-            for parent in feature.parents or ((feature.id,) if kind == "coding" else ()):
+            for parent in parents or ((feature.id,) if kind == "coding" else ()):
                 parts[parent][kind].append(row)
+    if named:
+        yield Note(
+            named[0].place,
+            f"{len(named)} lines name a protein as their parent, here "
+            f'"{_protein_of(named[0].value.parents, proteins)}"; proteins are not transcripts, so '
+            "only the transcripts are used.",
+        )
     by_gene: dict[str, list[tuple[str, Row[Annotated]]]] = defaultdict(list)
     names = [name for name in parts if parts[name]["coding"]]
     for name in sorted(names, key=lambda name: order.get(name, len(order))):
         part = parts[name]["coding"][0].value
         if name not in known and part.parents and not part.gene:
-            yield Note(
+            yield LeftOut(
                 parts[name]["coding"][0].place,
                 f'the parent "{name}" of this CDS is not in the file (the region may have been cut '
                 "out); the CDS is ignored.",
+                part.sequence,
+                CUT_OUT,
             )
             continue
         above = known[name].value.parents if name in known else ()
@@ -90,6 +123,26 @@ def gene_rows(
         yield from _without_overlaps(genes)
 
 
+def _without_proteins(parents: tuple[str, ...], proteins: Mapping[str, str]) -> tuple[str, ...]:
+    """The parents that are transcripts; a protein stands for the transcript it derives from.
+
+    Some files name the protein beside the transcript: ``Parent=X.1,X.1-Protein``.
+    """
+    found = []
+    for parent in parents:
+        if parent in proteins:
+            parent = proteins[parent]
+        elif parent.endswith("-Protein") and parent.removesuffix("-Protein") in parents:
+            continue
+        if parent and parent not in found:
+            found.append(parent)
+    return tuple(found)
+
+
+def _protein_of(parents: Sequence[str], proteins: Mapping[str, str]) -> str:
+    return next(x for x in parents if x in proteins or x.endswith("-Protein"))
+
+
 def _usable(
     name: str,
     parts: Mapping[str, Sequence[Row[Feature]]],
@@ -105,12 +158,14 @@ def _usable(
     place, first = parts["coding"][0].place, parts["coding"][0].value
     last = max(row.value.end for row in parts["coding"])
     if first.sequence in rings and last > sizes.get(first.sequence, last):
-        return [Note(place, f'"{name}" spans the ends of a circular sequence; it is ignored.')]
+        message = f'"{name}" spans the ends of a circular sequence; it is ignored.'
+        return [LeftOut(place, message, first.sequence, CIRCULAR)]
     found = _transcript(name, parts, sizes)
     faults = [each for each in found if isinstance(each, Fault)]
     if faults and unusual and last <= sizes.get(first.sequence, 0):
         why = faults[0].message.partition(";")[0].rstrip(".")
-        return [Note(place, f'"{name}" has the exception "{unusual}" and is ignored: {why}.')]
+        message = f'"{name}" has the exception "{unusual}" and is ignored: {why}.'
+        return [LeftOut(place, message, first.sequence, EXCEPTION)]
     return found
 
 
@@ -168,7 +223,7 @@ def _transcript(
             f'"{name}" has an intron of {min(short)} bases, shorter than {SHORTEST_INTRON}; '
             "it is ignored."
         )
-        return [Note(place, message)]
+        return [LeftOut(place, message, first.sequence, SHORT_INTRON)]
     if done % 3:
         found.append(Note(place, f'"{name}" has {done} coding bases, not a multiple of 3.'))
     found.append(Row(place, Annotated(first.sequence, gene)))
@@ -236,10 +291,12 @@ def _without_overlaps(rows: Sequence[Row[Annotated]]) -> Iterator[Row[Annotated]
         less = row
         if row.value.gene.coding_length > other.value.gene.coding_length:
             kept[-1], less = row, other
-        yield Note(
+        yield LeftOut(
             less.place,
             f'"{less.value.gene.name}" overlaps "{kept[-1].value.gene.name}", which has more '
             "coding bases; it is ignored.",
+            less.value.sequence,
+            OVERLAP,
         )
     yield from kept
 

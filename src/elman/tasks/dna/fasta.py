@@ -28,6 +28,8 @@ from elman.tasks.dna.bases import STANDS_FOR
 ENDINGS = (".fa", ".fasta", ".fna", ".fas", ".ffn")
 #: suffixes of annotations, which may contain sequences
 ANNOTATION_ENDINGS = (".gff3", ".gff", ".gtf")
+#: suffixes of GenBank files, which contain both (``genbank.py``)
+ENDINGS_GENBANK = (".gb", ".gbk", ".gbff", ".genbank")
 #: size in bytes from which on a file is read in parts
 _LARGE = 64_000_000
 

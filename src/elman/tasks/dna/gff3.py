@@ -36,6 +36,8 @@ class Feature(NamedTuple):
     exception: str = ""
     #: whether the sequence is circular
     circular: bool = False
+    #: the transcript that a protein is derived from
+    source: str = ""
 
 
 def gff3_rows(path: Path) -> Iterator[Row[Feature] | Fault]:
@@ -111,6 +113,7 @@ def _of_gff3(feature: Feature, attributes: Mapping[str, str]) -> Feature:
         parents=tuple([unquote(x) for x in attributes.get("Parent", "").split(",") if x]),
         exception=unquote(exception),
         circular=attributes.get("Is_circular", "").lower() == "true",
+        source=unquote(attributes.get("Derives_from", "")).split(",")[0],
     )
 
 
