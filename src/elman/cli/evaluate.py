@@ -60,7 +60,10 @@ def _show_scores(scores: dict[str, Any]) -> None:
         if not isinstance(value, dict):
             table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
     console().print(table)
-    for kind, each in scores.get("per_type", {}).items():
-        console().print(
-            f"  {kind}: " + ", ".join([f"{name} {value:.4f}" for name, value in each.items()])
-        )
+    for group in ("per_type", "per_strand"):
+        for kind, each in scores.get(group, {}).items():
+            console().print(
+                f"  {kind}: " + ", ".join([f"{name} {value:.4f}" for name, value in each.items()])
+            )
+    for reason, count in scores.get("left_out", {}).items():
+        console().print(f"  left out: {count} that {reason}", highlight=False)

@@ -10,22 +10,28 @@ import torch
 
 import elman
 from elman.data.faults import Row
-from elman.errors import DataError, ElmanError
+from elman.errors import ElmanError, OptionError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.dna import prediction, scores
-from elman.tasks.dna.bases import reverse_complement
+from elman.tasks.dna.bases import encode_bases, reverse_complement
 from elman.tasks.dna.data import Segment
 from elman.tasks.dna.fasta import Sequence, open_fasta
+from elman.tasks.dna.found_genes import gff3_text
+from elman.tasks.dna.genes import CodingGene
+from elman.tasks.dna.grammar import gene_path
 from elman.tasks.dna.loci import locus_rows
-from elman.tasks.dna.options import DnaOptions
+from elman.tasks.dna.options import DnaOptions, GeneFileOptions
 from elman.tasks.dna.prediction import read_in_pieces
 from elman.tasks.dna.samples import sample_genes
 from elman.tasks.dna.symbols import GeneSymbols
+from elman.tasks.task import Fitted, Vocab
 from elman.training.progress import Silence
 from recipes import real_data
 
 dna = TASKS["dna"]
 
+#: sizes of models that are not trained
+TINY = {"hidden_size": 4, "channels": 4, "width": 5, "num_layers": 1}
 #: options with which the samples train in seconds
 SMALL = {
     "hidden_size": 12,
@@ -252,12 +258,133 @@ def test_options_that_cannot_be_are_refused(run, tmp_path, settings, message):
         train(dna, data, tmp_path / "r", settings, progress=Silence())
 
 
-def test_a_model_of_one_strand_refuses_genes_of_the_other(run, tmp_path):
+def test_evaluate_says_what_the_model_cannot_judge(run, command, tmp_path):
     rows = dna.read(run.parent / "valid.fa", DnaOptions())
-    with pytest.raises(DataError) as error:
-        dna.check_labels(rows, GeneSymbols(both_strands=False))
-    assert "- strand" in str(error.value)
-    assert "valid.fa, line" in str(error.value)
+    examples = [row.value for row in rows]
+    genes = sum("-" in each.strands for each in examples)
+    given = GeneSymbols(both_strands=False)
+    model = dna.build(DnaOptions(**TINY), elman.cells.lstm, Vocab(given))
+    found = dna.score(Fitted(model, given, DnaOptions(**TINY)), examples, GeneFileOptions())
+    assert found["left_out"] == {"are on the - strand, which this model does not read": genes}
+    assert found["genes"] == len(examples) - genes
+    # genes that overlap are counted for each sequence
+    for ending in ("fa", "gff3"):
+        text = (run.parent / f"valid.{ending}").read_text()
+        (tmp_path / f"x.{ending}").write_text(text)
+    with (tmp_path / "x.gff3").open("a") as file:
+        file.write("s1\tme\tmRNA\t30\t90\t.\t+\t.\tID=more\n")
+        file.write("s1\tme\tCDS\t88\t90\t.\t+\t0\tParent=more\n")
+    status, said, err = command("evaluate", run, tmp_path / "x.fa")
+    assert status == 0, err
+    assert "left out: 1 that overlap another gene" in said
+
+
+def test_exons_on_the_wrong_strand_are_wrong_and_strands_have_their_own_scores(run, monkeypatch):
+    examples = [row.value for row in dna.read(run.parent / "valid.fa", DnaOptions())]
+    model = elman.load(run)
+    both = model.symbols.grammar
+    states = [example.path.astype(np.int64) for example in examples]
+    half = (len(both.states) - 1) // 2
+    for right in (True, False):
+        found = iter(
+            states
+            if right
+            else [np.where(s > 0, (s + half - 1) % (2 * half) + 1, 0) for s in states]
+        )
+        monkeypatch.setattr(
+            scores, "in_batches", lambda model, some, *_, found=found: [next(found) for _ in some]
+        )
+        said = scores.score(model.fitted, examples, GeneFileOptions())
+        assert said["exon_f1"] == said["coding_f1"] == said["gene_f1"] == right
+        assert said["per_strand"]["-"]["exon_f1"] == right
+        assert said["base_accuracy"] == 1
+
+
+def test_windows_are_shifted_at_random_within_their_sequence(run):
+    (example, *_) = [row.value for row in dna.read(run.parent / "valid.fa", DnaOptions())]
+    options = DnaOptions(jitter=0.5, longest=100)
+    pieces = dna.cut([example], 100)
+    symbols = GeneSymbols(both_strands=True)
+    generator = torch.Generator().manual_seed(0)
+    starts = set()
+    for _ in range(20):
+        batch = dna.collate(pieces, symbols, options, generator)
+        for k, piece in enumerate(pieces):
+            size = int(batch["lengths"][k])
+            assert size == len(piece)
+            part = batch["codes"][:size, k].numpy()
+            at = [
+                s
+                for s in range(len(example) - size + 1)
+                if (example.codes[s : s + size] == part).all()
+            ]
+            assert at
+            assert any(
+                (example.path[s : s + size] == batch["path"][:size, k].numpy()).all() for s in at
+            )
+            starts.add((k, at[0]))
+    assert len(starts) > 2 * len(pieces)
+    whole = dna.collate([example], symbols, options, generator)
+    assert whole["lengths"].tolist() == [len(example)]
+
+
+def test_a_gene_that_the_sequence_cuts_off_is_partial(tmp_path):
+    grammar = GeneSymbols(both_strands=True).grammar
+    bases = "CCCATGGCCCTGTAACCC"
+    gene = CodingGene("g", "+", ((3, 15),), ((3, 15),))
+    path = gene_path(grammar, encode_bases(bases), [gene])
+    expected = {(0, 18): (), (6, 18): ("start",), (0, 9): ("end",), (6, 9): ("start", "end")}
+    for strand in "+-":
+        for (start, end), partial in expected.items():
+            states = path[start:end]
+            if strand == "-":
+                half = (len(grammar.states) - 1) // 2
+                states = np.where(states > 0, states + half, 0)[::-1]
+                flipped = {"start": "end", "end": "start"}
+                partial = tuple(sorted([flipped[x] for x in partial], reverse=True))
+            (found,) = prediction._genes(grammar, [states], "s", None)
+            assert found.partial == partial
+            text = gff3_text([("s", end - start, [found])])
+            assert text.count("partial=true") == 2 * bool(partial)
+            assert ("start_range=.,1" in text) == ("start" in partial)
+
+
+def test_counted_scores_find_genes_before_any_training(run):
+    options = DnaOptions(**TINY, kmer=3)
+    examples = [row.value for row in dna.read(run.parent / "train.fa", options)]
+    vocab = dna.build_vocab(examples, options, 0)
+    model = dna.build(options, elman.cells.lstm, vocab)
+    valid = [row.value for row in dna.read(run.parent / "valid.fa", options)]
+    found = dna.score(Fitted(model, vocab.symbols, options), valid, GeneFileOptions())
+    assert found["exon_f1"] > 0.5
+    # weights hold the counts: a model that is built from the symbols alone takes them
+    again = dna.build(options, elman.cells.lstm, Vocab(vocab.symbols))
+    again.load_state_dict(model.state_dict())
+    assert dna.score(Fitted(again, vocab.symbols, options), valid, GeneFileOptions()) == found
+    with pytest.raises(OptionError, match="kmer needs the grammar"):
+        dna.build(DnaOptions(kmer=3, grammar=False), elman.cells.lstm, vocab)
+
+
+def test_a_model_with_counted_scores_trains_predicts_in_pieces_and_loads(run, tmp_path):
+    data = Data(run.parent / "train.fa", run.parent / "valid.fa")
+    settings = {**SMALL, "epochs": 1, "kmer": 3, "motif_width": 11, "shortest_intron": 12}
+    train(dna, data, tmp_path / "r", settings, progress=Silence())
+    chromosome = Sequence("c", "".join([x.bases for x in open_fasta(run.parent / "valid.fa")]))
+    model = elman.load(tmp_path / "r")
+    assert model.symbols.shortest_intron == 12
+    (whole,) = model([chromosome])
+    pieces = read_in_pieces(model.fitted, chromosome, 101)
+    assert [g.gene for g in pieces.genes] == [g.gene for g in whole.genes]
+    introns = [
+        b[0] - a[1]
+        for g in whole.genes
+        for a, b in zip(g.gene.exons, g.gene.exons[1:], strict=False)
+    ]
+    assert introns
+    assert min(introns) >= 12
+    (turned,) = model([reverse_complement(chromosome.bases)])
+    back = [g.gene.reverse_complement(len(chromosome)) for g in reversed(turned.genes)]
+    assert [g.coding for g in back] == [g.gene.coding for g in whole.genes]
 
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"

@@ -64,11 +64,6 @@ class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions,
 
         return data.read(path, options)
 
-    def check_labels(self, rows: Sequence[Row[Segment]], symbols: GeneSymbols) -> None:
-        from elman.tasks.dna import data
-
-        return data.check_labels(rows, symbols)
-
     def build_vocab(
         self, examples: Sequence[Segment], options: DnaOptions, seed: int
     ) -> Vocab[GeneSymbols]:
@@ -128,7 +123,7 @@ class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions,
     def check(self, path: Path, options: DnaOptions) -> DataReport:
         from elman.tasks.dna.loci import check_loci
 
-        return check_loci(path, options.transcript)
+        return check_loci(path, options.transcript, options.shortest_intron)
 
     def group(self, example: Segment) -> Hashable:
         return example.codes.tobytes()

@@ -89,9 +89,10 @@ def _gene_line(found: FoundGene) -> str:
     gene = found.gene
     parts = ", ".join([f"{start + 1}-{end}" for start, end in gene.coding]) or "none"
     probability = "" if found.probability is None else f"   probability {found.probability:.0%}"
+    partial = "   goes on beyond the sequence" if found.partial else ""
     return (
         f"  {escape(gene.name)} ({gene.strand}) {gene.start + 1}-{gene.end}: coding [green]{parts}"
-        f"[/]{probability}"
+        f"[/]{probability}{partial}"
     )
 
 
@@ -110,6 +111,7 @@ def record_reading(reading: Reading) -> dict[str, Any]:
             "coding": [[start + 1, end] for start, end in each.gene.coding],
             "phase": each.gene.phase,
             "probability": None if each.probability is None else round(each.probability, 4),
+            "partial": list(each.partial),
         }
         for each in reading.genes
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +12,15 @@ import torch
 from torch import Generator, Tensor
 
 from elman.data import pad_sequences
-from elman.data.faults import Row, Rows, rows_or_error
+from elman.data.faults import Fault, Row, Rows, rows_or_error
 from elman.data.folders import files_below
 from elman.data.sources import is_folder
 from elman.errors import DataError
 from elman.tasks.dna.bases import NO_BASE, Codes, encode_bases
+from elman.tasks.dna.counted import count_scores
 from elman.tasks.dna.fasta import Bases, is_fasta, open_fasta
 from elman.tasks.dna.fasta import Sequence as BaseSequence
+from elman.tasks.dna.genbank import genbank_rows, is_genbank
 from elman.tasks.dna.loci import Locus, locus_rows
 from elman.tasks.dna.options import DnaOptions
 from elman.tasks.dna.symbols import GeneSymbols, plain_path
@@ -33,9 +35,14 @@ class Segment:
     """An annotated sequence, or a part of one, as codes and states of the grammar."""
 
     codes: Codes
-    path: npt.NDArray[np.uint8]
+    path: npt.NDArray[np.int16]
     #: strands with genes
     strands: frozenset[str] = field(default_factory=frozenset)
+    #: coding genes of the annotation that are not used: their number by reason
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    #: the sequence of which this is a part, and where the part begins
+    whole: Segment | None = None
+    start: int = 0
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -43,22 +50,15 @@ class Segment:
 
 def read(path: Path, options: DnaOptions) -> list[Row[Segment]]:
     """Reads a FASTA file with its GFF3 annotation, or a folder of such pairs."""
-    rows = rows_or_error(locus_rows(path, options.transcript), skip_bad=options.skip_bad)
+    rows = rows_or_error(
+        locus_rows(path, options.transcript, options.shortest_intron), skip_bad=options.skip_bad
+    )
     return Rows([Row(row.place, _segment(row.value)) for row in rows], rows.skipped)
 
 
 def _segment(locus: Locus) -> Segment:
-    return Segment(locus.codes, locus.path, frozenset([gene.strand for gene in locus.genes]))
-
-
-def check_labels(rows: Sequence[Row[Segment]], symbols: GeneSymbols) -> None:
-    """Raises ``DataError`` for a gene on the - strand if the model reads only the given strand."""
-    for row in rows:
-        if "-" in row.value.strands and not symbols.both_strands:
-            raise DataError(
-                f"{row.place}: this sequence has a gene on the - strand, but the model only finds "
-                "genes on the given strand; train with --strands both."
-            )
+    strands = frozenset([gene.strand for gene in locus.genes])
+    return Segment(locus.codes, locus.path, strands, locus.left_out)
 
 
 def build_vocab(examples: Sequence[Segment], options: DnaOptions, seed: int) -> Vocab[GeneSymbols]:
@@ -72,7 +72,9 @@ def build_vocab(examples: Sequence[Segment], options: DnaOptions, seed: int) -> 
             "both, or reverse-complement those sequences."
         )
     both = options.strands == "both" or (options.strands == "auto" and "-" in strands)
-    return Vocab(GeneSymbols(both), None)
+    symbols = GeneSymbols(both, options.shortest_intron)
+    counts = count_scores(examples, symbols.grammar, options.kmer) if options.kmer else None
+    return Vocab(symbols, counts)
 
 
 def cut(examples: Sequence[Segment], longest: int) -> list[Segment]:
@@ -95,7 +97,9 @@ def cut(examples: Sequence[Segment], longest: int) -> list[Segment]:
 
 
 def _part(example: Segment, start: int, end: int) -> Segment:
-    return Segment(example.codes[start:end], example.path[start:end], example.strands)
+    whole = example.whole or example
+    codes, path = example.codes[start:end], example.path[start:end]
+    return Segment(codes, path, example.strands, {}, whole, example.start + start)
 
 
 def collate(
@@ -106,15 +110,34 @@ def collate(
 ) -> dict[str, Tensor]:
     """Collates codes and states (time, batch) and lengths.
 
-    With a ``generator``, crops a fraction of the sequences at random.
+    With a ``generator``, shifts parts of long sequences and crops a fraction of all at random.
     """
+    if generator is not None and options.jitter:
+        most = int(options.jitter * options.longest)
+        examples = [_shifted(example, most, generator) for example in examples]
     if generator is not None and options.fragments:
         examples = [_fragment(example, options.fragments, generator) for example in examples]
     codes, lengths = pad_codes([example.codes for example in examples])
-    path, _ = pad_sequences([example.path.tolist() for example in examples])
+    path, _ = pad_sequences([judged_path(example, symbols).tolist() for example in examples])
     if not options.grammar:
         path = torch.from_numpy(plain_path(symbols))[path]
     return {"codes": codes, "lengths": lengths, "path": path}
+
+
+def judged_path(example: Segment, symbols: GeneSymbols) -> npt.NDArray[np.int16]:
+    """The states, without genes on the reverse strand if the model does not read that strand."""
+    if symbols.both_strands or "-" not in example.strands:
+        return example.path
+    return np.where(example.path < len(symbols.grammar.states), example.path, 0).astype(np.int16)
+
+
+def _shifted(example: Segment, most: int, generator: Generator) -> Segment:
+    """Another part of the same sequence, shifted by at most ``most`` bases; the same length."""
+    by = int(torch.randint(-most, most + 1, (), generator=generator))
+    if example.whole is None or len(example) == len(example.whole):
+        return example
+    start = min(max(0, example.start + by), len(example.whole) - len(example))
+    return _part(example.whole, start, start + len(example))
 
 
 def _fragment(example: Segment, fraction: float, generator: Generator) -> Segment:
@@ -133,13 +156,25 @@ def pad_codes(rows: Sequence[Codes]) -> tuple[Tensor, Tensor]:
 
 
 def read_inputs(path: Path, options: DnaOptions) -> list[Bases]:
-    """Opens the sequences of a FASTA file, or of all FASTA files in a folder."""
+    """Opens the sequences of a FASTA or GenBank file, or of all such files in a folder."""
     if is_folder(path):
-        files = [file for file in files_below(path) if is_fasta(file)]
+        files = [file for file in files_below(path) if is_fasta(file) or is_genbank(file)]
         if not files:
             raise DataError(f"{path}: there are no FASTA files in this folder; name a file.")
-        return [each for file in files for each in open_fasta(file)]
-    return open_fasta(path)
+        return [each for file in files for each in _open(file)]
+    return _open(path)
+
+
+def _open(path: Path) -> list[Bases]:
+    if not is_genbank(path):
+        return open_fasta(path)
+    found: list[Bases] = []
+    for row in genbank_rows(path):
+        if isinstance(row, Fault):
+            raise DataError(str(row))
+        if isinstance(row.value, BaseSequence):
+            found.append(row.value)
+    return found
 
 
 def as_input(value: str | Bases) -> Bases:

@@ -142,10 +142,37 @@ def _phase(state: str) -> int:
 
 @dataclass(frozen=True)
 class FoundGene:
-    """A predicted gene, and the mean coding probability of its coding bases."""
+    """A predicted gene, and the mean coding probability of its coding bases.
+
+    ``partial`` says which ends are not those of the gene, because the sequence ends there:
+    "start", "end", both or none, along the given strand.
+    """
 
     gene: CodingGene
     probability: float | None = None
+    partial: tuple[str, ...] = ()
+
+
+def partial_ends(runs: Sequence[Run], gene: CodingGene, length: int) -> tuple[str, ...]:
+    """The ends of a gene at which the sequence ends: "start", "end" or both.
+
+    A gene that starts inside an intron has its first exon later than its first run.
+    """
+    whole = [run for run in runs if run.label != "N" and run.strand == gene.strand]
+    found = []
+    if runs and runs[0] in whole and gene.start <= _first_exon(whole):
+        found.append("start")
+    if runs and runs[-1] in whole and runs[-1].end == length and gene.end >= _last_exon(whole):
+        found.append("end")
+    return tuple(found)
+
+
+def _first_exon(runs: Sequence[Run]) -> int:
+    return next((run.start for run in runs if run.label != "I"), -1)
+
+
+def _last_exon(runs: Sequence[Run]) -> int:
+    return next((run.end for run in reversed(runs) if run.label != "I"), -1)
 
 
 def gff3_text(found: Sequence[tuple[str, int, Sequence[FoundGene]]]) -> str:
@@ -175,9 +202,15 @@ def _gene_lines(sequence: str, found: FoundGene) -> list[str]:
         return "\t".join(map(str, columns))
 
     whole = (gene.start, gene.end)
+    # the attributes of NCBI: the gene goes on beyond the end of the sequence
+    partial = ";partial=true" if found.partial else ""
+    if "start" in found.partial:
+        partial += f";start_range=.,{gene.start + 1}"
+    if "end" in found.partial:
+        partial += f";end_range={gene.end},."
     lines = [
-        line("gene", whole, f"ID={name}", score),
-        line("mRNA", whole, f"ID={name}.mRNA;Parent={name}", score),
+        line("gene", whole, f"ID={name}{partial}", score),
+        line("mRNA", whole, f"ID={name}.mRNA;Parent={name}{partial}", score),
     ]
     parent = f"Parent={name}.mRNA"
     lines += [

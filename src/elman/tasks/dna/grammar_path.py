@@ -40,7 +40,8 @@ class Automaton:
 
     @cached_property
     def _classes(self) -> Path:
-        return self.state_classes[np.array(self.kinds.lattice.order)]
+        found: Path = self.state_classes[np.array(self.kinds.lattice.order)]
+        return found
 
     @cached_property
     def ends(self) -> Array:

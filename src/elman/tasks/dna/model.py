@@ -13,11 +13,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from elman.errors import OptionError
 from elman.graph import Cell
 from elman.nn import Recurrent
 from elman.nn.dropout import VariationalDropout
 from elman.nn.pooling import running
 from elman.tasks.dna.bases import COMPLEMENT, PROBABILITIES
+from elman.tasks.dna.counted import CountedScores, classes_of_one_strand
 from elman.tasks.dna.grammar_crf import GrammarCRF
 from elman.tasks.dna.options import DnaOptions
 from elman.tasks.dna.sweeps import outputs_in_pieces
@@ -28,26 +30,47 @@ from elman.tasks.task import Vocab
 Steps = Int64[Tensor, "time batch"]
 Lengths = Int64[Tensor, " batch"]
 
+#: weight of counted scores before training: neighbouring bases are not independent
+_FIRST_SCALE = 0.6
+
 
 class BaseReader(nn.Module):
     """Encodes bases as probabilities of A, C, G and T, and applies convolutions.
 
     ``symbols`` (code, base) has the probabilities of each code.  There are ``layers`` convolutions
-    of ``width`` bases, with residual connections from the second on.  Padding is zero.
+    of ``width`` bases, with residual connections from the second on.  The first, which detects
+    motifs such as splice sites, has ``motif_width`` bases unless that is 0.  Padding is zero.  The
+    scores of ``counted`` are appended to the features.
     """
 
     symbols: Tensor
 
-    def __init__(self, symbols: Tensor, channels: int, width: int, layers: int) -> None:
+    def __init__(
+        self,
+        symbols: Tensor,
+        channels: int,
+        width: int,
+        layers: int,
+        motif_width: int = 0,
+        counted: CountedScores | None = None,
+    ) -> None:
         super().__init__()
         self.register_buffer("symbols", symbols.to(torch.get_default_dtype()), persistent=False)
         sizes = [symbols.shape[1]] + [channels] * (layers - 1)
+        widths = [motif_width or width] + [width] * (layers - 1)
         self.layers = nn.ModuleList(
-            [nn.Conv1d(size, channels, width, padding=width // 2) for size in sizes]
+            [
+                nn.Conv1d(size, channels, each, padding=each // 2)
+                for size, each in zip(sizes, widths, strict=True)
+            ]
         )
-        self.output_size = channels
+        self.channels = channels
+        self.counted = counted
+        self.output_size = channels + (0 if counted is None else counted.output_size)
         #: number of bases on each side that affect the features of a base
-        self.context = layers * (width // 2)
+        self.context = sum(each // 2 for each in widths)
+        if counted is not None:
+            self.context = max(self.context, counted.context)
 
     def forward(self, codes: Steps, lengths: Lengths) -> Float[Tensor, "time batch channel"]:
         """Computes the features of each base."""
@@ -58,6 +81,8 @@ class BaseReader(nn.Module):
             y = torch.relu(layer(x)) * inside  # batch channel time
             x = y if k == 0 else x + y
         features: Tensor = x.permute(2, 0, 1)
+        if self.counted is not None:
+            features = torch.cat([features, self.counted(codes, inside)], -1)
         return features
 
 
@@ -93,8 +118,14 @@ class BaseTagger(nn.Module):
         self.encoder = encoder
         self.stride = stride
         self.dropout = VariationalDropout(dropout)
-        self.spread = nn.Linear(encoder.output_size, stride * reader.output_size)
-        self.output = nn.Linear(reader.output_size, num_classes)
+        self.spread = nn.Linear(encoder.output_size, stride * reader.channels)
+        self.output = nn.Linear(reader.channels, num_classes)
+        self.scale = None
+        if reader.counted is not None:
+            self.scale = nn.Parameter(torch.full((num_classes,), _FIRST_SCALE))
+            # before training, the counted scores alone
+            nn.init.zeros_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
         self.register_buffer("complement", complement, persistent=False)
         self.crf = crf
 
@@ -191,10 +222,13 @@ class BaseTagger(nn.Module):
 
     def scores(self, features: Tensor, encoded: Tensor) -> Tensor:
         """Computes the scores of each base from its features and the encoder's outputs."""
-        time, batch, size = features.shape
+        time, batch, _ = features.shape
+        size = self.reader.channels
         spread = self.spread(self.dropout(encoded))
         spread = spread.reshape(-1, batch, self.stride, size).transpose(1, 2).flatten(0, 1)
-        scores: Tensor = self.output(torch.relu(features + spread[:time]))
+        scores: Tensor = self.output(torch.relu(features[..., :size] + spread[:time]))
+        if self.scale is not None:
+            scores = scores + self.scale * features[..., size:]
         return scores
 
     def _read(self, codes: Steps, lengths: Lengths) -> Tensor:
@@ -233,18 +267,33 @@ def build(options: DnaOptions, cell: Cell, vocab: Vocab[GeneSymbols]) -> nn.Modu
             grammar.edge_groups,
             grammar.edge_costs,
         )
+    counted = None
+    if options.kmer:
+        if not options.grammar:
+            raise OptionError("kmer needs the grammar; set kmer to 0, or grammar to true.")
+        counted = CountedScores(len(classes_of_one_strand(grammar)), options.kmer)
     reader = BaseReader(
-        torch.from_numpy(PROBABILITIES), options.channels, options.width, options.convolutions
+        torch.from_numpy(PROBABILITIES),
+        options.channels,
+        options.width,
+        options.convolutions,
+        options.motif_width,
+        counted,
     )
     encoder = recurrent_layer(
         options,
         cell,
-        options.stride * options.channels,
+        options.stride * reader.output_size,
         options.hidden_size,
         options.num_layers,
         bidirectional=options.bidirectional,
         dropout=options.dropout,
     )
+    if counted is not None and vocab.vectors is not None:
+        edges = counted.put(vocab.vectors)
+        assert crf is not None
+        with torch.no_grad():
+            crf.weights.copy_(edges)
     classes = grammar.classes if options.grammar else plain_classes(symbols)
     return BaseTagger(
         reader,

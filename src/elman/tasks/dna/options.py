@@ -21,6 +21,16 @@ class DnaOptions(RecurrentOptions):
     stride: int = option(3, "number of bases per recurrent step", minimum=1)
     channels: int = option(64, "number of convolution channels", minimum=1)
     width: int = option(9, "convolution width in bases (odd)", minimum=1)
+    motif_width: int = option(
+        0, "width of the first convolution in bases (odd); 0: the same as the others", minimum=0
+    )
+    kmer: int = option(
+        0,
+        "length of k-mers whose log odds, counted in the training data, are added to the scores "
+        "with those of sites and transitions; 0: none",
+        minimum=0,
+        maximum=6,
+    )
     convolutions: int = option(2, "number of stacked convolutions", minimum=1)
     grammar: bool = option(True, "use a CRF over the grammar of genes; no: a softmax per base")
     strands: Literal["auto", "given", "both"] = option(
@@ -30,6 +40,19 @@ class DnaOptions(RecurrentOptions):
         "first",
         "transcript to use per gene: the first in the file, or the one with most coding bases",
         reads_data=True,
+    )
+    shortest_intron: int = option(
+        5,
+        "minimum length of introns in the grammar",
+        minimum=5,
+        maximum=60,
+        reads_data=True,
+    )
+    jitter: float = option(
+        0.0,
+        "augmentation: longest random shift of a part of a long sequence, as a fraction of longest",
+        minimum=0,
+        maximum=1,
     )
     fragments: float = option(
         0.0, "augmentation: fraction of sequences cropped to a random part", minimum=0, maximum=1
@@ -49,6 +72,8 @@ class DnaOptions(RecurrentOptions):
         super().__post_init__()
         if self.width % 2 == 0:
             raise OptionError(f"width is {self.width}; it must be odd.")
+        if self.motif_width and self.motif_width % 2 == 0:
+            raise OptionError(f"motif_width is {self.motif_width}; it must be odd, or 0.")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from elman.tasks.dna.answers import Reading
 from elman.tasks.dna.bases import Codes, encode_bases
 from elman.tasks.dna.data import pad_codes
 from elman.tasks.dna.fasta import Bases
-from elman.tasks.dna.found_genes import FoundGene, StateRuns, genes_of
+from elman.tasks.dna.found_genes import FoundGene, StateRuns, genes_of, partial_ends
 from elman.tasks.dna.grammar import LABELS, Grammar
 from elman.tasks.dna.options import DnaOptions, GeneFileOptions
 from elman.tasks.dna.paths import PIECE, best_states, label_probabilities, states_in_pieces
@@ -89,10 +89,11 @@ def _genes(
     for piece in states:
         runs.feed(piece)
     found = []
-    for gene in genes_of(runs.finish(), name):
+    done = runs.finish()
+    for gene in genes_of(done, name):
         probability = None
         if probabilities is not None and gene.coding:
             inside = np.concatenate([probabilities[a:b, LABELS.index("E")] for a, b in gene.coding])
             probability = float(inside.mean())
-        found.append(FoundGene(gene, probability))
+        found.append(FoundGene(gene, probability, partial_ends(done, gene, runs.length)))
     return tuple(found)
