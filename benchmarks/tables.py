@@ -414,6 +414,36 @@ def dna() -> str:
     return "\n".join(lines) + "\n"
 
 
+def dna_genome() -> str:
+    """Exons, coding bases and genes of a chromosome, beside AUGUSTUS."""
+    record = read("dna_genome")
+    lines = [
+        "| model | chromosome | exons, F1 | coding bases, F1 | genes exact | genes found |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for part, name in (("valid", "X (validation)"), ("test", "III (test)")):
+        each = record[part]
+        rows = [("shipped", each), *[(f"- {sign} strand", each["strands"][sign]) for sign in "+-"]]
+        lines += [
+            f"| {title} | {name} | {own['exon_f1']:.1f} | {own['coding_f1']:.1f} "
+            f"| {own['genes_right']} of {own['genes']} | {own['genes_found']} |"
+            for title, own in rows
+        ]
+    total = record["test"]["genes"]
+    lines += [
+        f"| {title} | III (test) | {own['exon_f1']:.1f} | {own['coding_f1']:.1f} "
+        f"| {own['genes_right']} of {total} | |"
+        for title, own in record["others"].items()
+    ]
+    lines += [
+        "",
+        f"`{record['command']}`, {record['epochs']} epochs, 1 thread; "
+        f"{record['machine']['processor']}. In 100,000 random bases the model finds "
+        f"{record['random_genes'] or 'no'} genes.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def splice() -> str:
     """The ten folds of the splice junctions."""
     record = read("splice")

@@ -130,6 +130,7 @@ def main() -> None:
     write_whole(GENERATED / "open_speech.md", tables.open_speech())
     write_whole(GENERATED / "music_tunes.md", tables.music_tunes())
     write_whole(GENERATED / "dna.md", tables.dna())
+    write_whole(GENERATED / "dna_genome.md", tables.dna_genome())
     write_whole(GENERATED / "splice.md", tables.splice())
     write_whole(GENERATED / "engine.md", tables.engine())
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
