@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
 from elman.tasks.task import Task
 from elman.training import RunFolder, TrainingResult
+from elman.training.baselines import Baseline, Metric, verdict
 
 
 def write_card(
@@ -17,8 +19,10 @@ def write_card(
     outcome: TrainingResult,
     scores: dict[str, Any],
     model: nn.Module,
+    baselines: Sequence[Baseline] = (),
 ) -> None:
     """Write the card of a finished run."""
+    metric = Metric(task.metric, task.higher_is_better, task.unit)
     data = run.settings()["data"]
     parameters = sum([parameter.numel() for parameter in model.parameters()])
     kind = getattr(options, "model", "recurrent")
@@ -38,6 +42,8 @@ def write_card(
         "## Scores on the validation data",
         *[f"- {name}: {value:.4f}" for name, value in scores.items() if isinstance(value, float)],
         "",
+        *_baselines(metric, scores.get(task.metric), baselines),
+        *_problems(outcome.findings),
         f"Trained for {outcome.epochs:g} epochs in {outcome.seconds:.0f} s with "
         f"{outcome.threads} {'thread' if outcome.threads == 1 else 'threads'}, seed "
         f"{run.settings()['training']['seed']}; the best epoch was {outcome.best_epoch:g}. The "
@@ -46,3 +52,20 @@ def write_card(
         "",
     ]
     run.write_file("card.md", "\n".join(lines))
+
+
+def _baselines(metric: Metric, score: Any, baselines: Sequence[Baseline]) -> list[str]:
+    if not baselines:
+        return []
+    return [
+        f"## Baselines on the validation data ({metric.name})",
+        *[f"- {each.name}: {metric.text(each.score)}" for each in baselines],
+        "",
+        *([verdict(metric, score, baselines), ""] if isinstance(score, float) else []),
+    ]
+
+
+def _problems(findings: Sequence[str]) -> list[str]:
+    if not findings:
+        return []
+    return ["## Problems of the training", *[f"- {each}" for each in findings], ""]

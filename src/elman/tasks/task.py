@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from elman.data.faults import Row
     from elman.data.report import DataReport
     from elman.graph import Cell
+    from elman.training.baselines import Baseline
 
 
 #: options that describe one data file, and may differ between files
@@ -95,6 +96,8 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     #: the validation metric that selects the best weights
     metric: str
     higher_is_better: bool = True
+    #: how scores of ``metric`` are written: "%" for a fraction, otherwise the unit
+    unit: str = "%"
     #: the default training options
     training: LoopOptions = LoopOptions()
     #: the frozen dataclass of the task's options, ``cell`` and ``longest`` among them
@@ -223,6 +226,18 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     def calibrates(self, options: TaskOptions) -> bool:
         """Whether scores of labels may be divided by a temperature without changing answers."""
         return True
+
+    def baselines(
+        self,
+        train: Sequence[Example],
+        valid: Sequence[Example],
+        fitted: Fitted[Symbols, TaskOptions],
+    ) -> Sequence[Baseline]:
+        """The scores of trivial baselines on ``valid``, in ``metric``, computed within seconds.
+
+        Those that do not look at their input are ``constant``.  The model is not trained yet.
+        """
+        return ()
 
     # ---- answers
 

@@ -29,6 +29,7 @@ from elman.graph import Cell, read_cell
 from elman.options import refuse_unknown, with_settings
 from elman.tasks.calibration import calibrate
 from elman.tasks.card import write_card
+from elman.tasks.inspection import inspect, sample
 from elman.tasks.reading import read_rows
 from elman.tasks.resuming import (
     files_of,
@@ -39,10 +40,12 @@ from elman.tasks.resuming import (
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained, rows_for
 from elman.training import LoopOptions, RunFolder, TrainingResult, fit
+from elman.training.baselines import Metric, baseline_line
 from elman.training.budget import within_memory
 from elman.training.loggers import check_logger
 from elman.training.processes import is_main_process
-from elman.training.progress import Progress
+from elman.training.progress import Progress, Silence, choose_progress
+from elman.training.watch import Background
 
 #: the batch size is reduced for small data to get at least this many steps per epoch
 STEPS_IN_EPOCH = 10
@@ -177,6 +180,11 @@ def _train(
         scores = task.validate(Fitted(model, symbols, options), valid)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
+    if progress is None:
+        progress = choose_progress() if is_main_process() else Silence()
+    background = _background(task, train_rows, valid_rows, examples, fitted)
+    for baseline in background.baselines:
+        progress.say(baseline_line(_metric(task), baseline))
     outcome = fit(
         model,
         batches=lambda epoch, size: bucketed_batches(
@@ -192,6 +200,7 @@ def _train(
         folder=run,
         resume=resume,
         progress=progress,
+        background=background,
     )
     model.eval()
     finished = outcome.stopped_because != "interrupted"
@@ -199,9 +208,39 @@ def _train(
         run.save_weights(model)
     if is_main_process() and finished:
         scores = task.score(fitted, valid, task.PredictOptions())
-        write_card(run, task, options, outcome, scores, model)
+        write_card(run, task, options, outcome, scores, model, background.baselines)
     name = run.path.name
     return Trained(name, task, options, training, cell, symbols, model, run), outcome
+
+
+def _background(
+    task: Task,
+    train: Sequence[Row[Any]],
+    valid: Sequence[Row[Any]],
+    examples: Sequence[Any],
+    fitted: Fitted,
+) -> Background:
+    """What the monitor of training knows: baselines, repeated examples, a look into the model.
+
+    ``examples`` are those of ``train``, cut to their maximum length.
+    """
+    if not is_main_process():
+        return Background()
+    known = {key for row in train for key in task.leak_keys(row.value)}
+    repeated = sum([known.issuperset(task.leak_keys(row.value)) for row in valid])
+    values = [[row.value for row in rows] for rows in (train, valid)]
+    batch = sample(task, examples, fitted.symbols, fitted.options)
+    return Background(
+        unit=task.unit,
+        baselines=tuple(task.baselines(*values, fitted)),
+        repeated=repeated,
+        valid_examples=len(valid),
+        inspect=lambda model, failing: inspect(model, batch, fitted.options, failing),
+    )
+
+
+def _metric(task: Task) -> Metric:
+    return Metric(task.metric, task.higher_is_better, task.unit)
 
 
 def _options_of(start: Trained) -> Any:

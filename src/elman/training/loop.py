@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from elman.errors import RunError, TrainingError
 from elman.training.averaging import WeightAverage
+from elman.training.baselines import Metric, verdict
 from elman.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from elman.training.curves import draw_curves
 from elman.training.interruption import caught_interruption
@@ -33,7 +34,7 @@ from elman.training.seeding import seed_everything
 from elman.training.signals import Signals
 from elman.training.threads import choose_training_threads, number_of_threads
 from elman.training.trainer_state import TrainerState
-from elman.training.watch import TrainingMonitor
+from elman.training.watch import Background, TrainingMonitor, UpdateRatio
 
 Batches = Callable[[int, int], Sequence[Sequence[int]]]
 Collate = Callable[[Sequence[int], torch.Generator], dict[str, Tensor]]
@@ -42,7 +43,10 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The outcome of a training; ``stopped_because`` is a key of ``REASONS``."""
+    """The outcome of a training; ``stopped_because`` is a key of ``REASONS``.
+
+    ``findings`` are the problems that the training still had when it ended, a sentence each.
+    """
 
     best_metric: float
     best_epoch: float
@@ -50,6 +54,7 @@ class TrainingResult:
     seconds: float  # over all resumptions
     threads: int
     stopped_because: str
+    findings: tuple[str, ...] = ()
 
 
 REASONS = {
@@ -73,6 +78,7 @@ def fit(
     resume: bool = False,
     higher_is_better: bool = True,
     progress: Progress | None = None,
+    background: Background | None = None,
 ) -> TrainingResult:
     """Train ``model`` until the ``options`` end it; the model then holds its best weights.
 
@@ -91,6 +97,9 @@ def fit(
     ends bit for bit as if it had never stopped.  Ctrl-C saves a checkpoint and ends with the reason
     "interrupted"; the model then holds its latest weights.  torch keeps the number of threads that
     training used.
+
+    What goes wrong is reported in sentences (``watch.py``), which are more precise with the scores
+    of baselines and the inspection that ``background`` holds.
 
     Raises ``TrainingError`` if the loss, the gradient or the metric is not finite, and
     ``RunError`` if the folder cannot be written, already holds a run, or does not match it.
@@ -134,6 +143,7 @@ def fit(
             higher_is_better=higher_is_better,
             progress=progress or choose_progress(),
             processes=processes,
+            background=background or Background(),
             signals=Signals(processes, options, interruption),
         )
         try:
@@ -159,6 +169,7 @@ class _Training:
     higher_is_better: bool
     progress: Progress
     processes: Processes
+    background: Background
     signals: Signals
 
     def __post_init__(self) -> None:
@@ -172,9 +183,11 @@ class _Training:
         self.state = TrainerState()
         self.history: list[dict[str, Any]] = []
         self.logger: Logger = NoLogger()
+        self.measured = Metric(self.metric, self.higher_is_better, self.background.unit)
         self.watch = TrainingMonitor(
-            self.options, self.metric, self.higher_is_better, self.progress.say
+            self.options, self.measured, self.progress.say, self.background
         )
+        self.update_ratio = UpdateRatio(self.parameters)
 
     def run(self) -> TrainingResult:
         while (reason := self.reason_to_stop()) is None:
@@ -214,8 +227,10 @@ class _Training:
             nn.utils.clip_grad_value_(self.parameters, options.clip_value)
         norm = nn.utils.clip_grad_norm_(self.parameters, options.clip_norm)
         self.check_finite("the gradient norm", norm.item())
-        self.watch.step(mean_loss, norm.item())
+        self.update_ratio.before(state.step)
         take_step(self.optimizer)
+        steps = options.epochs * state.batches
+        self.watch.step(mean_loss, norm.item(), self.update_ratio.after(), steps)
         self.average.update(state.count_averaged(options))
         state.count_batch(mean_loss, len(rows))
         heartbeat(self.folder.path)
@@ -263,7 +278,7 @@ class _Training:
             self.folder.write_history(self.history)
             self.progress.validated(line)
             self.logger.validated(line)
-            self.watch.validated(scores, state.epochs_done)
+            self.watch.validated(scores, state.epochs_done, state.mean_loss, self.model)
         if state.batch == state.batches:
             state.next_epoch()
         self.signals.sync()
@@ -303,6 +318,7 @@ class _Training:
     def finish(self, reason: str) -> TrainingResult:
         """Draw the curves, report why training stopped, and load the best weights."""
         state = self.state
+        findings: list[str] = []
         if self.processes.is_main and self.history:
             self.folder.write_file("curves.png", draw_curves(self.history, metric=self.metric))
         if reason == "interrupted":
@@ -317,6 +333,11 @@ class _Training:
                 f"Training stopped because {REASONS[reason]}. The best {self.metric}, "
                 f"{state.best_metric:.4f}, was reached in epoch {state.best_epoch:.4g}."
             )
+            if self.processes.is_main and state.best_metric is not None:
+                findings = self.watch.end(state.best_metric, state.epochs_done)
+                said = verdict(self.measured, state.best_metric, self.background.baselines)
+                for sentence in [*findings, said] if said else findings:
+                    self.progress.say(sentence)
         return TrainingResult(
             best_metric=math.nan if state.best_metric is None else state.best_metric,
             best_epoch=state.best_epoch,
@@ -324,6 +345,7 @@ class _Training:
             seconds=state.seconds,
             threads=state.threads,
             stopped_because=reason,
+            findings=tuple(findings),
         )
 
     def start(self, resume: bool) -> None:
@@ -359,6 +381,7 @@ class _Training:
             self.state.threads = self.choose_threads()
         torch.set_num_threads(self.state.threads)
         if self.processes.is_main:
+            self.watch.begin()
             self.folder.clear_leftovers()
             self.folder.write_history(self.history)
         self.save()

@@ -11,6 +11,7 @@ import elman
 from elman.errors import OptionError, RunError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.music import composition
+from elman.tasks.music.baselines import baselines
 from elman.tasks.music.data import MusicSymbols, Tune, tune_of
 from elman.tasks.music.events import BEGIN, NUM_EVENTS, events_of
 from elman.tasks.music.midi import write_midi
@@ -116,17 +117,27 @@ def test_the_score_is_the_mean_of_every_step_and_the_accuracy_that_of_bay(runs, 
     assert scores["frame_accuracy"] == pytest.approx(right / union, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("kind", "steps", "shares"),
-    [
-        ("ordered", [(60,), (60, 64), (60,), ()], [3 / 4, 1 / 4, 1 / 4, 3 / 4]),
-        ("events", [5, 5, 5, 9], [3 / 4, 1 / 4]),
-    ],
-)
-def test_chance_knows_how_common_each_pitch_or_event_is(runs, kind, steps, shares):
-    model = elman.load(runs / kind)
-    found = music.validate(model.fitted, [tune(steps[:2]), tune(steps[2:])])
-    assert found["chance"] == pytest.approx(-sum([p * np.log(p) for p in shares]))
+def test_n_grams_are_witten_and_bells_with_independent_pitches_below():
+    a, b = (60,), (60, 64)
+    train, valid = [tune([a, b, a, b])], [tune([a, b])]
+    options = MusicOptions()
+    unigram, bigram, four = baselines(train, valid, options)
+    # 60 sounds in all 4 steps, 64 in 2; the 86 other keys in none; each counted half a time more
+    silent = (1 - 0.5 / 5) ** 86
+    floor = {a: silent * 0.9 * 0.5, b: silent * 0.9 * 0.5}
+    one = {step: (2 + 2 * floor[step]) / (4 + 2) for step in (a, b)}
+    assert unigram.score == pytest.approx(-np.mean(np.log([one[a], one[b]])))
+    # a always begins and b always follows it: one kind each
+    two = [(1 + one[a]) / 2, (2 + one[b]) / 3]
+    assert bigram.score == pytest.approx(-np.mean(np.log(two)))
+    assert unigram.constant
+    assert not bigram.constant
+    assert four.score < bigram.score < unigram.score
+
+
+def test_n_grams_of_events_stand_on_a_uniform_distribution():
+    found = baselines([tune([5, 5, 5, 9])], [tune([7])], MusicOptions(model="events"))
+    assert found[0].score == pytest.approx(-np.log(2 / NUM_EVENTS / (4 + 2)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

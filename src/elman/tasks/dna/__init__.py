@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from elman.tasks.dna.data import Segment
     from elman.tasks.dna.fasta import Bases
     from elman.tasks.dna.symbols import GeneSymbols
+    from elman.training.baselines import Baseline
 
 
 class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions, GeneFileOptions]):
@@ -93,12 +94,15 @@ class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions,
 
         return data.collate(examples, symbols, options, generator)
 
-    def validate(
-        self, fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Segment]
-    ) -> dict[str, Any]:
-        from elman.tasks.dna import scores
+    def baselines(
+        self,
+        train: Sequence[Segment],
+        valid: Sequence[Segment],
+        fitted: Fitted[GeneSymbols, DnaOptions],
+    ) -> Sequence[Baseline]:
+        from elman.tasks.dna import baselines
 
-        return scores.validate(fitted, examples)
+        return baselines.baselines(train, valid, fitted.symbols)
 
     def score(
         self,

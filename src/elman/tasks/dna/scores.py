@@ -20,14 +20,6 @@ from elman.tasks.dna.symbols import GeneSymbols
 from elman.tasks.inference import in_batches
 from elman.tasks.task import Fitted
 from elman.training.metrics import Score
-from elman.training.watch import CHANCE
-
-
-def validate(
-    fitted: Fitted[GeneSymbols, DnaOptions], examples: Sequence[Segment]
-) -> dict[str, Any]:
-    """The metrics, and the F1 of a baseline that finds no exons (zero)."""
-    return {**score(fitted, examples, GeneFileOptions()), CHANCE: 0.0}
 
 
 def score(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from elman.tasks.music.answers import Music
     from elman.tasks.music.data import MusicSymbols, Tune
     from elman.tasks.music.notes import Piece
+    from elman.training.baselines import Baseline
 
 
 class MusicGeneration(
@@ -36,6 +37,7 @@ class MusicGeneration(
     title = "music generation: tunes from nothing or from a primer"
     metric = "nll"
     higher_is_better = False
+    unit = "nats a step"
     training = LoopOptions(
         batch_size=16,
         epochs=400,
@@ -94,12 +96,15 @@ class MusicGeneration(
 
         return data.collate(examples, symbols, options, generator)
 
-    def validate(
-        self, fitted: Fitted[MusicSymbols, MusicOptions], examples: Sequence[Tune]
-    ) -> dict[str, Any]:
-        from elman.tasks.music import scores
+    def baselines(
+        self,
+        train: Sequence[Tune],
+        valid: Sequence[Tune],
+        fitted: Fitted[MusicSymbols, MusicOptions],
+    ) -> Sequence[Baseline]:
+        from elman.tasks.music import baselines
 
-        return scores.validate(fitted, examples)
+        return baselines.baselines(train, valid, fitted.options)
 
     def score(
         self,

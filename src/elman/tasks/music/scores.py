@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from elman.models import Generator
@@ -13,23 +10,6 @@ from elman.tasks.inference import in_batches
 from elman.tasks.music.data import MusicSymbols, Tune, collate
 from elman.tasks.music.options import ComposeOptions, MusicOptions
 from elman.tasks.task import Fitted
-from elman.training.watch import CHANCE
-
-
-def validate(
-    fitted: Fitted[MusicSymbols, MusicOptions], examples: Sequence[Tune]
-) -> dict[str, Any]:
-    """The metrics, and the loss of a baseline that knows only the pitch or event frequencies."""
-    scores = score(fitted, examples, ComposeOptions())
-    count = max(scores["steps"], 1)
-    if fitted.options.model == "events":
-        parts = [n / count for n in Counter(chain(*[e.steps for e in examples])).values()]
-        chance = -sum([p * math.log(p) for p in parts])
-    else:
-        pitches = Counter([p for e in examples for step in e.steps for p in step])
-        parts = [n / count for n in pitches.values() if n < count]
-        chance = -sum([p * math.log(p) + (1 - p) * math.log(1 - p) for p in parts])
-    return {**scores, CHANCE: chance}
 
 
 def score(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from elman.tasks.ner.answers import Names
     from elman.tasks.ner.data import Sentence
     from elman.tasks.word_model import TextSymbols
+    from elman.training.baselines import Baseline
 
 
 class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOptions, NameOptions]):
@@ -91,12 +92,15 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
 
         return data.collate(examples, symbols, options, generator)
 
-    def validate(
-        self, fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence]
-    ) -> dict[str, Any]:
-        from elman.tasks.ner import answers
+    def baselines(
+        self,
+        train: Sequence[Sentence],
+        valid: Sequence[Sentence],
+        fitted: Fitted[TextSymbols, NerOptions],
+    ) -> Sequence[Baseline]:
+        from elman.tasks.ner import baselines
 
-        return answers.validate(fitted, examples)
+        return baselines.baselines(train, valid)
 
     def score(
         self,

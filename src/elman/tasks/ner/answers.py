@@ -21,7 +21,6 @@ from elman.tasks.ner.tag_schemes import Span, spans_of
 from elman.tasks.task import Fitted
 from elman.tasks.word_model import TextSymbols
 from elman.training.metrics import span_scores
-from elman.training.watch import CHANCE
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,6 @@ def _names(sentence: Sentence, spans: Sequence[tuple[Span, float]], wanted: Name
             text = sentence.text[start:end]
             names.append(Name(text, span.type, start, end, round(probability, 4)))
     return Names(sentence.text, tuple(names), tuple(sentence.places), wanted.format)
-
-
-def validate(
-    fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence]
-) -> dict[str, Any]:
-    """The metrics, and the F1 of a baseline that finds no names (zero)."""
-    return {**score(fitted, examples, NameOptions()), CHANCE: 0.0}
 
 
 def score(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from elman.tasks.sentiment.answers import Rating
     from elman.tasks.sentiment.data import Review
     from elman.tasks.word_model import TextSymbols
+    from elman.training.baselines import Baseline
 
 
 class SentimentClassification(
@@ -97,6 +98,16 @@ class SentimentClassification(
         from elman.tasks.sentiment import answers
 
         return answers.validate(fitted, examples)
+
+    def baselines(
+        self,
+        train: Sequence[Review],
+        valid: Sequence[Review],
+        fitted: Fitted[TextSymbols, SentimentOptions],
+    ) -> Sequence[Baseline]:
+        from elman.tasks.sentiment import baselines
+
+        return baselines.baselines(train, valid, fitted.options)
 
     def score(
         self,

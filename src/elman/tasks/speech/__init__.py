@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from elman.tasks.speech.answers import Transcript
     from elman.tasks.speech.data import Utterance
     from elman.tasks.speech.symbols import SpeechSymbols
+    from elman.training.baselines import Baseline
 
 
 class SpeechRecognition(
@@ -105,6 +106,16 @@ class SpeechRecognition(
         from elman.tasks.speech import scores
 
         return scores.validate(fitted, examples)
+
+    def baselines(
+        self,
+        train: Sequence[Utterance],
+        valid: Sequence[Utterance],
+        fitted: Fitted[SpeechSymbols, SpeechOptions],
+    ) -> Sequence[Baseline]:
+        from elman.tasks.speech import baselines
+
+        return baselines.baselines(train, valid)
 
     def score(
         self,

@@ -36,7 +36,7 @@ def validate(
         return list(zip(texts, found.losses, strict=True))
 
     answers = in_batches(model, examples, len, answer)
-    found = _error_rates(examples, [text for text, _ in answers])
+    found = error_rates(examples, [text for text, _ in answers])
     loss = sum([each for _, each in answers]) / len(answers)
     return {
         "wer": min(1.0, found["wer"]),
@@ -52,7 +52,7 @@ def score(
     wanted: TranscribeOptions,
 ) -> dict[str, Any]:
     """Word and character error rates of all examples (jiwer)."""
-    return _error_rates(examples, [answer.text for answer in predict(fitted, examples, wanted)])
+    return error_rates(examples, [answer.text for answer in predict(fitted, examples, wanted)])
 
 
 def scorer() -> Any:
@@ -62,7 +62,8 @@ def scorer() -> Any:
     return jiwer
 
 
-def _error_rates(examples: Sequence[Utterance], written: list[str]) -> dict[str, Any]:
+def error_rates(examples: Sequence[Utterance], written: list[str]) -> dict[str, Any]:
+    """The error rates of transcripts of the examples, and how many words were said."""
     jiwer = scorer()
     said = [str(example.text) for example in examples]
     return {

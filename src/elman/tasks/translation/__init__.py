@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from elman.graph import Cell
     from elman.tasks.translation.answers import Translated
     from elman.tasks.translation.data import Pair, TranslationSymbols
+    from elman.training.baselines import Baseline
 
 
 class Translation(
@@ -33,6 +34,7 @@ class Translation(
     name = "translation"
     title = "translation: sentences to another language"
     metric = "bleu"
+    unit = ""
     pipeline_tag = "translation"
     training = LoopOptions(
         batch_size=48,
@@ -96,6 +98,16 @@ class Translation(
         from elman.tasks.translation import evaluation
 
         return evaluation.validate(fitted, examples)
+
+    def baselines(
+        self,
+        train: Sequence[Pair],
+        valid: Sequence[Pair],
+        fitted: Fitted[TranslationSymbols, TranslationOptions],
+    ) -> Sequence[Baseline]:
+        from elman.tasks.translation import baselines
+
+        return baselines.baselines(train, valid)
 
     def score(
         self,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from elman.tasks.video.answers import Activity
     from elman.tasks.video.clips import Clip
     from elman.tasks.video.label_counts import LabelCounts
+    from elman.training.baselines import Baseline
 
 
 class ActivityRecognition(
@@ -105,6 +106,16 @@ class ActivityRecognition(
         from elman.tasks.video import recognition
 
         return recognition.validate(fitted, examples)
+
+    def baselines(
+        self,
+        train: Sequence[Clip],
+        valid: Sequence[Clip],
+        fitted: Fitted[LabelCounts, VideoOptions],
+    ) -> Sequence[Baseline]:
+        from elman.tasks.video import baselines
+
+        return baselines.baselines(train, valid)
 
     def score(
         self,

@@ -20,7 +20,7 @@ from elman.tasks.video.label_counts import LabelCounts
 from elman.tasks.video.model import VideoClassifier
 from elman.tasks.video.options import StripOptions, VideoOptions
 from elman.tasks.video.strip import Strip
-from elman.training.metrics import class_scores, macro_f1
+from elman.training.metrics import class_scores
 from elman.training.watch import symptoms
 
 #: maximum number of frames of a strip: the first minute at the default rate
@@ -68,7 +68,7 @@ def validate(fitted: Fitted[LabelCounts, VideoOptions], examples: Sequence[Clip]
     predicted = [int(row.argmax()) for row in probabilities]
     return {
         **class_scores(expected, probabilities),
-        **symptoms(expected, predicted, macro_f1),
+        **symptoms(expected, predicted),
     }
 
 
