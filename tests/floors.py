@@ -16,6 +16,7 @@ FLOORS = {
     "extras": 0.5,
     "saved": 0.4,
     "options": 0.5,
+    "stages": 0.5,
     "graph": 1,
     "cells": 2,
     "passes": 3,

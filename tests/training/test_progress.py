@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from elman.stages import duration
 from elman.training.options import LoopOptions
 from elman.training.progress import (
     BatchInfo,
@@ -12,7 +13,6 @@ from elman.training.progress import (
     PlainProgress,
     TerminalProgress,
     choose_progress,
-    duration,
     validation_line,
 )
 

@@ -112,7 +112,7 @@ def _long_term(
     from elman.diagnose.long_term import Budget, Course, compete, contests
     from elman.diagnose.standings import draw, record, sentences, tables
     from elman.files import write_whole
-    from elman.training.progress import duration
+    from elman.stages import duration
 
     def tell(done: int, of: int, course: Course, left: float) -> None:
         how = f"solved in {course.steps[-1]} steps" if course.solved else "not solved"

@@ -24,6 +24,7 @@ from elman.data.tables import (
     swallowed,
     table_records,
 )
+from elman.stages import counted
 
 # The suffix of a file name, and the column delimiter (None: detected from the header).
 _TABLES = {".csv": None, ".tsv": "\t", ".tab": "\t"}
@@ -106,7 +107,8 @@ def text_rows(
         rows = _json_rows(path, text, columns)
     damaged = {fault.place.line for fault in faults}
     empty = True
-    for row in rows:
+    # an estimate of the rows: a cell may hold lines of its own
+    for row in counted(rows, f"reading {path.name}", text.count("\n")):
         empty = empty and isinstance(row, Note)
         if not (isinstance(row, Row) and row.place.line in damaged):
             yield row
@@ -309,7 +311,7 @@ def _folder_rows(path: Path, labelled: bool) -> Iterator[Row[LabelledText] | Fau
     if not files:
         expected = "a folder of text files for each label" if labelled else "text files"
         yield Fault(Place(path), f"there is no text in this folder; it must hold {expected}.")
-    for file in files:
+    for file in counted(files, f"reading the texts of {path.name}"):
         text, faults = read_plain_text(file)
         yield from faults
         if not faults:

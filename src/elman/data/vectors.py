@@ -27,6 +27,7 @@ from elman.data.words import composed
 from elman.errors import DataError, OptionError, ShapeError
 from elman.extras import extra
 from elman.files import write_whole
+from elman.stages import stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,18 +146,19 @@ def train_vectors(
             f"train_vectors: no word occurs {min_count} times (min_count); give more text or a "
             "smaller min_count."
         )
-    model = Word2Vec(
-        # gensim reads no more than 10,000 words of a sentence
-        [piece for words in usable for piece in _pieces(words, 10_000)],
-        vector_size=size,
-        sg=int(skip_gram),
-        window=window,
-        min_count=min_count,
-        epochs=epochs,
-        seed=seed,
-        workers=1,
-        hashfxn=_hash,
-    )
+    with stage("training word vectors"):
+        model = Word2Vec(
+            # gensim reads no more than 10,000 words of a sentence
+            [piece for words in usable for piece in _pieces(words, 10_000)],
+            vector_size=size,
+            sg=int(skip_gram),
+            window=window,
+            min_count=min_count,
+            epochs=epochs,
+            seed=seed,
+            workers=1,
+            hashfxn=_hash,
+        )
     return WordVectors(tuple(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32))
 
 

@@ -22,8 +22,8 @@ from elman.nn import Recurrent
 from elman.nn.dropout import VariationalDropout
 from elman.training.watch import Finding
 
-#: examples that are looked at, and their maximum number of steps for the values of gates
-EXAMPLES = 4
+#: examples that are looked at, and the number of their steps beyond which fewer are
+EXAMPLES, STEPS = 4, 2000
 #: the forget gate is closed if it is below 0.1 in at least this fraction of all steps
 CLOSED = 0.9
 #: the gradient reaches a step if it is at least this fraction of that of the best reached step
@@ -203,10 +203,19 @@ def _drops(name: str) -> bool:
     return "dropout" in name or name in ("zoneout", "drop_connect")
 
 
-def sample(task: Any, examples: Sequence[Any], symbols: Any, options: Any) -> dict[str, Tensor]:
-    """A batch of a few training examples, spread evenly over the data."""
-    steps = [example for example in examples if task.length(example)]
-    count = min(EXAMPLES, len(steps))
-    chosen = [steps[k * len(steps) // count] for k in range(count)]
+def sample(
+    task: Any, examples: Sequence[Any], symbols: Any, options: Any
+) -> dict[str, Tensor] | None:
+    """A batch of a few training examples, spread evenly; ``None`` if all examples are empty."""
+    there = [example for example in examples if task.length(example)]
+    count = min(EXAMPLES, len(there))
+    chosen: list[Any] = []
+    left = STEPS
+    for example in [there[k * len(there) // count] for k in range(count)]:
+        if not chosen or task.length(example) <= left:
+            chosen.append(example)
+            left -= task.length(example)
+    if not chosen:
+        return None
     batch: dict[str, Tensor] = task.collate(chosen, symbols, options, None)
     return batch

@@ -8,6 +8,7 @@ from typing import Any
 
 from elman.data.faults import Row, Rows
 from elman.errors import DataWarning
+from elman.stages import stage
 from elman.tasks.task import Task
 
 _LISTED = 20
@@ -18,7 +19,8 @@ def read_rows(task: Task, path: Path, options: Any) -> Rows[Any]:
 
     Otherwise raises ``DataError`` for the first fault, and always if no row is left.
     """
-    rows: list[Row[Any]] = task.read(path, options)
+    with stage(f"reading {path.name}"):
+        rows: list[Row[Any]] = task.read(path, options)
     skipped = rows.skipped if isinstance(rows, Rows) else ()
     if skipped:
         shown = [f"  {fault}" for fault in skipped[:_LISTED]]

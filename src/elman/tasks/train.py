@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import random
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,7 @@ from elman.data.sources import data_files, is_folder, kind_of
 from elman.errors import DataError, ElmanError, OptionError, RunError
 from elman.graph import Cell, read_cell
 from elman.options import refuse_unknown, with_settings
+from elman.stages import silently, stage
 from elman.tasks.calibration import calibrate
 from elman.tasks.card import write_card
 from elman.tasks.inspection import inspect, sample
@@ -45,7 +47,7 @@ from elman.training.budget import within_memory
 from elman.training.loggers import check_logger
 from elman.training.processes import is_main_process
 from elman.training.progress import Progress, Silence, choose_progress
-from elman.training.watch import Background
+from elman.training.watch import Background, Finding
 
 #: the batch size is reduced for small data to get at least this many steps per epoch
 STEPS_IN_EPOCH = 10
@@ -100,10 +102,13 @@ def train(
     refuse_unknown(settings, [task.Options, LoopOptions], "options")
     if resume and overwrite:
         raise OptionError("resume continues a run and overwrite removes it; give only one of them.")
+    begun = time.monotonic()
+    if progress is None:
+        progress = choose_progress() if is_main_process() else Silence()
     run = RunFolder(Path(folder))
     run.refuse_place()
-    with run.lock():
-        return _train(task, data, run, settings, start, resume, overwrite, progress)
+    with run.lock(), silently(isinstance(progress, Silence)):
+        return _train(task, data, run, settings, start, resume, overwrite, progress, begun)
 
 
 def _train(
@@ -114,7 +119,8 @@ def _train(
     start: Trained | None,
     resume: bool,
     overwrite: bool,
-    progress: Progress | None,
+    progress: Progress,
+    begun: float,
 ) -> tuple[Trained, TrainingResult]:
     resume = resume and run.settings_path.exists()
     if resume:
@@ -147,12 +153,14 @@ def _train(
     valid = [row.value for row in valid_rows]
     if not resume and "batch_size" not in settings:
         training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
-    record = _record(task, data, options, training, train_rows, valid_rows)
+    with stage("hashing the data"):
+        record = _record(task, data, options, training, train_rows, valid_rows)
     files = options
     if resume:
         refuse_other_data(run, record)
         files = files_of(task, run, options)
-    vocab = task.build_vocab(examples, files, training.seed)
+    with stage("building the vocabulary"):
+        vocab = task.build_vocab(examples, files, training.seed)
     if start is not None:
         vocab = Vocab(task.merge_symbols(start.symbols, vocab.symbols))
     task.check_labels(valid_rows, vocab.symbols)
@@ -180,9 +188,8 @@ def _train(
         scores = task.validate(Fitted(model, symbols, options), valid)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
-    if progress is None:
-        progress = choose_progress() if is_main_process() else Silence()
-    background = _background(task, train_rows, valid_rows, examples, fitted)
+    with stage("scoring the baselines"):
+        background = _background(task, train_rows, valid_rows, examples, fitted)
     for baseline in background.baselines:
         progress.say(baseline_line(_metric(task), baseline))
     outcome = fit(
@@ -201,6 +208,7 @@ def _train(
         resume=resume,
         progress=progress,
         background=background,
+        begun=begun,
     )
     model.eval()
     finished = outcome.stopped_because != "interrupted"
@@ -228,14 +236,18 @@ def _background(
         return Background()
     known = {key for row in train for key in task.leak_keys(row.value)}
     repeated = sum([known.issuperset(task.leak_keys(row.value)) for row in valid])
-    values = [[row.value for row in rows] for rows in (train, valid)]
+    known_values, valid_values = [[row.value for row in rows] for rows in (train, valid)]
     batch = sample(task, examples, fitted.symbols, fitted.options)
+
+    def look(model: torch.nn.Module, failing: bool) -> list[Finding]:
+        return [] if batch is None else inspect(model, batch, fitted.options, failing)
+
     return Background(
         unit=task.unit,
-        baselines=tuple(task.baselines(*values, fitted)),
+        baselines=tuple(task.baselines(known_values, valid_values, fitted)),
         repeated=repeated,
         valid_examples=len(valid),
-        inspect=lambda model, failing: inspect(model, batch, fitted.options, failing),
+        inspect=look,
     )
 
 

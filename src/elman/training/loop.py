@@ -8,6 +8,7 @@ arguments; ``_Training`` is the loop itself, best read from ``run`` downwards.  
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -79,6 +80,7 @@ def fit(
     higher_is_better: bool = True,
     progress: Progress | None = None,
     background: Background | None = None,
+    begun: float | None = None,
 ) -> TrainingResult:
     """Train ``model`` until the ``options`` end it; the model then holds its best weights.
 
@@ -97,6 +99,9 @@ def fit(
     ends bit for bit as if it had never stopped.  Ctrl-C saves a checkpoint and ends with the reason
     "interrupted"; the model then holds its latest weights.  torch keeps the number of threads that
     training used.
+
+    ``begun``, a value of ``time.monotonic()``, is when the work on this training began, if that was
+    before the call: reading the data then counts as training time.
 
     What goes wrong is reported in sentences (``watch.py``), which are more precise with the scores
     of baselines and the inspection that ``background`` holds.
@@ -144,6 +149,7 @@ def fit(
             progress=progress or choose_progress(),
             processes=processes,
             background=background or Background(),
+            begun=time.monotonic() if begun is None else begun,
             signals=Signals(processes, options, interruption),
         )
         try:
@@ -170,6 +176,7 @@ class _Training:
     progress: Progress
     processes: Processes
     background: Background
+    begun: float
     signals: Signals
 
     def __post_init__(self) -> None:
@@ -366,12 +373,12 @@ class _Training:
                     f"{self.folder.history_path}: a line has no {self.metric}; restore the file as "
                     "training wrote it."
                 )
-        self.signals.start_clock(self.state.seconds)
+        self.signals.start_clock(self.state.seconds + time.monotonic() - self.begun)
         if self.processes.is_main:
             self.logger = make_logger(
                 self.options, self.folder, len(self.history), self.state.step if resume else 0
             )
-        self.progress.begin(self.options, self.metric, self.state.seconds)
+        self.progress.begin(self.options, self.metric, self.signals.seconds())
         if resume:
             self.progress.say(
                 f"Resuming in epoch {self.state.epoch} after batch {self.state.batch}, "

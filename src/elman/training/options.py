@@ -33,7 +33,7 @@ class LoopOptions(DeclaredOptions):
     batch_size: int = option(32, "examples per batch, in each process", minimum=1)
     epochs: int = option(50, "maximum number of passes over the training data", minimum=1)
     max_minutes: float | None = option(
-        None, "maximum training time in minutes, over all resumptions", above=0
+        None, "maximum time in minutes, reading included, over all resumptions", above=0
     )
     learning_rate: float = option(1e-3, "learning rate before warm-up and schedule", above=0)
     optimizer: Literal["adamw", "sgd"] = option(

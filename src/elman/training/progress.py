@@ -1,7 +1,8 @@
 """Progress of training on screen: a progress bar on a terminal, plain lines elsewhere.
 
 The loop reports batches and validations; how they are shown is decided here.  Everything goes to
-standard error, so that standard output stays free for results.
+standard error, so that standard output stays free for results.  ``elman.stages`` shows the progress
+of what comes before: reading, features and vocabularies.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
+from elman.stages import duration
 from elman.training.options import LoopOptions
 
 PLAIN_SECONDS = 30.0
@@ -201,15 +203,3 @@ def validation_line(line: Mapping[str, Any], epochs: int, metric: str) -> str:
     parts.append(f"rate {line['learning_rate']:.3g}")
     parts.append(f"after {duration(line['seconds'])}")
     return f"epoch {line['epoch']:.4g} of {epochs}: {', '.join(parts)}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as readable text.
-
-    >>> duration(4.2), duration(250), duration(3900)
-    ('4 s', '4 min', '1 h 05 min')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -20,6 +20,7 @@ from elman.data.faults import Fault, Note, Place, Row
 from elman.data.folders import files_below
 from elman.data.report import DataReport
 from elman.data.sources import data_files, is_folder, kind_of, why_not_a_file
+from elman.stages import counted
 from elman.tasks.dna.annotated_genes import UNDESCRIBED, Choice, LeftOut, gene_rows
 from elman.tasks.dna.bases import Codes, encode_bases
 from elman.tasks.dna.fasta import (
@@ -73,7 +74,7 @@ def locus_rows(
     if isinstance(pairs, Fault):
         yield pairs
         return
-    for fasta, annotation in pairs:
+    for fasta, annotation in counted(pairs, f"reading the files of {path.name}"):
         if annotation is None:
             yield Fault(
                 Place(fasta),
@@ -170,7 +171,7 @@ def _pair_rows(
         yield item
     bases = {row.value.name: row.value.bases for row in sequences}
     yield from _with_stop_codons(genes, bases)
-    for sequence in sequences:
+    for sequence in counted(sequences, f"labelling the sequences of {fasta.name}"):
         name = sequence.value.name
         yield from _locus(sequence, genes.get(name, []), shortest_intron, left[name])
 

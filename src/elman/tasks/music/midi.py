@@ -17,6 +17,7 @@ from elman.data.folders import files_below
 from elman.data.sources import is_folder, why_not_a_file
 from elman.extras import extra
 from elman.files import write_whole
+from elman.stages import counted
 from elman.tasks.music.midi_bytes import count_note_ons, time_fault, unwrap_riff
 from elman.tasks.music.notes import HIGHEST, LOWEST, Note, Piece
 from elman.tasks.music.pitch_sets import PARTS
@@ -52,7 +53,7 @@ def midi_rows(path: Path) -> Iterator[Row[MidiFile] | Fault]:
     files = [file for file in files_below(path) if file.suffix.lower() in SUFFIXES]
     if not files:
         yield Fault(Place(path), "there are no MIDI files (.mid, .midi, .rmi) in this folder.")
-    for file in files:
+    for file in counted(files, f"reading the files of {path.name}"):
         parts = [name for name in file.relative_to(path).parts[:-1] if name in PARTS]
         yield _read(file, parts[-1] if parts else None)
 

@@ -12,8 +12,12 @@ from pathlib import Path
 
 from elman.data.faults import Fault, Note, Place, Row, values_or_error
 from elman.data.plain_text import line_end_notes, lines_of, read_plain_text
+from elman.stages import counted
 from elman.tasks.ner.columns import Cells, Columns, choose_columns, number_fault, skips
 from elman.tasks.ner.tag_schemes import Scheme, illegal_tags, recognise_scheme, shape_fault, to_bio
+
+#: a file of fewer lines may be a CoNLL file in which every tag is missing
+_FEW = 10
 
 # \\s would split words at U+00A0, U+0085 or U+2028, which occur in tweets.
 _BLANKS = re.compile(r"[ \t]+")
@@ -79,6 +83,14 @@ def conll_rows(
             "the file has no sentences; write one word per line, with its tag in the last column."
         )
         return ConllFile([*items, Fault(Place(path), message)])
+    lines = [cells for block in blocks for _, cells in block]
+    if tagged and not tag_column and len(lines) >= _FEW and not _any_tag(lines):
+        message = (
+            'this is not a CoNLL file: none of its lines ends in a tag, such as "O" or "B-PER"; '
+            "write one word per line, with its tag in the last column, and an empty line after "
+            "each sentence."
+        )
+        return ConllFile([*items, Fault(Place(path), message)])
     columns = choose_columns(
         [[cells for _, cells in block] for block in blocks],
         tagged=tagged,
@@ -88,7 +100,9 @@ def conll_rows(
     if columns.notes:
         items.append(Note(Place(path), "; ".join(columns.notes) + "."))
     damaged = {fault.place.line for fault in faults}
-    found = [_sentence(path, block, columns, tagged) for block in blocks]
+    found = [
+        _sentence(path, block, columns, tagged) for block in counted(blocks, f"reading {path.name}")
+    ]
     sentences = [each for each in found if each.lines]
     # Schemes have rules for neighbouring tags, so they are not applied if a tag is missing.
     whole = [sentence for sentence in sentences if not sentence.faults]
@@ -106,6 +120,11 @@ def conll_rows(
             place = Place(path, sentence.lines[0])
             items.append(Row(place, TaggedSentence(tuple(sentence.tokens), tags)))
     return ConllFile(items, scheme, columns)
+
+
+def _any_tag(lines: Sequence[Cells]) -> bool:
+    """Whether any cell after the first of a line looks like a tag."""
+    return any([shape_fault(cell) is None for cells in lines for cell in cells[1:]])
 
 
 @dataclass

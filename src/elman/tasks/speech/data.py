@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from elman.data import DataReport
 from elman.data.faults import Fault, Place, Row
+from elman.stages import counted
 from elman.tasks.speech.audio import Sound, sound_or_fault
 from elman.tasks.speech.features import STEP, Frames, log_mel
 from elman.tasks.speech.manifests import Recording, manifest_rows
@@ -18,8 +19,6 @@ from elman.tasks.speech.transcripts import Pieces, plain, steps_needed
 
 #: plausible speaking rates, in characters per second
 FASTEST, SLOWEST = 35.0, 1.0
-#: number of files from which on a progress bar is shown
-_MANY = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +65,7 @@ class FeatureConfig:
 def read_utterances(path: Path, config: FeatureConfig) -> Iterator[Row[Utterance] | Fault]:
     """Reads the recordings of a manifest or folder."""
     rows = list(config.rows(path))
-    for row in with_bar(rows, f"reading the recordings of {path.name}"):
+    for row in counted(rows, f"reading the recordings of {path.name}"):
         if isinstance(row, Fault):
             yield row
             continue
@@ -90,19 +89,6 @@ def _read_recording(row: Row[Recording], config: FeatureConfig) -> tuple[Sound, 
     return sound if isinstance(sound, Fault) else (sound, text)
 
 
-def with_bar(
-    rows: Sequence[Row[Recording] | Fault], title: str
-) -> Iterable[Row[Recording] | Fault]:
-    """Yields the rows, with a progress bar on a terminal if there are many."""
-    if len(rows) < _MANY:
-        return rows
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(rows, description=title, console=console, disable=not console.is_terminal)
-
-
 def check_recordings(
     path: Path, config: FeatureConfig, frames_per_step: int, *, ctc: bool = True
 ) -> DataReport:
@@ -116,7 +102,7 @@ def check_recordings(
     named = [row for row in rows if isinstance(row, Row)]
     heard: list[tuple[Place, Sound, str]] = []
     notes: list[str] = []
-    for row in with_bar(rows, "checking recordings"):
+    for row in counted(rows, f"checking the recordings of {path.name}"):
         if isinstance(row, Fault):
             continue
         found = _read_recording(row, config)

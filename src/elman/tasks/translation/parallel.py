@@ -16,6 +16,7 @@ from elman.data.faults import Fault, Note, Place, Row
 from elman.data.plain_text import line_end_notes, lines_of, read_plain_text
 from elman.data.sources import data_files, is_folder
 from elman.data.tables import is_quoted, table_records
+from elman.stages import counted
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def _table_rows(path: Path) -> list[Item]:
     items: list[Item] = [*faults, *line_end_notes(path, text)]
     wrong = {fault.place.line for fault in faults}
     written: list[Place] = []
-    for place, columns in _columns(path, text, items):
+    rows = _columns(path, text, items)
+    for place, columns in counted(rows, f"reading {path.name}", text.count("\n")):
         while len(columns) > 2 and not columns[-1].strip():
             columns = columns[:-1]
         if len(columns) == 3 and _ATTRIBUTION.search(columns[2]):

@@ -14,8 +14,8 @@ from elman.data.folders import entries, files_below
 from elman.data.sources import exists, is_folder
 from elman.data.text import LabelledText, text_rows
 from elman.errors import DataError
+from elman.stages import counted
 from elman.tasks.video.decoding import FrameShape, Video, read_video
-from elman.tasks.video.reading import with_progress
 
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
 
@@ -41,7 +41,7 @@ def clip_rows(
     - ``.csv``, ``.tsv``, ``.jsonl``: the path of a video, relative to the table, and its label.
     """
     named = list(named_videos(path, file_column=file_column, label_column=label_column))
-    for item in with_progress(named, "videos read"):
+    for item in counted(named, f"reading the videos of {path.name}"):
         if isinstance(item, Fault):
             yield item
             continue
