@@ -91,7 +91,8 @@ def test_one_form_and_int8_where_they_are_asked_for(layer, command, tmp_path):
     arguments = ("export", layer, "--to", "onnx", "--out", tmp_path / "d")
     status, out, _ = command(*arguments, "--step", "--quantize", "int8")
     assert status == 0
-    assert out.startswith("wrote mine.step.onnx; largest difference from Elman over random steps")
+    file = tmp_path / "d" / "mine.step.onnx"
+    assert out.startswith(f"wrote {file}; largest difference from Elman over random steps")
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["mine.step.onnx"]
     assert command(*arguments, "--sequence")[0] == 0
     assert (tmp_path / "d" / "mine.onnx").exists()

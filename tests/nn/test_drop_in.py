@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -485,3 +486,9 @@ def test_a_layer_is_loaded_after_import_elman(imports, tmp_path):
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == (f"GRU({INPUT}, {HIDDEN})\n", "")
+
+
+def test_an_array_is_refused_with_what_to_pass():
+    layer = elman.nn.LSTM(3, 4)
+    with pytest.raises(TypeError, match=r"LSTM: the input is a numpy\.ndarray; it must be a torch"):
+        layer(np.zeros((5, 2, 3), np.float32))

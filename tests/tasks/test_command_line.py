@@ -317,3 +317,11 @@ def test_the_old_name_of_init_from_still_works(command, tmp_path):
     assert command(*start, "--run-file", folder / "run.toml", "--out", folder / "c")[0] == 0
     assert [elman.load(folder / name).options.hidden_size for name in "abc"] == [5, 5, 5]
     assert "--start" not in command("train", "sentiment", "--help")[1]
+
+
+def test_a_missing_file_has_no_statistics(command, tmp_path):
+    status, out, _ = command("check", "sentiment", tmp_path / "none.csv")
+    assert status == 1
+    (line,) = out.replace("\n", " ").strip().split("problem:")[1:]
+    assert out.startswith("problem:")
+    assert "none.csv" in line

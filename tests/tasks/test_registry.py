@@ -66,3 +66,11 @@ def test_the_names_are_known_without_importing_a_task():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == f"{len(TASKS)} []", done.stderr
+
+
+def test_an_unknown_task_is_named_with_those_there_are():
+    with pytest.raises(KeyError, match=r'^there is no task "nerr"; choose from speech, music, '):
+        TASKS["nerr"]
+    assert TASKS.get("nerr") is None
+    with pytest.raises(OptionError, match="choose from speech"):
+        task_of("nerr")

@@ -15,6 +15,9 @@ from elman.options import refuse_unknown, with_settings
 from elman.tasks.task import Task
 from elman.training import LoopOptions
 
+#: how keys of statistics are shown
+_NAMES = {"percentile_95": "95th percentile"}
+
 
 def check_command(task: Task) -> tuple[Callable[..., None], str]:
     """``elman check`` of a task, with flags for the options that affect how data are read."""
@@ -85,9 +88,9 @@ def _show_report(report: Any) -> None:
     from rich.markup import escape
 
     screen = console()
-    for name, value in report.facts.items():
+    for name, value in report.facts.items() if report.facts.get("examples", 1) else ():
         if isinstance(value, dict):
-            value = ", ".join([f"{key} {number}" for key, number in value.items()])
+            value = ", ".join([f"{_NAMES.get(key, key)} {each}" for key, each in value.items()])
         screen.print(f"[dim]{str(name).replace('_', ' ')}:[/] {escape(str(value))}")
     for warning in report.warnings:
         screen.print(f"[yellow]note:[/] {escape(warning)}", soft_wrap=True)

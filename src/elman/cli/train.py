@@ -133,6 +133,11 @@ def _data(config: RunConfig, folder: Path, resume: bool) -> Data:
                     f"{folder}: the data of this run are missing ({saved}); name them with {flag}."
                 )
         train, valid = train or saved_train, valid or saved_valid
+    elif resume and train is None:
+        raise OptionError(
+            f"{folder}: there is no run to resume; name the folder of a run with --out, or "
+            "start one with --train."
+        )
     elif resume:
         Console(stderr=True, highlight=False).print(
             f"{folder}: there is no run to resume; starting a new one.",

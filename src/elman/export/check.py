@@ -34,7 +34,7 @@ class Exported:
     note: str
 
     def __str__(self) -> str:
-        names = " and ".join([path.name for path in self.files])
+        names = " and ".join([str(path) for path in self.files])
         if self.difference is None:
             return f"wrote {names}; not checked: {self.note}"
         return (

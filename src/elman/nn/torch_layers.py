@@ -42,6 +42,12 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, ...]]:
         """The outputs and last states, in torch.nn's layout."""
         weights = self._weights()
+        if not isinstance(x, Tensor | PackedSequence):
+            kind = f"{type(x).__module__}.{type(x).__name__}"
+            raise TypeError(
+                f"{self._kind}: the input is a {kind}; it must be a torch.Tensor, as "
+                "torch.from_numpy makes of an array, or a PackedSequence."
+            )
         if isinstance(x, PackedSequence):
             data, lengths = unpack(x)
             states = self._first(states, x.data, data.shape[1])

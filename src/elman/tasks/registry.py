@@ -9,7 +9,7 @@ own by an entry point in its ``pyproject.toml``:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -29,6 +29,15 @@ OWN = {
 }
 
 
+class UnknownTask(OptionError, KeyError):
+    """There is no task with a name.  A ``KeyError`` too, as a mapping's ``get`` expects."""
+
+    def __init__(self, name: object, tasks: Iterable[str]) -> None:
+        super().__init__(f'there is no task "{name}"; choose from {", ".join(tasks)}.')
+
+    __str__ = OptionError.__str__  # a KeyError would show it in quotes
+
+
 class Registry(Mapping[str, Task]):
     """Tasks by name, imported when they are looked up.
 
@@ -41,6 +50,8 @@ class Registry(Mapping[str, Task]):
         self._loaded: dict[str, Task] = {}
 
     def __getitem__(self, name: str) -> Task:
+        if name not in self:
+            raise UnknownTask(name, self)
         if name not in self._loaded:
             if name in self._own:
                 module, _, attribute = self._own[name].partition(":")
@@ -85,6 +96,4 @@ TASKS = Registry(OWN, "elman.tasks")
 
 def task_of(name: str) -> Task:
     """The task with this name; ``OptionError`` if there is none."""
-    if name not in TASKS:
-        raise OptionError(f'there is no task "{name}"; choose from {", ".join(TASKS)}.')
     return TASKS[name]

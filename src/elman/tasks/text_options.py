@@ -35,11 +35,15 @@ class TextOptions(RecurrentOptions):
     )
     dropout: float = option(0.5, "dropout rate on features", minimum=0, below=1)
     word_dropout: float = option(
-        0.05, "fraction of words that training replaces by the unknown word", minimum=0, below=1
+        0.05,
+        "fraction of word occurrences that training replaces by the unknown word",
+        minimum=0,
+        below=1,
     )
     embedding_dropout: float = option(
         0.0,
-        "word dropout: fraction of the vocabulary zeroed in each batch",
+        "fraction of the vocabulary whose vectors are zero throughout a batch (Gal and Ghahramani "
+        "2016)",
         minimum=0,
         below=1,
     )

@@ -94,3 +94,12 @@ def test_a_published_corpus_has_no_problem() -> None:
     assert report.facts["words"] == 35427
     assert report.facts["types"] == {"PER": 2650, "ORG": 1090, "LOC": 636}
     assert f"1 sentence ({BTC / 'f.conll'}, line" in "".join(report.warnings)
+
+
+def test_a_table_is_said_to_be_no_conll_file_instead_of_twenty_missing_tags(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("text,label\n" + "A fine day in London,good\n" * 30)
+    (problem,) = check_conll(path).problems
+    assert problem.startswith(f"{path}: this is not a CoNLL file: none of its lines ends in a tag")
+    path.write_text("London LOC\nlies O\n" + "here\n" * 30)
+    assert len(check_conll(path).problems) > 1, "one tag, and the other lines are at fault"
