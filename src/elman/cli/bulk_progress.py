@@ -7,7 +7,8 @@ import time
 from types import TracebackType
 from typing import Any
 
-from elman.training.progress import PLAIN_SECONDS, duration
+from elman.stages import duration
+from elman.training.progress import PLAIN_SECONDS
 
 
 class BulkProgress:

@@ -49,6 +49,8 @@ def inspect(
             found = _closed_gates(model, batch, options)
             if failing:
                 found += _dropped(model, batch, options) or _unreached(model, batch, options)
+        except (ElmanError, RuntimeError):  # a look into a model must never end its training
+            return []
         finally:
             model.train(trained)
     return found
@@ -74,13 +76,8 @@ def _closed_gates(model: nn.Module, batch: Mapping[str, Tensor], options: Any) -
     layers = [module for module in model.modules() if isinstance(module, Recurrent)]
     if not any([_has_forget_bias(layer) for layer in layers]):
         return []
-    try:
-        with torch.enable_grad():
-            looked_at = diagnose(
-                model, loss=lambda: _loss(model, batch), distance=1, losses=1, exact=0
-            )
-    except ElmanError:  # no layer affects the loss
-        return []
+    with torch.enable_grad():
+        looked_at = diagnose(model, loss=lambda: _loss(model, batch), distance=1, losses=1, exact=0)
     for name, found in looked_at.items():
         for gate in found.gates:
             if gate.name == "f" and gate.kind == "sigmoid" and gate.low.mean() >= CLOSED:

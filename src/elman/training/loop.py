@@ -285,7 +285,8 @@ class _Training:
             self.folder.write_history(self.history)
             self.progress.validated(line)
             self.logger.validated(line)
-            self.watch.validated(scores, state.epochs_done, state.mean_loss, self.model)
+            alone = self.model if self.processes.count == 1 else None
+            self.watch.validated(scores, state.epochs_done, state.mean_loss, alone)
         if state.batch == state.batches:
             state.next_epoch()
         self.signals.sync()

@@ -102,7 +102,7 @@ class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions,
     ) -> Sequence[Baseline]:
         from elman.tasks.dna import baselines
 
-        return baselines.baselines(train, valid, fitted.symbols)
+        return baselines.baselines(train, valid)
 
     def score(
         self,
