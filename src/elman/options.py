@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, replace
 from functools import cache
 from types import NoneType, UnionType
@@ -85,6 +85,8 @@ def option(
     reads_data: bool = False,
     scored: bool = True,
     switch: bool = False,
+    request_maximum: float | None = None,
+    request_choices: Sequence[str] = (),
 ) -> Value:
     """Declare a field of an options dataclass; the type checker sees only its default.
 
@@ -93,6 +95,9 @@ def option(
     files are read, so that ``elman check`` accepts it too.  An option of predictions that is not
     ``scored`` does not affect scores (the name of a plot, for example), so ``elman evaluate`` does
     not accept it.  A ``switch`` is off by default, and its flag takes no value in any command.
+
+    A request to ``elman serve`` may give at most ``request_maximum``, which bounds its cost.  It may
+    not set a text option, which could name a file on the server, except to ``request_choices``.
 
     >>> @dataclass(frozen=True)
     ... class Sizes(DeclaredOptions):
@@ -109,6 +114,8 @@ def option(
         "reads_data": reads_data,
         "scored": scored,
         "switch": switch,
+        "request_maximum": request_maximum,
+        "request_choices": tuple(request_choices),
     }
     made: Value = dataclasses.field(default=default, metadata=metadata)
     return made
@@ -269,6 +276,16 @@ def choices_of(kind: type, name: str) -> tuple[str, ...]:
     return tuple([str(choice) for choice in found if choice]) or (
         ("yes", "no") if _hints(kind)[name] is bool else ()
     )
+
+
+def types_of(kind: type, name: str) -> tuple[Any, ...]:
+    """The types that an option accepts: int, float, bool, str, NoneType or a Literal.
+
+    >>> from elman.training.options import LoopOptions
+    >>> types_of(LoopOptions, "momentum")
+    (<class 'float'>,)
+    """
+    return _kinds(_hints(kind)[name])
 
 
 @cache

@@ -71,7 +71,12 @@ class ComposeOptions(DeclaredOptions):
     wav: str = option("", "write this audio file (.wav, .flac or .ogg)", scored=False)
     png: str = option("", "write a piano roll to this PNG file", scored=False)
     seconds: float = option(
-        30.0, "duration of the tune, without the primer", above=0, maximum=3600, scored=False
+        30.0,
+        "duration of the tune, without the primer",
+        above=0,
+        maximum=3600,
+        scored=False,
+        request_maximum=600,
     )
     primer: str = option("", "a MIDI file to continue", scored=False)
     seed: int = option(0, "random seed; the same seed makes the same tune", minimum=0, scored=False)

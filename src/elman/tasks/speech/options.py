@@ -86,17 +86,28 @@ class SpeechOptions(RecurrentOptions):
 class TranscribeOptions(DeclaredOptions):
     """The options of transcription: search and output."""
 
-    beam: int = option(32, "beam size; 1 decodes greedily", minimum=1)
-    lm: str = option("own", "language model: an ARPA file, own (trained with the model) or none")
+    beam: int = option(32, "beam size; 1 decodes greedily", minimum=1, request_maximum=64)
+    lm: str = option(
+        "own",
+        "language model: an ARPA file, own (trained with the model) or none",
+        request_choices=("own", "none"),
+    )
     lm_weight: float | None = option(None, "weight of the language model (default: as trained)")
     lm_bonus: float | None = option(
         None, "score added per token of the language model (default: as trained)"
     )
     pause: float = option(
-        1.0, "length in seconds of a pause that ends a sentence; 0: no pause does", minimum=0
+        1.0,
+        "length in seconds of a pause that ends a sentence; 0: no pause does",
+        minimum=0,
+        request_maximum=3600,
     )
     rate: int = option(
-        16_000, "sample rate in hertz of the raw audio read by --stream", minimum=1000, scored=False
+        16_000,
+        "sample rate in hertz of the raw audio read by --stream",
+        minimum=1000,
+        scored=False,
+        request_maximum=768_000,
     )
     encoding: Literal["linear", "float", "mulaw", "alaw"] = option(
         "linear",

@@ -44,10 +44,15 @@ class TranslationOptions(RecurrentOptions):
 class SearchOptions(DeclaredOptions):
     """The options of translating: search and output."""
 
-    beam: int = option(5, "beam size; 1 decodes greedily", minimum=1)
-    n_best: int = option(1, "number of translations per sentence", minimum=1, scored=False)
+    beam: int = option(5, "beam size; 1 decodes greedily", minimum=1, request_maximum=32)
+    n_best: int = option(
+        1, "number of translations per sentence", minimum=1, scored=False, request_maximum=32
+    )
     length_penalty: float = option(
-        1.0, "exponent of the length by which log p is divided; larger favours longer", minimum=0
+        1.0,
+        "exponent of the length by which log p is divided; larger favours longer",
+        minimum=0,
+        request_maximum=10,
     )
     show: Literal["", "attention"] = option(
         "", "attention: also print the attention weights", scored=False
