@@ -11,7 +11,7 @@ The modules of a task import torch only where they use it, so that help texts ne
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Protocol, cast
@@ -117,6 +117,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     label_layers: tuple[str, ...] = ()
     #: whether a model can answer while its input arrives (``stream``)
     streams: bool = False
+    #: whether ``stream_records`` answers while the input arrives or the output is generated
+    live: bool = False
+    #: whether an answer never depends on the other inputs that are answered with it
+    independent: bool = False
     #: what the Hugging Face Hub calls the task, if it has a name for it
     pipeline_tag: str = ""
 
@@ -274,6 +278,12 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     ) -> Iterator[str]:
         """Answers while the input arrives, one line of rich markup each."""
         raise OptionError(f"{self.name}: this task cannot stream; omit --stream.")
+
+    def stream_records(
+        self, fitted: Fitted[Symbols, TaskOptions], pieces: Iterable[bytes], wanted: Wanted
+    ) -> Iterator[dict[str, Any]]:
+        """Like ``stream``, but as JSON objects with a ``type``, and from pieces of input."""
+        raise OptionError(f"{self.name}: this task cannot stream; send whole inputs.")
 
     def demo_settings(self, folder: Path) -> Mapping[str, object]:
         """The ``PredictOptions`` for ``elman demo``, which writes files to ``folder``."""

@@ -140,6 +140,27 @@ class Trained:
 
         return while_frozen()
 
+    def stream_records(
+        self, pieces: Iterable[bytes], **settings: object
+    ) -> Iterator[dict[str, Any]]:
+        """Like ``stream``, but as JSON objects with a ``type``, and from pieces of input.
+
+        Speech reads raw audio; video an encoded video, or a JPEG or PNG picture in each piece;
+        music a MIDI file to continue, or nothing.
+
+        >>> import elman
+        >>> pieces = elman.load("music").stream_records([], seconds=2, seed=1)
+        >>> [each["type"] for each in pieces][-1]
+        'tune'
+        """
+        found = self.task.stream_records(self.fitted, pieces, self._wanted(settings))
+
+        def while_frozen() -> Iterator[dict[str, Any]]:
+            with frozen_weights(self.model):
+                yield from found
+
+        return while_frozen()
+
     @property
     def fitted(self) -> Fitted:
         """The model with its symbols and options."""

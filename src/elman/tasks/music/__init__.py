@@ -7,7 +7,7 @@ a resolution of 10 ms (Oore et al. 2018).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ class MusicGeneration(
     valid_file = "valid.json"
     demo = MappingProxyType({"∅": None})
     input_kind = "nothing"
+    live = True
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.music.samples import CHORALES_TRAIN, CHORALES_VALID, PRIMER
@@ -151,6 +152,16 @@ class MusicGeneration(
         from elman.tasks.music import data
 
         return data.as_input(value)
+
+    def stream_records(
+        self,
+        fitted: Fitted[MusicSymbols, MusicOptions],
+        pieces: Iterable[bytes],
+        wanted: ComposeOptions,
+    ) -> Iterator[dict[str, Any]]:
+        from elman.tasks.music import live
+
+        return live.stream_records(fitted, pieces, wanted)
 
     def save(self, answers: Sequence[Music], wanted: ComposeOptions) -> list[Path]:
         from elman.tasks.music import answers as found

@@ -53,20 +53,47 @@ def predict(
 def _make(
     fitted: Fitted[MusicSymbols, MusicOptions], primer: Piece | None, wanted: ComposeOptions
 ) -> Piece:
-    model, options = fitted.model, fitted.options
-    assert isinstance(model, Generator)
-    model.eval()
-    tempo = wanted.tempo or (primer.tempos[0][1] if primer else fitted.symbols.tempo)
-    tune = tune_of(primer, options) if primer else Tune(())
     with torch.no_grad():
-        if options.model == "events":
-            made = piece_of([*tune.steps, *_events(model, tune, wanted, fitted)])
+        composing = Composing(fitted, primer, wanted)
+        return composing.piece([*composing.primer, *composing.steps])
+
+
+class Composing:
+    """A tune that is being composed.
+
+    ``primer`` are the steps that it continues, ``steps`` an iterator of those that follow: frames,
+    or events.  ``tempo`` is in quarter notes per minute.
+    """
+
+    def __init__(
+        self,
+        fitted: Fitted[MusicSymbols, MusicOptions],
+        primer: Piece | None,
+        wanted: ComposeOptions,
+    ) -> None:
+        model, self.options = fitted.model, fitted.options
+        assert isinstance(model, Generator)
+        model.eval()
+        self.tempo = wanted.tempo or (primer.tempos[0][1] if primer else fitted.symbols.tempo)
+        tune = tune_of(primer, self.options) if primer else Tune(())
+        #: semitones from the model's key back to that of the primer
+        self.back = -to_common_key(primer.notes, self.options.common_key) if primer else 0
+        self.primer: Sequence[Any] = tune.steps
+        self.steps: Iterator[Any]
+        if self.options.model == "events":
+            self.steps = _events(model, tune, wanted, fitted)
         else:
-            count = max(1, round(wanted.seconds * tempo / 60 * options.grid))
-            frames = [*tune.steps, *_frames(model, tune, count, wanted, fitted)]
-            length = len(frames) / options.grid
-            made = Piece(notes_of(frames, options.grid), length, ((0.0, tempo),))
-    return transposed(made, -to_common_key(primer.notes, options.common_key)) if primer else made
+            count = max(1, round(wanted.seconds * self.tempo / 60 * self.options.grid))
+            self.steps = _frames(model, tune, count, wanted, fitted)
+
+    def piece(self, steps: Sequence[Any]) -> Piece:
+        """The notes of all steps."""
+        if self.options.model == "events":
+            made = piece_of(steps)
+        else:
+            grid = self.options.grid
+            made = Piece(notes_of(steps, grid), len(steps) / grid, ((0.0, self.tempo),))
+        return transposed(made, self.back) if self.back else made
 
 
 def _frames(

@@ -7,7 +7,7 @@ The encoding has no grid or beat, so expressive timing is preserved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from elman.tasks.music.notes import HIGHEST, LOWEST, NUM_PITCHES, Note, Piece, pitch_name
 
@@ -86,6 +86,32 @@ def piece_of(events: Sequence[int]) -> Piece:
     for pitch in [*active]:
         end(pitch)
     return Piece(tuple(sorted(notes)), now * _QUARTERS / 100)
+
+
+def changes_of(events: Iterable[int]) -> Iterator[tuple[int, int, int]]:
+    """(time in 10 ms, pitch, velocity) of each start and end of a note, as ``piece_of`` has them.
+
+    The velocity of an end is 0.
+
+    >>> list(changes_of([_ON + 39, _SHIFT + 49, _OFF + 39]))
+    [(0, 60, 80), (50, 60, 0)]
+    """
+    active: dict[int, int] = {}
+    now, velocity = 0, 80
+    for event in events:
+        if _ON <= event < _SHIFT:
+            pitch = (event - _ON) % NUM_PITCHES + LOWEST
+            if active.pop(pitch, None) is not None:
+                yield now, pitch, 0
+            if event < _OFF:
+                active[pitch] = now
+                yield now, pitch, velocity
+        elif event >= _TOUCH:
+            velocity = max(1, 4 * (event - _TOUCH))
+        elif event >= _SHIFT:
+            now += event - _SHIFT + 1
+    for pitch in active:
+        yield now, pitch, 0
 
 
 def wait_of(event: int) -> float:

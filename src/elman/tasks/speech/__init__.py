@@ -8,7 +8,7 @@ be added to the search (``language_model.py``).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -57,6 +57,7 @@ class SpeechRecognition(
     input_kind = "file"
     reads_once = ("language_text",)
     streams = True
+    live = True
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.speech.samples import tone_samples
@@ -171,6 +172,16 @@ class SpeechRecognition(
         from elman.tasks.speech import transcription
 
         return transcription.stream(fitted, source, wanted)
+
+    def stream_records(
+        self,
+        fitted: Fitted[SpeechSymbols, SpeechOptions],
+        pieces: Iterable[bytes],
+        wanted: TranscribeOptions,
+    ) -> Iterator[dict[str, Any]]:
+        from elman.tasks.speech import transcription
+
+        return transcription.stream_records(fitted, pieces, wanted)
 
     def save(self, answers: Sequence[Transcript], wanted: TranscribeOptions) -> list[Path]:
         from elman.tasks.speech import answers as found

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import BinaryIO
 
@@ -39,13 +39,22 @@ def raw_pieces(
 ) -> Iterator[Samples]:
     """Yields samples as they arrive, until the end; ignores an incomplete last sample."""
     read = getattr(source, "read1", source.read)  # read1 returns available bytes, without waiting
+    return whole_samples(iter(lambda: read(at_once), b""), encoding)
+
+
+def whole_samples(pieces: Iterable[bytes], encoding: Encoding = "linear") -> Iterator[Samples]:
+    """Yields the samples of raw audio that was cut anywhere, even within a sample.
+
+    >>> [each.tolist() for each in whole_samples([bytes([0, 64, 0]), bytes([192])])]
+    [[0.5], [-0.5]]
+    """
     width, left = WIDTH[encoding], b""
-    while piece := read(at_once):
-        piece = left + piece
-        whole = len(piece) - len(piece) % width
-        left = piece[whole:]
+    for piece in pieces:
+        left += piece
+        whole = len(left) - len(left) % width
         if whole:
-            yield decode(piece[:whole], encoding)
+            yield decode(left[:whole], encoding)
+        left = left[whole:]
 
 
 @cache

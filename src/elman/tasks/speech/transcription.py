@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 from rich.markup import escape
@@ -19,7 +19,7 @@ from elman.tasks.speech.data import (
 )
 from elman.tasks.speech.decoders import sentence_searches, transcriber_of
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
-from elman.tasks.speech.raw_audio import raw_pieces
+from elman.tasks.speech.raw_audio import raw_pieces, whole_samples
 from elman.tasks.speech.reading import utterance_of
 from elman.tasks.speech.sentences import SpokenSentence
 from elman.tasks.speech.streaming import StreamingTranscriber, step_seconds
@@ -177,6 +177,39 @@ def stream(
             text = f"[bold]{escape(heard.final)}[/] [dim]({times})[/]"
             yield f"[dim]{heard.seconds:7.2f} s[/]  {text}"
     yield escape(" ".join(sentences))
+
+
+def stream_records(
+    fitted: Fitted[SpeechSymbols, SpeechOptions],
+    pieces: Iterable[bytes],
+    wanted: TranscribeOptions,
+) -> Iterator[dict[str, Any]]:
+    """Yields ``words`` whenever they change, ``sentence`` when one has ended, then ``text``.
+
+    ``pieces`` are raw audio at ``wanted.rate`` hertz, encoded as ``wanted.encoding``.
+    """
+    sentences = []
+    for heard in hear(fitted, whole_samples(pieces, wanted.encoding), wanted):
+        at = round(heard.seconds, 3)
+        if heard.sentence is None:
+            yield {
+                "type": "words",
+                "seconds": at,
+                "final": heard.final,
+                "provisional": heard.provisional,
+            }
+            continue
+        each = heard.sentence
+        sentences.append(each.text)
+        yield {
+            "type": "sentence",
+            "seconds": at,
+            "text": each.text,
+            "start": each.start,
+            "end": each.end,
+            "words": [asdict(word) for word in each.words],
+        }
+    yield {"type": "text", "text": " ".join(sentences)}
 
 
 def _tail(final: str, provisional: str, count: int = 12) -> tuple[str, str]:

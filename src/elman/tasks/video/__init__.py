@@ -7,7 +7,7 @@ label streamed videos.  ``strip.py`` plots the labels over time.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -55,6 +55,7 @@ class ActivityRecognition(
     input_kind = "file"
     label_layers = ("output.", "crf.")
     streams = True
+    live = True
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.video.samples import moving_shapes
@@ -172,6 +173,16 @@ class ActivityRecognition(
         from elman.tasks.video import recognition
 
         return recognition.stream(fitted, source, wanted)
+
+    def stream_records(
+        self,
+        fitted: Fitted[LabelCounts, VideoOptions],
+        pieces: Iterable[bytes],
+        wanted: StripOptions,
+    ) -> Iterator[dict[str, Any]]:
+        from elman.tasks.video import recognition
+
+        return recognition.stream_records(fitted, pieces, wanted)
 
     def save(self, answers: Sequence[Activity], wanted: StripOptions) -> list[Path]:
         from elman.tasks.video import answers as found

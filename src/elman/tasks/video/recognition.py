@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,10 +16,18 @@ from elman.tasks.task import Fitted
 from elman.tasks.video.answers import Activity, show_label
 from elman.tasks.video.clips import Clip
 from elman.tasks.video.data import collate
-from elman.tasks.video.decoding import FrameShape, Video, at_rate, decoded, read_video
+from elman.tasks.video.decoding import (
+    FrameShape,
+    Picture,
+    Video,
+    at_rate,
+    decoded,
+    read_video,
+)
 from elman.tasks.video.label_counts import LabelCounts
 from elman.tasks.video.model import VideoClassifier
 from elman.tasks.video.options import StripOptions, VideoOptions
+from elman.tasks.video.pieces import PieceReader, is_picture, read_pictures
 from elman.tasks.video.strip import Strip
 from elman.training.metrics import class_scores
 from elman.training.watch import symptoms
@@ -102,20 +111,62 @@ def stream(
     fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO, wanted: StripOptions
 ) -> Iterator[str]:
     """Yields a line per frame of a streamed video: its time, and the label so far."""
-    options = fitted.options
-    if options.bidirectional or options.pooling == "attention":
-        what = "is bidirectional" if options.bidirectional else "uses attention pooling"
-        raise OptionError(
-            f"--stream: this model {what} and needs the whole video; omit --stream, or train a "
-            "model with bidirectional=false and the pooling last, mean or max."
-        )
+    if not _steps(fitted):
+        raise OptionError(f"--stream: {_whole(fitted)}")
     try:
         for k, row in enumerate(labels_of_stream(fitted, source)):
             each = _named(fitted, row)
             label = max(each, key=lambda name: each[name])
-            yield f"{k / options.rate:6.2f} s   {show_label(label, each[label])}"
+            yield f"{k / fitted.options.rate:6.2f} s   {show_label(label, each[label])}"
     except DataError as error:
         raise DataError(f"standard input: {error}") from error
+
+
+def stream_records(
+    fitted: Fitted[LabelCounts, VideoOptions], pieces: Iterable[bytes], wanted: StripOptions
+) -> Iterator[dict[str, Any]]:
+    """Yields a record per frame: its time, and the label so far.
+
+    If the first piece is a JPEG or PNG picture, each piece is a frame; they should arrive at the
+    model's ``rate``.  Otherwise the pieces are an encoded video, such as webm, cut anywhere.
+    """
+    if not _steps(fitted):
+        raise OptionError(f"video: {_whole(fitted)}")
+    pieces = iter(pieces)
+    first = next(pieces, b"")
+    pieces = chain([first], pieces)
+    if is_picture(first):
+        pictures = read_pictures(pieces, fitted.options.shape)
+        rate = fitted.options.rate
+        rows = _labels(
+            fitted, ((k / rate, (k + 1) / rate, each) for k, each in enumerate(pictures))
+        )
+    else:
+        rows = labels_of_stream(fitted, PieceReader(pieces))
+    for k, row in enumerate(rows):
+        each = _named(fitted, row)
+        label = max(each, key=lambda name: each[name])
+        yield {
+            "type": "label",
+            "frame": k,
+            "seconds": round(k / fitted.options.rate, 3),
+            "label": label if each[label] >= wanted.abstain else None,
+            "probability": round(each[label], 6),
+            "probabilities": {name: round(p, 6) for name, p in each.items()},
+        }
+
+
+def _steps(fitted: Fitted[LabelCounts, VideoOptions]) -> bool:
+    """Whether the model can answer frame by frame."""
+    return not fitted.options.bidirectional and fitted.options.pooling != "attention"
+
+
+def _whole(fitted: Fitted[LabelCounts, VideoOptions]) -> str:
+    what = "is bidirectional" if fitted.options.bidirectional else "uses attention pooling"
+    return (
+        f"this model {what} and needs the whole video; omit --stream, or train a "
+        "model with bidirectional=false and the pooling last, mean or max."
+    )
 
 
 def labels_of_stream(
@@ -123,6 +174,13 @@ def labels_of_stream(
 ) -> Iterator[Tensor]:
     """Yields the label probabilities after each frame of a streamed video."""
     shown = ((each.start, each.end, each.picture) for each in decoded(source, fitted.options.shape))
+    return _labels(fitted, shown)
+
+
+def _labels(
+    fitted: Fitted[LabelCounts, VideoOptions], shown: Iterable[tuple[float, float, Picture]]
+) -> Iterator[Tensor]:
+    """Yields the label probabilities after each frame, of (start, end, picture)."""
     model: VideoClassifier = fitted.model  # type: ignore[assignment]
     so_far = None
     for picture in at_rate(shown, fitted.options.shape):
