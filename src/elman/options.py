@@ -96,8 +96,8 @@ def option(
     ``scored`` does not affect scores (the name of a plot, for example), so ``elman evaluate`` does
     not accept it.  A ``switch`` is off by default, and its flag takes no value in any command.
 
-    A request to ``elman serve`` may give at most ``request_maximum``, which bounds its cost.  It may
-    not set a text option, which could name a file on the server, except to ``request_choices``.
+    A request to ``elman serve`` may give at most ``request_maximum``, which bounds its cost.  It
+    may not set a text option, which could name a file, except to ``request_choices``.
 
     >>> @dataclass(frozen=True)
     ... class Sizes(DeclaredOptions):

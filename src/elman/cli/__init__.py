@@ -1,7 +1,7 @@
 """The command line: one command for each verb, with flags generated from the tasks' options.
 
     elman demo | new | check | train | evaluate | predict
-    elman cells | benchmark | diagnose | select | export | import | push
+    elman cells | benchmark | diagnose | select | export | import | push | serve
 
 Results go to standard output, everything else to standard error.  An error that the user can fix
 prints one sentence and exits with status 1; a mistake on the command line itself exits with 2.
@@ -31,6 +31,7 @@ from elman.cli.new import new
 from elman.cli.predict import predict_command
 from elman.cli.push import push
 from elman.cli.select import select
+from elman.cli.serve import serve_command
 from elman.cli.train import train_command
 from elman.errors import DataWarning, ElmanError
 
@@ -106,6 +107,7 @@ app.command(
 app.command(epilog="Example: elman select sentiment --train d/train.csv --trials 20")(select)
 app.command(epilog="Example: elman push runs/ner USER/names --private")(push)
 app.command(epilog="Example: elman export speech --to c --quantize int8")(export)
+app.command("serve", epilog="Example: elman serve sentiment ner --port 8000")(serve_command())
 app.command("import", epilog="Example: elman import model.keras --out layers")(import_command)
 
 #: an invalid command line; the library's name for this error is not public

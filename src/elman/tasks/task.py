@@ -119,7 +119,7 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     streams: bool = False
     #: whether ``stream_records`` answers while the input arrives or the output is generated
     live: bool = False
-    #: whether an answer never depends on the other inputs that are answered with it
+    #: whether an answer is the same, bit for bit, with any other inputs in its batch
     independent: bool = False
     #: what the Hugging Face Hub calls the task, if it has a name for it
     pipeline_tag: str = ""

@@ -43,6 +43,7 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
     PredictOptions = NameOptions
     train_file = "train.conll"
     valid_file = "valid.conll"
+    independent = True
     demo = MappingProxyType(
         {text: text for text in ("Yesterday, Harry Potter met Hermione Granger.",)}
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from elman.decode import bio_constraints, viterbi
 from elman.models import StandardTagger, Tagger, WindowTagger
+from elman.nn.row_blocks import row_blocks
 from elman.tasks.inference import in_batches
 from elman.tasks.ner.data import Sentence, collate
 from elman.tasks.ner.formats import FORMATS
@@ -59,19 +60,21 @@ def predict(
         tensors = collate(batch, fitted.symbols, fitted.options)
         scores, spans = _scores_and_spans(fitted, tensors)
         crf = _tagger(fitted).crf
+        rows = [scores[: len(each), row].contiguous() for row, each in enumerate(batch)]
         return [
             list(
                 zip(
                     found,
-                    span_probabilities(scores[: len(sentence), row], found, labels, crf),
+                    span_probabilities(own, found, labels, crf),
                     strict=True,
                 )
             )
-            for row, (sentence, found) in enumerate(zip(batch, spans, strict=True))
+            for own, found in zip(rows, spans, strict=True)
         ]
 
     labels = fitted.symbols.labels
-    found = in_batches(fitted.model, inputs, len, answer)
+    with row_blocks():  # an answer is the same in any batch
+        found = in_batches(fitted.model, inputs, len, answer)
     return [_names(sentence, spans, wanted) for sentence, spans in zip(inputs, found, strict=True)]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from elman.data.containers import SINGLE_FILES
 from elman.extras import extra
 
 #: suffixes of files that FFmpeg reads
@@ -46,7 +47,9 @@ class SoundTrack:
 
     def _open(self) -> None:
         try:
-            self._container: Any = self._av.open(str(self._path))
+            self._container: Any = self._av.open(
+                str(self._path), options={"format_whitelist": SINGLE_FILES}
+            )
         except (self._av.error.FFmpegError, OSError) as error:
             raise NoSoundError(str(getattr(error, "strerror", "") or error)) from error
         tracks = self._container.streams.audio

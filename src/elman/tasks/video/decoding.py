@@ -20,6 +20,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from elman.data.containers import SINGLE_FILES
 from elman.data.sources import why_not_a_file
 from elman.errors import DataError
 from elman.extras import extra
@@ -27,6 +28,9 @@ from elman.tasks.video.following import LARGER, followed
 from elman.tasks.video.transparency import Background
 
 Picture = UInt8[np.ndarray, "channel size size"]
+#: a file that may arrive in pieces
+Arriving = BinaryIO | io.RawIOBase
+Source = Path | bytes | Arriving
 T = TypeVar("T")
 
 #: rounding of frame times in seconds (webm has milliseconds, gif hundredths)
@@ -148,7 +152,7 @@ def sampled(frames: Iterable[tuple[float, float, T]], rate: float) -> Iterator[T
         count += 1
 
 
-def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[DecodedFrame]:
+def decoded(source: Source, shape: FrameShape) -> Iterator[DecodedFrame]:
     """Yields the frames of a video as they arrive, at least one; errors as in ``read_video``."""
     with extra("video", "reading videos"):
         import av
@@ -159,7 +163,9 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Deco
     count = 0
     try:
         arrives = not isinstance(source, Path | bytes) and not source.seekable()
-        options = {"fpsprobesize": "0"} if arrives else {}  # no look-ahead to guess the rate
+        options = {"format_whitelist": SINGLE_FILES}
+        if arrives:
+            options["fpsprobesize"] = "0"  # no look-ahead to guess the rate
         with av.open(
             _openable(source), mode="r", options=options, metadata_errors="replace"
         ) as container:
@@ -180,7 +186,7 @@ def decoded(source: Path | bytes | BinaryIO, shape: FrameShape) -> Iterator[Deco
         raise DataError("the video has no frames; use one with at least one frame.")
 
 
-def _why_no_file(source: Path | bytes | BinaryIO) -> str | None:
+def _why_no_file(source: Source) -> str | None:
     return why_not_a_file(source) if isinstance(source, Path) else None
 
 
@@ -191,7 +197,7 @@ class _Truncated(Exception):
 class _UnseekableReader(io.RawIOBase):
     """A stream without seeking; a read returns the available bytes."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Arriving) -> None:
         self.source = source
 
     def readable(self) -> bool:
@@ -206,7 +212,7 @@ class _UnseekableReader(io.RawIOBase):
         return found
 
 
-def _openable(source: Path | bytes | BinaryIO) -> Any:
+def _openable(source: Source) -> Any:
     if isinstance(source, Path):
         return str(source)
     if isinstance(source, bytes):
@@ -214,7 +220,7 @@ def _openable(source: Path | bytes | BinaryIO) -> Any:
     return source if source.seekable() else _UnseekableReader(source)
 
 
-def _unreadable(source: Path | bytes | BinaryIO, error: Exception) -> str:
+def _unreadable(source: Source, error: Exception) -> str:
     if isinstance(source, Path) and source.stat().st_size == 0:
         return "the file is empty; copy it again."
     if not isinstance(source, Path | bytes) and not source.seekable():

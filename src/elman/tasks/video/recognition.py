@@ -17,6 +17,7 @@ from elman.tasks.video.answers import Activity, show_label
 from elman.tasks.video.clips import Clip
 from elman.tasks.video.data import collate
 from elman.tasks.video.decoding import (
+    Arriving,
     FrameShape,
     Picture,
     Video,
@@ -170,7 +171,7 @@ def _whole(fitted: Fitted[LabelCounts, VideoOptions]) -> str:
 
 
 def labels_of_stream(
-    fitted: Fitted[LabelCounts, VideoOptions], source: BinaryIO
+    fitted: Fitted[LabelCounts, VideoOptions], source: Arriving
 ) -> Iterator[Tensor]:
     """Yields the label probabilities after each frame of a streamed video."""
     shown = ((each.start, each.end, each.picture) for each in decoded(source, fitted.options.shape))

@@ -1,0 +1,139 @@
+"""The OpenAPI description of the service, made from the tasks' options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elman.serve.limits import Limits
+from elman.serve.request_options import options_schema
+from elman.serve.served import Served
+from elman.tasks.task import Task
+from elman.version import __version__
+
+_ERROR = {
+    "type": "object",
+    "properties": {"error": {"type": "string", "description": "One sentence: what to change."}},
+    "required": ["error"],
+}
+#: the statuses of a refused request, and when each is given
+_REFUSED = {
+    400: "The body is not valid JSON or multipart, or not of the described form.",
+    401: "The token is missing or wrong.",
+    403: "The request comes from a page of another site.",
+    404: "No such model is served.",
+    408: "The request took longer than the limit.",
+    413: "The body, an input or the number of inputs is larger than the limit.",
+    415: "The content type does not fit the task.",
+    422: "An option or a file has an invalid content.",
+    429: "Too many requests or streams at a time.",
+    503: "The service stops, or the model cannot be loaded.",
+}
+
+
+def description(served: Served, limits: Limits, *, token: bool) -> dict[str, Any]:
+    """The description as an OpenAPI 3.1 object."""
+    paths: dict[str, Any] = {
+        "/healthz": _get("Whether the service runs.", _json({"type": "object"}), token=False),
+        "/v1": _get("The models that are served.", _json({"type": "object"}), token=token),
+        "/metrics": _get(
+            "Counters in Prometheus's format.",
+            {"text/plain": {"schema": {"type": "string"}}},
+            token=token,
+        ),
+        "/openapi.json": _get("This description.", _json({"type": "object"}), token=token),
+    }
+    for name, task in served.tasks.items():
+        models = [each.name for each in served.models if each.task.name == name]
+        paths[f"/v1/{name}/predict"] = {"post": _predict(task, models, limits, token=token)}
+    found: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Elman",
+            "version": __version__,
+            "description": "Answers of trained models, as `elman predict --json` prints them. "
+            "Tasks marked as live in `GET /v1` also stream, by WebSocket at `/v1/{task}/stream`.",
+        },
+        "paths": paths,
+        "components": {"schemas": {"Error": _ERROR}},
+    }
+    if token:
+        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    return found
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _refusals(*statuses: int) -> dict[str, Any]:
+    content = _json({"$ref": "#/components/schemas/Error"})
+    return {str(each): {"description": _REFUSED[each], "content": content} for each in statuses}
+
+
+def _get(summary: str, content: dict[str, Any], *, token: bool) -> dict[str, Any]:
+    statuses = (401, 403) if token else (403,)
+    responses = {"200": {"description": summary, "content": content}, **_refusals(*statuses)}
+    return {"get": {"summary": summary, "responses": responses, **_security(token)}}
+
+
+def _security(token: bool) -> dict[str, Any]:
+    return {"security": [{"token": []}]} if token else {}
+
+
+def _predict(task: Task, models: list[str], limits: Limits, *, token: bool) -> dict[str, Any]:
+    answers = {
+        "type": "object",
+        "properties": {"predictions": {"type": "array", "items": {"type": "object"}}},
+        "required": ["predictions"],
+    }
+    statuses = [each for each in _REFUSED if token or each != 401]
+    return {
+        "summary": task.title,
+        "operationId": f"predict_{task.name}",
+        "parameters": [
+            {
+                "name": "model",
+                "in": "query",
+                "description": "Which model of the task; by default the first.",
+                "schema": {"enum": models},
+            }
+        ],
+        "requestBody": {"required": True, "content": _bodies(task, limits)},
+        "responses": {
+            "200": {"description": "An answer for each input.", "content": _json(answers)},
+            **_refusals(*statuses),
+        },
+        **_security(token),
+    }
+
+
+def _bodies(task: Task, limits: Limits) -> dict[str, Any]:
+    options = options_schema(task.PredictOptions)
+    count = {"minItems": 1, "maxItems": limits.max_inputs}
+    files = {
+        "type": "object",
+        "properties": {
+            "files": {
+                "type": "array",
+                "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+                **count,
+            },
+            "options": {**options, "description": "The options, as a JSON object."},
+        },
+        "required": ["files"],
+        "additionalProperties": False,
+    }
+    encoding = {"files": {"contentType": "application/octet-stream"}}
+    bodies: dict[str, Any] = {"multipart/form-data": {"schema": files, "encoding": encoding}}
+    if task.input_kind == "file":
+        return bodies
+    item: dict[str, Any] = {"type": "null"}
+    if task.input_kind == "text":
+        item = {"type": "string", "maxLength": limits.max_length}
+    schema = {
+        "type": "object",
+        "properties": {"inputs": {"type": "array", "items": item, **count}, "options": options},
+        "required": [] if task.input_kind == "nothing" else ["inputs"],
+        "additionalProperties": False,
+    }
+    return {**_json(schema), **bodies}
