@@ -191,7 +191,9 @@ def with_language(run: Trained, target: Path, weight: float, bonus: float) -> Tr
         language_bonus=bonus,
     )
     language = train_language(lines, "words", ORDER, LANGUAGE_SIZE)
-    shipped_folder(run, target, {**run.folder.settings(), "options": asdict(options)})
+    settings = {**run.folder.settings(), "options": asdict(options)}
+    settings.pop("files", None)  # the digest of the symbols without the language model
+    shipped_folder(run, target, settings)
     write_whole(target / "symbols.json", replace(run.symbols, language=language).to_json())
     return elman.load(target)
 
