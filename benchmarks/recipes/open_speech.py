@@ -290,12 +290,11 @@ Sentences with two of the demo's rarer words are in none of the made recordings 
 of the language model. Training started from the weights of a model of 8 kHz that was trained for
 130 minutes on 24 hours of such synthetic speech."""
 LIMITS = """\
-The model learned from 15 hours of people, where commercial models have ten thousand and more: read
-the table before you use it for anything. It is made for English read or spoken clearly into a
-microphone, and for commands, letters and digits. It gets most words wrong in noise, in
-conversations, over bad telephones and with accents that are not in its data; names and rare words
-become other words. To transcribe your own recordings well, train it further on some of them
-(`elman train speech --init-from speech`)."""
+The model learned from 15 hours of people, where commercial models have ten thousand and more. Digits
+come out right, letters and commands mostly; of read English it still gets two words in three wrong:
+read the table before you use it for anything. Noise, conversations, telephones and accents that are
+not in its data are worse; names and rare words become other words. To transcribe your own
+recordings, train it further on some of them (`elman train speech --init-from speech`)."""
 
 
 def card(record: dict[str, Any], target: Path) -> str:
@@ -353,7 +352,7 @@ def card(record: dict[str, Any], target: Path) -> str:
             "",
             "The weights, and the weight and bonus of the language model, were selected on the "
             "validation recordings; the tests were run once. The model was trained in "
-            f"{record['minutes']:.0f} minutes ({record['epochs']:g} epochs) with 1 thread of "
+            f"{60 * record['minutes']:.0f} s ({record['epochs']:g} epochs) with 1 thread of "
             f"{record['machine']['processor']}, while other programs ran. On one thread it "
             f"transcribes {1 / clean['real_time_factor']:.0f} seconds of LibriSpeech per second.",
             "",
