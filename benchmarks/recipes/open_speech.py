@@ -290,10 +290,10 @@ Sentences with two of the demo's rarer words are in none of the made recordings 
 of the language model. Training started from the weights of a model of 8 kHz that was trained for
 130 minutes on 24 hours of such synthetic speech."""
 LIMITS = """\
-The model learned from 15 hours of people, where commercial models have ten thousand and more. Digits
-come out right, letters and commands mostly; of read English it still gets two words in three wrong:
-read the table before you use it for anything. Noise, conversations, telephones and accents that are
-not in its data are worse; names and rare words become other words. To transcribe your own
+The model learned from 15 hours of people, where commercial models have ten thousand and more.
+Digits come out right, letters and commands mostly; of read English it still gets two words in three
+wrong: read the table before you use it for anything. Noise, conversations, telephones and accents
+that are not in its data are worse; names and rare words become other words. To transcribe your own
 recordings, train it further on some of them (`elman train speech --init-from speech`)."""
 
 
