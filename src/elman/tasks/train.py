@@ -208,7 +208,7 @@ def _train(
         resume=resume,
         progress=progress,
         background=background,
-        begun=begun,
+        seconds_before=time.monotonic() - begun,
     )
     model.eval()
     finished = outcome.stopped_because != "interrupted"

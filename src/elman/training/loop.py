@@ -8,7 +8,6 @@ arguments; ``_Training`` is the loop itself, best read from ``run`` downwards.  
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -80,7 +79,7 @@ def fit(
     higher_is_better: bool = True,
     progress: Progress | None = None,
     background: Background | None = None,
-    begun: float | None = None,
+    seconds_before: float = 0.0,
 ) -> TrainingResult:
     """Train ``model`` until the ``options`` end it; the model then holds its best weights.
 
@@ -100,8 +99,8 @@ def fit(
     "interrupted"; the model then holds its latest weights.  torch keeps the number of threads that
     training used.
 
-    ``begun``, a value of ``time.monotonic()``, is when the work on this training began, if that was
-    before the call: reading the data then counts as training time.
+    ``seconds_before`` is how long the work on this training has taken before the call: reading the
+    data then counts as training time.
 
     What goes wrong is reported in sentences (``watch.py``), which are more precise with the scores
     of baselines and the inspection that ``background`` holds.
@@ -149,7 +148,7 @@ def fit(
             progress=progress or choose_progress(),
             processes=processes,
             background=background or Background(),
-            begun=time.monotonic() if begun is None else begun,
+            seconds_before=seconds_before,
             signals=Signals(processes, options, interruption),
         )
         try:
@@ -176,7 +175,7 @@ class _Training:
     progress: Progress
     processes: Processes
     background: Background
-    begun: float
+    seconds_before: float
     signals: Signals
 
     def __post_init__(self) -> None:
@@ -374,7 +373,7 @@ class _Training:
                     f"{self.folder.history_path}: a line has no {self.metric}; restore the file as "
                     "training wrote it."
                 )
-        self.signals.start_clock(self.state.seconds + time.monotonic() - self.begun)
+        self.signals.start_clock(self.state.seconds + self.seconds_before)
         if self.processes.is_main:
             self.logger = make_logger(
                 self.options, self.folder, len(self.history), self.state.step if resume else 0
