@@ -1,5 +1,10 @@
 """A service in this process, and a way to speak to it."""
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 
 pytest.importorskip("starlette", reason="needs starlette: pip install 'elman[serve]'")
@@ -29,3 +34,29 @@ def client():
         each.__exit__(None, None, None)
     for each in services:
         each.served.stop()
+
+
+@pytest.fixture
+def serve():
+    """`serve(...)` starts the command on a free port; gives the process and its port."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "elman.cli", "serve", *arguments, "--port", "0"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        started.append(process)
+        line = process.stderr.readline()
+        while line.startswith("note"):
+            line = process.stderr.readline()
+        found = re.search(r"http://[^ ]*:(\d+)", line)
+        assert found, line + process.stderr.read()
+        return process, int(found[1])
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

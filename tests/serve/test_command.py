@@ -1,45 +1,13 @@
 """`elman serve` as a process: it answers, refuses, and stops after what runs."""
 
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing, suppress
 from http.client import HTTPConnection
 
 import pytest
-
-pytest.importorskip("uvicorn", reason="needs uvicorn: pip install 'elman[serve]'")
-
-
-@pytest.fixture
-def serve():
-    """`serve(...)` starts the command on a free port; gives the process and its port."""
-    started = []
-
-    def start(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "elman.cli", "serve", *arguments, "--port", "0"],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        started.append(process)
-        line = process.stderr.readline()
-        while line.startswith("note"):
-            line = process.stderr.readline()
-        found = re.search(r"http://[^ ]*:(\d+)", line)
-        assert found, line + process.stderr.read()
-        return process, int(found[1])
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def ask(port, path, body=None, headers=None):
