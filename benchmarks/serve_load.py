@@ -44,6 +44,12 @@ def resident_megabytes(process):
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def processor_seconds(process):
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as stream:
+        fields = stream.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def post(reader, writer, path, body):
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
@@ -133,7 +139,8 @@ async def bad_client(port, until, counts, chance):
                         counts["streams ended"] += record.get("type") == "end"
                         counts["streams refused"] += "error" in record
         except (OSError, WebSocketException, asyncio.IncompleteReadError, IndexError) as error:
-            counts[f"closed: {type(error).__name__}"] += 1
+            status = getattr(getattr(error, "response", None), "status_code", "")
+            counts[f"closed: {type(error).__name__} {status}".strip()] += 1
 
 
 async def soak(process, port, texts, expected, seconds):
@@ -158,7 +165,7 @@ def main():
     parser.add_argument("--soak", action="store_true")
     wanted = parser.parse_args()
     chance, model = random.Random(1), elman.load(wanted.task)
-    texts = [" ".join(chance.choices(WORDS, k=chance.randint(1, 30))) for _ in range(200)]
+    texts = [" ".join(chance.choices(WORDS, k=chance.randint(1, 30))) for _ in range(50)]
     expected = {
         text: json.dumps(
             {"predictions": [model.task.record(each) for each in model([text])]}, ensure_ascii=False
@@ -169,6 +176,7 @@ def main():
     try:
         counts = {}
         asyncio.run(load(process, port, wanted.task, texts, expected, 4, 3))  # loads and warms
+        before = processor_seconds(process)
         if wanted.soak:
             found, counts, samples = asyncio.run(
                 soak(process, port, texts, expected, wanted.seconds)
@@ -177,11 +185,13 @@ def main():
             found, samples = asyncio.run(
                 load(process, port, wanted.task, texts, expected, wanted.clients, wanted.seconds)
             )
-        alive = process.poll() is None
+        alive, busy = process.poll() is None, processor_seconds(process) - before
         process.terminate()
         _, said = process.communicate(timeout=90)
     finally:
         process.kill()
+    if "Traceback" in said:
+        print(said, file=sys.stderr)
     cuts = statistics.quantiles(found["seconds"], n=100)
     tenth = max(1, len(samples) // 10)
     print(
@@ -192,6 +202,8 @@ def main():
                 "task": wanted.task,
                 "requests": len(found["seconds"]),
                 "requests a second": round(len(found["seconds"]) / wanted.seconds, 1),
+                "service's processor ms a request": round(1000 * busy / len(found["seconds"]), 2),
+                "service's part of a core": round(busy / wanted.seconds, 3),
                 "ms at 50 %": round(1000 * cuts[49], 1),
                 "ms at 99 %": round(1000 * cuts[98], 1),
                 "statuses": dict(found["statuses"]),

@@ -92,3 +92,14 @@ def test_each_item_follows_the_one_before_it():
 
     assert list(islice(generate(step, lambda known: known + 1, 1, 0), 3)) == [11, 111, 1111]
     assert seen == [(1, 0), (11, 1), (111, 2)]
+
+
+def test_a_tiny_temperature_takes_the_most_likely_choice():
+    logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 0.0]])
+    for temperature in (0.0, 1e-45, 1e-38, 1e-9):
+        assert Sampler(temperature=temperature, top_k=2)(logits).tolist() == [1, 0]
+
+
+def test_a_tiny_top_p_takes_the_most_likely_choice():
+    logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 0.0]])
+    assert Sampler(top_p=5e-324)(logits).tolist() == [1, 0]

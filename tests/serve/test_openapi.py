@@ -55,7 +55,7 @@ def test_schemathesis_finds_nothing_to_object_to(serve, tmp_path):
     done = subprocess.run(
         [
             program, "run", f"http://127.0.0.1:{port}/openapi.json", "--max-examples", "20",
-            "--no-color", "--exclude-checks", "positive_data_acceptance",
+            "--no-color", "--exclude-checks", "positive_data_acceptance", "--request-timeout", "70",
         ],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip

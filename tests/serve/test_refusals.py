@@ -43,8 +43,8 @@ def ner(client):
         ({"inputs": ["\ud800"]}, 400, "inputs[0] has half of a surrogate pair"),
         ({"inputs": ["a"], "options": []}, 400, "options must be a JSON object."),
         ({"inputs": ["a"], "options": {"beam": 2}}, 422, 'there is no option "beam"'),
-        ({"inputs": ["a"] * 4}, 413, "the request has 4 inputs; the limit is 3."),
-        ({"inputs": ["a" * 51]}, 413, "inputs[0] has a length of 51; the limit is 50."),
+        ({"inputs": ["a"] * 4}, 422, "the request has 4 inputs; the limit is 3."),
+        ({"inputs": ["a" * 51]}, 422, "inputs[0] has a length of 51; the limit is 50."),
         ({"inputs": ["a" * 3000]}, 413, "the body is larger than 0.002 MB, the limit"),
     ],
 )

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from elman.errors import OptionError
 
+#: a temperature below this is 0: logits that are divided by it overflow
+_COLDEST = 1e-6
+
 Item = TypeVar("Item")
 State = TypeVar("State")
 Known = TypeVar("Known")
@@ -55,7 +58,7 @@ class Sampler:
 
     def __call__(self, logits: Float[Tensor, "*rows choice"]) -> Int64[Tensor, "*rows"]:
         """Draws an index for each row."""
-        if self.temperature == 0:
+        if self.temperature < _COLDEST:
             return logits.argmax(-1)
         p = self.probabilities(logits)
         flat = p.reshape(-1, p.shape[-1])
@@ -77,7 +80,9 @@ class Sampler:
             ranked[..., self.top_k :] = 0
             ranked = ranked / ranked.sum(-1, keepdim=True)
         # keep an index while the more likely ones have less than top_p in total
-        ranked[ranked.cumsum(-1) - ranked >= self.top_p] = 0
+        dropped = ranked.cumsum(-1) - ranked >= self.top_p
+        dropped[..., 0] = False  # a top_p that is 0 in the precision of the logits keeps one, too
+        ranked[dropped] = 0
         kept = torch.zeros_like(p).scatter(-1, order, ranked)
         return kept / kept.sum(-1, keepdim=True)
 

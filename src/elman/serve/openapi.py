@@ -22,9 +22,9 @@ _REFUSED = {
     403: "The request comes from a page of another site.",
     404: "No such model is served.",
     408: "The request took longer than the limit.",
-    413: "The body, an input or the number of inputs is larger than the limit.",
+    413: "The body is larger than the limit.",
     415: "The content type does not fit the task.",
-    422: "An option or a file has an invalid content.",
+    422: "An option or a file has an invalid content, or there are too many or too long inputs.",
     429: "Too many requests or streams at a time.",
     503: "The service stops, or the model cannot be loaded.",
 }

@@ -230,10 +230,10 @@ async def _saved(upload: UploadFile, folder: Path) -> Path:
 
 
 def _too_many(count: int, limits: Limits) -> Refusal:
-    return Refusal(413, f"the request has {count:,} inputs; the limit is {limits.max_inputs:,}.")
+    return Refusal(422, f"the request has {count:,} inputs; the limit is {limits.max_inputs:,}.")
 
 
 def _too_long(number: int, length: int, limits: Limits) -> Refusal:
     return Refusal(
-        413, f"inputs[{number}] has a length of {length:,}; the limit is {limits.max_length:,}."
+        422, f"inputs[{number}] has a length of {length:,}; the limit is {limits.max_length:,}."
     )

@@ -68,6 +68,12 @@ class Streams:
             await asyncio.sleep(0.02)
 
 
+def _seen(message: asyncio.Future[str | bytes]) -> None:
+    """Take note of how waiting for a message ended, also where nobody waits any more."""
+    if not message.cancelled():
+        message.exception()
+
+
 class _Gone(Exception):
     """Nobody reads the records any more."""
 
@@ -160,6 +166,7 @@ class _Stream:
     async def _next_piece(self) -> bytes | None:
         """The next piece; None at the end of the input."""
         message = asyncio.ensure_future(self._message())
+        message.add_done_callback(_seen)
         ending = asyncio.ensure_future(self._ending.wait())
         try:
             done, _ = await asyncio.wait(
