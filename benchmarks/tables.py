@@ -235,6 +235,35 @@ def open_speech() -> str:
     return "\n".join(lines) + "\n"
 
 
+def transducer() -> str:
+    """A transducer beside CTC with the same processor time."""
+    record = read("transducer")
+    names = {
+        "ctc": "CTC",
+        "transducer": "transducer",
+        "transducer after ctc": "CTC for half the time, then a transducer with its encoder",
+    }
+    settings = record["settings"]
+    lines = [
+        "| | parameters | epochs | WER, greedy | WER, beam 8 | real-time factor, greedy | beam 8 |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for key, title in names.items():
+        row = record[key]
+        rates = [f"{100 * row[f'test wer, beam {beam}']:.1f}" for beam in (1, 8)]
+        speeds = [f"{row[f'real-time factor, beam {beam}']:.3f}" for beam in (1, 8)]
+        values = " | ".join([f"{row['parameters']:,}", str(row["epochs"]), *rates, *speeds])
+        lines.append(f"| {title} | {values} |")
+    lines += [
+        "",
+        f"`python benchmarks/transducer.py --minutes {settings['minutes']:g}`: "
+        f"{settings['strings']} strings, {settings['minutes']:g} minutes of processor time for "
+        f"each row, one thread, seed {settings['seed']}. A training step on 16 recordings of 10 s "
+        f"with 150 symbols each used {record['GB of a step']:.2f} GB, PyTorch included.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def speed() -> str:
     """README's table of speed-ups: the geometric mean over shapes, and the smallest."""
     record = read("engine")

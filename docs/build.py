@@ -128,6 +128,7 @@ def main() -> None:
     for question in ("sentiment", "named_entities", "speech", "music", "video", "translation"):
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "open_speech.md", tables.open_speech())
+    write_whole(GENERATED / "transducer.md", tables.transducer())
     write_whole(GENERATED / "music_tunes.md", tables.music_tunes())
     write_whole(GENERATED / "dna.md", tables.dna())
     write_whole(GENERATED / "dna_genome.md", tables.dna_genome())
