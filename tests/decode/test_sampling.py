@@ -103,3 +103,8 @@ def test_a_tiny_temperature_takes_the_most_likely_choice():
 def test_a_tiny_top_p_takes_the_most_likely_choice():
     logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 0.0]])
     assert Sampler(top_p=5e-324)(logits).tolist() == [1, 0]
+
+
+def test_a_huge_temperature_draws_evenly_among_the_possible_choices():
+    logits = torch.tensor([0.0, 3.0, -torch.inf])
+    assert Sampler(temperature=1e58).probabilities(logits).tolist() == [0.5, 0.5, 0.0]

@@ -18,6 +18,8 @@ from elman.errors import OptionError
 
 #: a temperature below this is 0: logits that are divided by it overflow
 _COLDEST = 1e-6
+#: a temperature above this is this one: as infinity, it would make excluded choices NaN
+_HOTTEST = 1e30
 
 Item = TypeVar("Item")
 State = TypeVar("State")
@@ -72,7 +74,7 @@ class Sampler:
         >>> Sampler(top_p=0.7).probabilities(torch.tensor([0.6, 0.1, 0.3]).log())
         tensor([0.6667, 0.0000, 0.3333])
         """
-        p = (logits / self.temperature).softmax(-1)
+        p = (logits / min(self.temperature, _HOTTEST)).softmax(-1)
         if (self.top_k == 0 or self.top_k >= p.shape[-1]) and self.top_p == 1:
             return p
         ranked, order = p.sort(stable=True, dim=-1, descending=True)
