@@ -239,7 +239,9 @@ def test_help_shows_every_flag_of_the_task_and_none_of_others(walked, command):
         status, out, _ = command(verb, run, "--help")
         assert status == 0
         assert "Example: elman" in out
-        assert not [name for name in others if f"--{name.replace('_', '-')} " in out]
+        # predict has --out for every task, with --in
+        foreign = others - {"out"} if verb == "predict" else others
+        assert not [name for name in foreign if f"--{name.replace('_', '-')} " in out]
         for each in fields(task.PredictOptions):
             shown = f"--{each.name.replace('_', '-')} " in out
             assert shown == (verb == "predict" or each.metadata["scored"]), each.name
