@@ -164,7 +164,7 @@ def test_resuming_needs_no_more_than_the_folder(tmp_path, command, monkeypatch):
     status, _, err = command("train", "sentiment", "--resume", "--out", "nothing")
     assert status == 1
     assert "nothing: there is no run to resume" in err
-    assert "--train is missing" in err
+    assert "or start one with --train." in err
 
 
 @needs("translation")

@@ -340,9 +340,14 @@ Lower learning_rate, or raise clip_norm to about 50.
                 "and inputs belong together and that training and validation data are of the same "
                 "kind, or give more examples."
             )
+        stalled = (
+            f", and the training loss hardly falls ({losses[0]:.3g} to {losses[-1]:.3g})"
+            if len(losses) > 1
+            else ""
+        )
         return (
-            f"{start}, and the training loss hardly falls ({losses[0]:.3g} to {losses[-1]:.3g}). "
-            f"{self._rate_advice()}, train longer, or check that labels and inputs belong together."
+            f"{start}{stalled}. {self._rate_advice()}, train longer, or check that labels and "
+            "inputs belong together."
         )
 
     def _rate_advice(self) -> str:

@@ -15,8 +15,8 @@ def brat(answer: Names) -> str:
     """Standoff lines, as in the .ann files of brat (Stenetorp et al. 2012).
 
     >>> from elman.tasks.ner.answers import Name, Names
-    >>> print(brat(Names("Ann met Bob.", (Name("Ann", "PER", 0, 3, 0.9),))))
-    T1	PER 0 3	Ann
+    >>> brat(Names("Ann met Bob.", (Name("Ann", "PER", 0, 3, 0.9),)))
+    'T1\\tPER 0 3\\tAnn'
     """
     return "\n".join(
         [
