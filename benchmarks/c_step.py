@@ -44,10 +44,12 @@ UNITS = (8, 16, 32, 64, 128)
 STEPS, CALLS = 1000, 50
 RATE = 48_000
 
-FAST = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-shared")
+#: the last makes a call inside a library as direct as in a program
+LIBRARY = ("-fPIC", "-shared", "-Wl,-Bsymbolic")
+FAST = ("-O3", "-march=native", "-ffast-math", *LIBRARY)
 OURS = {
     "Elman's C": FAST,
-    "Elman's C, without -ffast-math": ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared"),
+    "Elman's C, without -ffast-math": ("-std=c99", "-O3", "-march=native", *LIBRARY),
     "Elman's C, int8": FAST,
 }
 RIVALS = ("EIGEN", "XSIMD")

@@ -32,6 +32,10 @@ from elman.graph.sizes import Sizes
 #: under way at a time as a processor can begin before the first has ended
 MOST_LANES = 128
 
+#: numbers up to which the sums of a block are taken apart into chains, of which each adds every
+#: second or fourth product: with fewer, additions would wait for each other.  8 registers of 8
+MOST_CHAINED = 64
+
 LIMIT_ARGUMENT = f", {LIMIT})"
 ALIGNED = " {prefix}_ALIGNED"
 
@@ -58,6 +62,15 @@ def block_width(padded: int, lanes: int, sums: int) -> int:
     """Units of a block: as many as the registers have sums for, in blocks of one size."""
     widths = [w for w in range(lanes, padded + 1, lanes) if padded % w == 0]
     return max([w for w in widths if w * sums <= MOST_LANES], default=lanes)
+
+
+def chain_count(lanes: int) -> int:
+    """How many chains of additions the sums of a block are.
+
+    >>> [chain_count(lanes) for lanes in (8, 16, 32, 48, 128)]
+    [4, 4, 2, 1, 1]
+    """
+    return max([count for count in (1, 2, 4) if count * lanes <= MOST_CHAINED], default=1)
 
 
 class LayerInC:
@@ -94,6 +107,8 @@ class LayerInC:
         self._tables, self._constants = Names(), dict[Node, str]()
         self._storage: dict[Node, str] = {}
         self._exact = _exact_nodes(plan)
+        blocks = [self._width(stage) for stage in plan.stages if stage.groups]
+        self._in_place = plan.in_place(one_block=all([w == self.padded for w in blocks]))
         self.function = self._write()
 
     @property
@@ -108,7 +123,7 @@ class LayerInC:
 
     def _write(self) -> str:
         cell, plan = self.plan.cell, self.plan
-        temporary = [s for s in cell.states if s not in plan.in_place]
+        temporary = [s for s in cell.states if s not in self._in_place]
         for state, node in zip(cell.states, plan.next_states, strict=True):
             if plan.is_computed(node) and node not in self._storage:
                 self._storage[node] = self._home(state)
@@ -144,7 +159,7 @@ class LayerInC:
 
     def _home(self, state: str) -> str:
         """Where the next value of a state is stored first."""
-        if state in self.plan.in_place:
+        if state in self._in_place:
             return f"state->{self.members[state]}"
         return self._next[state]
 
@@ -180,9 +195,13 @@ class LayerInC:
             "    }",
         ]
 
-    def _blocks(self, stage: Stage, stores: list[tuple[str, Node]]) -> list[str]:
+    def _width(self, stage: Stage) -> int:
+        """The units of a block of a stage with sums."""
         most = max([len(group.sums) for group in stage.groups])
-        width = block_width(self.padded, self.lanes, most)
+        return block_width(self.padded, self.lanes, most)
+
+    def _blocks(self, stage: Stage, stores: list[tuple[str, Node]]) -> list[str]:
+        width = self._width(stage)
         lines = [f"    for (int first = 0; first < {self.padded}; first += {width}) {{"]
         where: dict[Node, str] = {}
         for group in stage.groups:
@@ -214,29 +233,23 @@ class LayerInC:
             self.tables.append(table("float", f"{self.name}_bias_{tag}", biases, aligned))
             start = f"{self.name}_bias_{tag}[{offset} + i]"
         self.helpers.add("mad")
-        per_unit = len(weights) // self.padded
+        per_unit, chains = len(weights) // self.padded, chain_count(lanes)
         lines = [
             f"        const {kind} *w_{tag} = {table_name} + first * {per_unit};",
-            f"        float {total}[{lanes}];",
+            f"        float {total}[{lanes * chains}];",
             f"        for (int i = 0; i < {lanes}; ++i)",
             f"            {total}[i] = {'0.0f' if self.quantized else start};",
         ]
-        read = f"(float)w_{tag}[i]" if self.quantized else f"w_{tag}[i]"
-        for source, size, runs in loops:
-            step = sum([len(run) for run in runs]) * width
-            lines.append(f"        for (int k = 0; k < {size}; ++k, w_{tag} += {step}) {{")
-            lines.append(f"            const float value = {source}[k];")
-            at = 0
-            for run in runs:
-                begin, count = run.start * width, len(run) * width
-                target = f"{total}[{begin} + i]" if begin else f"{total}[i]"
-                weight = read.replace("[i]", f"[{at} + i]") if at else read
-                lines.append(f"            for (int i = 0; i < {count}; ++i)")
-                lines.append(
-                    f"                {target} = {self.prefix}_mad({weight}, value, {target});"
-                )
-                at += count
-            lines.append("        }")
+        if chains > 1:
+            lines.append(f"        for (int i = {lanes}; i < {lanes * chains}; ++i)")
+            lines.append(f"            {total}[i] = 0.0f;")
+        for vector in loops:
+            lines += self._loop(vector, f"w_{tag}", total, lanes, width)
+        if chains > 1:
+            chained = [_at(total, lanes * k) for k in range(chains)]
+            pairs = [f"({' + '.join(chained[k : k + 2])})" for k in range(0, chains, 2)]
+            lines.append(f"        for (int i = 0; i < {lanes}; ++i)")
+            lines.append(f"            {total}[i] = {' + '.join(pairs)};")
         if scales is not None:
             self.tables.append(table("float", f"{self.name}_scale_{tag}", scales, aligned))
             scale = f"{self.name}_scale_{tag}[{offset} + i]"
@@ -244,6 +257,57 @@ class LayerInC:
             lines.append(
                 f"            {total}[i] = {self.prefix}_mad({scale}, {total}[i], {start});"
             )
+        return lines
+
+    def _loop(self, vector: Loop, weights: str, total: str, lanes: int, width: int) -> list[str]:
+        """The products of a vector: in each round one element for each chain."""
+        source, size, runs = vector
+        chains = chain_count(lanes)
+        step = sum([len(run) for run in runs]) * width
+        rounds, left = divmod(size, chains)
+        lines = []
+        if rounds:
+            up = "++k" if chains == 1 else f"k += {chains}"
+            lines.append(
+                f"        for (int k = 0; k < {rounds * chains}; {up}, "
+                f"{weights} += {chains * step}) {{"
+            )
+            for c in range(chains):
+                at = f"{source}[k + {c}]" if c else f"{source}[k]"
+                lines += self._products(at, weights, c * step, total, c * lanes, runs, width, c)
+            lines.append("        }")
+        if left:
+            lines.append("        {")
+            for c in range(left):
+                at = f"{source}[{rounds * chains + c}]"
+                lines += self._products(at, weights, c * step, total, c * lanes, runs, width, c)
+            lines.append(f"            {weights} += {left * step};")
+            lines.append("        }")
+        return lines
+
+    def _products(
+        self,
+        element: str,
+        weights: str,
+        column: int,
+        total: str,
+        chain: int,
+        runs: Sequence[range],
+        width: int,
+        number: int,
+    ) -> list[str]:
+        """Add a column of weights times an element of the vector to the sums of a chain."""
+        value = f"value_{number}"
+        lines = [f"            const float {value} = {element};"]
+        for run in runs:
+            target = _at(total, chain + run.start * width)
+            weight = _at(weights, column)
+            weight = f"(float){weight}" if self.quantized else weight
+            lines.append(f"            for (int i = 0; i < {len(run) * width}; ++i)")
+            lines.append(
+                f"                {target} = {self.prefix}_mad({weight}, {value}, {target});"
+            )
+            column += len(run) * width
         return lines
 
     def _pack(
@@ -401,6 +465,11 @@ class LayerInC:
 
 #: the array, its length, and the neighbouring sums that it meets
 Loop = tuple[str, int, list[range]]
+
+
+def _at(array: str, offset: int) -> str:
+    """Element ``i`` behind an offset."""
+    return f"{array}[{offset} + i]" if offset else f"{array}[i]"
 
 
 def _shown(each: Sum, plan: Plan) -> str:

@@ -59,8 +59,12 @@ class Group:
 
     @cached_property
     def vectors(self) -> tuple[Node, ...]:
-        """The vectors in the order in which they are gone through."""
-        return tuple(dict.fromkeys([p.vector for each in self.sums for p in each.pieces]))
+        """The vectors in the order in which they are gone through.
+
+        The input comes first: a processor can begin with it before the last step has ended.
+        """
+        found = dict.fromkeys([p.vector for each in self.sums for p in each.pieces])
+        return tuple(sorted(found, key=lambda vector: vector.operation != "input"))
 
     def runs(self, vector: Node) -> list[range]:
         """The neighbouring sums that read a vector."""
@@ -113,7 +117,6 @@ class Plan:
         crossing = self._crossing()
         #: the values that an array holds from one loop to the next
         self.arrays = tuple([node for node in self._nodes if node in crossing])
-        self.in_place = {s for s in cell.states if self._may_overwrite(s)}
         self.stages = self._make_stages()
 
     def is_number(self, node: Node) -> bool:
@@ -244,14 +247,21 @@ class Plan:
             and n.operation not in (*CONDITIONS, "mean")
         ]
 
-    def _may_overwrite(self, state: str) -> bool:
-        """Whether nothing reads the old state once a unit's new one is stored."""
+    def in_place(self, *, one_block: bool) -> set[str]:
+        """The states whose old values nothing reads once a unit's new one is stored.
+
+        With ``one_block`` the sums of all units are there before the first new value is stored.
+        """
+        return {s for s in self.cell.states if self._may_overwrite(s, one_block)}
+
+    def _may_overwrite(self, state: str, one_block: bool) -> bool:
         following = self.next_states[self.cell.states.index(state)]
         if not self.is_computed(following):
             return False
         old, stored = intern("state", (), state), self._stage[following]
         for total in self.sums.values():
-            if old in total.vectors and self._stage[total.root] >= stored:
+            stage = self._stage[total.root]
+            if old in total.vectors and (stage > stored or (stage == stored and not one_block)):
                 return False
         for node in self._equations():
             if old in self.operands(node) and self._stage[node] > stored:

@@ -83,13 +83,22 @@ def table(kind: str, name: str, values: Sequence[float] | Sequence[int], aligned
 
 
 class Expression(str):
-    """A piece of C, with how tightly its outermost operator binds: 9 for a name or a call."""
+    """A piece of C, with how tightly its outermost operator binds: 9 for a name or a call.
+
+    ``factors`` are those of a product, so that it can be added in the instruction that multiplies.
+    """
 
     tightness: int
+    factors: tuple[Expression, Expression] | None
 
-    def __new__(cls, text: str, tightness: int = 9) -> Expression:
+    def __new__(
+        cls,
+        text: str,
+        tightness: int = 9,
+        factors: tuple[Expression, Expression] | None = None,
+    ) -> Expression:
         made = super().__new__(cls, text)
-        made.tightness = tightness
+        made.tightness, made.factors = tightness, factors
         return made
 
     def within(self, tightness: int) -> str:
@@ -128,13 +137,16 @@ class CMathematics:
         return Expression(f"{self._prefix}_{helper}({', '.join(arguments)})")
 
     def add(self, a: Expression, b: Expression) -> Expression:
+        for product, other in ((a, b), (b, a)):
+            if product.factors is not None:
+                return self._call("mad", *product.factors, other)
         return Expression(f"{a.within(4)} + {b.within(5)}", 4)
 
     def subtract(self, a: Expression, b: Expression) -> Expression:
         return Expression(f"{a.within(4)} - {b.within(5)}", 4)
 
     def multiply(self, a: Expression, b: Expression) -> Expression:
-        return Expression(f"{a.within(5)} * {b.within(6)}", 5)
+        return Expression(f"{a.within(5)} * {b.within(6)}", 5, (a, b))
 
     def divide(self, a: Expression, b: Expression) -> Expression:
         return Expression(f"{a.within(5)} / {b.within(6)}", 5)
@@ -200,29 +212,40 @@ static inline float PREFIX_mad(float a, float b, float c)
    uses to make branches, and a loop with branches is not vectorised */
 static const volatile float PREFIX_limit = 7.99881172f;
 
-/* tanh(x) as a rational function, for loops that a compiler can vectorise; absolute error 3e-7 */
+/* tanh(x) as a rational function, for loops that a compiler can vectorise; absolute error 3e-7;
+   its polynomials are taken apart so that few operations wait for each other (Estrin 1960) */
 static inline float PREFIX_tanh(float x, float limit)
 {
-    const float a = fabsf(x) > limit ? copysignf(limit, x) : x;
-    const float q = a * a;
-    float p = -2.76076847742355e-16f;
-    float d = 1.19825839466702e-06f;
-    p = PREFIX_mad(q, p, 2.00018790482477e-13f);
-    p = PREFIX_mad(q, p, -8.60467152213735e-11f);
-    p = PREFIX_mad(q, p, 5.12229709037114e-08f);
-    p = PREFIX_mad(q, p, 1.48572235717979e-05f);
-    p = PREFIX_mad(q, p, 6.37261928875436e-04f);
-    p = PREFIX_mad(q, p, 4.89352455891786e-03f);
-    d = PREFIX_mad(q, d, 1.18534705686654e-04f);
-    d = PREFIX_mad(q, d, 2.26843463243900e-03f);
-    d = PREFIX_mad(q, d, 4.89352518554385e-03f);
+    const float least = -limit;
+    const float b = x > limit ? limit : x;
+    const float a = b < least ? least : b;
+    const float q = a * a, q2 = q * q;
+    const float p0 = PREFIX_mad(q, 0.000637261929f, 0.00489352456f);
+    const float p1 = PREFIX_mad(q, 5.12229709e-08f, 1.48572236e-05f);
+    const float p2 = PREFIX_mad(q, 2.0001879e-13f, -8.60467152e-11f);
+    const float d0 = PREFIX_mad(q, 0.00226843463f, 0.00489352519f);
+    const float d1 = PREFIX_mad(q, 1.19825839e-06f, 0.000118534706f);
+    const float low = PREFIX_mad(q2, p1, p0), high = PREFIX_mad(q2, -2.76076848e-16f, p2);
+    const float p = PREFIX_mad(q2 * q2, high, low), d = PREFIX_mad(q2, d1, d0);
     return a * p / d;
 }
 """,
     "sigmoid": """\
+/* 0.5 + 0.5 * tanh(0.5 * x) as one rational function */
 static inline float PREFIX_sigmoid(float x, float limit)
 {
-    return PREFIX_mad(0.5f, PREFIX_tanh(0.5f * x, limit), 0.5f);
+    const float most = limit + limit, least = -most;
+    const float b = x > most ? most : x;
+    const float a = b < least ? least : b;
+    const float q = a * a, q2 = q * q;
+    const float p0 = PREFIX_mad(q, 0.000159315482f, 0.00489352456f);
+    const float p1 = PREFIX_mad(q, 8.0035892e-10f, 9.28576473e-07f);
+    const float p2 = PREFIX_mad(q, 1.9533085e-16f, -3.36119981e-13f);
+    const float d0 = PREFIX_mad(q, 0.000567108658f, 0.00489352519f);
+    const float d1 = PREFIX_mad(q, 1.87227874e-08f, 7.40841911e-06f);
+    const float low = PREFIX_mad(q2, p1, p0), high = PREFIX_mad(q2, -6.74015742e-20f, p2);
+    const float p = PREFIX_mad(q2 * q2, high, low), d = PREFIX_mad(q2, d1, d0);
+    return PREFIX_mad(0.25f * a, p, 0.5f * d) / d;
 }
 """,
     "exact_sigmoid": """\
