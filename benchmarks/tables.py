@@ -399,6 +399,24 @@ def c_step() -> str:
     return "\n".join(lines) + "\n"
 
 
+def torch_programs() -> str:
+    """Milliseconds of exported torch programs beside the layer and torch.nn."""
+    record = read("torch_programs")
+    titles = list(record["rows"][0]["milliseconds"])
+    lines = [f"| layer | {' | '.join(titles)} |", f"|---|{'---:|' * len(titles)}"]
+    for row in record["rows"]:
+        steps, batch, inputs, hidden = row["shape"]
+        cells = [f"{row['milliseconds'][title]:.3g}" for title in titles]
+        shape = f"{steps} steps, batch {batch}, {inputs} x {hidden}"
+        lines.append(f"| {row['layer']}, {shape} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Median milliseconds per call, inference, one thread, interleaved in one process "
+        f"(`benchmarks/torch_programs.py`); {sentence(record['machine'])}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def one_to_one() -> str:
     """F1 with and without recurrence, on sentences that differ from training."""
     record = read("one_to_one")

@@ -86,7 +86,7 @@ def _(
     backend: str,
     masks: Sequence[Tensor] | None,
 ) -> list[Tensor]:
-    _refuse_onnx_export()  # dynamo, which torch.onnx.export tries last, comes by here only
+    refuse_onnx_export()  # dynamo, which torch.onnx.export tries last, comes by here only
     call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
     check_counts(call)
     return [
@@ -423,7 +423,7 @@ def run(
     """
     if is_seen_by_torch():
         if not torch.compiler.is_dynamo_compiling():
-            _refuse_onnx_export()
+            refuse_onnx_export()
             _warn_of_tracing()
         results = recurrent(x, states, parameters, lengths, cell, reverse, save, backend, masks)
         return results[0], results[1 : 1 + len(states)]
@@ -443,7 +443,7 @@ def run(
     return outputs.y, outputs.states
 
 
-def _refuse_onnx_export() -> None:
+def refuse_onnx_export() -> None:
     """Says what to use instead of ``torch.onnx.export``, if that is what runs."""
     if torch.onnx.is_in_onnx_export():
         raise ExportError(

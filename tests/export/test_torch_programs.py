@@ -242,7 +242,7 @@ def test_tracing_says_what_to_use_elsewhere(name):
     assert any(["elman.export.torch_program" in str(each.message) for each in said])
 
 
-@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+@pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_torch_s_own_onnx_exporter_leads_to_elman_s(name):
     with pytest.raises(ExportError, match=r"use elman\.export\.onnx\(model, path\)"):
