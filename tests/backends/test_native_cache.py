@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -433,3 +435,26 @@ def test_a_relative_folder_is_ignored_and_that_is_said(monkeypatch, tmp_path):
         cache.folder()
     assert not (tmp_path / "kernels").exists()
     assert cache.read("k") is None
+
+
+def test_threads_that_need_a_kernel_at_once_share_one(monkeypatch):
+    """Otherwise the code of all but one is unmapped while their addresses are in use."""
+    made = []
+
+    def compile_slowly(text, target):
+        made.append(text)
+        time.sleep(0.2)  # in which the others ask as well
+        return compiled
+
+    target = find_target("host")
+    text = "define void @run(ptr %table, i64 %a, i64 %b, i64 %c, i64 %d) { ret void }"
+    compiled = jit.compile_module(text, target)
+    monkeypatch.setattr(jit, "compile_module", compile_slowly)
+    monkeypatch.setattr(jit.cache, "read", lambda name: None)
+    monkeypatch.setattr(jit.cache, "write", lambda name, object_code: None)
+    with ThreadPoolExecutor(4) as pool:
+        kernels = list(pool.map(lambda _: jit.load("shared", target, lambda: text), range(4)))
+    assert len(set(map(id, kernels))) == len(made) == 1
+    del kernels
+    jit.load("shared", target, lambda: text)
+    assert len(made) == 2  # a kernel that nobody uses any more is gone

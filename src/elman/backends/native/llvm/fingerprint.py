@@ -186,7 +186,7 @@ class Fingerprint:
             self._table.extend((tensor.data_ptr(), tensor.numel() * tensor.itemsize))
         self.address = self._table.buffer_info()[0]
         #: takes ``address`` and returns whether the bytes changed since the last call
-        self.look = _function()[0]
+        self.look, self._kernel = _function()  # the code lives as long as its kernel
         self.look(self.address)
 
     @property

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import llvmlite.binding as llvm
 
@@ -19,8 +21,19 @@ Function = Callable[..., None]
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 
 
+#: the kernels that are in use.  Threads that need the same one at once must get one object:
+#: whoever computes an address twice keeps only one of the two kernels alive, and the code of the
+#: other is unmapped.
+_loaded: WeakValueDictionary[str, Kernel] = WeakValueDictionary()
+_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
 class Kernel:
-    """Compiled functions, by name."""
+    """Compiled functions, by name; their code is unmapped with this object."""
 
     def __init__(self, object_code: bytes, target: Target) -> None:
         machine = _machine(target)
@@ -54,12 +67,28 @@ def load(
 ) -> Kernel:
     """The kernel with this key: from the cache, or compiled from the result of ``write``.
 
-    ``explain`` returns further texts to dump, by file extension.
+    ``explain`` returns further texts to dump, by file extension.  A kernel that is in use is not
+    loaded a second time.
     """
     _initialise()
     digest = cache.digest(key, target)
     folder = dump_folder()
-    object_code = None if folder else cache.read(digest)  # a dump needs the text
+    with _lock:
+        found = None if folder else _loaded.get(digest)  # a dump needs the text
+        if found is None:
+            found = _loaded[digest] = _load(key, digest, target, write, explain, folder)
+    return found
+
+
+def _load(
+    key: str,
+    digest: str,
+    target: Target,
+    write: Callable[[], str],
+    explain: Callable[[], Mapping[str, str]],
+    folder: Path | None,
+) -> Kernel:
+    object_code = None if folder else cache.read(digest)
     if object_code is not None:
         try:
             return Kernel(object_code, target)
