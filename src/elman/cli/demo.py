@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from elman import shipped
 from elman.cli.shared import console
 from elman.errors import OptionError
 from elman.tasks.registry import TASKS, task_of
@@ -41,7 +42,8 @@ def demo(
         place = files
         if engine == "onnx" and place is None:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _show(tasks or [*TASKS], out, place)
+        ships = shipped.models()
+        _show(tasks or [name for name in TASKS if name in ships], out, place)
 
 
 def _show(tasks: Sequence[str], out: Path, exported: Path | None) -> None:

@@ -93,7 +93,7 @@ def predict(
         raise OptionError("--out is for a file of inputs; add --in, or redirect the output.")
     if stream:
         for line in model.stream(sys.stdin.buffer, **settings):
-            screen.print(line, soft_wrap=True, highlight=False)
+            screen.print(line, soft_wrap=True, highlight=False, end=model.task.stream_end)
         return
     asked: list[Any] = []
     for source in _sources(model.task.input_kind, inputs or []):

@@ -6,6 +6,7 @@ All tensors are time first.  Models do not depend on data files or training.
 from elman.models.classifier import Classifier
 from elman.models.feed_forward import BagOfWords, WindowTagger
 from elman.models.generator import Generator
+from elman.models.language_model import LanguageModel
 from elman.models.standard import StandardClassifier, StandardTagger
 from elman.models.tagger import Tagger, WordFeatures
 from elman.models.transcriber import Transcriber
@@ -16,6 +17,7 @@ __all__ = [
     "BagOfWords",
     "Classifier",
     "Generator",
+    "LanguageModel",
     "StandardClassifier",
     "StandardTagger",
     "Tagger",

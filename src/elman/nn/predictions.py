@@ -39,7 +39,16 @@ class NextToken(nn.Module):
     def log_prob(self, features: Features, token: Int64[Tensor, "*steps"]) -> LogProb:
         """log p(token | features)."""
         logits: Tensor = self.output(features)
-        return logits.log_softmax(-1).gather(-1, token.unsqueeze(-1)).squeeze(-1)
+        # fused: no gradient of the size of the logits is made of zeros first
+        each = nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), token.reshape(-1), reduction="none"
+        )
+        return -each.reshape(token.shape)
+
+    def log_probs(self, features: Features) -> Float[Tensor, "*steps token"]:
+        """log p of every token."""
+        logits: Tensor = self.output(features)
+        return logits.log_softmax(-1)
 
     def draw(self, features: Features, choose: Choose) -> Int64[Tensor, "*steps"]:
         """A token for each row."""

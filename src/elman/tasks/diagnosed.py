@@ -43,7 +43,8 @@ def diagnose_run(
     task, options = trained.task, trained.options
     rows = task.read(path, options)
     task.check_labels(rows, trained.symbols)
-    values = task.cut([row.value for row in rows], options.longest)
+    whole = task.cut([row.value for row in rows], options.longest)
+    values = task.prepare(whole, trained.symbols, options)
     values = [value for value in values if task.length(value)]
     if not values:
         raise DataError(f"{path}: every example is empty; give one with at least one step.")

@@ -136,10 +136,22 @@ def _(model: Generator, files: Files) -> None:
     def forward(
         x: Tensor, lengths: Tensor | None = None, state: State | None = None
     ) -> tuple[Tensor, State]:
-        assert state is None, "sequences begin at zero"
+        if state is not None:  # the form of a sequence begins at zero
+            return go_on(x, lengths, state)
         whole = torch.full((x.shape[1],), len(x)) if lengths is None else lengths
         found = files.run("sequence", {"x": x, "lengths": whole})
         return found[said], states_out(names, found)
+
+    def go_on(x: Tensor, lengths: Tensor | None, state: State) -> tuple[Tensor, State]:
+        outputs = []
+        for time, now in enumerate(x):
+            y, after = step(now, state)
+            if lengths is not None:
+                runs = time < lengths[:, None]
+                after = tuple([torch.where(runs, *both) for both in zip(after, state, strict=True)])
+            outputs.append(y)
+            state = after
+        return torch.stack(outputs), state
 
     model.step, model.forward = step, forward  # type: ignore[method-assign]
     if isinstance(head, OrderedPitches):

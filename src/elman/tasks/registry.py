@@ -26,6 +26,7 @@ OWN = {
     "translation": "elman.tasks.translation:Translation",
     "video": "elman.tasks.video:ActivityRecognition",
     "ner": "elman.tasks.ner:NamedEntities",
+    "language": "elman.tasks.language:LanguageModelling",
 }
 
 

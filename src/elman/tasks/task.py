@@ -119,6 +119,8 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     streams: bool = False
     #: whether ``stream_records`` answers while the input arrives or the output is generated
     live: bool = False
+    #: what ends each piece that ``stream`` yields; empty if the pieces are parts of a line
+    stream_end: str = "\n"
     #: whether an answer is the same, bit for bit, with any other inputs in its batch
     independent: bool = False
     #: what the Hugging Face Hub calls the task, if it has a name for it
@@ -210,6 +212,29 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
 
     # ---- training
 
+    def prepare(
+        self, examples: Sequence[Example], symbols: Symbols, options: TaskOptions
+    ) -> Sequence[Any]:
+        """The examples as training takes them, once the symbols are known; by default the same.
+
+        A task whose batches are not made of whole examples, such as one that cuts a text into
+        windows of tokens, makes them here.  ``length``, ``batches`` and ``collate`` then get these.
+        """
+        return examples
+
+    def batches(
+        self, examples: Sequence[Any], batch_size: int, *, seed: int, epoch: int
+    ) -> Sequence[Sequence[int]]:
+        """The batches of an epoch, as indices of ``examples``: by default of similar lengths.
+
+        The same epoch always has the same batches.  If the rows of a batch continue those of the
+        one before, row k must continue row k.
+        """
+        from elman.data import bucketed_batches
+
+        lengths = [self.length(example) for example in examples]
+        return bucketed_batches(lengths, batch_size, seed=seed, epoch=epoch)
+
     def merge_symbols(self, known: Symbols, found: Symbols) -> Symbols:
         """The symbols for training a model further: those it knows, extended by ``found``."""
         return known
@@ -276,7 +301,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     def stream(
         self, fitted: Fitted[Symbols, TaskOptions], source: BinaryIO, wanted: Wanted
     ) -> Iterator[str]:
-        """Answers while the input arrives, one line of rich markup each."""
+        """Answers while the input arrives, each a line of rich markup, or a part of one.
+
+        ``stream_end`` is printed after each.
+        """
         raise OptionError(f"{self.name}: this task cannot stream; omit --stream.")
 
     def stream_records(

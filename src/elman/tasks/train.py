@@ -21,7 +21,6 @@ import torch
 
 import elman.shipped
 from elman import cells
-from elman.data import bucketed_batches
 from elman.data.faults import Row
 from elman.data.folders import files_below
 from elman.data.sources import data_files, is_folder, kind_of
@@ -149,10 +148,8 @@ def _train(
         train_rows, valid_rows = _held_out(task, train_rows, data)
     if not train_rows:
         raise DataError(f"{data.train}: one example is too few to train on; give at least two.")
-    examples = task.cut([row.value for row in train_rows], options.longest)
+    examples: Sequence[Any] = task.cut([row.value for row in train_rows], options.longest)
     valid = [row.value for row in valid_rows]
-    if not resume and "batch_size" not in settings:
-        training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
     with stage("hashing the data"):
         record = _record(task, data, options, training, train_rows, valid_rows)
     files = options
@@ -164,6 +161,10 @@ def _train(
     if start is not None:
         vocab = Vocab(task.merge_symbols(start.symbols, vocab.symbols))
     task.check_labels(valid_rows, vocab.symbols)
+    examples = task.prepare(examples, vocab.symbols, options)
+    if not resume and "batch_size" not in settings:
+        training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
+        record["training"]["batch_size"] = training.batch_size
     if start is not None:
         ships = elman.shipped.models().get(start.name) == start.folder.path
         record["data"]["start"] = start.name if ships else str(start.folder.path)
@@ -182,7 +183,6 @@ def _train(
             "run; restore it as training wrote it, or train in another folder."
         )
     fitted = Fitted(model, symbols, options)
-    lengths = [task.length(example) for example in examples]
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
         scores = task.validate(Fitted(model, symbols, options), valid)
@@ -194,9 +194,7 @@ def _train(
         progress.say(baseline_line(_metric(task), baseline))
     outcome = fit(
         model,
-        batches=lambda epoch, size: bucketed_batches(
-            lengths, size, seed=training.seed, epoch=epoch
-        ),
+        batches=lambda epoch, size: task.batches(examples, size, seed=training.seed, epoch=epoch),
         collate=lambda rows, generator: task.collate(
             [examples[k] for k in rows], symbols, options, generator
         ),

@@ -1,14 +1,16 @@
 """Checkpoints: everything needed to resume training, in one file that is written atomically.
 
-The safetensors file holds the weights, the optimiser state and the averaged weights; the trainer
-state, the options and the number of processes are JSON in its header.  Random generators need no
-saved state, see ``seeding.py``.  The best weights and the history are separate files, written just
-before the checkpoint.  If a kill comes in between, resuming repeats the batches and writes the
-same bits again.
+The safetensors file holds the weights, the optimiser state, the averaged weights and, for each
+process, what the model carries from batch to batch (``carried.py``); the trainer state, the options
+and the number of processes are JSON in its header.  Random generators need no saved state, see
+``seeding.py``.  The best weights and the history are separate files, written just before the
+checkpoint.  If a kill comes in between, resuming repeats the batches and writes the same bits
+again.
 """
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from elman.errors import RunError
 from elman.saved import of_kind, parse_json, sentences
 from elman.training.averaging import WeightAverage
+from elman.training.carried import Carried, carried_tensors, put_carried
 from elman.training.options import LoopOptions, changed_options
 from elman.training.trainer_state import TrainerState
 from elman.training.weights import (
@@ -32,17 +35,29 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """What a training step changes; ``processes`` is how many processes train together."""
+    """What a training step changes.
+
+    ``processes`` is how many processes train together; this one is ``number``.
+    """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: WeightAverage
     options: LoopOptions
     processes: int = 1
+    number: int = 0
 
 
-def save_checkpoint(path: Path, train_state: TrainState, trainer_state: TrainerState) -> None:
-    """Write a checkpoint to ``path``; on failure raise ``RunError`` and keep the old file."""
+def save_checkpoint(
+    path: Path,
+    train_state: TrainState,
+    trainer_state: TrainerState,
+    carried: Sequence[Carried] | None = None,
+) -> None:
+    """Write a checkpoint to ``path``; on failure raise ``RunError`` and keep the old file.
+
+    ``carried`` is what the model carries in each process; by default, in this one alone.
+    """
     tensors = {f"model.{name}": value for name, value in model_tensors(train_state.model).items()}
     for index, state in train_state.optimizer.state_dict()["state"].items():
         for name, value in state.items():
@@ -51,6 +66,11 @@ def save_checkpoint(path: Path, train_state: TrainState, trainer_state: TrainerS
                 tensors[f"optimizer.{index}.{name}"] = value.clone()
     for index, value in enumerate(train_state.average.values):
         tensors[f"average.{index}"] = value
+    if carried is None:
+        carried = [carried_tensors(train_state.model)]
+    for number, found in enumerate(carried):
+        for name, value in found.items():
+            tensors[f"carried.{number}.{name}"] = value
     about = {
         "format": FORMAT,
         "processes": train_state.processes,
@@ -95,6 +115,7 @@ def load_checkpoint(path: Path, train_state: TrainState) -> TrainerState:
     with sentences(path):
         state = _optimizer_state(train_state, _below("optimizer", tensors))
         average = _average_values(train_state, _below("average", tensors))
+        put_carried(train_state.model, _below(f"carried.{train_state.number}", tensors))
     put_model_tensors(train_state.model, _below("model", tensors), path)
     groups = train_state.optimizer.state_dict()["param_groups"]
     train_state.optimizer.load_state_dict({"state": state, "param_groups": groups})

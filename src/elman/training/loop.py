@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from elman.errors import RunError, TrainingError
 from elman.training.averaging import WeightAverage
 from elman.training.baselines import Metric, verdict
+from elman.training.carried import carried_tensors
 from elman.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from elman.training.curves import draw_curves
 from elman.training.interruption import caught_interruption
@@ -184,7 +185,12 @@ class _Training:
         self.optimizer = make_optimizer(self.model, self.options)
         self.average = WeightAverage(self.model, self.options.average_weights)
         self.train_state = TrainState(
-            self.model, self.optimizer, self.average, self.options, self.processes.count
+            self.model,
+            self.optimizer,
+            self.average,
+            self.options,
+            self.processes.count,
+            self.processes.number,
         )
         self.state = TrainerState()
         self.history: list[dict[str, Any]] = []
@@ -429,8 +435,9 @@ class _Training:
     def save(self) -> None:
         """Write a checkpoint of the current state."""
         self.state.seconds = self.signals.seconds()
+        carried = self.processes.gather(carried_tensors(self.model))
         if self.processes.is_main:
-            save_checkpoint(self.folder.checkpoint_path, self.train_state, self.state)
+            save_checkpoint(self.folder.checkpoint_path, self.train_state, self.state, carried)
         self.signals.saved()
 
     def check_finite(self, what: str, value: float) -> None:

@@ -11,10 +11,12 @@ decides which process writes and prints.
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 def is_main_process() -> bool:
@@ -82,6 +84,15 @@ class Processes:
         tensor = torch.tensor(values, dtype=torch.float64)
         mean: list[float] = self._accelerator.reduce(tensor, "mean").tolist()
         return mean
+
+    def gather(self, value: T) -> list[T]:
+        """The value of each process, by its number."""
+        if self.count == 1:
+            return [value]
+        from accelerate.utils import gather_object
+
+        found: list[T] = gather_object([value])
+        return found
 
     def from_main(self, value: float) -> float:
         """The main process's value, in all processes."""

@@ -13,13 +13,13 @@ from elman.data import pad_sequences
 from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.sources import data_files
+from elman.data.subwords import END, START, SubWords
 from elman.errors import OptionError
 from elman.saved import parse_json, sentences
 from elman.tasks.task import Vocab
 from elman.tasks.translation.options import TranslationOptions
 from elman.tasks.translation.parallel import groups, pair_rows, tidy, tidy_source
 from elman.tasks.translation.scores import translation_scores
-from elman.tasks.translation.subwords import END, START, SubWords
 
 
 @dataclass(frozen=True)

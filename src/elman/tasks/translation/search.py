@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from elman.data.subwords import END, START
 from elman.decode import Hypothesis, beam_search, greedy_search
 from elman.tasks.inference import in_batches
 from elman.tasks.task import Fitted
@@ -21,7 +22,6 @@ from elman.tasks.translation.data import (
     most_subwords,
 )
 from elman.tasks.translation.options import SearchOptions, TranslationOptions
-from elman.tasks.translation.subwords import END, START
 
 
 def predict(

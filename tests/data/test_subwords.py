@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
+from elman.data.subwords import END, PAD, START, UNK, SubWords
 from elman.errors import OptionError, RunError
-from elman.tasks.translation.subwords import END, PAD, START, UNK, SubWords
 
 TEXTS = ["Where is the cat?", "The cat isn't here.", "Is the house big?", "It's the cat's."] * 3
 
@@ -23,7 +23,7 @@ def test_the_same_texts_give_the_same_sub_words_also_after_saving():
     first = SubWords.learn(TEXTS, size=310).to_json()
     # another process has other hashes
     program = (
-        "from elman.tasks.translation.subwords import SubWords\n"
+        "from elman.data.subwords import SubWords\n"
         f"print(SubWords.learn({TEXTS!r}, size=310).to_json())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -39,11 +39,12 @@ class SubWords:
         self._tokenizer = tokenizer
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, size: int) -> SubWords:
+    def learn(cls, texts: Iterable[str], *, size: int, verbatim: bool = False) -> SubWords:
         """Learns at most ``size`` subwords by byte pair encoding (Sennrich et al. 2016).
 
         Repeatedly merges the most frequent pair of adjacent pieces.  The vocabulary includes 256
-        bytes and four special symbols.  Raises ``OptionError`` if ``size`` is below 300.
+        bytes and four special symbols.  With ``verbatim``, the first word of a text has no space
+        before it.  Raises ``OptionError`` if ``size`` is below 300.
         """
         if size < 300:
             raise OptionError(f"SubWords: size is {size}; it must be at least 300 (256 are bytes).")
@@ -62,18 +63,23 @@ class SubWords:
         level = library.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([split, level])
         tokenizer.decoder = library.decoders.ByteLevel()
-        tokenizer.train_from_iterator([f" {text}" for text in texts], trainer)
+        start = "" if verbatim else " "
+        tokenizer.train_from_iterator([f"{start}{text}" for text in texts], trainer)
         return cls(tokenizer)
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
 
-    def encode(self, text: str) -> list[int]:
-        """The indices of a text, without special symbols."""
+    def encode(self, text: str, *, verbatim: bool = False) -> list[int]:
+        """The indices of a text, without special symbols.
+
+        A leading space encodes the first word like words within the text; with ``verbatim`` there
+        is none, and the bytes of the pieces are those of the text.
+        """
         if not text:
             return []
-        # a leading space encodes the first word like words within the text
-        return list(self._tokenizer.encode(f" {text}", add_special_tokens=False).ids)
+        start = "" if verbatim else " "
+        return list(self._tokenizer.encode(f"{start}{text}", add_special_tokens=False).ids)
 
     def decode(self, indices: Sequence[int]) -> str:
         """The text of the indices, without special symbols."""
@@ -82,6 +88,22 @@ class SubWords:
     def pieces(self, indices: Sequence[int]) -> list[str]:
         """The text of each index, for display; ␣ is a space."""
         return [self.decode([index]) or "␣" for index in indices]
+
+    def bytes_of_pieces(self) -> list[bytes]:
+        """The bytes of each index; those of the special symbols are their names.
+
+        >>> SubWords.learn(["a low tower"], size=300).bytes_of_pieces()[:4]
+        [b'<pad>', b'<unk>', b'<s>', b'</s>']
+        """
+        byte_of = {sign: byte for byte, sign in enumerate(_byte_signs())}
+        found = []
+        for index in range(len(self)):
+            token = str(self._tokenizer.id_to_token(index))
+            if index < len(_SPECIAL):
+                found.append(token.encode())
+            else:
+                found.append(bytes([byte_of[sign] for sign in token]))
+        return found
 
     def to_json(self) -> str:
         """Serialises to JSON."""
@@ -98,6 +120,16 @@ class SubWords:
             raise RunError(
                 f"the subwords cannot be read ({error}); copy the run folder again."
             ) from error
+
+
+def _byte_signs() -> list[str]:
+    """The character that stands for each byte in byte-level pieces (Radford et al. 2019).
+
+    Printable characters of Latin-1 stand for themselves; the others follow from U+0100 on.
+    """
+    plain = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in plain else next(others)) for byte in range(256)]
 
 
 def _tokenizers() -> Any:

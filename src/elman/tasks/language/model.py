@@ -1,0 +1,28 @@
+"""Builds the language model from the options."""
+
+from __future__ import annotations
+
+from elman.graph import Cell
+from elman.models import LanguageModel
+from elman.nn.embedding import WordEmbedding
+from elman.tasks.language.options import LanguageOptions
+from elman.tasks.language.units import Units
+from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.task import Vocab
+
+
+def build(options: LanguageOptions, cell: Cell, vocab: Vocab[Units]) -> LanguageModel:
+    """Returns the language model."""
+    size = options.hidden_size if options.tie_weights else options.embedding_size
+    embedding = WordEmbedding(len(vocab.symbols), size, dropout=options.embedding_dropout)
+    recurrent = recurrent_layer(
+        options, cell, size, options.hidden_size, options.num_layers, dropout=options.dropout
+    )
+    return LanguageModel(
+        embedding,
+        recurrent,
+        len(vocab.symbols),
+        tied=options.tie_weights,
+        carries_state=options.carry_state,
+        dropout=options.dropout,
+    )
