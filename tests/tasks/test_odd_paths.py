@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import elman
+import elman.shipped
 from elman.errors import DataError
 from elman.tasks import TASKS
 
@@ -81,7 +82,7 @@ def test_each_task_says_what_is_wrong_with_a_path(job, kind, tmp_path):
     assert str(caught.value) == problem
     assert problem.startswith(str(tmp_path))
     assert "\n" not in problem
-    if task.input_kind != "nothing":
+    if task.input_kind != "nothing" and job in elman.shipped.models():
         with pytest.raises(DataError) as caught:
             elman.load(job).predict_file(path)
         assert str(caught.value).startswith(str(tmp_path))

@@ -22,7 +22,7 @@ def demo(
         list[str] | None,
         typer.Argument(
             metavar="[TASK]...",
-            help="Tasks to run. Default: all.",
+            help="Tasks to run. Default: all with a shipped model.",
             autocompletion=lambda: list(TASKS),
         ),
     ] = None,

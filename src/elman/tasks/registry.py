@@ -27,6 +27,7 @@ OWN = {
     "video": "elman.tasks.video:ActivityRecognition",
     "ner": "elman.tasks.ner:NamedEntities",
     "language": "elman.tasks.language:LanguageModelling",
+    "series": "elman.tasks.series:SeriesModelling",
 }
 
 

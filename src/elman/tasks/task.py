@@ -10,6 +10,7 @@ The modules of a task import torch only where they use it, so that help texts ne
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
@@ -197,6 +198,22 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     def group(self, example: Example) -> Hashable:
         """A key: examples with the same one are not split between training and validation."""
         return cast(Hashable, example)
+
+    def hold_out(
+        self, rows: Sequence[Row[Example]], fold: int, folds: int
+    ) -> tuple[list[Row[Example]], list[Row[Example]]]:
+        """Training and validation rows, where there are no validation data.
+
+        By default, groups are shuffled, because the labels in a file often alternate, and
+        distributed over the folds.
+        """
+        groups = list(dict.fromkeys(self.group(row.value) for row in rows))
+        random.Random(0).shuffle(groups)
+        held = set(groups[fold::folds])
+        split: tuple[list[Row[Example]], list[Row[Example]]] = ([], [])
+        for row in rows:
+            split[self.group(row.value) in held].append(row)
+        return split
 
     def leak_keys(self, example: Example) -> tuple[Hashable, ...]:
         """Keys: examples of two splits that share one of these are a leak."""

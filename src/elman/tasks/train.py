@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import random
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -58,7 +57,8 @@ class Data:
 
     Without ``valid``, the examples that the training file marks for validation are used.  If there
     are none, one fold of the training examples is held out: number ``held_out``, from 0, of
-    ``parts`` equal ones.  Examples of one group (``Task.group``) stay in the same fold.
+    ``parts`` equal ones (``Task.hold_out``).  Examples of one group (``Task.group``) stay in the
+    same fold.
     """
 
     train: Path
@@ -145,7 +145,7 @@ def _train(
     elif any([task.part(row.value) == "valid" for row in rows]):
         valid_rows = rows_for("valid", task, rows)
     else:
-        train_rows, valid_rows = _held_out(task, train_rows, data)
+        train_rows, valid_rows = task.hold_out(train_rows, data.held_out, data.parts)
     if not train_rows:
         raise DataError(f"{data.train}: one example is too few to train on; give at least two.")
     examples: Sequence[Any] = task.cut([row.value for row in train_rows], options.longest)
@@ -280,22 +280,6 @@ def _initialise(
             f"(for example {names[0]}); omit options that change the layers of the model."
         )
     model.load_state_dict(weights, strict=False)  # those of the layers that are taken all fit
-
-
-def _held_out(
-    task: Task, rows: Sequence[Row[Any]], data: Data
-) -> tuple[list[Row[Any]], list[Row[Any]]]:
-    """Training and validation rows: groups are shuffled, then distributed over the folds.
-
-    Shuffled because the labels in a file often alternate.
-    """
-    groups = list(dict.fromkeys(task.group(row.value) for row in rows))
-    random.Random(0).shuffle(groups)
-    held = set(groups[data.held_out :: data.parts])
-    split: tuple[list[Row[Any]], list[Row[Any]]] = ([], [])
-    for row in rows:
-        split[task.group(row.value) in held].append(row)
-    return split
 
 
 def _batch_size(size: int, examples: int) -> int:

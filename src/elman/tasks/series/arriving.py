@@ -1,0 +1,185 @@
+"""A series that arrives line by line: the columns of each line, and the series so far.
+
+The first line may name the columns; without, a line has the values of the targets.  Only as many
+steps are kept as the model reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from elman.errors import DataError, OptionError
+from elman.tasks.series.columns import Roles, roles_of
+from elman.tasks.series.options import SeriesOptions
+from elman.tasks.series.series import Covariate, Series, spread
+from elman.tasks.series.symbols import SeriesSymbols
+from elman.tasks.series.table import MISSING, Table, numbers
+from elman.tasks.series.times import Step, grid_of, parse_times
+
+#: a line of numbers is shorter
+_LONGEST_LINE = 1_000_000
+
+
+class Arriving:
+    """Reads lines, and gives the series so far after each."""
+
+    def __init__(self, symbols: SeriesSymbols, options: SeriesOptions) -> None:
+        if symbols.known:
+            raise OptionError(
+                f"--stream: the model needs {', '.join(symbols.known)} in advance, which a stream "
+                "cannot give; predict from files."
+            )
+        if symbols.static or symbols.past:
+            names = [*symbols.static, *symbols.past]
+            self._needed = names
+        else:
+            self._needed = []
+        self._symbols, self._options = symbols, options
+        season = symbols.season
+        self._kept = options.longest + max([season * 4, *options.chosen_lags(season)]) + 1
+        self._names: list[str] | None = None
+        self._roles: Roles | None = None
+        self._number = 0
+        self._dates = False
+        self._times: list[float] = []
+        self._values: list[list[float]] = []
+        self._past: dict[str, list[str]] = {name: [] for name in symbols.past}
+        self._static: dict[str, float | str] = {}
+
+    def accept(self, line: bytes) -> Series | None:
+        """The series with the values of this line; None for a header or an empty line."""
+        self._number += 1
+        where = f"line {self._number}"
+        if len(line) > _LONGEST_LINE:
+            raise DataError(f"{where}: it has {len(line):,} bytes; send one step a line.")
+        try:
+            text = line.decode("utf-8-sig" if self._number == 1 else "utf-8").strip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{where}: byte {error.start + 1} is not UTF-8.") from error
+        if not text.strip():
+            return None
+        cells = [cell.strip().strip('"') for cell in text.split("\t" if "\t" in text else ",")]
+        if self._roles is None and not self._begin(cells, where):
+            return None
+        self._append(cells, where)
+        return self._series()
+
+    def _begin(self, cells: list[str], where: str) -> bool:
+        """Take note of the columns; whether the line holds values already."""
+        targets = [*self._symbols.targets]
+        plain = not numbers(cells)[1] and not self._symbols.calendar and not self._needed
+        if plain and len(cells) == len(targets):
+            self._names, self._roles = targets, Roles(None, tuple(targets), None)
+            return True
+        if plain:
+            raise DataError(
+                f"{where}: it has {len(cells)} values; give the column names first, or "
+                f"{', '.join(targets)} on each line."
+            )
+        options = self._options
+        asked = {
+            "target_columns": options.target_columns
+            if options.layout == "long" and options.target_columns
+            else ",".join(targets),
+            "known_columns": "", "past_columns": ",".join(self._symbols.past),
+            "static_columns": ",".join(self._symbols.static), "layout": "long",
+        }  # fmt: skip
+        named = Table(Path("-"), {cell: [] for cell in cells if cell}, [])
+        roles = roles_of(named, replace(options, **asked))  # type: ignore[arg-type]
+        if isinstance(roles, str):
+            raise DataError(f"{where}: {roles}")
+        if roles.time is None and self._symbols.calendar:
+            raise DataError(
+                f"{where}: the model reads the calendar, but no column holds the time; the first "
+                'line must name the columns, such as "time,value".'
+            )
+        self._names, self._roles = cells, roles
+        return False
+
+    def _append(self, cells: list[str], where: str) -> None:
+        assert self._names is not None
+        assert self._roles is not None
+        if len(cells) != len(self._names):
+            raise DataError(
+                f"{where}: it has {len(cells)} values, but there are {len(self._names)} columns."
+            )
+        by_name = dict(zip(self._names, cells, strict=True))
+        found, wrong = numbers([by_name[name] for name in self._roles.targets])
+        if wrong:
+            name = self._roles.targets[wrong[0]]
+            raise DataError(
+                f'{where}: the column "{name}" has "{by_name[name][:40]}"; send numbers.'
+            )
+        time = float(len(self._times) and self._times[-1] + 1)
+        if self._roles.time is not None:
+            dates, times, faults = parse_times(
+                [by_name[self._roles.time]], self._options.time_format
+            )
+            if faults:
+                raise DataError(f"{where}: {faults[0][1]}")
+            if self._times and (dates != self._dates or times[0] <= self._times[-1]):
+                raise DataError(f"{where}: its time is not after that of the line before.")
+            self._dates, time = dates, float(times[0])
+        for name in self._roles.static:
+            self._static[name] = _cell(by_name[name], self._symbols.static[name].scale is not None)
+        for name in self._roles.past:
+            self._past[name].append(by_name[name])
+        self._times.append(time)
+        self._values.append(found)
+        if len(self._times) > 2 * self._kept:  # now and then, so that a step costs the same
+            self._times = self._times[-self._kept :]
+            self._values = self._values[-self._kept :]
+            self._past = {name: cells[-self._kept :] for name, cells in self._past.items()}
+
+    def _series(self) -> Series:
+        times = np.array(self._times)
+        if self._roles is not None and self._roles.time is None:
+            step, places = Step("number", 1.0), np.arange(len(times))
+        else:
+            step, places = grid_of(times, self._dates)  # type: ignore[assignment]
+        values = np.array(self._values)
+        past: dict[str, Covariate] = {
+            name: _column(cells, self._symbols.past[name].scale is not None)
+            for name, cells in self._past.items()
+        }
+        count = len(times)
+        if places is not None and places[-1] + 1 > count and places[-1] < 20 * count + 1000:
+            count = int(places[-1]) + 1
+            whole = Series("", "", (), step, True, times[:1], values[:0]).times_until(count)
+            whole[places] = times
+            times = whole
+            values, old = np.full((count, values.shape[1]), np.nan), values
+            values[places] = old
+            past = {name: spread(column, places, count) for name, column in past.items()}
+        return Series(
+            "the stream", "", tuple(self._symbols.targets), step, places is not None, times, values,
+            {}, past, dict(self._static),
+        )  # fmt: skip
+
+
+def _cell(cell: str, number: bool) -> float | str:
+    if number:
+        return numbers([cell])[0][0]
+    return "" if cell.lower() in MISSING else cell
+
+
+def _column(cells: list[str], number: bool) -> Covariate:
+    if number:
+        return np.array(numbers(cells)[0])
+    return np.array([_cell(cell, False) for cell in cells], object)
+
+
+def lines_of_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of text that arrives in pieces, cut anywhere."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+        if len(rest) > _LONGEST_LINE:
+            raise DataError(f"a line has more than {_LONGEST_LINE:,} bytes; send one step a line.")
+    if rest:
+        yield rest

@@ -1,0 +1,205 @@
+"""What a model of series learns before training: columns, scales, categories, the season.
+
+All statistics are those of the training data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from elman.errors import DataError
+from elman.saved import of_kind, parse_json, sentences
+from elman.tasks.series.options import SeriesOptions
+from elman.tasks.series.series import Covariate, Series
+from elman.tasks.series.times import Floats
+
+#: more categories than this are no categories
+_MOST = 100
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A mean and a standard deviation.
+
+    >>> Scale.of(np.array([1.0, 3.0, np.nan]))
+    Scale(mean=2.0, std=1.0)
+    """
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, values: Floats) -> Scale:
+        there = values[np.isfinite(values)]
+        if not len(there):
+            return cls(0.0, 1.0)
+        std = float(there.std())
+        mean = float(there.mean())
+        return cls(mean, std if std > 1e-9 * max(1.0, abs(mean)) else 1.0)
+
+    @classmethod
+    def from_json(cls, record: Any) -> Scale:
+        mean, std = [float(of_kind(record, name, float)) for name in ("mean", "std")]
+        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+            raise ValueError("a scale that is not finite")
+        return cls(mean, std)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a covariate becomes numbers: scaled, or one-hot by ``categories``."""
+
+    scale: Scale | None
+    categories: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of features, with one for what is missing."""
+        return 2 if self.scale is not None else len(self.categories) + 1
+
+    def encode(self, column: Covariate, name: str, whose: str) -> Floats:
+        """(time, size): the features; ``DataError`` where the column has another kind."""
+        if (self.scale is None) != (column.dtype == object):
+            if self.scale is not None:
+                raise DataError(
+                    f'{whose}: the column "{name}" has text, but numbers in the training data; '
+                    "correct it."
+                )
+            column = _as_names(column)
+        if self.scale is not None:
+            there = np.isfinite(column.astype(np.float64))
+            scaled = np.where(there, (column - self.scale.mean) / self.scale.std, 0.0)
+            return np.stack([scaled.astype(np.float64), (~there).astype(np.float64)], 1)
+        found = np.zeros((len(column), self.size))
+        index = {category: k for k, category in enumerate(self.categories)}
+        for row, value in enumerate(column):
+            found[row, index.get(value, len(self.categories))] = 1.0
+        return found
+
+    @classmethod
+    def of(cls, columns: Sequence[Covariate], name: str) -> Encoding:
+        if all([column.dtype != object for column in columns]):
+            return cls(Scale.of(np.concatenate(columns).astype(np.float64)))
+        names: set[str] = set()
+        for column in columns:
+            names.update([name for name in _as_names(column) if name])
+        if len(names) > _MOST:
+            raise DataError(
+                f'the column "{name}" has {len(names)} different texts; it must hold numbers or at '
+                f"most {_MOST} categories."
+            )
+        return cls(None, tuple(sorted(names)))
+
+    @classmethod
+    def from_json(cls, record: Any) -> Encoding:
+        scale = of_kind(record, "scale", dict | None)
+        categories = of_kind(record, "categories", list)
+        if not all([isinstance(each, str) for each in categories]):
+            raise ValueError("a category that is no text")
+        return cls(None if scale is None else Scale.from_json(scale), tuple(categories))
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSymbols:
+    """The names of the targets with their scales, the covariates' encodings, and the season."""
+
+    targets: dict[str, Scale]
+    known: dict[str, Encoding]
+    past: dict[str, Encoding]
+    static: dict[str, Encoding]
+    season: int
+    calendar: tuple[str, ...]
+    #: whether the training data have series that lie on no grid
+    irregular: bool
+
+    def to_json(self) -> str:
+        """Serialises to JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> SeriesSymbols:
+        """Loads the output of ``to_json``; ``RunError`` if it is invalid."""
+        record = parse_json(text, "symbols.json")
+        with sentences("symbols.json"):
+            season = of_kind(record, "season", int)
+            if not 1 <= season < 2**31:
+                raise ValueError(f"a season of {season}")
+            calendar = tuple(of_kind(record, "calendar", list))
+            if not set(calendar) <= {"day", "week", "year"}:
+                raise ValueError("an unknown cycle")
+            targets = of_kind(record, "targets", dict)
+            if not targets:
+                raise ValueError("no targets")
+            known, past, static = [
+                {
+                    name: Encoding.from_json(each)
+                    for name, each in of_kind(record, group, dict).items()
+                }
+                for group in ("known", "past", "static")
+            ]
+            scales = {name: Scale.from_json(each) for name, each in targets.items()}
+            irregular = of_kind(record, "irregular", bool)
+            return cls(scales, known, past, static, season, calendar, irregular)
+
+
+def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbols:
+    """The symbols of training series; ``DataError`` where their values cannot be modelled."""
+    first = series[0]
+    for each in series:
+        if each.targets != first.targets:
+            raise DataError(
+                f"{each.file}: the targets are {', '.join(each.targets)}, and in {first.file} "
+                f"{', '.join(first.targets)}; give every file the same columns."
+            )
+    lengths = [len(each) for each in series]
+    longest = series[int(np.argmax(lengths))]
+    season = longest.step.season if options.season == "auto" else options.season
+    values = np.concatenate([transformed(each, options) for each in series])
+    static = {name: [_one(each.static[name]) for each in series] for name in first.static}
+    return SeriesSymbols(
+        {name: Scale.of(values[:, k]) for k, name in enumerate(first.targets)},
+        {n: Encoding.of([each.known[n] for each in series], n) for n in first.known},
+        {n: Encoding.of([each.past[n] for each in series], n) for n in first.past},
+        {n: Encoding.of(columns, n) for n, columns in static.items()},
+        season,
+        longest.step.calendar if options.calendar else (),
+        any([not each.regular for each in series]),
+    )
+
+
+def _as_names(column: Covariate) -> Covariate:
+    if column.dtype == object:
+        return column
+    return np.array([f"{value:g}" if value == value else "" for value in column], object)
+
+
+def _one(value: float | str) -> Covariate:
+    return np.array([value], object if isinstance(value, str) else np.float64)
+
+
+def transformed(series: Series, options: SeriesOptions) -> Floats:
+    """(time, target): the values that are modelled; ``DataError`` for what cannot be."""
+    lowest = np.nanmin(series.values) if np.isfinite(series.values).any() else 0.0
+    needs = {"transform log": options.transform == "log"}
+    needs["likelihood negative_binomial"] = options.likelihood == "negative_binomial"
+    for what, needed in needs.items():
+        if needed and lowest < 0:
+            named = f' of the series "{series.name}"' if series.name else ""
+            raise DataError(
+                f"{series.file}: the value {lowest:g}{named} is negative, but {what} needs values "
+                "of at least 0; choose another."
+            )
+    return np.log1p(series.values) if options.transform == "log" else series.values
+
+
+def inverse(values: Floats, options: SeriesOptions) -> Floats:
+    """The values before ``transformed``."""
+    if options.transform != "log":
+        return values
+    return np.expm1(np.minimum(values, 600.0))

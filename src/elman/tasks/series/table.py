@@ -1,0 +1,112 @@
+"""A table of text: named columns, and the line of each row.
+
+This module reads CSV and TSV.  What the columns mean is decided in ``columns.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from elman.data.faults import Fault, Place, Row
+from elman.data.plain_text import read_plain_text
+from elman.data.sources import is_folder
+from elman.data.tables import named_delimiter, table_records
+from elman.stages import counted
+
+#: how files write that a value is missing
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
+_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of each column as text, and the line of each row."""
+
+    path: Path
+    columns: dict[str, list[str]]
+    lines: list[int]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def place(self, row: int) -> Place:
+        """The position of a row."""
+        return Place(self.path, self.lines[row])
+
+
+def read_table(path: Path) -> tuple[Table | None, list[Fault]]:
+    """The table, or None where it cannot be read at all, and the faults."""
+    if not is_folder(path) and path.suffix.lower() not in _SUFFIXES:
+        message = f'the suffix "{path.suffix}" is not a format of series; give a .csv or .tsv file.'
+        return None, [Fault(Place(path), message)]
+    text, faults = read_plain_text(path)
+    if not text:
+        return None, faults
+    delimiter = named_delimiter(text) or ("\t" if path.suffix.lower() in (".tsv", ".tab") else "")
+    records = table_records(path, text, delimiter or _delimiter(text), quoted=True)
+    header = next(records, None)
+    if not isinstance(header, Row):
+        message = "there are no column names; the first line must name the columns."
+        return None, [*faults, header or Fault(Place(path, 1), message)]
+    names = [name.strip() for name in header.value]
+    twice = [name for name in names if name and names.count(name) > 1]
+    if twice:
+        message = f'two columns are named "{twice[0]}"; give each a name of its own.'
+        return None, [*faults, Fault(header.place, message)]
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    damaged = {fault.place.line for fault in faults}
+    for record in counted(records, f"reading {path.name}", text.count("\n")):
+        if isinstance(record, Fault):
+            faults.append(record)
+            continue
+        cells = record.value
+        while len(cells) > len(names) and not cells[-1].strip():
+            cells = cells[:-1]
+        if len(cells) != len(names):
+            faults.append(
+                Fault(
+                    record.place,
+                    f"the header has {len(names)} columns but the row has {len(cells)}; write one "
+                    "value for each, and decimals with a point.",
+                )
+            )
+        elif record.place.line not in damaged:
+            rows.append(cells)
+            lines.append(record.place.line or 0)
+    if not rows and not faults:
+        faults.append(Fault(Place(path), "there are no rows; give at least one after the header."))
+    faults.sort(key=lambda fault: fault.place.line or 0)
+    # a column without a name is an index, as some programs write it
+    columns = {name: [row[k] for row in rows] for k, name in enumerate(names) if name}
+    return Table(path, columns, lines), faults
+
+
+def _delimiter(text: str) -> str:
+    line = text.lstrip("\r\n").partition("\n")[0]
+    return max((",", ";", "\t", "|"), key=line.count)
+
+
+def numbers(cells: list[str]) -> tuple[list[float], list[int]]:
+    """The numbers in cells, NaN where one is missing, and the rows that hold something else.
+
+    >>> numbers(["1.5", "NA", "x", "inf"])
+    ([1.5, nan, nan, nan], [2, 3])
+    """
+    found: list[float] = []
+    wrong: list[int] = []
+    for k, cell in enumerate(cells):
+        number = float("nan")
+        text = cell.strip()
+        if text.lower() not in MISSING:
+            try:
+                number = float(text)
+            except ValueError:
+                wrong.append(k)
+            else:
+                if not abs(number) < 1e30:
+                    number = float("nan")
+                    wrong.append(k)
+        found.append(number)
+    return found, wrong

@@ -1,0 +1,243 @@
+"""Times: from text to numbers, the step between them, and their place in day, week and year.
+
+A time is a number: seconds since 1970 for dates, and itself for a column of numbers.  A series is
+put on a grid of equal steps (``Step``), where months count as equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+DAY = 86_400.0
+_EPOCH = datetime(1970, 1, 1)
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_QUARTER = re.compile(r"(\d{4})[- ]?[Qq]([1-4])")
+#: steps per season by the number of seconds between two steps
+_SEASONS = {60.0: 60, 900.0: 96, 1800.0: 48, 3600.0: 24, DAY: 7, 7 * DAY: 52}
+_SEASONS_OF_MONTHS = {1: 12, 2: 6, 3: 4}
+
+
+@dataclass(frozen=True)
+class Step:
+    """The time between two steps: ``size`` months, seconds, or units of a column of numbers."""
+
+    unit: Literal["months", "seconds", "number"]
+    size: float
+
+    @property
+    def season(self) -> int:
+        """The usual number of steps per season.
+
+        >>> Step("months", 1).season, Step("seconds", 3600).season, Step("number", 1).season
+        (12, 24, 1)
+        """
+        if self.unit == "months":
+            return _SEASONS_OF_MONTHS.get(int(self.size), 1)
+        return _SEASONS.get(self.size, 1) if self.unit == "seconds" else 1
+
+    @property
+    def calendar(self) -> tuple[str, ...]:
+        """The cycles that are longer than a step and shorter than a season can show."""
+        if self.unit == "number":
+            return ()
+        if self.unit == "months":
+            return ("year",) if self.size < 12 else ()
+        lengths = {"day": DAY, "week": 7 * DAY, "year": 365.25 * DAY}
+        return tuple([name for name, length in lengths.items() if self.size < length])
+
+    def __str__(self) -> str:
+        if self.unit == "number":
+            return f"{self.size:g}"
+        if self.unit == "months":
+            return f"{self.size:g} month{'s' if self.size != 1 else ''}"
+        for name, length in (("day", DAY), ("hour", 3600.0), ("minute", 60.0)):
+            if self.size % length == 0:
+                count = self.size / length
+                return f"{count:g} {name}{'s' if count != 1 else ''}"
+        return f"{self.size:g} seconds"
+
+
+def parse_times(
+    cells: Sequence[str], time_format: str
+) -> tuple[bool, Floats, list[tuple[int, str]]]:
+    """Whether the cells are dates, their numbers, and what is wrong with which cell.
+
+    A time with an offset becomes UTC.
+
+    >>> parse_times(["1970-01-02T00:00Z", "1970-01-03T12:00+12:00"], "")[1].tolist()
+    [86400.0, 172800.0]
+    >>> parse_times(["3", "4.5"], "")[:2]
+    (False, array([3. , 4.5]))
+    """
+    if not time_format:
+        numbers = _numbers(cells)
+        if numbers is not None:
+            return False, numbers, []
+    read = _reader(time_format)
+    found = np.zeros(len(cells))
+    wrong: list[tuple[int, str]] = []
+    aware: bool | None = None
+    for k, cell in enumerate(cells):
+        text = cell.strip()
+        try:
+            time = read(text)
+        except ValueError:
+            shown = text if len(text) <= 40 else f"{text[:40]}..."
+            expected = (
+                f"of the format {time_format}" if time_format else "ISO 8601 (2026-01-31 12:00)"
+            )
+            wrong.append(
+                (k, f'the time is "{shown}"; write it as {expected}, or give --time-format.')
+                if text
+                else (k, "the time is empty; write one or remove the row.")
+            )
+            continue
+        if aware not in (None, time.tzinfo is not None):
+            wrong.append((k, "some times have an offset from UTC and others have none; give all."))
+            continue
+        aware = time.tzinfo is not None
+        if aware:
+            time = time.astimezone(UTC).replace(tzinfo=None)
+        found[k] = (time - _EPOCH).total_seconds()
+    return True, found, wrong
+
+
+def _numbers(cells: Sequence[str]) -> Floats | None:
+    try:
+        numbers = np.array([float(cell) for cell in cells])
+    except ValueError:
+        return None
+    # 20260131 is a date, too, and "nan" and "1e999" are no times
+    dates = len(cells) and all(
+        [len(cell.strip()) == 8 and cell.strip().isdigit() for cell in cells]
+    )
+    return (
+        None if dates or not np.isfinite(numbers).all() or (abs(numbers) > 1e15).any() else numbers
+    )
+
+
+def _reader(time_format: str) -> Callable[[str], datetime]:
+    def read(text: str) -> datetime:
+        if time_format:
+            return datetime.strptime(text, time_format)
+        if month := _MONTH.fullmatch(text):
+            return datetime(int(month[1]), int(month[2]), 1)
+        if quarter := _QUARTER.fullmatch(text):
+            return datetime(int(quarter[1]), 3 * int(quarter[2]) - 2, 1)
+        return datetime.fromisoformat(text)
+
+    def checked(text: str) -> datetime:
+        try:
+            time = read(text)
+            if time.tzinfo is not None:
+                time.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
+        return time
+
+    return checked
+
+
+def as_datetime(time: float) -> datetime:
+    """The date of seconds since 1970."""
+    return _EPOCH + timedelta(seconds=round(float(time), 6))
+
+
+def shown(times: Floats, step: Step) -> list[str]:
+    """The times as text: ISO 8601, or numbers."""
+    if step.unit == "number":
+        return [f"{time:.10g}" for time in times]
+    dates = [as_datetime(time) for time in times]
+    if all([date.time() == _EPOCH.time() for date in dates]):
+        return [date.date().isoformat() for date in dates]
+    return [date.isoformat(sep=" ") for date in dates]
+
+
+def grid_of(times: Floats, dates: bool) -> tuple[Step, NDArray[np.int64] | None]:
+    """The step of increasing times, and the place of each on the grid.
+
+    The places are None if the times fit no grid; the step is then the median.
+
+    >>> step, places = grid_of(np.array([0.0, 1.0, 3.0]), False)
+    >>> step.size, places.tolist()
+    (1.0, [0, 1, 3])
+    """
+    if len(times) < 2:
+        return Step("seconds", DAY) if dates else Step("number", 1.0), np.zeros(
+            len(times), np.int64
+        )
+    if dates:
+        months = _months(times)
+        if months is not None:
+            months_each = int(np.gcd.reduce(np.diff(months)))
+            return Step("months", months_each), (months - months[0]) // months_each
+    unit: Literal["seconds", "number"] = "seconds" if dates else "number"
+    gaps = np.diff(times)
+    sizes, counts = np.unique(np.round(gaps, 6), return_counts=True)
+    for size in (float(sizes[0]), float(sizes[counts.argmax()])):
+        places = (times - times[0]) / max(size, 1e-6)
+        whole = np.round(places)
+        if size > 0 and (abs(places - whole) < 1e-3).all() and whole[-1] < 2**40:
+            return Step(unit, size), whole.astype(np.int64)
+    return Step(unit, float(np.median(gaps))), None
+
+
+def _months(times: Floats) -> NDArray[np.int64] | None:
+    """The number of the month of each time, if all lie at the same place of theirs."""
+    dates = [as_datetime(time) for time in times]
+    months = np.array([12 * date.year + date.month for date in dates])
+    if (np.diff(months) < 1).any():
+        return None
+    clocks = {date.time() for date in dates}
+    days = {date.day for date in dates}
+    ends = all([(date + timedelta(days=1)).day == 1 for date in dates])
+    return months if len(clocks) == 1 and (len(days) == 1 or ends) else None
+
+
+def times_after(start: float, step: Step, count: int, *, first: int = 1) -> Floats:
+    """``count`` times, ``first`` steps after ``start`` and on.
+
+    >>> _, [start], _ = parse_times(["2024-01-31"], "")
+    >>> shown(times_after(start, Step("months", 1), 2), Step("months", 1))
+    ['2024-02-29', '2024-03-31']
+    """
+    steps = np.arange(first, first + count, dtype=np.float64)
+    if step.unit != "months":
+        return start + steps * step.size
+    date = as_datetime(start)
+    ends = (date + timedelta(days=1)).day == 1
+    found: list[float] = []
+    for number in steps:
+        month = 12 * date.year + date.month - 1 + int(number * step.size)
+        year, month = divmod(month, 12)
+        if not 1 <= year < 9999:  # beyond what dates can say
+            found.append(float(start + number * step.size * 30.436875 * DAY))
+            continue
+        next_month = datetime(year + (month == 11), (month + 1) % 12 + 1, 1)
+        last = (next_month - timedelta(days=1)).day
+        day = last if ends else min(date.day, last)
+        found.append((date.replace(year=year, month=month + 1, day=day) - _EPOCH).total_seconds())
+    return np.array(found)
+
+
+def cycles(times: Floats, names: Sequence[str]) -> Floats:
+    """(time, 2 * cycle): the sine and cosine of the place in the day, the week and the year.
+
+    >>> cycles(np.array([0.0, 7200.0]), ["day"]).round(2).tolist()
+    [[0.0, 1.0], [0.5, 0.87]]
+    """
+    lengths = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}
+    columns = []
+    for name in names:
+        angle = 2 * np.pi * np.mod(times, lengths[name]) / lengths[name]
+        columns += [np.sin(angle), np.cos(angle)]
+    return np.stack(columns, 1) if columns else np.zeros((len(times), 0))
