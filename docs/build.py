@@ -12,13 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from latex2mathml.converter import convert
-
 from elman import cells, diagnose, shipped
 from elman.diagnose import standings
 from elman.files import write_whole
 from elman.graph import Cell
 from elman.options import described, known_options
+from elman.serve.cells import mathml
 from elman.tasks import TASKS, Data, load, train
 from elman.training import LoopOptions
 from elman.training.progress import Silence
@@ -37,8 +36,7 @@ def equations() -> str:
 
 
 def _section(cell: Cell) -> str:
-    # MathML needs no script or network; the converter supports align*, not aligned
-    mathematics = convert(cell.latex().replace("{aligned}", "{align*}"), display="block")
+    mathematics = mathml(cell)  # needs no script or network
     keys: dict[str, list[str]] = {}
     for parameter in cell.parameters:
         keys.setdefault(_shape(parameter.columns), []).append(f"`{parameter.key}`")

@@ -33,7 +33,7 @@ def client():
     for each in clients:
         each.__exit__(None, None, None)
     for each in services:
-        each.served.stop()
+        each.close()
 
 
 @pytest.fixture

@@ -34,8 +34,21 @@ def demo(
     files: Annotated[
         Path | None, typer.Option(help="Folder for the exported files. Default: a temporary one.")
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Serve the models and open their page in a browser.")
+    ] = False,
 ) -> None:
     """Run the shipped models on the demo inputs."""
+    if page:
+        from elman.cli.serve import start
+        from elman.serve import Limits
+
+        if engine == "onnx":
+            raise OptionError("--page and --engine onnx exclude each other; omit one of them.")
+        for name in tasks or []:
+            task_of(name)  # says which there are
+        start(tasks or [], Limits(), "127.0.0.1", 0, None, open_page=True)
+        return
     if files is not None and engine != "onnx":
         raise OptionError("--files needs --engine onnx; add it, or omit --files.")
     with ExitStack() as stack:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from elman.cli.flags import flags_of, given, with_flags
 from elman.cli.shared import shipped_models
 from elman.errors import OptionError
+
+if TYPE_CHECKING:
+    from elman.serve import Limits
 
 
 def serve_command() -> Callable[..., None]:
@@ -39,20 +42,32 @@ def serve(
             help="Answer only requests with the header Authorization: Bearer TOKEN.",
         ),
     ] = None,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in this machine's browser.")
+    ] = False,
     **limits: Any,
 ) -> None:
-    """Serve trained models over HTTP and WebSocket until interrupted.
+    """Serve trained models over HTTP and WebSocket until interrupted, with a page at /.
 
     POST /v1/{task}/predict answers as elman predict --json does; GET /openapi.json describes all.
     """
-    from elman.extras import extra
     from elman.options import with_settings
     from elman.serve import Limits
 
     wanted = with_settings(Limits(), given(limits))
     if token is not None and not token.strip():
         raise OptionError("--token is empty; give a secret of at least one character.")
+    start(runs or [], wanted, host, port, token, open_page=open_page)
+
+
+def start(
+    runs: Sequence[str], limits: Limits, host: str, port: int, token: str | None, *, open_page: bool
+) -> None:
+    """Serve until interrupted."""
+    from elman.extras import extra
+
     with extra("serve", "elman serve"):
+        import latex2mathml  # noqa: F401
         import python_multipart  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -60,4 +75,5 @@ def serve(
     from elman.serve.server import listen
     from elman.serve.service import Service
 
-    listen(Service(runs or [], limits=wanted, token=token), host, port, token=token is not None)
+    service = Service(runs, limits=limits, token=token)
+    listen(service, host, port, token=token, open_page=open_page)

@@ -1,7 +1,8 @@
 """The language of cells: from equations in Python to a graph of one step.
 
 This package imports neither torch nor llvmlite.  Read ``node.py`` first, then ``ops.py`` (the
-table of operations) and ``trace.py`` (the ``@cell`` decorator).
+table of operations) and ``trace.py`` (the ``@cell`` decorator).  ``written.py`` reads the same
+equations from text without executing it.
 """
 
 from elman.graph.cell import Cell, Parameter
@@ -20,6 +21,7 @@ from elman.graph.ops import (
 from elman.graph.reader import read_cell
 from elman.graph.text import write_cell
 from elman.graph.trace import cell
+from elman.graph.written import read_equations
 
 __all__ = [
     "Cell",
@@ -31,6 +33,7 @@ __all__ = [
     "maximum",
     "minimum",
     "read_cell",
+    "read_equations",
     "relu",
     "sigmoid",
     "softplus",

@@ -13,8 +13,11 @@ import dis
 import inspect
 import linecache
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
@@ -84,7 +87,7 @@ class LearnedParameter(Arithmetic):
 
     __slots__ = ("family", "gate", "recorder")
 
-    def __init__(self, recorder: _Recorder, family: str, gate: str) -> None:
+    def __init__(self, recorder: Recorder, family: str, gate: str) -> None:
         self.recorder, self.family, self.gate = recorder, family, gate
 
     def __matmul__(self, other: Any) -> Node:
@@ -106,7 +109,7 @@ class Family(Arithmetic):
 
     __slots__ = ("_name", "_recorder")
 
-    def __init__(self, recorder: _Recorder, name: str) -> None:
+    def __init__(self, recorder: Recorder, name: str) -> None:
         self._recorder, self._name = recorder, name
 
     def __getattr__(self, gate: str) -> LearnedParameter:
@@ -133,17 +136,22 @@ class Family(Arithmetic):
         self.__node__()
 
 
-class _Recorder:
+class Recorder(ABC):
     """What tracing records besides the graph: the use of parameters, and local names."""
 
-    def __init__(self, code: CodeType, declared: tuple[str, ...]) -> None:
-        self.code, self.declared = code, declared
+    def __init__(self, declared: tuple[str, ...]) -> None:
+        self.declared = declared
         self.kinds: dict[tuple[str, str], Literal["matrix", "vector"]] = {}
         self.widths: dict[tuple[str, str], tuple[str, ...]] = {}
         self.names: dict[Node, str] = {}
         self.order: dict[str, None] = {}
 
+    @abstractmethod
+    def local_names(self) -> Mapping[str, object]:
+        """The names that the equations have assigned so far, with their values."""
+
     def use(self, parameter: LearnedParameter, kind: Literal["matrix", "vector"]) -> None:
+        """Note that a parameter is used as a matrix or as a vector."""
         key = (parameter.family, parameter.gate)
         self.order.setdefault(parameter.gate)
         if self.kinds.setdefault(key, kind) != kind:
@@ -153,6 +161,7 @@ class _Recorder:
             )
 
     def columns(self, parameter: LearnedParameter, sizes: tuple[str, ...]) -> None:
+        """Note the sizes of the operands of a matrix."""
         key = (parameter.family, parameter.gate)
         first = self.widths.setdefault(key, sizes)
         if first != sizes:
@@ -165,32 +174,75 @@ class _Recorder:
         """Called after each operation: check its grammar and record the names of locals."""
         for sentence in problems([made]):
             raise Misuse(sentence.removesuffix("."))
+        self.names.update(
+            {v: name for name, v in self.local_names().items() if isinstance(v, Node)}
+        )
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record the operations inside the ``with`` block."""
+        nodes.observers.called.append(self.note)
+        try:
+            yield
+        finally:
+            nodes.observers.called.remove(self.note)
+
+
+class _FrameRecorder(Recorder):
+    """Takes the names from the frame of the function that is traced."""
+
+    def __init__(self, code: CodeType, declared: tuple[str, ...]) -> None:
+        super().__init__(declared)
+        self._code = code
+
+    def local_names(self) -> Mapping[str, object]:
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code is not self.code:
+        while frame is not None and frame.f_code is not self._code:
             frame = frame.f_back
-        if frame is not None:
-            self.names.update(
-                {v: name for name, v in frame.f_locals.items() if isinstance(v, Node)}
-            )
+        return {} if frame is None else frame.f_locals
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What stands around the equations of a cell: its names, gates and initial values.
+
+    ``place`` begins the messages about it, and ``return_place`` those about its result.
+    """
+
+    name: str
+    input: str
+    states: tuple[str, ...]
+    families: tuple[str, ...]
+    gates: tuple[str, ...]
+    init: Mapping[str, Any]
+    doc: str
+    place: str
+    return_place: str
+
+    def leaves(self) -> list[Node]:
+        """The input and the states."""
+        return [intern("input", (), None), *[intern("state", (), each) for each in self.states]]
 
 
 def _trace(function: Callable[..., Any], gates: str, init: Mapping[str, float]) -> Cell:
     name, code = function.__name__, function.__code__
-    declaration = _where(name, code, code.co_firstlineno)
-    declared = _declared_gates(declaration, gates)
-    input_name, states, families = _arguments(declaration, name, function)
-    recorder = _Recorder(code, declared)
-    leaves = [intern("input", (), None), *[intern("state", (), state) for state in states]]
-    nodes.observers.called.append(recorder.note)
+    place = _where(name, code, code.co_firstlineno)
+    gates_declared = declared_gates(place, gates)
+    input_name, states, families = _arguments(place, name, function)
+    declaration = Declaration(
+        name, input_name, states, families, gates_declared, init,
+        inspect.cleandoc(function.__doc__ or ""), place, _where(name, code, _return_line(code)),
+    )  # fmt: skip
+    recorder = _FrameRecorder(code, gates_declared)
     try:
-        returned = function(*leaves, **{family: Family(recorder, family) for family in families})
+        with recorder.recording():
+            returned = function(
+                *declaration.leaves(), **{family: Family(recorder, family) for family in families}
+            )
     except SizeClash as clash:
         frame, line = _place(clash.__traceback__, code)
-        first, second = clash.operands[clash.first], clash.operands[clash.second]
-        raise CellError(
-            f"{_where(name, code, line)}{_called(first, frame)} has size {first.size}, "
-            f"{_called(second, frame)} has size {second.size}."
-        ) from None
+        names = {} if frame is None else frame.f_locals
+        raise CellError(f"{_where(name, code, line)}{clashing(clash, names)}.") from None
     except Misuse as misuse:
         _, line = _place(misuse.__traceback__, code)
         raise CellError(f"{_where(name, code, line)}{misuse}.") from None
@@ -198,39 +250,46 @@ def _trace(function: Callable[..., Any], gates: str, init: Mapping[str, float]) 
         raise
     except Exception as error:
         _, line = _place(error.__traceback__, code)
-        raise CellError(f"{_where(name, code, line)}{_foreign(error)}.") from error
-    finally:
-        nodes.observers.called.remove(recorder.note)
+        raise CellError(f"{_where(name, code, line)}{foreign(error)}.") from error
+    return assembled(declaration, recorder, returned)
 
+
+def assembled(declaration: Declaration, recorder: Recorder, returned: object) -> Cell:
+    """The cell of a declaration, from what its equations recorded and returned."""
     try:
-        following = _next_states(name, states, returned)
+        following = _next_states(declaration.name, declaration.states, returned)
     except Misuse as misuse:
-        raise CellError(f"{_where(name, code, _return_line(code))}{misuse}.") from None
+        raise CellError(f"{declaration.return_place}{misuse}.") from None
+    declared = declaration.gates
     unused = [gate for gate in declared if gate not in recorder.order]
     if unused:
         raise CellError(
-            f"{declaration}the declared {'gate' if len(unused) == 1 else 'gates'} "
+            f"{declaration.place}the declared {'gate' if len(unused) == 1 else 'gates'} "
             f"{', '.join(unused)} never {'occurs' if len(unused) == 1 else 'occur'} in the "
             'equations; correct gates="..." or use them.'
         )
+    gates = declared or tuple(recorder.order)
+    init = declaration.init
     made = Cell(
-        name=name,
-        input=input_name,
-        states=states,
+        name=declaration.name,
+        input=declaration.input,
+        states=declaration.states,
         next_states=following,
-        parameters=_parameters(recorder, families, declared or tuple(recorder.order)),
-        gates=declared or tuple(recorder.order),
-        names=_final_names(recorder.names, following, (input_name, *states)),
+        parameters=_parameters(recorder, declaration.families, gates),
+        gates=gates,
+        names=_final_names(recorder.names, following, (declaration.input, *declaration.states)),
         init={key: float(value) for key, value in init.items() if _is_number(value)},
-        doc=inspect.cleandoc(function.__doc__ or ""),
+        doc=declaration.doc,
     )
     keys = [parameter.key for parameter in made.parameters]
     for key, value in init.items():
         if key not in keys:
             known = f"its parameters are {', '.join(keys)}" if keys else "it has no parameters"
-            raise CellError(f"{declaration}init names {key}; {known}.")
+            raise CellError(f"{declaration.place}init names {key}; {known}.")
         if not _is_number(value):
-            raise CellError(f"{declaration}init gives {key} the value {value!r}, not a number.")
+            raise CellError(
+                f"{declaration.place}init gives {key} the value {value!r}, not a number."
+            )
     verify(made)
     return made
 
@@ -259,7 +318,8 @@ def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[No
     return tuple(following)
 
 
-def _declared_gates(declaration: str, gates: str) -> tuple[str, ...]:
+def declared_gates(declaration: str, gates: str) -> tuple[str, ...]:
+    """The names in ``gates``; ``declaration`` begins the messages."""
     # normalised as Python normalises the names in the equations
     found = tuple(normalize("NFKC", gates).split()) if isinstance(gates, str) else ()
     if not isinstance(gates, str) or not all([gate.isidentifier() for gate in found]):
@@ -277,7 +337,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _foreign(error: Exception) -> str:
+def foreign(error: Exception) -> str:
     """The message of an exception from outside Elman, with advice if a cell's value caused it."""
     said = str(error).rstrip(".") or type(error).__name__
     ours = (Node.__name__, LearnedParameter.__name__, Family.__name__)
@@ -323,7 +383,7 @@ def _arguments(
 
 
 def _parameters(
-    recorder: _Recorder, families: Sequence[str], gates: Sequence[str]
+    recorder: Recorder, families: Sequence[str], gates: Sequence[str]
 ) -> tuple[Parameter, ...]:
     return tuple(
         [
@@ -386,10 +446,14 @@ def _where(name: str, code: CodeType, line: int) -> str:
     return f"{name}, line {line}{place}" + (f", `{source}`: " if source else ": ")
 
 
-def _called(value: Node, frame: FrameType | None) -> str:
-    """The author's name for a value: a local variable, or an expression of them."""
-    names: dict[Node, str] = {}
-    for name, local in (frame.f_locals if frame else {}).items():
+def clashing(clash: SizeClash, names: Mapping[str, object]) -> str:
+    """What is wrong with two sizes, in the author's names or as expressions of them."""
+    known: dict[Node, str] = {}
+    for name, local in names.items():
         if isinstance(local, Node):
-            names.setdefault(local, name)
-    return expression(value, names=names)
+            known.setdefault(local, name)
+    first, second = clash.operands[clash.first], clash.operands[clash.second]
+    return (
+        f"{expression(first, names=known)} has size {first.size}, "
+        f"{expression(second, names=known)} has size {second.size}"
+    )

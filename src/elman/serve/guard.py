@@ -10,10 +10,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from elman.serve.page import DOCUMENTS
 from elman.serve.refusal import Refusal, response
 
-#: answered without a token, for what watches the service
-_OPEN = ("/healthz",)
+#: answered without a token: for what watches the service, and the page, which asks for the token
+_OPEN = ("/healthz", *DOCUMENTS)
+_OPEN_FOLDER = "/page/"
 
 
 class Guard:
@@ -43,7 +45,9 @@ class Guard:
         # a page of another site may not use a service that only this machine can reach
         if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
             raise Refusal(403, f"the origin {origin} is not that of this service.")
-        if self._token is not None and scope["path"] not in _OPEN:
+        path = scope["path"]
+        is_open = path in _OPEN or path.startswith(_OPEN_FOLDER)
+        if self._token is not None and not is_open:
             given = _token_of(headers, scope)
             if given is None or not hmac.compare_digest(given, self._token.encode()):
                 raise Refusal(

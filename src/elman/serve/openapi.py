@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from elman.serve.cells import MOST_CHARACTERS
+from elman.serve.experiments import ExperimentOptions
 from elman.serve.limits import Limits
 from elman.serve.request_options import options_schema
 from elman.serve.served import Served
@@ -42,6 +44,7 @@ def description(served: Served, limits: Limits, *, token: bool) -> dict[str, Any
         ),
         "/openapi.json": _get("This description.", _json({"type": "object"}), token=token),
     }
+    paths.update(_cell_paths(token=token))
     for name, task in served.tasks.items():
         models = [each.name for each in served.models if each.task.name == name]
         paths[f"/v1/{name}/predict"] = {"post": _predict(task, models, limits, token=token)}
@@ -74,6 +77,43 @@ def _get(summary: str, content: dict[str, Any], *, token: bool) -> dict[str, Any
     statuses = (401, 403) if token else (403,)
     responses = {"200": {"description": summary, "content": content}, **_refusals(*statuses)}
     return {"get": {"summary": summary, "responses": responses, **_security(token)}}
+
+
+def _cell_paths(*, token: bool) -> dict[str, Any]:
+    """Equations of cells: shown and examined, never executed as Python."""
+    body = {
+        "type": "object",
+        "properties": {
+            "equations": {"type": "string", "maxLength": MOST_CHARACTERS},
+            "options": options_schema(ExperimentOptions),
+        },
+        "required": ["equations"],
+        "additionalProperties": False,
+    }
+    summaries = {
+        "formula": "The equations as MathML, LaTeX and text, with the parameters.",
+        "plan": "What the native engine does with the cell.",
+        "gradients": "The norm of the gradient against distance in time, beside other cells.",
+        "speed": "Milliseconds of training and inference, beside other cells.",
+    }
+    found: dict[str, Any] = {
+        "/v1/cell": _get("The cells of the catalogue.", _json({"type": "object"}), token=token)
+    }
+    statuses = [each for each in _REFUSED if each != 404 and (token or each != 401)]
+    for name, summary in summaries.items():
+        found[f"/v1/cell/{name}"] = {
+            "post": {
+                "summary": summary,
+                "operationId": f"cell_{name}",
+                "requestBody": {"required": True, "content": _json(body)},
+                "responses": {
+                    "200": {"description": summary, "content": _json({"type": "object"})},
+                    **_refusals(*statuses),
+                },
+                **_security(token),
+            }
+        }
+    return found
 
 
 def _security(token: bool) -> dict[str, Any]:

@@ -5,9 +5,10 @@ Runs are found and their tasks read when the service starts; weights are loaded 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from elman.saved import in_short, parse_toml, read_text
 from elman.serve.limits import Limits
 from elman.serve.metrics import Metrics
 from elman.serve.refusal import Refusal
+from elman.serve.request_options import options_schema
 from elman.serve.worker import Worker
 from elman.tasks import load
 from elman.tasks.registry import TASKS
@@ -31,6 +33,8 @@ class ServedModel:
     name: str
     task: Task
     worker: Worker
+    #: the numbers among the task's options that the model was trained with, such as a sample rate
+    settings: Mapping[str, float]
 
     def record(self) -> dict[str, Any]:
         """What ``GET /v1`` says of it."""
@@ -41,6 +45,10 @@ class ServedModel:
             "input": self.task.input_kind,
             "live": self.task.live,
             "loaded": self.worker.loaded,
+            "settings": dict(self.settings),
+            "options": options_schema(self.task.PredictOptions)["properties"],
+            "examples": [text for text in self.task.demo.values() if isinstance(text, str)],
+            "samples": [path.name for path in samples_of(self.task)],
         }
 
 
@@ -76,27 +84,53 @@ def served_models(runs: Sequence[str], limits: Limits, metrics: Metrics) -> Serv
     """The models of these runs, or all shipped ones; ``RunError`` for a run that is none."""
     models: list[ServedModel] = []
     for run in runs or elman.shipped.models():
-        name, task = _name_and_task(run)
+        name, task, settings = _name_and_task(run)
         if name in [each.name for each in models]:
             raise OptionError(f"{run}: another run is also named {name}; rename one of them.")
         worker = Worker(name, partial(load, run), limits, metrics)
-        models.append(ServedModel(name, task, worker))
+        models.append(ServedModel(name, task, worker, settings))
     return Served(models)
 
 
-def _name_and_task(run: str) -> tuple[str, Task]:
+def _name_and_task(run: str) -> tuple[str, Task, Mapping[str, float]]:
     if is_onnx(run):
         task = task_of_run(run)
         if task is None:
             load(run)  # says what is wrong
             raise RunError(f"{run}: its task is unknown.")
-        return Path(run).stem, task
+        return Path(run).stem, task, {}
     folder = find_run(run)
     path = folder / "run.toml"
-    name = task_name(parse_toml(read_text(path), path))
+    table = parse_toml(read_text(path), path)
+    name = task_name(table)
     if name not in TASKS:
         raise RunError(
             f"{path}: the task is {in_short(repr(name))}, and this installation has "
             f"{', '.join(TASKS)}."
         )
-    return folder.resolve().name, TASKS[name]
+    return folder.resolve().name, TASKS[name], _numbers(table.get("options"))
+
+
+def _numbers(options: object) -> dict[str, float]:
+    """The numbers in a table: texts could name files of this machine."""
+    if not isinstance(options, dict):
+        return {}
+    return {
+        key: value
+        for key, value in options.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    }
+
+
+def samples_of(task: Task) -> list[Path]:
+    """The files among a task's demo inputs, if they come with this package.
+
+    >>> [path.name for path in samples_of(TASKS["speech"])]
+    ['fox.flac']
+    """
+    package = Path(elman.shipped.__file__).parents[1]
+    return [
+        path
+        for path in task.demo.values()
+        if isinstance(path, Path) and path.resolve().is_relative_to(package) and path.is_file()
+    ]

@@ -6,7 +6,10 @@ import ipaddress
 import os
 import socket
 import sys
+import webbrowser
+from threading import Thread
 from typing import Any
+from urllib.parse import urlencode
 
 import uvicorn
 
@@ -17,13 +20,18 @@ from elman.serve.service import Service
 _LONGEST_MESSAGE = 4 * 2**20
 
 
-def listen(service: Service, host: str, port: int, *, token: bool) -> None:
-    """Serve until a signal comes; ``OptionError`` if the address cannot be listened on."""
+def listen(
+    service: Service, host: str, port: int, *, token: str | None, open_page: bool = False
+) -> None:
+    """Serve until a signal comes; ``OptionError`` if the address cannot be listened on.
+
+    With ``open_page``, the page is opened in this machine's browser.
+    """
     listener = _socket(host, port)
     name = f"[{host}]" if ":" in host else host
     names = ", ".join([each.name for each in service.served.models])
     place = f"http://{name}:{listener.getsockname()[1]}"
-    if not token and not _is_loopback(host):
+    if token is None and not _is_loopback(host):
         print(
             f"note: {host} can be reached from other machines, and there is no token; anyone there "
             "can use the models. Set one with --token.",
@@ -41,14 +49,21 @@ def listen(service: Service, host: str, port: int, *, token: bool) -> None:
         lifespan="off",
     )
     print(f"elman: serving {names} on {place}", file=sys.stderr, flush=True)
-    _Server(config, service).run([listener])
-    service.served.stop()
+    page = _page(listener, token) if open_page else ""
+    _Server(config, service, page).run([listener])
+    service.close()
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, page: str) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._page = service, page
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the page as soon as it can be answered."""
+        await super().startup(sockets)
+        if self._page:
+            Thread(target=webbrowser.open, args=(self._page,), daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nothing new, end the input of streams, then wait for requests."""
@@ -56,6 +71,15 @@ class _Server(uvicorn.Server):
             each.close()
         await self._service.stop()
         await super().shutdown(sockets)
+
+
+def _page(listener: socket.socket, token: str | None) -> str:
+    """The address of the page for a browser on this machine; what follows # is not sent."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+    place = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return place if token is None else f"{place}#{urlencode({'token': token})}"
 
 
 def _socket(host: str, port: int) -> socket.socket:

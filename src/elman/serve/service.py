@@ -15,10 +15,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from elman.serve.cells import Cells
 from elman.serve.guard import Guard
 from elman.serve.limits import Limits
 from elman.serve.metrics import Metrics
 from elman.serve.openapi import description
+from elman.serve.page import Page
 from elman.serve.refusal import Json, Refusal, refusal_of, response
 from elman.serve.requests import Asked, asked_by
 from elman.serve.served import ServedModel, served_models
@@ -46,6 +48,7 @@ class Service:
         self.metrics = Metrics()
         self.served = served_models(runs, self.limits, self.metrics)
         self.streams = Streams(self.limits, self.metrics)
+        self.cells = Cells(self.limits)
         self.stopping = False
         self._running = 0
         self._description = description(self.served, self.limits, token=token is not None)
@@ -57,6 +60,8 @@ class Service:
                 Route("/openapi.json", self._openapi),
                 Route("/v1/{task}/predict", self._predict, methods=["POST"]),
                 WebSocketRoute("/v1/{task}/stream", self._stream),
+                *self.cells.routes,
+                *Page(self.served).routes,
             ],
             middleware=[Middleware(Guard, token=token, max_bytes=self.limits.max_bytes)],
             exception_handlers={HTTPException: _refuse_path},
@@ -67,6 +72,11 @@ class Service:
         """Refuse what is new, and let streams say their last words."""
         self.stopping = True
         await self.streams.finish(seconds)
+
+    def close(self) -> None:
+        """End the threads of the models after what waits, and experiments with cells at once."""
+        self.served.stop()
+        self.cells.laboratory.stop()
 
     async def _health(self, request: Request) -> Response:
         return Json({"status": "ok"})

@@ -17,7 +17,8 @@ from elman.tasks.video.strip import Strip, draw_strips
 class Activity:
     """The predicted label of a video and all probabilities; ``strip`` if a plot is requested.
 
-    ``label`` is None if the probability of the most likely one is below ``abstain``.
+    ``over_time`` has the probabilities after each frame, if they are requested.  ``label`` is None
+    if the probability of the most likely one is below ``abstain``.
     """
 
     file: str
@@ -26,6 +27,7 @@ class Activity:
     probabilities: dict[str, float]
     seconds: float
     strip: Strip | None = None
+    over_time: Strip | None = None
 
 
 def save(predictions: Sequence[Activity], wanted: StripOptions) -> list[Path]:
@@ -53,10 +55,22 @@ def show_label(label: str | None, probability: float) -> str:
 
 def record(prediction: Activity) -> dict[str, Any]:
     """The activity as a JSON object."""
-    return {
+    found: dict[str, Any] = {
         "file": prediction.file,
         "label": prediction.label,
         "probability": round(prediction.probability, 6),
         "probabilities": {k: round(p, 6) for k, p in prediction.probabilities.items()},
         "seconds": round(prediction.seconds, 3),
     }
+    strip = prediction.over_time
+    if strip is not None:
+        found["frames"] = [
+            {
+                "seconds": round(k / strip.rate, 3),
+                "probabilities": {
+                    label: round(float(p), 6) for label, p in zip(strip.labels, row, strict=True)
+                },
+            }
+            for k, row in enumerate(strip.after)
+        ]
+    return found

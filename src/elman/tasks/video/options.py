@@ -100,4 +100,7 @@ class StripOptions(DeclaredOptions):
         maximum=1,
         scored=False,
     )
+    frames: bool = option(
+        False, "also list the label probabilities after each frame (with --json)", scored=False
+    )
     png: str = option("", "plot frames and label probabilities to this PNG file", scored=False)

@@ -46,9 +46,12 @@ def predict(
     for clip, row in zip(clips, _probabilities(fitted, clips), strict=True):
         each = _named(fitted, row)
         label = max(each, key=lambda name: each[name])
-        strip = _strip(fitted, clip) if wanted.png else None
+        strip = _strip(fitted, clip) if wanted.png or wanted.frames else None
         sure = label if each[label] >= wanted.abstain else None
-        found.append(Activity(str(clip.file), sure, each[label], each, clip.video.seconds, strip))
+        over_time = strip if wanted.frames else None
+        found.append(
+            Activity(str(clip.file), sure, each[label], each, clip.video.seconds, strip, over_time)
+        )
     return found
 
 

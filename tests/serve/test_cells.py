@@ -1,0 +1,127 @@
+"""/v1/cell: equations are shown and examined, within limits, and never executed."""
+
+import json
+import time
+
+import pytest
+
+import elman
+from elman.backends.native.describe import describe
+from elman.cells import CATALOGUE
+from elman.errors import CellError
+from elman.graph import read_equations
+from elman.graph.sizes import Sizes
+from elman.serve import experiments
+from elman.serve.cells import MOST_CHARACTERS, accepted, source_of
+from elman.serve.experiments import ExperimentOptions
+
+LIGHTER = """
+@cell(init={"b.f": 1.0})
+def lighter(x, h, *, W, b):
+    f = sigmoid(W.f @ [h, x] + b.f)
+    h = f * h + (1 - f) * tanh(W.g @ x)
+    return h
+"""
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_catalogue_is_offered_as_one_would_write_it(name):
+    assert read_equations(source_of(CATALOGUE[name])) == CATALOGUE[name]
+
+
+def test_a_cell_is_shown_and_examined_as_the_library_does(client):
+    service = client("ner")
+
+    def ask(experiment, **options):
+        body = {"equations": LIGHTER, "options": options}
+        answer = service.post(f"/v1/cell/{experiment}", json=body)
+        assert answer.status_code == 200, answer.json()
+        return answer.json()
+
+    lighter = read_equations(LIGHTER)
+    shown = ask("formula", input_size=3, hidden_size=5)
+    assert (shown["text"], shown["latex"]) == (str(lighter), lighter.latex())
+    assert shown["mathml"].startswith("<math")
+    shapes = {each["key"]: tuple(each["shape"]) for each in shown["parameters"]}
+    assert shapes == {each.key: each.shape(Sizes(3, 5)) for each in lighter.parameters}
+    assert shown["count"] == 5 * 8 + 5 * 3 + 5
+    assert ask("plan", input_size=3, hidden_size=5) == {"plan": describe(lighter, 3, 5)}
+    found = ask("gradients", hidden_size=8, input_size=4, steps=20)
+    expected = elman.diagnose(
+        lighter, *[CATALOGUE[name] for name in ("rnn", "lstm", "gru")],
+        steps=20, batch=4, losses=8, exact=0, hidden_size=8, input_size=4,
+    )  # fmt: skip
+    assert found["words"] == list(expected.words)
+    for layer in found["layers"]:
+        record = expected[layer["name"]].record()
+        assert {**layer, "name": record["cell"]} == {
+            "name": record["cell"],
+            **{key: record[key] for key in ("gradient", "horizon", "half_life", "states")},
+        }
+
+
+def test_speed_is_measured_beside_the_other_cells(monkeypatch):
+    monkeypatch.setattr(experiments, "SECONDS", 0.02)
+    monkeypatch.setattr(experiments, "BESIDE", ("rnn",))
+    options = ExperimentOptions(input_size=4, hidden_size=8, steps=5)
+    found = experiments.speed(read_equations(LIGHTER), options)
+    assert [each["name"] for each in found["times"]] == ["lighter", experiments.LOOP, "rnn"]
+    assert all([each["training"] > 0 and each["inference"] > 0 for each in found["times"]])
+    assert found["agrees"]
+
+
+def test_an_experiment_that_takes_too_long_ends_and_the_next_one_runs(client):
+    service = client("ner")
+    laboratory = service.service.cells.laboratory
+    body = {"equations": LIGHTER, "options": {"hidden_size": 4, "input_size": 4, "steps": 3}}
+    assert service.post("/v1/cell/plan", json=body).status_code == 200
+    process = laboratory._process
+    laboratory._seconds = 0.05
+    slow = {**body, "options": {"hidden_size": 128, "steps": 200}}
+    start = time.monotonic()
+    answer = service.post("/v1/cell/gradients", json=slow)
+    assert answer.status_code == 408
+    assert "the experiment took 0.05 seconds, the limit" in answer.json()["error"]
+    assert time.monotonic() - start < 10
+    assert process.poll() is not None
+    laboratory._seconds = 60.0
+    assert service.post("/v1/cell/plan", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "sentence"),
+    [
+        ({"equations": "import os"}, 422, "this is not an equation"),
+        ({"equations": "def a(x, h): return eval('h')"}, 422, "there is no function eval"),
+        ({"equations": "#" * (MOST_CHARACTERS + 1)}, 422, "the service takes 4,000."),
+        ({"equations": LIGHTER, "options": {"hidden_size": 4096}}, 422, "hidden_size is 4096"),
+        ({"equations": LIGHTER, "options": {"steps": "many"}}, 422, "steps must be an integer"),
+        ({"equations": LIGHTER, "options": {"seed": 1}}, 422, "seed"),
+        ({"equations": LIGHTER, "option": {}}, 400, 'the key "option"'),
+        ({"equations": 3}, 400, 'the body needs "equations", a string'),
+        ({"equations": LIGHTER, "options": []}, 400, "options must be a JSON object"),
+        ([], 400, "the body must be a JSON object"),
+    ],
+)
+def test_wrong_requests_are_refused_in_a_sentence(client, body, status, sentence):
+    service = client("ner")
+    for experiment in ("formula", "plan", "gradients", "speed"):
+        answer = service.post(f"/v1/cell/{experiment}", json=body)
+        assert (answer.status_code, sentence in answer.json()["error"]) == (status, True)
+    assert service.service.cells.laboratory._process is None  # none of it reached an experiment
+
+
+def test_a_cell_with_many_values_is_refused():
+    lines = "\n".join([f"    h = tanh(h + {k})" for k in range(60)])
+    with pytest.raises(CellError, match="a step has 181 values; the service takes 120"):
+        accepted(f"def a(x, h):\n{lines}\n    return h")
+
+
+def test_what_goes_wrong_in_an_experiment_is_said(monkeypatch):
+    def fail(cell, options):
+        raise RuntimeError("out of memory\nat line 3")
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, "plan", fail)
+    asked = {"experiment": "plan", "cell": CATALOGUE["rnn"].text, "options": {}}
+    expected = {"error": "the experiment failed (out of memory); choose smaller sizes."}
+    assert experiments.answer(json.dumps(asked)) == expected
