@@ -206,7 +206,7 @@ def test_folds_part_the_examples_and_the_mean_and_spread_are_theirs(data, tmp_pa
 
 
 def test_examples_of_a_group_are_never_parted(tmp_path):
-    from elman.tasks.train import _held_out
+    from elman.tasks.corpus import _held_out
 
     file = tmp_path / "twice.csv"
     lines = [f"sentence {k % 20},{'good' if k % 2 else 'bad'}" for k in range(60)]

@@ -7,6 +7,7 @@ large pools and cut into batches, and the batches are shuffled.  Only indices ar
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,3 +48,29 @@ def bucketed_batches(
         indices = order[start : start + pool][by_length].tolist()
         batches += [indices[at : at + batch_size] for at in range(0, len(indices), batch_size)]
     return [batches[at] for at in random.permutation(len(batches))]
+
+
+def dealt_batches(
+    lengths: Sequence[int], count: int, *, seed: Sequence[int], share: int = 0
+) -> list[list[int]]:
+    """The indices 0 to ``len(lengths) - 1``, dealt into ``count`` batches of nearly equal size.
+
+    For one share of a window of streamed examples: the number of batches is known before the
+    examples are read.  Like in ``bucketed_batches``, examples of similar length are together.  With
+    the same ``seed``, the batches of all shares with one number have similar lengths too.  If there
+    are fewer examples than batches, some occur again.
+
+    >>> dealt_batches([3, 90, 4, 91, 2], 2, seed=[0])
+    [[3, 1, 2], [0, 4]]
+    """
+    order = np.random.default_rng([*seed, share]).permutation(len(lengths))
+    if len(order) < count:
+        order = np.resize(order, count)
+    sizes = np.asarray(lengths, dtype=np.int64)[order]
+    edges = [len(order) * k // count for k in range(0, count, _POOL)] + [len(order)]
+    batches: list[list[int]] = []
+    for k, (start, end) in enumerate(pairwise(edges)):
+        by_length = order[start:end][np.argsort(-sizes[start:end], kind="stable")]
+        parts = np.array_split(by_length, min(_POOL, count - k * _POOL))
+        batches += [part.tolist() for part in parts]
+    return [batches[at] for at in np.random.default_rng(seed).permutation(count)]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from elman.data.excerpts import excerpt_of
+from elman.data.remote import shown
 from elman.errors import DataError
 
 T = TypeVar("T")
@@ -18,7 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class Place:
-    """A file, and the line in it if known.
+    """A file, and the line in it if known; tables that are not text have rows instead.
 
     >>> print(Place(Path("train.conll"), 214))
     train.conll, line 214
@@ -26,9 +28,20 @@ class Place:
 
     path: Path
     line: int | None = None
+    unit: str = "line"
 
     def __str__(self) -> str:
-        return str(self.path) if self.line is None else f"{self.path}, line {self.line}"
+        place = self.in_file()
+        name = shown(place.path)
+        return name if place.line is None else f"{name}, {place.unit} {place.line}"
+
+    def in_file(self) -> "Place":
+        """This place in the file itself, if an excerpt of it is being read."""
+        excerpt = excerpt_of(self.path)
+        if excerpt is None:
+            return self
+        line = None if self.line is None else excerpt.number(self.line)
+        return Place(Path(excerpt.shown), line, excerpt.unit)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import codecs
 import re
 from pathlib import Path
 
+from elman.data.excerpts import excerpt_of
 from elman.data.faults import Fault, Note, Place
 from elman.data.sources import why_not_a_file
 from elman.errors import DataError
@@ -35,11 +36,12 @@ def read_plain_text(path: Path) -> tuple[str, list[Fault]]:
     >>> text, faults[0].place.line
     ('fine\\ncaf�\\n', 2)
     """
-    reason = why_not_a_file(path)
+    excerpt = excerpt_of(path)
+    reason = why_not_a_file(path) if excerpt is None else None
     if reason is not None:
         return "", [Fault(Place(path), reason)]
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if excerpt is None else excerpt.content
     except OSError as error:
         why = error.strerror or str(error)
         return "", [Fault(Place(path), f"the file cannot be read ({why}); check its permissions.")]

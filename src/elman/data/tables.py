@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from elman.data.excerpts import excerpt_of
 from elman.data.faults import Fault, Note, Place, Row
 from elman.data.plain_text import lines_of
 
@@ -47,7 +48,7 @@ def table_records(
     while True:
         place = Place(path, reader.line_num + first)
         try:
-            with _fields_of_any_length():
+            with fields_of_any_length():
                 record = next(reader)
         except StopIteration:
             return
@@ -66,8 +67,8 @@ def table_records(
 
 
 @contextmanager
-def _fields_of_any_length() -> Iterator[None]:
-    # The csv module refuses fields over 131,072 characters; the limit is global.
+def fields_of_any_length() -> Iterator[None]:
+    """Let the csv module read fields over 131,072 characters; its limit is global."""
     limit = csv.field_size_limit(sys.maxsize)
     try:
         yield
@@ -81,34 +82,39 @@ def named_delimiter(text: str) -> str | None:
     return None if named is None else named[1]
 
 
-def is_quoted(path: Path, text: str) -> tuple[bool, list[Note]]:
+def is_quoted(path: Path, text: str, *, doubled: bool = False) -> tuple[bool, list[Note]]:
     """Whether double quotes in a TSV enclose fields, and a note about the decision.
 
     They do if every field that contains a double quote is enclosed in a pair, with the quotes
     inside it doubled.  A field may then span several lines, unless one of them is a complete row:
-    two stray quotes would look the same.
+    two stray quotes would look the same.  With ``doubled`` they enclose fields only if the file
+    also has doubled quotes.
 
     >>> is_quoted(Path(), 'text\\tlabel\\n"A ""dud""."\\tbad\\n')[0]
     True
     >>> is_quoted(Path(), 'text\\tlabel\\n" a dud\\tbad\\nfine , he said "\\tgood\\n')[0]
     False
     """
-    if '"' not in text:
+    excerpt = excerpt_of(path)
+    if excerpt is not None and excerpt.quoted is not None:
+        return excerpt.quoted, []
+    if ('""' if doubled else '"') not in text:
         return False, []
     lines = [line.split("\t") for line in lines_of(text)]
     width = len(next((cells for cells in lines if any(cells)), []))
     first = next(k for k, cells in enumerate(lines, 1) if any('"' in cell for cell in cells))
-    enclosed = all(
-        len(cells) == width and all(_ENCLOSED.fullmatch(cell) for cell in cells if '"' in cell)
-        for cells in lines
-        if any(cells)
-    )
+    enclosed = all(is_enclosed(cells, width) for cells in lines if any(cells))
     if not enclosed and not _encloses_line_ends(text, lines, width):
         count = text.count('"')
         message = f"double quotes are read as ordinary characters ({count} in the file)."
         return False, [Note(Place(path, first), message)]
     message = "double quotes around fields are removed."
     return True, [Note(Place(path, first), message)]
+
+
+def is_enclosed(cells: Sequence[str], width: int) -> bool:
+    """Whether a line has ``width`` cells, and each with a double quote is enclosed in a pair."""
+    return len(cells) == width and all(_ENCLOSED.fullmatch(cell) for cell in cells if '"' in cell)
 
 
 def _encloses_line_ends(text: str, lines: Sequence[list[str]], width: int) -> bool:

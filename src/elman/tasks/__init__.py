@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from elman.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from elman.tasks.corpus import Data
     from elman.tasks.registry import TASKS
     from elman.tasks.task import Task
-    from elman.tasks.train import Data, find_cell, train
+    from elman.tasks.train import find_cell, train
     from elman.tasks.trained import Trained, load
 
 # the names and options of tasks are available without torch
@@ -19,7 +20,7 @@ lazy_names(
     __name__,
     {
         "TASKS": "elman.tasks.registry:TASKS",
-        "Data": "elman.tasks.train:Data",
+        "Data": "elman.tasks.corpus:Data",
         "Task": "elman.tasks.task:Task",
         "Trained": "elman.tasks.trained:Trained",
         "find_cell": "elman.tasks.train:find_cell",

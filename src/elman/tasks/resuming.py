@@ -11,6 +11,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from elman.data.remote import url_of
+from elman.data.shards import is_collection
 from elman.data.sources import data_files, exists
 from elman.errors import OptionError, RunError
 from elman.options import with_settings
@@ -94,7 +96,8 @@ def _path(run: RunFolder, name: str) -> str:
 def _resolved(run: RunFolder, path: str) -> str:
     """A relative path resolved from the folder where the run was started, if it exists there."""
     begun_in = read_table(run, "data").get("begun_in")
-    if not path or not isinstance(begun_in, str) or Path(begun_in) == Path.cwd():
+    local = path and url_of(path) is None
+    if not local or not isinstance(begun_in, str) or Path(begun_in) == Path.cwd():
         return path
     full = Path(begun_in, path)
     if not exists(full):  # may be two files, separated by a comma
@@ -103,5 +106,8 @@ def _resolved(run: RunFolder, path: str) -> str:
 
 
 def is_there(data: Path) -> bool:
-    """Whether the file, the folder or the two files that ``data`` names exist."""
-    return all([exists(file) for file in data_files(data)])
+    """Whether the file, the folder or the two files that ``data`` names exist.
+
+    Patterns and URLs are looked up when they are read.
+    """
+    return is_collection(data) or all([exists(file) for file in data_files(data)])

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from elman.data.remote import url_of
 from elman.errors import OptionError, RunError
 from elman.options import described, refuse_unknown, with_settings
 from elman.saved import in_short, parse_toml, read_text
@@ -93,11 +94,16 @@ def read_run_file(path: Path, task: Task) -> RunConfig:
         except OptionError as error:
             raise OptionError(f"{path}, [{name}]: {error}") from error
     return RunConfig(
-        train=path.parent / table["train"] if "train" in table else None,
-        valid=path.parent / table["valid"] if "valid" in table else None,
+        train=_beside(path, table["train"]) if "train" in table else None,
+        valid=_beside(path, table["valid"]) if "valid" in table else None,
         out=path.parent / table["out"] if "out" in table else None,
         settings={**table.get("options", {}), **table.get("training", {})},
         title=str(table.get("title", "")),
         licence=str(table.get("licence", "")),
         init_from=str(table.get("init_from", table.get("start", ""))),  # start until 0.1
     )
+
+
+def _beside(file: Path, name: str) -> Path:
+    """A path relative to the folder of the run file; a URL is absolute."""
+    return Path(name) if url_of(name) else file.parent / name

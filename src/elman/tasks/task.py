@@ -10,11 +10,13 @@ The modules of a task import torch only where they use it, so that help texts ne
 
 from __future__ import annotations
 
+import json
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Literal, Protocol, cast
 
 from typing_extensions import TypeVar
@@ -28,10 +30,22 @@ if TYPE_CHECKING:
 
     from elman.data.faults import Row
     from elman.data.report import DataReport
+    from elman.data.shards import Cut
     from elman.graph import Cell
     from elman.training.baselines import Baseline
 
 
+#: how tables of texts and manifests are cut into shards
+TEXT_CUTS: Mapping[str, Cut] = MappingProxyType(
+    {
+        ".csv": "csv",
+        ".tsv": "tsv",
+        ".tab": "tsv",
+        ".jsonl": "json",
+        ".ndjson": "json",
+        ".json": "json",
+    }
+)
 #: options that describe one data file, and may differ between files
 OF_A_FILE = (
     "text_column",
@@ -124,6 +138,11 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     stream_end: str = "\n"
     #: whether an answer is the same, bit for bit, with any other inputs in its batch
     independent: bool = False
+    #: how its text formats are cut into shards, by suffix ("" for all others): see data/shards.py;
+    #: a file of another format is a shard
+    cuts: Mapping[str, Cut] = {}
+    #: the suffix of the text that ``table_texts`` makes of rows of Parquet
+    table_suffix: str = ".jsonl"
     #: what the Hugging Face Hub calls the task, if it has a name for it
     pipeline_tag: str = ""
 
@@ -178,6 +197,18 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         """Small files for ``elman new``, by name."""
         return {}
 
+    def table_texts(
+        self, records: Sequence[Mapping[str, Any]], options: TaskOptions
+    ) -> Sequence[str]:
+        """Each row of a table (Parquet, a Hugging Face data set) as text that ``read`` reads.
+
+        The text ends in a line feed.  ``KeyError``, ``TypeError`` or ``ValueError`` say why a row
+        cannot be read.
+        """
+        if ".jsonl" not in self.cuts:
+            raise ValueError(f"{self.name} reads no tables")
+        return [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+
     def check(self, path: Path, options: TaskOptions) -> DataReport:
         """All problems of a data file, and statistics of its contents."""
         from elman.data.report import DataReport
@@ -230,12 +261,13 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     # ---- training
 
     def prepare(
-        self, examples: Sequence[Example], symbols: Symbols, options: TaskOptions
+        self, examples: Sequence[Example], symbols: Symbols, options: TaskOptions, first: int = 0
     ) -> Sequence[Any]:
         """The examples as training takes them, once the symbols are known; by default the same.
 
         A task whose batches are not made of whole examples, such as one that cuts a text into
-        windows of tokens, makes them here.  ``length``, ``batches`` and ``collate`` then get these.
+        windows of tokens, makes them here, numbered from ``first`` if they continue one another.
+        ``length``, ``batches`` and ``collate`` then get these.
         """
         return examples
 
@@ -251,6 +283,18 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
 
         lengths = [self.length(example) for example in examples]
         return bucketed_batches(lengths, batch_size, seed=seed, epoch=epoch)
+
+    def deal(
+        self, examples: Sequence[Any], count: int, *, seed: Sequence[int], share: int = 0
+    ) -> Sequence[Sequence[int]]:
+        """Like ``batches``, but exactly ``count`` of them, for a part of a stream.
+
+        Process ``share`` has these examples; the other ones use the same ``seed``.
+        """
+        from elman.data.batching import dealt_batches
+
+        lengths = [self.length(example) for example in examples]
+        return dealt_batches(lengths, count, seed=seed, share=share)
 
     def merge_symbols(self, known: Symbols, found: Symbols) -> Symbols:
         """The symbols for training a model further: those it knows, extended by ``found``."""

@@ -6,13 +6,12 @@ write the card.  A run that was stopped can be resumed at any point, unless its 
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,16 @@ import torch
 import elman.shipped
 from elman import cells
 from elman.data.faults import Row
-from elman.data.folders import files_below
-from elman.data.sources import data_files, is_folder, kind_of
+from elman.data.remote import shown
+from elman.data.sources import kind_of
 from elman.errors import DataError, ElmanError, OptionError, RunError
 from elman.graph import Cell, read_cell
 from elman.options import refuse_unknown, with_settings
 from elman.stages import silently, stage
 from elman.tasks.calibration import calibrate
 from elman.tasks.card import write_card
+from elman.tasks.corpus import Corpus, Data, data_digest, read_corpus
 from elman.tasks.inspection import inspect, sample
-from elman.tasks.reading import read_rows
 from elman.tasks.resuming import (
     files_of,
     refuse_other_data,
@@ -38,7 +37,7 @@ from elman.tasks.resuming import (
     resumed_start,
 )
 from elman.tasks.task import Fitted, Task, Vocab
-from elman.tasks.trained import Trained, rows_for
+from elman.tasks.trained import Trained
 from elman.training import LoopOptions, RunFolder, TrainingResult, fit
 from elman.training.baselines import Metric, baseline_line
 from elman.training.budget import within_memory
@@ -49,29 +48,6 @@ from elman.training.watch import Background, Finding
 
 #: the batch size is reduced for small data to get at least this many steps per epoch
 STEPS_IN_EPOCH = 10
-
-
-@dataclass(frozen=True)
-class Data:
-    """The data files of a training.
-
-    Without ``valid``, the examples that the training file marks for validation are used.  If there
-    are none, one fold of the training examples is held out: number ``held_out``, from 0, of
-    ``parts`` equal ones (``Task.hold_out``).  Examples of one group (``Task.group``) stay in the
-    same fold.
-    """
-
-    train: Path
-    valid: Path | None = None
-    title: str = ""
-    licence: str = ""
-    held_out: int = 0
-    parts: int = 10
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "train", Path(self.train))  # a string is accepted too
-        if self.valid is not None:
-            object.__setattr__(self, "valid", Path(self.valid))
 
 
 def train(
@@ -138,20 +114,38 @@ def _train(
             f"init_from: {start.name} is a model for {start.task.name}, not for {task.name}."
         )
     check_logger(training)
-    rows = read_rows(task, data.train, options)
-    train_rows = rows_for("train", task, rows)
-    if data.valid is not None:
-        valid_rows = rows_for("valid", task, read_rows(task, data.valid, options))
-    elif any([task.part(row.value) == "valid" for row in rows]):
-        valid_rows = rows_for("valid", task, rows)
-    else:
-        train_rows, valid_rows = task.hold_out(train_rows, data.held_out, data.parts)
+    corpus = read_corpus(task, data, options, training)
+    try:
+        return _train_on(
+            corpus, data, run, options, training, cell, settings, start, resume, overwrite,
+            progress, begun,
+        )  # fmt: skip
+    finally:
+        corpus.close()
+
+
+def _train_on(
+    corpus: Corpus,
+    data: Data,
+    run: RunFolder,
+    options: Any,
+    training: LoopOptions,
+    cell: Cell,
+    settings: Mapping[str, object],
+    start: Trained | None,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress,
+    begun: float,
+) -> tuple[Trained, TrainingResult]:
+    task, train_rows, valid_rows = corpus.task, corpus.train, corpus.valid
     if not train_rows:
-        raise DataError(f"{data.train}: one example is too few to train on; give at least two.")
-    examples: Sequence[Any] = task.cut([row.value for row in train_rows], options.longest)
+        raise DataError(
+            f"{shown(data.train)}: one example is too few to train on; give at least two."
+        )
+    examples = corpus.examples
     valid = [row.value for row in valid_rows]
-    with stage("hashing the data"):
-        record = _record(task, data, options, training, train_rows, valid_rows)
+    record = _record(corpus, data, options, training)
     files = options
     if resume:
         refuse_other_data(run, record)
@@ -161,9 +155,9 @@ def _train(
     if start is not None:
         vocab = Vocab(task.merge_symbols(start.symbols, vocab.symbols))
     task.check_labels(valid_rows, vocab.symbols)
-    examples = task.prepare(examples, vocab.symbols, options)
+    examples = corpus.prepare(vocab.symbols)
     if not resume and "batch_size" not in settings:
-        training = replace(training, batch_size=_batch_size(training.batch_size, len(examples)))
+        training = replace(training, batch_size=_batch_size(training.batch_size, corpus.size))
         record["training"]["batch_size"] = training.batch_size
     if start is not None:
         ships = elman.shipped.models().get(start.name) == start.folder.path
@@ -192,12 +186,13 @@ def _train(
         background = _background(task, train_rows, valid_rows, examples, fitted)
     for baseline in background.baselines:
         progress.say(baseline_line(_metric(task), baseline))
+    del train_rows, examples  # a stream drops its sample
+    if said := corpus.begin(symbols):
+        progress.say(said)
     outcome = fit(
         model,
-        batches=lambda epoch, size: task.batches(examples, size, seed=training.seed, epoch=epoch),
-        collate=lambda rows, generator: task.collate(
-            [examples[k] for k in rows], symbols, options, generator
-        ),
+        batches=corpus.batches,
+        collate=corpus.collate,
         validate=validate,
         metric=task.metric,
         higher_is_better=task.higher_is_better,
@@ -208,6 +203,8 @@ def _train(
         background=background,
         seconds_before=time.monotonic() - begun,
     )
+    if said := corpus.close():
+        progress.say(said)
     model.eval()
     finished = outcome.stopped_because != "interrupted"
     if finished and calibrate(task, fitted, valid) != 1 and is_main_process():
@@ -329,29 +326,24 @@ def _line_in(file: str, error: Exception) -> int | None:
     return lines[-1] if lines else None
 
 
-def _record(
-    task: Task,
-    data: Data,
-    options: Any,
-    training: LoopOptions,
-    train: Sequence[Row[Any]],
-    valid: Sequence[Row[Any]],
-) -> dict[str, Any]:
+def _record(corpus: Corpus, data: Data, options: Any, training: LoopOptions) -> dict[str, Any]:
     """The contents of ``run.toml``; options that are None are left out, as TOML has no None."""
     return {
-        "job": task.name,
+        "job": corpus.task.name,
         "options": asdict(options),
         "training": {k: v for k, v in asdict(training).items() if v is not None},
         "data": {
-            "train": str(data.train),
-            "valid": "" if data.valid is None else str(data.valid),
+            "train": shown(data.train),
+            "valid": "" if data.valid is None else shown(data.valid),
             "begun_in": _here(),
             "title": data.title,
             "licence": data.licence,
-            "train_examples": len(train),
-            "valid_examples": len(valid),
-            "train_sha256": _fingerprint(task, data.train, train),
-            "valid_sha256": "" if data.valid is None else _fingerprint(task, data.valid, valid),
+            "train_examples": corpus.rows,
+            "valid_examples": len(corpus.valid),
+            "train_sha256": corpus.digest,
+            "valid_sha256": ""
+            if data.valid is None
+            else (data_digest(corpus.task, data.valid, corpus.valid)),
             "held_out": [data.held_out, data.parts] if data.valid is None else [],
         },
     }
@@ -363,21 +355,3 @@ def _here() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return ""
-
-
-def _fingerprint(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:
-    """A hash of a file, of two files separated by a comma, or of a folder with its file names.
-
-    The examples are hashed too, because a file may name others, such as sounds or videos.
-    """
-    digest = hashlib.sha256()
-    files: Sequence[Path] = data_files(path)
-    if is_folder(path):
-        files = files_below(path)
-    for file in files:
-        if is_folder(path):
-            digest.update(str(file.relative_to(path)).encode())
-        digest.update(file.read_bytes())
-    for row in rows:
-        digest.update(repr(task.group(row.value)).encode())
-    return digest.hexdigest()

@@ -26,7 +26,7 @@ from elman.training.interruption import caught_interruption
 from elman.training.loggers import Logger, NoLogger, check_logger, make_logger
 from elman.training.optimizers import make_optimizer, take_step
 from elman.training.options import LoopOptions
-from elman.training.processes import Processes
+from elman.training.processes import BatchShare, Processes
 from elman.training.progress import BatchInfo, Progress, Silence, choose_progress
 from elman.training.run_folder import RunFolder
 from elman.training.run_lock import heartbeat
@@ -37,7 +37,8 @@ from elman.training.threads import choose_training_threads, number_of_threads
 from elman.training.trainer_state import TrainerState
 from elman.training.watch import Background, TrainingMonitor, UpdateRatio
 
-Batches = Callable[[int, int], Sequence[Sequence[int]]]
+Batch = Sequence[int] | BatchShare
+Batches = Callable[[int, int], Sequence[Batch]]
 Collate = Callable[[Sequence[int], torch.Generator], dict[str, Tensor]]
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -87,7 +88,9 @@ def fit(
     - ``model.loss(**batch)`` returns the mean loss over the rows of a batch, a scalar.
     - ``batches(epoch, batch_size)`` returns the batches of an epoch (counted from 1) as indices of
       examples, always the same for the same epoch.  With n processes it is called with n times
-      ``options.batch_size``, and each process takes its part of every batch.
+      ``options.batch_size``, and each process takes its part of every batch; a batch that is a
+      ``BatchShare`` is such a part already.  The batches may be made when they are needed: only
+      their number must be known before.
     - ``collate(indices, generator)`` returns the keyword arguments of ``loss``; all its random
       numbers come from ``generator``.
     - ``validate(model)`` returns the scores after an epoch; it is called in evaluation mode and
@@ -217,14 +220,14 @@ class _Training:
         plan = self.plan(state.epoch)
         state.batches = len(plan)
         self.model.train()
-        for rows in plan[state.batch :]:
-            self.train_batch(rows)
+        for batch in range(state.batch, len(plan)):
+            self.train_batch(plan[batch])
             if signals.interrupted or signals.out_of_time:
                 return
             if signals.save_due:
                 self.save()
 
-    def train_batch(self, rows: Sequence[int]) -> None:
+    def train_batch(self, rows: Batch) -> None:
         """Take one step; a batch gets the same random numbers every time it is trained on."""
         options, state = self.options, self.state
         rows_here, weight = self.processes.shard(rows)
@@ -411,7 +414,7 @@ class _Training:
         self.progress.say(f"Training with {choice}")
         return int(self.processes.from_main(choice.threads))
 
-    def plan(self, epoch: int) -> Sequence[Sequence[int]]:
+    def plan(self, epoch: int) -> Sequence[Batch]:
         """The batches of an epoch, for all processes together."""
         seed_everything(self.options.seed, epoch, "batches")
         plan = self.batches(epoch, self.processes.count * self.options.batch_size)

@@ -89,6 +89,25 @@ class LoopOptions(DeclaredOptions):
     log: Literal["none", "tensorboard", "mlflow"] = option(
         "none", "also log validations to TensorBoard event files or to MLflow"
     )
+    stream_above: float = option(
+        1000.0,
+        "training data files of more megabytes are streamed instead of held in memory",
+        minimum=0,
+    )
+    buffer_examples: int = option(
+        8192,
+        "streamed examples that are shuffled together, in each process; two such buffers are in"
+        " memory",
+        minimum=2,
+    )
+    vocabulary_examples: int = option(
+        100_000,
+        "streamed examples from which vocabulary, labels and baselines are computed",
+        minimum=1,
+    )
+    copy_to: str = option(
+        "", "URL or folder to which the run is copied at each checkpoint, to resume from anywhere"
+    )
     threads: int | Literal["auto"] = option(
         "auto",
         "threads per process; auto times one thread against all of them and keeps the faster",
@@ -98,7 +117,9 @@ class LoopOptions(DeclaredOptions):
 
 
 # Options that may change on resume: when to stop, how often to save, where to log.
-MAY_CHANGE = frozenset({"epochs", "max_minutes", "patience", "checkpoint_seconds", "log"})
+MAY_CHANGE = frozenset(
+    {"epochs", "max_minutes", "patience", "checkpoint_seconds", "log", "copy_to"}
+)
 
 
 def changed_options(before: Mapping[str, object], now: LoopOptions) -> list[str]:

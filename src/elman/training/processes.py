@@ -10,6 +10,7 @@ decides which process writes and prints.
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -22,6 +23,22 @@ T = TypeVar("T")
 def is_main_process() -> bool:
     """Whether this process writes and prints; launchers set ``RANK`` in the environment."""
     return os.environ.get("RANK", "0") == "0"
+
+
+@dataclass(frozen=True)
+class BatchShare:
+    """This process's examples of a batch whose other examples only the other processes know.
+
+    ``weight`` is that of their mean loss, see ``Processes.shard``; ``rows`` counts the examples of
+    all processes.
+    """
+
+    here: Sequence[int]
+    weight: float
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
 
 
 class LossModule(nn.Module):
@@ -65,12 +82,14 @@ class Processes:
         together: nn.Module = self._accelerator.prepare_model(LossModule(model))
         return together
 
-    def shard(self, rows: Sequence[int]) -> tuple[list[int], float]:
+    def shard(self, rows: Sequence[int] | BatchShare) -> tuple[list[int], float]:
         """This process's rows of a batch, and the weight of their mean loss.
 
         With this weight, the mean over the processes is the mean over all rows, even if the shards
         differ in size.  A process with an empty shard gets one row with weight 0.
         """
+        if isinstance(rows, BatchShare):
+            return list(rows.here), rows.weight
         shard = list(rows[self.number :: self.count])
         return shard or list(rows[:1]), self.count * len(shard) / len(rows)
 

@@ -57,6 +57,8 @@ class LanguageModelling(
     stream_end = ""
     live = True
     independent = True
+    cuts = MappingProxyType({"": "lines"})
+    table_suffix = ".txt"
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.language.samples import NOTES_TRAIN, NOTES_VALID
@@ -86,11 +88,15 @@ class LanguageModelling(
         return model.build(options, cell, vocab)
 
     def prepare(
-        self, examples: Sequence[Section], symbols: Units, options: LanguageOptions
+        self,
+        examples: Sequence[Section],
+        symbols: Units,
+        options: LanguageOptions,
+        first: int = 0,
     ) -> Sequence[Window]:
         from elman.tasks.language import data
 
-        return data.prepare(examples, symbols, options)
+        return data.prepare(examples, symbols, options, first)
 
     def batches(
         self, examples: Sequence[Window], batch_size: int, *, seed: int, epoch: int
@@ -98,6 +104,18 @@ class LanguageModelling(
         from elman.tasks.language import data
 
         return data.batches(len(examples), batch_size)
+
+    def deal(
+        self, examples: Sequence[Window], count: int, *, seed: Sequence[int], share: int = 0
+    ) -> Sequence[Sequence[int]]:
+        from elman.tasks.language import data
+
+        return data.dealt(len(examples), count)
+
+    def table_texts(
+        self, records: Sequence[Mapping[str, Any]], options: LanguageOptions
+    ) -> Sequence[str]:
+        return [f"{record['text']}\n" for record in records]
 
     def collate(
         self,

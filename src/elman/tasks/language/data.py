@@ -49,8 +49,10 @@ def build_vocab(examples: Sequence[Section], options: LanguageOptions, seed: int
     return Vocab(Units.learn_subwords(texts, options.vocabulary))
 
 
-def prepare(examples: Sequence[Section], units: Units, options: LanguageOptions) -> list[Window]:
-    """The windows of the whole text, in order."""
+def prepare(
+    examples: Sequence[Section], units: Units, options: LanguageOptions, first: int = 0
+) -> list[Window]:
+    """The windows of the whole text, in order, numbered from ``first``."""
     parts = [np.array([BOUNDARY])]
     for text in join(examples):
         parts.append(units.encode(text.text))
@@ -60,7 +62,7 @@ def prepare(examples: Sequence[Section], units: Units, options: LanguageOptions)
     starts = range(0, len(tokens) - 1, options.longest)
     return [
         Window(tokens[start : start + options.longest + 1], place)
-        for place, start in enumerate(starts)
+        for place, start in enumerate(starts, first)
     ]
 
 
@@ -78,6 +80,19 @@ def batches(windows: int, batch_size: int) -> list[list[int]]:
         [start + step for row, start in enumerate(starts) if step < each + (row < longer)]
         for step in range(steps)
     ]
+
+
+def dealt(windows: int, count: int) -> list[list[int]]:
+    """The same in ``count`` batches, for a part of a stream.
+
+    >>> dealt(7, 3)
+    [[0, 3, 5], [1, 4, 6], [2]]
+    """
+    rows = max(1, round(windows / count))
+    while len(found := batches(windows, rows)) > count:
+        rows += 1
+    # too few windows for so many batches: some occur again
+    return [found[k % len(found)] for k in range(count)]
 
 
 def collate(

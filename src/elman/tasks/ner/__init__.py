@@ -49,6 +49,8 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
     )
     reads_once = ("vectors",)
     label_layers = ("output.", "crf.")
+    cuts = MappingProxyType({"": "blocks"})
+    table_suffix = ".conll"
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.ner.samples import NAMES_TRAIN, NAMES_VALID
@@ -127,6 +129,13 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
         from elman.tasks.ner.report import check_conll
 
         return check_conll(path, token_column=options.token_column, tag_column=options.tag_column)
+
+    def table_texts(
+        self, records: Sequence[Mapping[str, Any]], options: NerOptions
+    ) -> Sequence[str]:
+        from elman.tasks.ner import data
+
+        return data.table_texts(records)
 
     def group(self, example: Sentence) -> Hashable:
         return example.words

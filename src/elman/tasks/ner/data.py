@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -54,6 +55,19 @@ def read(path: Path, options: NerOptions) -> list[Row[Sentence]]:
     types = label_map(options.map)
     sentences = [Row(row.place, _mapped(_sentence(row.value), types)) for row in rows]
     return Rows(sentences, rows.skipped)
+
+
+def table_texts(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Converts rows with ``tokens`` and ``tags`` (or ``ner_tags``) to CoNLL lines."""
+    found = []
+    for record in records:
+        tokens = record["tokens"]
+        tags = record["ner_tags"] if "tags" not in record else record["tags"]
+        if not all(isinstance(tag, str) for tag in tags):
+            raise ValueError("the tags are numbers without names; write them as texts")
+        lines = [f"{token}\t{tag}\n" for token, tag in zip(tokens, tags, strict=True)]
+        found.append("".join([*lines, "\n"]))
+    return found
 
 
 def _mapped(sentence: Sentence, types: Mapping[str, str]) -> Sentence:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from elman.tasks.sentiment.options import RatingOptions, SentimentOptions
-from elman.tasks.task import Fitted, Task, Vocab
+from elman.tasks.task import TEXT_CUTS, Fitted, Task, Vocab
 from elman.training import LoopOptions
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class SentimentClassification(
     demo = MappingProxyType({text: text for text in ("There is nothing to like in this movie.",)})
     reads_once = ("vectors",)
     label_layers = ("output.", "reader.output.", "bayes.")
+    cuts = TEXT_CUTS
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.sentiment.samples import REVIEWS_TRAIN, REVIEWS_VALID

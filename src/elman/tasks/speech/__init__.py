@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import elman.shipped
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
-from elman.tasks.task import Fitted, Task, Vocab
+from elman.tasks.task import TEXT_CUTS, Fitted, Task, Vocab
 from elman.training import LoopOptions
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class SpeechRecognition(
         plateau_patience=3,
         patience=12,
         average_weights=0.998,
+        buffer_examples=1024,
     )
     Options = SpeechOptions
     PredictOptions = TranscribeOptions
@@ -58,6 +59,7 @@ class SpeechRecognition(
     reads_once = ("language_text",)
     streams = True
     live = True
+    cuts = TEXT_CUTS
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.speech.samples import tone_samples

@@ -51,6 +51,8 @@ class Translation(
     train_file = "train.tsv"
     valid_file = "valid.tsv"
     demo = MappingProxyType({text: text for text in ("Voulez-vous chanter avec moi?",)})
+    cuts = MappingProxyType({"": "lines"})
+    table_suffix = ".tsv"
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.translation.samples import PHRASES_TRAIN, PHRASES_VALID
@@ -128,6 +130,13 @@ class Translation(
         from elman.tasks.translation import search
 
         return search.predict(fitted, inputs, wanted)
+
+    def table_texts(
+        self, records: Sequence[Mapping[str, Any]], options: TranslationOptions
+    ) -> Sequence[str]:
+        from elman.tasks.translation import data
+
+        return data.table_texts(records)
 
     def check(self, path: Path, options: TranslationOptions) -> DataReport:
         from elman.tasks.translation.report import check_pairs

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Generator, Tensor
 
@@ -70,6 +72,23 @@ def read(path: Path, options: TranslationOptions) -> list[Row[Pair]]:
         for row, group in zip(rows, numbers, strict=True)
     ]
     return Rows(pairs, rows.skipped)
+
+
+def table_texts(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Converts rows of a table to lines ``source TAB target``.
+
+    The columns are ``source`` and ``target``, or ``translation`` with both languages in order.
+    """
+    found = []
+    for record in records:
+        sides = record.get("translation")
+        pair = list(sides.values()) if isinstance(sides, Mapping) else [
+            record["source"], record["target"]
+        ]  # fmt: skip
+        # a tab or a line end inside a sentence would end it
+        source, target = [" ".join(re.split(r"[\t\r\n]+", side or "")) for side in pair]
+        found.append(f"{source}\t{target}\n")
+    return found
 
 
 def build_vocab(

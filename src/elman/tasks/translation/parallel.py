@@ -89,7 +89,7 @@ def _columns(path: Path, text: str, items: list[Item]) -> Iterator[tuple[Place, 
     Whole sentences may be quoted, so double quotes enclose fields only if the file also has
     doubled quotes.
     """
-    quoted, notes = is_quoted(path, text) if '""' in text else (False, [])
+    quoted, notes = is_quoted(path, text, doubled=True)
     if not quoted:
         for number, line in enumerate(lines_of(text), 1):
             yield Place(path, number), line.split("\t")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import elman.shipped
-from elman.tasks.task import Fitted, Task, Vocab
+from elman.tasks.task import TEXT_CUTS, Fitted, Task, Vocab
 from elman.tasks.video.options import StripOptions, VideoOptions
 from elman.training import LoopOptions
 
@@ -39,7 +39,12 @@ class ActivityRecognition(
     metric = "f1"
     pipeline_tag = "video-classification"
     training = LoopOptions(
-        batch_size=32, epochs=20, learning_rate=2e-3, schedule="cosine", patience=20
+        batch_size=32,
+        epochs=20,
+        learning_rate=2e-3,
+        schedule="cosine",
+        patience=20,
+        buffer_examples=256,
     )
     Options = VideoOptions
     PredictOptions = StripOptions
@@ -56,6 +61,7 @@ class ActivityRecognition(
     label_layers = ("output.", "crf.")
     streams = True
     live = True
+    cuts = TEXT_CUTS
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.video.samples import moving_shapes

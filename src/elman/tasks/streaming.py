@@ -1,0 +1,291 @@
+"""Training examples streamed from shards: shuffled in windows, read ahead, resumed exactly.
+
+An epoch is a permutation of the shards.  A window is the next shards of it with about
+``buffer_examples`` examples per process; each process reads its own part of the window with the
+task's reader, and deals its examples into batches of similar lengths.  The number of batches
+follows from the number of records, which the index knows (``data/shards.py``).  So epoch and batch
+alone are a position, from which a resumed training continues bit for bit.  A thread reads the next
+window; never more than two are in memory.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from bisect import bisect_right
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from math import ceil
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from elman.data.faults import Fault, Row
+from elman.data.remote import shown
+from elman.data.shards import RECORDS, Source
+from elman.errors import DataError, DataWarning
+from elman.stages import counted
+from elman.tasks.reading import read_shard, warn_of_skipped
+from elman.tasks.task import Task
+from elman.tasks.trained import rows_for
+from elman.training import LoopOptions
+from elman.training.processes import BatchShare, Processes
+
+
+@dataclass(frozen=True)
+class _Window:
+    """This process's examples of a window, and its batches of them."""
+
+    examples: Sequence[Any]
+    batches: Sequence[Sequence[int]]
+    skipped: Sequence[Fault]
+
+
+class Stream:
+    """The shards of all sources; ``hold_out`` and ``sample`` come first, then ``begin``."""
+
+    def __init__(
+        self,
+        task: Task,
+        options: Any,
+        training: LoopOptions,
+        sources: Sequence[Source],
+        processes: Processes,
+        path: Path,
+    ) -> None:
+        self._task, self._options, self._training = task, options, training
+        self._sources, self._processes, self._path = sources, processes, path
+        self._shards = [
+            (s, k) for s, source in enumerate(sources) for k in range(len(source.shards))
+        ]
+        self._records = [int(sources[s].shards[k, RECORDS]) for s, k in self._shards]
+        self._train = list(range(len(self._shards)))
+        self._symbols: Any = None
+        self._per_record, self._sampled = 1.0, 0
+        self._current: tuple[tuple[int, int], _Window] | None = None
+        self._ahead: tuple[tuple[int, int], Future[_Window]] | None = None
+        self._reader = ThreadPoolExecutor(1, "elman-read-ahead")
+
+    @property
+    def records(self) -> int:
+        """The number of training records in the index."""
+        return sum([self._records[k] for k in self._train])
+
+    @property
+    def size(self) -> int:
+        """The number of training examples: an estimate where records are cut into several."""
+        return max(1, round(self.records * self._per_record))
+
+    def estimate(self, examples: int) -> None:
+        """Note how many examples the sample gave: so many does a record give."""
+        self._per_record = examples / self._sampled
+
+    def hold_out(self, fold: int, folds: int) -> list[Row[Any]]:
+        """The rows of shards for validation, which are not trained on.
+
+        They are one fold of the shards, but at most ``buffer_examples`` rows.
+        """
+        if len(self._shards) < 2:
+            raise DataError(
+                f"{shown(self._path)}: this is a single shard, of which no part can be held out "
+                "for validation; name validation data with --valid."
+            )
+        order = np.random.default_rng(0).permutation(len(self._shards)).tolist()
+        held: list[int] = []
+        for k in order[fold::folds]:
+            held.append(k)
+            if sum([self._records[each] for each in held]) >= self._training.buffer_examples:
+                break
+        self._train = sorted(set(self._train) - set(held))
+        return self._rows(sorted(held), "reading examples for validation")
+
+    def sample(self) -> list[Row[Any]]:
+        """The rows of some shards, about ``vocabulary_examples``: all if there are fewer."""
+        order = np.random.default_rng(0).permutation(len(self._train)).tolist()
+        taken, count = [], 0
+        for k in order:
+            taken.append(self._train[k])
+            count += self._records[self._train[k]]
+            if count >= self._training.vocabulary_examples:
+                break
+        self._sampled = count
+        return self._rows(sorted(taken), "reading a sample of the examples")
+
+    def _rows(self, shards: Sequence[int], doing: str) -> list[Row[Any]]:
+        rows: list[Row[Any]] = []
+        skipped: list[Fault] = []
+        for k in counted(shards, doing):
+            source, number = self._shards[k]
+            found = read_shard(self._task, self._sources[source], number, self._options)
+            rows += rows_for("train", self._task, found)
+            skipped += found.skipped
+        warn_of_skipped(self._path, skipped, len(rows))
+        if not rows:
+            raise DataError(f"{shown(self._path)}: there are no examples; give at least one.")
+        return rows
+
+    def begin(self, symbols: Any, spare: Any) -> None:
+        """Get ready for ``plan``; ``spare`` is an example for a process without any."""
+        self._symbols, self._spare = symbols, spare
+
+    def describe(self, sample: int) -> str:
+        """What is streamed, and what of it is in memory."""
+        files = sum([len(source.paths) for source in self._sources])
+        buffer = max(self._training.buffer_examples, max(self._records))
+        return (
+            f"Streaming {self.records:,} examples of {files:,} file{'s' if files > 1 else ''} in "
+            f"{len(self._train):,} shards; vocabulary and baselines are of a sample of "
+            f"{sample:,}. At most two buffers of about {buffer:,} examples are in memory in each "
+            f"process; peak memory so far: {peak_memory():,} MB."
+        )
+
+    def plan(self, epoch: int, size: int) -> Plan:
+        """The batches of an epoch; ``size`` counts the examples of all processes."""
+        windows = self._windows(epoch)
+        records = [sum([self._records[k] for k in window]) for window in windows]
+        counts = [max(1, ceil(count * self._per_record / size)) for count in records]
+        return Plan(self, epoch, windows, counts)
+
+    def _windows(self, epoch: int) -> list[list[int]]:
+        """The shards of each window."""
+        order = np.random.default_rng((self._training.seed, epoch)).permutation(len(self._train))
+        limit = self._training.buffer_examples * self._processes.count
+        windows: list[list[int]] = []
+        filled = limit
+        for k in order.tolist():
+            shard = self._train[k]
+            if filled + self._records[shard] > limit:
+                windows.append([])
+                filled = 0
+            windows[-1].append(shard)
+            filled += self._records[shard]
+        return windows
+
+    def share(self, plan: Plan, window: int, batch: int) -> BatchShare:
+        """This process's part of a batch of a window; also starts to read the next window."""
+        found = self._window(plan, window)
+        shards, count = plan.windows[window], plan.counts[window]
+        records = sum([self._records[k] for k in shards])
+        own = sum([self._records[k] for k in self._own(shards)])
+        total = round(records * self._per_record)
+        rows = total * (batch + 1) // count - total * batch // count
+        return BatchShare(found.batches[batch], self._processes.count * own / records, max(1, rows))
+
+    def example(self, number: int) -> Any:
+        """An example of the window that ``share`` returned a batch of."""
+        assert self._current is not None
+        return self._current[1].examples[number]
+
+    def _window(self, plan: Plan, window: int) -> _Window:
+        key = plan.epoch, window
+        if self._current is not None and self._current[0] == key:
+            return self._current[1]
+        self._current = None  # its memory is free before the next window is complete
+        if self._ahead is not None and self._ahead[0] == key:
+            found = self._ahead[1].result()
+        else:
+            if self._ahead is not None and not self._ahead[1].cancel():
+                self._ahead[1].exception()
+            found = self._read(plan, window)
+        self._ahead = None
+        self._current = key, found
+        if window + 1 < len(plan.windows):
+            following = plan.epoch, window + 1
+            self._ahead = following, self._reader.submit(self._read, plan, window + 1)
+        if plan.epoch == 1 and found.skipped:
+            warnings.warn(
+                f"{shown(self._path)}: {len(found.skipped)} problems left out (skip_bad), such as "
+                f"{found.skipped[0]}",
+                DataWarning,
+                stacklevel=2,
+            )
+        return found
+
+    def _own(self, shards: Sequence[int]) -> list[int]:
+        """This process's shards of a window: all processes get about as many records."""
+        loads = [0] * self._processes.count
+        own = []
+        for k in sorted(shards, key=lambda k: -self._records[k]):
+            number = loads.index(min(loads))
+            loads[number] += self._records[k]
+            if number == self._processes.number:
+                own.append(k)
+        return own
+
+    def _read(self, plan: Plan, window: int) -> _Window:
+        examples: list[Any] = []
+        skipped: list[Fault] = []
+        for k in self._own(plan.windows[window]):
+            source, number = self._shards[k]
+            rows = read_shard(self._task, self._sources[source], number, self._options)
+            skipped += rows.skipped
+            self._check_labels(rows)
+            values = [row.value for row in rows_for("train", self._task, rows)]
+            examples += self._task.cut(values, self._options.longest)
+        # each window has numbers of its own, so that none seems to continue another
+        prepared = self._task.prepare(
+            examples, self._symbols, self._options, first=(window + 1) << 32
+        ) or [self._spare]  # fmt: skip
+        batches = self._task.deal(
+            prepared,
+            plan.counts[window],
+            seed=(self._training.seed, plan.epoch, window),
+            share=self._processes.number,
+        )
+        return _Window(prepared, batches, skipped)
+
+    def _check_labels(self, rows: Sequence[Row[Any]]) -> None:
+        try:
+            self._task.check_labels(rows, self._symbols)
+        except DataError as error:
+            raise DataError(
+                f"{error} The labels of a stream come from a sample of "
+                f"{self._training.vocabulary_examples:,} examples; a larger vocabulary_examples "
+                "also finds rare ones."
+            ) from error
+
+    def close(self) -> str:
+        """Stop reading ahead, and say how much memory was used."""
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        self._current = self._ahead = None
+        return f"Peak memory of the training: {peak_memory():,} MB."
+
+
+class Plan(Sequence[BatchShare]):
+    """The batches of an epoch; a window is read when one of its batches is needed."""
+
+    def __init__(
+        self, stream: Stream, epoch: int, windows: Sequence[Sequence[int]], counts: Sequence[int]
+    ) -> None:
+        self._stream, self.epoch, self.windows, self.counts = stream, epoch, windows, counts
+        self._ends = list(accumulate(counts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> BatchShare: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[BatchShare]: ...
+
+    def __getitem__(self, index: int | slice) -> BatchShare | list[BatchShare]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        window = bisect_right(self._ends, index)
+        return self._stream.share(self, window, index - self._ends[window] + self.counts[window])
+
+
+def peak_memory() -> int:
+    """The most memory that this process has used, in megabytes; 0 where the system cannot tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (2**20 if sys.platform == "darwin" else 2**10) * 1.048576)
