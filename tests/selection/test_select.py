@@ -206,15 +206,13 @@ def test_folds_part_the_examples_and_the_mean_and_spread_are_theirs(data, tmp_pa
 
 
 def test_examples_of_a_group_are_never_parted(tmp_path):
-    from elman.tasks.corpus import _held_out
-
     file = tmp_path / "twice.csv"
     lines = [f"sentence {k % 20},{'good' if k % 2 else 'bad'}" for k in range(60)]
     file.write_text("text,label\n" + "\n".join(lines))
     examples = TASK.read(file, TASK.Options())
     seen = []
     for part in range(4):
-        train, held = _held_out(TASK, examples, Data(file, held_out=part, parts=4))
+        train, held = TASK.hold_out(examples, part, 4)
         assert not {row.value.text for row in train} & {row.value.text for row in held}
         assert {row.value.label for row in held} == {"good", "bad"}, "labels that take turns"
         seen += [row.value.text for row in held]

@@ -62,20 +62,20 @@ def test_every_task_trains_on_a_stream(name, tmp_path, monkeypatch):
     task = TASKS[name]
     folder = samples(tmp_path, name)
     file = folder / task.valid_file
-    if file.is_dir() and name == "music":
-        file = file / "*"
-    elif file.is_dir():  # labels are names of folders, so a table lists the videos
+    if file.is_dir():  # labels are names of folders, so a table lists the videos
         lines = [
             f"{each.relative_to(folder)},{each.parent.name}" for each in sorted(file.rglob("*.mp4"))
         ]
         file = folder / "videos.csv"
         file.write_text("\n".join(["file,label", *lines]) + "\n")
-    if name == "dna":  # a file is a shard, and these samples are one pair
+    if name in ("dna", "series"):  # a file is a shard, and these samples are one file or pair
         for number in (1, 2):
             for each in (file, *[file.with_suffix(s) for s in (".gff3", ".gff", ".gtf")]):
                 if each.exists():
                     shutil.copy(each, tmp_path / f"copy{number}{each.suffix}")
         file = tmp_path / f"copy*{file.suffix}"
+    elif name == "music":
+        file = file.with_name(f"{file.stem}*{file.suffix}")
     heard = Heard()
     settings = {**LOOP, **contract(name).SETTINGS, "buffer_examples": 2, "stream_above": 0}
     valid = folder / task.valid_file

@@ -29,8 +29,6 @@ from elman.training import LoopOptions
 from elman.training.loop import Batch
 from elman.training.processes import Processes
 
-_MEGABYTE = 1e6
-
 
 @dataclass(frozen=True)
 class Data:
@@ -159,8 +157,7 @@ def read_corpus(task: Task, data: Data, options: Any, training: LoopOptions) -> 
 
     Raises ``DataError`` for problems in the data.
     """
-    large = is_collection(data.train) or _megabytes(data.train) > training.stream_above
-    if not large:
+    if not (is_collection(data.train) or _is_large(task, data.train, training.stream_above)):
         rows = read_rows(task, data.train, options)
         train, valid = split(task, data, rows, options)
         with stage("hashing the data"):
@@ -188,9 +185,13 @@ def _records(sources: Sequence[Source]) -> int:
     return sum([int(source.shards[:, RECORDS].sum()) for source in sources])
 
 
-def _megabytes(path: Path) -> float:
-    """The size of one or two files; a folder counts as none."""
-    return sum([size_of(file) for file in data_files(path) if kind_of(file) == "file"]) / _MEGABYTE
+def _is_large(task: Task, path: Path, megabytes: float) -> bool:
+    """Whether one or two files are larger than that, and can be read in parts."""
+    files = data_files(path)
+    if not all([kind_of(file) == "file" for file in files]):
+        return False
+    can_cut = "" in task.cuts or files[0].suffix.lower() in task.cuts
+    return can_cut and sum([size_of(file) for file in files]) > megabytes * 1e6
 
 
 def split(
