@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from elman.errors import OptionError
+from elman.errors import ExportError, OptionError
 from elman.models.classifier import RowClassifier
 from elman.models.decoders import FeedingDecoder, Memory, Recall
 from elman.models.generator import Generator as GeneratorModel
@@ -25,7 +25,7 @@ from elman.models.transcriber import Scores, Transcriber
 from elman.models.transducer import Encoded, Transducer
 from elman.models.translator import Translator, Writing
 from elman.nn.embedding import WordEmbedding
-from elman.nn.predictions import IndependentPitches, NextToken, OrderedPitches
+from elman.nn.predictions import AdaptiveToken, IndependentPitches, NextToken, OrderedPitches
 from elman.nn.recurrent import Recurrent
 
 #: lengths of the free axes for the example that is traced and for the checks; none is 0 or 1 in
@@ -296,6 +296,11 @@ def _(model: Transducer) -> list[Form]:
 
 @forms_of.register
 def _(model: GeneratorModel) -> list[Form]:
+    if isinstance(model.prediction, AdaptiveToken):
+        raise ExportError(
+            "LanguageModel: an adaptive softmax cannot be exported; train a model with the softmax "
+            "full, or export the recurrent layers alone."
+        )
     layer = model.recurrent
     names, shape = layer.cell.states, state_axes(layer)
     tokens = isinstance(model.embedding, WordEmbedding | nn.Embedding)

@@ -19,7 +19,7 @@ from elman.models.tagger import Tagger
 from elman.models.transcriber import Transcriber
 from elman.models.transducer import Transducer
 from elman.nn.embedding import WordEmbedding
-from elman.nn.predictions import IndependentPitches, NextToken
+from elman.nn.predictions import AdaptiveToken, IndependentPitches, NextToken
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import State
 from elman.nn.torch_layers import GRU, LSTM, RNN
@@ -91,6 +91,11 @@ def stepwise(module: nn.Module) -> Stepwise:
                 layers, table, linear(module.prediction.output), False,
                 "the logit of each pitch, which sounds with the probability sigmoid(logit)",
             )  # fmt: skip
+        if isinstance(module.prediction, AdaptiveToken):
+            raise ExportError(
+                f"{title}: an adaptive softmax cannot be exported; train a model with the softmax "
+                "full, or export the recurrent layers alone."
+            )
         raise ExportError(
             f"{title}: a step of this model draws pitches one after another "
             f"({type(module.prediction).__name__}), which a step in one pass cannot do; train one "

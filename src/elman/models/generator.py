@@ -14,11 +14,17 @@ from elman.errors import OptionError
 from elman.nn import Recurrent
 from elman.nn.dropout import VariationalDropout
 from elman.nn.pooling import running
-from elman.nn.predictions import Choose, IndependentPitches, NextToken, OrderedPitches
+from elman.nn.predictions import (
+    AdaptiveToken,
+    Choose,
+    IndependentPitches,
+    NextToken,
+    OrderedPitches,
+)
 from elman.nn.stack import State
 
 Lengths = Int64[Tensor, " batch"]
-Prediction = NextToken | IndependentPitches | OrderedPitches
+Prediction = NextToken | AdaptiveToken | IndependentPitches | OrderedPitches
 
 
 class Generator(nn.Module):

@@ -15,7 +15,7 @@ from elman.errors import OptionError
 from elman.models.generator import Generator, Lengths
 from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
-from elman.nn.predictions import NextToken
+from elman.nn.predictions import AdaptiveToken, NextToken
 from elman.nn.stack import State
 
 Tokens = Int64[Tensor, "time batch"]
@@ -26,7 +26,8 @@ class LanguageModel(Generator):
 
     ``tied`` shares the weights of the embedding with the output layer (Press and Wolf 2017; Inan,
     Khosravi and Socher 2017); the sizes of embedding and hidden layer must then be equal, or
-    ``OptionError`` is raised.  With ``carries_state``, training begins a window with the state at
+    ``OptionError`` is raised.  ``adaptive`` uses an ``AdaptiveToken`` as the output layer, which
+    cannot be tied.  With ``carries_state``, training begins a window with the state at
     the end of the previous one wherever it continues the same row; gradients stop there.
 
     >>> import elman, torch
@@ -42,7 +43,7 @@ class LanguageModel(Generator):
     """
 
     embedding: WordEmbedding
-    prediction: NextToken
+    prediction: NextToken | AdaptiveToken
 
     def __init__(
         self,
@@ -51,20 +52,28 @@ class LanguageModel(Generator):
         num_tokens: int,
         *,
         tied: bool = False,
+        adaptive: bool = False,
+        by_frequency: Int64[Tensor, " token"] | None = None,
         carries_state: bool = True,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(
-            embedding, recurrent, NextToken(recurrent.output_size, num_tokens), dropout=dropout
-        )
+        prediction: NextToken | AdaptiveToken = NextToken(recurrent.output_size, num_tokens)
+        if adaptive:
+            prediction = AdaptiveToken(recurrent.output_size, num_tokens, by_frequency)
+        super().__init__(embedding, recurrent, prediction, dropout=dropout)
         if tied:
+            if adaptive:
+                raise OptionError(
+                    "LanguageModel: an adaptive softmax cannot be tied to the embedding; choose "
+                    "one of them."
+                )
             if embedding.size != recurrent.output_size:
                 raise OptionError(
                     f"LanguageModel: tied weights need an embedding of {recurrent.output_size} "
                     f"numbers, as many as the recurrent layer has units, but it has "
                     f"{embedding.size}."
                 )
-            self.prediction.output.weight = embedding.weight
+            prediction.output.weight = embedding.weight
         self.carries_state = carries_state
         #: the states at the end of the last window in training, and which window it was
         self.carried: dict[str, Tensor] = {}

@@ -55,6 +55,59 @@ class NextToken(nn.Module):
         return choose(self.output(features))
 
 
+class AdaptiveToken(nn.Module):
+    """An adaptive softmax over ``num_tokens``, for large vocabularies (Grave et al. 2017).
+
+    Tokens are grouped by frequency: the most frequent ones form the head, and each further group
+    has a smaller projection, which only its own tokens compute.  ``by_frequency`` lists the indices
+    of all tokens, the most frequent first; by default, they are in that order already.
+
+    >>> import torch
+    >>> head = AdaptiveToken(8, 20)
+    >>> features = torch.randn(3, 8)
+    >>> every = [head.log_prob(features, torch.full((3,), k)).exp() for k in range(20)]
+    >>> torch.allclose(sum(every), torch.ones(3), atol=1e-6)
+    True
+    """
+
+    rank: Tensor
+
+    def __init__(
+        self,
+        feature_size: int,
+        num_tokens: int,
+        by_frequency: Int64[Tensor, " token"] | None = None,
+    ) -> None:
+        super().__init__()
+        first, second = min(2_000, -(-num_tokens // 4)), min(10_000, -(-num_tokens // 2))
+        # the projection of the last group has at least one feature
+        smaller = min(4.0, feature_size**0.5)
+        self.output = nn.AdaptiveLogSoftmaxWithLoss(
+            feature_size, num_tokens, [first, second], div_value=smaller
+        )
+        order = torch.arange(num_tokens) if by_frequency is None else by_frequency
+        #: the place of each token in the order of frequency
+        self.register_buffer("rank", torch.argsort(order), persistent=False)
+
+    def log_prob(self, features: Features, token: Int64[Tensor, "*steps"]) -> LogProb:
+        """log p(token | features)."""
+        flat = features.reshape(-1, features.shape[-1])
+        if not len(flat):
+            return features.new_zeros(token.shape)
+        found: Tensor = self.output(flat, self.rank[token.reshape(-1)]).output
+        return found.reshape(token.shape)
+
+    def log_probs(self, features: Features) -> Float[Tensor, "*steps token"]:
+        """log p of every token."""
+        flat = features.reshape(-1, features.shape[-1])
+        found: Tensor = self.output.log_prob(flat)[:, self.rank]
+        return found.reshape(*features.shape[:-1], -1)
+
+    def draw(self, features: Features, choose: Choose) -> Int64[Tensor, "*steps"]:
+        """A token for each row."""
+        return choose(self.log_probs(features))
+
+
 class IndependentPitches(nn.Module):
     """A set of independent pitches: one sigmoid per pitch.
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import elman
-from elman.errors import DataError, OptionError
+from elman.errors import DataError, OptionError, RunError
 from elman.models import LanguageModel
 from elman.nn.embedding import WordEmbedding
 from elman.tasks import TASKS, Data, train
@@ -279,3 +279,71 @@ def test_an_exported_model_has_the_scores_and_texts_of_its_run(run, tmp_path):
     asked = {"length": 20, "samples": 2, "seed": 2}
     ours, theirs = [each(["Day 9. "], **asked) for each in (exported, model)]
     assert [s.text for s in ours[0].samples] == [s.text for s in theirs[0].samples]
+
+
+def test_dynamic_evaluation_learns_from_what_it_reads_and_leaves_the_model(run):
+    fitted = elman.load(run).fitted
+    before = [parameter.clone() for parameter in fitted.model.parameters()]
+    text = Section("Day 9. Zzz zzz zzz. " * 40)
+    plain = scores.score(fitted, [text], WritingOptions())
+    none = scores.score(fitted, [text], WritingOptions(dynamic_rate=1e-12))
+    learned = scores.score(fitted, [text], WritingOptions(dynamic_rate=0.5))
+    assert none["loss"] == pytest.approx(plain["loss"], rel=1e-5)
+    assert learned["loss"] < 0.8 * plain["loss"]
+    assert learned == scores.score(fitted, [text], WritingOptions(dynamic_rate=0.5))
+    assert all(map(torch.equal, before, fitted.model.parameters()))
+    # the first window is predicted before anything is learned from it
+    short = Section(text.text[: fitted.options.longest], last=False)
+    first = [
+        scores.score(fitted, [short], WritingOptions(dynamic_rate=rate))["loss"]
+        for rate in (0.0, 0.5)
+    ]
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
+    primer = "a" * 600
+    answers = [
+        predict(fitted, [primer], WritingOptions(length=12, temperature=0, dynamic_rate=rate))[0]
+        for rate in (0.0, 1.0)
+    ]
+    assert [answer.samples[0].text == "a" * 12 for answer in answers] == [False, True]
+
+
+def test_an_adaptive_softmax_trains_is_loaded_and_cannot_be_exported(run, tmp_path, command):
+    folder = run.parent
+    data = Data(folder / TASK.train_file, folder / TASK.valid_file)
+    options = {**SMALL, "units": "subwords", "vocabulary": 320, "softmax": "adaptive", "epochs": 1}
+    trained, _ = train(TASK, data, tmp_path / "run", options, progress=Silence())
+    again = elman.load(tmp_path / "run")
+    assert again.symbols == trained.symbols or again.symbols.to_json() == trained.symbols.to_json()
+    scored = [each.evaluate(folder / TASK.valid_file) for each in (trained, again)]
+    assert scored[0] == scored[1]
+    assert scored[0]["perplexity"] < len(trained.symbols)
+    order = trained.symbols.by_frequency
+    text = trained.symbols.encode((folder / TASK.train_file).read_text()).tolist()
+    assert text.count(order[0]) == max(text.count(token) for token in set(text))
+    features = torch.randn(2, 12)
+    head = trained.model.prediction
+    each = [head.log_prob(features, torch.tensor([k, k])) for k in range(len(trained.symbols))]
+    torch.testing.assert_close(torch.stack(each, -1), head.log_probs(features))
+    assert len(again(["Day"], length=5)[0].samples[0].text) > 0
+    status, _, err = command("export", tmp_path / "run", "--to", "onnx", "--out", tmp_path / "o")
+    assert status == 1
+    assert "an adaptive softmax cannot be exported" in err
+    with pytest.raises(OptionError, match="tie_weights shares the weights of a full softmax"):
+        train(TASK, data, tmp_path / "no", {**options, "tie_weights": True}, progress=Silence())
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"units": "words"}, "the units are 'words'"),
+        ({"tokens": ["ab"]}, "a token is not a character"),
+        ({"tokens": ["a", "a"]}, "a character occurs twice"),
+        ({"by_frequency": [0, 0, 1, 2, 3]}, "by_frequency does not hold each index once"),
+        ({"format": 2}, "format 2"),
+    ],
+)
+def test_damaged_symbols_are_refused(change, sentence):
+    record = json.loads(Units.characters(["ab"]).to_json())
+    with pytest.raises(RunError, match=sentence):
+        Units.from_json(json.dumps({**record, **change}))

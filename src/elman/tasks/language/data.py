@@ -43,10 +43,12 @@ def build_vocab(examples: Sequence[Section], options: LanguageOptions, seed: int
     """The tokens of the training text."""
     texts = [section.text for section in examples]
     if options.units == "characters":
-        return Vocab(Units.characters(texts, min_count=options.min_count))
-    if options.units == "bytes":
-        return Vocab(Units("bytes"))
-    return Vocab(Units.learn_subwords(texts, options.vocabulary))
+        units = Units.characters(texts, min_count=options.min_count)
+    elif options.units == "bytes":
+        units = Units("bytes")
+    else:
+        units = Units.learn_subwords(texts, options.vocabulary)
+    return Vocab(units.ordered(texts) if options.softmax == "adaptive" else units)
 
 
 def prepare(

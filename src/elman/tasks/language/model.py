@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from elman.errors import OptionError
 from elman.graph import Cell
 from elman.models import LanguageModel
 from elman.nn.embedding import WordEmbedding
@@ -13,6 +14,11 @@ from elman.tasks.task import Vocab
 
 def build(options: LanguageOptions, cell: Cell, vocab: Vocab[Units]) -> LanguageModel:
     """Returns the language model."""
+    if options.tie_weights and options.softmax == "adaptive":
+        raise OptionError(
+            "tie_weights shares the weights of a full softmax, but softmax is adaptive; omit one "
+            "of them."
+        )
     size = options.hidden_size if options.tie_weights else options.embedding_size
     embedding = WordEmbedding(len(vocab.symbols), size, dropout=options.embedding_dropout)
     recurrent = recurrent_layer(
@@ -23,6 +29,8 @@ def build(options: LanguageOptions, cell: Cell, vocab: Vocab[Units]) -> Language
         recurrent,
         len(vocab.symbols),
         tied=options.tie_weights,
+        adaptive=options.softmax == "adaptive",
+        by_frequency=vocab.symbols.order(),
         carries_state=options.carry_state,
         dropout=options.dropout,
     )

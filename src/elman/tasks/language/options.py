@@ -32,6 +32,11 @@ class LanguageOptions(RecurrentOptions):
     tie_weights: bool = option(
         False, "the output layer shares the weights of the embedding (Press and Wolf 2017)"
     )
+    softmax: Literal["full", "adaptive"] = option(
+        "full",
+        "output layer: full, or adaptive, which is faster for large vocabularies (Grave et al. "
+        "2017)",
+    )
     dropout: float = option(
         0.1,
         "dropout rate between and after the recurrent layers, one mask per window",
@@ -97,6 +102,13 @@ class WritingOptions(DeclaredOptions):
         maximum=1000,
         scored=False,
         request_maximum=50,
+    )
+
+    dynamic_rate: float = option(
+        0.0,
+        "dynamic evaluation: rate of a gradient step on each window of the text that is read, "
+        "after it is predicted (Krause et al. 2018); 0: off",
+        minimum=0,
     )
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from elman.models import LanguageModel
 from elman.nn.stack import State
 from elman.tasks.inference import in_batches
 from elman.tasks.language.data import token_ids
+from elman.tasks.language.dynamic import DynamicModel
 from elman.tasks.language.options import LanguageOptions, WritingOptions
 from elman.tasks.language.sections import Section
 from elman.tasks.language.units import BOUNDARY, UNKNOWN, Units
@@ -48,6 +49,8 @@ def score(
 ) -> dict[str, Any]:
     """The metrics, with the state carried through each text."""
     texts = token_ids(examples, fitted.symbols)
+    if wanted.dynamic_rate:
+        return _metrics(examples, texts, _dynamic_nats(fitted, texts, wanted.dynamic_rate))
     return _scores(fitted, examples, texts, [Part(tokens) for tokens in texts])
 
 
@@ -77,6 +80,25 @@ def _scores(
     model = fitted.model
     assert isinstance(model, LanguageModel)
     nats = -sum(in_batches(model, parts, len, lambda batch: log_probabilities(model, batch)))
+    return _metrics(examples, texts, nats)
+
+
+def _dynamic_nats(
+    fitted: Fitted[Units, LanguageOptions], texts: Sequence[NDArray[np.int64]], rate: float
+) -> float:
+    model, window = fitted.model, fitted.options.longest
+    assert isinstance(model, LanguageModel)
+    nats = 0.0
+    for text in texts:
+        tokens, learning = torch.from_numpy(text), DynamicModel(model, rate)
+        for start in range(0, len(tokens) - 1, window):
+            nats -= float(learning.read(tokens[start : start + window + 1]).double().sum())
+    return nats
+
+
+def _metrics(
+    examples: Sequence[Section], texts: Sequence[NDArray[np.int64]], nats: float
+) -> dict[str, Any]:
     tokens = sum([len(text) - 1 for text in texts])
     characters = sum([len(section) for section in examples])
     unknown = sum([int((text == UNKNOWN).sum()) for text in texts])

@@ -10,11 +10,13 @@ import codecs
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from elman.data.subwords import SubWords
 from elman.errors import RunError
@@ -41,6 +43,8 @@ class Units:
     kind: Literal["characters", "bytes", "subwords"]
     tokens: tuple[str, ...] = ()
     subwords: SubWords | None = None
+    #: the indices of all tokens, the most frequent first; empty if they are in that order
+    by_frequency: tuple[int, ...] = ()
     _indices: dict[str, int] = field(init=False, repr=False, compare=False)
     _pieces: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
@@ -85,6 +89,18 @@ class Units:
         ids = np.array(self.subwords.encode(text, verbatim=True), dtype=np.int64)
         return ids + (_FIRST - _SUBWORD_SPECIALS)
 
+    def ordered(self, texts: Iterable[str]) -> Units:
+        """The same tokens, with their order of frequency in the texts."""
+        counts = np.zeros(len(self), dtype=np.int64)
+        for text in texts:
+            counts += np.bincount(self.encode(text), minlength=len(self))
+        counts[BOUNDARY] = max(1, counts[BOUNDARY])
+        return replace(self, by_frequency=tuple(np.argsort(-counts, kind="stable").tolist()))
+
+    def order(self) -> Tensor | None:
+        """``by_frequency`` as a tensor; None if the tokens are in that order."""
+        return torch.tensor(self.by_frequency) if self.by_frequency else None
+
     def piece(self, index: int) -> bytes:
         """The UTF-8 of a token; empty for the boundary."""
         return self._pieces[index]
@@ -102,6 +118,8 @@ class Units:
         record: dict[str, object] = {"format": 1, "units": self.kind}
         if self.kind == "characters":
             record["tokens"] = list(self.tokens)
+        if self.by_frequency:
+            record["by_frequency"] = list(self.by_frequency)
         if self.subwords is not None:
             record["subwords"] = json.loads(self.subwords.to_json())
         return json.dumps(record, ensure_ascii=False)
@@ -116,19 +134,29 @@ class Units:
                     f"symbols.json has format {record['format']}, but this version of Elman reads "
                     "format 1; use the version that saved it."
                 )
-            kind = of_kind(record, "units", str)
-            if kind == "bytes":
-                return cls("bytes")
-            if kind == "subwords":
-                return cls("subwords", subwords=SubWords.from_json(json.dumps(record["subwords"])))
-            if kind != "characters":
-                raise ValueError(f"the units are {kind!r:.40}")
-            tokens = of_kind(record, "tokens", list)
-            if not all([isinstance(token, str) and len(token) == 1 for token in tokens]):
-                raise ValueError("a token is not a character")
-            if len(set(tokens)) != len(tokens):
-                raise ValueError("a character occurs twice")
-            return cls("characters", tuple(tokens))
+            order = record.get("by_frequency", [])
+            if not isinstance(order, list) or not all([type(index) is int for index in order]):
+                raise ValueError("by_frequency is not a list of indices")
+            units = replace(cls._read(record), by_frequency=tuple(order))
+            if order and sorted(order) != list(range(len(units))):
+                raise ValueError("by_frequency does not hold each index once")
+            return units
+
+    @classmethod
+    def _read(cls, record: dict[str, Any]) -> Units:
+        kind = of_kind(record, "units", str)
+        if kind == "bytes":
+            return cls("bytes")
+        if kind == "subwords":
+            return cls("subwords", subwords=SubWords.from_json(json.dumps(record["subwords"])))
+        if kind != "characters":
+            raise ValueError(f"the units are {kind!r:.40}")
+        tokens = of_kind(record, "tokens", list)
+        if not all([isinstance(token, str) and len(token) == 1 for token in tokens]):
+            raise ValueError("a token is not a character")
+        if len(set(tokens)) != len(tokens):
+            raise ValueError("a character occurs twice")
+        return cls("characters", tuple(tokens))
 
 
 class Decoder:

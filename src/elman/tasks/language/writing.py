@@ -11,6 +11,7 @@ from elman.decode import Sampler, beam_search
 from elman.models import LanguageModel
 from elman.nn.stack import State
 from elman.tasks.language.answers import Continuation, Sample
+from elman.tasks.language.dynamic import DynamicModel
 from elman.tasks.language.options import LanguageOptions, WritingOptions
 from elman.tasks.language.units import BOUNDARY, Units
 from elman.tasks.task import Fitted
@@ -58,8 +59,7 @@ def sampled(
     fitted: Fitted[Units, LanguageOptions], primer: str, wanted: WritingOptions
 ) -> Iterator[tuple[list[int], list[float]]]:
     """Yields the next token of each sample, with its log probability, ``wanted.length`` times."""
-    model = _model(fitted)
-    state, last = _read(model, fitted.symbols, primer)
+    model, state, last = _read(fitted, primer, wanted)
     state = tuple([tensor.expand(-1, wanted.samples, -1).contiguous() for tensor in state])
     tokens = torch.full((wanted.samples,), last)
     sampler = Sampler(wanted.temperature, wanted.top_k, wanted.top_p, wanted.seed)
@@ -74,8 +74,7 @@ def sampled(
 def _search(
     fitted: Fitted[Units, LanguageOptions], primer: str, wanted: WritingOptions
 ) -> tuple[Sample, ...]:
-    model = _model(fitted)
-    state, last = _read(model, fitted.symbols, primer)
+    model, state, last = _read(fitted, primer, wanted)
     [found] = beam_search(
         lambda tokens, state: _step(model, tokens, state),
         lambda state, rows: tuple([tensor[:, rows] for tensor in state]),
@@ -99,20 +98,24 @@ def _search(
     )
 
 
-def _model(fitted: Fitted[Units, LanguageOptions]) -> LanguageModel:
+def _read(
+    fitted: Fitted[Units, LanguageOptions], primer: str, wanted: WritingOptions
+) -> tuple[LanguageModel, State, int]:
+    """The model, its state before the last token of the primer, and that token."""
     model = fitted.model
     assert isinstance(model, LanguageModel)
-    return model.eval()
-
-
-def _read(model: LanguageModel, units: Units, primer: str) -> tuple[State, int]:
-    """The state before the last token of the primer, and that token."""
-    ids = torch.cat([torch.tensor([BOUNDARY]), torch.from_numpy(units.encode(primer))])
+    model.eval()
+    ids = torch.cat([torch.tensor([BOUNDARY]), torch.from_numpy(fitted.symbols.encode(primer))])
+    if wanted.dynamic_rate and len(ids) > 1:
+        learning, window = DynamicModel(model, wanted.dynamic_rate), fitted.options.longest
+        for start in range(0, len(ids) - 1, window):
+            learning.read(ids[start : start + window + 1])
+        return learning.model, learning.state, int(ids[-1])
     state: State = model.initial_state(1)
     for part in ids[:-1].split(_STEPS):
         if len(part):
             _, state = model(part[:, None], None, state)
-    return state, int(ids[-1])
+    return model, state, int(ids[-1])
 
 
 def _step(model: LanguageModel, tokens: Tensor, state: State) -> tuple[Tensor, State]:
