@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -41,17 +42,14 @@ RESULTS = Path(__file__).parent / "results" / "c_step.json"
 CELLS = {"lstm": elman.cells.lstm, "gru": elman.cells.gru_reset_after}
 UNITS = (8, 16, 32, 64, 128)
 #: steps per run of compiled code, and calls per run from Python
-STEPS, CALLS = 1000, 50
+STEPS, CALLS = 5000, 50
 RATE = 48_000
 
 #: the last makes a call inside a library as direct as in a program
 LIBRARY = ("-fPIC", "-shared", "-Wl,-Bsymbolic")
 FAST = ("-O3", "-march=native", "-ffast-math", *LIBRARY)
-OURS = {
-    "Elman's C": FAST,
-    "Elman's C, without -ffast-math": ("-std=c99", "-O3", "-march=native", *LIBRARY),
-    "Elman's C, int8": FAST,
-}
+PLAIN = ("-std=c99", "-O3", "-march=native", *LIBRARY)
+OURS = {"Elman's C": PLAIN, "Elman's C, -ffast-math": FAST, "Elman's C, int8": PLAIN}
 RIVALS = ("EIGEN", "XSIMD")
 CORTEX = ("-std=c99", "-O2", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 
@@ -205,11 +203,16 @@ def onnx_runtime(layer: Recurrent) -> Callable[[], None]:
 def turns(
     runs: dict[str, tuple[Callable[[], None], int]], seconds: float
 ) -> dict[str, list[float]]:
-    """Nanoseconds per step for each run of each contestant, interleaved."""
+    """Nanoseconds per step for each run of each contestant, interleaved.
+
+    The order is drawn anew each time: a run after one from Python begins with colder caches.
+    """
     taken: dict[str, list[float]] = {name: [] for name in runs}
+    draw, order = random.Random(0), list(runs.items())
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
-        for name, (run, steps) in runs.items():
+        draw.shuffle(order)
+        for name, (run, steps) in order:
             before = time.perf_counter_ns()
             run()
             taken[name].append((time.perf_counter_ns() - before) / steps)

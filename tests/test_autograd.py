@@ -16,17 +16,17 @@ BACKENDS = tuple(ENGINES)
 RAGGED = torch.tensor([3, 0, 2])
 
 
-def layer_of(name, **options):
+def layer_of(name, inputs=3, hidden=4, **options):
     torch.manual_seed(0)
-    return elman.Recurrent(CATALOGUE[name], 3, 4, dtype=torch.float64, **options)
+    return elman.Recurrent(CATALOGUE[name], inputs, hidden, dtype=torch.float64, **options)
 
 
-def arguments(name, *, lengths, reverse, backend, keep=True):
+def arguments(name, *, lengths, reverse, backend, keep=True, inputs=3, hidden=4):
     cell = CATALOGUE[name]
-    layer = layer_of(name)
+    layer = layer_of(name, inputs, hidden)
     torch.manual_seed(1)
-    x = torch.randn(3, 3, 3, dtype=torch.float64, requires_grad=True)
-    states = [torch.randn(3, 4, dtype=torch.float64, requires_grad=True) for _ in cell.states]
+    x = torch.randn(3, 3, inputs, dtype=torch.float64, requires_grad=True)
+    states = [torch.randn(3, hidden, dtype=torch.float64, requires_grad=True) for _ in cell.states]
     parameters = list(layer.parameters())
     return (x, states, parameters, lengths, cell.text, reverse, keep, backend, [])
 
@@ -35,9 +35,9 @@ def arguments(name, *, lengths, reverse, backend, keep=True):
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
 @each_cell
 def test_torch_finds_nothing_wrong_with_the_operator(name, lengths, backend):
-    for reverse in (False, True):
-        given = arguments(name, lengths=lengths, reverse=reverse, backend=backend)
-        torch.library.opcheck(torch.ops.elman.recurrent.default, given)
+    reverse = lengths is not None
+    given = arguments(name, lengths=lengths, reverse=reverse, backend=backend)
+    torch.library.opcheck(torch.ops.elman.recurrent.default, given)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -45,7 +45,7 @@ def test_torch_finds_nothing_wrong_with_the_operator(name, lengths, backend):
 @each_cell
 def test_first_and_second_derivatives_are_those_of_differences(name, lengths, backend):
     x, states, parameters, _, text, *_ = arguments(
-        name, lengths=lengths, reverse=False, backend=backend
+        name, lengths=lengths, reverse=False, backend=backend, inputs=2, hidden=2
     )
 
     def outputs(x, *rest):
@@ -55,7 +55,8 @@ def test_first_and_second_derivatives_are_those_of_differences(name, lengths, ba
 
     leaves = (x, *states, *parameters)
     assert torch.autograd.gradcheck(outputs, leaves)
-    assert torch.autograd.gradgradcheck(outputs, leaves)
+    # all entries would take ten times as long: random projections of the second derivatives
+    assert torch.autograd.gradgradcheck(outputs, leaves, fast_mode=True)
 
 
 @pytest.mark.parametrize("lengths", [None, (3, 1)], ids=["whole", "ragged"])
