@@ -52,7 +52,10 @@ def train_command(task: Task) -> tuple[Callable[..., None], str]:
             str,
             typer.Option(
                 metavar="RUN",
-                help="Initialise the weights from this run or shipped model.",
+                help=(
+                    "Initialise the weights from this run or shipped model; a task on words takes "
+                    "language models as encoders: RUN or RUN,RUN."
+                ),
                 autocompletion=shipped_models,
             ),
         ] = "",
@@ -83,7 +86,8 @@ def train_command(task: Task) -> tuple[Callable[..., None], str]:
 
 
 def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None:
-    from elman.tasks import load, train
+    from elman.tasks import train
+    from elman.tasks.resuming import load_several
     from elman.training.processes import is_main_process
 
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -95,7 +99,7 @@ def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None
         raise OptionError("--out is missing; --overwrite needs the folder of the run to replace.")
     folder = config.out or _run_folder(task.name, resume)
     data = _data(config, folder, resume)
-    start = load(config.init_from) if config.init_from else None
+    start = load_several(config.init_from) if config.init_from else None
     _, outcome = train(
         task,
         data,

@@ -20,6 +20,7 @@ from elman.errors import ExportError, OptionError
 from elman.models.classifier import RowClassifier
 from elman.models.decoders import FeedingDecoder, Memory, Recall
 from elman.models.generator import Generator as GeneratorModel
+from elman.models.string_features import StringFeatures
 from elman.models.tagger import WordTagger
 from elman.models.transcriber import Scores, Transcriber
 from elman.models.transducer import Encoded, Transducer
@@ -103,6 +104,14 @@ def draw_indices(count: int, *shape: int, generator: Generator) -> Tensor:
     return torch.randint(0, count, shape, generator=generator)
 
 
+def _refuse_strings(model: nn.Module) -> None:
+    if any([isinstance(each, StringFeatures) for each in model.modules()]):
+        raise ExportError(
+            f"{type(model).__name__}: a model with language models as encoders cannot be exported; "
+            "export its recurrent layers alone."
+        )
+
+
 def _words(embedding: nn.Module) -> int:
     assert isinstance(embedding, WordEmbedding | nn.Embedding)
     return embedding.weight.shape[0]
@@ -110,6 +119,7 @@ def _words(embedding: nn.Module) -> int:
 
 @forms_of.register
 def _(model: RowClassifier) -> list[Form]:
+    _refuse_strings(model)
     count = _words(model.embedding)  # type: ignore[arg-type]
 
     def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
@@ -130,6 +140,7 @@ def _(model: RowClassifier) -> list[Form]:
 
 @forms_of.register
 def _(model: WordTagger) -> list[Form]:
+    _refuse_strings(model)
     features, inputs = model.features, {"words": ["time", "batch"], "lengths": ["batch"]}
     names = ["words", "lengths"]
     if features.shapes is not None:

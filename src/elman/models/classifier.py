@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.errors import OptionError
+from elman.models.string_features import StringFeatures
 from elman.nn import Recurrent
 from elman.nn.attention import AttentionPooling
 from elman.nn.dropout import VariationalDropout
@@ -94,3 +96,54 @@ class Classifier(RowClassifier):
         if self.pooling == "last":
             return pool_last(y, lengths, bidirectional=self.encoder.bidirectional)
         return _POOLS[self.pooling](y, lengths)
+
+
+class StringClassifier(Classifier):
+    """A ``Classifier`` of words that language models read too.
+
+    Its ``encoder`` reads the output of ``embedding`` and then the features of ``strings``.
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Module,
+        strings: StringFeatures,
+        encoder: Recurrent,
+        num_classes: int,
+        *,
+        pooling: Literal["last", "middle", "mean", "max", "attention"] = "max",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(
+            embedding,
+            encoder,
+            num_classes,
+            pooling=pooling,
+            dropout=dropout,
+            label_smoothing=label_smoothing,
+        )
+        self.strings = strings
+
+    def forward(
+        self,
+        words: Words,
+        lengths: Lengths,
+        strings: Int64[Tensor, "encoder time batch"] | None = None,
+        string_places: Int64[Tensor, "encoder word batch"] | None = None,
+    ) -> Float[Tensor, "batch class"]:
+        """Computes the logits of each row, from what ``StringFeatures`` reads too."""
+        features = self.strings(strings, string_places)
+        return self.classify(torch.cat([self.embedding(words), features], -1), lengths)
+
+    def loss(
+        self,
+        words: Words,
+        lengths: Lengths,
+        labels: Int64[Tensor, " batch"],
+        strings: Int64[Tensor, "encoder time batch"] | None = None,
+        string_places: Int64[Tensor, "encoder word batch"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The mean cross-entropy of the rows."""
+        logits = self(words, lengths, strings, string_places)
+        return nn.functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)

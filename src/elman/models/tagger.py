@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.errors import ShapeError
+from elman.models.string_features import StringFeatures
 from elman.nn import Recurrent
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
 from elman.nn.crf import LinearChainCRF
@@ -44,6 +45,7 @@ class WordFeatures(nn.Module):
         characters: CharacterReader | None = None,
         num_shapes: int = 0,
         shape_size: int = 0,
+        strings: StringFeatures | None = None,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -51,6 +53,8 @@ class WordFeatures(nn.Module):
         self.shapes = WordEmbedding(num_shapes, shape_size) if num_shapes else None
         self.output_size = embedding.size + (shape_size if num_shapes else 0)
         self.output_size += 0 if characters is None else characters.output_size
+        self.strings = strings
+        self.output_size += 0 if strings is None else strings.output_size
 
     def forward(
         self,
@@ -59,6 +63,8 @@ class WordFeatures(nn.Module):
         characters: Int64[Tensor, "length word"] | None = None,
         character_lengths: Int64[Tensor, " word"] | None = None,
         word_index: Words | None = None,
+        strings: Int64[Tensor, "encoder time batch"] | None = None,
+        string_places: Int64[Tensor, "encoder word batch"] | None = None,
     ) -> Float[Tensor, "time batch features"]:
         """Computes the features of each word."""
         found = [self.embedding(words)]
@@ -79,6 +85,8 @@ class WordFeatures(nn.Module):
                     "pass an index for each word."
                 )
             found.append(self.shapes(shapes))
+        if self.strings is not None:
+            found.append(self.strings(strings, string_places))
         return torch.cat(found, -1)
 
 
@@ -106,9 +114,13 @@ class WordTagger(nn.Module):
         characters: Int64[Tensor, "length word"] | None = None,
         character_lengths: Int64[Tensor, " word"] | None = None,
         word_index: Words | None = None,
+        strings: Int64[Tensor, "encoder time batch"] | None = None,
+        string_places: Int64[Tensor, "encoder word batch"] | None = None,
     ) -> Float[Tensor, "time batch tag"]:
         """Computes the score of each tag for each word."""
-        x = self.features(words, shapes, characters, character_lengths, word_index)
+        x = self.features(
+            words, shapes, characters, character_lengths, word_index, strings, string_places
+        )
         return self.score(x, lengths)
 
     def loss(
@@ -121,9 +133,10 @@ class WordTagger(nn.Module):
         word_index: Words | None = None,
         *,
         tags: Words,
+        **strings: Tensor,
     ) -> Float[Tensor, ""]:
         """The mean over sentences of -log p(tags), summed over the words of a sentence."""
-        scores = self(words, lengths, shapes, characters, character_lengths, word_index)
+        scores = self(words, lengths, shapes, characters, character_lengths, word_index, **strings)
         return sentence_loss(scores, tags, lengths, self.crf, self.label_smoothing)
 
 

@@ -41,10 +41,16 @@ def resumed_options(
     return asked
 
 
-def resumed_start(run: RunFolder) -> Trained | None:
-    """The model whose weights initialised the run, if there is one."""
-    start = _path(run, "start")
-    return load(start) if start else None
+def resumed_start(run: RunFolder) -> list[Trained]:
+    """The models whose weights initialised the run, if there are any."""
+    return load_several(_path(run, "start"))
+
+
+def load_several(names: str) -> list[Trained]:
+    """The trained models with these names, which commas separate."""
+    if exists(Path(names)):
+        return [load(names)] if names else []
+    return [load(name) for name in names.split(",")]
 
 
 def resumed_data(run: RunFolder) -> tuple[Path, Path | None]:

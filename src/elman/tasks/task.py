@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from elman.data.report import DataReport
     from elman.data.shards import Cut
     from elman.graph import Cell
+    from elman.tasks.string_encoders import EncoderSpec
     from elman.training.baselines import Baseline
 
 
@@ -143,6 +144,9 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     cuts: Mapping[str, Cut] = {}
     #: the suffix of the text that ``table_texts`` makes of rows of Parquet
     table_suffix: str = ".jsonl"
+    #: whether ``--init-from`` takes models of other tasks as encoders (``encoder``); the symbols
+    #: then have a field ``encoders``
+    takes_encoders: bool = False
     #: what the Hugging Face Hub calls the task, if it has a name for it
     pipeline_tag: str = ""
 
@@ -299,6 +303,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     def merge_symbols(self, known: Symbols, found: Symbols) -> Symbols:
         """The symbols for training a model further: those it knows, extended by ``found``."""
         return known
+
+    def encoder(self, fitted: Fitted[Symbols, TaskOptions], cell: Cell) -> EncoderSpec | None:
+        """The part of a model that other tasks can take as an encoder, if it has one."""
+        return None
 
     def initial_layers(self, options: TaskOptions, start: TaskOptions) -> tuple[str, ...]:
         """Prefixes of the layers that ``--init-from`` takes from a model with options ``start``.

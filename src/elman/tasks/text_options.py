@@ -47,6 +47,12 @@ class TextOptions(RecurrentOptions):
         minimum=0,
         below=1,
     )
+    unfreeze_steps: int = option(
+        0,
+        "with language models as encoders: train one more of their layers after every so many "
+        "steps, from the top (Howard and Ruder 2018); 0: none",
+        minimum=0,
+    )
     longest: int = option(
         500, "maximum number of words in training; longer texts are cut", minimum=1
     )

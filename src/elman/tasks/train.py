@@ -36,6 +36,7 @@ from elman.tasks.resuming import (
     resumed_options,
     resumed_start,
 )
+from elman.tasks.string_encoders import put_encoder_weights
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained
 from elman.training import LoopOptions, RunFolder, TrainingResult, fit
@@ -56,7 +57,7 @@ def train(
     folder: Path,
     settings: Mapping[str, object],
     *,
-    start: Trained | None = None,
+    start: Trained | Sequence[Trained] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -66,7 +67,8 @@ def train(
     ``settings`` are options of the task and of training by name, as values or as text.  ``start``
     is a model to initialise from: its weights, its symbols, and its options unless ``settings``
     override them.  Words that it does not know stay unknown; if labels are new to it, the layers
-    that depend on labels are initialised anew.  ``resume`` continues the run in ``folder`` with its
+    that depend on labels are initialised anew.  Models of another task become encoders of the new
+    model instead (``Task.takes_encoders``).  ``resume`` continues the run in ``folder`` with its
     cell and its options, of which only those for when to stop may change, or starts a run if there
     is none.  ``overwrite`` removes the files of an existing run when the new one starts.
 
@@ -91,17 +93,18 @@ def _train(
     data: Data,
     run: RunFolder,
     settings: Mapping[str, object],
-    start: Trained | None,
+    given: Trained | Sequence[Trained] | None,
     resume: bool,
     overwrite: bool,
     progress: Progress,
     begun: float,
 ) -> tuple[Trained, TrainingResult]:
+    start, encoders = _start_and_encoders(task, given)
     resume = resume and run.settings_path.exists()
     if resume:
         run.refuse_to_resume_results()
         options, training = resumed_options(task, run, settings)
-        start = resumed_start(run)
+        start, encoders = _start_and_encoders(task, resumed_start(run))
         cell = read_cell(run.read_text("cell.json"))
     else:
         if not overwrite and is_main_process():
@@ -109,16 +112,12 @@ def _train(
         options = with_settings(task.Options() if start is None else _options_of(start), settings)
         training = with_settings(task.training, settings)
         cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
-    if start is not None and start.task.name != task.name:
-        raise OptionError(
-            f"init_from: {start.name} is a model for {start.task.name}, not for {task.name}."
-        )
     check_logger(training)
     corpus = read_corpus(task, data, options, training)
     try:
         return _train_on(
-            corpus, data, run, options, training, cell, settings, start, resume, overwrite,
-            progress, begun,
+            corpus, data, run, options, training, cell, settings, start, encoders, resume,
+            overwrite, progress, begun,
         )  # fmt: skip
     finally:
         corpus.close()
@@ -133,6 +132,7 @@ def _train_on(
     cell: Cell,
     settings: Mapping[str, object],
     start: Trained | None,
+    encoders: Sequence[Trained],
     resume: bool,
     overwrite: bool,
     progress: Progress,
@@ -154,20 +154,25 @@ def _train_on(
         vocab = task.build_vocab(examples, files, training.seed)
     if start is not None:
         vocab = Vocab(task.merge_symbols(start.symbols, vocab.symbols))
+    if encoders:
+        specs = tuple([each.task.encoder(each.fitted, each.cell) for each in encoders])
+        vocab = replace(vocab, symbols=replace(vocab.symbols, encoders=specs))
     task.check_labels(valid_rows, vocab.symbols)
     examples = corpus.prepare(vocab.symbols)
     if not resume and "batch_size" not in settings:
         training = replace(training, batch_size=_batch_size(training.batch_size, corpus.size))
         record["training"]["batch_size"] = training.batch_size
-    if start is not None:
-        ships = elman.shipped.models().get(start.name) == start.folder.path
-        record["data"]["start"] = start.name if ships else str(start.folder.path)
+    if start is not None or encoders:
+        models = [start] if start is not None else encoders
+        record["data"]["start"] = ",".join([_name(each) for each in models])
     torch.manual_seed(training.seed)
     with within_memory():
         model, symbols = task.build(options, cell, vocab), vocab.symbols
     if start is not None:
         layers = task.initial_layers(options, start.options)
         _initialise(model, start, layers, anew=symbols is not start.symbols)
+    if encoders:
+        put_encoder_weights(model, [each.model for each in encoders])
     if not resume:
         texts = {"symbols.json": vocab.symbols.to_json(), "cell.json": cell.text}
         RunFolder.create(run.path, record, files=texts, overwrite=overwrite)
@@ -248,6 +253,29 @@ def _background(
 
 def _metric(task: Task) -> Metric:
     return Metric(task.metric, task.higher_is_better, task.unit)
+
+
+def _start_and_encoders(
+    task: Task, given: Trained | Sequence[Trained] | None
+) -> tuple[Trained | None, list[Trained]]:
+    """The model to initialise from, or the models whose layers become encoders."""
+    models = [] if given is None else [given] if isinstance(given, Trained) else list(given)
+    if not models:
+        return None, []
+    if len(models) == 1 and models[0].task.name == task.name:
+        return models[0], []
+    for each in models:
+        if not task.takes_encoders or each.task.encoder(each.fitted, each.cell) is None:
+            raise OptionError(
+                f"init_from: {each.name} is a model for {each.task.name}, not for {task.name}."
+            )
+    return None, models
+
+
+def _name(trained: Trained) -> str:
+    """The name of a shipped model, or the folder of a run."""
+    ships = elman.shipped.models().get(trained.name) == trained.folder.path
+    return trained.name if ships else str(trained.folder.path)
 
 
 def _options_of(start: Trained) -> Any:

@@ -19,11 +19,13 @@ from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, spelling
 from elman.data.words import composed
 from elman.errors import DataWarning
 from elman.graph import Cell
+from elman.models.string_features import StringFeatures
 from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
 from elman.saved import different, of_kind, parse_json
 from elman.saved import sentences as in_sentences
 from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.string_encoders import EncoderSpec, string_features
 from elman.tasks.task import Vocab
 from elman.tasks.text_options import TextOptions
 
@@ -36,7 +38,7 @@ def fold_word(word: str, lowercase: bool) -> str:
 
 @dataclass(frozen=True)
 class TextSymbols:
-    """The words, labels, characters and phrases of a text model.
+    """The words, labels, characters and phrases of a text model, and its encoders of strings.
 
     ``vector_size`` is the size of the word vectors, which a file of vectors determines.
     """
@@ -47,6 +49,7 @@ class TextSymbols:
     vector_size: int
     characters: Vocabulary | None = None
     phrases: Vocabulary | None = None
+    encoders: tuple[EncoderSpec, ...] = ()
 
     def encode(self, words: Sequence[str]) -> list[int]:
         """The index of each word."""
@@ -70,6 +73,8 @@ class TextSymbols:
             "characters": _record(self.characters),
             "phrases": _record(self.phrases),
         }
+        if self.encoders:
+            record["encoders"] = [spec.to_record() for spec in self.encoders]
         return json.dumps(record, ensure_ascii=False)
 
     @classmethod
@@ -85,6 +90,9 @@ class TextSymbols:
                 characters=_vocabulary(record["characters"]),
                 # older models have no phrases
                 phrases=_vocabulary(record.get("phrases")),
+                encoders=tuple(
+                    [EncoderSpec.from_record(each) for each in record.get("encoders", [])]
+                ),
             )
 
 
@@ -174,6 +182,11 @@ def word_embedding(options: TextOptions, vocab: Vocab) -> WordEmbedding:
         word_dropout=options.word_dropout,
         dropout=options.embedding_dropout,
     )
+
+
+def word_strings(symbols: TextSymbols, options: TextOptions) -> StringFeatures | None:
+    """The language models that read the words, if there are any."""
+    return string_features(symbols.encoders, options.unfreeze_steps)
 
 
 def encoder(options: TextOptions, cell: Cell, input_size: int) -> Recurrent:

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import elman
+from elman.data.units import BOUNDARY, Units
 from elman.errors import DataError, OptionError, RunError
 from elman.models import LanguageModel
 from elman.nn.embedding import WordEmbedding
 from elman.tasks import TASKS, Data, train
 from elman.tasks.language import scores
-from elman.tasks.language.data import Units, batches, prepare, read
+from elman.tasks.language.data import batches, prepare, read
 from elman.tasks.language.options import LanguageOptions, WritingOptions
 from elman.tasks.language.sections import Section, section_rows
-from elman.tasks.language.units import BOUNDARY
 from elman.tasks.language.writing import predict, sampled
 from elman.tasks.task import Fitted
 from elman.training.progress import Silence

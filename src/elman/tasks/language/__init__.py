@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from elman.data import DataReport
     from elman.data.faults import Row
+    from elman.data.units import Units
     from elman.graph import Cell
     from elman.tasks.language.answers import Continuation
     from elman.tasks.language.data import Window
     from elman.tasks.language.sections import Section
-    from elman.tasks.language.units import Units
+    from elman.tasks.string_encoders import EncoderSpec
     from elman.training.baselines import Baseline
 
 
@@ -78,7 +79,7 @@ class LanguageModelling(
         return data.build_vocab(examples, options, seed)
 
     def load_symbols(self, text: str) -> Units:
-        from elman.tasks.language.units import Units
+        from elman.data.units import Units
 
         return Units.from_json(text)
 
@@ -192,6 +193,15 @@ class LanguageModelling(
         from elman.tasks.language import live
 
         return live.stream_records(fitted, pieces, wanted)
+
+    def encoder(self, fitted: Fitted[Units, LanguageOptions], cell: Cell) -> EncoderSpec:
+        from elman.tasks.string_encoders import EncoderSpec
+
+        options = fitted.options
+        size = options.hidden_size if options.tie_weights else options.embedding_size
+        return EncoderSpec(
+            fitted.symbols, cell, options.backward, size, options.hidden_size, options.num_layers
+        )
 
     def show(self, answer: Continuation) -> str:
         from elman.tasks.language import answers

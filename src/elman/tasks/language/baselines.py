@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from elman.data.units import Units
 from elman.tasks.language.data import token_ids
 from elman.tasks.language.sections import Section
-from elman.tasks.language.units import Units
 from elman.tasks.ngram_baseline import first_steps, ngram_nll
 from elman.training.baselines import Baseline
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from elman.data.faults import Row, rows_or_error
+from elman.data.units import BOUNDARY, Units
 from elman.tasks.language.options import LanguageOptions
 from elman.tasks.language.sections import Section, section_rows
-from elman.tasks.language.units import BOUNDARY, Units
 from elman.tasks.task import Vocab
 
 
@@ -60,7 +60,8 @@ def prepare(
         parts.append(units.encode(text.text))
         if text.last:
             parts.append(np.array([BOUNDARY]))
-    tokens = torch.from_numpy(np.concatenate(parts))
+    whole = np.concatenate(parts)
+    tokens = torch.from_numpy(whole[::-1].copy() if options.backward else whole)
     starts = range(0, len(tokens) - 1, options.longest)
     return [
         Window(tokens[start : start + options.longest + 1], place)
@@ -132,14 +133,17 @@ def _joined(group: Sequence[Section]) -> Section:
     return Section(text, first.source, first.number, first.first, last.last)
 
 
-def token_ids(examples: Sequence[Section], units: Units) -> list[NDArray[np.int64]]:
+def token_ids(
+    examples: Sequence[Section], units: Units, *, backward: bool = False
+) -> list[NDArray[np.int64]]:
     """The tokens of each text: one to read first, then those to predict.
 
     The first is the boundary, also where the start of the text is missing; the last is, if the
     section ends the text.
     """
     end = np.array([BOUNDARY])
-    return [
-        np.concatenate([end, units.encode(text.text), end[: int(text.last)]])
-        for text in join(examples)
-    ]
+    found = []
+    for text in join(examples):
+        tokens, ends = units.encode(text.text), text.first if backward else text.last
+        found.append(np.concatenate([end, tokens[::-1] if backward else tokens, end[: int(ends)]]))
+    return found

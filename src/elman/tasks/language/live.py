@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 
 from rich.markup import escape
 
+from elman.data.units import BOUNDARY, Units
 from elman.errors import DataError, OptionError
 from elman.tasks.language.answers import Continuation, Sample, record
 from elman.tasks.language.options import LanguageOptions, WritingOptions
-from elman.tasks.language.units import BOUNDARY, Units
 from elman.tasks.language.writing import sampled
 from elman.tasks.task import Fitted
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from elman.data.units import Units
 from elman.errors import OptionError
 from elman.graph import Cell
 from elman.models import LanguageModel
 from elman.nn.embedding import WordEmbedding
 from elman.tasks.language.options import LanguageOptions
-from elman.tasks.language.units import Units
 from elman.tasks.recurrent_options import recurrent_layer
 from elman.tasks.task import Vocab
 

@@ -50,6 +50,11 @@ class LanguageOptions(RecurrentOptions):
         minimum=0,
         below=1,
     )
+    backward: bool = option(
+        False,
+        "read texts from their end, for a model that is the second encoder of another task; such "
+        "a model does not write",
+    )
     carry_state: bool = option(
         True,
         "begin each window with the state at the end of the one before (stateful truncated "

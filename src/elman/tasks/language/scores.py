@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from elman.data.units import BOUNDARY, UNKNOWN, Units
 from elman.models import LanguageModel
 from elman.nn.stack import State
 from elman.tasks.inference import in_batches
@@ -24,7 +25,6 @@ from elman.tasks.language.data import token_ids
 from elman.tasks.language.dynamic import DynamicModel
 from elman.tasks.language.options import LanguageOptions, WritingOptions
 from elman.tasks.language.sections import Section
-from elman.tasks.language.units import BOUNDARY, UNKNOWN, Units
 from elman.tasks.task import Fitted
 
 #: steps that run at once; the state is carried on
@@ -48,7 +48,7 @@ def score(
     fitted: Fitted[Units, LanguageOptions], examples: Sequence[Section], wanted: WritingOptions
 ) -> dict[str, Any]:
     """The metrics, with the state carried through each text."""
-    texts = token_ids(examples, fitted.symbols)
+    texts = token_ids(examples, fitted.symbols, backward=fitted.options.backward)
     if wanted.dynamic_rate:
         return _metrics(examples, texts, _dynamic_nats(fitted, texts, wanted.dynamic_rate))
     return _scores(fitted, examples, texts, [Part(tokens) for tokens in texts])
@@ -56,7 +56,7 @@ def score(
 
 def validate(fitted: Fitted[Units, LanguageOptions], examples: Sequence[Section]) -> dict[str, Any]:
     """The metrics, with each text read in parts."""
-    texts = token_ids(examples, fitted.symbols)
+    texts = token_ids(examples, fitted.symbols, backward=fitted.options.backward)
     parts = [part for tokens in texts for part in _parts(tokens, fitted.options.longest)]
     return _scores(fitted, examples, texts, parts)
 

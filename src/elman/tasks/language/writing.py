@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from elman.data.units import BOUNDARY, Units
 from elman.decode import Sampler, beam_search
+from elman.errors import OptionError
 from elman.models import LanguageModel
 from elman.nn.stack import State
 from elman.tasks.language.answers import Continuation, Sample
 from elman.tasks.language.dynamic import DynamicModel
 from elman.tasks.language.options import LanguageOptions, WritingOptions
-from elman.tasks.language.units import BOUNDARY, Units
 from elman.tasks.task import Fitted
 
 #: steps of a primer that are read at once; the state is carried on
@@ -102,6 +103,11 @@ def _read(
     fitted: Fitted[Units, LanguageOptions], primer: str, wanted: WritingOptions
 ) -> tuple[LanguageModel, State, int]:
     """The model, its state before the last token of the primer, and that token."""
+    if fitted.options.backward:
+        raise OptionError(
+            "the model reads texts from their end (backward), so it cannot write on; train one "
+            "without backward."
+        )
     model = fitted.model
     assert isinstance(model, LanguageModel)
     model.eval()

@@ -48,6 +48,7 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
         {text: text for text in ("Yesterday, Harry Potter met Hermione Granger.",)}
     )
     reads_once = ("vectors",)
+    takes_encoders = True
     label_layers = ("output.", "crf.")
     cuts = MappingProxyType({"": "blocks"})
     table_suffix = ".conll"

@@ -20,6 +20,7 @@ from elman.tasks.ner.conll import TaggedSentence, conll_rows, read_conll
 from elman.tasks.ner.options import NerOptions
 from elman.tasks.ner.shapes import word_shape
 from elman.tasks.ner.tag_schemes import bio_tags
+from elman.tasks.string_encoders import string_tensors
 from elman.tasks.task import Vocab
 from elman.tasks.word_model import (
     TextSymbols,
@@ -160,6 +161,7 @@ def collate(
         "characters": letters,
         "character_lengths": letter_counts,
         "word_index": places,
+        **string_tensors([example.words for example in examples], symbols.encoders),
     }
     if all(example.tags is not None for example in examples):
         index = {label: k for k, label in enumerate(symbols.labels)}

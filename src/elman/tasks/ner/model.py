@@ -14,6 +14,7 @@ from elman.tasks.word_model import (
     TextSymbols,
     encoder,
     word_embedding,
+    word_strings,
 )
 
 
@@ -27,6 +28,7 @@ def build(options: NerOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Modu
         characters,
         NUM_SHAPES if options.shape_size else 0,
         options.shape_size,
+        word_strings(vocab.symbols, options),
     )
     num_tags = len(vocab.symbols.labels)
     if options.model == "window":

@@ -46,6 +46,7 @@ class SentimentClassification(
     valid_file = "valid.csv"
     demo = MappingProxyType({text: text for text in ("There is nothing to like in this movie.",)})
     reads_once = ("vectors",)
+    takes_encoders = True
     label_layers = ("output.", "reader.output.", "bayes.")
     cuts = TEXT_CUTS
 

@@ -20,6 +20,7 @@ from elman.errors import DataError, OptionError
 from elman.tasks.label_map import label_map
 from elman.tasks.sentiment.options import SentimentOptions
 from elman.tasks.sentiment.phrases import count_phrases, phrases_of
+from elman.tasks.string_encoders import string_tensors
 from elman.tasks.task import Vocab
 from elman.tasks.word_model import (
     TextSymbols,
@@ -115,6 +116,7 @@ def collate(
     """Collates word indices (time, batch), lengths and label indices."""
     words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
     batch = {"words": words, "lengths": lengths}
+    batch |= string_tensors([example.words for example in examples], symbols.encoders)
     if symbols.phrases is not None:
         folded = [[symbols.fold(word) for word in example.words] for example in examples]
         found = [symbols.phrases.encode(phrases_of(text, options.phrases)) for text in folded]

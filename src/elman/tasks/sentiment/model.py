@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from elman.errors import OptionError
 from elman.graph import Cell
-from elman.models.classifier import Classifier
+from elman.models.classifier import Classifier, StringClassifier
 from elman.models.feed_forward import BagOfWords
 from elman.models.standard import StandardClassifier
 from elman.tasks.sentiment.data import PhraseVocab
@@ -23,6 +24,7 @@ from elman.tasks.word_model import (
     TextSymbols,
     encoder,
     word_embedding,
+    word_strings,
 )
 
 Words = Int64[Tensor, "time batch"]
@@ -51,21 +53,26 @@ class WithPhrases(nn.Module):
         self.bayes = bayes
 
     def forward(
-        self, words: Words, lengths: Lengths, phrases: Phrases
+        self, words: Words, lengths: Lengths, phrases: Phrases, **strings: Tensor
     ) -> Float[Tensor, "batch class"]:
-        """Computes the logits of each row."""
-        logits: Tensor = (self.reader(words, lengths) + self.bayes(phrases)) / 2
+        """Computes the logits of each row; ``strings`` are those of the reader, if any."""
+        logits: Tensor = (self.reader(words, lengths, **strings) + self.bayes(phrases)) / 2
         return logits
 
     def loss(
-        self, words: Words, lengths: Lengths, phrases: Phrases, labels: Int64[Tensor, " batch"]
+        self,
+        words: Words,
+        lengths: Lengths,
+        phrases: Phrases,
+        labels: Int64[Tensor, " batch"],
+        **strings: Tensor,
     ) -> Float[Tensor, ""]:
         """The loss of the reader alone.
 
         Naive Bayes has counted the training texts: with it, little would be left for the reader
         to learn.
         """
-        return self.reader.loss(words, lengths, labels)
+        return self.reader.loss(words, lengths, labels, **strings)
 
 
 def build(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Module:
@@ -83,7 +90,12 @@ def build(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> n
 
 
 def _reader(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> Reader:
-    embedding = word_embedding(options, vocab)
+    embedding, strings = word_embedding(options, vocab), word_strings(vocab.symbols, options)
+    if strings is not None and options.model != "recurrent":
+        raise OptionError(
+            f"init_from: a language model can be the encoder of the model recurrent, not of "
+            f"{options.model}."
+        )
     num_classes = len(vocab.symbols.labels)
     if options.model == "bag_of_words":
         return BagOfWords(
@@ -99,6 +111,16 @@ def _reader(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) ->
             options.positions,
             options.hidden_size,
             num_classes,
+            dropout=options.dropout,
+            label_smoothing=options.label_smoothing,
+        )
+    if strings is not None:
+        return StringClassifier(
+            embedding,
+            strings,
+            encoder(options, cell, embedding.size + strings.output_size),
+            num_classes,
+            pooling=options.pooling,
             dropout=options.dropout,
             label_smoothing=options.label_smoothing,
         )
