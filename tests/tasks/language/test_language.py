@@ -204,7 +204,7 @@ def test_a_wide_beam_finds_the_most_likely_of_all_texts():
     for text in texts:
         tokens = torch.tensor([BOUNDARY, *units.encode(f"ab{text}"), BOUNDARY])
         lengths = torch.tensor([len(tokens) - 1])
-        each = fitted.model.log_prob(tokens[:-1, None], tokens[1:, None], lengths)[2:, 0]
+        each = fitted.model.log_prob(tokens[:-1, None], tokens[1:, None], lengths)[2:, 0].detach()
         each = each[:3]  # a text of three tokens is cut before its end
         likely.append((float(each.sum()) / len(each), float(each.sum()), text))
     best = sorted(likely, reverse=True)[:5]
@@ -218,7 +218,7 @@ def test_log_probabilities_are_those_of_the_model_and_the_coldest_token_is_the_l
     warm = list(sampled(fitted, "Day", WritingOptions(length=20, top_k=1, seed=3)))
     assert warm == list(sampled(fitted, "Day", WritingOptions(length=20, temperature=0)))
     tokens = torch.tensor([BOUNDARY, *fitted.symbols.encode("Day"), *[t[0] for t, _ in warm]])
-    each = fitted.model.log_prob(tokens[:-1, None], tokens[1:, None], torch.tensor([23]))
+    each = fitted.model.log_prob(tokens[:-1, None], tokens[1:, None], torch.tensor([23])).detach()
     assert [p[0] for _, p in warm] == pytest.approx(each[3:, 0].tolist(), abs=1e-4)
 
 
