@@ -4,8 +4,8 @@ const KEY = "elman-token";
 
 export class ServiceError extends Error {
   constructor(sentence, status) {
-    // a sentence may begin with a name of the visitor, which stays as it is
-    super(/^[a-z]+ /.test(sentence) ? sentence.charAt(0).toUpperCase() + sentence.slice(1) : sentence);
+    // a sentence may also begin with a name, which stays as it is
+    super(/^(the|this|there|a|no|other|too) /.test(sentence) ? sentence.charAt(0).toUpperCase() + sentence.slice(1) : sentence);
     this.status = status;
   }
 }
