@@ -85,7 +85,7 @@ function showFormula(card, { mathml, parameters, states, count }) {
     make("div", {}, make("h3", { text: "Parameters" }), make("table", {}, make("tbody", {}, ...parameters.map(({ key, shape, of }) =>
       make("tr", {}, make("td", { class: "mono", text: key }), make("td", { text: of.length ? `hidden × (${of.join(" + ")})` : "hidden" }),
         make("td", { class: "number", text: shape.join(" × ") })))))),
-    make("p", { class: "status", text: `${count.toLocaleString("en")} numbers are learned. States: ${states.join(", ")}; the first is the output.` }),
+    make("p", { class: "status", text: `${count.toLocaleString("en")} parameters. States: ${states.join(", ")}; the first is the output.` }),
   );
 }
 

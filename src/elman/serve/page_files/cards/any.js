@@ -4,6 +4,7 @@ import { bars, chips, draw, field, fileZone, make, makeCard } from "../elements.
 import { predict, predictFiles, sample } from "../service.js";
 
 const MOST_ROWS = 200; // of a table
+const MOST_PARTS = 8; // of an answer that is a list of answers
 
 export function anyCard(model, title, lead) {
   const card = makeCard(model.name, title, lead);
@@ -117,8 +118,8 @@ function valueOf(value) {
   }
   if (Array.isArray(value)) {
     if (value.length > 1 && value.every(isNumber)) return curves({ "": value });
-    if (value.length && value.every(isRecord)) return tableOf(value);
-    return make("p", { class: "text", text: value.slice(0, MOST_ROWS).map(textOf).join(", ") });
+    if (value.length && value.every(isRecord)) return value.some(isDeep) ? partsOf(value) : tableOf(value);
+    return make("p", { class: "text", text: listed(value.map(textOf)) });
   }
   return make("p", { class: "text", text: textOf(value) });
 }
@@ -128,6 +129,17 @@ function textOf(value) {
   if (isNumber(value)) return String(Number(value.toPrecision(6)));
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
+
+const isDeep = (record) => Object.values(record).some((value) => value !== null && typeof value === "object");
+
+function partsOf(records) {
+  const parts = records.slice(0, MOST_PARTS).map((each) => make("div", { class: "part result" }, ...shown(each)));
+  if (records.length > MOST_PARTS) parts.push(make("p", { class: "status", text: `and ${records.length - MOST_PARTS} more` }));
+  return make("div", { class: "result" }, ...parts);
+}
+
+const listed = (texts) =>
+  (texts.length <= 24 ? texts.join(", ") : `${texts.slice(0, 3).join(", ")}, … ${texts.at(-1)} (${texts.length} values)`);
 
 function tableOf(records) {
   const names = [...new Set(records.flatMap((each) => Object.keys(each)))];
@@ -147,10 +159,13 @@ function curves(series) {
     viewBox: `0 0 ${wide} ${high}`, width: "100%", height: high, preserveAspectRatio: "none", role: "img",
     "aria-label": `${names.filter(Boolean).join(", ") || "values"} from ${textOf(low)} to ${textOf(top)}`,
   });
+  // quantiles are a fan: the further from the middle, the fainter
+  const fan = names.length > 1 && names.every((name) => name > 0 && name < 1);
   names.forEach((name, place) => {
     const values = series[name];
     const points = values.map((value, k) => `${((k * wide) / (values.length - 1)).toFixed(1)},${y(value).toFixed(1)}`);
-    svg.append(draw("polyline", { points: points.join(" "), fill: "none", stroke: `var(--s${place % 7})`, "stroke-width": 2, "vector-effect": "non-scaling-stroke" }));
+    svg.append(draw("polyline", { points: points.join(" "), fill: "none", stroke: `var(--s${fan ? 0 : place % 7})`, "stroke-width": 2,
+      "stroke-opacity": fan ? 1 - 1.6 * Math.abs(name - 0.5) : 1, "vector-effect": "non-scaling-stroke" }));
   });
   return make("div", { class: "panel" }, svg, make("p", { class: "status", text: `from ${textOf(low)} to ${textOf(top)}, ${all.length / names.length} values${names[0] ? `: ${names.join(", ")}` : ""}` }));
 }
