@@ -399,6 +399,51 @@ def c_step() -> str:
     return "\n".join(lines) + "\n"
 
 
+def series_forecasts() -> str:
+    """The MASE of forecasts beside seasonal naive, ETS and an LSTM."""
+    found = read("series")["forecasts"]
+    lines = [
+        "| series | horizon | Elman, each seed | mean | seasonal naive | ETS | "
+        "LSTM (neuralforecast) | coverage of 80 % | seconds, Elman / LSTM |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    means: dict[str, list[float]] = {"elman": [], "seasonal naive": [], "ets": [], "lstm": []}
+    for name, row in found["elman"].items():
+        rivals = found["rivals"][name]
+        own = [run["test"]["mase"] for run in row["runs"]]
+        each = {"elman": statistics.mean(own)}
+        each |= {key: statistics.mean(rivals[key]) for key in ("seasonal naive", "ets", "lstm")}
+        for key, value in each.items():
+            means[key].append(value)
+        inside = 100 * statistics.mean([run["test"]["coverage"] for run in row["runs"]])
+        seconds = statistics.mean([run["seconds"] for run in row["runs"]])
+        cells = [name, str(row["horizon"]), _list(own, 2)]
+        cells += [f"{each[key]:.2f}" for key in means]
+        cells += [f"{inside:.0f}", f"{seconds:.0f} / {rivals['lstm seconds']:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    total = " | ".join([f"{statistics.mean(values):.2f}" for values in means.values()])
+    lines.append(f"| mean | | | {total} | | |")
+    return "\n".join(lines) + "\n"
+
+
+def series_classes() -> str:
+    """The accuracy of classes beside MiniRocket and one nearest neighbour."""
+    found = read("series")["classes"]
+    lines = [
+        "| data | Elman, each seed | mean | MiniRocket | 1-NN DTW | seconds, Elman / MiniRocket |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for name, row in found["elman"].items():
+        rivals = found["rivals"][name]
+        own = [100 * run["test"] for run in row["runs"]]
+        seconds = statistics.mean([run["seconds"] for run in row["runs"]])
+        cells = [name, _list(own), f"{statistics.mean(own):.1f}"]
+        cells += [f"{100 * statistics.mean(rivals[key]):.1f}" for key in ("minirocket", "dtw")]
+        cells.append(f"{seconds:.0f} / {rivals['minirocket seconds']:.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def torch_programs() -> str:
     """Milliseconds of exported torch programs beside the layer and torch.nn."""
     record = read("torch_programs")

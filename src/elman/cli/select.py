@@ -87,12 +87,12 @@ def select(
     )
     found = search.study.best_trial
     if as_json:
-        record = {"metric": found_task.metric, "value": found.value, "options": found.params}
+        record = {"metric": search.metric.name, "value": found.value, "options": found.params}
         print_json({**record, "run": str(best), "trials": len(search.study.trials)})
         return
     screen = console()
     screen.print(
-        f"The best of {len(search.finished())} finished trials, {found_task.metric} "
+        f"The best of {len(search.finished())} finished trials, {search.metric.name} "
         f"{found.value:.4f}, is the run {best}.",
         soft_wrap=True,
     )

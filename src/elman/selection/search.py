@@ -30,6 +30,7 @@ from typing import Any
 from elman.errors import ElmanError, OptionError, RunError
 from elman.extras import extra
 from elman.files import write_whole
+from elman.options import with_settings
 from elman.saved import in_short, parse_json, read_text
 from elman.selection.space import Space
 from elman.selection.watch import OutOfTime, Pruned, TrialProgress
@@ -37,6 +38,7 @@ from elman.tasks import Data, train
 from elman.tasks.task import Task
 from elman.tasks.train import find_cell
 from elman.training import RunFolder
+from elman.training.baselines import Metric
 from elman.training.progress import Silence
 from elman.training.run_lock import NAME as LOCK
 from elman.training.run_lock import break_foreign_lock, is_running, run_lock, start_time
@@ -77,6 +79,10 @@ class RunConfig:
         if self.folds > 1 and self.data.valid is not None:
             raise OptionError("folds are made from the training data; omit the validation data.")
 
+    def metric(self, task: Task) -> Metric:
+        """The metric that is searched by."""
+        return task.metric_for(with_settings(task.Options(), self.settings))
+
     def record(self, task: Task) -> dict[str, Any]:
         """The settings on which all workers and resumptions of a search must agree, for JSON."""
         parts = {name: asdict(part) for name, part in self.space.parts.items()}
@@ -84,7 +90,7 @@ class RunConfig:
         found = {
             "format": 1,
             "job": task.name,
-            "metric": task.metric,
+            "metric": self.metric(task).name,
             "train": str(self.data.train),
             "valid": "" if self.data.valid is None else str(self.data.valid),
             "folds": self.folds,
@@ -108,6 +114,7 @@ class Search:
         self, task: Task, config: RunConfig, folder: Path, *, overwrite: bool = False
     ) -> None:
         self.task, self.config, self.folder = task, config, folder
+        self.metric = config.metric(task)
         #: the time, as of ``time.time``, at which this worker stops
         self.until = float("inf")
         with extra("select", "a search"):
@@ -236,7 +243,7 @@ class Search:
                 count = len(values)
 
                 # the metrics that a killed worker has reported for this run
-                done = {} if count else _validated(place, self.task.metric)
+                done = {} if count else _validated(place, self.metric.name)
                 for epoch, value in done.items():
                     trial.report(value, epoch)
 
@@ -344,7 +351,7 @@ class Search:
         else:
             runs = self._runs(best.user_attrs["folder"])
             values = best.user_attrs["values"]
-            choose = max if self.task.higher_is_better else min
+            choose = max if self.metric.higher_is_better else min
             run = runs[values.index(choose(values))][0]
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.copytree(run, fresh, ignore=shutil.ignore_patterns("alive", "resume", LOCK))
@@ -386,7 +393,7 @@ def _open_study(folder: Path, task: Task, config: RunConfig) -> Any:
     return optuna.create_study(
         study_name=task.name,
         storage=JournalStorage(backend),
-        direction="maximize" if task.higher_is_better else "minimize",
+        direction="maximize" if config.metric(task).higher_is_better else "minimize",
         load_if_exists=True,
         sampler=_sampler(int(config.settings.get("seed", 0)), 0),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),

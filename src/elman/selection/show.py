@@ -58,7 +58,7 @@ def sentence(search: Search, trial: Any) -> str:
     best = search.study.best_trial
     mark = "the best so far" if best.number == trial.number else f"best {best.value:.4f}"
     spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{search.task.metric} {trial.value:.4f}{spread}, {mark}. {options}"
+    return f"{search.metric.name} {trial.value:.4f}{spread}, {mark}. {options}"
 
 
 def time_left(search: Search) -> str:
@@ -80,7 +80,7 @@ def table(search: Search) -> str:
     names = list(search.config.space.parts)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    head = ["trial", "state", search.task.metric, "spread", "runs", "seconds", "folder"]
+    head = ["trial", "state", search.metric.name, "spread", "runs", "seconds", "folder"]
     writer.writerow([*head, *names, "error"])
     for trial in search.study.trials:
         notes = trial.user_attrs
@@ -143,14 +143,14 @@ def picture(search: Search) -> bytes:
 
 
 def _draw_course(axes: Any, search: Search, finished: Sequence[Any]) -> None:
-    better = max if search.task.higher_is_better else min
+    better = max if search.metric.higher_is_better else min
     numbers = [trial.number + 1 for trial in finished]
     values = [trial.value for trial in finished]
     so_far = [better(values[: k + 1]) for k in range(len(values))]
     axes.plot(numbers, values, "o", color="0.45", label="a trial")
     axes.step(numbers, so_far, where="post", color="black", label="best so far")
     axes.set_xlabel("trial")
-    axes.set_ylabel(search.task.metric)
+    axes.set_ylabel(search.metric.name)
     axes.legend(frameon=False)
 
 

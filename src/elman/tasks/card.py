@@ -22,7 +22,7 @@ def write_card(
     baselines: Sequence[Baseline] = (),
 ) -> None:
     """Write the card of a finished run."""
-    metric = Metric(task.metric, task.higher_is_better, task.unit)
+    metric = task.metric_for(options)
     data = run.settings()["data"]
     parameters = sum([parameter.numel() for parameter in model.parameters()])
     kind = getattr(options, "model", "recurrent")
@@ -42,7 +42,7 @@ def write_card(
         "## Scores on the validation data",
         *[f"- {name}: {value:.4f}" for name, value in scores.items() if isinstance(value, float)],
         "",
-        *_baselines(metric, scores.get(task.metric), baselines),
+        *_baselines(metric, scores.get(metric.name), baselines),
         *_problems(outcome.findings),
         f"Trained for {outcome.epochs:g} epochs in {outcome.seconds:.0f} s with "
         f"{outcome.threads} {'thread' if outcome.threads == 1 else 'threads'}, seed "

@@ -18,10 +18,10 @@ import torch
 from elman.data.faults import Row
 from elman.data.folders import files_below
 from elman.data.remote import size_of
-from elman.data.shards import RECORDS, Source, fingerprint, is_collection
+from elman.data.shards import RECORDS, Source, fingerprint
 from elman.data.sources import data_files, is_folder, kind_of
 from elman.stages import stage
-from elman.tasks.reading import index, read_rows, read_sources, warn_of_skipped
+from elman.tasks.reading import in_shards, index, read_rows, read_sources, warn_of_skipped
 from elman.tasks.streaming import Stream
 from elman.tasks.task import Task
 from elman.tasks.trained import rows_for
@@ -157,7 +157,7 @@ def read_corpus(task: Task, data: Data, options: Any, training: LoopOptions) -> 
 
     Raises ``DataError`` for problems in the data.
     """
-    if not (is_collection(data.train) or _is_large(task, data.train, training.stream_above)):
+    if not (in_shards(task, data.train) or _is_large(task, data.train, training.stream_above)):
         rows = read_rows(task, data.train, options)
         train, valid = split(task, data, rows, options)
         with stage("hashing the data"):
@@ -213,7 +213,7 @@ def data_digest(task: Task, path: Path, rows: Sequence[Row[Any]]) -> str:
     patterns and URLs, only the examples are hashed.
     """
     digest = hashlib.sha256()
-    files: Sequence[Path] = [] if is_collection(path) else data_files(path)
+    files: Sequence[Path] = [] if in_shards(task, path) else data_files(path)
     if is_folder(path):
         files = files_below(path)
     for file in files:

@@ -14,7 +14,7 @@ from typing import Any
 
 from elman.data.excerpts import reading
 from elman.data.faults import Fault, Row, Rows
-from elman.data.remote import shown
+from elman.data.remote import shown, url_of
 from elman.data.shards import Source, index_source, is_collection, named_sources, whole
 from elman.errors import DataError, DataWarning
 from elman.stages import silently, stage
@@ -30,13 +30,22 @@ def read_rows(task: Task, path: Path, options: Any) -> Rows[Any]:
     Otherwise raises ``DataError`` for the first fault, and always if no row is left.
     """
     with stage(f"reading {path.name}"):
-        if is_collection(path):
+        if in_shards(task, path):
             rows = read_sources(task, index(task, path, options), options)
         else:
             found = task.read(path, options)
             rows = found if isinstance(found, Rows) else Rows(found)
     warn_of_skipped(path, rows.skipped, len(rows))
     return rows
+
+
+def in_shards(task: Task, path: Path) -> bool:
+    """Whether the data of a path are read in shards at any size.
+
+    A Parquet file is not where its rows are no examples of the task, which reads it itself.
+    """
+    own = path.suffix.lower() in task.reads_whole and url_of(path) is None
+    return is_collection(path) and not own
 
 
 def warn_of_skipped(path: Path, skipped: Sequence[Fault], read: int) -> None:

@@ -24,6 +24,7 @@ from typing_extensions import TypeVar
 from elman.errors import DataError, OptionError
 from elman.options import DeclaredOptions
 from elman.training import LoopOptions
+from elman.training.baselines import Metric
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -142,6 +143,8 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     #: how its text formats are cut into shards, by suffix ("" for all others): see data/shards.py;
     #: a file of another format is a shard
     cuts: Mapping[str, Cut] = {}
+    #: suffixes of tables that the task reads itself, as their rows are no examples
+    reads_whole: tuple[str, ...] = ()
     #: the suffix of the text that ``table_texts`` makes of rows of Parquet
     table_suffix: str = ".jsonl"
     #: whether ``--init-from`` takes models of other tasks as encoders (``encoder``); the symbols
@@ -320,6 +323,15 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     ) -> dict[str, Any]:
         """The metrics after an epoch, including ``metric``; may be faster than ``score``."""
         return self.score(fitted, examples, self.PredictOptions())
+
+    def metric_for(self, options: TaskOptions) -> Metric:
+        """The metric that selects the best weights, for a task in which it depends on options."""
+        return Metric(self.metric, self.higher_is_better, self.unit)
+
+    def finish(self, fitted: Fitted[Symbols, TaskOptions], examples: Sequence[Example]) -> bool:
+        """Set what depends on the validation ``examples``, after training; whether it has changed
+        the model."""
+        return False
 
     def calibrates(self, options: TaskOptions) -> bool:
         """Whether scores of labels may be divided by a temperature without changing answers."""

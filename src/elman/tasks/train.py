@@ -40,7 +40,7 @@ from elman.tasks.string_encoders import put_encoder_weights
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained
 from elman.training import LoopOptions, RunFolder, TrainingResult, fit
-from elman.training.baselines import Metric, baseline_line
+from elman.training.baselines import baseline_line
 from elman.training.budget import within_memory
 from elman.training.loggers import check_logger
 from elman.training.processes import is_main_process
@@ -187,10 +187,11 @@ def _train_on(
         scores = task.validate(Fitted(model, symbols, options), valid)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
+    metric = task.metric_for(options)
     with stage("scoring the baselines"):
         background = _background(task, train_rows, valid_rows, examples, fitted)
     for baseline in background.baselines:
-        progress.say(baseline_line(_metric(task), baseline))
+        progress.say(baseline_line(metric, baseline))
     del train_rows, examples  # a stream drops its sample
     if said := corpus.begin(symbols):
         progress.say(said)
@@ -199,8 +200,8 @@ def _train_on(
         batches=corpus.batches,
         collate=corpus.collate,
         validate=validate,
-        metric=task.metric,
-        higher_is_better=task.higher_is_better,
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
         options=training,
         folder=run,
         resume=resume,
@@ -212,8 +213,10 @@ def _train_on(
         progress.say(said)
     model.eval()
     finished = outcome.stopped_because != "interrupted"
-    if finished and calibrate(task, fitted, valid) != 1 and is_main_process():
-        run.save_weights(model)
+    if finished:
+        changed = [calibrate(task, fitted, valid) != 1, task.finish(fitted, valid)]
+        if any(changed) and is_main_process():
+            run.save_weights(model)
     if is_main_process() and finished:
         scores = task.score(fitted, valid, task.PredictOptions())
         write_card(run, task, options, outcome, scores, model, background.baselines)
@@ -243,16 +246,12 @@ def _background(
         return [] if batch is None else inspect(model, batch, fitted.options, failing)
 
     return Background(
-        unit=task.unit,
+        unit=task.metric_for(fitted.options).unit,
         baselines=tuple(task.baselines(known_values, valid_values, fitted)),
         repeated=repeated,
         valid_examples=len(valid),
         inspect=look,
     )
-
-
-def _metric(task: Task) -> Metric:
-    return Metric(task.metric, task.higher_is_better, task.unit)
 
 
 def _start_and_encoders(

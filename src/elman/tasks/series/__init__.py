@@ -1,13 +1,15 @@
-"""Series: numbers over time.  Forecasts the next steps of a series, with their quantiles.
+"""Series: numbers over time.  Forecasts the next steps, or labels a series or its steps.
 
 Tables are read to series on a grid of time (``reading.py``), and series become tensors
 (``features.py``).  An encoder reads the past, and a decoder gives the distribution of each step of
-the future (``model.py``).  ``scores.py`` has the backtest, ``fan.py`` draws forecasts.
+the future (``model.py``).  ``scores.py`` has the backtest, ``fan.py`` draws forecasts;
+``labelling.py`` and ``detection.py`` are the other modes (``modes.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,6 +18,7 @@ from elman.errors import DataError
 from elman.tasks.series.options import ForecastOptions, SeriesOptions
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.training import LoopOptions
+from elman.training.baselines import Metric
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -23,19 +26,19 @@ if TYPE_CHECKING:
     from elman.data import DataReport
     from elman.data.faults import Row
     from elman.graph import Cell
-    from elman.tasks.series.forecast import Continuation
+    from elman.tasks.series.answers import Answer
     from elman.tasks.series.series import Window
     from elman.tasks.series.symbols import SeriesSymbols
     from elman.training.baselines import Baseline
 
 
 class SeriesModelling(
-    Task["Window", "SeriesSymbols", "Continuation", Path, SeriesOptions, ForecastOptions]
+    Task["Window", "SeriesSymbols", "Answer", Path, SeriesOptions, ForecastOptions]
 ):
-    """Forecasts series of numbers."""
+    """Forecasts, classifies and labels series of numbers, and finds what does not fit."""
 
     name = "series"
-    title = "series: forecasts of numbers over time"
+    title = "series: forecasts, classes and anomalies of numbers over time"
     metric = "mase"
     higher_is_better = False
     unit = ""
@@ -55,6 +58,8 @@ class SeriesModelling(
     valid_file = "valid.csv"
     demo = MappingProxyType({"visitors of two museums": Path("valid.csv")})
     input_kind = "file"
+    reads_whole = (".parquet",)
+    label_layers = ("output.",)
     streams = True
     live = True
 
@@ -73,7 +78,28 @@ class SeriesModelling(
     ) -> tuple[list[Row[Window]], list[Row[Window]]]:
         from elman.tasks.series import data
 
-        return data.hold_out(rows, fold, folds)
+        if data.splits_by_time(rows):
+            return data.hold_out(rows, fold, folds)
+        return super().hold_out(rows, fold, folds)
+
+    def check_labels(self, rows: Sequence[Row[Window]], symbols: SeriesSymbols) -> None:
+        from elman.tasks.series import data
+
+        data.check_labels(rows, symbols)
+
+    def merge_symbols(self, known: SeriesSymbols, found: SeriesSymbols) -> SeriesSymbols:
+        new = set(found.labels) - set(known.labels)
+        return replace(known, labels=found.labels) if new else known
+
+    def metric_for(self, options: SeriesOptions) -> Metric:
+        return {
+            "forecast": Metric("mase", higher_is_better=False, unit=""),
+            "regress": Metric("rmse", higher_is_better=False, unit=""),
+            "anomaly": Metric("loss", higher_is_better=False, unit=""),
+        }.get(options.mode, Metric("accuracy"))
+
+    def calibrates(self, options: SeriesOptions) -> bool:
+        return options.mode in ("classify", "label")
 
     def build_vocab(
         self, examples: Sequence[Window], options: SeriesOptions, seed: int
@@ -93,7 +119,7 @@ class SeriesModelling(
 
         return model.build(options, cell, vocab.symbols)
 
-    def cut(self, examples: Sequence[Window], longest: int) -> list[Window]:
+    def cut(self, examples: Sequence[Window], longest: int | str) -> list[Window]:
         from elman.tasks.series import data
 
         return data.cut(examples, longest)
@@ -118,9 +144,9 @@ class SeriesModelling(
         valid: Sequence[Window],
         fitted: Fitted[SeriesSymbols, SeriesOptions],
     ) -> Sequence[Baseline]:
-        from elman.tasks.series import baselines
+        from elman.tasks.series.modes import mode_of
 
-        return baselines.baselines(train, valid, fitted)
+        return mode_of(fitted.options).baselines(train, valid, fitted)
 
     def score(
         self,
@@ -128,19 +154,26 @@ class SeriesModelling(
         examples: Sequence[Window],
         wanted: ForecastOptions,
     ) -> dict[str, Any]:
-        from elman.tasks.series import scores
+        from elman.tasks.series.modes import mode_of
 
-        return scores.score(fitted, examples, wanted)
+        return mode_of(fitted.options).score(fitted, examples, wanted)
+
+    def finish(
+        self, fitted: Fitted[SeriesSymbols, SeriesOptions], examples: Sequence[Window]
+    ) -> bool:
+        from elman.tasks.series.modes import mode_of
+
+        return mode_of(fitted.options).finish(fitted, examples)
 
     def predict(
         self,
         fitted: Fitted[SeriesSymbols, SeriesOptions],
         inputs: Sequence[Path],
         wanted: ForecastOptions,
-    ) -> list[Continuation]:
-        from elman.tasks.series import forecasting
+    ) -> list[Answer]:
+        from elman.tasks.series.modes import mode_of
 
-        return forecasting.predict(fitted, inputs, wanted)
+        return [*mode_of(fitted.options).predict(fitted, inputs, wanted)]
 
     def check(self, path: Path, options: SeriesOptions) -> DataReport:
         from elman.tasks.series.report import check_series
@@ -170,9 +203,9 @@ class SeriesModelling(
         source: BinaryIO,
         wanted: ForecastOptions,
     ) -> Iterator[str]:
-        from elman.tasks.series import forecasting
+        from elman.tasks.series import streaming
 
-        return forecasting.stream(fitted, source, wanted)
+        return streaming.stream(fitted, source, wanted)
 
     def stream_records(
         self,
@@ -180,24 +213,24 @@ class SeriesModelling(
         pieces: Iterable[bytes],
         wanted: ForecastOptions,
     ) -> Iterator[dict[str, Any]]:
-        from elman.tasks.series import forecasting
+        from elman.tasks.series import streaming
 
-        return forecasting.stream_records(fitted, pieces, wanted)
+        return streaming.stream_records(fitted, pieces, wanted)
 
-    def save(self, answers: Sequence[Continuation], wanted: ForecastOptions) -> list[Path]:
-        from elman.tasks.series import answers as found
+    def save(self, answers: Sequence[Answer], wanted: ForecastOptions) -> list[Path]:
+        from elman.tasks.series import output
 
-        return found.save(answers, wanted)
+        return output.save(answers, wanted)
 
-    def show(self, answer: Continuation) -> str:
-        from elman.tasks.series import answers
+    def show(self, answer: Answer) -> str:
+        from elman.tasks.series import output
 
-        return answers.show(answer)
+        return output.show(answer)
 
-    def source(self, answer: Continuation) -> str:
+    def source(self, answer: Answer) -> str:
         return answer.file
 
-    def record(self, answer: Continuation) -> dict[str, Any]:
-        from elman.tasks.series import answers
+    def record(self, answer: Answer) -> dict[str, Any]:
+        from elman.tasks.series import output
 
-        return answers.record(answer)
+        return output.record(answer)

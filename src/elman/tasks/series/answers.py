@@ -1,76 +1,148 @@
-"""How forecasts are shown and saved."""
+"""Answers: the quantiles of the next steps of series, their labels, or their anomalies."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from rich.markup import escape
 
-from elman.files import write_whole
-from elman.tasks.series.fan import draw_fans
-from elman.tasks.series.forecast import Continuation
-from elman.tasks.series.options import ForecastOptions
-
-#: steps of a forecast that are shown; the rest is in the JSON and CSV
-_MOST_SHOWN = 48
+from elman.tasks.series.times import Floats, Step
 
 
-def show(answer: Continuation) -> str:
-    """A line for each step of each series: the median and the outer quantiles."""
-    lines = []
-    for each in answer.forecasts:
-        low, high = f"{each.levels[0]:g}", f"{each.levels[-1]:g}"
-        named = f"[bold]{escape(each.name)}[/]   " if each.name else ""
-        lines.append(f"{named}[dim]median ({low} to {high} quantile)[/]")
-        for row, date in enumerate(each.dates[:_MOST_SHOWN]):
-            parts = []
-            for k, target in enumerate(each.targets):
-                prefix = f"{escape(target)} " if len(each.targets) > 1 else ""
-                a, b = each.quantiles[row, k, 0], each.quantiles[row, k, -1]
-                parts.append(f"{prefix}[cyan]{each.median[row, k]:.6g}[/] ({a:.6g} to {b:.6g})")
-            lines.append(f"{date}   {'   '.join(parts)}")
-        if len(each.dates) > _MOST_SHOWN:
-            lines.append(f"and {len(each.dates) - _MOST_SHOWN} more steps; --csv writes all.")
-    return "\n".join(lines)
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """The quantiles of the next steps of one series.
+
+    ``quantiles`` is (step, target, level).  ``times`` and ``values`` are what comes before, and the
+    times go on to the end of the forecast, for a picture.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    dates: tuple[str, ...]
+    levels: tuple[float, ...]
+    quantiles: Floats
+    times: Floats
+    values: Floats
+    step: Step
+
+    @property
+    def median(self) -> Floats:
+        """(step, target): the forecast values."""
+        median: Floats = self.quantiles[:, :, self.levels.index(0.5)]
+        return median
+
+    def record(self) -> dict[str, Any]:
+        """The forecast as a JSON object."""
+        return {
+            "series": self.name,
+            "times": [*self.dates],
+            "forecast": {
+                target: [_rounded(value) for value in self.median[:, k]]
+                for k, target in enumerate(self.targets)
+            },
+            "quantiles": {
+                target: {
+                    f"{level:g}": [_rounded(value) for value in self.quantiles[:, k, at]]
+                    for at, level in enumerate(self.levels)
+                }
+                for k, target in enumerate(self.targets)
+            },
+        }
+
+    def line(self) -> str:
+        """The next step in one line."""
+        parts = []
+        for k, target in enumerate(self.targets):
+            named = f"{escape(target)} " if len(self.targets) > 1 else ""
+            low, high = self.quantiles[0, k, 0], self.quantiles[0, k, -1]
+            parts.append(f"{named}[bold cyan]{self.median[0, k]:.6g}[/] ({low:.6g} to {high:.6g})")
+        return f"{self.dates[0]}   {'   '.join(parts)}"
 
 
-def record(answer: Continuation) -> dict[str, Any]:
-    """The forecasts of a file as a JSON object."""
-    return {"file": answer.file, "series": [each.record() for each in answer.forecasts]}
+@dataclass(frozen=True)
+class Continuation:
+    """The forecasts of all series of a file."""
+
+    file: str
+    forecasts: tuple[Forecast, ...]
 
 
-def save(answers: Sequence[Continuation], wanted: ForecastOptions) -> list[Path]:
-    """Writes the picture and the table, where requested."""
-    written = []
-    if wanted.png:
-        path = Path(wanted.png)
-        draw_fans([each for answer in answers for each in answer.forecasts], path)
-        written.append(path)
-    if wanted.csv:
-        path = Path(wanted.csv)
-        write_whole(path, as_csv(answers))
-        written.append(path)
-    return written
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.7g}") if np.isfinite(value) else None
 
 
-def as_csv(answers: Sequence[Continuation]) -> str:
-    """A row for each step and target of each series."""
-    levels = answers[0].forecasts[0].levels if answers else ()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["file", "series", "target", "time", "forecast", *[f"{level:g}" for level in levels]]
-    )
-    for answer in answers:
-        for each in answer.forecasts:
-            for k, target in enumerate(each.targets):
-                for row, date in enumerate(each.dates):
-                    found = [f"{value:.7g}" for value in each.quantiles[row, k]]
-                    writer.writerow(
-                        [answer.file, each.name, target, date, f"{each.median[row, k]:.7g}", *found]
-                    )
-    return text.getvalue()
+@dataclass(frozen=True)
+class Span:
+    """Steps ``first`` to ``last`` of a series, which share a label or are an anomaly."""
+
+    label: str
+    first: int
+    last: int
+    start: str
+    end: str
+    #: the highest score of an anomaly
+    score: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """The span as a JSON object."""
+        found = {"label": self.label, "start": self.start, "end": self.end}
+        found |= {"first": self.first, "last": self.last}  # type: ignore[dict-item]
+        return {**found, "score": _rounded(self.score)} if self.score else found
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The answer for a series that is read as a whole: a class, a number, or spans of steps."""
+
+    name: str
+    label: str | None = None
+    value: float | None = None
+    probability: float = 0.0
+    probabilities: dict[str, float] = field(default_factory=dict)
+    spans: tuple[Span, ...] | None = None
+    scores: Floats | None = None
+    threshold: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """The answer as a JSON object."""
+        found: dict[str, Any] = {"series": self.name}
+        if self.label is not None:
+            found["label"] = self.label
+            found["probability"] = round(self.probability, 6)
+            found["probabilities"] = {k: round(p, 6) for k, p in self.probabilities.items()}
+        if self.value is not None:
+            found["value"] = _rounded(self.value)
+        if self.spans is not None:
+            found["spans"] = [span.record() for span in self.spans]
+        if self.scores is not None:
+            found["threshold"] = _rounded(self.threshold)
+            found["scores"] = [_rounded(each) for each in self.scores]
+        return found
+
+    def line(self) -> str:
+        """The answer in one line, or one for each span."""
+        if self.label is not None:
+            return f"[bold cyan]{escape(self.label)}[/] {self.probability:4.0%}"
+        if self.value is not None:
+            return f"[bold cyan]{self.value:.6g}[/]"
+        parts = [
+            f"{span.start} to {span.end}   [cyan]{escape(span.label)}[/]"
+            + (f"   score {span.score:.3g}, threshold {self.threshold:.3g}" if span.score else "")
+            for span in self.spans or ()
+        ]
+        return "\n".join(parts) or "no anomaly"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The answers for all series of a file."""
+
+    file: str
+    verdicts: tuple[Verdict, ...]
+
+
+#: what ``predict`` gives for a file
+Answer = Continuation | Labelled

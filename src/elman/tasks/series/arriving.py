@@ -18,7 +18,7 @@ from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series, spread
 from elman.tasks.series.symbols import SeriesSymbols
 from elman.tasks.series.table import MISSING, Table, numbers
-from elman.tasks.series.times import Step, grid_of, parse_times
+from elman.tasks.series.times import DAY, Clocks, Step, grid_of, parse_times
 
 #: a line of numbers is shorter
 _LONGEST_LINE = 1_000_000
@@ -40,7 +40,7 @@ class Arriving:
             self._needed = []
         self._symbols, self._options = symbols, options
         season = symbols.season
-        self._kept = options.longest + max([season * 4, *options.chosen_lags(season)]) + 1
+        self._kept = options.steps_read + max([season * 4, *options.chosen_lags(season)]) + 1
         self._names: list[str] | None = None
         self._roles: Roles | None = None
         self._number = 0
@@ -117,7 +117,7 @@ class Arriving:
         time = float(len(self._times) and self._times[-1] + 1)
         if self._roles.time is not None:
             dates, times, faults = parse_times(
-                [by_name[self._roles.time]], self._options.time_format
+                [by_name[self._roles.time]], self._options.time_format, self._options.time_zone
             )
             if faults:
                 raise DataError(f"{where}: {faults[0][1]}")
@@ -136,10 +136,15 @@ class Arriving:
             self._past = {name: cells[-self._kept :] for name, cells in self._past.items()}
 
     def _series(self) -> Series:
-        times = np.array(self._times)
+        times, zone = np.array(self._times), ""
         if self._roles is not None and self._roles.time is None:
             step, places = Step("number", 1.0), np.arange(len(times))
         else:
+            zone = self._options.time_zone if self._dates else ""
+            if zone and len(times) > 1:
+                local = Clocks(zone).local(times)
+                if (np.diff(local) >= 0.9 * DAY).all():
+                    times, zone = local, ""
             step, places = grid_of(times, self._dates)  # type: ignore[assignment]
         values = np.array(self._values)
         past: dict[str, Covariate] = {
@@ -157,7 +162,7 @@ class Arriving:
             past = {name: spread(column, places, count) for name, column in past.items()}
         return Series(
             "the stream", "", tuple(self._symbols.targets), step, places is not None, times, values,
-            {}, past, dict(self._static),
+            {}, past, dict(self._static), None, zone,
         )  # fmt: skip
 
 

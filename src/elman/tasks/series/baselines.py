@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from elman.tasks.series.features import filled_by_season, repeated
-from elman.tasks.series.forecasting import Model
+from elman.tasks.series.fitting import Model
 from elman.tasks.series.scores import mase_of, windows_of
 from elman.tasks.series.series import Window
 from elman.training.baselines import Baseline
@@ -15,7 +15,7 @@ from elman.training.baselines import Baseline
 
 def baselines(train: Sequence[Window], valid: Sequence[Window], fitted: Model) -> list[Baseline]:
     """The MASE of three forecasts without a network."""
-    windows = windows_of(valid, fitted.options.longest)
+    windows = windows_of(valid, fitted.options.steps_read)
     season = fitted.symbols.season
     series = {id(each.series): each.series for each in train}
     median = np.nanmedian(np.concatenate([each.values for each in series.values()]), 0)

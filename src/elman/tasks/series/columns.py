@@ -23,6 +23,7 @@ class Roles:
     known: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    label: str | None = None
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -56,6 +57,15 @@ def roles_of(table: Table, options: SeriesOptions) -> Roles | str:
                 "one role."
             )
         role[name] = flag
+    label = None
+    if options.mode != "forecast" and options.label_column in names:
+        label = options.label_column
+        if label in role:
+            return (
+                f'the column "{label}" is the label, and named by --{role[label]}; give each '
+                "column one role."
+            )
+        role[label] = "label-column"
     free = [name for name in names if name not in role]
     time = options.time_column or _first(free, _TIME)
     group = options.group_column or (_first(free, _GROUP) if options.layout == "long" else None)
@@ -70,7 +80,7 @@ def roles_of(table: Table, options: SeriesOptions) -> Roles | str:
             f"no column holds numbers to forecast; the columns are {there}; choose with "
             "--target-columns."
         )
-    return Roles(time, targets, group, listed["known"], listed["past"], listed["static"])
+    return Roles(time, targets, group, listed["known"], listed["past"], listed["static"], label)
 
 
 def _first(names: Iterable[str], usual: Iterable[str]) -> str | None:

@@ -6,31 +6,56 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Generator, Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from elman.data.faults import Fault, Place, Row, rows_or_error
 from elman.errors import DataError, OptionError
+from elman.tasks.series.classifier import UNLABELLED
 from elman.tasks.series.features import batch_of
-from elman.tasks.series.options import SeriesOptions
+from elman.tasks.series.options import SeriesOptions, steps_read
 from elman.tasks.series.reading import Item, series_rows
-from elman.tasks.series.series import Window
+from elman.tasks.series.series import Series, Window
 from elman.tasks.series.symbols import SeriesSymbols, symbols_of
+from elman.tasks.series.table import numbers
 from elman.tasks.task import Vocab
+
+#: with fewer series, the last steps of each validate a model that labels steps
+_FEW = 10
 
 
 def items(path: Path, options: SeriesOptions) -> Iterator[Item]:
-    """Series, faults and notes; a series that is too short for one forecast is a fault."""
+    """Series, faults and notes; a series that cannot be an example is a fault."""
     for item in series_rows(path, options):
-        if isinstance(item, Row) and len(item.value) < options.horizon + 2:
-            series = item.value
-            named = f'the series "{series.name}"' if series.name else "the series"
-            yield Fault(
-                item.place,
-                f"{named} has {len(series)} steps, but a forecast of {options.horizon} needs at "
-                f"least {options.horizon + 2}; lower --horizon, or remove the series.",
-            )
+        if isinstance(item, Row) and (message := _unfit(item.value, options)):
+            yield Fault(item.place, message)
         else:
             yield item
+
+
+def _unfit(series: Series, options: SeriesOptions) -> str:
+    """What is wrong with a training example, or ""."""
+    named = f'the series "{series.name}"' if series.name else "the series"
+    if options.forecasts:
+        if len(series) >= options.ahead + 2:
+            return ""
+        return (
+            f"{named} has {len(series)} steps, but a forecast of {options.ahead} needs at least "
+            f"{options.ahead + 2}; lower --horizon, or remove the series."
+        )
+    if series.labels is None:
+        return (
+            f'there is no column "{options.label_column}"; mode {options.mode} needs one; choose '
+            "it with --label-column."
+        )
+    if not series.label:
+        return f'{named} has no label (column "{options.label_column}"); write one or remove it.'
+    if options.mode == "regress":
+        [number], wrong = numbers([series.label])
+        if wrong or number != number:
+            return f'{named} has the label "{series.label[:40]}"; mode regress needs a number.'
+    return ""
 
 
 def read(path: Path, options: SeriesOptions) -> list[Row[Window]]:
@@ -38,7 +63,29 @@ def read(path: Path, options: SeriesOptions) -> list[Row[Window]]:
     rows = rows_or_error(items(path, options))
     if not rows:
         raise DataError(f"{path}: there is no series; give at least one.")
-    return [Row(row.place, Window(row.value, options.horizon, options.stride)) for row in rows]
+    return [Row(row.place, Window(row.value, options.ahead, options.stride)) for row in rows]
+
+
+def check_labels(rows: Sequence[Row[Window]], symbols: SeriesSymbols) -> None:
+    """Raise ``DataError`` for the first series with a label that the model does not have."""
+    for row in rows:
+        labels = row.value.series.labels
+        if not symbols.labels or labels is None:
+            continue
+        for label in labels:
+            if label and label not in symbols.labels:
+                raise DataError(
+                    f'{row.place}: the model has no label "{label}"; its labels are '
+                    f"{', '.join(symbols.labels)}. Correct the label, or train a model with it."
+                )
+
+
+def splits_by_time(rows: Sequence[Row[Window]]) -> bool:
+    """Whether the last steps validate, not other series: for forecasts and labels of steps."""
+    first = rows[0].value
+    labels = first.series.labels
+    of_steps = labels is not None and len({each for each in labels if each}) > 1
+    return not first.whole or (of_steps and len(rows) < _FEW)
 
 
 def hold_out(
@@ -56,7 +103,7 @@ def hold_out(
         size = max(window.horizon, count // folds)
         end = count - fold * size
         start = end - size
-        if start < window.horizon + 2:
+        if start < window.horizon + 2 or size < 1:
             continue  # too short to be split: it is trained on whole
         before = replace(window, series=window.series.until(start))
         train.append(Row(row.place, before))
@@ -89,11 +136,20 @@ def build_vocab(
     return Vocab(symbols_of([*unique.values()], options))
 
 
-def cut(examples: Sequence[Window], longest: int) -> list[Window]:
-    """The training windows of all series."""
-    return [
-        example.at(origin) for example in examples for origin in example.training_origins(longest)
-    ]
+def cut(examples: Sequence[Window], longest: int | str) -> list[Window]:
+    """The training windows of all series; whole series in pieces of at most ``longest`` steps."""
+    found: list[Window] = []
+    for example in examples:
+        most = steps_read(longest, not example.whole)
+        if example.whole:
+            count = len(example.series)
+            labels = example.series.labels
+            steps = labels is not None and len({each for each in labels if each}) > 1
+            ends = range(count, 0, -most) if steps else [count]
+            found += [example.at(end) for end in ends]
+        else:
+            found += [example.at(origin) for origin in example.training_origins(most)]
+    return found
 
 
 def collate(
@@ -104,4 +160,23 @@ def collate(
 ) -> dict[str, Tensor]:
     """The tensors of the windows."""
     batch = batch_of(examples, symbols, options)
-    return {name: getattr(batch, name) for name in batch.__dataclass_fields__}
+    if options.forecasts:
+        return {name: getattr(batch, name) for name in batch.__dataclass_fields__}
+    found = {"x": batch.x, "lengths": batch.lengths}
+    if any([example.series.labels is None for example in examples]):
+        return found
+    if options.mode == "classify":
+        places = [symbols.labels.index(example.series.label) for example in examples]
+        return {**found, "labels": torch.tensor(places)}
+    if options.mode == "regress":
+        assert symbols.response is not None
+        own = [float(example.series.label) for example in examples]
+        scaled = (torch.tensor(own) - symbols.response.mean) / symbols.response.std
+        return {**found, "numbers": scaled}
+    index = {label: k for k, label in enumerate(symbols.labels)}
+    rows = []
+    for example, length in zip(examples, batch.lengths.tolist(), strict=True):
+        assert example.series.labels is not None
+        own_labels = example.series.labels[example.end - length : example.end]
+        rows.append(torch.tensor([index.get(label, UNLABELLED) for label in own_labels]))
+    return {**found, "labels": pad_sequence(rows, padding_value=UNLABELLED)}

@@ -1,4 +1,7 @@
-"""Exports a ``Forecaster``: the past and what is known of the future become parameters."""
+"""Exports the models of series, as whole sequences.
+
+A ``Forecaster`` turns the past and what is known of the future into the parameters of the forecast.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
-from elman.export.forms import Calls, Form, draw_lengths, forms_of
-from elman.tasks.series.model import Forecaster
+from elman.errors import RunError
+from elman.export.forms import Axes, Calls, Form, draw_lengths, forms_of
+from elman.tasks.onnx_models import answer_by
+from elman.tasks.onnx_network import Files
+from elman.tasks.series.classifier import SeriesClassifier, SeriesTagger
+from elman.tasks.series.model import Detector, Forecaster
 
 
 @forms_of.register
@@ -35,3 +42,39 @@ def _(model: Forecaster) -> list[Form]:
             answer=lambda found: found["parameters"],
         )
     ]
+
+
+def _reads(
+    model: SeriesClassifier | SeriesTagger, output: dict[str, Axes], size: int
+) -> list[Form]:
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        x = torch.randn((sizes["time"], sizes["batch"], size), generator=generator)
+        return x, draw_lengths(sizes, generator)
+
+    return [
+        Form(
+            "sequence",
+            Calls(model, model),
+            {"x": ["time", "batch", size], "lengths": ["batch"]},
+            output,
+            draw,
+            answer=lambda found: found["logits"],
+        )
+    ]
+
+
+@forms_of.register
+def _(model: SeriesClassifier) -> list[Form]:
+    return _reads(model, {"logits": ["batch", "class"]}, model.encoder.input_size)
+
+
+@forms_of.register
+def _(model: SeriesTagger) -> list[Form]:
+    return _reads(model, {"logits": ["time", "batch", "class"]}, model.encoder.input_size)
+
+
+@answer_by.register
+def _(model: Detector, files: Files) -> None:
+    raise RunError(
+        f"{files.path}: the threshold of anomalies is not in ONNX files; use the run folder."
+    )

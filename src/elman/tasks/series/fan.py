@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from elman.errors import OptionError
 from elman.files import write_whole
-from elman.tasks.series.forecast import Forecast
+from elman.tasks.series.answers import Forecast
 from elman.tasks.series.times import Floats
 
 if TYPE_CHECKING:

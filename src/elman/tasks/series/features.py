@@ -62,10 +62,10 @@ def _prepare(series: Series, symbols: SeriesSymbols, options: SeriesOptions) -> 
             f"({', '.join(series.targets)}), but the model has {len(symbols.targets)} "
             f"({', '.join(symbols.targets)}); choose with --target-columns."
         )
-    count = len(series) + options.horizon
+    count = len(series) + options.ahead
     times = series.times_until(count)
     whose = f'{series.file}, series "{series.name}"' if series.name else series.file
-    ahead = [cycles(times, symbols.calendar)]
+    ahead = [cycles(series.clock(count), symbols.calendar)]
     ahead += [
         _encoded(series.known, name, encoding, count, whose)
         for name, encoding in symbols.known.items()
@@ -78,14 +78,32 @@ def _prepare(series: Series, symbols: SeriesSymbols, options: SeriesOptions) -> 
         _encoded(series.past, name, encoding, count, whose)
         for name, encoding in symbols.past.items()
     ]
-    if symbols.irregular:  # the time since the last step, as GRU-D reads it
-        gaps = np.diff(times, prepend=times[0] - series.step.size) / series.step.size
-        if series.step.unit == "months":
-            gaps[:] = 1.0
-        now.append(np.log1p(np.clip(gaps, 0, 1e6))[:, None])
     values = transformed(series, options)
+    if symbols.gaps:
+        steps = np.arange(count, dtype=np.float64)
+        if not series.regular:
+            steps = (times - times[0]) / series.step.size
+        now.append(np.log1p(since_last(values, steps)))
     filled = filled_by_season(values, symbols.season)
     return Prepared(values, filled, np.concatenate([*ahead, *now], 1), np.concatenate(ahead, 1))
+
+
+def since_last(values: Floats, steps: Floats) -> Floats:
+    """(time, target): the time since the last value before each step, as GRU-D reads it.
+
+    ``steps`` are the times, which may go on beyond the values (Che et al. 2018).
+
+    >>> values = np.array([[1.0], [np.nan], [3.0]])
+    >>> since_last(values, np.array([0.0, 1.0, 3.0, 4.0])).ravel().tolist()
+    [0.0, 1.0, 3.0, 1.0]
+    """
+    found = np.zeros((len(steps), values.shape[1]))
+    last = np.repeat(steps[:1], values.shape[1])
+    for k, now in enumerate(steps):
+        found[k] = np.maximum(now - last, 0.0)
+        if k < len(values):
+            last = np.where(np.isfinite(values[k]), now, last)
+    return found
 
 
 def _encoded(
@@ -118,8 +136,8 @@ def input_sizes(symbols: SeriesSymbols, options: SeriesOptions) -> tuple[int, in
     targets = len(symbols.targets)
     known = 2 * len(symbols.calendar)
     known += sum([each.size for each in (*symbols.known.values(), *symbols.static.values())])
-    past = sum([each.size for each in symbols.past.values()]) + symbols.irregular
-    lags = len(options.chosen_lags(symbols.season))
+    past = sum([each.size for each in symbols.past.values()]) + targets * symbols.gaps
+    lags = len(_lags(symbols, options))
     return targets * (2 + lags) + known + past, targets * _SAME_PLACE + 1 + known
 
 
@@ -156,46 +174,56 @@ def _window(window: Window, symbols: SeriesSymbols, options: SeriesOptions) -> t
     """The past, the future, the anchor, the scale and the target of one window."""
     series, end, horizon = window.series, window.end, window.horizon
     ready = prepared(series, symbols, options)
-    start = max(0, end - options.longest)
+    known = end  # the steps before it are known
+    start = max(0, end - options.steps_read)
+    if options.reconstructs:  # the model reads what it gives back
+        start, end = end, min(end + horizon, len(ready.values))
     past = ready.values[start:end]
     mean, std = _scale(past, symbols, options)
     scaled = (past - mean) / std
     columns = [np.nan_to_num(scaled), np.isfinite(scaled).astype(np.float64)]
-    for lag in options.chosen_lags(symbols.season):
+    for lag in _lags(symbols, options):
         lagged = np.full_like(past, np.nan)
         first = max(start, lag)
         if first < end:
             lagged[first - start :] = ready.values[first - lag : end - lag]
         columns.append(np.nan_to_num((lagged - mean) / std))
     columns.append(ready.now[start:end])
-    before = [
-        np.nan_to_num((repeated(ready.filled, end, horizon, symbols.season, k) - mean) / std)
-        for k in range(_SAME_PLACE)
-    ]
+    before = [np.zeros((horizon, past.shape[1]))] * _SAME_PLACE
+    if not options.reconstructs and horizon:
+        before = [
+            np.nan_to_num((repeated(ready.filled, known, horizon, symbols.season, k) - mean) / std)
+            for k in range(_SAME_PLACE)
+        ]
     anchor = before[0]
-    if options.anchor == "last":
-        anchor = np.nan_to_num((repeated(ready.filled, end, horizon, 1) - mean) / std)
+    if options.anchor == "last" and not options.reconstructs and horizon:
+        anchor = np.nan_to_num((repeated(ready.filled, known, horizon, 1) - mean) / std)
     elif options.anchor == "none":
         anchor = np.zeros_like(anchor)
-    place = (np.arange(1, horizon + 1) / horizon)[:, None]
+    place = (np.arange(1, horizon + 1) / max(1, horizon))[:, None]
     ahead = np.zeros((horizon, ready.ahead.shape[1]))
-    there = ready.ahead[end : end + horizon]
+    there = ready.ahead[known : known + horizon]
     ahead[: len(there)] = there
     target = np.full((horizon, len(mean)), np.nan)
-    there = ready.values[end : end + horizon]
+    there = ready.values[known : known + horizon]
     target[: len(there)] = there
     future = np.concatenate([*before, place, ahead], 1)
     return np.concatenate(columns, 1), future, anchor, mean, std, target
 
 
+def _lags(symbols: SeriesSymbols, options: SeriesOptions) -> tuple[int, ...]:
+    """The lags; a network that reads whole series, or gives them back, has none."""
+    return () if options.reconstructs or not options.ahead else options.chosen_lags(symbols.season)
+
+
 def _scale(past: Floats, symbols: SeriesSymbols, options: SeriesOptions) -> tuple[Floats, Floats]:
     """The mean and standard deviation of each target."""
     known = [*symbols.targets.values()]
-    if options.scaling == "none":
+    if options.scale == "none":
         return np.zeros(len(known)), np.ones(len(known))
     mean = np.array([each.mean for each in known])
     std = np.array([each.std for each in known])
-    if options.scaling == "training":
+    if options.scale == "training":
         return mean, std
     for k, column in enumerate(past.T):
         there = column[np.isfinite(column)]

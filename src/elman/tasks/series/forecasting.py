@@ -1,30 +1,24 @@
-"""Forecasts: of the future of files, of the windows of a backtest, and of series that arrive."""
+"""Forecasts: of the future of files, and of the windows of a backtest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from elman.data.faults import rows_or_error
-from elman.errors import DataError
 from elman.tasks.inference import in_batches
-from elman.tasks.series.arriving import Arriving, lines_of_pieces
+from elman.tasks.series.answers import Continuation, Forecast
 from elman.tasks.series.features import batch_of, require_known
-from elman.tasks.series.forecast import Continuation, Forecast
+from elman.tasks.series.fitting import Model, windows_of_file
 from elman.tasks.series.model import Forecaster
 from elman.tasks.series.options import ForecastOptions, SeriesOptions
-from elman.tasks.series.reading import series_rows
-from elman.tasks.series.series import Series, Window
-from elman.tasks.series.symbols import SeriesSymbols, inverse
+from elman.tasks.series.series import Window
+from elman.tasks.series.symbols import inverse
 from elman.tasks.series.times import Floats
-from elman.tasks.task import Fitted
 
-Model = Fitted[SeriesSymbols, SeriesOptions]
 #: steps of a series before its forecast that a picture shows, in horizons
 _SHOWN = 4
 
@@ -59,31 +53,25 @@ def mean_loss(fitted: Model, windows: Sequence[Window]) -> float:
 
 
 def _steps(window: Window, options: SeriesOptions) -> int:
-    return min(window.end, options.longest) + window.horizon
+    return min(window.end, options.steps_read) + window.horizon
 
 
 def predict(fitted: Model, inputs: Sequence[Path], wanted: ForecastOptions) -> list[Continuation]:
     """The forecasts of all series of each file, from their last value on."""
-    windows: list[list[Window]] = []
-    for path in inputs:
-        rows = rows_or_error(series_rows(path, fitted.options))
-        if not rows:
-            raise DataError(f"{path}: there is no series; give at least one.")
-        windows.append([_after(row.value, fitted.options) for row in rows])
-        for window in windows[-1]:
-            require_known(window)
+    windows = [windows_of_file(path, fitted.options) for path in inputs]
+    for window in [window for each in windows for window in each]:
+        require_known(window)
     found = iter(forecast(fitted, [window for each in windows for window in each]))
     return [
-        Continuation(str(path), tuple([_answer(fitted, window, next(found)) for window in each]))
+        Continuation(
+            str(path), tuple([continuation(fitted, window, next(found)) for window in each])
+        )
         for path, each in zip(inputs, windows, strict=True)
     ]
 
 
-def _after(series: Series, options: SeriesOptions) -> Window:
-    return Window(series, options.horizon, options.stride, origin=len(series))
-
-
-def _answer(fitted: Model, window: Window, quantiles: Floats) -> Forecast:
+def continuation(fitted: Model, window: Window, quantiles: Floats) -> Forecast:
+    """The answer for one window, with the steps before it."""
     series, end = window.series, window.end
     count = end + window.horizon
     before = max(0, end - _SHOWN * window.horizon)
@@ -97,30 +85,3 @@ def _answer(fitted: Model, window: Window, quantiles: Floats) -> Forecast:
         series.values[before:],
         series.step,
     )
-
-
-def stream(fitted: Model, source: BinaryIO, wanted: ForecastOptions) -> Iterator[str]:
-    """A line for each value that arrives: the forecast of the next step."""
-    try:
-        for arrived in _stream(fitted, iter(source.readline, b"")):
-            yield arrived.line()
-    except DataError as error:
-        raise DataError(f"standard input: {error}") from error
-
-
-def stream_records(
-    fitted: Model, pieces: Iterable[bytes], wanted: ForecastOptions
-) -> Iterator[dict[str, Any]]:
-    """A record for each value that arrives: its number, and the forecast after it."""
-    for number, found in enumerate(_stream(fitted, lines_of_pieces(pieces)), 1):
-        yield {"type": "forecast", "values": number, **found.record()}
-
-
-def _stream(fitted: Model, lines: Iterable[bytes]) -> Iterator[Forecast]:
-    arriving = Arriving(fitted.symbols, fitted.options)
-    for line in lines:
-        series = arriving.accept(line)
-        if series is not None:
-            window = _after(series, fitted.options)
-            [quantiles] = forecast(fitted, [window])
-            yield _answer(fitted, window, quantiles)

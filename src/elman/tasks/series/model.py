@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from elman.errors import OptionError
 from elman.graph import Cell
 from elman.nn import Recurrent
 from elman.nn.dropout import VariationalDropout
 from elman.nn.pooling import pool_last
 from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.series.classifier import SeriesClassifier, SeriesRegressor, SeriesTagger
 from elman.tasks.series.distributions import Distribution, distribution_of
 from elman.tasks.series.features import input_sizes
 from elman.tasks.series.options import SeriesOptions
@@ -105,19 +107,58 @@ class Forecaster(nn.Module):
         return torch.where(there, each, 0.0).sum() / there.sum().clamp_min(1)
 
 
-def build(options: SeriesOptions, cell: Cell, symbols: SeriesSymbols) -> Forecaster:
-    """A new model."""
+class Detector(Forecaster):
+    """A forecaster, or a network that gives back what it reads, with a threshold for its errors."""
+
+    threshold: Tensor
+
+    def __init__(
+        self,
+        encoder: Recurrent,
+        decoder: Recurrent,
+        distribution: Distribution,
+        targets: int,
+        *,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(encoder, decoder, distribution, targets, dropout=dropout)
+        #: the score from which on a step is an anomaly; set on validation data
+        self.register_buffer("threshold", torch.zeros(()))
+
+
+def build(options: SeriesOptions, cell: Cell, symbols: SeriesSymbols) -> nn.Module:
+    """A new model for the mode."""
     past, future = input_sizes(symbols, options)
+    if not options.forecasts:
+        return _reader(options, cell, symbols, past)
+    if options.bidirectional:
+        raise OptionError(
+            f"bidirectional is true, but mode {options.mode} reads forwards only; omit it, or "
+            "choose the mode classify, regress or label."
+        )
     encoder, decoder = [
         recurrent_layer(
             options, cell, size, options.hidden_size, options.num_layers, dropout=options.dropout
         )
         for size in (past, future + options.hidden_size)
     ]
-    return Forecaster(
+    kind = Detector if options.mode == "anomaly" else Forecaster
+    return kind(
         encoder,
         decoder,
         distribution_of(options.likelihood, options.levels),
         len(symbols.targets),
         dropout=options.dropout,
     )
+
+
+def _reader(options: SeriesOptions, cell: Cell, symbols: SeriesSymbols, size: int) -> nn.Module:
+    encoder = recurrent_layer(
+        options, cell, size, options.hidden_size, options.num_layers,
+        bidirectional=options.bidirectional, dropout=options.dropout,
+    )  # fmt: skip
+    if options.mode == "label":
+        return SeriesTagger(encoder, len(symbols.labels), dropout=options.dropout)
+    kind = SeriesRegressor if options.mode == "regress" else SeriesClassifier
+    count = 1 if options.mode == "regress" else len(symbols.labels)
+    return kind(nn.Identity(), encoder, count, pooling=options.pooling, dropout=options.dropout)

@@ -12,6 +12,8 @@ from elman.tasks.recurrent_options import RecurrentOptions
 
 #: bounds memory: a forecast is computed for all its steps at once
 MOST_STEPS = 10_000
+#: steps that the model reads, before a forecast and of a series that it reads as a whole
+_PAST, _WHOLE = 64, 2000
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,19 @@ class SeriesOptions(RecurrentOptions):
     Columns are named as in the file, several separated by commas.
     """
 
+    mode: Literal["forecast", "classify", "regress", "label", "anomaly"] = option(
+        "forecast",
+        "what a series becomes: its next steps, a class, a number, a class for each step, or the "
+        "stretches that do not fit",
+        reads_data=True,
+    )
     horizon: int = option(12, "steps to forecast", minimum=1, maximum=MOST_STEPS, reads_data=True)
-    longest: int = option(
-        64, "maximum number of past steps that the model reads", minimum=1, maximum=1_000_000
+    longest: int | Literal["auto"] = option(
+        "auto",
+        f"maximum number of steps that the model reads; auto: {_PAST} before a forecast, otherwise "
+        f"{_WHOLE}",
+        minimum=1,
+        maximum=1_000_000,
     )
     stride: int = option(
         1, "steps between the starts of training windows", minimum=1, reads_data=True
@@ -44,6 +56,11 @@ class SeriesOptions(RecurrentOptions):
         "format of the times, as for strptime (%d.%m.%Y); default: ISO 8601, or numbers",
         reads_data=True,
     )
+    time_zone: str = option(
+        "",
+        "zone of times without an offset, such as Europe/Berlin; answers have its times, too",
+        reads_data=True,
+    )
     target_columns: str = option(
         "",
         "names of the columns to forecast; default: value, target or y, or else all columns of "
@@ -54,6 +71,9 @@ class SeriesOptions(RecurrentOptions):
         "",
         "name of the column that tells several series apart; default: group, series or unique_id",
         reads_data=True,
+    )
+    label_column: str = option(
+        "label", "name of the column of labels, or of numbers to regress on", reads_data=True
     )
     known_columns: str = option(
         "", "names of columns whose future values are known in advance", reads_data=True
@@ -83,10 +103,10 @@ class SeriesOptions(RecurrentOptions):
     transform: Literal["none", "log"] = option(
         "none", "model the values, or log(1 + value) of values of at least 0"
     )
-    scaling: Literal["window", "training", "none"] = option(
-        "window",
-        "subtract the mean and divide by the standard deviation: of the past values that the model "
-        "reads, of the training data, or not at all",
+    scaling: Literal["auto", "window", "training", "none"] = option(
+        "auto",
+        "subtract the mean and divide by the standard deviation: of the values that the model "
+        "reads (window), of the training data, or none; auto: window to forecast, else training",
     )
     anchor: Literal["season", "last", "none"] = option(
         "season",
@@ -104,6 +124,22 @@ class SeriesOptions(RecurrentOptions):
         "0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9",
         "probabilities of the quantiles that are forecast, between 0 and 1; the median is always",
     )
+    anomaly_by: Literal["forecast", "reconstruction"] = option(
+        "forecast",
+        "a step does not fit if it is far from its forecast, or from its reconstruction",
+    )
+    threshold: float = option(
+        0.995,
+        "fraction of the validation steps that are no anomaly; sets the threshold of the score",
+        above=0,
+        below=1,
+    )
+    bidirectional: bool = option(
+        False, "also read backwards (classify, regress, label); such a model cannot stream"
+    )
+    pooling: Literal["last", "mean", "max", "attention"] = option(
+        "mean", "how the outputs of all steps become one (classify, regress)"
+    )
     cell: str = option("gru", "a cell from the catalogue, or FILE.py:NAME for your own cell")
     hidden_size: int = option(48, "hidden units per layer", minimum=1)
     num_layers: int = option(1, "number of stacked recurrent layers", minimum=1)
@@ -118,6 +154,35 @@ class SeriesOptions(RecurrentOptions):
             self.levels  # noqa: B018 - raises
         if not isinstance(self.lags, str):
             self.chosen_lags(1)
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether the model forecasts or reconstructs values."""
+        return self.mode in ("forecast", "anomaly")
+
+    @property
+    def ahead(self) -> int:
+        """The steps of a window that are forecast, or reconstructed; 0 where none are."""
+        if self.mode == "anomaly" and self.anomaly_by == "forecast":
+            return 1
+        return self.horizon if self.forecasts else 0
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the model gives back what it reads."""
+        return self.mode == "anomaly" and self.anomaly_by == "reconstruction"
+
+    @property
+    def steps_read(self) -> int:
+        """The most steps that the model reads."""
+        return steps_read(self.longest, self.forecasts)
+
+    @property
+    def scale(self) -> str:
+        """The scaling that is used."""
+        if self.scaling == "auto":
+            return "window" if self.forecasts else "training"
+        return self.scaling
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -173,6 +238,13 @@ class ForecastOptions(DeclaredOptions):
         "", "draw the values and the forecast quantiles to this PNG file", scored=False
     )
     csv: str = option("", "write the forecast quantiles to this CSV file", scored=False)
+
+
+def steps_read(longest: int | str, forecasts: bool) -> int:
+    """The number that the option ``longest`` stands for."""
+    if isinstance(longest, int):
+        return longest
+    return _PAST if forecasts else _WHOLE
 
 
 def columns(text: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ line where they are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from elman.tasks.series.columns import Roles, roles_of
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series, spread
 from elman.tasks.series.table import MISSING, Table, numbers, read_table
-from elman.tasks.series.times import Floats, Step, grid_of, parse_times
+from elman.tasks.series.times import DAY, Clocks, Floats, Step, grid_of, parse_times
 
 Item = Row[Series] | Fault | Note
 #: a grid may have this many times as many steps as the file has rows
@@ -47,6 +48,16 @@ def _file_rows(path: Path, options: SeriesOptions) -> Iterator[Item]:
         yield Fault(table.place(0) if roles.startswith("no column") else Place(path, 1), roles)
         return
     yield from _Reader(table, roles, options).rows()
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The times of a series, their places on the grid of steps, and their zone if they are UTC."""
+
+    times: Floats
+    step: Step
+    places: np.ndarray | None
+    zone: str
 
 
 class _Reader:
@@ -87,7 +98,10 @@ class _Reader:
                 times[rows] = np.arange(len(rows))
             return False, times
         cells = self.table.columns[self.roles.time]
-        dates, times, wrong = parse_times(cells, self.options.time_format)
+        groups = self.table.columns[self.roles.group] if self.roles.group else ()
+        dates, times, wrong = parse_times(
+            cells, self.options.time_format, self.options.time_zone, groups
+        )
         for row, message in wrong:
             self.faults.append(Fault(self.table.place(row), message))
         return dates, times
@@ -139,6 +153,11 @@ class _Reader:
                 return
             value = self.covariates[column][rows[0]]
             static[column] = str(value) if isinstance(value, str) else float(value)
+        zone = self.options.time_zone if self.dates else ""
+        if zone:  # days are those of the clocks, also where one has 23 hours
+            local = Clocks(zone).local(times)
+            if len(times) > 1 and (np.diff(local) >= 0.9 * DAY).all():
+                times, zone = local, ""
         step, places = grid_of(times, self.dates)
         if places is not None and places[-1] >= _SPARSEST * len(rows) + 1000:
             yield Fault(
@@ -152,22 +171,30 @@ class _Reader:
         if not len(there):
             yield Fault(place, f"{whose} has no value; give one or remove its rows.")
             return
-        yield Row(
-            place, self._on_grid(name, targets, step, places, kept, int(there[-1]) + 1, static)
-        )
+        if roles.label is not None and self.options.mode in ("classify", "regress"):
+            found = [table.columns[roles.label][row].strip() for row in kept]
+            different = [k for k, label in enumerate(found) if label not in ("", found[0])]
+            if different:
+                yield Fault(
+                    table.place(int(kept[different[0]])),
+                    f'{whose} has the labels "{found[0]}" and "{found[different[0]]}"; give a '
+                    "series one label, or each step its own with --mode label.",
+                )
+                return
+        on_grid = _Grid(times, step, places, zone)
+        yield Row(place, self._on_grid(name, targets, on_grid, kept, int(there[-1]) + 1, static))
 
     def _on_grid(
         self,
         name: str,
         targets: list[int],
-        step: Step,
-        places: np.ndarray | None,
+        on_grid: _Grid,
         kept: np.ndarray,
         seen: int,
         static: dict[str, float | str],
     ) -> Series:
         """The series, with missing values where the grid has no row; ``seen`` rows have values."""
-        times = self.times[kept]
+        times, step, places = on_grid.times, on_grid.step, on_grid.places
         at = np.arange(len(kept)) if places is None else places
         count, length = int(at[-1]) + 1, int(at[seen - 1]) + 1
         values = np.full((count, len(targets)), np.nan)
@@ -194,7 +221,18 @@ class _Reader:
             {name: column(name) for name in self.roles.known},
             {name: column(name)[:length] for name in self.roles.past},
             static,
+            self._labels(kept, at, count, length),
+            on_grid.zone,
         )
+
+    def _labels(
+        self, kept: np.ndarray, at: np.ndarray, count: int, length: int
+    ) -> np.ndarray | None:
+        if self.roles.label is None:
+            return None
+        cells = self.table.columns[self.roles.label]
+        own = np.array([cells[row].strip() for row in kept], object)
+        return spread(own, at, count)[:length]
 
 
 def _covariate(cells: list[str]) -> Covariate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,14 @@ from elman.data.faults import Fault, Note, Row
 from elman.data.report import DataReport, listed, many
 from elman.tasks.series.data import items
 from elman.tasks.series.options import SeriesOptions
-from elman.tasks.series.series import Series
+from elman.tasks.series.series import Covariate, Series
+
+#: a longer stretch without a value is named
+LONG_GAP = 3
+#: a correlation from which on a column tells the target, with at least so many values
+TELLS, FEWEST = 0.9999, 10
+#: steps ahead in which a leak is looked for
+LATEST = 13
 
 
 def check_series(path: Path, options: SeriesOptions) -> DataReport:
@@ -43,17 +51,113 @@ def check_series(path: Path, options: SeriesOptions) -> DataReport:
         "missing_values": missing,
     }
     warnings = [str(item) for item in found if isinstance(item, Note)]
-    constant = [
-        f'{row.place}: "{target}"' + (f' of "{row.value.name}"' if row.value.name else "")
-        for row in rows
-        for k, target in enumerate(row.value.targets)
-        if _constant(row.value.values[:, k])
-    ]
-    if constant:
-        warnings.append(f"{many(constant, 'target')} that never change.")
+    if constant := _constant_columns(rows):
+        warnings.append(f"{many(constant, 'column')} that never change.")
+    if gaps := _gaps(rows):
+        warnings.append(f"{many(gaps, 'gap')} of more than {LONG_GAP} steps without a value.")
+    if twice := _twice(rows):
+        warnings.append(f"{many(twice, 'pair')} of series with the same values.")
+    if options.forecasts and (short := _short(rows, options)):
+        warnings.append(
+            f"{many(short, 'group')} too short to hold out {options.ahead} steps for validation."
+        )
+    if leaks := _leaks(rows):
+        warnings.append(
+            f"{many(leaks, 'column')} that tell what the target will be; leave out what is not "
+            "known when a forecast is made."
+        )
     return DataReport(path, listed(found), tuple(warnings), facts)
 
 
-def _constant(column: np.ndarray) -> bool:
-    there = column[np.isfinite(column)]
-    return len(there) > 1 and bool((there == there[0]).all())
+def _named(row: Row[Series], column: str) -> str:
+    return f'{row.place}: "{column}"' + (f' of "{row.value.name}"' if row.value.name else "")
+
+
+def _constant_columns(rows: Sequence[Row[Series]]) -> list[str]:
+    """Targets and covariates that have one value only."""
+    found = []
+    for row in rows:
+        columns: dict[str, Covariate] = {
+            target: row.value.values[:, k] for k, target in enumerate(row.value.targets)
+        }
+        for name, column in {**columns, **row.value.known, **row.value.past}.items():
+            there = {each for each in column.tolist() if each == each and each != ""}
+            if len(column) > 1 and len(there) == 1:
+                found.append(_named(row, name))
+    return found
+
+
+def _gaps(rows: Sequence[Row[Series]]) -> list[str]:
+    """The longest stretch without any value of each series, where it is long."""
+    found = []
+    for row in rows:
+        missing = ~np.isfinite(row.value.values).any(1)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
+        pairs = edges.reshape(-1, 2)
+        if not len(pairs):
+            continue
+        first, end = pairs[(pairs[:, 1] - pairs[:, 0]).argmax()].tolist()
+        if end - first > LONG_GAP:
+            start, last = row.value.dates(first, end)[:: end - first - 1]
+            found.append(f"{_named(row, row.value.targets[0])}, {start} to {last}")
+    return found
+
+
+def _twice(rows: Sequence[Row[Series]]) -> list[str]:
+    """Series whose values are those of another."""
+    first: dict[bytes, Row[Series]] = {}
+    found = []
+    for row in rows:
+        other = first.setdefault(row.value.values.tobytes(), row)
+        if other is not row:
+            found.append(f"{other.place} and {row.place}")
+    return found
+
+
+def _short(rows: Sequence[Row[Series]], options: SeriesOptions) -> list[str]:
+    """Series that cannot be split in time."""
+    least = 2 * options.ahead + 2
+    return [
+        f'{row.place}: "{row.value.name}"' if row.value.name else str(row.place)
+        for row in rows
+        if len(row.value) < least
+    ]
+
+
+def _leaks(rows: Sequence[Row[Series]]) -> list[str]:
+    """Covariates that are the target at the same time, or some steps later.
+
+    A column that is known in advance must not be the target itself; one that is known up to now
+    must not tell the next values.  What the target itself tells of its next value is no leak.
+    """
+    found = []
+    for row in rows:
+        series = row.value
+        kinds = ((series.known, range(LATEST)), (series.past, range(1, LATEST)))
+        for columns, lags in kinds:
+            for name, column in columns.items():
+                if column.dtype == object:
+                    continue
+                for k, target in enumerate(series.targets):
+                    values = series.values[:, k]
+                    own = column[: len(values)].astype(np.float64)
+                    lag = next((lag for lag in lags if _tells(own, values, lag)), None)
+                    if lag is not None:
+                        when = f"{lag} steps later" if lag else "at the same time"
+                        found.append(f'{_named(row, name)} is "{target}" {when}')
+    return found
+
+
+def _tells(column: np.ndarray, values: np.ndarray, lag: int) -> bool:
+    """Whether a column gives the value ``lag`` steps later, and today's value does not."""
+    count = len(values) - lag
+    if count < FEWEST:
+        return False
+    now, later = column[:count], values[lag:]
+    there = np.isfinite(now) & np.isfinite(later) & np.isfinite(values[:count])
+    now, later, today = now[there], later[there], values[:count][there]
+    if len(now) < FEWEST or now.std() == 0 or later.std() == 0:
+        return False
+    told = abs(np.corrcoef(now, later)[0, 1])
+    by_itself = abs(np.corrcoef(today, later)[0, 1]) if lag and today.std() else 0.0
+    return bool(told > TELLS and by_itself < TELLS)

@@ -5,6 +5,7 @@ A backtest forecasts from several origins, a horizon apart, each time from what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 
 from elman.errors import DataError
 from elman.tasks.series.features import filled_by_season, repeated, require_known
-from elman.tasks.series.forecasting import Model, forecast, mean_loss
+from elman.tasks.series.fitting import Model
+from elman.tasks.series.forecasting import forecast, mean_loss
 from elman.tasks.series.options import ForecastOptions
 from elman.tasks.series.series import Window
 from elman.tasks.series.times import Floats
@@ -39,9 +41,10 @@ def score(fitted: Model, examples: Sequence[Window], wanted: ForecastOptions) ->
 
     ``mase`` is the mean absolute scaled error (Hyndman and Koehler 2006), ``smape`` in percent,
     ``crps`` the continuous ranked probability score by the forecast quantiles, ``coverage`` the
-    fraction of values between the outer quantiles, which should be ``interval``.
+    fraction of values between the outer quantiles, which should be ``interval``; ``nse`` and
+    ``kge`` are those of hydrology.
     """
-    windows = windows_of(examples, fitted.options.longest, wanted.origins)
+    windows = windows_of(examples, fitted.options.steps_read, wanted.origins)
     for window in windows:
         require_known(window)
     season, levels = fitted.symbols.season, fitted.options.levels
@@ -56,6 +59,7 @@ def score(fitted: Model, examples: Sequence[Window], wanted: ForecastOptions) ->
         "rmse": _mean(point**2) ** 0.5,
         "smape": _mean(np.concatenate([each.relative.ravel() for each in errors])),
         "crps": _mean(np.concatenate([each.crps.ravel() for each in errors])),
+        **hydrology(windows, [each.error for each in errors]),
         "coverage": _mean(np.concatenate([each.inside.ravel() for each in errors])),
         "interval": levels[-1] - levels[0],
         "loss": mean_loss(fitted, windows),
@@ -136,6 +140,43 @@ def mase(windows: Sequence[Window], errors: Sequence[Floats], season: int) -> fl
             if len(there) and own > 0:
                 found.append(float(there.mean()) / own)
     return float(np.mean(found)) if found else 0.0
+
+
+def hydrology(windows: Sequence[Window], errors: Sequence[Floats]) -> dict[str, float]:
+    """The efficiencies of hydrology, 1 at best: the mean over all series and targets.
+
+    NSE (Nash and Sutcliffe 1970) compares the errors with those of the mean, KGE (Gupta, Kling,
+    Yilmaz and Martinez 2009) correlation, spread and mean.  A series that is constant does not
+    count.
+    """
+    by_series: dict[int, list[int]] = {}
+    for k, window in enumerate(windows):
+        by_series.setdefault(id(window.series), []).append(k)
+    found: list[tuple[float, float]] = []
+    for places in by_series.values():
+        actual = np.concatenate([actual_of(windows[k]) for k in places])
+        error = np.concatenate([errors[k] for k in places])
+        for column, own in zip(actual.T, error.T, strict=True):
+            there = np.isfinite(column)
+            if there.sum() > 1 and column[there].std() > 0:
+                found.append(efficiencies(column[there], column[there] - own[there]))
+    nse, kge = np.mean(found, 0).tolist() if found else (0.0, 0.0)
+    return {"nse": nse, "kge": kge}
+
+
+def efficiencies(actual: Floats, found: Floats) -> tuple[float, float]:
+    """NSE and KGE of one row of values, which is not constant.
+
+    >>> efficiencies(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]))
+    (1.0, 1.0)
+    """
+    nse = 1 - float(((actual - found) ** 2).sum() / ((actual - actual.mean()) ** 2).sum())
+    r = float(np.corrcoef(actual, found)[0, 1]) if found.std() > 0 else 0.0
+    alpha = float(found.std() / actual.std())
+    mean = float(actual.mean())
+    beta = float(found.mean()) / mean if mean else (1.0 if not found.mean() else 0.0)
+    distance = math.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2)
+    return nse, 1 - distance
 
 
 def naive_scale(past: Floats, season: int) -> list[float]:

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.tasks.series.times import Floats, Step, shown, times_after
+from elman.tasks.series.times import Clocks, Floats, Step, shown, times_after
 
 #: numbers, or the names of categories
 Covariate = Floats | NDArray[np.object_]
@@ -48,6 +48,10 @@ class Series:
     known: dict[str, Covariate] = field(default_factory=dict)
     past: dict[str, Covariate] = field(default_factory=dict)
     static: dict[str, float | str] = field(default_factory=dict)
+    #: the label of each step, "" where there is none
+    labels: NDArray[np.object_] | None = None
+    #: the zone of the clocks, where the times are UTC
+    zone: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,6 +65,8 @@ class Series:
         digest = hashlib.sha256(self.times[: len(self)].tobytes() + self.values.tobytes())
         for covariate in (*self.known.values(), *self.past.values()):
             digest.update(repr(covariate.tolist()).encode())
+        if self.labels is not None:
+            digest.update(repr(self.labels.tolist()).encode())
         return f"{self.name} {digest.hexdigest()}"
 
     def until(self, end: int) -> Series:
@@ -69,9 +75,16 @@ class Series:
             {name: column[:end] for name, column in group.items()}
             for group in (self.known, self.past)
         ]
+        labels = None if self.labels is None else self.labels[:end]
         return replace(
-            self, times=self.times[:end], values=self.values[:end], known=known, past=past
-        )
+            self, times=self.times[:end], values=self.values[:end], known=known, past=past,
+            labels=labels,
+        )  # fmt: skip
+
+    @property
+    def label(self) -> str:
+        """The label of the whole series: the first there is, or ""."""
+        return "" if self.labels is None else next((each for each in self.labels if each), "")
 
     def times_until(self, end: int) -> Floats:
         """The times of the first ``end`` steps, continued on the grid."""
@@ -80,9 +93,15 @@ class Series:
         last = float(self.times[-1])
         return np.concatenate([self.times, times_after(last, self.step, end - len(self.times))])
 
+    def clock(self, end: int) -> Floats:
+        """The times of the first ``end`` steps by the local clocks."""
+        times = self.times_until(end)
+        return Clocks(self.zone).local(times) if self.zone else times
+
     def dates(self, start: int, end: int) -> list[str]:
-        """The times of these steps as text."""
-        return shown(self.times_until(end)[start:], self.step)
+        """The times of these steps as text, by the local clocks."""
+        times = self.times_until(end)[start:]
+        return shown(Clocks(self.zone).local(times) if self.zone else times, self.step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +122,11 @@ class Window:
     def end(self) -> int:
         """The number of steps that are known to the forecast."""
         return max(0, len(self.series) - self.horizon) if self.origin is None else self.origin
+
+    @property
+    def whole(self) -> bool:
+        """Whether the series is read as a whole, without a forecast."""
+        return self.horizon == 0
 
     def at(self, origin: int) -> Window:
         """The same series, forecast from another step."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError
-from elman.saved import of_kind, parse_json, sentences
+from elman.saved import different, of_kind, parse_json, sentences
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series
 from elman.tasks.series.times import Floats
@@ -115,8 +115,12 @@ class SeriesSymbols:
     static: dict[str, Encoding]
     season: int
     calendar: tuple[str, ...]
-    #: whether the training data have series that lie on no grid
-    irregular: bool
+    #: whether training series have missing values or lie on no grid
+    gaps: bool
+    #: the classes, by index
+    labels: tuple[str, ...] = ()
+    #: the mean and spread of the number to regress on
+    response: Scale | None = None
 
     def to_json(self) -> str:
         """Serialises to JSON."""
@@ -144,8 +148,13 @@ class SeriesSymbols:
                 for group in ("known", "past", "static")
             ]
             scales = {name: Scale.from_json(each) for name, each in targets.items()}
-            irregular = of_kind(record, "irregular", bool)
-            return cls(scales, known, past, static, season, calendar, irregular)
+            gaps = of_kind(record, "gaps", bool)
+            response = of_kind(record, "response", dict | None)
+            return cls(
+                scales, known, past, static, season, calendar, gaps,
+                different(record, "labels"),
+                None if response is None else Scale.from_json(response),
+            )  # fmt: skip
 
 
 def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbols:
@@ -169,8 +178,32 @@ def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbol
         {n: Encoding.of(columns, n) for n, columns in static.items()},
         season,
         longest.step.calendar if options.calendar else (),
-        any([not each.regular for each in series]),
+        any([not (each.regular and np.isfinite(each.values).all()) for each in series]),
+        _labels(series, options),
+        _response(series, options),
     )
+
+
+def _labels(series: Sequence[Series], options: SeriesOptions) -> tuple[str, ...]:
+    if options.mode not in ("classify", "label"):
+        return ()
+    if options.mode == "classify":
+        found = {each.label for each in series}
+    else:
+        found = {label for each in series if each.labels is not None for label in each.labels}
+    found.discard("")
+    if len(found) < 2:
+        only = next(iter(found), "")
+        raise DataError(
+            f'every training example has the label "{only}"; provide at least two labels.'
+        )
+    return tuple(sorted(found))
+
+
+def _response(series: Sequence[Series], options: SeriesOptions) -> Scale | None:
+    if options.mode != "regress":
+        return None
+    return Scale.of(np.array([float(each.label) for each in series]))
 
 
 def _as_names(column: Covariate) -> Covariate:

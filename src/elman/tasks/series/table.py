@@ -1,17 +1,20 @@
 """A table of text: named columns, and the line of each row.
 
-This module reads CSV and TSV.  What the columns mean is decided in ``columns.py``.
+This module reads CSV, TSV and Parquet.  What the columns mean is decided in ``columns.py``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 from elman.data.faults import Fault, Place, Row
 from elman.data.plain_text import read_plain_text
-from elman.data.sources import is_folder
+from elman.data.sources import is_folder, why_not_a_file
 from elman.data.tables import named_delimiter, table_records
+from elman.extras import extra
+from elman.saved import in_short
 from elman.stages import counted
 
 #: how files write that a value is missing
@@ -37,8 +40,13 @@ class Table:
 
 def read_table(path: Path) -> tuple[Table | None, list[Fault]]:
     """The table, or None where it cannot be read at all, and the faults."""
+    if not is_folder(path) and path.suffix.lower() == ".parquet":
+        return _parquet(path)
     if not is_folder(path) and path.suffix.lower() not in _SUFFIXES:
-        message = f'the suffix "{path.suffix}" is not a format of series; give a .csv or .tsv file.'
+        message = (
+            f'the suffix "{path.suffix}" is not a format of series; give a .csv, .tsv or .parquet '
+            "file."
+        )
         return None, [Fault(Place(path), message)]
     text, faults = read_plain_text(path)
     if not text:
@@ -81,6 +89,34 @@ def read_table(path: Path) -> tuple[Table | None, list[Fault]]:
     # a column without a name is an index, as some programs write it
     columns = {name: [row[k] for row in rows] for k, name in enumerate(names) if name}
     return Table(path, columns, lines), faults
+
+
+def _parquet(path: Path) -> tuple[Table | None, list[Fault]]:
+    """The table of a Parquet file; the line of a row is its number."""
+    reason = why_not_a_file(path)
+    if reason is not None:
+        return None, [Fault(Place(path), reason)]
+    with extra("parquet", "reading a .parquet file"):
+        import pyarrow
+        import pyarrow.parquet
+    try:
+        found = pyarrow.parquet.read_table(path)
+        columns = {
+            str(name): [_text(value) for value in found.column(k).to_pylist()]
+            for k, name in enumerate(found.column_names)
+        }
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        message = f"this is not a Parquet file ({in_short(str(error), 100)}); write it again."
+        return None, [Fault(Place(path), message)]
+    if not found.num_rows:
+        return None, [Fault(Place(path), "there are no rows; give at least one.")]
+    return Table(path, columns, [*range(1, found.num_rows + 1)]), []
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
 def _delimiter(text: str) -> str:

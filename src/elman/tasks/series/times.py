@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
+
+from elman.errors import OptionError
 
 Floats = NDArray[np.float64]
 
@@ -67,11 +70,12 @@ class Step:
 
 
 def parse_times(
-    cells: Sequence[str], time_format: str
+    cells: Sequence[str], time_format: str, zone: str = "", groups: Sequence[str] = ()
 ) -> tuple[bool, Floats, list[tuple[int, str]]]:
     """Whether the cells are dates, their numbers, and what is wrong with which cell.
 
-    A time with an offset becomes UTC.
+    A time with an offset becomes UTC, and so does one without where there is a ``zone``.  When its
+    clocks go back, an hour comes twice: the second time in one of the ``groups`` is the later one.
 
     >>> parse_times(["1970-01-02T00:00Z", "1970-01-03T12:00+12:00"], "")[1].tolist()
     [86400.0, 172800.0]
@@ -86,6 +90,8 @@ def parse_times(
     found = np.zeros(len(cells))
     wrong: list[tuple[int, str]] = []
     aware: bool | None = None
+    clocks = Clocks(zone) if zone else None
+    seen: set[tuple[str, datetime]] = set()
     for k, cell in enumerate(cells):
         text = cell.strip()
         try:
@@ -107,6 +113,14 @@ def parse_times(
         aware = time.tzinfo is not None
         if aware:
             time = time.astimezone(UTC).replace(tzinfo=None)
+        elif clocks is not None:
+            key = (groups[k] if groups else "", time)
+            there = clocks.utc(time, again=key in seen)
+            seen.add(key)
+            if there is None:
+                wrong.append((k, f"the clocks of {zone} skip the time {text}; correct it."))
+                continue
+            time = there
         found[k] = (time - _EPOCH).total_seconds()
     return True, found, wrong
 
@@ -145,6 +159,38 @@ def _reader(time_format: str) -> Callable[[str], datetime]:
         return time
 
     return checked
+
+
+class Clocks:
+    """The clocks of a time zone; ``OptionError`` for a name that is none.
+
+    >>> Clocks("Europe/Berlin").local(np.array([0.0])).tolist()
+    [3600.0]
+    """
+
+    def __init__(self, zone: str) -> None:
+        try:
+            self._zone = ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise OptionError(
+                f'time_zone is "{zone}"; it must be a name such as Europe/Berlin or UTC.'
+            ) from error
+
+    def utc(self, time: datetime, *, again: bool) -> datetime | None:
+        """A local time as UTC; None if the clocks skip it."""
+        there = time.replace(tzinfo=self._zone, fold=int(again)).astimezone(UTC)
+        back = there.astimezone(self._zone).replace(tzinfo=None, fold=0)
+        return there.replace(tzinfo=None) if back == time.replace(fold=0) else None
+
+    def local(self, times: Floats) -> Floats:
+        """Seconds of UTC as seconds of the local clocks."""
+        found = times.copy()
+        for k, time in enumerate(times):
+            if -6.2e10 < time < 2.5e11:  # what Python's dates can say
+                date = as_datetime(time).replace(tzinfo=UTC).astimezone(self._zone)
+                offset = date.utcoffset()
+                found[k] += offset.total_seconds() if offset is not None else 0.0
+        return found
 
 
 def as_datetime(time: float) -> datetime:

@@ -1,0 +1,147 @@
+"""Measure forecasts and classes of series, side by side with the rivals of ``series_rivals.py``.
+
+    RIVALS=/path/to/python python benchmarks/series.py [--folder runs/series]
+
+``RIVALS`` names the Python of an environment with statsmodels, aeon, sktime and neuralforecast.
+
+Forecasts: the last three horizons of each series are the test, forecast a horizon apart from all
+that came before; the two horizons before them validate.  Of four configurations (anchor season or
+last, transform none or log), the one with the best validation MASE of seed 0 is trained with three
+seeds.  Classes: the split of the data; a tenth of the training cases validates; one configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from elman.files import write_whole
+from elman.tasks import TASKS, Data, load, train
+from elman.training.progress import Silence
+from series_rivals import FORECASTS, HIDDEN, ORIGINS, SEEDS, VALID, longest
+
+series = TASKS["series"]
+HERE = Path(__file__).parent
+SETTINGS = {
+    "hidden_size": HIDDEN,
+    "epochs": 30,
+    "patience": 8,
+    "dropout": 0.1,
+    "batch_size": 32,
+    "threads": 1,
+}
+TRIED = [
+    {"anchor": anchor, "transform": transform}
+    for anchor in ("season", "last")
+    for transform in ("none", "log")
+]
+CLASSES = {
+    "mode": "classify",
+    "hidden_size": 64,
+    "bidirectional": True,
+    "dropout": 0.3,
+    "epochs": 60,
+    "patience": 15,
+    "learning_rate": 5e-3,
+    "threads": 1,
+}
+DATASETS = ("BasicMotions", "ItalyPowerDemand", "ArrowHead", "JapaneseVowels")
+
+
+def trained(data: Data, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The validation score of a training and its processor seconds; kept in its folder."""
+    kept = folder / "measured.json"
+    if kept.exists():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        return found
+    begun = time.process_time()
+    _, outcome = train(series, data, folder, settings, progress=Silence(), overwrite=True)
+    found = {"valid": outcome.best_metric, "seconds": time.process_time() - begun}
+    write_whole(kept, json.dumps(found))
+    return found
+
+
+def forecasts(place: Path) -> dict[str, Any]:
+    """The MASE of each series."""
+    results: dict[str, Any] = {}
+    for name, (horizon, season) in FORECASTS.items():
+        whole = place / f"{name}.csv"
+        with open(whole, newline="") as file:
+            rows = [*csv.reader(file)]
+        first = len(rows) - ORIGINS * horizon
+        before = place / f"{name}.train.csv"
+        write_whole(before, "".join([",".join(row) + "\n" for row in rows[:first]]))
+        data = Data(before, parts=(first - 1) // (VALID * horizon))
+        own = {**SETTINGS, "horizon": horizon, "season": season, "longest": longest(season)}
+        tried = []
+        for k, more in enumerate(TRIED):
+            run = place / f"{name}-{k}-0"
+            tried.append({**more, **trained(data, run, {**own, **more, "seed": 0})})
+        best = min(range(len(tried)), key=lambda k: tried[k]["valid"])
+        chosen = TRIED[best]
+        runs = []
+        for seed in SEEDS:
+            run = place / f"{name}-{best}-{seed}"
+            measured = trained(data, run, {**own, **chosen, "seed": seed})
+            scores = load(run).evaluate(whole, origins=ORIGINS)
+            keep = ("mase", "seasonal_naive_mase", "crps", "coverage", "smape")
+            runs.append({"seed": seed, **measured, "test": {key: scores[key] for key in keep}})
+        results[name] = {"horizon": horizon, "season": season, "tried": tried, **chosen}
+        results[name]["runs"] = runs
+        print(name, chosen, [round(run["test"]["mase"], 3) for run in runs], flush=True)
+    return results
+
+
+def classes(place: Path) -> dict[str, Any]:
+    """The test accuracy on each data set."""
+    results: dict[str, Any] = {}
+    for name in DATASETS:
+        runs = []
+        for seed in SEEDS:
+            run = place / f"{name}-{seed}"
+            data = Data(place / f"{name}.train.csv")
+            measured = trained(data, run, {**CLASSES, "seed": seed})
+            scores = load(run).evaluate(place / f"{name}.test.csv")
+            runs.append({"seed": seed, **measured, "test": scores["accuracy"]})
+        results[name] = {"runs": runs}
+        print(name, [round(run["test"], 4) for run in runs], flush=True)
+    return results
+
+
+def rival(what: str, place: Path) -> dict[str, Any]:
+    """What the rivals reach; kept in a file."""
+    kept = place / f"{what}.json"
+    if not kept.exists():
+        program = [os.environ["RIVALS"], str(HERE / "series_rivals.py"), what, str(place)]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        subprocess.run([*program, str(kept)], check=True, env=environment)
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("runs/series"))
+    place = parser.parse_args().folder.resolve()
+    if not (place / "airline.csv").exists():
+        program = [os.environ["RIVALS"], str(HERE / "series_rivals.py"), "data", str(place)]
+        subprocess.run(program, check=True)
+    record = {
+        "command": "python benchmarks/series.py",
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
+        "settings": {"forecast": SETTINGS, "classify": CLASSES},
+        "forecasts": {"elman": forecasts(place), "rivals": rival("forecast", place)},
+        "classes": {"elman": classes(place), "rivals": rival("classify", place)},
+    }
+    write_whole(HERE / "results" / "series.json", json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Series in other clothes: time zones, gaps of time, Parquet, folders, and what `check` says."""
+
+import json
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+import elman
+from elman.errors import DataError, OptionError
+from elman.tasks import TASKS, Data, train
+from elman.tasks.series import data, scores
+from elman.tasks.series.options import SeriesOptions
+from elman.tasks.series.symbols import Scale
+from elman.training.progress import Silence
+
+series = TASKS["series"]
+#: GRU-D's decay of the state, learned from all inputs, the time since the last value among them
+DECAY = '''
+from elman import cell, exp, relu, sigmoid, tanh
+
+
+@cell(gates="d z r n")
+def gru_decay(x, h, *, W, b):
+    """A GRU whose state decays with the inputs (Che et al. 2018)."""
+    h = h * exp(-relu(W.d @ [x] + b.d))
+    z = sigmoid(W.z @ [h, x] + b.z)
+    r = sigmoid(W.r @ [h, x] + b.r)
+    n = tanh(W.n @ [r * h, x] + b.n)
+    return (1 - z) * h + z * n
+'''
+
+
+def read(folder, text, **options):
+    path = folder / "a.csv"
+    path.write_text(text)
+    return [row.value.series for row in data.read(path, SeriesOptions(horizon=1, **options))]
+
+
+# ---- clocks
+
+
+def test_an_hour_that_comes_twice_is_two_steps_and_days_keep_their_length(tmp_path):
+    hours = ["00:00", "01:00", "02:00", "02:00", "03:00", "04:00"]
+    text = "time,value\n" + "".join(f"2024-10-27 {h},{k}\n" for k, h in enumerate(hours))
+    [found] = read(tmp_path, text, time_zone="Europe/Berlin")
+    assert found.step.size == 3600
+    assert np.array_equal(found.values[:, 0], range(6))
+    assert found.dates(4, 8)[-1] == "2024-10-27 06:00:00"
+    days = "date,value\n" + "".join(f"2024-10-{d},{d}\n" for d in range(25, 31))
+    [found] = read(tmp_path, days, time_zone="Europe/Berlin")
+    assert found.step.size == 86400
+    assert found.dates(5, 7) == ["2024-10-30", "2024-10-31"]
+
+
+def test_the_calendar_is_that_of_the_clocks(tmp_path):
+    text = "time,value\n" + "".join(f"2024-06-01T{h:02d}:00Z,{h}\n" for h in range(20))
+    [plain] = read(tmp_path, text)
+    [local] = read(tmp_path, text, time_zone="America/New_York")
+    assert (plain.clock(20) - local.clock(20) == 4 * 3600).all()
+    assert local.dates(0, 2)[0] == "2024-05-31 20:00:00"
+
+
+def test_times_that_the_clocks_skip_and_zones_that_do_not_exist_are_refused(tmp_path):
+    text = "time,value\n2024-03-31 01:00,1\n2024-03-31 02:30,2\n2024-03-31 03:00,3\n"
+    with pytest.raises(DataError, match=r"line 3: the clocks of Europe/Berlin skip the time"):
+        read(tmp_path, text, time_zone="Europe/Berlin")
+    with pytest.raises(OptionError, match='time_zone is "Berlin"; it must be a name'):
+        read(tmp_path, text, time_zone="Berlin")
+
+
+# ---- Parquet and folders
+
+
+def test_parquet_and_folders_hold_what_tables_of_text_hold(tmp_path):
+    text = "date,group,value\n" + "".join(
+        f"2024-01-{d:02d},{g},{d if d != 4 else ''}\n" for g in "ab" for d in range(1, 9)
+    )
+    expected = read(tmp_path, text)
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    table = pyarrow.table(
+        {
+            "date": pyarrow.array(np.array([r[0] for r in rows], "datetime64[D]")),
+            "group": [r[1] for r in rows],
+            "value": [float(r[2]) if r[2] else None for r in rows],
+        }
+    )
+    folder = tmp_path / "many"
+    folder.mkdir()
+    pyarrow.parquet.write_table(table, folder / "x.parquet")
+    (folder / "y.csv").write_text(text)
+    found = [row.value.series for row in data.read(folder, SeriesOptions(horizon=1))]
+    assert len(found) == 4
+    for ours, theirs in zip(found, [*expected, *expected], strict=True):
+        assert np.array_equal(ours.values, theirs.values, equal_nan=True)
+        assert np.array_equal(ours.times, theirs.times)
+
+
+def test_a_parquet_file_is_trained_on_by_its_name(tmp_path):
+    values = np.sin(np.arange(80.0))
+    table = pyarrow.table({"time": np.arange(80), "value": values})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    settings = {"hidden_size": 6, "horizon": 2, "longest": 12, "epochs": 1, "stride": 8}
+    model, _ = train(
+        series, Data(tmp_path / "a.parquet"), tmp_path / "run", {**settings, "threads": 1},
+        progress=Silence(),
+    )  # fmt: skip
+    assert model.evaluate(tmp_path / "a.parquet")["examples"] > 1
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1" + b"x" * 40)
+    with pytest.raises(DataError, match="this is not a Parquet file"):
+        data.read(path, SeriesOptions())
+
+
+# ---- irregular steps
+
+
+def test_a_cell_whose_state_decays_with_time_reads_irregular_steps(tmp_path):
+    draw = np.random.default_rng(0)
+    times = np.cumsum(draw.choice([0.5, 1.0, 2.3], 200))
+    values = np.sin(times / 3)
+    lines = [f"{t:.3f},{v:.4f}" for t, v in zip(times, values, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,value", *lines]) + "\n")
+    (tmp_path / "decay.py").write_text(DECAY)
+    settings = {
+        "cell": f"{tmp_path}/decay.py:gru_decay", "hidden_size": 8, "horizon": 2, "longest": 16,
+        "epochs": 2, "stride": 4, "threads": 1,
+    }  # fmt: skip
+    model, _ = train(
+        series, Data(tmp_path / "a.csv"), tmp_path / "run", settings, progress=Silence()
+    )
+    assert model.symbols.gaps
+    assert model.model.encoder.input_size == 3  # value, whether it is there, time since the last
+    [answer] = elman.load(tmp_path / "run")(tmp_path / "a.csv")
+    assert np.isfinite(answer.forecasts[0].quantiles).all()
+
+
+# ---- what check says
+
+
+def said(command, folder, text, *flags):
+    path = folder / "a.csv"
+    path.write_text(text)
+    status, out, _ = command("check", "series", path, "--json", "--horizon", 2, *flags)
+    return status, " ".join(json.loads(out)["warnings"])
+
+
+def test_check_names_gaps_copies_and_short_series(tmp_path, command):
+    days = [d for d in range(1, 29) if not 10 <= d <= 16]
+    text = "date,group,value\n"
+    for name in "ab":
+        text += "".join(f"2024-02-{d:02d},{name},{d * d % 7}\n" for d in days)
+    text += "2024-02-01,c,1\n2024-02-02,c,2\n2024-02-03,c,3\n2024-02-04,c,4\n"
+    status, warnings = said(command, tmp_path, text)
+    assert status == 0
+    assert '"value" of "a", 2024-02-10 to 2024-02-16' in warnings
+    assert "1 pair (" in warnings
+    assert "1 group (" in warnings
+    assert "too short to hold out 2 steps" in warnings
+
+
+def test_check_finds_columns_that_tell_the_future(tmp_path, command):
+    values = np.random.default_rng(0).normal(size=60).round(3)
+    rows = [
+        f"{k},{values[k]},{values[k + 2] * 3 + 1:.4f},{values[k - 1]},{k % 7}" for k in range(1, 58)
+    ]
+    text = "time,value,later,before,other\n" + "\n".join(rows) + "\n"
+    status, warnings = said(
+        command, tmp_path, text, "--past-columns", "later,before,other", "--target-columns", "value"
+    )
+    assert status == 0
+    assert '"later" is "value" 2 steps later' in warnings
+    assert '"before" is' not in warnings
+    assert '"other" is' not in warnings
+    _, warnings = said(
+        command, tmp_path, text, "--known-columns", "before", "--target-columns", "value"
+    )
+    assert "is " not in warnings.replace("is not", "")
+
+
+# ---- scores of hydrology
+
+
+def test_efficiencies_by_hand():
+    actual, found = np.array([1.0, 2.0, 4.0, 3.0]), np.array([1.5, 2.0, 3.0, 3.5])
+    nse, kge = scores.efficiencies(actual, found)
+    assert nse == pytest.approx(1 - 1.5 / 5)
+    r = np.corrcoef(actual, found)[0, 1]
+    alpha = found.std() / actual.std()
+    assert kge == pytest.approx(1 - np.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + 0))
+    constant = scores.efficiencies(actual, np.full(4, 2.5))
+    assert constant == (0.0, pytest.approx(1 - np.sqrt(2)))
+
+
+def test_a_scale_of_nothing_and_of_a_constant_is_one():
+    assert Scale.of(np.array([np.nan])) == Scale(0.0, 1.0)
+    assert Scale.of(np.array([3.0, 3.0])) == Scale(3.0, 1.0)
