@@ -109,6 +109,8 @@ def test_wrong_requests_are_refused_in_a_sentence(client, body, status, sentence
         answer = service.post(f"/v1/cell/{experiment}", json=body)
         assert (answer.status_code, sentence in answer.json()["error"]) == (status, True)
     assert service.service.cells.laboratory._process is None  # none of it reached an experiment
+    counted = f'elman_requests_total{{model="cell/plan",status="{status}"}} 1'
+    assert counted in service.get("/metrics").text
 
 
 def test_a_cell_with_many_values_is_refused():

@@ -90,6 +90,22 @@ def test_a_model_is_described_for_the_page(client):
     assert _numbers(None) == {}
 
 
+def test_demo_page_serves_the_tasks_that_are_named(command, monkeypatch):
+    listened = []
+    monkeypatch.setattr(
+        "elman.serve.server.listen",
+        lambda service, host, port, **options: listened.append(
+            ([each.name for each in service.served.models], host, port, options)
+        ),
+    )
+    assert command("demo", "ner", "music", "--page")[0] == 0
+    assert listened == [
+        (["ner", "music"], "127.0.0.1", 0, {"token": None, "open_page": True}),
+    ]
+    status, _, err = command("demo", "--page", "--engine", "onnx")
+    assert (status, "--page and --engine onnx exclude each other" in err) == (1, True)
+
+
 def test_the_page_is_opened_with_the_token_where_it_is_not_sent(serve, tmp_path, monkeypatch):
     opened = tmp_path / "opened"
     program = tmp_path / "browser"

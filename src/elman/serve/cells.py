@@ -10,11 +10,12 @@ import ast
 import asyncio
 import inspect
 import sys
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -26,6 +27,7 @@ from elman.graph.written import FUNCTIONS
 from elman.serve.experiments import EXPERIMENTS, ExperimentOptions
 from elman.serve.laboratory import Laboratory
 from elman.serve.limits import Limits
+from elman.serve.metrics import Metrics
 from elman.serve.refusal import Json, Refusal, refusal_of, response
 from elman.serve.request_options import options_schema, settings_of
 from elman.serve.requests import object_of, parse_json
@@ -37,8 +39,8 @@ MOST_CHARACTERS, MOST_VALUES = 4000, 120
 class Cells:
     """The routes of ``/v1/cell``."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._limits, self._metrics = limits, metrics
         self.laboratory = Laboratory(min(30.0, limits.max_seconds))
         self.routes = [Route("/v1/cell", self._catalogue)]
         for name in ("formula", *EXPERIMENTS):
@@ -50,13 +52,19 @@ class Cells:
         return Json({"cells": cells, "functions": list(FUNCTIONS), "options": options})
 
     async def _answer(self, request: Request) -> Response:
+        start = time.monotonic()
+        answer: Response
         try:
             async with asyncio.timeout(self._limits.max_seconds):
-                return Json(await self._found(request))
+                answer = Json(await self._found(request))
         except TimeoutError:
-            return response(Refusal(408, "other experiments took too long; try again later."))
+            answer = response(Refusal(408, "other experiments took too long; try again later."))
+        except ClientDisconnect:  # nobody reads this
+            answer = response(Refusal(400, "the body broke off."))
         except Exception as error:
-            return response(refusal_of(error))
+            answer = response(refusal_of(error))
+        self._metrics.request(request.url.path[4:], answer.status_code, time.monotonic() - start)
+        return answer
 
     async def _found(self, request: Request) -> dict[str, Any]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -48,7 +48,7 @@ class Service:
         self.metrics = Metrics()
         self.served = served_models(runs, self.limits, self.metrics)
         self.streams = Streams(self.limits, self.metrics)
-        self.cells = Cells(self.limits)
+        self.cells = Cells(self.limits, self.metrics)
         self.stopping = False
         self._running = 0
         self._description = description(self.served, self.limits, token=token is not None)

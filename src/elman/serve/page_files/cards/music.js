@@ -38,7 +38,7 @@ export function musicCard(model, title, lead) {
     tune = null;
     files.hidden = true;
     const primer = file ? new Uint8Array(await file.arrayBuffer()) : roll.primer.size ? midi(roll.primerNotes(), tempo) : null;
-    roll.begin(primer !== null && !file);
+    roll.begin();
     const options = { temperature: Number(temperature.value), seconds: Number(length.value), seed: Number(seed.value) };
     const socket = stream(model, options, {
       record(found) {

@@ -50,10 +50,12 @@ async function rated(model, said, signal) {
   const influence = new Map(
     places.map((place, k) => [place, logit(whole.probabilities[label]) - logit(others[k])]));
   const words = places.map((place, k) => ({ word: pieces[place], p: rest[k].probabilities[label] }));
-  return { whole, label, labels, pieces, influence, words };
+  const left = pieces.filter((piece) => piece.trim()).length - places.length;
+  return { whole, label, labels, pieces, influence, words, left };
 }
 
-function show(card, { whole, label, labels, pieces, influence, words }) {
+function show(card, { whole, label, labels, pieces, influence, words, left }) {
+  card.say(left ? `Only the last ${MOST_WORDS} words are examined one by one.` : "");
   const largest = Math.max(0.5, ...[...influence.values()].map(Math.abs));
   const against = labels.length === 2 ? labels[0] : `not ${label}`;
   const shown = make("p", { class: "text" });

@@ -11,7 +11,7 @@ const FAINT = 0.04;
 export function translationCard(model, title, lead) {
   const card = makeCard(model.name, title, lead);
   const examples = [...model.examples, ...OWN];
-  const text = make("textarea", { rows: 2, value: examples[0], lang: "fr" });
+  const text = make("textarea", { rows: 2, value: examples[0] });
   const ask = async () => {
     const said = text.value.trim().replace(/\s+/g, " ");
     if (!said) {
