@@ -101,6 +101,16 @@ def tatoeba(folder: Path) -> dict[str, Path]:
     return paths
 
 
+def tiny_shakespeare(folder: Path) -> dict[str, Path]:
+    """Plays as one text: the last tenth is the test set, the tenth before it validation."""
+    text = (SOURCE / "text" / "tinyshakespeare.txt").read_text(encoding="utf-8")
+    starts = [0, len(text) * 8 // 10, len(text) * 9 // 10]
+    paths = {part: folder / f"shakespeare-{part}.txt" for part in PARTS}
+    for part, start, end in zip(PARTS, starts, [*starts[1:], len(text)], strict=True):
+        write_whole(paths[part], text[start:end])
+    return paths
+
+
 def chorales(folder: Path) -> dict[str, Path]:
     """Bach's chorales in quarter notes, transposed to C (Boulanger-Lewandowski et al. 2012)."""
     whole = json.loads((SOURCE / "music" / "jsb-chorales-quarter.json").read_text("utf-8"))

@@ -28,6 +28,7 @@ from recipes.real_data import (
     motion_clips,
     sentence_polarity,
     tatoeba,
+    tiny_shakespeare,
 )
 from recipes.worm_genome import worm_genome
 
@@ -131,6 +132,20 @@ SHIPMENTS = (
         "in `docs/results.md`. Tunes are chorales in four voices, in 4/4, in C major or A minor; a "
         "primer keeps its key. A repeated note becomes one long note, and beyond the phrase there "
         "is no plan.",
+        higher_is_better=False,
+        scale=1,
+    ),
+    Shipment(
+        "language",
+        "shakespeare/lstm-[0-9]*",
+        lambda: tiny_shakespeare(RUNS / "data"),
+        "bits_per_character",
+        "- Tiny Shakespeare: 1.1 million characters of plays by William Shakespeare (1564 to "
+        "1616), in the public domain; the last tenth is test data, the tenth before it validation "
+        "data",
+        "English plays of around 1600, character by character. What it writes looks like a play, "
+        "mostly spelled well, but sentences have little meaning and scenes no plot. It knows only "
+        "the 65 characters of the plays; others are unknown to it.",
         higher_is_better=False,
         scale=1,
     ),

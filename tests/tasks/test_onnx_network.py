@@ -23,6 +23,7 @@ ASKED = {
     "ner": ["Yesterday, Harry Potter met Hermione Granger.", "London", "to be or not to be"],
     "speech": [DEMO / "fox.flac"],
     "music": ["--seconds", "4", "--seed", "3"],
+    "language": ["ROMEO:", "--length", "20", "--seed", "3"],
     "dna": ["AGCCCCTGTGAGGAACTAG", "ACGTN", "A"],
     "translation": ["Good morning.", "The dog ran to the house.", "x", "--beam", "3"],
     "video": [DEMO / "runner.mp4"],

@@ -25,6 +25,7 @@ LARGEST = {"speech": 8_000_000, "translation": 8_000_000}
 LICENCES = {
     "speech": ("CC BY 2.0", "CC BY-SA 4.0"),
     "music": ("public domain",),
+    "language": ("public domain",),
     "dna": ("MIT",),
     "translation": ("CC BY 2.0",),
     "video": ("mocap.cs.cmu.edu",),
@@ -113,6 +114,7 @@ def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_
         ("sentiment", "accuracy", real_data.sentence_polarity, 100, 0.15),
         ("ner", "f1", real_data.broad_twitter, 100, 0.15),
         ("music", "nll", real_data.chorales, 1, 0.002),
+        ("language", "bits_per_character", real_data.tiny_shakespeare, 1, 0.002),
     ],
 )
 def test_the_scores_are_those_of_the_card(task, metric, files, scale, error, tmp_path, monkeypatch):
