@@ -1,6 +1,6 @@
 """Compare a character language model with the same model on torch.nn.
 
-    python benchmarks/language.py [--steps 300] [--hidden-size 256] [--seeds 0 1]
+    python benchmarks/language.py [--steps 600] [--hidden-size 256] [--seeds 0]
 
 Tiny Shakespeare; the last tenth is test data, all else training data.  Both models have the same
 sizes, initial values, windows, optimiser and number of steps, with a learning rate that falls
@@ -36,6 +36,8 @@ from recipes import real_data
 
 language = TASKS["language"]
 BATCH_SIZE, LEARNING_RATE, CLIP_NORM = 32, 3e-3, 1.0
+#: rows of the test data
+ROWS = 32
 State = tuple[Tensor, ...] | None
 
 
@@ -95,14 +97,21 @@ class Training:
 
 @torch.no_grad()
 def bits_per_character(model: nn.Module, tokens: Tensor) -> float:
-    """The mean of -log2 p over a text, with the state carried through it."""
+    """The mean of -log2 p over a text, which is read in rows side by side, each from a zero state.
+
+    A row is shorter than those of training: the state of a model that has trained for few steps
+    drifts when it is carried further than it was in training.
+    """
     model.eval()
+    length = (len(tokens) - 1) // ROWS
+    rows = torch.stack([tokens[k * length : (k + 1) * length + 1] for k in range(ROWS)], 1)
     nats, state = 0.0, None
-    for start in range(0, len(tokens) - 1, 1000):
-        y = tokens[start + 1 : start + 1001]
-        logits, state = model(tokens[start : start + len(y)][:, None], state)
-        nats += float(nn.functional.cross_entropy(logits[:, 0], y, reduction="sum"))
-    return nats / math.log(2) / (len(tokens) - 1)
+    for start in range(0, length, 500):
+        x, y = rows[start : min(start + 500, length)], rows[start + 1 : start + 501]
+        logits, state = model(x, state)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum")
+        nats += float(loss)
+    return nats / math.log(2) / (length * ROWS)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -142,9 +151,9 @@ def race(seed: int, steps: int, hidden_size: int) -> tuple[Training, Training, d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--hidden-size", type=int, default=256)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     asked = parser.parse_args()
     torch.set_num_threads(1)
     runs = []
@@ -165,15 +174,15 @@ def main() -> None:
             }
         )
         print(json.dumps(runs[-1]), flush=True)
-    found = {
-        "command": "python benchmarks/language.py",
-        "machine": machine(),
-        "steps": asked.steps,
-        "hidden_size": asked.hidden_size,
-        "runs": runs,
-    }
-    path = Path(__file__).parent / "results" / "language.json"
-    write_whole(path, json.dumps(found, indent=1) + "\n")
+        found = {
+            "command": "python benchmarks/language.py",
+            "machine": machine(),
+            "steps": asked.steps,
+            "hidden_size": asked.hidden_size,
+            "runs": runs,
+        }
+        path = Path(__file__).parent / "results" / "language.json"
+        write_whole(path, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

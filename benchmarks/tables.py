@@ -235,6 +235,33 @@ def open_speech() -> str:
     return "\n".join(lines) + "\n"
 
 
+def language() -> str:
+    """A character language model beside the same model on torch.nn."""
+    record = read("language")
+    lines = [
+        "| seed | bits per character, Elman | torch.nn | ms a step, Elman | torch.nn | speed-up | "
+        "in wall time |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for run in record["runs"]:
+        bits, times, speed = [
+            run[key] for key in ("bits_per_character", "milliseconds_per_step", "speed_up")
+        ]
+        values = [
+            *[f"{bits[name]:.3f}" for name in ("elman", "torch")],
+            *[f"{times[name]:.0f}" for name in ("elman", "torch")],
+            *[f"{speed[name]:.2f}" for name in ("processor", "wall")],
+        ]
+        lines.append(f"| {run['seed']} | {' | '.join(values)} |")
+    lines += [
+        "",
+        f"`{record['command']}`: {record['steps']} steps of 32 windows of 100 characters, an LSTM "
+        f"of {record['hidden_size']} units, one thread of {record['machine']['processor']}, which "
+        "other programs used too: milliseconds and the first speed-up are in processor time.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def transducer() -> str:
     """A transducer beside CTC with the same processor time."""
     record = read("transducer")
