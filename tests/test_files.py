@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from elman.errors import RunError
-from elman.files import refuse_name, write_whole
+from elman.files import refuse_name, write_all, write_whole
 
 
 def mode(path: Path) -> int:
@@ -76,3 +76,18 @@ def test_links_that_go_in_a_circle_are_told_or_replaced(tmp_path):
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(RunError, match="could not be written"):
         write_whole(tmp_path / "a" / "file", "text")
+
+
+def test_files_that_belong_together_are_all_written_or_none(tmp_path):
+    write_whole(tmp_path / "a", "old")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(RunError, match="b: this is a folder"):
+        write_all({tmp_path / "a": "new", tmp_path / "b": "new"})
+    assert (tmp_path / "a").read_text() == "old"
+    assert sorted([path.name for path in tmp_path.iterdir()]) == ["a", "b"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    write_whole(tmp_path / "a", "text")
+    with pytest.raises(RunError, match=r"a: this is a file; name a folder\.$"):
+        write_whole(tmp_path / "a" / "b" / "c", "text")

@@ -5,8 +5,11 @@ on disk.  A kill, a crash or a full disk leaves the old file as it was.  The for
 are defined elsewhere: see ``training/run_folder.py``.
 """
 
+import errno
 import os
 import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from elman.errors import RunError
@@ -34,29 +37,66 @@ def write_whole(path: Path, content: bytes | str) -> None:
     ...     path.read_text()
     'second'
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary: Path | None = None
+    write_all({path: content})
+
+
+def write_all(contents: Mapping[Path, bytes | str]) -> None:
+    """Write files that belong together: every byte is on disk before the first is replaced.
+
+    Each is written as ``write_whole`` does.
+    """
+    prepared: list[tuple[Path, Path]] = []
     try:
-        target = Path(os.path.realpath(path)) if path.is_symlink() else path
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_bytes(data)
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # a name has at most 255 bytes, and a character at most four
-        name = target.parent / f".{target.name[:50]}.{secrets.token_hex(6)}.part"
-        handle = os.open(name, _NEW, 0o666)
-        temporary = name
-        with os.fdopen(handle, "wb") as stream:
+        for path, content in contents.items():
+            data = content.encode("utf-8") if isinstance(content, str) else content
+            with _explained(path):
+                if (made := _prepare(path, data)) is not None:
+                    prepared.append(made)
+        for temporary, target in prepared:
+            with _explained(target):
+                os.replace(temporary, target)
+    finally:
+        for temporary, _ in prepared:
+            temporary.unlink(missing_ok=True)
+
+
+def _prepare(path: Path, data: bytes) -> tuple[Path, Path] | None:
+    """The data in a temporary file beside the target; None if they could be written at once."""
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # a name has at most 255 bytes, and a character at most four
+    temporary = target.parent / f".{target.name[:50]}.{secrets.token_hex(6)}.part"
+    try:
+        with os.fdopen(os.open(temporary, _NEW, 0o666), "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         if target.is_file():
             os.chmod(temporary, target.stat().st_mode & 0o777)
-        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary, target
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of the system as a ``RunError`` that says what to do."""
+    try:
+        yield
     except (OSError, ValueError) as error:  # ValueError: an invalid file name
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        blocking = next((each for each in path.parents if os.path.isfile(each)), None)
+        if isinstance(error, IsADirectoryError):
+            said = f"{path}: this is a folder, and a file should be written here; remove it or "
+            raise RunError(said + "choose another name.") from error
+        if blocking is not None:
+            raise RunError(f"{blocking}: this is a file; name a folder.") from error
         raise RunError(
             f"{path}: could not be written ({reason}); the previous file is untouched. "
             "Free some space or choose another folder."

@@ -61,12 +61,13 @@ def export(
     if step and sequence:
         raise OptionError("--step and --sequence exclude each other; omit both to write both.")
     if to == "c" and (sequence or opset is not None):
-        raise OptionError("C code computes one time step; --sequence and --opset are for ONNX.")
+        raise OptionError("C code computes one time step; omit --sequence and --opset.")
     if to == "torch" and (quantize or opset is not None):
         raise OptionError("torch programs are in float32; --quantize and --opset are for ONNX.")
     if valid is not None and (to != "onnx" or run.endswith(".safetensors")):
         raise OptionError("--valid is for trained models as ONNX files; omit it.")
     name, model, described = _model(run)
+    before = {} if valid is None else _scores(run, valid)  # before a file is written
     forms = partial(_forms, model, out / name, step=step, sequence=sequence)
     if to == "c":
         done = [c(model, out / f"{name}.c", quantize=quantize)]
@@ -75,7 +76,9 @@ def export(
     else:
         write = partial(onnx, opset=opset or 17, quantize=quantize, metadata=described)
         done = forms(write, ".onnx")
-    scores = {} if valid is None else _scores(run, done[0].files[0], valid)
+    scores = {}
+    if valid is not None:
+        scores = {"elman": before, "exported": _scores(str(done[0].files[0]), valid)}
     if as_json:
         files = [str(file) for each in done for file in each.files]
         known = [each.difference for each in done if each.difference is not None]
@@ -85,9 +88,9 @@ def export(
         for each in done:
             print(each)
         for metric in scores.get("elman", {}):
-            before, after = [scores[by][metric] for by in ("elman", "exported")]
+            own, exported = [scores[by][metric] for by in ("elman", "exported")]
             print(
-                f"{metric} on {valid}: {before:.4f}, exported {after:.4f} ({after - before:+.4f})"
+                f"{metric} on {valid}: {own:.4f}, exported {exported:.4f} ({exported - own:+.4f})"
             )
 
 
@@ -133,15 +136,12 @@ def _fingerprint(model: nn.Module) -> str:
     return total.hexdigest()[:16]
 
 
-def _scores(run: str, file: Path, data: Path) -> dict[str, dict[str, float]]:
-    """The scores of a trained model and of its exported files on labelled data."""
+def _scores(run: str, data: Path) -> dict[str, float]:
+    """The scores of a trained model, or of its exported files, on labelled data."""
     from elman.tasks import load
 
-    found = {"elman": load(run).evaluate(data), "exported": load(file).evaluate(data)}
-    return {
-        by: {name: value for name, value in scores.items() if isinstance(value, float)}
-        for by, scores in found.items()
-    }
+    scores = load(run).evaluate(data)
+    return {name: value for name, value in scores.items() if isinstance(value, float)}
 
 
 def _forms(

@@ -44,7 +44,7 @@ def import_command(
     found = layers_in(file, cell=chosen, batch_first=batch_first)
     wanted = [name for name in found if layer in (None, name)]
     if not wanted:
-        names = ", ".join([name or '""' for name in found]) or "no recurrent layer"
+        names = ", ".join([n or "one without a name" for n in found]) or "no recurrent layer"
         called = f" called {layer!r}" if layer is not None and found else ""
         raise OptionError(f"{file}: no layer to import{called}; the file has {names}.")
     layers = {name: found[name]() for name in wanted}  # convert all before writing any

@@ -7,14 +7,17 @@ engine, and gives the contents with the largest difference to ``write_checked``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from elman.errors import ExportError
-from elman.files import write_whole
+from elman.files import write_all
 from elman.version import __version__
 
 
@@ -67,9 +70,30 @@ from Elman's by 0.3, more than 1e-05; please report this together with the cell.
             f"{names}: not written, since over {note} its values {by}, more than {bound:g}; "
             "please report this together with the cell."
         )
-    for path, content in contents.items():
-        write_whole(path, content)
+    write_all(contents)
     return Exported(tuple(contents), difference, note)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Exports draw from torch and make float32 tensors; torch is left as it was."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.random.fork_rng(devices=()):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def refuse_unusable(module: nn.Module) -> None:
+    """Raise ``ExportError`` for a parameter with numbers that are not finite."""
+    for name, parameter in module.named_parameters():
+        if not parameter.is_meta and not bool(torch.isfinite(parameter).all()):
+            raise ExportError(
+                f"{name} holds a number that is not finite, which no file can compute with; train "
+                "the model anew."
+            )
 
 
 def about() -> dict[str, str]:
@@ -80,7 +104,8 @@ def about() -> dict[str, str]:
 def largest_difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:
     """The largest difference between values of the same names, as a fraction of the largest value.
 
-    Values up to 1 are compared as they are.  Infinite where shapes differ.
+    Values up to 1 are compared as they are.  Infinite where shapes differ, and where one is NaN
+    and the other is not.
 
     >>> a, b = np.array([100.0, 0.0]), np.array([100.0, 1.0])
     >>> largest_difference({"y": a}, {"y": b})
@@ -93,7 +118,10 @@ def largest_difference(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.
         if values.size:
             own = found[name].astype(np.float64)
             scale = np.abs(values[np.isfinite(values)]).max(initial=1.0)
-            # infinities agree where they are the same; log 0 is one
-            apart = np.subtract(own, values, where=own != values, out=np.zeros_like(own))
-            worst = max(worst, float(np.abs(apart).max() / scale))
+            # infinities agree where they are the same, as log 0 is, and so does NaN
+            same = (own == values) | (np.isnan(own) & np.isnan(values))
+            apart = np.abs(np.subtract(own, values, where=~same, out=np.zeros_like(own)))
+            if np.isnan(apart).any():
+                return float("inf")
+            worst = max(worst, float(apart.max() / scale))
     return worst

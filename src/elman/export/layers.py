@@ -88,8 +88,10 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     cell_order: Sequence[Sequence[Tensor]]
     if isinstance(module, Recurrent):
         stack, cell = module.stack, module.cell
+        # get_parameter would find a method of the module where a family has its name
+        named = dict(module.named_parameters())
         cell_order = [
-            [module.get_parameter(f"layers.{k}.{d}.{p.key}") for p in cell.parameters]
+            [named[f"layers.{k}.{d}.{p.key}"] for p in cell.parameters]
             for k in range(module.num_layers)
             for d in range(module.stack.directions)
         ]
@@ -108,6 +110,11 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
         raise ExportError(
             f"{type(module).__name__} is not a recurrent layer of Elman; pass an elman.Recurrent, "
             "an elman.nn.RNN, LSTM or GRU, or a model made of one."
+        )
+    if any([p.is_meta for each in cell_order for p in each]):
+        raise ExportError(
+            f"{type(module).__name__}: its weights are on the device meta, which holds no numbers; "
+            "load them first."
         )
     own = [tuple([p.detach().to("cpu", dtype, copy=True) for p in each]) for each in cell_order]
     step = stack.directions

@@ -27,6 +27,11 @@ def find_run(run: str | Path) -> Path:
         return path
     if str(run) in shipped:
         return shipped[str(run)]
+    if path.suffix == ".pt2":
+        raise RunError(
+            f"{path}: a torch program runs in torch (torch.export.load); elman takes a run folder "
+            "or an ONNX file of `elman export`."
+        )
     if path.exists():
         raise RunError(f"{path}: this is a file, but a run is a folder; name the folder.")
     raise RunError(

@@ -107,7 +107,7 @@ def build(program: Program, folder: Path, compiler: str, *flags: str) -> Path:
     wanted = flags or ("-std=c99", "-O2")
     command = [compiler, *wanted, str(driver), str(source), "-o", str(binary), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+    if done.returncode or not binary.exists():
         first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
         raise ExportError(
             f"{source.name}: {Path(compiler).name} did not compile it: {first.strip()}; "

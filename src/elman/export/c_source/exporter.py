@@ -16,8 +16,9 @@ from elman.errors import OptionError
 from elman.export.c_source.check import compare
 from elman.export.c_source.numbers import as_int8
 from elman.export.c_source.program import Program
-from elman.export.check import Exported, write_checked
+from elman.export.check import Exported, undisturbed, write_checked
 from elman.export.stepwise import Stepwise, linear, stepwise
+from elman.files import refuse_name
 
 #: the largest difference from the reference engine with which a file is written
 BOUND = 1e-5
@@ -69,8 +70,29 @@ def c(
             f"C: {target.stem}.h is a header of the C library, which {target.name} would hide; "
             "choose another name."
         )
+    refuse_name(target)
+    if not isinstance(output, nn.Linear | None):
+        raise OptionError(f"C: output is a {type(output).__name__}; pass a torch.nn.Linear.")
+    if not isinstance(steps, int) or steps < 1:
+        raise OptionError(f"C: steps is {steps!r}; give a whole number from 1.")
+    with undisturbed():
+        return _export(module, target, output, quantize, steps)
+
+
+def _export(
+    module: nn.Module,
+    target: Path,
+    output: nn.Linear | None,
+    quantize: Literal["int8"] | None,
+    steps: int,
+) -> Exported:
     model = stepwise(module)
     if output is not None:
+        if output.in_features != model.layers.stack.hidden_size:
+            raise OptionError(
+                f"C: output reads {output.in_features} numbers, but the layer has "
+                f"{model.layers.stack.hidden_size} units."
+            )
         if model.output is not None:
             raise OptionError("C: output is for a recurrent layer; this model has its own.")
         model = replace(model, output=linear(output))

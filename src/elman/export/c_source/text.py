@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from elman.errors import ExportError
 
 #: the width of a line
@@ -61,8 +63,11 @@ def literal(value: float) -> str:
     >>> literal(1.0), literal(-0.1), literal(1e-30)
     ('1.0f', '-0.1f', '1e-30f')
     """
-    written = f"{value:.9g}"
-    return f"{written}f" if set(written) & {".", "e"} else f"{written}.0f"
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    if np.isinf(single):
+        raise ExportError(f"C: the constant {value:g} is larger than a float32 can be.")
+    return f"{single!s}f"
 
 
 def table(kind: str, name: str, values: Sequence[float] | Sequence[int], aligned: str = "") -> str:

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from elman.data.sources import why_not_a_file
 from elman.errors import OptionError, RunError
 from elman.export.importing.found import Found, FoundLayer
@@ -21,7 +23,7 @@ _KERAS, _TORCH = (".keras", ".h5", ".hdf5"), (".pt", ".pth", ".bin", ".ckpt")
 
 
 def import_weights(
-    source: str | Path | Mapping[str, Any],
+    source: str | Path | Mapping[str, Any] | nn.Module,
     *,
     layer: str | None = None,
     cell: Cell | None = None,
@@ -29,11 +31,11 @@ def import_weights(
 ) -> Recurrent:
     """The recurrent layer with the weights of another library's, which computes the same.
 
-    ``source`` is a ``state_dict`` of torch.nn or a file: one of torch (``.pt``, ``.pth``,
-    ``.safetensors``), Keras 3 (``.keras``, ``.weights.h5``) or ONNX (``.onnx``).  ``layer`` names
-    one of several.  ``cell`` is for weights that do not tell: torch.nn's RNN (``rnn`` or
-    ``relu_rnn``), and in a ``.weights.h5`` of Keras a GRU without biases.  ``batch_first`` is for
-    torch's weights, which do not say it; Keras's layers are batch first.
+    ``source`` is a module of torch.nn, its ``state_dict``, or a file: one of torch (``.pt``,
+    ``.pth``, ``.safetensors``), Keras 3 (``.keras``, ``.weights.h5``) or ONNX (``.onnx``).
+    ``layer`` names one of several.  ``cell`` is for weights that do not tell: torch.nn's RNN
+    (``rnn`` or ``relu_rnn``), and in a ``.weights.h5`` of Keras a GRU without biases.
+    ``batch_first`` is for torch's weights, which do not say it; Keras's layers are batch first.
 
     Raises ``RunError`` for a file that cannot be read, and ``OptionError`` for a layer that no
     cell computes, or where it is not clear which one is meant.
@@ -45,9 +47,11 @@ def import_weights(
     >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
     True
     """
+    if isinstance(source, nn.Module):
+        source = source.state_dict()
     title = "the state_dict" if isinstance(source, Mapping) else str(source)
     found = layers_in(source, cell=cell, batch_first=batch_first)
-    names = ", ".join([name or '""' for name in found])
+    names = ", ".join([name or "one without a name" for name in found])
     if not found:
         raise OptionError(f"{title}: there is no RNN, LSTM or GRU layer in it.")
     if layer is not None and layer not in found:

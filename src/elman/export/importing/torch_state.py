@@ -80,7 +80,15 @@ def _layer(
         raise RunError(f"{title}: it has {', '.join(names)}; it needs {', '.join(_TENSORS)}.")
     hidden = first["weight_hh"].shape[-1]
     width = first["weight_ih"].shape[-1]
+    kinds = {tensor.dtype for tensors in places.values() for tensor in tensors.values()}
+    if not all([kind.is_floating_point for kind in kinds]):
+        raise OptionError(f"{title}: its weights are integers; import the model in float32.")
     mode = _mode(title, first["weight_hh"].shape[0] // max(1, hidden), cell)
+    if cell not in (None, cells.rnn, cells.relu_rnn, CELL_OF_MODE[mode]):
+        raise OptionError(
+            f"{title}: its weights are those of {CELL_OF_MODE[mode].name}, not of {cell.name}; "
+            "omit the cell."
+        )
     gates = {"LSTM": 4, "GRU": 3}.get(mode, 1)
     weights = []
     for (k, d), tensors in sorted(places.items()):

@@ -15,7 +15,14 @@ import torch
 from torch import nn
 
 from elman.errors import OptionError
-from elman.export.check import Exported, about, largest_difference, write_checked
+from elman.export.check import (
+    Exported,
+    about,
+    largest_difference,
+    refuse_unusable,
+    undisturbed,
+    write_checked,
+)
 from elman.export.forms import Form, described, form_in_float32, forms_of
 from elman.export.layers import Layers, layers_of
 from elman.export.onnx_format.graph import Graph
@@ -26,6 +33,7 @@ from elman.export.onnx_format.quantize import BOUND as QUANTIZED_BOUND
 from elman.export.onnx_format.quantize import NATIVE, quantized
 from elman.export.onnx_format.recurrent import EVERY
 from elman.export.onnx_format.runtime import Session
+from elman.files import refuse_name
 
 #: the oldest version of ONNX's operators that Elman writes, and the one that it writes unasked
 OLDEST_OPSET = 17
@@ -62,10 +70,32 @@ def onnx(
     ('gru.onnx', True)
     """
     path = Path(path)
+    if path.suffix != ".onnx":
+        raise OptionError(
+            f"ONNX: the path is {path}; give one that ends in .onnx, such as model.onnx."
+        )
+    refuse_name(path)
+    refuse_unusable(model)
     check_opset(opset)
     if quantize not in (None, "int8"):
         raise OptionError(f'ONNX: quantize is {quantize!r}; it is "int8" or None.')
     entries = {**about(), **(metadata or {})}
+    if not all([isinstance(text, str) for pair in entries.items() for text in pair]):
+        raise OptionError("ONNX: metadata are texts by names that are texts; pass strings.")
+    with undisturbed():
+        return _export(model, path, entries, step=step, opset=opset, quantize=quantize, form=form)
+
+
+def _export(
+    model: nn.Module,
+    path: Path,
+    entries: dict[str, str],
+    *,
+    step: bool,
+    opset: int,
+    quantize: Literal["int8"] | None,
+    form: str | None,
+) -> Exported:
     if forms_of(model):
         chosen = form_in_float32(model, form, step=step)
         return _export_model(model, path, chosen, opset, quantize, entries)

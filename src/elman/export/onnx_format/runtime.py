@@ -33,7 +33,10 @@ class Session:
     @property
     def metadata(self) -> dict[str, str]:
         """What the file says of itself."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+        try:
+            return dict(self._session.get_modelmeta().custom_metadata_map)
+        except UnicodeDecodeError as error:
+            raise ExportError(f"{self.name}: it is damaged; copy it again.") from error
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs by name."""

@@ -19,7 +19,14 @@ from torch import Generator, Tensor, nn
 from torch.export import ExportedProgram
 
 from elman.errors import ExportError, OptionError
-from elman.export.check import Exported, about, largest_difference, write_checked
+from elman.export.check import (
+    Exported,
+    about,
+    largest_difference,
+    refuse_unusable,
+    undisturbed,
+    write_checked,
+)
 from elman.export.forms import (
     SIZES,
     Calls,
@@ -35,6 +42,7 @@ from elman.export.forms import (
 from elman.export.layers import Layers, layers_of
 from elman.export.torch_format.equations import written_out
 from elman.export.traced import decomposed, traced
+from elman.files import refuse_name
 
 #: of float32 values beside Elman's, as a fraction of the largest
 BOUND = 1e-5
@@ -79,11 +87,20 @@ def torch_program(
         raise OptionError(
             f"torch: the path is {target}; give one that ends in .pt2, such as model.pt2."
         )
+    refuse_name(target)
+    refuse_unusable(model)
+    with undisturbed():
+        return _export(model, target, step=step, form=form, metadata=metadata or {})
+
+
+def _export(
+    model: nn.Module, target: Path, *, step: bool, form: str | None, metadata: Mapping[str, str]
+) -> Exported:
     if forms_of(model):
         chosen = form_in_float32(model, form, step=step)
     else:
         chosen = _form_of_a_layer(layers_of(model), form, step=step)
-    entries = {**about(), **(metadata or {}), **described(model, chosen)}
+    entries = {**about(), **metadata, **described(model, chosen)}
     entries["elman.inputs"] = ", ".join(chosen.inputs)
     entries["elman.outputs"] = ", ".join(chosen.outputs)
     content = _to_bytes(plain_program(chosen), entries)

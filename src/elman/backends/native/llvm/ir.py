@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from elman.backends.native.llvm.target import WIDTH
+from elman.errors import CellError
 
 Value = str
 Key = TypeVar("Key")
@@ -211,7 +212,12 @@ class Builder:
     def literal(self, number: float) -> str:
         """A number as an LLVM literal, exact in the builder's type."""
         if self.scalar == "float":
-            (number,) = struct.unpack("<f", struct.pack("<f", number))
+            try:
+                (number,) = struct.unpack("<f", struct.pack("<f", number))
+            except OverflowError as error:
+                raise CellError(
+                    f"the constant {number:g} is larger than a float32 can be; use float64."
+                ) from error
         (bits,) = struct.unpack("<Q", struct.pack("<d", number))
         return f"0x{bits:016X}"
 
