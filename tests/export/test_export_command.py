@@ -131,7 +131,7 @@ def test_models_that_are_one_task_s_own_are_exported(name, files, command, tmp_p
         (("--to", "onnx", "--step", "--sequence"), "--step and --sequence exclude each other"),
         (("--to", "onnx", "--opset", "3"), "opset is 3; it must be an integer from 17"),
         (("--to", "onnx", "--valid", "d.csv"), "--valid is for trained models as ONNX files"),
-        (("--to", "c", "--sequence"), "C code computes one time step; --sequence and --opset"),
+        (("--to", "c", "--sequence"), "C code computes one time step; omit --sequence and --opset"),
     ],
 )
 def test_options_that_cannot_be_are_a_sentence(arguments, sentence, layer, command, tmp_path):
