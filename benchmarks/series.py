@@ -16,12 +16,12 @@ import argparse
 import csv
 import json
 import os
-import platform
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+from elman.benchmark import machine
 from elman.files import write_whole
 from elman.tasks import TASKS, Data, load, train
 from elman.training.progress import Silence
@@ -135,7 +135,7 @@ def main() -> None:
         subprocess.run(program, check=True)
     record = {
         "command": "python benchmarks/series.py",
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
+        "machine": machine(),
         "settings": {"forecast": SETTINGS, "classify": CLASSES},
         "forecasts": {"elman": forecasts(place), "rivals": rival("forecast", place)},
         "classes": {"elman": classes(place), "rivals": rival("classify", place)},
