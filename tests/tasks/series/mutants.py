@@ -1,6 +1,10 @@
 """The tables of series that ``test_mutants.py`` damages."""
 
+import io
 from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
 
 from elman.tasks.series.data import read
 from elman.tasks.series.options import SeriesOptions
@@ -19,6 +23,14 @@ HOURS = "timestamp\ty\n" + "".join(
 )
 
 
+def parquet() -> bytes:
+    days = [f"2024-01-{day:02d}" for day in range(1, 13)]
+    table = pyarrow.table({"date": days, "value": [float(k) for k in range(12)]})
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(table, stream)
+    return stream.getvalue()
+
+
 def reader(options: SeriesOptions):
     def read_series(path: Path) -> str:
         problems = check_series(path, options).problems
@@ -32,6 +44,7 @@ def reader(options: SeriesOptions):
 READERS = {
     "series long": ("a.csv", LONG, reader(SeriesOptions(horizon=2, known_columns="price"))),
     "series wide": ("a.csv", WIDE, reader(SeriesOptions(horizon=2, layout="wide"))),
+    "series parquet": ("a.parquet", parquet(), reader(OPTIONS)),
     "series hours": ("a.tsv", HOURS, reader(OPTIONS)),
 }
 #: for ``test_any_bytes.py``: characters that matter, the reader, its check
