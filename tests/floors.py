@@ -35,6 +35,7 @@ FLOORS = {
     "tasks": 9,
     "selection": 9.5,
     "bulk": 9.5,
+    "distributed": 9.5,
     "serve": 10,
     "cli": 11,
 }

@@ -34,6 +34,14 @@ def select(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the search. Default: runs/select-TASK.")
     ] = None,
+    storage: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="A database for the trials, such as postgresql://user@host/name, which machines "
+            "without a common folder share.",
+        ),
+    ] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the search in the folder.")
     ] = False,
@@ -75,7 +83,7 @@ def select(
         names = [name.strip() for name in cells.split(",") if name.strip()]
         chosen = read_space(found_task, f"cell = {json.dumps(names)}", "--cells")
         tried = Space({**tried.parts, **chosen.parts})
-    config = RunConfig(Data(train, valid), tried, settings, trials, hours, folds, seeds)
+    config = RunConfig(Data(train, valid), tried, settings, trials, hours, folds, seeds, storage)
     folder = out or Path("runs") / f"select-{task}"
     search, best = search_with(
         found_task,

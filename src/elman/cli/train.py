@@ -90,7 +90,8 @@ def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None
     from elman.tasks.resuming import load_several
     from elman.training.processes import is_main_process
 
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    # a restarted process must find the folder of its run again
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 or "TORCHELASTIC_RUN_ID" in os.environ
     if several and config.out is None:
         raise OptionError(
             "--out is missing; several processes need one folder that all can access."

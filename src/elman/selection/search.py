@@ -1,7 +1,8 @@
 """A search: trials of options, each a normal training in its own folder.
 
     search.json      the space, the data and the settings; workers that share the folder must agree
-    journal.log      optuna's record of all trials, written to by any number of processes
+    journal.log      optuna's record of all trials, written to by any number of processes; or a
+                     database has it, see ``storage.py``
     trials/0007/     the run of trial 7; with folds or seeds, a run for each below it
     best/            the best run, a normal run folder; best/best.json says which trial it is
     trials.csv, search.png    see ``show.py``
@@ -21,9 +22,10 @@ import shutil
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from elman.files import write_whole
 from elman.options import with_settings
 from elman.saved import in_short, parse_json, read_text
 from elman.selection.space import Space
+from elman.selection.storage import one_at_a_time, open_storage, shown, study_name
 from elman.selection.watch import OutOfTime, Pruned, TrialProgress
 from elman.tasks import Data, train
 from elman.tasks.task import Task
@@ -59,7 +62,8 @@ class RunConfig:
 
     ``trials`` counts the trials of all workers; ``hours`` limits this worker.  With ``folds`` each
     trial is trained on every fold of the training data, and with ``seeds`` from several seeds; the
-    mean metric counts.
+    mean metric counts.  ``storage`` is the URL of a database for the trials, instead of a journal
+    in the folder.
     """
 
     data: Data
@@ -69,6 +73,7 @@ class RunConfig:
     hours: float | None = None
     folds: int = 1
     seeds: int = 1
+    storage: str = ""
 
     def __post_init__(self) -> None:
         for name in ("trials", "folds", "seeds"):
@@ -118,12 +123,31 @@ class Search:
         #: the time, as of ``time.time``, at which this worker stops
         self.until = float("inf")
         with extra("select", "a search"):
-            import optuna  # noqa: F401 - fail before the folder is created
+            import optuna  # fail before the folder is created
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         RunFolder(folder).refuse_place()
         with run_lock(folder, wait=True):
             removed = overwrite and self._remove()
             self._agree(anew=removed)
-        self.study = _open_study(folder, task, config)
+        self.name = study_name(task.name, config.record(task), config.storage)
+        self.storage = open_storage(folder, config.storage)
+        self.study = self._open_study(anew=removed)
+
+    def _open_study(self, *, anew: bool) -> Any:
+        import optuna
+
+        if anew and self.config.storage:
+            names = [each.study_name for each in optuna.get_all_study_summaries(self.storage)]
+            if self.name in names:
+                optuna.delete_study(study_name=self.name, storage=self.storage)
+        return optuna.create_study(
+            study_name=self.name,
+            storage=self.storage,
+            direction="maximize" if self.config.metric(self.task).higher_is_better else "minimize",
+            load_if_exists=True,
+            sampler=_sampler(int(self.config.settings.get("seed", 0)), 0),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
+        )
 
     @property
     def trials_folder(self) -> Path:
@@ -151,6 +175,7 @@ class Search:
 
     def _agree(self, *, anew: bool) -> None:
         path, record = self.folder / "search.json", self.config.record(self.task)
+        record["storage"] = shown(self.config.storage)
         if not path.exists():
             if not anew and any(file.name != LOCK for file in self.folder.iterdir()):
                 raise RunError(
@@ -161,6 +186,7 @@ class Search:
         saved = parse_json(read_text(path), path)
         if not isinstance(saved, dict):
             raise RunError(f"{path}: this is not a search; copy it again.")
+        saved = {"storage": "", **saved}
         for name, value in record.items():
             if saved.get(name) != value:
                 raise RunError(
@@ -184,7 +210,7 @@ class Search:
 
     def _next(self) -> Any | None:
         """Start and return the next trial; None if there are enough."""
-        with _lock(self.folder):
+        with one_at_a_time(self.storage, self.folder, self.name):
             for dead in self._dead():
                 for run in self._runs(str(dead.user_attrs.get("folder"))):
                     break_foreign_lock(run[0])
@@ -200,6 +226,7 @@ class Search:
             trial.set_user_attr("host", socket.gethostname())
             trial.set_user_attr("process", os.getpid())
             trial.set_user_attr("began", start_time(os.getpid()))
+            trial.set_user_attr("seen", time.time())
             folder = trial.user_attrs.get("folder") or f"{trial.number:04d}"
             trial.set_user_attr("folder", folder)
             self._alive(folder).parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +235,12 @@ class Search:
 
     def _alive(self, folder: str) -> Path:
         return self.trials_folder / folder / "alive"
+
+    def _sign(self, trial: Any) -> None:
+        """Show the other workers that this one is at work."""
+        self._alive(trial.user_attrs["folder"]).touch()
+        if self.config.storage:
+            trial.set_user_attr("seen", time.time())
 
     def _dead(self) -> list[Any]:
         """Running trials whose worker is gone: its process has ended, or sends no heartbeat."""
@@ -218,6 +251,8 @@ class Search:
             notes = trial.user_attrs
             sign = self._alive(str(notes.get("folder")))
             silent = time.time() - sign.stat().st_mtime if sign.exists() else SILENT_SECONDS
+            if self.config.storage:  # a worker may have a folder of its own
+                silent = min(silent, time.time() - notes.get("seen", 0.0))
             here = notes.get("host") == socket.gethostname()
             owner = notes.get("process", 0), notes.get("began", "")
             if silent >= SILENT_SECONDS or (here and not is_running(*owner)):
@@ -258,7 +293,7 @@ class Search:
 
                 watch = TrialProgress(
                     should_prune,
-                    alive=self._alive(trial.user_attrs["folder"]),
+                    alive=partial(self._sign, trial),
                     until=until,
                     tell=lambda text: status(f"{name}: {text}"),
                 )
@@ -271,7 +306,7 @@ class Search:
                 if count + 1 < self.config.folds * self.config.seeds and trial.should_prune():
                     raise Pruned
         except (OutOfTime, KeyboardInterrupt) as stop:
-            with _lock(self.folder):
+            with one_at_a_time(self.storage, self.folder, self.name):
                 self._requeue(trial)
             if isinstance(stop, KeyboardInterrupt):
                 raise
@@ -353,6 +388,11 @@ class Search:
             values = best.user_attrs["values"]
             choose = max if self.metric.higher_is_better else min
             run = runs[values.index(choose(values))][0]
+            if not run.exists():
+                raise RunError(
+                    f"{self.folder}: the best run, {run.relative_to(self.folder)}, is on "
+                    f"{best.user_attrs.get('host')}, where it was trained; its folder there has it."
+                )
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.copytree(run, fresh, ignore=shutil.ignore_patterns("alive", "resume", LOCK))
         write_whole(fresh / "best.json", json.dumps({**chosen, "model": _digest(fresh)}))
@@ -382,43 +422,12 @@ def _read_chosen(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _open_study(folder: Path, task: Task, config: RunConfig) -> Any:
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    journal = str(folder / "journal.log")
-    backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
-    return optuna.create_study(
-        study_name=task.name,
-        storage=JournalStorage(backend),
-        direction="maximize" if config.metric(task).higher_is_better else "minimize",
-        load_if_exists=True,
-        sampler=_sampler(int(config.settings.get("seed", 0)), 0),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
-    )
-
-
 def _sampler(seed: int, number: int) -> Any:
     """The sampler for the options of the trial with this number."""
     import optuna
 
     draw = (1_000_003 * seed + number) % 2**32
     return optuna.samplers.TPESampler(seed=draw, n_startup_trials=STARTUP_TRIALS)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Let only one worker at a time choose the next trial."""
-    from optuna.storages.journal import JournalFileOpenLock
-
-    lock = JournalFileOpenLock(str(folder / "next"))
-    lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def is_spent(trial: Any) -> bool:

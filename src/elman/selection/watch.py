@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from elman.training import LoopOptions
@@ -29,14 +28,14 @@ class OutOfTime(Exception):
 class TrialProgress:
     """Reports each validation to ``should_prune``, which returns whether to prune the trial.
 
-    ``alive`` is a file whose modification time is this worker's heartbeat.
+    ``alive`` is called now and then: this worker's heartbeat.
     """
 
     def __init__(
         self,
         should_prune: Callable[[int, float], bool],
         *,
-        alive: Path,
+        alive: Callable[[], object],
         until: float,
         tell: Callable[[str], None],
     ) -> None:
@@ -56,7 +55,7 @@ class TrialProgress:
         now = time.time()
         if now - self._signed >= SIGN:
             self._signed = now
-            self._alive.touch()
+            self._alive()
             self._tell(f"epoch {info.epoch} of {self._epochs}{self._last}")
         if now >= self._until:
             raise OutOfTime

@@ -42,8 +42,10 @@ from elman.tasks.trained import Trained
 from elman.training import LoopOptions, RunFolder, TrainingResult, fit
 from elman.training.baselines import baseline_line
 from elman.training.budget import within_memory
+from elman.training.copies import RunCopy
+from elman.training.launch import is_of_this_launch, this_launch
 from elman.training.loggers import check_logger
-from elman.training.processes import is_main_process
+from elman.training.processes import Processes, is_main_process
 from elman.training.progress import Progress, Silence, choose_progress
 from elman.training.watch import Background, Finding
 
@@ -84,8 +86,28 @@ def train(
         progress = choose_progress() if is_main_process() else Silence()
     run = RunFolder(Path(folder))
     run.refuse_place()
+    if this_launch() and is_of_this_launch(_launch_of(run)):
+        resume, overwrite = True, False
+    if resume:
+        _fetch_copy(task, run, settings)
     with run.lock(), silently(isinstance(progress, Silence)):
         return _train(task, data, run, settings, start, resume, overwrite, progress, begun)
+
+
+def _launch_of(run: RunFolder) -> object:
+    """The launch of torchrun that a run was started by, if any."""
+    return run.settings().get("launch") if run.settings_path.exists() else None
+
+
+def _fetch_copy(task: Task, run: RunFolder, settings: Mapping[str, object]) -> None:
+    """Fetch the run that is resumed from where it was copied to, if it is not in its folder."""
+    url = with_settings(task.training, settings).copy_to
+    if not url:
+        return
+    processes = Processes()
+    if processes.is_main and not run.settings_path.exists():
+        RunCopy(url).restore(run)
+    processes.wait()
 
 
 def _train(
@@ -220,6 +242,8 @@ def _train_on(
     if is_main_process() and finished:
         scores = task.score(fitted, valid, task.PredictOptions())
         write_card(run, task, options, outcome, scores, model, background.baselines)
+    if is_main_process() and training.copy_to:
+        RunCopy(training.copy_to).save(run)
     name = run.path.name
     return Trained(name, task, options, training, cell, symbols, model, run), outcome
 
@@ -356,6 +380,7 @@ def _line_in(file: str, error: Exception) -> int | None:
 def _record(corpus: Corpus, data: Data, options: Any, training: LoopOptions) -> dict[str, Any]:
     """The contents of ``run.toml``; options that are None are left out, as TOML has no None."""
     return {
+        **({"launch": this_launch()} if this_launch() else {}),
         "job": corpus.task.name,
         "options": asdict(options),
         "training": {k: v for k, v in asdict(training).items() if v is not None},

@@ -21,6 +21,7 @@ from elman.training.averaging import WeightAverage
 from elman.training.baselines import Metric, verdict
 from elman.training.carried import carried_tensors
 from elman.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from elman.training.copies import RunCopy
 from elman.training.curves import draw_curves
 from elman.training.interruption import caught_interruption
 from elman.training.loggers import Logger, NoLogger, check_logger, make_logger
@@ -196,6 +197,8 @@ class _Training:
             self.processes.number,
         )
         self.state = TrainerState()
+        self.copy = RunCopy(self.options.copy_to) if self.options.copy_to else None
+        self.copied = False
         self.history: list[dict[str, Any]] = []
         self.logger: Logger = NoLogger()
         self.measured = Metric(self.metric, self.higher_is_better, self.background.unit)
@@ -441,7 +444,20 @@ class _Training:
         carried = self.processes.gather(carried_tensors(self.model))
         if self.processes.is_main:
             save_checkpoint(self.folder.checkpoint_path, self.train_state, self.state, carried)
+            self.copy_run()
         self.signals.saved()
+
+    def copy_run(self) -> None:
+        """Copy the run if asked to; only the first copy must succeed."""
+        if self.copy is None:
+            return
+        try:
+            self.copy.save(self.folder)
+            self.copied = True
+        except RunError as error:
+            if not self.copied:
+                raise
+            self.progress.say(f"{error} The next checkpoint tries again.")
 
     def check_finite(self, what: str, value: float) -> None:
         if math.isfinite(value):

@@ -61,6 +61,31 @@ class LossModule(nn.Module):
         return loss
 
 
+def _meet_again(timeout: timedelta) -> None:
+    """Let the processes of one machine that torchrun has restarted find one another.
+
+    torchrun keeps the store in which the processes publish their addresses (torch 2.13), so
+    a restarted one would find those of the dead.  A prefix separates the attempts.  The machines of
+    one launch may count attempts differently; see the page on many machines.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    alone = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
+    if attempt == "0" or not (shared and alone) or torch.distributed.is_initialized():
+        return
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, count = next(rendezvous("env://"))
+    torch.distributed.init_process_group(
+        "gloo",
+        store=PrefixStore(f"attempt-{attempt}", store),
+        rank=rank,
+        world_size=count,
+        timeout=timeout,
+    )
+
+
 class Processes:
     """``count`` processes; this one has rank ``number``."""
 
@@ -71,7 +96,9 @@ class Processes:
         )
 
         # The others wait while the main process validates, which can take long.
-        timeout = InitProcessGroupKwargs(timeout=timedelta(days=1))
+        patience = timedelta(days=1)
+        _meet_again(patience)
+        timeout = InitProcessGroupKwargs(timeout=patience)
         self._accelerator = Accelerator(cpu=True, kwargs_handlers=[timeout])
         self.count: int = self._accelerator.num_processes
         self.number: int = self._accelerator.process_index

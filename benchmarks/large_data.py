@@ -1,0 +1,184 @@
+"""Streamed training and bulk prediction at sizes that memory does not hold.
+
+    python benchmarks/large_data.py --folder /tmp/large --gigabytes 2 20     peak memory of training
+    python benchmarks/large_data.py --folder /tmp/large --gigabytes 2 --processes 1 2
+    python benchmarks/large_data.py --folder /tmp/large --lines 100000 1000000     of prediction
+
+The text is made: reviews of random words in JSON Lines, one block of 100 MB written again and
+again, which is as good as other text for memory and speed.  Each training is a process of its own,
+ended by ``max_minutes``; tokens a second are those between its 50th and its last batch.  Peak
+memory is that of the whole process, libraries included.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from elman.benchmark.machine import machine, sentence
+from elman.tasks import TASKS, Data, train
+from elman.training.progress import Silence
+
+BLOCK = 100_000_000
+WORDS = 20_000
+
+
+def review(draw, words):
+    label = draw.choice(["bad", "good"])
+    text = " ".join([*draw.choices(words, k=draw.randint(5, 30)), label])
+    return json.dumps({"text": text, "label": label}) + "\n"
+
+
+def write_text(path, gigabytes):
+    draw = random.Random(0)
+    words = [f"w{draw.randrange(16**5):05x}" for _ in range(WORDS)]
+    lines, size = [], 0
+    while size < BLOCK:
+        line = review(draw, words)
+        lines.append(line)
+        size += len(line)
+    block = "".join(lines).encode()
+    with path.open("wb") as file:
+        for _ in range(round(gigabytes * 1e9 / BLOCK)):
+            file.write(block)
+
+
+class Speed(Silence):
+    """The time and the number of each batch, and what is said."""
+
+    def __init__(self):
+        self.batches, self.said, self.tokens = 0, [], 0
+        self.times = {}
+
+    def say(self, text):
+        self.said.append(text)
+
+    def batch(self, info):
+        self.batches += 1
+        self.times[self.batches] = (time.monotonic(), self.tokens)
+
+
+def worker(path, valid, minutes):
+    """Train for a while, and print what it took."""
+    task, speed = TASKS["sentiment"], Speed()
+    collate = task.collate
+
+    def counted(examples, *rest):
+        speed.tokens += sum(len(each) for each in examples)
+        return collate(examples, *rest)
+
+    task.collate = counted
+    main = os.environ.get("RANK", "0") == "0"
+    folder = os.environ["LARGE_RUN"]
+    settings = {
+        "max_minutes": minutes,
+        "threads": 1,
+        "batch_size": 64,
+        "vocabulary_examples": 20_000,
+    }
+    begun = time.monotonic()
+    train(task, Data(Path(path), Path(valid)), Path(folder), settings,
+          progress=speed if main else Silence())  # fmt: skip
+    if not main:
+        return
+    (first, before), (last, after) = speed.times[50], speed.times[speed.batches]
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    print(json.dumps({
+        "gigabytes": round(Path(path).stat().st_size / 1e9, 1),
+        "processes": count,
+        "batches": speed.batches,
+        "seconds_to_first_batch": round(speed.times[1][0] - begun, 1),
+        # the other processes have about as many tokens
+        "tokens_per_second": round(count * (after - before) / (last - first)),
+        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
+        "said": speed.said[2] if len(speed.said) > 2 else "",
+    }))  # fmt: skip
+
+
+def run_training(path, valid, minutes, processes):
+    launcher = [sys.executable]
+    if processes > 1:
+        launcher += [
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            str(processes),
+        ]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [*launcher, __file__, "--worker", str(path), str(valid), str(minutes)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "LARGE_RUN": f"{folder}/run",
+                 "GLOO_SOCKET_IFNAME": "lo"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_prediction(folder, lines):
+    """``elman predict --in --out`` on so many lines."""
+    draw = random.Random(1)
+    words = [f"w{k}" for k in range(1000)] + ["good", "bad", "film", "dull", "warm"]
+    source, out = folder / f"{lines}.txt", folder / f"{lines}.jsonl"
+    source.write_text("".join([" ".join(draw.choices(words, k=12)) + "\n" for _ in range(lines)]))
+    code = (
+        "import sys, resource, time\nfrom elman.bulk import predict_file\n"
+        "begun = time.monotonic()\n"
+        "found = predict_file('sentiment', sys.argv[1], sys.argv[2], threads=1)\n"
+        "print(found.answers, time.monotonic() - begun, resource.getrusage(0).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers, seconds, peak = done.stdout.split()
+    source.unlink()
+    out.unlink()
+    return {
+        "lines": int(answers),
+        "inputs_per_second": round(int(answers) / float(seconds)),
+        "peak_megabytes": round(int(peak) * 1024 / 1e6),
+    }
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(sys.argv[2], sys.argv[3], float(sys.argv[4]))
+        sys.exit()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--gigabytes", type=float, nargs="*", default=[])
+    parser.add_argument("--processes", type=int, nargs="*", default=[1])
+    parser.add_argument("--lines", type=int, nargs="*", default=[])
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    about = machine()
+    print(sentence(about))
+    valid = asked.folder / "valid.jsonl"
+    draw = random.Random(2)
+    valid.write_text("".join([review(draw, ["some", "word", "here"]) for _ in range(500)]))
+    figures = {"machine": about, "training": [], "prediction": []}
+    for size in asked.gigabytes:
+        text = asked.folder / "text.jsonl"
+        write_text(text, size)
+        for processes in asked.processes:
+            figures["training"].append(run_training(text, valid, asked.minutes, processes))
+            print(figures["training"][-1])
+        text.unlink()
+    for lines in asked.lines:
+        figures["prediction"].append(run_prediction(asked.folder, lines))
+        print(figures["prediction"][-1])
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
