@@ -4,10 +4,10 @@
     python benchmarks/large_data.py --folder /tmp/large --gigabytes 2 --processes 1 2
     python benchmarks/large_data.py --folder /tmp/large --lines 100000 1000000     of prediction
 
-The text is made: reviews of random words in JSON Lines, one block of 100 MB written again and
-again, which is as good as other text for memory and speed.  Each training is a process of its own,
-ended by ``max_minutes``; tokens a second are those between its 50th and its last batch.  Peak
-memory is that of the whole process, libraries included.
+The text is made: reviews of random words in JSON Lines, one file of 100 MB under as many names as
+are needed (hard links), which is as good as other text for memory and speed.  Each training is a
+process of its own, ended by ``max_minutes``, reading included; tokens a second are those between
+its 50th and its last batch.  Peak memory is that of the whole process, libraries included.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,8 @@ def review(draw, words):
     return json.dumps({"text": text, "label": label}) + "\n"
 
 
-def write_text(path, gigabytes):
+def write_text(folder, gigabytes):
+    """The pattern of files that have so many gigabytes together."""
     draw = random.Random(0)
     words = [f"w{draw.randrange(16**5):05x}" for _ in range(WORDS)]
     lines, size = [], 0
@@ -43,10 +45,12 @@ def write_text(path, gigabytes):
         line = review(draw, words)
         lines.append(line)
         size += len(line)
-    block = "".join(lines).encode()
-    with path.open("wb") as file:
-        for _ in range(round(gigabytes * 1e9 / BLOCK)):
-            file.write(block)
+    folder.mkdir()
+    first = folder / "0000.jsonl"
+    first.write_text("".join(lines))
+    for number in range(1, round(gigabytes * 1e9 / size)):
+        os.link(first, folder / f"{number:04d}.jsonl")
+    return folder / "*.jsonl"
 
 
 class Speed(Silence):
@@ -90,7 +94,7 @@ def worker(path, valid, minutes):
     (first, before), (last, after) = speed.times[50], speed.times[speed.batches]
     count = int(os.environ.get("WORLD_SIZE", "1"))
     print(json.dumps({
-        "gigabytes": round(Path(path).stat().st_size / 1e9, 1),
+        "gigabytes": round(sum(p.stat().st_size for p in Path(path).parent.glob("*")) / 1e9, 1),
         "processes": count,
         "batches": speed.batches,
         "seconds_to_first_batch": round(speed.times[1][0] - begun, 1),
@@ -171,12 +175,11 @@ if __name__ == "__main__":
     valid.write_text("".join([review(draw, ["some", "word", "here"]) for _ in range(500)]))
     figures = {"machine": about, "training": [], "prediction": []}
     for size in asked.gigabytes:
-        text = asked.folder / "text.jsonl"
-        write_text(text, size)
+        text = write_text(asked.folder / "text", size)
         for processes in asked.processes:
             figures["training"].append(run_training(text, valid, asked.minutes, processes))
             print(figures["training"][-1])
-        text.unlink()
+        shutil.rmtree(text.parent)
     for lines in asked.lines:
         figures["prediction"].append(run_prediction(asked.folder, lines))
         print(figures["prediction"][-1])
