@@ -375,7 +375,7 @@ def test_check_names_constant_targets_and_counts_what_is_missing(tmp_path, comma
     status, out, _ = command("check", "series", table(tmp_path, text), "--json")
     found = json.loads(out)
     assert status == 0
-    assert "1 target (" in found["warnings"][0]
+    assert "1 column (" in found["warnings"][0]
     assert found["facts"]["missing_values"] == 7
     assert found["facts"]["examples"] == 2
 
