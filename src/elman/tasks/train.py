@@ -243,7 +243,10 @@ def _train_on(
         scores = task.score(fitted, valid, task.PredictOptions())
         write_card(run, task, options, outcome, scores, model, background.baselines)
     if is_main_process() and training.copy_to:
-        RunCopy(training.copy_to).save(run)
+        try:
+            RunCopy(training.copy_to).save(run)
+        except RunError as error:  # the run itself is complete
+            progress.say(f"{error} The run in {run.path} is complete.")
     name = run.path.name
     return Trained(name, task, options, training, cell, symbols, model, run), outcome
 
