@@ -32,7 +32,7 @@ def programs():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The URL of an empty database."""
-    pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+    pytest.importorskip("pg8000", reason="the extra postgresql is not installed")
     bin = programs()
     if bin is None or not (bin / "initdb").exists():
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
@@ -134,7 +134,7 @@ def test_only_one_worker_chooses_at_a_time(server, data, tmp_path):
 
 
 def test_a_database_that_does_not_answer_is_one_sentence(data, tmp_path):
-    pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+    pytest.importorskip("pg8000", reason="the extra postgresql is not installed")
     url = "postgresql://ann:secret@127.0.0.1:9/none"
     config = RunConfig(data, SPACE, SETTINGS, trials=1, storage=url)
     with pytest.raises(

@@ -31,12 +31,12 @@ def open_storage(folder: Path, url: str) -> Any:
     name, engine = shown(url), dict[str, Any]()
     if url.startswith("postgresql"):
         with extra("postgresql", "a search on PostgreSQL"):
-            import psycopg  # noqa: F401 - the driver that the URL names
-        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+            import pg8000  # noqa: F401 - the driver that the URL names
+        url = url.replace("postgresql://", "postgresql+pg8000://", 1)
         from sqlalchemy.pool import NullPool
 
         # a connection is closed after each use: trials take minutes, and servers limit connections
-        engine = {"connect_args": {"connect_timeout": _PATIENCE}, "poolclass": NullPool}
+        engine = {"connect_args": {"timeout": _PATIENCE}, "poolclass": NullPool}
     try:
         return RDBStorage(url, engine_kwargs=engine)
     except Exception as error:  # SQLAlchemy's and the driver's
