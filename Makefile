@@ -3,8 +3,9 @@
 # make docs     the pages in site/   make bench    the benchmarks
 PYTHON ?= python3
 BIN := .venv/bin
-# several processes of one thread each: on few cores that is the fastest by far
-TEST_WORKERS ?= 2
+# several processes of one thread each, of up to 3 GB: on few cores that is the fastest by far
+CORES := $(shell getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2)
+TEST_WORKERS ?= $(shell echo $$(($(CORES) < 4 ? $(CORES) : 4)))
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help demo test check format docs bench clean
