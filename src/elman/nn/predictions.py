@@ -80,8 +80,8 @@ class AdaptiveToken(nn.Module):
     ) -> None:
         super().__init__()
         first, second = min(2_000, -(-num_tokens // 4)), min(10_000, -(-num_tokens // 2))
-        # the projection of the last group has at least one feature
-        smaller = min(4.0, feature_size**0.5)
+        # the projection of the last group has at least one feature, however its size is rounded
+        smaller = min(4.0, 0.999 * feature_size**0.5)
         self.output = nn.AdaptiveLogSoftmaxWithLoss(
             feature_size, num_tokens, [first, second], div_value=smaller
         )

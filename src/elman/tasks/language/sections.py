@@ -15,6 +15,7 @@ from elman.data.folders import files_below
 from elman.data.plain_text import line_end_notes, read_plain_text
 from elman.data.sources import is_folder
 from elman.errors import DataError
+from elman.stages import counted
 
 #: the suffixes of text files in a folder
 SUFFIXES = (".txt", ".text", ".md", ".rst")
@@ -67,7 +68,7 @@ def section_rows(path: Path) -> Iterator[Row[Section] | Fault | Note]:
             f"{others} file{'s' if others > 1 else ''} without the suffix of a text file "
             f"({', '.join(SUFFIXES)}) {'are' if others > 1 else 'is'} left out.",
         )
-    for file in texts:
+    for file in counted(texts, f"reading the texts of {path.name}"):
         yield from _sections_of_file(file)
 
 
@@ -80,7 +81,7 @@ def _sections_of_file(path: Path) -> Iterator[Row[Section] | Fault | Note]:
     text = _LINE_ENDS.sub("\n", text).replace("\r", " ")
     ends = list(_ends(text))
     start, line = 0, 1
-    for number, end in enumerate(ends):
+    for number, end in enumerate(counted(ends, f"reading {path.name}")):
         part = text[start:end]
         section = Section(part, str(path), number, number == 0, number == len(ends) - 1)
         yield Row(Place(path, line), section)
