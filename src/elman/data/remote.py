@@ -7,6 +7,7 @@ are the user's choice; a missing one is named in the error.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from elman.extras import extra
 
 # a scheme of one letter would be a drive of Windows
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
+_NO_RANGES = "the server does not answer ranges; download the file."
 
 
 def url_of(path: Path | str) -> str | None:
@@ -49,13 +51,35 @@ def reported(url: str) -> Iterator[None]:
     except ImportError as error:
         why = " ".join(str(error).split())
         raise OptionError(f"{url}: a package for this URL is missing ({why}).") from error
-    except FileNotFoundError as error:
-        raise DataError(f"{url}: there is no such file; check the address.") from error
     except Exception as error:  # each store has exceptions of its own
+        reason = _server_fault(error) if url.lower().startswith("http") else ""
+        if reason:
+            raise DataError(f"{url}: {reason}") from error
+        if isinstance(error, FileNotFoundError):
+            raise DataError(f"{url}: there is no such file; check the address.") from error
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(".")
         raise DataError(
             f"{url}: this cannot be read ({why}); check the address, the network and your access."
         ) from error
+
+
+def _server_fault(error: Exception) -> str:
+    """What is wrong with an http server; "" if nothing is.
+
+    fsspec raises ``FileNotFoundError`` whatever happens to the first request; the cause tells more.
+    """
+    import aiohttp
+
+    for each in (error, error.__cause__):
+        if isinstance(each, aiohttp.ClientResponseError) and each.status not in (404, 410):
+            hint = "your access" if each.status in (401, 403) else "the address, or try again later"
+            return f"the server answered {each.status}; check {hint}."
+        if isinstance(each, aiohttp.ClientConnectionError | TimeoutError):
+            why = " ".join(str(each).split())[:200].rstrip(".") or "it takes too long"
+            return f"the server does not answer ({why}); check the address and the network."
+        if isinstance(each, ValueError) and "range requests" in str(each):
+            return _NO_RANGES
+    return ""
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -90,11 +114,15 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         return
     system, place = filesystem(url)
     with reported(url), system.open(place, "rb", block_size=2**22) as remote:
-        yield cast(BinaryIO, remote)
+        # files of fsspec have no readline with a size
+        yield cast(BinaryIO, io.BufferedReader(remote, 2**16))
 
 
 def read_range(path: Path, start: int, end: int) -> bytes:
-    """The bytes of a file or URL from ``start`` to ``end``."""
+    """The bytes of a file or URL from ``start`` to ``end``, which is not beyond its end.
+
+    ``DataError`` for a server that answers with the whole file instead, or with less.
+    """
     url = url_of(path)
     if url is None:
         with path.open("rb") as file:
@@ -103,7 +131,15 @@ def read_range(path: Path, start: int, end: int) -> bytes:
     system, place = filesystem(url)
     with reported(url):
         content: bytes = system.cat_file(place, start=start, end=end)
-    return content
+    size = end - start
+    if len(content) < size:
+        raise DataError(
+            f"{url}: the server answered {len(content):,} of {size:,} bytes; the file may have "
+            "changed. Begin anew."
+        )
+    if len(content) > size and start > 0:
+        raise DataError(f"{url}: {_NO_RANGES}")
+    return content[:size]
 
 
 def expanded(path: Path) -> list[Path]:

@@ -232,9 +232,10 @@ def _check(path: Path, shards: npt.NDArray[np.int64]) -> str:
     """A hash of the first bytes of up to 64 shards."""
     digest = hashlib.sha256()
     if not is_folder(path):
+        size = size_of(path)
         for k in np.unique(np.linspace(0, len(shards) - 1, 64).astype(int)):
             start = int(shards[k, START])
-            digest.update(read_range(path, start, start + 256))
+            digest.update(read_range(path, start, min(start + 256, size)))
     return digest.hexdigest()
 
 
