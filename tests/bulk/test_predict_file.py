@@ -103,7 +103,89 @@ def test_lines_that_cannot_be_read_have_their_error_in_place(tmp_path):
     assert "has 3 columns, but the header has 2" in lines[2]["error"]
     blank = elman.load("sentiment")("")[0].label
     assert [line.get("label") for line in lines] == ["positive", None, None, blank, "negative"]
-    assert (outcome.errors, outcome.first_error[:6]) == (2, "line 2")
+    assert (outcome.errors, outcome.first_error) == (2, lines[1]["error"])
+    assert lines[1]["error"].startswith(f"{source}, line 3: byte 4")
+    assert lines[2]["error"].startswith(f"{source}, line 4: the row")
+
+
+def test_the_place_of_an_error_is_the_line_where_the_row_starts(tmp_path, command):
+    source = tmp_path / "a.csv"
+    source.write_text('sep=,\ntext,id\n"a\nfilm",1\n"b"c,2\nd\nfine,4\n')
+    status, _, err = command("predict", "sentiment", "--in", source, "--out", tmp_path / "o.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [line.get("text") for line in lines] == ["a\nfilm", None, None, "fine"]
+    assert f"{source}, line 5: a text in double quotes" in lines[1]["error"]
+    assert "continues after its end" in lines[1]["error"]
+    wanted = f"{source}, line 6: the row has 1 column, but the header has 2."
+    assert lines[2]["error"] == wanted
+    assert status == 1
+    assert f"elman: 2 inputs have an error instead; {source}, line 5:" in err
+    source.write_text("text,id\nd\n")
+    _, _, err = command("predict", "sentiment", "--in", source, "--out", tmp_path / "o.jsonl")
+    assert "o.jsonl: 1 answer\nelman: 1 input has an error instead; " in err
+
+
+def test_rows_of_parquet_and_inputs_without_lines_have_a_number(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"text": [3, 4]}), tmp_path / "a.parquet")
+    outcome = predict_file("sentiment", tmp_path / "a.parquet", tmp_path / "o.csv")
+    assert outcome.first_error == f'{tmp_path}/a.parquet, row 1: "text" is 3, which is no text.'
+
+
+@pytest.mark.parametrize("longest", [2**24, 1000])
+def test_a_quote_that_is_never_closed_swallows_nothing(longest, tmp_path, monkeypatch):
+    monkeypatch.setattr("elman.bulk.inputs._LONGEST", longest)
+    source = tmp_path / "a.csv"
+    source.write_text('text,id\ngood,1\n"never closed,2\n' + "fine,3\n" * 500)
+    sentence = r"a.csv, line 3: a text in double quotes that starts here is never closed"
+    with pytest.raises(DataError, match=sentence):
+        predict_file("sentiment", source, tmp_path / "o.csv")
+    assert not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize("spelling", ["itself", "dots", "link", "hard link", "partial"])
+def test_answers_never_replace_their_inputs(spelling, tmp_path):
+    source = tmp_path / (".a.csv.partial" if spelling == "partial" else "a.csv")
+    source.write_text("text\ngood\n")
+    out = tmp_path / "a.csv"
+    if spelling == "dots":
+        (tmp_path / "d").mkdir()
+        out = tmp_path / "d" / ".." / "a.csv"
+    elif spelling == "link":
+        out = tmp_path / "b.csv"
+        out.symlink_to(source)
+    elif spelling == "hard link":
+        out = tmp_path / "b.csv"
+        out.hardlink_to(source)
+    with pytest.raises(OptionError, match="would overwrite the inputs"):
+        predict_file("sentiment", source, out)
+    assert source.read_text() == "text\ngood\n"
+
+
+def test_standard_input_is_not_resumed(tmp_path):
+    with pytest.raises(OptionError, match="standard input is not the same a second time"):
+        predict_file("sentiment", None, tmp_path / "o.csv", resume=True)
+
+
+def test_errors_before_a_kill_count_when_it_is_resumed(tmp_path, monkeypatch):
+    source = tmp_path / "a.txt"
+    source.write_bytes(b"good\ncaf\xe9\nbad\nfine\n")
+    answers, calls = bulk_predicting._answers, []
+
+    def killed(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise Killed
+        return answers(*given)
+
+    monkeypatch.setattr(bulk_predicting, "_answers", killed)
+    with pytest.raises(Killed):
+        predict_file("sentiment", source, tmp_path / "o.jsonl", batch_size=2)
+    outcome = predict_file("sentiment", source, tmp_path / "o.jsonl", batch_size=2, resume=True)
+    assert len(calls) == 3
+    assert (outcome.answers, outcome.errors) == (4, 1)
+    assert outcome.first_error.startswith(f"{source}, line 2: byte 4 of the line is not UTF-8")
 
 
 def test_other_columns_quotes_and_an_excel_header_are_read(tmp_path):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from elman.data.sources import is_folder, why_not_a_file
 from elman.errors import DataError
@@ -33,11 +33,23 @@ _LONGEST = 2**24
 
 @dataclass(frozen=True)
 class Entry:
-    """An input and its number, from 1; ``error`` says what is wrong with it, if anything is."""
+    """An input and its number, from 1; ``error`` says what is wrong with it, if anything is.
+
+    ``place`` is the file and the line or row in it; the number of the input if there are no lines.
+    """
 
     number: int
     value: Any = None
     error: str = ""
+    place: str = ""
+
+
+class _Read(NamedTuple):
+    """A value or what is wrong with it, and the line or row where it starts, if there are any."""
+
+    value: Any = None
+    error: str = ""
+    line: int | None = None
 
 
 class Source:
@@ -62,13 +74,16 @@ class Source:
     def __iter__(self) -> Iterator[Entry]:
         """Yields the entries in order; ``DataError`` if the file has no inputs at all."""
         number = 0
-        for number, (value, error) in enumerate(self._values(), 1):
-            yield Entry(number, value, error)
+        name = "standard input" if self._path is None else str(self._path)
+        parquet = self._path is not None and self._path.suffix.lower() == ".parquet"
+        unit = "row" if parquet else "line"
+        for number, (value, error, line) in enumerate(self._values(), 1):
+            place = f"input {number}" if line is None else f"{unit} {line}"
+            yield Entry(number, value, error, f"{name}, {place}")
         if number == 0:
-            name = "standard input" if self._path is None else str(self._path)
             raise DataError(f"{name}: there are no inputs; give at least one.")
 
-    def _values(self) -> Iterator[tuple[Any, str]]:
+    def _values(self) -> Iterator[_Read]:
         path = self._path
         if path is None:
             yield from self._texts(_lines(sys.stdin.buffer))
@@ -96,24 +111,24 @@ class Source:
         self._fraction = lambda: 1.0 if file.closed else file.tell() / size
         return file
 
-    def _own(self, path: Path) -> Iterator[tuple[Any, str]]:
+    def _own(self, path: Path) -> Iterator[_Read]:
         """The inputs of a file or folder that the task reads itself."""
         values = self._task.read_inputs(path, self._options)
         done = 0
         self._fraction = lambda: done / max(1, len(values))
         for value in values:
             done += 1
-            yield value, ""
+            yield _Read(value)
 
-    def _text(self, text: str) -> tuple[Any, str]:
+    def _text(self, text: str, line: int) -> _Read:
         try:
-            return self._task.as_input(text), ""
+            return _Read(self._task.as_input(text), "", line)
         except DataError as error:
-            return None, str(error)
+            return _Read(None, str(error), line)
 
-    def _texts(self, lines: Iterator[tuple[str, str]]) -> Iterator[tuple[Any, str]]:
-        for line, error in lines:
-            yield (None, error) if error else self._text(line)
+    def _texts(self, lines: Iterator[tuple[str, str]]) -> Iterator[_Read]:
+        for number, (line, error) in enumerate(lines, 1):
+            yield _Read(None, error, number) if error else self._text(line, number)
 
     # ---- columns
 
@@ -123,9 +138,10 @@ class Source:
 
     def _table(
         self, lines: Iterator[tuple[str, str]], delimiters: tuple[str, ...]
-    ) -> Iterator[tuple[Any, str]]:
+    ) -> Iterator[_Read]:
         """The texts of a table; the first line names its columns."""
         wrong: dict[int, str] = {}
+        size = 0
         header = next(lines, ("", ""))[0]
         skipped = 1
         if header.lower().startswith("sep=") and len(header) == 5:
@@ -136,37 +152,53 @@ class Source:
         place = self._found(names)
 
         def texts() -> Iterator[str]:
+            nonlocal size
             for number, (line, error) in enumerate(lines, 1):
+                size += len(line) + 1
+                if size > _LONGEST + 1:
+                    raise self._never_closed(first)
                 if error:
                     wrong[number] = error
                 yield f"{line}\n"
 
         # in TSV, as in most corpora, a quote is an ordinary character
-        csv.field_size_limit(_LONGEST)
+        csv.field_size_limit(2 * _LONGEST)  # a field is at most as long as its row
         if delimiter == "\t":
             records = csv.reader(texts(), delimiter=delimiter, quoting=csv.QUOTE_NONE)
         else:
-            records = csv.reader(texts(), delimiter=delimiter)
-        start = 0
+            records = csv.reader(texts(), delimiter=delimiter, strict=True)
         while True:
+            start, size = records.line_num, 0
+            first = start + skipped + 1
             try:
                 record = next(records)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield None, f"line {records.line_num + skipped}: {error}."
+                if "end of data" in str(error):
+                    raise self._never_closed(first) from error
+                yield _Read(None, _why_not_a_row(error), first)
                 continue
-            end = records.line_num
-            errors = [wrong.pop(k) for k in range(start + 1, end + 1) if k in wrong]
-            start = end
+            finally:
+                errors = [
+                    wrong.pop(k) for k in range(start + 1, records.line_num + 1) if k in wrong
+                ]
             if errors:
-                yield None, errors[0]
+                yield _Read(None, errors[0], first)
             elif not record:
-                yield self._text("")
+                yield self._text("", first)
             elif len(record) != len(names):
-                yield None, f"the row has {len(record)} columns, but the header has {len(names)}."
+                columns = "1 column" if len(record) == 1 else f"{len(record)} columns"
+                wanted = f"the row has {columns}, but the header has {len(names)}."
+                yield _Read(None, wanted, first)
             else:
-                yield self._text(record[place])
+                yield self._text(record[place], first)
+
+    def _never_closed(self, line: int) -> DataError:
+        return DataError(
+            f"{self._path}, line {line}: a text in double quotes that starts here is never closed; "
+            'write a quote inside a quoted text twice ("").'
+        )
 
     def _found(self, names: list[str]) -> int:
         if names.count(self._column) == 1:
@@ -177,24 +209,24 @@ class Source:
             f'{self._path}: there is no column "{self._column}"; the columns are {shown}{flag}.'
         )
 
-    def _json(self, lines: Iterator[tuple[str, str]]) -> Iterator[tuple[Any, str]]:
+    def _json(self, lines: Iterator[tuple[str, str]]) -> Iterator[_Read]:
         """The texts of a file with a JSON object, or a string, on each line."""
-        for line, error in lines:
+        for number, (line, error) in enumerate(lines, 1):
             if error or not line.strip():
-                yield (None, error) if error else self._text("")
+                yield _Read(None, error, number) if error else self._text("", number)
                 continue
             try:
                 found = json.loads(line)
             except (ValueError, RecursionError) as problem:
-                yield None, f"the line is not JSON ({problem})."
+                yield _Read(None, f"the line is not JSON ({problem}).", number)
                 continue
             text = found.get(self._column) if isinstance(found, dict) else found
             if isinstance(text, str):
-                yield self._text(text)
+                yield self._text(text, number)
             else:
-                yield None, f'the line has no text under "{self._column}".'
+                yield _Read(None, f'the line has no text under "{self._column}".', number)
 
-    def _parquet(self, path: Path) -> Iterator[tuple[Any, str]]:
+    def _parquet(self, path: Path) -> Iterator[_Read]:
         with extra("parquet", "reading Parquet"):
             import pyarrow
             import pyarrow.parquet
@@ -212,11 +244,21 @@ class Source:
                     for value in batch.column(0).to_pylist():
                         done += 1
                         if value is None or isinstance(value, str):
-                            yield self._text(value or "")
+                            yield self._text(value or "", done)
                         else:
-                            yield None, f'"{self._column}" is {value!r}, which is no text.'
+                            why = f'"{self._column}" is {value!r}, which is no text.'
+                            yield _Read(None, why, done)
             except (pyarrow.ArrowException, OSError) as error:
                 raise DataError(f"{path}: the file is damaged ({_one_line(error)}).") from error
+
+
+def _why_not_a_row(error: csv.Error) -> str:
+    if "expected after" in str(error):
+        return (
+            "a text in double quotes that starts here continues after its end; write a quote "
+            'inside a quoted text twice ("").'
+        )
+    return f"{_one_line(error)}."
 
 
 def _one_line(error: Exception) -> str:

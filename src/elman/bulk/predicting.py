@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from elman.bulk.inputs import Entry, Source
-from elman.bulk.records import Records
+from elman.bulk.records import Records, partial_of
 from elman.errors import DataError, OptionError
 from elman.tasks import Trained, load
 
@@ -34,6 +35,7 @@ class Outcome:
     path: Path
     answers: int
     errors: int
+    #: where the first of these is, and what is wrong there
     first_error: str = ""
 
 
@@ -54,10 +56,11 @@ def predict_file(
     order: for each line of a text file, blank ones too, for each row of a table or file of a
     folder.  An input that cannot be read has ``error`` for an answer.  ``batch_size`` inputs are in
     memory at once.  The output is written whole or not at all; with ``resume``, a run that was
-    killed goes on where it stopped.  ``settings`` are the task's ``PredictOptions``, and options
-    that describe a file.
+    killed goes on where it stopped, but not from standard input.  ``settings`` are the task's
+    ``PredictOptions``, and options that describe a file.
 
-    Raises ``DataError`` if the source has no inputs, ``OptionError`` for a task without inputs.
+    Raises ``DataError`` if the source has no inputs or a quoted text that never ends,
+    ``OptionError`` for a task without inputs, or if ``out`` is ``source``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -73,20 +76,23 @@ def predict_file(
     if batch_size < 1:
         raise OptionError(f"batch_size is {batch_size}; it must be 1 or more.")
     path = None if source is None else Path(source)
+    if path is None and resume:
+        raise OptionError(
+            "resume: standard input is not the same a second time; name a file with --in, or omit "
+            "--resume."
+        )
+    if path is not None:
+        _refuse_to_overwrite(path, Path(out))
     _refuse_files(model, settings)
     options, wanted = model.reading_options(settings)
     inputs = Source(model.task, options, path)
     records = Records(Path(out), _origin(model, path, settings), resume=resume)
     before = torch.get_num_threads()
-    done, errors, first = records.done, 0, ""
+    done = records.done
     try:
         torch.set_num_threads(threads or before)
         for entries in _groups(islice(inputs, records.done, None), batch_size):
             found = _answers(model, entries, wanted)
-            wrong = [each for each in found if "error" in each]
-            if wrong and not first:
-                first = f"line {wrong[0]['line']}: {wrong[0]['error']}"
-            errors += len(wrong)
             records.add(found)
             done += len(found)
             if progress is not None:
@@ -97,7 +103,7 @@ def predict_file(
     finally:
         torch.set_num_threads(before)
     records.finish()
-    return Outcome(Path(out), done, errors, first)
+    return Outcome(Path(out), done, records.errors, records.first_error)
 
 
 def _refuse_files(model: Trained, settings: dict[str, object]) -> None:
@@ -106,6 +112,18 @@ def _refuse_files(model: Trained, settings: dict[str, object]) -> None:
         if each.name in settings and not each.metadata["scored"] and each.default == "":
             raise OptionError(
                 f"{each.name} writes a file for an answer; it does not go with a file of inputs."
+            )
+
+
+def _refuse_to_overwrite(source: Path, out: Path) -> None:
+    """``OptionError`` if the answers would replace the inputs."""
+    for each in (out, partial_of(out)):
+        same = False
+        with suppress(OSError, ValueError):  # one of them is missing, or has no valid name
+            same = source.samefile(each)
+        if same:
+            raise OptionError(
+                f"out is {out}, which would overwrite the inputs in {source}; choose another name."
             )
 
 
@@ -123,9 +141,8 @@ def _answers(
     found = []
     for entry in entries:
         answer = DataError(entry.error) if entry.error else next(answers)
-        record = {"error": str(answer)} if isinstance(answer, DataError) else (
-            model.task.record(answer)
-        )  # fmt: skip
+        failed = isinstance(answer, DataError)
+        record = {"error": f"{entry.place}: {answer}"} if failed else model.task.record(answer)
         found.append({"line": entry.number, **record})
     return found
 

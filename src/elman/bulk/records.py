@@ -21,11 +21,21 @@ SUFFIXES = (".jsonl", ".csv", ".parquet")
 _AT_ONCE = 4096
 
 
+def partial_of(path: Path) -> Path:
+    """Where the answers lie until all are there.
+
+    >>> print(partial_of(Path("d/answers.csv")))
+    d/.answers.csv.partial
+    """
+    return path.with_name(f".{path.name}.partial")
+
+
 class Records:
     """The answers of a run over a file: add them one after another, then ``finish``.
 
     ``origin`` describes what the answers come from; a run resumes only with the same.  ``done`` is
-    the number of answers that are there already.
+    the number of answers that were there already; ``errors`` counts those that are errors, these
+    included, and ``first_error`` is the first.
     """
 
     def __init__(self, path: Path, origin: Mapping[str, Any], *, resume: bool) -> None:
@@ -36,7 +46,9 @@ class Records:
         if path.is_dir():
             raise OptionError(f"out is {path}, which is a folder; give the name of a file.")
         self.path, self.done = path, 0
-        self._partial = path.with_name(f".{path.name}.partial")
+        self.errors, self.first_error = 0, ""
+        self._partial = partial_of(path)
+        self._resumable = origin.get("input") != "standard input"
         self._origin = json.dumps(origin, sort_keys=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +62,7 @@ class Records:
             raise self._unwritable(error) from error
 
     def _repair(self) -> int:
-        """Removes a torn last line and counts the answers."""
+        """Removes a torn last line, counts the answers, and finds their errors."""
         end, lines = 0, 0
         with self._partial.open("rb+") as file:
             for line in file:
@@ -61,6 +73,8 @@ class Records:
                         f"{self._partial} has answers of another model, input or options; omit "
                         "--resume to begin anew."
                     )
+                if lines and b'"error"' in line:
+                    self._count([json.loads(line)])
                 end, lines = end + len(line), lines + 1
             file.truncate(end)
             if lines == 0:
@@ -69,11 +83,18 @@ class Records:
 
     def add(self, records: list[dict[str, Any]]) -> None:
         """Appends answers."""
+        self._count(records)
         try:
             self._file.writelines([json.dumps(each, ensure_ascii=False) + "\n" for each in records])
             self._file.flush()
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def _count(self, records: list[dict[str, Any]]) -> None:
+        for each in records:
+            if "error" in each:
+                self.errors += 1
+                self.first_error = self.first_error or each["error"]
 
     def close(self) -> None:
         """Leaves the answers so far where ``resume`` finds them."""
@@ -94,10 +115,10 @@ class Records:
             temporary.unlink(missing_ok=True)
 
     def _unwritable(self, error: OSError) -> RunError:
-        return RunError(
-            f"{self.path}: could not be written ({error.strerror or error}); answers so far are "
-            "kept. Free some space or choose another folder, and add --resume."
-        )
+        hint = "free some space or choose another folder"
+        if self._resumable:
+            hint = f"answers so far are kept. F{hint[1:]}, and add --resume"
+        return RunError(f"{self.path}: could not be written ({error.strerror or error}); {hint}.")
 
     # ---- formats
 

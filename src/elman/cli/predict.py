@@ -148,12 +148,12 @@ def _predict_file(model: Trained, inputs: Sequence[str], settings: dict[str, Any
             progress=progress,
             **settings,
         )
-    print(f"{outcome.path}: {outcome.answers:,} answers", file=sys.stderr)
+    answers = "1 answer" if outcome.answers == 1 else f"{outcome.answers:,} answers"
+    print(f"{outcome.path}: {answers}", file=sys.stderr)
     if outcome.errors:
-        print(
-            f"elman: {outcome.errors:,} inputs have an error instead; {outcome.first_error}",
-            file=sys.stderr,
-        )
+        many = outcome.errors > 1
+        errors = f"{outcome.errors:,} inputs have" if many else "1 input has"
+        print(f"elman: {errors} an error instead; {outcome.first_error}", file=sys.stderr)
         raise typer.Exit(1)
 
 
