@@ -1,7 +1,10 @@
 """/v1/cell: equations are shown and examined, within limits, and never executed."""
 
 import json
+import os
+import signal
 import time
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -117,6 +120,28 @@ def test_a_cell_with_many_values_is_refused():
     lines = "\n".join([f"    h = tanh(h + {k})" for k in range(60)])
     with pytest.raises(CellError, match="a step has 181 values; the service takes 120"):
         accepted(f"def a(x, h):\n{lines}\n    return h")
+
+
+def test_the_speed_of_a_cell_without_parameters_is_refused_in_a_sentence():
+    asked = {"experiment": "speed", "options": {"hidden_size": 4, "input_size": 4, "steps": 3}}
+    cell = read_equations("def still(x, h): return tanh(h)")
+    answer = experiments.answer(json.dumps({**asked, "cell": cell.text}))
+    assert answer["error"].startswith("still: the cell has no parameters, so its training cannot")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to handle")
+def test_the_kernels_of_visitors_go_with_the_service(serve, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process, port = serve("ner")
+    body = json.dumps({"equations": LIGHTER, "options": {"hidden_size": 4, "input_size": 4}})
+    headers = {"content-type": "application/json"}
+    asked = Request(f"http://127.0.0.1:{port}/v1/cell/plan", body.encode(), headers)
+    with urlopen(asked) as answer:
+        assert answer.status == 200
+    assert list(tmp_path.glob("elman-cells-*"))
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    assert not list(tmp_path.glob("elman-cells-*"))
 
 
 def test_what_goes_wrong_in_an_experiment_is_said(monkeypatch):

@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 import elman.shipped
 from elman.options import known_options, types_of
 from elman.serve import Limits, request_options
+from elman.serve.service import Service
 from elman.tasks import TASKS
 
 DEMO = Path(elman.shipped.__file__).parent / "demo"
@@ -181,6 +183,35 @@ def test_a_page_of_another_site_is_refused(client):
     assert ner.get("/v1", headers={"origin": "http://127.0.0.1"}).status_code == 200
     answer = ner.get("/v1", headers={"origin": "http://example.org"})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST:80"])
+def test_a_service_of_this_machine_answers_to_its_names(client, host):
+    ner = client("ner")
+    headers = {"host": host, "origin": f"http://{host}"}
+    assert ner.get("/healthz", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example:8000", "localhost.evil.example", "[::1", ""])
+def test_a_name_that_a_site_has_bound_to_this_machine_is_refused(client, host):
+    ner = client("ner")
+    headers = {"host": host, "origin": f"http://{host}"}
+    for path in ("/", "/v1", "/healthz"):
+        answer = ner.get(path, headers=headers)
+        assert answer.status_code == 403
+        assert answer.json()["error"].startswith(f'the host "{host}" is not this machine; use loc')
+    with pytest.raises(WebSocketDenialResponse) as denied:
+        ner.websocket_connect("/v1/ner/stream", headers=headers).__enter__()
+    assert denied.value.status_code == 403
+
+
+def test_a_token_or_an_address_for_others_admits_other_names():
+    for given in ({"token": "sesame"}, {"host": "0.0.0.0"}, {"host": "127.0.0.7"}):
+        service = Service(["ner"], **given)
+        name = "127.0.0.7" if given.get("host") == "127.0.0.7" else "models.example"
+        found = TestClient(service.app, base_url=f"http://{name}").get("/healthz")
+        assert found.status_code == 200
+        service.close()
 
 
 def test_a_request_that_takes_too_long_is_stopped(client):

@@ -75,5 +75,5 @@ def start(
     from elman.serve.server import listen
     from elman.serve.service import Service
 
-    service = Service(runs, limits=limits, token=token)
+    service = Service(runs, limits=limits, token=token, host=host)
     listen(service, host, port, token=token, open_page=open_page)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from elman.errors import ElmanError
+from elman.errors import CellError, ElmanError
 from elman.graph import Cell, read_cell
 from elman.options import DeclaredOptions, option
 
@@ -79,6 +79,11 @@ def speed(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
     from elman.benchmark.machine import sentence
     from elman.nn import Recurrent
 
+    if not cell.parameters:
+        raise CellError(
+            f"{cell.name}: the cell has no parameters, so its training cannot be timed; add a "
+            "matrix or a bias."
+        )
     shape = Shape(options.steps, BATCH, options.input_size, options.hidden_size)
     torch.manual_seed(0)
     cells = _with_those_beside(cell)

@@ -1,8 +1,9 @@
-"""What is checked before a request is read: its token, its origin and the size of its body."""
+"""What is checked before a request is read: host, origin, token and the size of its body."""
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,13 +17,34 @@ from elman.serve.refusal import Refusal, response
 #: answered without a token: for what watches the service, and the page, which asks for the token
 _OPEN = ("/healthz", *DOCUMENTS)
 _OPEN_FOLDER = "/page/"
+#: what a browser on this machine may call a service that only this machine can reach
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Guard:
-    """ASGI middleware that refuses requests without reading them."""
+    """ASGI middleware that refuses requests without reading them.
 
-    def __init__(self, app: ASGIApp, *, token: str | None, max_bytes: int) -> None:
+    ``host`` is the address that the service listens on.  If only this machine can reach it and
+    there is no token, requests must be addressed to this machine by name: the owner of a site can
+    let its name stand for 127.0.0.1, and its page would then pass for one of this service.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str | None, host: str, max_bytes: int) -> None:
         self._app, self._token, self._max_bytes = app, token, max_bytes
+        local = token is None and is_loopback(host)
+        self._hosts = {*_LOCAL, host.lower()} if local else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -41,6 +63,12 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if self._hosts is not None and _name_of(headers.get("host", "")) not in self._hosts:
+            raise Refusal(
+                403,
+                f'the host "{headers.get("host", "")}" is not this machine; use localhost, '
+                "127.0.0.1 or [::1], or start the service with --token.",
+            )
         origin = headers.get("origin")
         # a page of another site may not use a service that only this machine can reach
         if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
@@ -77,6 +105,14 @@ class Guard:
         return Refusal(
             413, f"the body is larger than {self._max_bytes / 1e6:g} MB, the limit; send less."
         )
+
+
+def _name_of(host: str) -> str | None:
+    """The host without its port and brackets; None if it is not valid."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _token_of(headers: Mapping[str, str], scope: Scope) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 import os
 import socket
 import sys
@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import uvicorn
 
 from elman.errors import OptionError
+from elman.serve.guard import is_loopback
 from elman.serve.service import Service
 
 #: bytes of a message of a stream
@@ -31,7 +32,7 @@ def listen(
     name = f"[{host}]" if ":" in host else host
     names = ", ".join([each.name for each in service.served.models])
     place = f"http://{name}:{listener.getsockname()[1]}"
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         print(
             f"note: {host} can be reached from other machines, and there is no token; anyone there "
             "can use the models. Set one with --token.",
@@ -51,7 +52,6 @@ def listen(
     print(f"elman: serving {names} on {place}", file=sys.stderr, flush=True)
     page = _page(listener, token) if open_page else ""
     _Server(config, service, page).run([listener])
-    service.close()
 
 
 class _Server(uvicorn.Server):
@@ -66,11 +66,13 @@ class _Server(uvicorn.Server):
             Thread(target=webbrowser.open, args=(self._page,), daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing new, end the input of streams, then wait for requests."""
+        """Accept nothing new, end the input of streams, wait for requests, and end the service."""
         for each in self.servers:
             each.close()
         await self._service.stop()
         await super().shutdown(sockets)
+        # here, because uvicorn raises the signal again before ``run`` returns
+        await asyncio.to_thread(self._service.close)
 
 
 def _page(listener: socket.socket, token: str | None) -> str:
@@ -93,10 +95,3 @@ def _socket(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}, port {port} ({reason}); choose another with --host or "
             "--port."
         ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

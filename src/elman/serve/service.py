@@ -34,6 +34,7 @@ class Service:
     """Models behind HTTP and WebSocket; ``app`` is the ASGI application.
 
     ``runs`` are run folders or names of shipped models; without any, all shipped ones are served.
+    ``host`` is the address on which the application will listen.
     Raises ``RunError`` for a run that does not exist.
 
     >>> service = Service(["ner"])
@@ -42,7 +43,12 @@ class Service:
     """
 
     def __init__(
-        self, runs: Sequence[str] = (), *, limits: Limits | None = None, token: str | None = None
+        self,
+        runs: Sequence[str] = (),
+        *,
+        limits: Limits | None = None,
+        token: str | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.limits = limits or Limits()
         self.metrics = Metrics()
@@ -63,7 +69,7 @@ class Service:
                 *self.cells.routes,
                 *Page(self.served).routes,
             ],
-            middleware=[Middleware(Guard, token=token, max_bytes=self.limits.max_bytes)],
+            middleware=[Middleware(Guard, token=token, host=host, max_bytes=self.limits.max_bytes)],
             exception_handlers={HTTPException: _refuse_path},
         )
         self.app.router.redirect_slashes = False
