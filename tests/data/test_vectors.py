@@ -219,6 +219,11 @@ KINDS = "Elman reads word2vec text or binary, GloVe text, and .npz with words an
             "2 numbers follow the word, but 3 are expected; correct or remove the line.",
         ),
         (
+            b"a 1 2\nb 1 1_0\n",
+            ", line 2",
+            '"1_0" is not a number; correct or remove the line.',
+        ),
+        (
             b"a 1 2\nb 1 x2\n",
             ", line 2",
             '"x2" is not a number; correct or remove the line.',

@@ -21,6 +21,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Float32
 
+from elman.data.numbers import number_of
 from elman.data.sources import why_not_a_file
 from elman.data.vocabulary import PADDING, UNKNOWN, Vocabulary
 from elman.data.words import composed
@@ -344,7 +345,7 @@ def _read_lines(kept: _Kept, stream: BinaryIO, first: int) -> int:
         if not kept.wants(word):
             continue
         try:
-            numbers = np.array([float(field) for field in fields[1 + blanks :]])
+            numbers = np.array([number_of(field) for field in fields[1 + blanks :]])
         except ValueError as error:
             wrong = next(field for field in fields[1 + blanks :] if not _is_number(field))
             raise DataError(
@@ -414,7 +415,7 @@ def _word(field: bytes) -> str:
 
 def _is_number(field: bytes) -> bool:
     try:
-        float(field)
+        number_of(field)
     except ValueError:
         return False
     return True

@@ -404,7 +404,9 @@ class Search:
 def _validated(run: Path, metric: str) -> dict[int, float]:
     """The metric after each epoch of a run that was started before."""
     history = RunFolder(run).history()
-    return {round(line["epoch"]): line["valid"][metric] for line in history}
+    return {
+        round(line["epoch"]): line["valid"][metric] for line in history if metric in line["valid"]
+    }
 
 
 def _digest(run: Path) -> str:

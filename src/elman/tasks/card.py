@@ -19,10 +19,10 @@ def write_card(
     outcome: TrainingResult,
     scores: dict[str, Any],
     model: nn.Module,
+    metric: Metric,
     baselines: Sequence[Baseline] = (),
 ) -> None:
     """Write the card of a finished run."""
-    metric = task.metric_for(options)
     data = run.settings()["data"]
     parameters = sum([parameter.numel() for parameter in model.parameters()])
     kind = getattr(options, "model", "recurrent")

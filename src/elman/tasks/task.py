@@ -328,6 +328,11 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         """The metric that selects the best weights, for a task in which it depends on options."""
         return Metric(self.metric, self.higher_is_better, self.unit)
 
+    def metric_on(self, fitted: Fitted[Symbols, TaskOptions], valid: Sequence[Example]) -> Metric:
+        """The same, once the validation examples are known: another one where these leave that of
+        ``metric_for`` undefined.  The model is not trained yet."""
+        return self.metric_for(fitted.options)
+
     def finish(self, fitted: Fitted[Symbols, TaskOptions], examples: Sequence[Example]) -> bool:
         """Set what depends on the validation ``examples``, after training; whether it has changed
         the model."""

@@ -40,7 +40,7 @@ from elman.tasks.string_encoders import put_encoder_weights
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.tasks.trained import Trained
 from elman.training import LoopOptions, RunFolder, TrainingResult, fit
-from elman.training.baselines import baseline_line
+from elman.training.baselines import Metric, baseline_line
 from elman.training.budget import within_memory
 from elman.training.copies import RunCopy
 from elman.training.launch import is_of_this_launch, this_launch
@@ -209,9 +209,9 @@ def _train_on(
         scores = task.validate(Fitted(model, symbols, options), valid)
         return {name: value for name, value in scores.items() if isinstance(value, float)}
 
-    metric = task.metric_for(options)
+    metric = task.metric_on(fitted, valid)
     with stage("scoring the baselines"):
-        background = _background(task, train_rows, valid_rows, examples, fitted)
+        background = _background(task, train_rows, valid_rows, examples, fitted, metric)
     for baseline in background.baselines:
         progress.say(baseline_line(metric, baseline))
     del train_rows, examples  # a stream drops its sample
@@ -241,7 +241,7 @@ def _train_on(
             run.save_weights(model)
     if is_main_process() and finished:
         scores = task.score(fitted, valid, task.PredictOptions())
-        write_card(run, task, options, outcome, scores, model, background.baselines)
+        write_card(run, task, options, outcome, scores, model, metric, background.baselines)
     if is_main_process() and training.copy_to:
         try:
             RunCopy(training.copy_to).save(run)
@@ -257,6 +257,7 @@ def _background(
     valid: Sequence[Row[Any]],
     examples: Sequence[Any],
     fitted: Fitted,
+    metric: Metric,
 ) -> Background:
     """What the monitor of training knows: baselines, repeated examples, a look into the model.
 
@@ -273,7 +274,7 @@ def _background(
         return [] if batch is None else inspect(model, batch, fitted.options, failing)
 
     return Background(
-        unit=task.metric_for(fitted.options).unit,
+        unit=metric.unit,
         baselines=tuple(task.baselines(known_values, valid_values, fitted)),
         repeated=repeated,
         valid_examples=len(valid),

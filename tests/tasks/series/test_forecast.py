@@ -12,6 +12,7 @@ import elman
 from elman.errors import DataError, OptionError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.series import data, reading, scores
+from elman.tasks.series.arriving import Arriving
 from elman.tasks.series.distributions import (
     Gaussian,
     NegativeBinomial,
@@ -24,7 +25,7 @@ from elman.tasks.series.features import batch_of, filled_by_season, prepared, re
 from elman.tasks.series.forecasting import forecast
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Window
-from elman.tasks.series.symbols import SeriesSymbols
+from elman.tasks.series.symbols import SeriesSymbols, symbols_of
 from elman.tasks.series.times import Step
 from elman.training.progress import Silence
 from tasks.conftest import samples
@@ -83,6 +84,8 @@ def test_irregular_times_stay_as_they_are(tmp_path):
 BAD = {
     "two rows at one time": ("time,value\n1,2\n2,3\n2,4\n", 'line 4: the series has the time 2 twice'),
     "text": ("time,value\n" + "1,2\n" * 1 + "2,many\n3,1\n", 'line 3: the column "value" has "many"'),
+    "an underscore": ("time,value\n" + "1,2\n" + "2,1_000\n3,1\n", 'the column "value" has "1_000"'),
+    "an underscore in a time": ("time,value\n1_0,2\n1_1,2\n1_2,1\n", 'line 2: the time is "1_0"'),
     "no such date": ("date,value\n2024-02-30,1\n2024-03-01,2\n", "line 2: the time is"),
     "mixed offsets": ("date,value\n2024-02-01T00:00Z,1\n2024-02-02,2\n", "line 3: some times have an"),
     "nothing to forecast": ("date,name\n2024-02-01,x\n", "no column holds numbers to forecast"),
@@ -257,6 +260,39 @@ def test_scores_by_hand():
     assert scores.mase([window], [scores.seasonal_naive(window, 2)], 2) == 1.0
 
 
+def test_a_series_that_changes_by_rounding_only_does_not_count():
+    flat = 3 + np.where(np.arange(12.0) % 2, 4.4e-16, 0.0)[:, None]
+    grows = np.arange(12.0)[:, None]
+    windows = [
+        Window(reading.Series("a", "", ("v",), Step("number", 1.0), True, np.arange(12.0), v), 2, 1)
+        for v in (flat, grows)
+    ]
+    windows = [each.at(10) for each in windows]
+    errors = [np.full((2, 1), 5.0), np.full((2, 1), 2.0)]
+    assert scores.mase(windows, errors, 1) == 2.0
+    assert np.isnan(scores.mase(windows[:1], errors[:1], 1))
+    assert scores.hydrology(windows, errors) == scores.hydrology(windows[1:], errors[1:])
+    assert np.isnan(scores.hydrology(windows[:1], errors[:1])["nse"])
+    # the mean of the values is 0 up to rounding
+    _, kge = scores.efficiencies(np.array([0.1, 0.2, -0.3]), np.array([0.2, 0.2, -0.3]))
+    assert kge > -1
+
+
+def test_without_a_defined_mase_the_best_epoch_is_that_of_the_least_mae(tmp_path):
+    lines = [f"{day},{0.1 * 3}" for day in range(40)]
+    path = table(tmp_path, "\n".join(["time,value", *lines]) + "\n", "train.csv")
+    settings = {**TINY, "horizon": 4, "longest": 8}
+    model, outcome = train(series, Data(path), tmp_path / "run", settings, progress=Silence())
+    history = [
+        json.loads(line) for line in (tmp_path / "run/history.jsonl").read_text().splitlines()
+    ]
+    assert outcome.best_metric == min(line["valid"]["mae"] for line in history)
+    assert not {"mase", "seasonal_naive_mase", "nse", "kge"} & set(model.evaluate(path))
+    card = (tmp_path / "run/card.md").read_text()
+    assert "- mase" not in card
+    assert "Baselines on the validation data (mae)" in card
+
+
 def test_crps_of_many_quantiles_is_that_of_the_normal_distribution():
     levels = tuple(np.linspace(0.005, 0.995, 199).tolist())
     quantiles = scipy.stats.norm.ppf(levels)[None, None]
@@ -297,17 +333,64 @@ def test_options_that_do_not_go_with_values_are_refused(tmp_path):
     text = "time,value\n" + "".join(f"{k},{-k}\n" for k in range(40))
     path = table(tmp_path, text)
     for settings, sentence in [
-        ({"transform": "log"}, "the value -32 is negative, but transform log"),
+        (
+            {"transform": "log"},
+            'line 3: the column "value": the value -1 is negative, but transform log',
+        ),
         ({"likelihood": "negative_binomial"}, "but likelihood negative_binomial needs"),
+        ({"season": 100}, "season is 100, but the longest training series has 33 steps; lower"),
+        ({"lags": "1 33"}, "lags is 33, but the longest training series has 33 steps; lower"),
     ]:
         with pytest.raises(DataError, match=sentence):
             train(series, Data(path), tmp_path / "r", {**TINY, **settings}, progress=Silence())
+    fractions = table(tmp_path, "time,value\n1,3\n2,4.5\n3,2\n4,1\n", "b.csv")
+    with pytest.raises(
+        DataError, match=r'line 3: the column "value": the value 4\.5 is no integer'
+    ):
+        data.read(fractions, SeriesOptions(horizon=1, likelihood="negative_binomial"))
     with pytest.raises(OptionError, match=r"quantiles is '0\.1 2'"):
         train(
             series, Data(path), tmp_path / "r", {**TINY, "quantiles": "0.1 2"}, progress=Silence()
         )
     with pytest.raises(OptionError, match="lags is 'x'"):
         train(series, Data(path), tmp_path / "r", {**TINY, "lags": "x"}, progress=Silence())
+
+
+def test_a_season_that_is_longer_than_the_series_is_none(tmp_path, command):
+    path = table(tmp_path, "time,value\n" + "".join(f"2024-01-0{k},{k}\n" for k in range(1, 8)))
+    [week] = data.read(path, SeriesOptions(horizon=1))
+    assert symbols_of([week.value.series], SeriesOptions(horizon=1)).season == 1
+    assert symbols_of([week.value.series], SeriesOptions(horizon=1, season=6)).season == 6
+    status, out, _ = command("check", "series", path, "--horizon", 1, "--season", 7)
+    assert status == 1
+    assert "season is 7, but the longest training series has 7 steps" in " ".join(out.split())
+
+
+def test_a_file_of_other_steps_than_those_of_the_training_is_refused(run, tmp_path):
+    model = elman.load(run)
+    months = [f"20{y}-{m:02d}-01,{m}\n" for y in (22, 23) for m in range(1, 13)]
+    path = table(tmp_path, "time,value\n" + "".join(months))
+    for answer in (model, model.evaluate):
+        with pytest.raises(DataError, match=r"a step is 1 month, but .* trained on steps of 1 day"):
+            answer(path)
+
+
+def test_a_stream_has_the_steps_of_the_training(run):
+    model = elman.load(run)
+    text = b"time,value\n2023-01-05,1\n2023-01-07,2\n"
+    assert [each["times"][0] for each in model.stream_records([text])] == [
+        "2023-01-06",
+        "2023-01-08",
+    ]
+    arriving = Arriving(model.symbols, model.options)
+    *_, found = [arriving.accept(line) for line in text.splitlines()]
+    assert np.array_equal(found.values[:, 0], [1, np.nan, 2], equal_nan=True)
+    for time, sentence in [
+        (b"2023-01-08T12:00", "line 4: its time is not a whole number of steps after the first"),
+        (b"2223-01-08", "line 4: the times so far span 73,"),
+    ]:
+        with pytest.raises(DataError, match=sentence):
+            list(model.stream_records([text + time + b",3\n"]))
 
 
 def test_predict_needs_what_is_known_in_advance(tmp_path):

@@ -153,6 +153,7 @@ def test_an_arpa_file_of_another_toolkit_is_read(tmp_path):
             "\\data\\\nngram 1=1\n\\1-grams:\n-1 a b c\n\\end\\\n",
             "line 4: expected a number, 1 words",
         ),
+        ("\\data\\\nngram 1=1\n\\1-grams:\n-1_0 a\n\\end\\\n", "line 4: .*not a number"),
         ("\\data\\\nngram 1=1\n\\1-grams:\nx a\n\\end\\\n", "line 4: .*not a number"),
         ("\\data\\\nwords 1=1\n\\end\\\n", 'line 2: expected .*, got "words 1=1"'),
     ],

@@ -98,6 +98,17 @@ class SeriesModelling(
             "anomaly": Metric("loss", higher_is_better=False, unit=""),
         }.get(options.mode, Metric("accuracy"))
 
+    def metric_on(
+        self, fitted: Fitted[SeriesSymbols, SeriesOptions], valid: Sequence[Window]
+    ) -> Metric:
+        if fitted.options.mode == "forecast":
+            from elman.tasks.series import scores
+
+            windows = scores.windows_of(valid, fitted.options.steps_read)
+            if not scores.has_mase(windows, fitted.symbols.season):
+                return Metric("mae", higher_is_better=False, unit="")
+        return self.metric_for(fitted.options)
+
     def calibrates(self, options: SeriesOptions) -> bool:
         return options.mode in ("classify", "label")
 

@@ -11,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.errors import DataError, OptionError
 from elman.tasks.series.columns import Roles, roles_of
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series, spread
-from elman.tasks.series.symbols import SeriesSymbols
+from elman.tasks.series.symbols import SeriesSymbols, why_not_modelled
 from elman.tasks.series.table import MISSING, Table, numbers
-from elman.tasks.series.times import DAY, Clocks, Step, grid_of, parse_times
+from elman.tasks.series.times import DAY, Clocks, Floats, Step, grid_of, parse_times, places_on
 
 #: a line of numbers is shorter
 _LONGEST_LINE = 1_000_000
@@ -66,7 +67,7 @@ class Arriving:
         if self._roles is None and not self._begin(cells, where):
             return None
         self._append(cells, where)
-        return self._series()
+        return self._series(where)
 
     def _begin(self, cells: list[str], where: str) -> bool:
         """Take note of the columns; whether the line holds values already."""
@@ -114,6 +115,9 @@ class Arriving:
             raise DataError(
                 f'{where}: the column "{name}" has "{by_name[name][:40]}"; send numbers.'
             )
+        for value in found:
+            if why := why_not_modelled(value, self._options):
+                raise DataError(f"{where}: {why}")
         time = float(len(self._times) and self._times[-1] + 1)
         if self._roles.time is not None:
             dates, times, faults = parse_times(
@@ -135,7 +139,7 @@ class Arriving:
             self._values = self._values[-self._kept :]
             self._past = {name: cells[-self._kept :] for name, cells in self._past.items()}
 
-    def _series(self) -> Series:
+    def _series(self, where: str) -> Series:
         times, zone = np.array(self._times), ""
         if self._roles is not None and self._roles.time is None:
             step, places = Step("number", 1.0), np.arange(len(times))
@@ -145,14 +149,19 @@ class Arriving:
                 local = Clocks(zone).local(times)
                 if (np.diff(local) >= 0.9 * DAY).all():
                     times, zone = local, ""
-            step, places = grid_of(times, self._dates)  # type: ignore[assignment]
+            step, places = self._grid(times, where)  # type: ignore[assignment]
+        if places is not None and places[-1] >= 20 * len(times) + 1000:
+            raise DataError(
+                f"{where}: the times so far span {int(places[-1]) + 1:,} steps of {step}, but "
+                f"there are {len(times)} lines; correct the time."
+            )
         values = np.array(self._values)
         past: dict[str, Covariate] = {
             name: _column(cells, self._symbols.past[name].scale is not None)
             for name, cells in self._past.items()
         }
         count = len(times)
-        if places is not None and places[-1] + 1 > count and places[-1] < 20 * count + 1000:
+        if places is not None and places[-1] + 1 > count:
             count = int(places[-1]) + 1
             whole = Series("", "", (), step, True, times[:1], values[:0]).times_until(count)
             whole[places] = times
@@ -164,6 +173,19 @@ class Arriving:
             "the stream", "", tuple(self._symbols.targets), step, places is not None, times, values,
             {}, past, dict(self._static), None, zone,
         )  # fmt: skip
+
+    def _grid(self, times: Floats, where: str) -> tuple[Step, NDArray[np.int64] | None]:
+        """The step and the places of times: those of the training series, if all had the same."""
+        known = self._symbols.steps
+        if len(known) != 1 or (known[0].unit == "number") == self._dates:
+            return grid_of(times, self._dates)
+        places = places_on(times, known[0])
+        if places is None:
+            raise DataError(
+                f"{where}: its time is not a whole number of steps after the first; the model was "
+                f"trained on steps of {known[0]}."
+            )
+        return known[0], places
 
 
 def _cell(cell: str, number: bool) -> float | str:

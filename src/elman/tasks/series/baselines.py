@@ -8,13 +8,13 @@ import numpy as np
 
 from elman.tasks.series.features import filled_by_season, repeated
 from elman.tasks.series.fitting import Model
-from elman.tasks.series.scores import mase_of, windows_of
+from elman.tasks.series.scores import mase_or_mae, windows_of
 from elman.tasks.series.series import Window
 from elman.training.baselines import Baseline
 
 
 def baselines(train: Sequence[Window], valid: Sequence[Window], fitted: Model) -> list[Baseline]:
-    """The MASE of three forecasts without a network."""
+    """The MASE, or MAE where that is undefined, of three forecasts without a network."""
     windows = windows_of(valid, fitted.options.steps_read)
     season = fitted.symbols.season
     series = {id(each.series): each.series for each in train}
@@ -34,10 +34,10 @@ def baselines(train: Sequence[Window], valid: Sequence[Window], fitted: Model) -
         return again(window, season)
 
     found = [
-        Baseline("the median of the training data", mase_of(windows, season, constant), True),
-        Baseline("the last value", mase_of(windows, season, last)),
+        Baseline("the median of the training data", mase_or_mae(windows, season, constant), True),
+        Baseline("the last value", mase_or_mae(windows, season, last)),
     ]
     if season > 1:
         name = f"seasonal naive (the value {season} steps ago)"
-        found.append(Baseline(name, mase_of(windows, season, seasonal)))
+        found.append(Baseline(name, mase_or_mae(windows, season, seasonal)))
     return found

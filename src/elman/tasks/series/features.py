@@ -62,9 +62,11 @@ def _prepare(series: Series, symbols: SeriesSymbols, options: SeriesOptions) -> 
             f"({', '.join(series.targets)}), but the model has {len(symbols.targets)} "
             f"({', '.join(symbols.targets)}); choose with --target-columns."
         )
+    whose = f'{series.file}, series "{series.name}"' if series.name else series.file
+    if options.forecasts:
+        _refuse_other_step(series, symbols, whose)
     count = len(series) + options.ahead
     times = series.times_until(count)
-    whose = f'{series.file}, series "{series.name}"' if series.name else series.file
     ahead = [cycles(series.clock(count), symbols.calendar)]
     ahead += [
         _encoded(series.known, name, encoding, count, whose)
@@ -86,6 +88,23 @@ def _prepare(series: Series, symbols: SeriesSymbols, options: SeriesOptions) -> 
         now.append(np.log1p(since_last(values, steps)))
     filled = filled_by_season(values, symbols.season)
     return Prepared(values, filled, np.concatenate([*ahead, *now], 1), np.concatenate(ahead, 1))
+
+
+def _refuse_other_step(series: Series, symbols: SeriesSymbols, whose: str) -> None:
+    """Raise ``DataError`` if the steps of a series are not those that the model was trained on."""
+    step, known = series.step, symbols.steps
+    if not known or not series.regular or len(series.times) < 2:
+        return
+    # without a calendar, a column of dates or none at all makes no difference
+    units = {each.unit == "number" for each in known}
+    if (step.unit == "number") not in units and not symbols.calendar:
+        return
+    if not any([step.is_like(each) for each in known]):
+        raise DataError(
+            f"{whose}: a step is {step}, but the model was trained on steps of "
+            f"{' or '.join([str(each) for each in known])}; give a row for each such step, whose "
+            "value may be empty, or train a model on such series."
+        )
 
 
 def since_last(values: Floats, steps: Floats) -> Floats:

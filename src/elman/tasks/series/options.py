@@ -87,7 +87,7 @@ class SeriesOptions(RecurrentOptions):
     season: int | Literal["auto"] = option(
         "auto",
         "steps per season; auto: by the time between steps (hours 24, days 7, weeks 52, months 12, "
-        "quarters 4), otherwise 1",
+        "quarters 4), otherwise, and of series that are no longer than that, 1",
         minimum=1,
         maximum=MOST_STEPS,
         reads_data=True,

@@ -18,6 +18,7 @@ from elman.data.sources import is_folder
 from elman.tasks.series.columns import Roles, roles_of
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series, spread
+from elman.tasks.series.symbols import why_not_modelled
 from elman.tasks.series.table import MISSING, Table, numbers, read_table
 from elman.tasks.series.times import DAY, Clocks, Floats, Step, grid_of, parse_times
 
@@ -118,6 +119,9 @@ class _Reader:
                     "is missing.",
                 )
             )
+        for row, value in enumerate(found):
+            if why := why_not_modelled(value, self.options):
+                self.faults.append(Fault(self.table.place(row), f'the column "{name}": {why}'))
         return found
 
     def _series(self, name: str, rows: list[int], targets: list[int]) -> Iterator[Item]:

@@ -10,9 +10,11 @@ import numpy as np
 
 from elman.data.faults import Fault, Note, Row
 from elman.data.report import DataReport, listed, many
+from elman.errors import DataError
 from elman.tasks.series.data import items
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series
+from elman.tasks.series.symbols import season_of
 
 #: a longer stretch without a value is named
 LONG_GAP = 3
@@ -35,12 +37,16 @@ def check_series(path: Path, options: SeriesOptions) -> DataReport:
     quantiles = {"shortest": 0.0, "median": 0.5, "longest": 1.0}
     missing = sum([int((~np.isfinite(each.values)).sum()) for each in series])
     steps = Counter([str(each.step) if each.regular else "irregular" for each in series])
-    season = options.season
-    if season == "auto" and series:
-        season = max(series, key=len).step.season
+    season: int | str = options.season
+    refused: list[str] = []
+    if series:
+        try:
+            season = season_of(series, options)
+        except DataError as error:
+            refused = [str(error)]
     facts: dict[str, object] = {
         "examples": len(series),
-        "problems": sum([isinstance(item, Fault) for item in found]),
+        "problems": sum([isinstance(item, Fault) for item in found]) + len(refused),
         "targets": ", ".join(series[0].targets) if series else "",
         "steps_per_series": {
             name: lengths[round(part * (len(lengths) - 1))] if lengths else 0
@@ -66,7 +72,7 @@ def check_series(path: Path, options: SeriesOptions) -> DataReport:
             f"{many(leaks, 'column')} that tell what the target will be; leave out what is not "
             "known when a forecast is made."
         )
-    return DataReport(path, listed(found), tuple(warnings), facts)
+    return DataReport(path, (*listed(found), *refused), tuple(warnings), facts)
 
 
 def _named(row: Row[Series], column: str) -> str:

@@ -20,6 +20,9 @@ from elman.tasks.series.options import ForecastOptions
 from elman.tasks.series.series import Window
 from elman.tasks.series.times import Floats
 
+#: what is smaller than this fraction of the values is rounding, not change
+_ROUNDING = 1e-9
+
 
 def windows_of(examples: Sequence[Window], longest: int, origins: int = 0) -> list[Window]:
     """The windows of the backtest of all series; ``DataError`` if there is none."""
@@ -42,7 +45,8 @@ def score(fitted: Model, examples: Sequence[Window], wanted: ForecastOptions) ->
     ``mase`` is the mean absolute scaled error (Hyndman and Koehler 2006), ``smape`` in percent,
     ``crps`` the continuous ranked probability score by the forecast quantiles, ``coverage`` the
     fraction of values between the outer quantiles, which should be ``interval``; ``nse`` and
-    ``kge`` are those of hydrology.
+    ``kge`` are those of hydrology.  A score that is undefined, because the values do not change,
+    is left out.
     """
     windows = windows_of(examples, fitted.options.steps_read, wanted.origins)
     for window in windows:
@@ -52,7 +56,7 @@ def score(fitted: Model, examples: Sequence[Window], wanted: ForecastOptions) ->
     errors = [Errors(window, each, levels) for window, each in zip(windows, found, strict=True)]
     point = np.concatenate([each.error.ravel() for each in errors])
     naive = [seasonal_naive(window, season) for window in windows]
-    return {
+    found_scores = {
         "mase": mase(windows, [each.error for each in errors], season),
         "seasonal_naive_mase": mase(windows, naive, season),
         "mae": _mean(abs(point)),
@@ -65,6 +69,7 @@ def score(fitted: Model, examples: Sequence[Window], wanted: ForecastOptions) ->
         "loss": mean_loss(fitted, windows),
         "examples": len(windows),
     }
+    return {name: value for name, value in found_scores.items() if not math.isnan(value)}
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ def mase(windows: Sequence[Window], errors: Sequence[Floats], season: int) -> fl
     """The mean absolute scaled error: of each series, then of all.
 
     Errors are divided by the mean absolute error of the seasonal naive forecast, one season ahead,
-    before the first window of the series.  A series in which that is 0 does not count.
+    before the first window of the series.  A series in which that is 0, up to rounding, does not
+    count; NaN if none counts.
     """
     by_series: dict[int, list[int]] = {}
     for k, window in enumerate(windows):
@@ -139,15 +145,15 @@ def mase(windows: Sequence[Window], errors: Sequence[Floats], season: int) -> fl
             there = whole[:, k][np.isfinite(whole[:, k])]
             if len(there) and own > 0:
                 found.append(float(there.mean()) / own)
-    return float(np.mean(found)) if found else 0.0
+    return float(np.mean(found)) if found else math.nan
 
 
 def hydrology(windows: Sequence[Window], errors: Sequence[Floats]) -> dict[str, float]:
     """The efficiencies of hydrology, 1 at best: the mean over all series and targets.
 
     NSE (Nash and Sutcliffe 1970) compares the errors with those of the mean, KGE (Gupta, Kling,
-    Yilmaz and Martinez 2009) correlation, spread and mean.  A series that is constant does not
-    count.
+    Yilmaz and Martinez 2009) correlation, spread and mean.  A series that is constant, up to
+    rounding, does not count; NaN if none counts.
     """
     by_series: dict[int, list[int]] = {}
     for k, window in enumerate(windows):
@@ -158,9 +164,9 @@ def hydrology(windows: Sequence[Window], errors: Sequence[Floats]) -> dict[str, 
         error = np.concatenate([errors[k] for k in places])
         for column, own in zip(actual.T, error.T, strict=True):
             there = np.isfinite(column)
-            if there.sum() > 1 and column[there].std() > 0:
+            if there.sum() > 1 and column[there].std() > _ROUNDING * abs(column[there]).max():
                 found.append(efficiencies(column[there], column[there] - own[there]))
-    nse, kge = np.mean(found, 0).tolist() if found else (0.0, 0.0)
+    nse, kge = np.mean(found, 0).tolist() if found else (math.nan, math.nan)
     return {"nse": nse, "kge": kge}
 
 
@@ -174,13 +180,18 @@ def efficiencies(actual: Floats, found: Floats) -> tuple[float, float]:
     r = float(np.corrcoef(actual, found)[0, 1]) if found.std() > 0 else 0.0
     alpha = float(found.std() / actual.std())
     mean = float(actual.mean())
-    beta = float(found.mean()) / mean if mean else (1.0 if not found.mean() else 0.0)
+    if abs(mean) > _ROUNDING * abs(actual).max():
+        beta = float(found.mean()) / mean
+    else:
+        beta = 0.0 if found.mean() else 1.0
     distance = math.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2)
     return nse, 1 - distance
 
 
 def naive_scale(past: Floats, season: int) -> list[float]:
     """The mean absolute change over a season of each target; over one step if there are too few.
+
+    A change that is only rounding is 0.
 
     >>> naive_scale(np.array([[1.0], [2.0], [4.0], [8.0]]), 2)
     [4.5]
@@ -192,15 +203,27 @@ def naive_scale(past: Floats, season: int) -> list[float]:
             changes = abs(column[lag:] - column[:-lag])
             there = changes[np.isfinite(changes)]
             if len(there):
-                scale = float(there.mean())
+                size = abs(column[np.isfinite(column)]).max()
+                scale = float(there.mean()) if there.mean() > _ROUNDING * size else 0.0
                 break
         found.append(scale)
     return found
 
 
-def mase_of(windows: Sequence[Window], season: int, answer: Callable[[Window], Floats]) -> float:
-    """The MASE of any rule that gives (horizon, target) values for a window."""
-    return mase(windows, [actual_of(window) - answer(window) for window in windows], season)
+def mase_or_mae(
+    windows: Sequence[Window], season: int, answer: Callable[[Window], Floats]
+) -> float:
+    """The MASE of any rule that gives (horizon, target) values for a window, or its mean absolute
+    error where ``has_mase`` is false."""
+    errors = [actual_of(window) - answer(window) for window in windows]
+    if has_mase(windows, season):
+        return mase(windows, errors, season)
+    return _mean(abs(np.concatenate([each.ravel() for each in errors])))
+
+
+def has_mase(windows: Sequence[Window], season: int) -> bool:
+    """Whether any series of the windows has values that change, so that MASE is defined."""
+    return not math.isnan(mase(windows, [actual_of(window) for window in windows], season))
 
 
 def _mean(values: Floats) -> float:

@@ -17,7 +17,7 @@ from elman.errors import DataError
 from elman.saved import different, of_kind, parse_json, sentences
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series
-from elman.tasks.series.times import Floats
+from elman.tasks.series.times import Floats, Step
 
 #: more categories than this are no categories
 _MOST = 100
@@ -121,6 +121,8 @@ class SeriesSymbols:
     labels: tuple[str, ...] = ()
     #: the mean and spread of the number to regress on
     response: Scale | None = None
+    #: the different steps of the training series; none if one of them lies on no grid
+    steps: tuple[Step, ...] = ()
 
     def to_json(self) -> str:
         """Serialises to JSON."""
@@ -154,6 +156,7 @@ class SeriesSymbols:
                 scales, known, past, static, season, calendar, gaps,
                 different(record, "labels"),
                 None if response is None else Scale.from_json(response),
+                tuple([_step(each) for each in of_kind(record, "steps", list)]),
             )  # fmt: skip
 
 
@@ -168,7 +171,7 @@ def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbol
             )
     lengths = [len(each) for each in series]
     longest = series[int(np.argmax(lengths))]
-    season = longest.step.season if options.season == "auto" else options.season
+    season = season_of(series, options)
     values = np.concatenate([transformed(each, options) for each in series])
     static = {name: [_one(each.static[name]) for each in series] for name in first.static}
     return SeriesSymbols(
@@ -181,7 +184,39 @@ def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbol
         any([not (each.regular and np.isfinite(each.values).all()) for each in series]),
         _labels(series, options),
         _response(series, options),
+        _steps(series),
     )
+
+
+def season_of(series: Sequence[Series], options: SeriesOptions) -> int:
+    """The steps per season; ``DataError`` if no series is longer than a chosen season, or lag."""
+    longest = max(series, key=len)
+    season = longest.step.season if options.season == "auto" else options.season
+    if options.season == "auto" and season >= len(longest):
+        season = 1
+    asked = {"season": season} if options.season != "auto" else {}
+    if options.forecasts and options.lags != "auto":
+        asked["lags"] = max(options.chosen_lags(season), default=0)
+    for name, steps in asked.items():
+        if steps >= len(longest) and steps > 1:
+            raise DataError(
+                f"{longest.file}: {name} is {steps}, but the longest training series has "
+                f"{len(longest)} steps; lower --{name}, or give longer series."
+            )
+    return season
+
+
+def _steps(series: Sequence[Series]) -> tuple[Step, ...]:
+    if not all([each.regular for each in series]):
+        return ()
+    return tuple(dict.fromkeys(each.step for each in series if len(each.times) > 1))
+
+
+def _step(record: Any) -> Step:
+    unit, size = of_kind(record, "unit", str), float(of_kind(record, "size", float))
+    if unit not in ("months", "seconds", "number") or not 0 < size < math.inf:
+        raise ValueError("an unknown step")
+    return Step(unit, size)
 
 
 def _labels(series: Sequence[Series], options: SeriesOptions) -> tuple[str, ...]:
@@ -216,18 +251,30 @@ def _one(value: float | str) -> Covariate:
     return np.array([value], object if isinstance(value, str) else np.float64)
 
 
-def transformed(series: Series, options: SeriesOptions) -> Floats:
-    """(time, target): the values that are modelled; ``DataError`` for what cannot be."""
-    lowest = np.nanmin(series.values) if np.isfinite(series.values).any() else 0.0
-    needs = {"transform log": options.transform == "log"}
-    needs["likelihood negative_binomial"] = options.likelihood == "negative_binomial"
+def why_not_modelled(value: float, options: SeriesOptions) -> str:
+    """Why the options do not go with a value, or "".
+
+    >>> why_not_modelled(0.5, SeriesOptions(likelihood="negative_binomial"))
+    'the value 0.5 is no integer, but likelihood negative_binomial is for counts; choose another.'
+    """
+    counts = options.likelihood == "negative_binomial"
+    needs = {"transform log": options.transform == "log", "likelihood negative_binomial": counts}
     for what, needed in needs.items():
-        if needed and lowest < 0:
-            named = f' of the series "{series.name}"' if series.name else ""
-            raise DataError(
-                f"{series.file}: the value {lowest:g}{named} is negative, but {what} needs values "
-                "of at least 0; choose another."
+        if needed and value < 0:
+            return (
+                f"the value {value:g} is negative, but {what} needs values of at least 0; choose "
+                "another."
             )
+    if counts and value == value and value != round(value):
+        return (
+            f"the value {value:g} is no integer, but likelihood negative_binomial is for "
+            "counts; choose another."
+        )
+    return ""
+
+
+def transformed(series: Series, options: SeriesOptions) -> Floats:
+    """(time, target): the values that are modelled; readers ask ``why_not_modelled`` before."""
     return np.log1p(series.values) if options.transform == "log" else series.values
 
 

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from elman.data.faults import Fault, Place, Row
+from elman.data.numbers import number_of
 from elman.data.plain_text import read_plain_text
 from elman.data.sources import is_folder, why_not_a_file
 from elman.data.tables import named_delimiter, table_records
@@ -137,7 +138,7 @@ def numbers(cells: list[str]) -> tuple[list[float], list[int]]:
         text = cell.strip()
         if text.lower() not in MISSING:
             try:
-                number = float(text)
+                number = number_of(text)
             except ValueError:
                 wrong.append(k)
             else:

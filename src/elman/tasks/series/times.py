@@ -6,6 +6,7 @@ put on a grid of equal steps (``Step``), where months count as equal.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data.numbers import number_of
 from elman.errors import OptionError
 
 Floats = NDArray[np.float64]
@@ -56,6 +58,10 @@ class Step:
             return ("year",) if self.size < 12 else ()
         lengths = {"day": DAY, "week": 7 * DAY, "year": 365.25 * DAY}
         return tuple([name for name, length in lengths.items() if self.size < length])
+
+    def is_like(self, other: Step) -> bool:
+        """Whether two steps are the same, up to rounding."""
+        return self.unit == other.unit and math.isclose(self.size, other.size, rel_tol=1e-6)
 
     def __str__(self) -> str:
         if self.unit == "number":
@@ -127,7 +133,7 @@ def parse_times(
 
 def _numbers(cells: Sequence[str]) -> Floats | None:
     try:
-        numbers = np.array([float(cell) for cell in cells])
+        numbers = np.array([number_of(cell) for cell in cells])
     except ValueError:
         return None
     # 20260131 is a date, too, and "nan" and "1e999" are no times
@@ -235,6 +241,25 @@ def grid_of(times: Floats, dates: bool) -> tuple[Step, NDArray[np.int64] | None]
         if size > 0 and (abs(places - whole) < 1e-3).all() and whole[-1] < 2**40:
             return Step(unit, size), whole.astype(np.int64)
     return Step(unit, float(np.median(gaps))), None
+
+
+def places_on(times: Floats, step: Step) -> NDArray[np.int64] | None:
+    """The place of each increasing time on the grid of ``step`` from the first on; None if one is
+    not on it.
+
+    >>> day = Step("seconds", DAY)
+    >>> places_on(np.array([0.0, 2 * DAY]), day).tolist(), places_on(np.array([0.0, 9.0]), day)
+    ([0, 2], None)
+    """
+    if step.unit == "months":
+        months = _months(times)
+        if months is None or ((months - months[0]) % step.size).any():
+            return None
+        found: NDArray[np.int64] = ((months - months[0]) // step.size).astype(np.int64)
+        return found
+    places = (times - times[0]) / step.size
+    whole = np.round(places)
+    return whole.astype(np.int64) if (abs(places - whole) < 1e-3).all() else None
 
 
 def _months(times: Floats) -> NDArray[np.int64] | None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elman.data.faults import Fault, Place
+from elman.data.numbers import number_of
 from elman.data.plain_text import read_plain_text
 from elman.errors import DataError
 from elman.tasks.speech.ngrams import NGrams, Token
@@ -90,8 +91,8 @@ def _add(tables: list[dict[Token, tuple[float, float]]], line: str, place: Place
             place, f"expected a number, {order} words and at most one more number ({order}-gram)."
         )
     try:
-        likely = float(parts[0]) * _TEN
-        backoff = float(parts[-1]) * _TEN if len(parts) == order + 2 else 0.0
+        likely = number_of(parts[0]) * _TEN
+        backoff = number_of(parts[-1]) * _TEN if len(parts) == order + 2 else 0.0
     except ValueError:
         _stop(place, "a log probability is not a number; the file is damaged.")
     tables[-1][tuple(parts[1 : order + 1])] = (likely, backoff)
