@@ -1,6 +1,7 @@
 """Language models as encoders of sentiment and names: what they read, and how they are trained."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from elman.models.string_features import StringEncoder, StringFeatures
 from elman.nn.embedding import WordEmbedding
 from elman.tasks import TASKS, Data, train
 from elman.tasks.string_encoders import EncoderSpec, string_tensors
+from elman.tasks.train import _start_and_encoders
 from elman.training.progress import Silence
 from tasks.conftest import needs, samples
 
@@ -173,3 +175,18 @@ def test_what_is_no_encoder_is_refused_and_a_command_takes_two(
     # a model with encoders is trained further as it is
     status, _, err = command(*start[:4], "--out", folder / "more", "--init-from", folder / "run")
     assert status == 0, err
+
+
+def test_models_to_initialise_from_are_one_or_two_encoders(tmp_path):
+    def model(task, name):
+        folder = SimpleNamespace(path=tmp_path / name)
+        return SimpleNamespace(task=SimpleNamespace(name=task), name=name, folder=folder)
+
+    a, b, c = [model("sentiment", name) for name in "abc"]
+    for given, sentence in [
+        ([a, b], "a is a model for sentiment itself; name it alone"),
+        ([b, a, a], "a is named twice; name each model once"),
+        ([a, b, c], "3 models are named; name one, or two encoders"),
+    ]:
+        with pytest.raises(OptionError, match=sentence):
+            _start_and_encoders(TASKS["sentiment"], given)

@@ -291,7 +291,18 @@ def _start_and_encoders(
         return None, []
     if len(models) == 1 and models[0].task.name == task.name:
         return models[0], []
+    names = [_name(each) for each in models]
+    if len(set(names)) < len(names):
+        raise OptionError(
+            f"init_from: {max(names, key=names.count)} is named twice; name each model once."
+        )
+    if len(models) > 2:
+        raise OptionError(f"init_from: {len(models)} models are named; name one, or two encoders.")
     for each in models:
+        if each.task.name == task.name:
+            raise OptionError(
+                f"init_from: {each.name} is a model for {task.name} itself; name it alone."
+            )
         if not task.takes_encoders or each.task.encoder(each.fitted, each.cell) is None:
             raise OptionError(
                 f"init_from: {each.name} is a model for {each.task.name}, not for {task.name}."
