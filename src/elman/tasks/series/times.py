@@ -248,7 +248,7 @@ def places_on(times: Floats, step: Step) -> NDArray[np.int64] | None:
     not on it.
 
     >>> day = Step("seconds", DAY)
-    >>> places_on(np.array([0.0, 2 * DAY]), day).tolist(), places_on(np.array([0.0, 9.0]), day)
+    >>> places_on(np.array([0.0, 2 * DAY]), day).tolist(), places_on(np.array([0.0, DAY / 2]), day)
     ([0, 2], None)
     """
     if step.unit == "months":
