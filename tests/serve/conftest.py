@@ -15,6 +15,13 @@ from elman.serve import Limits
 from elman.serve.service import Service
 
 
+class LocalClient(TestClient):
+    """A client on this machine; starlette's WebSockets ask for another host otherwise."""
+
+    def websocket_connect(self, url, *arguments, **named):
+        return super().websocket_connect(f"ws://127.0.0.1{url}", *arguments, **named)
+
+
 @pytest.fixture
 def client():
     """`client()` speaks to all shipped models; `client("ner", token=..., max_inputs=2)` to some."""
@@ -23,7 +30,7 @@ def client():
     def make(*runs, token=None, **limits):
         service = Service(runs, limits=Limits(**limits), token=token)
         services.append(service)
-        made = TestClient(service.app, base_url="http://127.0.0.1")
+        made = LocalClient(service.app, base_url="http://127.0.0.1")
         made.__enter__()
         clients.append(made)
         made.service = service
