@@ -96,12 +96,15 @@ class SeriesOptions(RecurrentOptions):
         "auto",
         "also read the values this many steps ago, one number or several (1 7 14); auto: the "
         "season; 0: none",
+        reads_data=True,
     )
     calendar: bool = option(
         True, "read the time of the day, of the week and of the year, as sines and cosines"
     )
     transform: Literal["none", "log"] = option(
-        "none", "model the values, or log(1 + value) of values of at least 0"
+        "none",
+        "model the values, or log(1 + value) of values of at least 0",
+        reads_data=True,
     )
     scaling: Literal["auto", "window", "training", "none"] = option(
         "auto",
@@ -119,6 +122,7 @@ class SeriesOptions(RecurrentOptions):
         "quantiles",
         "quantiles by the pinball loss, or the parameters of a distribution; negative_binomial is "
         "for counts",
+        reads_data=True,
     )
     quantiles: float | str = option(
         "0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9",
