@@ -212,11 +212,12 @@ static inline float PREFIX_mad(float a, float b, float c)
 #endif
 }
 """,
-    "tanh": """\
+    "limit": """\
 /* beyond it tanh is 1; read when the program runs, since what a compiler knows of a number it
    uses to make branches, and a loop with branches is not vectorised */
 static const volatile float PREFIX_limit = 7.99881172f;
-
+""",
+    "tanh": """\
 /* tanh(x) as a rational function, for loops that a compiler can vectorise; absolute error 3e-7;
    its polynomials are taken apart so that few operations wait for each other (Estrin 1960) */
 static inline float PREFIX_tanh(float x, float limit)
@@ -323,7 +324,7 @@ static float PREFIX_dot(const NUMBER *a, const float *b, int n)
 }
 
 #: what a helper calls
-_NEEDS = {"tanh": {"mad"}, "sigmoid": {"tanh", "mad"}, "dot": {"mad"}}
+_NEEDS = {"tanh": {"limit", "mad"}, "sigmoid": {"limit", "mad"}, "dot": {"mad"}}
 
 
 def helper_functions(prefix: str, used: Iterable[str], kind: str) -> str:
