@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +21,7 @@ import torch
 
 import elman
 from elman.benchmark.machine import machine, sentence
+from elman.benchmark.timing import interleaved
 from elman.files import write_whole
 
 RESULTS = Path(__file__).parent / "results" / "torch_programs.json"
@@ -40,7 +39,9 @@ def main(seconds: float) -> None:
         for shape in SHAPES:
             with tempfile.TemporaryDirectory() as folder:
                 runs = contestants(name, shape, Path(folder))
-                times = turns(runs, seconds)
+                with torch.no_grad():
+                    found = interleaved(runs, seconds, most=1_000_000)
+            times = {title: 1000 * timing.median for title, timing in found.items()}
             rows.append({"layer": name, "shape": shape, "milliseconds": times})
             print(name, shape, {title: round(t, 3) for title, t in times.items()})
     write_whole(RESULTS, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
@@ -74,19 +75,6 @@ def contestants(
         for title, run in runs.items():
             assert torch.allclose(run(), expected, atol=1e-5), title
     return runs
-
-
-def turns(runs: dict[str, Callable[[], torch.Tensor]], seconds: float) -> dict[str, float]:
-    """Median milliseconds of each contestant, interleaved."""
-    taken: dict[str, list[float]] = {title: [] for title in runs}
-    begin = time.perf_counter()
-    with torch.no_grad():
-        while time.perf_counter() - begin < seconds:
-            for title, run in runs.items():
-                before = time.perf_counter()
-                run()
-                taken[title].append(1000 * (time.perf_counter() - before))
-    return {title: statistics.median(found) for title, found in taken.items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Language models as encoders of other tasks: what is saved of them, and how they read words.
+"""Language models as encoders in models of other tasks: what a run saves, and reading words.
 
 ``--init-from`` of a task on words takes one or two language models.  Their layers below the output
 layer become a part of the new model (``models/string_features.py``); the run saves their tokens and

@@ -294,9 +294,9 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     def deal(
         self, examples: Sequence[Any], count: int, *, seed: Sequence[int], share: int = 0
     ) -> Sequence[Sequence[int]]:
-        """Like ``batches``, but exactly ``count`` of them, for a part of a stream.
+        """The examples of a part of a stream in exactly ``count`` batches, as in ``batches``.
 
-        Process ``share`` has these examples; the other ones use the same ``seed``.
+        Process ``share`` has these examples; the other processes use the same ``seed``.
         """
         from elman.data.batching import dealt_batches
 

@@ -74,7 +74,7 @@ def c(
     if not isinstance(output, nn.Linear | None):
         raise OptionError(f"C: output is a {type(output).__name__}; pass a torch.nn.Linear.")
     if not isinstance(steps, int) or steps < 1:
-        raise OptionError(f"C: steps is {steps!r}; give a whole number from 1.")
+        raise OptionError(f"C: steps is {steps!r}; give an integer of at least 1.")
     with undisturbed():
         return _export(module, target, output, quantize, steps)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from elman.errors import OptionError
-from elman.options import DeclaredOptions, option
+from elman.options import DeclaredOptions, option, option_of
 from elman.tasks.recurrent_options import RecurrentOptions
+from elman.tasks.text_options import TextOptions
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class LanguageOptions(RecurrentOptions):
     min_count: int = option(
         1, "rarer characters are treated as unknown, with units characters", minimum=1
     )
-    cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for your own cell")
+    cell: str = option_of(TextOptions, "cell", "lstm")
     hidden_size: int = option(256, "hidden units of each recurrent layer", minimum=1)
-    num_layers: int = option(1, "number of stacked recurrent layers", minimum=1)
+    num_layers: int = option_of(TextOptions, "num_layers", 1)
     embedding_size: int = option(
         64, "size of the token vectors; with tie_weights it is hidden_size", minimum=1
     )
@@ -43,13 +44,7 @@ class LanguageOptions(RecurrentOptions):
         minimum=0,
         below=1,
     )
-    embedding_dropout: float = option(
-        0.0,
-        "fraction of the vocabulary whose vectors are zero throughout a batch (Gal and Ghahramani "
-        "2016)",
-        minimum=0,
-        below=1,
-    )
+    embedding_dropout: float = option_of(TextOptions, "embedding_dropout", 0.0)
     backward: bool = option(
         False,
         "read texts from their end, for a model that is the second encoder of another task; such "

@@ -102,8 +102,7 @@ class Forecaster(nn.Module):
     ) -> Float[Tensor, ""]:
         """The mean loss of the values that are there."""
         there = torch.isfinite(target)
-        filled = torch.where(there, target, mean)
-        each = self.distribution.loss(self(x, lengths, future), anchor, filled, mean, std)
+        each = self.losses(x, lengths, future, anchor, mean, std, target)
         return torch.where(there, each, 0.0).sum() / there.sum().clamp_min(1)
 
 
