@@ -171,7 +171,7 @@ def _beside_onnx(name: str, shape: Shape, threads: int, seconds: float) -> list[
 
 
 def step(asked: Asked) -> Iterator[Job]:
-    """One step of an LSTM, called from Python."""
+    """One step of an LSTM, called from Python, with frozen weights as those of ONNX Runtime."""
     for hidden in asked.step_sizes:
         for threads in asked.threads:
             shape = Shape(1, 1, hidden, hidden)
@@ -189,10 +189,15 @@ def _step(shape: Shape, threads: int, seconds: float) -> list[Row]:
     state = (torch.zeros(1, 1, shape.hidden), torch.zeros(1, 1, shape.hidden))
     flat = (state[0][0], state[1][0])
 
+    stepper = layer.stepper()
+
     # streaming: each step continues from the previous state
     def ours() -> Tensor:
-        nonlocal at_ours
-        y, at_ours = layer.step(x, at_ours)
+        return stepper(x)
+
+    def by_layer() -> Tensor:
+        nonlocal at_layer
+        y, at_layer = layer.step(x, at_layer)
         return y
 
     def whole() -> Tensor:
@@ -205,10 +210,10 @@ def _step(shape: Shape, threads: int, seconds: float) -> list[Row]:
         at_single = one(x, at_single)
         return at_single[0]
 
-    at_ours: tuple[Tensor, ...] = state
+    at_layer: tuple[Tensor, ...] = state
     at_whole, at_single = state, flat
     runs: dict[str, Callable[[], Tensor]] = {
-        "Elman": ours, "torch.nn.LSTM": whole, "torch.nn.LSTMCell": single,
+        "Elman": ours, "layer.step": by_layer, "torch.nn.LSTM": whole, "torch.nn.LSTMCell": single,
     }  # fmt: skip
     if find_spec("onnx") and find_spec("onnxruntime"):
         session = Session(layer, threads)

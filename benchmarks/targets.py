@@ -66,8 +66,8 @@ TARGETS = {
     "onnx gru": Target("GRU inference, ONNX Runtime", Bound(1.1, 1.25)),
     "step 64": Target("one step, ONNX Runtime, hidden 64", Bound(4, 6)),
     "step 128": Target("one step, ONNX Runtime, hidden 128", Bound(2.5, 3.3)),
-    "step 256": Target("one step, ONNX Runtime, hidden 256", Bound(1.6, 1.8)),
-    "step 512": Target("one step, ONNX Runtime, hidden 512", Bound(1.25, 1.4)),
+    "step 256": Target("one step, ONNX Runtime, hidden 256", Bound(1.6, 2)),
+    "step 512": Target("one step, ONNX Runtime, hidden 512", Bound(1.3, 1.5)),
     "ragged": Target(
         "ragged batch, its padded time × its share of valid steps", Bound(1.1), at_most=True
     ),

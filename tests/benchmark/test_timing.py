@@ -32,12 +32,15 @@ class Machine:
         return interleaved(runs, seconds, **{**clocks, **options})
 
 
-def test_the_contestants_take_turns():
+def test_the_contestants_take_turns_in_an_order_drawn_anew():
     machine = Machine()
     runs = {"a": machine.run("a", 1.0), "b": machine.run("b", 2.0)}
-    times = machine.time(runs, 0.0, least=3)
-    assert machine.order == ["a", "b"] * 3
-    assert times == {"a": Timing(1.0, 1.0, 3), "b": Timing(2.0, 2.0, 3)}
+    times = machine.time(runs, 0.0, least=8)
+    rounds = [machine.order[k : k + 2] for k in range(0, 16, 2)]
+    assert all(sorted(each) == ["a", "b"] for each in rounds)
+    assert ["a", "b"] in rounds
+    assert ["b", "a"] in rounds
+    assert times == {"a": Timing(1.0, 1.0, 8), "b": Timing(2.0, 2.0, 8)}
 
 
 @pytest.mark.parametrize(

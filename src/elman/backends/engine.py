@@ -135,6 +135,32 @@ class Stepper(Protocol):
         """Like ``step``, for contiguous tensors that the caller has checked."""
 
 
+class StepLayer(NamedTuple):
+    """A layer that runs step by step: its cell, the parameters in the cell's order, its sizes."""
+
+    cell: Cell
+    parameters: Sequence[Tensor]
+    sizes: Sizes
+
+
+class FrozenSteps(Protocol):
+    """Steps through layers, each of which reads the output of the one below; starts at zeros.
+
+    Weights are copied.  ``y`` (batch, hidden) is the last layer's output, overwritten by each step.
+    """
+
+    y: Tensor
+
+    def expect(self, x: Tensor) -> None:
+        """Accept tensors like x (batch, input) from the next step on; the caller has checked it."""
+
+    def step(self, x: Tensor) -> Tensor | None:
+        """Run a step; returns ``y``, or ``None`` if x is not as expected."""
+
+    def states(self) -> list[list[Tensor]]:
+        """The states (batch, hidden) of each layer that the next step reads, in its memory."""
+
+
 class Engine(Protocol):
     """The protocol that every engine implements."""
 
@@ -168,6 +194,11 @@ class Engine(Protocol):
 
         ``input_sizes`` holds the input size of each layer.
         """
+
+    def frozen_steps(
+        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype
+    ) -> FrozenSteps | None:
+        """Steps with weights and memory that never change; ``None`` if the engine has none."""
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
         """The dtype, processor and threads, as a sentence."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -45,16 +46,17 @@ def interleaved(
     clock: Clock = time.perf_counter,
     wall: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Run all in turn, in rounds, until ``seconds`` have passed on the clock ``wall``.
+    """Run all in rounds, until ``seconds`` have passed on the clock ``wall``.
 
-    There are ``least`` to ``most`` rounds.  Each time is that of ``repeat`` calls on ``clock``,
-    divided by ``repeat``; calls of a few microseconds need many.  There is no warm-up: run each
-    function before, such as to check that they agree.
+    The order is drawn anew in each round: what runs before changes caches and branch predictors, so
+    a fixed order favours some.  There are ``least`` to ``most`` rounds.  Each time is that of
+    ``repeat`` calls on ``clock``, divided by ``repeat``; calls of a few microseconds need many.
+    There is no warm-up: run each function before, such as to check that they agree.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    start, rounds = wall(), 0
+    start, rounds, draw = wall(), 0, random.Random(0)
     while rounds < least or (rounds < most and wall() - start < seconds):
-        for name, run in runs.items():
+        for name, run in draw.sample([*runs.items()], len(runs)):
             begin = clock()
             for _ in range(repeat):
                 run()

@@ -1,13 +1,15 @@
 """Layers: ``Recurrent`` for any cell, and drop-in replacements for torch.nn's recurrent layers.
 
 ``RNNCell``, ``LSTMCell`` and ``GRUCell`` are torch.nn's: for a single step with gradients, packing
-weights does not pay.  Use ``Recurrent.step`` for streaming.
+weights does not pay.  Use ``Recurrent.step`` for streaming, ``Recurrent.stepper`` in
+real time.
 """
 
 from torch.nn import GRUCell, LSTMCell, RNNCell
 
 from elman.nn import safe_globals
 from elman.nn.recurrent import Recurrent
+from elman.nn.stepper import Stepper
 from elman.nn.torch_layers import GRU, LSTM, RNN
 from elman.nn.torch_weights import from_torch, to_torch
 
@@ -21,6 +23,7 @@ __all__ = [
     "RNN",
     "RNNCell",
     "Recurrent",
+    "Stepper",
     "from_torch",
     "to_torch",
 ]

@@ -6,6 +6,7 @@ The module adds parameters to ``stack.py``: their names, their initialisation an
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -22,7 +23,7 @@ from torch.nn.utils.rnn import PackedSequence
 from elman.autograd import is_seen_by_torch
 from elman.backends import choose, find_engine
 from elman.backends.arguments import check_call, is_plain
-from elman.backends.engine import Call
+from elman.backends.engine import Call, StepLayer
 from elman.backends.plan import plan_of
 from elman.backends.report import memory
 from elman.errors import BackendError, OptionError, ShapeError
@@ -32,10 +33,12 @@ from elman.graph.sizes import Sizes
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.stack import Lengths, Stack, State, Training, autocast
+from elman.nn.stepper import Step, make_stepper
 from elman.nn.torchscript import NotForTorchScript
 
 if TYPE_CHECKING:
-    from elman.backends.engine import Stepper
+    from elman.backends.engine import Stepper as StepperOfEngine
+    from elman.nn.stepper import Stepper
 
 
 class Recurrent(NotForTorchScript, nn.Module):
@@ -157,7 +160,7 @@ class Recurrent(NotForTorchScript, nn.Module):
                 for k in range(num_layers)
             ]
         )
-        self._stepper: Stepper | None = None
+        self._stepper: StepperOfEngine | None = None
         self._reader: _Reader | None = None
         self._frozen = False
         self._mask_cache = MaskCache()
@@ -306,10 +309,7 @@ class Recurrent(NotForTorchScript, nn.Module):
     def _general_step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """A step with tensors that have not been checked."""
         if self.bidirectional:
-            raise OptionError(
-                f"{self.stack.title}: a bidirectional layer cannot run step by step, because its "
-                "output depends on later steps."
-            )
+            raise OptionError(_both_directions(self.stack.title))
         self.stack.check_kind(x)
         if x.dim() not in (1, 2):
             raise ShapeError(
@@ -370,6 +370,27 @@ class Recurrent(NotForTorchScript, nn.Module):
     def _read(self) -> Sequence[Tensor] | None:
         """The current parameters; ``None`` if they are frozen."""
         return None if self._frozen or self._reader is None else self._reader.read()
+
+    def stepper(self, batch: int = 1, *, output: nn.Linear | None = None) -> Stepper:
+        """Steps in real time, with a copy of the weights; see ``elman.nn.Stepper``.
+
+        ``output`` is a linear layer above the outputs, computed in the same call.  Raises
+        ``OptionError`` for a bidirectional layer.
+        """
+        if self.bidirectional:
+            raise OptionError(_both_directions(self.stack.title))
+        layers = [
+            StepLayer(self.cell, direction.in_order(self.cell), self._sizes(k))
+            for k, direction in enumerate(self._directions())
+        ]
+        like = next(iter(layers[0].parameters), torch.empty(0))  # a cell may have no parameters
+        backend, _ = choose(self.stack.backend, like.dtype, like.device)
+        title = f"{self.stack.title}.stepper"
+        return make_stepper(title, layers, batch, output, like, backend, self._frozen_step)
+
+    def _frozen_step(self) -> Step:
+        """``step`` with weights of its own."""
+        return copy.deepcopy(self).eval().freeze().step
 
     def freeze(self, frozen: bool = True) -> Self:
         """Promise that the weights do not change, so that calls need not check them.
@@ -460,6 +481,13 @@ class Recurrent(NotForTorchScript, nn.Module):
                 assert isinstance(direction, _Direction)
                 found.append(direction)
         return found
+
+
+def _both_directions(title: str) -> str:
+    return (
+        f"{title}: a bidirectional layer cannot run step by step, because its output depends on "
+        "later steps."
+    )
 
 
 class _Named(nn.Module):

@@ -12,7 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from elman.backends.engine import Call, Grads, Outputs, Saved
+from elman.backends.engine import Call, Grads, Outputs, Saved, StepLayer
+from elman.backends.native.frozen_steps import FrozenSteps
 from elman.backends.native.hoisting import should_hoist
 from elman.backends.native.kernels import INSIDE, SCALARS, CompiledLayer, CompiledProgram, layer_of
 from elman.backends.native.llvm.layout import segmented_stride
@@ -190,6 +191,15 @@ class NativeEngine:
         if programs_of(cell.text).precompute is not None:
             return None  # the step reads values that another program computes from the input
         return Stepper(cell, input_sizes, x.shape, x.dtype, hidden_size)
+
+    def frozen_steps(
+        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype
+    ) -> FrozenSteps | None:
+        """Steps of one call each (``frozen_steps.py``), in the dtype of the equations."""
+        computed = [programs_of(each.cell.text).precompute for each in layers]
+        if INSIDE.get(dtype) is not dtype or any(computed):
+            return None
+        return FrozenSteps(layers, batch, dtype)
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
         """The dtype, processor and threads."""

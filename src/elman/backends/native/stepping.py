@@ -12,7 +12,7 @@ Steps in bfloat16 are computed in float32; the states between them are rounded.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from threading import Lock
 
@@ -57,7 +57,7 @@ class Stepper:
         self._check: Check | None = None
         self._addresses: list[int] | None = None
         self._layers = [
-            _StepLayer(layer_of(cell.text, Sizes(size, hidden), inside, chosen_target()), shape[0])
+            LayerTables(layer_of(cell.text, Sizes(size, hidden), inside, chosen_target()), shape[0])
             for size in input_sizes
         ]
         state_shape = self._state_shape = (len(self._layers), shape[0], hidden)
@@ -200,14 +200,15 @@ class Stepper:
                 words[row + slot] = start + position * self._apart
 
 
-class _StepLayer:
-    """The kernel of one layer, and the constant entries of its tables."""
+class LayerTables:
+    """The kernel of one layer, and its tables of addresses."""
 
     def __init__(self, layer: CompiledLayer, batch: int) -> None:
         compiled = layer.forward(save=False, hoisted=False)
         self._layer, self._compiled, self._batch = layer, compiled, batch
         self._names = [buffer.name for buffer in compiled.layout.program.buffers]
-        self.call = _CALL(compiled.kernel.address("step"))
+        self.address = compiled.kernel.address("step")
+        self.call = _CALL(self.address)
         states = range(len(layer.programs.states))
         self.firsts = [self.slot(f"first {k}") for k in states]
         self._lasts = [self.slot(f"last {k}") for k in states]
@@ -229,11 +230,11 @@ class _StepLayer:
         self,
         x: int,
         y: int | np.ndarray[tuple[int], np.dtype[np.int64]],
-        ends: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]],
-        apart: int,
+        ends: Iterable[np.ndarray[tuple[int], np.dtype[np.int64]]],
+        apart: int | np.ndarray[tuple[int], np.dtype[np.int64]],
         steps: int,
     ) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """A row for each step; each step continues the previous one."""
+        """A row for each step, which reads the state ``apart`` bytes before the one it writes."""
         table = np.zeros((steps, FIRST_BUFFER + len(self._names) + 1), np.int64)
         table[:, 0] = self._counts.ctypes.data + _WORD
         table[:, 1] = self._offsets.ctypes.data + _WORD

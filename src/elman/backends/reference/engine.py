@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from elman.backends.engine import Call, Grads, Outputs, Saved
+from elman.backends.engine import Call, Grads, Outputs, Saved, StepLayer
 from elman.backends.reference.interpreter import INPUT, Interpreter
 from elman.backends.reference.rows import rows_of
 from elman.backends.reference.schedule import nodes_of, schedule_of
@@ -152,6 +152,10 @@ class ReferenceEngine:
         return Grads(dx, dstates, parameters)
 
     def stepper(self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int) -> None:
+        """``None``: there is no fast path for single steps."""
+        return
+
+    def frozen_steps(self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype) -> None:
         """``None``: there is no fast path for single steps."""
         return
 

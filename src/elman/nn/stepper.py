@@ -1,0 +1,223 @@
+"""``Stepper``: a layer that runs in real time, with its state inside and its weights frozen.
+
+``Recurrent.step`` checks at each step whether a weight changed, and returns new tensors.  A
+``Stepper`` copies the weights and uses its memory again, so that a step is one call of compiled
+code.  ``Recurrent.stepper`` makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from elman.backends import find_engine
+from elman.backends.arguments import is_plain
+from elman.backends.engine import FrozenSteps, StepLayer
+from elman.errors import OptionError, ShapeError
+from elman.graph import cell
+from elman.graph.sizes import Sizes
+from elman.nn.stack import State
+
+
+@cell
+def _linear(x, h, *, W, b):  # type: ignore[no-untyped-def]
+    return W.o @ x + b.o
+
+
+#: runs a layer's step: (x, state) to (y, state)
+Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
+
+
+class Stepper:
+    """Runs a layer step by step: ``y = stepper(x)``, x (batch, input), y (batch, hidden or output).
+
+    The layer's weights are copied; later changes of the layer do not matter.  The state is inside
+    and starts at zeros.  **The next step overwrites** ``y``; clone it to keep it.  There are no
+    gradients and no noise of training.  A stepper belongs to one thread at a time; make one for
+    each stream.
+
+    Raises ``ShapeError`` for x of another shape, dtype or device.
+
+    >>> import torch, elman
+    >>> layer, output = elman.Recurrent(elman.cells.lstm, 10, 20, 2), torch.nn.Linear(20, 3)
+    >>> stepper = layer.stepper(output=output)
+    >>> for x in torch.randn(5, 1, 10):
+    ...     y = stepper(x)
+    >>> y.shape, [state.shape for state in stepper.state]
+    (torch.Size([1, 3]), [torch.Size([2, 1, 20]), torch.Size([2, 1, 20])])
+    """
+
+    def __init__(
+        self, title: str, steps: FrozenSteps, depth: int, batch: int, size: int, like: Tensor
+    ) -> None:
+        self._title, self._steps, self._depth = title, steps, depth
+        self._shape, self._dtype, self._device = (batch, size), like.dtype, like.device
+        self._step = steps.step
+
+    def __call__(self, x: Float[Tensor, "batch input"]) -> Float[Tensor, "batch output"]:
+        """Run one step; the next step overwrites the result."""
+        y = self._step(x)
+        return self._checked_step(x) if y is None else y
+
+    def _checked_step(self, x: Tensor) -> Tensor:
+        """A step on an input that the engine has not seen the like of."""
+        if not isinstance(x, Tensor) or not (is_plain(x) or x.device != torch.device("cpu")):
+            raise ShapeError(
+                f"{self._title}: x is {type(x).__name__}; a stepper takes an ordinary torch.Tensor."
+            )
+        if tuple(x.shape) != self._shape:
+            raise ShapeError(
+                f"{self._title}: x has the shape {tuple(x.shape)}, but this stepper's "
+                f"(batch, input) is {self._shape}."
+            )
+        if x.dtype is not self._dtype or x.device != self._device:
+            raise ShapeError(
+                f"{self._title}: x is {x.dtype} on {x.device}, but the weights are {self._dtype} "
+                f"on {self._device}; convert x with .to(...)."
+            )
+        if x.requires_grad and torch.is_grad_enabled():
+            raise OptionError(
+                f"{self._title}: x requires gradients, and a stepper has none; use layer.step, or "
+                "pass x.detach()."
+            )
+        x = x.detach().contiguous()
+        self._steps.expect(x)
+        y = self._steps.step(x)
+        assert y is not None
+        return y
+
+    @property
+    def state(self) -> State:
+        """A copy of the states (layers, batch, hidden); can be set, for the next step.
+
+        Raises ``ShapeError`` for states of other shapes.
+        """
+        return tuple([torch.stack(parts) for parts in self._parts()])
+
+    @state.setter
+    def state(self, state: State) -> None:
+        parts = self._parts()
+        if isinstance(state, Tensor) or len(state) != len(parts):
+            raise ShapeError(
+                f"{self._title}: state must be a tuple of {len(parts)} "
+                f"{'tensor' if len(parts) == 1 else 'tensors'}."
+            )
+        for k, (given, own) in enumerate(zip(state, parts, strict=True)):
+            wanted = (self._depth, *own[0].shape)
+            if not isinstance(given, Tensor) or tuple(given.shape) != wanted:
+                shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+                raise ShapeError(
+                    f"{self._title}: state {k} has the shape {shape}, but (layers, batch, hidden) "
+                    f"is {wanted}."
+                )
+        with torch.no_grad():
+            for given, own in zip(state, parts, strict=True):
+                for part, values in zip(own, given, strict=True):
+                    part.copy_(values)
+
+    def _parts(self) -> list[tuple[Tensor, ...]]:
+        """Each state's part in each layer, in the memory that the next step reads."""
+        return list(zip(*self._steps.states()[: self._depth], strict=True))
+
+    def reset(self) -> None:
+        """Begin a new sequence: set the states to zeros."""
+        for own in self._parts():
+            for part in own:
+                part.zero_()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self._title}: a stepper cannot be copied or pickled; make another from its layer "
+            "and set its state."
+        )
+
+
+def make_stepper(
+    title: str,
+    layers: Sequence[StepLayer],
+    batch: int,
+    output: nn.Linear | None,
+    like: Tensor,
+    backend: str,
+    step: Callable[[], Step],
+) -> Stepper:
+    """A stepper by the engine's ``frozen_steps``, or with ``step()`` if the engine has none.
+
+    Tensors of a step have the dtype and device of ``like``.  ``step`` returns a function that runs
+    one step of all layers with weights of its own.
+    """
+    if not isinstance(batch, int) or batch < 1:
+        raise OptionError(f"{title}: batch is {batch!r}; it must be a positive integer.")
+    hidden = layers[-1].sizes.hidden
+    if output is not None and (
+        not isinstance(output, nn.Linear)
+        or output.in_features != hidden
+        or output.weight.dtype is not like.dtype
+        or output.weight.device != like.device
+    ):
+        raise OptionError(
+            f"{title}: output is {output!r}; it must be a torch.nn.Linear with in_features "
+            f"{hidden}, {like.dtype} on {like.device}."
+        )
+    parts = [*layers]
+    if output is not None:
+        head = _linear if output.bias is not None else _linear.without("b")
+        tensors = [output.weight] if output.bias is None else [output.weight, output.bias]
+        parts.append(StepLayer(head, tensors, Sizes(hidden, output.out_features)))
+    plain = all([is_plain(p) and 0 not in p.shape for each in parts for p in each.parameters])
+    # buffers are ordinary tensors, even in inference mode
+    with torch.inference_mode(False), torch.no_grad():
+        steps = find_engine(backend).frozen_steps(parts, batch, like.dtype) if plain else None
+        if steps is None:
+            steps = _GeneralSteps(step(), layers, batch, output, like)
+    size = layers[0].sizes.input
+    return Stepper(title, steps, len(layers), batch, size, like)
+
+
+class _GeneralSteps:
+    """``FrozenSteps`` by a layer's own step, on any engine and device."""
+
+    def __init__(
+        self,
+        step: Step,
+        layers: Sequence[StepLayer],
+        batch: int,
+        output: nn.Linear | None,
+        like: Tensor,
+    ) -> None:
+        self._one_step, self._weights = step, None
+        if output is not None:
+            bias = None if output.bias is None else output.bias.detach().clone()
+            self._weights = output.weight.detach().clone(), bias
+        self._state = tuple(
+            [
+                like.new_zeros(len(layers), batch, layers[0].sizes.hidden)
+                for _ in layers[0].cell.states
+            ]
+        )
+        size = layers[-1].sizes.hidden if output is None else output.out_features
+        self.y = like.new_zeros(batch, size)
+        self._known: Tensor | None = None
+
+    def expect(self, x: Tensor) -> None:
+        """Accept this tensor in the next step."""
+        self._known = x
+
+    def step(self, x: Tensor) -> Tensor | None:
+        """The output, if ``expect`` has accepted x."""
+        if x is not self._known:
+            return None
+        self._known = None
+        with torch.inference_mode(False), torch.no_grad():
+            y, self._state = self._one_step(x, self._state)
+            if self._weights is not None:
+                y = nn.functional.linear(y, *self._weights)
+            return self.y.copy_(y)
+
+    def states(self) -> list[list[Tensor]]:
+        """The states of each layer."""
+        return [[state[k] for state in self._state] for k in range(len(self._state[0]))]
