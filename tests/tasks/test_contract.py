@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import elman
-from elman.errors import OptionError
+from elman.errors import ElmanError, OptionError
 from elman.options import DeclaredOptions, choices_of, parse, with_settings
 from elman.tasks import TASKS, Data, train
 from elman.tasks.recurrent_options import RecurrentOptions
@@ -245,3 +245,28 @@ def test_help_shows_every_flag_of_the_task_and_none_of_others(walked, command):
         for each in fields(task.PredictOptions):
             shown = f"--{each.name.replace('_', '-')} " in out
             assert shown == (verb == "predict" or each.metadata["scored"]), each.name
+
+
+def test_an_option_that_decides_the_symbols_is_never_overridden_by_those_of_init_from(walked):
+    """What the other model's symbols decide is refused, not recorded and left unused."""
+    task, _, folder, run = walked
+    start = elman.load(run)
+    examples = [row.value for row in task.read(folder / task.train_file, start.options)]
+    whole = task.build_vocab(examples, start.options, 0).symbols.to_json()
+    for name, value in others(start.options).items():
+        changed = with_settings(start.options, {name: value})
+        try:
+            found = task.build_vocab(examples, changed, 0).symbols.to_json()
+        except (ElmanError, OSError):
+            continue
+        if found != whole:
+            assert name in task.symbol_options, f"{name} changes what build_vocab gives"
+    for name in task.symbol_options:
+        value = others(start.options)[name]
+        data = Data(folder / task.train_file)
+        with pytest.raises(OptionError, match=rf"init_from: {name} comes from"):
+            train(
+                task, data, folder / "other", {**LOOP, name: value}, start=start,
+                progress=Silence(),
+            )  # fmt: skip
+        assert not (folder / "other").exists()

@@ -134,7 +134,7 @@ def test_a_short_training_is_judged_at_its_end() -> None:
     watch.validated({"accuracy": 0.5}, 1, 0.69)
     assert said == []
     (sentence,) = watch.end(0.5, 1)
-    assert sentence.startswith("After 1 epochs the validation accuracy is 50.0 %")
+    assert sentence.startswith("After 1 epoch the validation accuracy is 50.0 %")
 
 
 def test_a_common_label_is_named_with_its_share() -> None:
@@ -149,7 +149,7 @@ def test_the_best_constant_answer_is_what_a_model_must_beat() -> None:
     rare = Baseline("always ...", 0.4, constant=True, best=0.6)  # rarer in validation
     watch, said = watching(Background(baselines=(rare,)))
     watch.validated({"accuracy": 0.55}, 3, 0.69)
-    assert "no better than a constant answer (60.0 %)" in said[0]
+    assert "no better than the best constant answer (60.0 %)" in said[0]
 
 
 def test_steps_that_move_nothing_are_said() -> None:

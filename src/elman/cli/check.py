@@ -70,6 +70,12 @@ def _check(
         from elman.tasks.leaks import leaks
 
         report = replace(report, problems=tuple(leaks(task, data, against, options)))
+    if not report.problems:
+        from elman.tasks.rehearsal import refusals
+
+        if refused := refusals(task, data, options, against):
+            facts = {**report.facts, "problems": len(refused)}
+            report = replace(report, problems=refused, facts=facts)
     if as_json:
         record = {
             "path": str(data),

@@ -17,9 +17,10 @@ import torch
 
 from elman.data.faults import Row
 from elman.data.folders import files_below
-from elman.data.remote import size_of
+from elman.data.remote import shown, size_of
 from elman.data.shards import RECORDS, Source, fingerprint
 from elman.data.sources import data_files, is_folder, kind_of
+from elman.errors import DataError
 from elman.stages import stage
 from elman.tasks.reading import in_shards, index, read_rows, read_sources, warn_of_skipped
 from elman.tasks.streaming import Stream
@@ -179,6 +180,15 @@ def read_corpus(task: Task, data: Data, options: Any, training: LoopOptions) -> 
     else:
         valid = stream.hold_out(data.held_out, data.parts)
     return StreamedCorpus(task, options, training.seed, stream, valid, digest)
+
+
+def refuse_too_few(corpus: Corpus, path: Path) -> None:
+    """Raise ``DataError`` if nothing is left to train on once validation has its examples."""
+    if not corpus.train:
+        raise DataError(
+            f"{shown(path)}: one example is too few to train on; give at least two, or validation "
+            "data."
+        )
 
 
 def _records(sources: Sequence[Source]) -> int:

@@ -130,6 +130,8 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     input_kind: Literal["text", "file", "nothing"] = "text"
     #: options that name files which training reads and a trained model no longer needs
     reads_once: tuple[str, ...] = ()
+    #: options that decide the symbols, which ``--init-from`` takes from the other model
+    symbol_options: tuple[str, ...] = ()
     #: prefixes of the layers whose size depends on the number of labels
     label_layers: tuple[str, ...] = ()
     #: whether a model can answer while its input arrives (``stream``)

@@ -22,13 +22,13 @@ from elman import cells
 from elman.data.faults import Row
 from elman.data.remote import shown
 from elman.data.sources import kind_of
-from elman.errors import DataError, ElmanError, OptionError, RunError
+from elman.errors import ElmanError, OptionError, RunError
 from elman.graph import Cell, read_cell
 from elman.options import refuse_unknown, with_settings
 from elman.stages import silently, stage
 from elman.tasks.calibration import calibrate
 from elman.tasks.card import write_card
-from elman.tasks.corpus import Corpus, Data, data_digest, read_corpus
+from elman.tasks.corpus import Corpus, Data, data_digest, read_corpus, refuse_too_few
 from elman.tasks.inspection import inspect, sample
 from elman.tasks.resuming import (
     files_of,
@@ -132,6 +132,8 @@ def _train(
         if not overwrite and is_main_process():
             run.refuse_run()
         options = with_settings(task.Options() if start is None else _options_of(start), settings)
+        if start is not None:
+            _refuse_other_symbols(task, start, options)
         training = with_settings(task.training, settings)
         cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
     check_logger(training)
@@ -161,10 +163,7 @@ def _train_on(
     begun: float,
 ) -> tuple[Trained, TrainingResult]:
     task, train_rows, valid_rows = corpus.task, corpus.train, corpus.valid
-    if not train_rows:
-        raise DataError(
-            f"{shown(data.train)}: one example is too few to train on; give at least two."
-        )
+    refuse_too_few(corpus, data.train)
     examples = corpus.examples
     valid = [row.value for row in valid_rows]
     record = _record(corpus, data, options, training)
@@ -319,6 +318,19 @@ def _name(trained: Trained) -> str:
 def _options_of(start: Trained) -> Any:
     """The options of a model to initialise from, without the files that only training reads."""
     return replace(start.options, **dict.fromkeys(start.task.reads_once, ""))
+
+
+def _refuse_other_symbols(task: Task, start: Trained, options: Any) -> None:
+    """Raise ``OptionError`` for an option that the symbols of the other model decide already."""
+    before = _options_of(start)
+    for name in task.symbol_options:
+        old, new = getattr(before, name), getattr(options, name)
+        if old != new:
+            was = "without it" if old == "" else f"with {old!r}"
+            raise OptionError(
+                f"init_from: {name} comes from {_name(start)}, which was trained {was}, and cannot "
+                f"be {new!r}; omit {name}, or train without init_from."
+            )
 
 
 def _initialise(

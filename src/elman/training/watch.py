@@ -160,6 +160,8 @@ Lower learning_rate, or raise clip_norm to about 50.
         self._constant = metric.best(constant)
         scores = [each.score if each.best is None else each.best for each in constant]
         self._floor = (max if metric.higher_is_better else min)(scores) if scores else None
+        known = any([each.best is not None for each in constant])
+        self._floor_name = "the best constant answer" if known else "a constant answer"
         self._found: dict[str, str] = {}
         self._norms: list[float] = []
         self._losses: list[float] = []
@@ -294,7 +296,7 @@ Lower learning_rate, or raise clip_norm to about 50.
         if scores.get(BLANKS) == 1:
             self._once(
                 "blanks",
-                f"After {epochs:.4g} epochs the model predicts only blanks, as every CTC model "
+                f"{_after(epochs)} the model predicts only blanks, as every CTC model "
                 "does at first. If this continues, train longer, raise learning_rate, check that "
                 "no text is longer than its audio has time steps, and start with short examples.",
             )
@@ -312,7 +314,7 @@ Lower learning_rate, or raise clip_norm to about 50.
     def _explanation(self, scores: Mapping[str, float], epochs: float) -> str:
         """What to say of a model that is no better than a constant answer."""
         constant, losses = self._constant, self._epoch_losses
-        after = f"After {epochs:.4g} epochs"
+        after = _after(epochs)
         if constant is not None and constant.fraction >= COMMON:
             return (
                 f'{constant.fraction:.1%} of the training examples have the label "'
@@ -331,7 +333,7 @@ Lower learning_rate, or raise clip_norm to about 50.
         start = (
             f"{after} the validation {self._metric.name} is "
             f"{self._metric.text(value)}, {'no' if self._fails(value) else 'hardly'} better than "
-            f"a constant answer ({self._metric.text(floor)})"
+            f"{self._floor_name} ({self._metric.text(floor)})"
         )
         if self._is_learning():
             return (
@@ -412,3 +414,12 @@ Lower learning_rate, or raise clip_norm to about 50.
 def _rounded(value: float) -> str:
     """One significant digit: advice is no more precise than that."""
     return f"{float(f'{value:.0e}'):g}"
+
+
+def _after(epochs: float) -> str:
+    """The start of a sentence.
+
+    >>> _after(1), _after(2.5)
+    ('After 1 epoch', 'After 2.5 epochs')
+    """
+    return f"After {epochs:.4g} epoch{'s' if epochs != 1 else ''}"

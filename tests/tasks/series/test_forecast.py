@@ -89,7 +89,7 @@ BAD = {
     "no such date": ("date,value\n2024-02-30,1\n2024-03-01,2\n", "line 2: the time is"),
     "mixed offsets": ("date,value\n2024-02-01T00:00Z,1\n2024-02-02,2\n", "line 3: some times have an"),
     "nothing to forecast": ("date,name\n2024-02-01,x\n", "no column holds numbers to forecast"),
-    "too short": ("time,value\n1,2\n2,3\n", "the series has 2 steps, but a forecast of 1 needs at"),
+    "too short": ("time,value\n1,2\n2,3\n", "the series has 2 steps, but a forecast of 1 step (horizon) "),
     "a row too long": ("time,value\n1,2\n2,3,4\n", "line 3: the header has 2 columns but the row has 3"),
     "no values": ("time,value,k\n1,,1\n2,,2\n3,NA,1\n", "the series has no value"),
     "far away": ("time,value\n1,1\n2,2\n3,3\n900000,4\n", "span 900,000 steps"),
@@ -110,8 +110,8 @@ def test_a_bad_table_is_refused_with_its_place(text, sentence, tmp_path):
 def test_a_column_that_is_not_there_or_has_two_roles_is_named(tmp_path):
     path = table(tmp_path, "time,value,x\n1,2,3\n2,3,4\n3,4,5\n")
     for options, sentence in {
-        "known_columns": ("z", 'there is no column "z"; the columns are "time", "value", "x"'),
-        "past_columns": ("x, x", 'the column "x" is named by --past-columns and by'),
+        "known_columns": ("z", 'there is no column "z", which the option known_columns names; the'),
+        "past_columns": ("x, x", 'the column "x" is named by past_columns and by'),
         "static_columns": ("x", 'has "3" and "4" in the series'),
     }.items():
         with pytest.raises(DataError, match=sentence[1][:30]):
@@ -447,7 +447,7 @@ def test_bad_lines_of_a_stream_are_named(run):
         (b"value\n1\n", "line 1: the model reads the calendar, but no column holds the time"),
         (b"time,value\n2024-01-01,1\n2024-01-01,2\n", "line 3: its time is not after"),
         (b"time,value\n2024-01-01,x\n", 'line 2: the column "value" has "x"'),
-        (b"time,value\n2024-01-01\n", "line 2: it has 1 values, but there are 2 columns"),
+        (b"time,value\n2024-01-01\n", "line 2: it has 1 value, but the first line names 2 columns"),
     ]:
         with pytest.raises(DataError, match=sentence):
             [*model.stream_records([content])]
@@ -455,7 +455,7 @@ def test_bad_lines_of_a_stream_are_named(run):
 
 def test_check_names_constant_targets_and_counts_what_is_missing(tmp_path, command):
     text = "time,group,value\n" + "".join(f"{k},a,5\n{k},b,{k % 3 or ''}\n" for k in range(20))
-    status, out, _ = command("check", "series", table(tmp_path, text), "--json")
+    status, out, _ = command("check", "series", table(tmp_path, text), "--json", "--horizon", 3)
     found = json.loads(out)
     assert status == 0
     assert "1 column (" in found["warnings"][0]

@@ -1,6 +1,8 @@
 """Series in other clothes: time zones, gaps of time, Parquet, folders, and what `check` says."""
 
+import io
 import json
+import warnings
 
 import numpy as np
 import pyarrow
@@ -8,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 import elman
-from elman.errors import DataError, OptionError
+from elman.errors import DataError, DataWarning, OptionError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.series import data, scores
 from elman.tasks.series.options import SeriesOptions
@@ -199,3 +201,175 @@ def test_efficiencies_by_hand():
 def test_a_scale_of_nothing_and_of_a_constant_is_one():
     assert Scale.of(np.array([np.nan])) == Scale(0.0, 1.0)
     assert Scale.of(np.array([3.0, 3.0])) == Scale(3.0, 1.0)
+
+
+def test_check_and_train_refuse_the_same(tmp_path, command):
+    """What is missing for training is a problem of the check, of any task."""
+    (tmp_path / "waves.csv").write_text(
+        "series,value,label\n" + "".join(f"{k},{k + s},a\n" for k in range(8) for s in range(4))
+    )
+    (tmp_path / "one.txt").write_text("A text of one section.\n")
+    for task, file, *flags, sentence in (
+        ("series", "waves.csv", "--mode", "classify", "--group-column", "series", 'the label "a"'),
+        ("language", "one.txt", "one example is too few to train on"),
+    ):
+        path = tmp_path / file
+        status, out, _ = command("check", task, path, *flags, "--json")
+        assert status == 1
+        report = json.loads(out)
+        assert sentence in report["problems"][0]
+        assert report["facts"].get("problems", 1) == 1
+        status, _, err = command("train", task, "--train", path, "--out", tmp_path / "r", *flags)
+        assert status == 1
+        assert report["problems"][0] in " ".join(err.split("\n"))
+
+
+# ---- covariates with holes, and categories that are new
+
+
+def shops(holes=(), kind="a", days=40, future=0):
+    lines = ["date,value,open,kind"]
+    for day in range(days + future):
+        date = np.datetime64("2024-01-01") + day
+        value = f"{day % 7}" if day < days else ""
+        lines.append(f"{date},{value},{'' if day in holes else day % 2},{kind}")
+    return "\n".join(lines) + "\n"
+
+
+COLUMNS = {"known_columns": "open", "static_columns": "kind", "horizon": 3, "longest": 10}
+TINY = {"hidden_size": 4, "epochs": 1, "stride": 8, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A model that has seen no hole, and one that has."""
+    folder = tmp_path_factory.mktemp("shops")
+    models = []
+    for name, text in (("whole", shops()), ("holes", shops(holes=(4, 5)) + shops(kind="")[32:])):
+        (folder / f"{name}.csv").write_text(shops(holes=(4, 5)) if name == "holes" else text)
+        data = Data(folder / f"{name}.csv")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            model, _ = train(series, data, folder / name, {**COLUMNS, **TINY}, progress=Silence())
+        models.append(model)
+    return models
+
+
+def test_holes_of_columns_that_are_known_in_advance_are_named(shop, tmp_path, command):
+    whole, holes = shop
+    path = tmp_path / "a.csv"
+    path.write_text(shops(holes=(4, 5)))
+    said = (
+        r'the column "open" is known in advance, but has no value at 2 steps \(.*a.csv: '
+        r"2024-01-05; .*a.csv: 2024-01-06\); these are read as missing."
+    )
+    flags = ("--known-columns", "open", "--static-columns", "kind", "--horizon", 3)
+    _, out, _ = command("check", "series", path, *flags)
+    assert "2024-01-05" in out
+    with pytest.warns(DataWarning, match=said):
+        train(series, Data(path), tmp_path / "run", {**COLUMNS, **TINY}, progress=Silence())
+    with pytest.warns(DataWarning, match=said):
+        whole.evaluate(path)
+    path.write_text(shops(holes=(4, 5), future=3))
+    with pytest.warns(DataWarning, match=said):
+        whole(path)
+    # within the forecast: refused by a model that has never seen one
+    path.write_text(shops(holes=(41,), future=3))
+    with pytest.raises(
+        DataError, match=r'"open" is known in advance, but has no value at 2024-02-11'
+    ):
+        whole(path)
+    with pytest.warns(DataWarning, match="has no value at 1 step "):
+        holes(path)
+
+
+def test_categories_that_training_did_not_have_are_named(shop, tmp_path):
+    whole, _ = shop
+    path = tmp_path / "a.csv"
+    path.write_text(shops(kind="b", future=3))
+    said = r'the column "kind" has "b", which the training data do not have \(a\)'
+    for use in (whole, whole.evaluate):
+        with pytest.raises(DataError, match=said):
+            use(path)
+    train_on = Data(tmp_path / "t.csv", path)
+    train_on.train.write_text(shops())
+    with pytest.raises(DataError, match=said):
+        train(series, train_on, tmp_path / "run", {**COLUMNS, **TINY}, progress=Silence())
+    path.write_text(shops(kind="", future=3))
+    with pytest.raises(DataError, match='the column "kind" has no value, but has one throughout'):
+        whole(path)
+
+
+def test_a_stream_names_categories_that_training_did_not_have(tmp_path):
+    rows = [(day, "ab"[day % 2] if day % 5 else "") for day in range(40)]
+    for name, there in (("full", [(d, k or "a") for d, k in rows]), ("gaps", rows)):
+        path = tmp_path / f"{name}.csv"
+        path.write_text("value,kind\n" + "".join(f"{d % 7},{k}\n" for d, k in there))
+        settings = {"past_columns": "kind", "horizon": 3, "longest": 10, "calendar": False, **TINY}
+        model, _ = train(series, Data(path), tmp_path / name, settings, progress=Silence())
+        lines = io.BytesIO(b"value,kind\n1,a\n2,c\n3,c\n")
+        if name == "full":
+            with pytest.raises(
+                DataError, match='standard input: line 3: the column "kind" has "c"'
+            ):
+                list(model.stream(lines))
+        else:
+            with pytest.warns(DataWarning, match='"kind" has "c", which') as found:
+                assert len(list(model.stream(lines))) == 3
+            assert len(found) == 1
+
+
+def test_bare_numbers_are_answered_with_the_columns_that_a_stream_needs(shop, tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "date,value\n" + shops().replace(",0,a", "").replace(",1,a", "").partition("\n")[2]
+    )
+    settings = {"horizon": 3, "longest": 10, **TINY}
+    model, _ = train(
+        series, Data(tmp_path / "a.csv"), tmp_path / "run", settings, progress=Silence()
+    )
+    with pytest.raises(
+        DataError,
+        match=r'line 1: it has only numbers, but the model also reads time; .* "time,value"',
+    ):
+        list(model.stream(io.BytesIO(b"412\n")))
+
+
+# ---- several files
+
+
+def test_files_whose_steps_have_other_seasons_need_a_chosen_one(tmp_path, command):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for name, text in (("days", "2024-01-01"), ("hours", "2024-01-01T00")):
+        times = np.datetime64(text) + np.arange(60)
+        lines = [f"{time},{k % 7}" for k, time in enumerate(times)]
+        (folder / f"{name}.csv").write_text("\n".join(["date,value", *lines]) + "\n")
+    said = r"days.csv has steps of 1 day, whose season has 7 steps, and .*hours.csv has steps of 1 hour"
+    settings = {"horizon": 3, "longest": 10, **TINY}
+    with pytest.raises(DataError, match=said):
+        train(series, Data(folder), tmp_path / "run", settings, progress=Silence())
+    status, out, _ = command("check", "series", folder, "--horizon", 3)
+    assert status == 1
+    assert "whose season has 7 steps" in out
+    model, _ = train(
+        series, Data(folder), tmp_path / "run", {**settings, "season": 7}, progress=Silence()
+    )
+    assert model.symbols.season == 7
+    assert model.symbols.calendar == ("day", "week", "year")
+
+
+@pytest.mark.parametrize("option", ["known_columns", "target_columns"])
+def test_a_remedy_names_no_option_that_the_command_lacks(option, tmp_path, command):
+    path = tmp_path / "a.csv"
+    path.write_text("value,open\n" + "".join(f"{k % 5},{k % 2}\n" for k in range(40)))
+    settings = {
+        "horizon": 3,
+        "longest": 10,
+        **TINY,
+        option: {"known_columns": "open"}.get(option, "value"),
+    }
+    train(series, Data(path), tmp_path / "run", settings, progress=Silence())
+    path.write_text("a,b\n" + "1,2\n" * 40)
+    _, _, err = command("predict", tmp_path / "run", path)
+    assert f"which the option {option} names; the columns are" in err
+    assert "--" not in err

@@ -50,6 +50,7 @@ class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions,
     PredictOptions = GeneFileOptions
     train_file = "train.fa"
     valid_file = "valid.fa"
+    symbol_options = ("strands", "shortest_intron", "kmer")
     demo = MappingProxyType({text: text for text in ("AGCCCCTGTGAGGAACTAG",)})
 
     def samples(self) -> Mapping[str, str | bytes]:

@@ -53,6 +53,7 @@ class LanguageModelling(
     PredictOptions = WritingOptions
     train_file = "train.txt"
     valid_file = "valid.txt"
+    symbol_options = ("units", "vocabulary", "min_count", "softmax")
     demo = MappingProxyType({"ROMEO:": "ROMEO:\n"})
     streams = True
     stream_end = ""

@@ -55,6 +55,10 @@ def check_texts(path: Path) -> DataReport:
         )
     if rows and counts.total() < _FEW:
         warnings.append(
-            f"there are only {counts.total():,} characters; a useful model needs {_FEW:,} or more."
+            f"there {_only(counts.total())}; a useful model needs {_FEW:,} characters or more."
         )
     return DataReport(path, listed(items), (*notes, *warnings), facts)
+
+
+def _only(count: int) -> str:
+    return "is only 1 character" if count == 1 else f"are only {count:,} characters"

@@ -43,6 +43,14 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
     PredictOptions = NameOptions
     train_file = "train.conll"
     valid_file = "valid.conll"
+    symbol_options = (
+        "vectors",
+        "vector_words",
+        "embedding_size",
+        "lowercase",
+        "min_count",
+        "characters",
+    )
     independent = True
     demo = MappingProxyType(
         {text: text for text in ("Yesterday, Harry Potter met Hermione Granger.",)}

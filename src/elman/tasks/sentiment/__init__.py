@@ -45,6 +45,15 @@ class SentimentClassification(
     train_file = "train.csv"
     valid_file = "valid.csv"
     demo = MappingProxyType({text: text for text in ("There is nothing to like in this movie.",)})
+    symbol_options = (
+        "vectors",
+        "vector_words",
+        "embedding_size",
+        "lowercase",
+        "min_count",
+        "phrases",
+        "phrase_min_count",
+    )
     reads_once = ("vectors",)
     takes_encoders = True
     label_layers = ("output.", "reader.output.", "bayes.")

@@ -56,6 +56,15 @@ class SeriesModelling(
     PredictOptions = ForecastOptions
     train_file = "train.csv"
     valid_file = "valid.csv"
+    symbol_options = (
+        "mode",
+        "known_columns",
+        "past_columns",
+        "static_columns",
+        "season",
+        "calendar",
+        "transform",
+    )
     demo = MappingProxyType({"visitors of two museums": Path("valid.csv")})
     input_kind = "file"
     reads_whole = (".parquet",)

@@ -6,7 +6,7 @@ steps are kept as the model reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,21 @@ from numpy.typing import NDArray
 
 from elman.errors import DataError, OptionError
 from elman.tasks.series.columns import Roles, roles_of
+from elman.tasks.series.holes import warn_of_unknown
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series, spread
 from elman.tasks.series.symbols import SeriesSymbols, why_not_modelled
 from elman.tasks.series.table import MISSING, Table, numbers
-from elman.tasks.series.times import DAY, Clocks, Floats, Step, grid_of, parse_times, places_on
+from elman.tasks.series.times import (
+    DAY,
+    Clocks,
+    Floats,
+    Step,
+    grid_of,
+    in_steps,
+    parse_times,
+    places_on,
+)
 
 #: a line of numbers is shorter
 _LONGEST_LINE = 1_000_000
@@ -31,8 +41,8 @@ class Arriving:
     def __init__(self, symbols: SeriesSymbols, options: SeriesOptions) -> None:
         if symbols.known:
             raise OptionError(
-                f"--stream: the model needs {', '.join(symbols.known)} in advance, which a stream "
-                "cannot give; predict from files."
+                f"the model needs {', '.join(symbols.known)} in advance, which a stream cannot "
+                "give; predict from files."
             )
         if symbols.static or symbols.past:
             names = [*symbols.static, *symbols.past]
@@ -50,6 +60,7 @@ class Arriving:
         self._values: list[list[float]] = []
         self._past: dict[str, list[str]] = {name: [] for name in symbols.past}
         self._static: dict[str, float | str] = {}
+        self._unknown: set[tuple[str, str]] = set()
 
     def accept(self, line: bytes) -> Series | None:
         """The series with the values of this line; None for a header or an empty line."""
@@ -78,7 +89,7 @@ class Arriving:
             return True
         if plain:
             raise DataError(
-                f"{where}: it has {len(cells)} values; give the column names first, or "
+                f"{where}: it has {_values(len(cells))}; give the column names first, or "
                 f"{', '.join(targets)} on each line."
             )
         options = self._options
@@ -89,6 +100,12 @@ class Arriving:
             "known_columns": "", "past_columns": ",".join(self._symbols.past),
             "static_columns": ",".join(self._symbols.static), "layout": "long",
         }  # fmt: skip
+        if not numbers(cells)[1]:
+            needed = ["time"] * bool(self._symbols.calendar) + self._needed
+            raise DataError(
+                f"{where}: it has only numbers, but the model also reads {', '.join(needed)}; the "
+                f'first line must name the columns, such as "{",".join([*needed, *targets])}".'
+            )
         named = Table(Path("-"), {cell: [] for cell in cells if cell}, [])
         roles = roles_of(named, replace(options, **asked))  # type: ignore[arg-type]
         if isinstance(roles, str):
@@ -106,7 +123,8 @@ class Arriving:
         assert self._roles is not None
         if len(cells) != len(self._names):
             raise DataError(
-                f"{where}: it has {len(cells)} values, but there are {len(self._names)} columns."
+                f"{where}: it has {_values(len(cells))}, but the first line names "
+                f"{len(self._names)} columns; send a value for each."
             )
         by_name = dict(zip(self._names, cells, strict=True))
         found, wrong = numbers([by_name[name] for name in self._roles.targets])
@@ -130,6 +148,7 @@ class Arriving:
             self._dates, time = dates, float(times[0])
         for name in self._roles.static:
             self._static[name] = _cell(by_name[name], self._symbols.static[name].scale is not None)
+        self._check_texts(by_name, where)
         for name in self._roles.past:
             self._past[name].append(by_name[name])
         self._times.append(time)
@@ -138,6 +157,15 @@ class Arriving:
             self._times = self._times[-self._kept :]
             self._values = self._values[-self._kept :]
             self._past = {name: cells[-self._kept :] for name, cells in self._past.items()}
+
+    def _check_texts(self, by_name: Mapping[str, str], where: str) -> None:
+        """Refuse, or name once, texts that training did not have."""
+        for name, encoding in {**self._symbols.past, **self._symbols.static}.items():
+            cell = np.array([_cell(by_name[name], False)], object)
+            for text in encoding.refuse_unknown(cell, name, where):
+                if (name, text) not in self._unknown:
+                    self._unknown.add((name, text))
+                    warn_of_unknown(name, [text])
 
     def _series(self, where: str) -> Series:
         times, zone = np.array(self._times), ""
@@ -152,7 +180,7 @@ class Arriving:
             step, places = self._grid(times, where)  # type: ignore[assignment]
         if places is not None and places[-1] >= 20 * len(times) + 1000:
             raise DataError(
-                f"{where}: the times so far span {int(places[-1]) + 1:,} steps of {step}, but "
+                f"{where}: the times so far span {in_steps(int(places[-1]) + 1)} of {step}, but "
                 f"there are {len(times)} lines; correct the time."
             )
         values = np.array(self._values)
@@ -186,6 +214,10 @@ class Arriving:
                 f"trained on steps of {known[0]}."
             )
         return known[0], places
+
+
+def _values(count: int) -> str:
+    return f"{count} value{'s' if count != 1 else ''}"
 
 
 def _cell(cell: str, number: bool) -> float | str:

@@ -40,32 +40,33 @@ def roles_of(table: Table, options: SeriesOptions) -> Roles | str:
         "static": columns(options.static_columns),
     }
     asked = [
-        ("time-column", options.time_column),
-        ("group-column", options.group_column),
-        *[(f"{flag}-columns", name) for flag, found in listed.items() for name in found],
+        ("time_column", options.time_column),
+        ("group_column", options.group_column),
+        *[(f"{kind}_columns", name) for kind, found in listed.items() for name in found],
     ]
     role: dict[str, str] = {}
-    for flag, name in asked:
+    for option, name in asked:
         if name and name not in names:
             there = ", ".join([f'"{each}"' for each in names[:20]]) or "none"
             return (
-                f'there is no column "{name}"; the columns are {there}; choose one with --{flag}.'
+                f'there is no column "{name}", which the option {option} names; the columns are '
+                f"{there}; correct the file or the option."
             )
         if name and name in role:
             return (
-                f'the column "{name}" is named by --{role[name]} and by --{flag}; give each column '
+                f'the column "{name}" is named by {role[name]} and by {option}; give each column '
                 "one role."
             )
-        role[name] = flag
+        role[name] = option
     label = None
     if options.mode != "forecast" and options.label_column in names:
         label = options.label_column
         if label in role:
             return (
-                f'the column "{label}" is the label, and named by --{role[label]}; give each '
-                "column one role."
+                f'the column "{label}" is the label, and named by {role[label]}; give each column '
+                "one role."
             )
-        role[label] = "label-column"
+        role[label] = "label_column"
     free = [name for name in names if name not in role]
     time = options.time_column or _first(free, _TIME)
     group = options.group_column or (_first(free, _GROUP) if options.layout == "long" else None)
@@ -77,8 +78,8 @@ def roles_of(table: Table, options: SeriesOptions) -> Roles | str:
     if not targets:
         there = ", ".join([f'"{each}"' for each in names[:20]])
         return (
-            f"no column holds numbers to forecast; the columns are {there}; choose with "
-            "--target-columns."
+            f"no column holds numbers to forecast; the columns are {there}; correct the file or "
+            "the option target_columns."
         )
     return Roles(time, targets, group, listed["known"], listed["past"], listed["static"], label)
 

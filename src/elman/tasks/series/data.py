@@ -14,11 +14,13 @@ from elman.data.faults import Fault, Place, Row, rows_or_error
 from elman.errors import DataError, OptionError
 from elman.tasks.series.classifier import UNLABELLED
 from elman.tasks.series.features import batch_of
+from elman.tasks.series.holes import check_covariates, warn_of_holes
 from elman.tasks.series.options import SeriesOptions, steps_read
 from elman.tasks.series.reading import Item, series_rows
 from elman.tasks.series.series import Series, Window
 from elman.tasks.series.symbols import SeriesSymbols, symbols_of
 from elman.tasks.series.table import numbers
+from elman.tasks.series.times import in_steps
 from elman.tasks.task import Vocab
 
 #: with fewer series, the last steps of each validate a model that labels steps
@@ -41,13 +43,13 @@ def _unfit(series: Series, options: SeriesOptions) -> str:
         if len(series) >= options.ahead + 2:
             return ""
         return (
-            f"{named} has {len(series)} steps, but a forecast of {options.ahead} needs at least "
-            f"{options.ahead + 2}; lower --horizon, or remove the series."
+            f"{named} has {in_steps(len(series))}, but a forecast of {in_steps(options.ahead)} "
+            f"(horizon) needs at least {options.ahead + 2}; give more, or remove the series."
         )
     if series.labels is None:
         return (
-            f'there is no column "{options.label_column}"; mode {options.mode} needs one; choose '
-            "it with --label-column."
+            f'there is no column "{options.label_column}"; mode {options.mode} needs one (option '
+            "label_column)."
         )
     if not series.label:
         return f'{named} has no label (column "{options.label_column}"); write one or remove it.'
@@ -63,11 +65,16 @@ def read(path: Path, options: SeriesOptions) -> list[Row[Window]]:
     rows = rows_or_error(items(path, options))
     if not rows:
         raise DataError(f"{path}: there is no series; give at least one.")
+    warn_of_holes([row.value for row in rows])
     return [Row(row.place, Window(row.value, options.ahead, options.stride)) for row in rows]
 
 
 def check_labels(rows: Sequence[Row[Window]], symbols: SeriesSymbols) -> None:
-    """Raise ``DataError`` for the first series with a label that the model does not have."""
+    """Raise ``DataError`` for the first series with a label that the model does not have.
+
+    Categories of covariates count, too (``check_covariates``).
+    """
+    check_covariates([row.value.series for row in rows], symbols)
     for row in rows:
         labels = row.value.series.labels
         if not symbols.labels or labels is None:

@@ -89,7 +89,7 @@ def predict(fitted: Model, inputs: Sequence[Path], wanted: ForecastOptions) -> l
     """The stretches above the threshold in all series of each file."""
     answers = []
     for path in inputs:
-        windows = windows_of_file(path, fitted.options)
+        windows = windows_of_file(path, fitted)
         found = step_scores(fitted, windows)
         verdicts = [
             verdict(fitted, window, each) for window, each in zip(windows, found, strict=True)

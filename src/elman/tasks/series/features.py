@@ -58,9 +58,8 @@ def prepared(series: Series, symbols: SeriesSymbols, options: SeriesOptions) -> 
 def _prepare(series: Series, symbols: SeriesSymbols, options: SeriesOptions) -> Prepared:
     if (len(series.targets)) != len(symbols.targets):
         raise DataError(
-            f"{series.file}: there are {len(series.targets)} targets "
-            f"({', '.join(series.targets)}), but the model has {len(symbols.targets)} "
-            f"({', '.join(symbols.targets)}); choose with --target-columns."
+            f"{series.file}: the targets are {', '.join(series.targets)}, but those of the model "
+            f"are {', '.join(symbols.targets)}; give the file the same columns."
         )
     whose = f'{series.file}, series "{series.name}"' if series.name else series.file
     if options.forecasts:
@@ -135,19 +134,6 @@ def _encoded(
         fill = np.full(count - len(column), missing, column.dtype)
         column = np.concatenate([column, fill])
     return encoding.encode(column, name, whose)
-
-
-def require_known(window: Window) -> None:
-    """Raise ``DataError`` if a column that is known in advance ends before the horizon."""
-    series = window.series
-    for name, column in series.known.items():
-        if len(column) < window.end + window.horizon:
-            named = f' of the series "{series.name}"' if series.name else ""
-            raise DataError(
-                f'{series.file}: the column "{name}"{named} is known in advance, but its values '
-                f"end {window.end + window.horizon - len(column)} steps too early; add rows with "
-                f"the times and known values of {window.horizon} steps, and leave the target empty."
-            )
 
 
 def input_sizes(symbols: SeriesSymbols, options: SeriesOptions) -> tuple[int, int]:

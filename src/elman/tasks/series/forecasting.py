@@ -11,8 +11,9 @@ from torch import Tensor
 
 from elman.tasks.inference import in_batches
 from elman.tasks.series.answers import Continuation, Forecast
-from elman.tasks.series.features import batch_of, require_known
+from elman.tasks.series.features import batch_of
 from elman.tasks.series.fitting import Model, windows_of_file
+from elman.tasks.series.holes import require_known
 from elman.tasks.series.model import Forecaster
 from elman.tasks.series.options import ForecastOptions, SeriesOptions
 from elman.tasks.series.series import Window
@@ -58,9 +59,9 @@ def _steps(window: Window, options: SeriesOptions) -> int:
 
 def predict(fitted: Model, inputs: Sequence[Path], wanted: ForecastOptions) -> list[Continuation]:
     """The forecasts of all series of each file, from their last value on."""
-    windows = [windows_of_file(path, fitted.options) for path in inputs]
+    windows = [windows_of_file(path, fitted) for path in inputs]
     for window in [window for each in windows for window in each]:
-        require_known(window)
+        require_known(window, fitted.symbols)
     found = iter(forecast(fitted, [window for each in windows for window in each]))
     return [
         Continuation(

@@ -41,7 +41,7 @@ def outputs(fitted: Model, windows: Sequence[Window]) -> list[Tensor]:
 
 def predict(fitted: Model, inputs: Sequence[Path], wanted: ForecastOptions) -> list[Labelled]:
     """The answers for all series of each file."""
-    windows = [windows_of_file(path, fitted.options) for path in inputs]
+    windows = [windows_of_file(path, fitted) for path in inputs]
     found = iter(outputs(fitted, [window for each in windows for window in each]))
     return [
         Labelled(str(path), tuple([verdict(fitted, window, next(found)) for window in each]))

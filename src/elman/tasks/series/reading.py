@@ -20,7 +20,7 @@ from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series, spread
 from elman.tasks.series.symbols import why_not_modelled
 from elman.tasks.series.table import MISSING, Table, numbers, read_table
-from elman.tasks.series.times import DAY, Clocks, Floats, Step, grid_of, parse_times
+from elman.tasks.series.times import DAY, Clocks, Floats, Step, grid_of, in_steps, parse_times
 
 Item = Row[Series] | Fault | Note
 #: a grid may have this many times as many steps as the file has rows
@@ -137,7 +137,11 @@ class _Reader:
         if len(twice):
             row = int(kept[twice[0] + 1])
             time = table.columns[roles.time][row].strip() if roles.time else str(row)
-            hint = "" if roles.group else ", or name the column of groups with --group-column"
+            hint = (
+                ""
+                if roles.group
+                else ", or name the column that tells series apart by the option group_column"
+            )
             yield Fault(
                 table.place(row),
                 f"{whose} has the time {time} twice; remove a row{hint}.",
@@ -150,9 +154,9 @@ class _Reader:
                 first, second, *_ = sorted(cells)
                 yield Fault(
                     place,
-                    f'the column "{column}" is named by --static-columns, but has "{first}" and '
-                    f'"{second}" in {whose}; name it with '
-                    "--known-columns or --past-columns.",
+                    f'the column "{column}" is named by static_columns, but has "{first}" and '
+                    f'"{second}" in {whose}; correct it, or name it by known_columns or '
+                    "past_columns.",
                 )
                 return
             value = self.covariates[column][rows[0]]
@@ -166,7 +170,7 @@ class _Reader:
         if places is not None and places[-1] >= _SPARSEST * len(rows) + 1000:
             yield Fault(
                 place,
-                f"{whose} has {len(rows)} rows, but its times span {int(places[-1]) + 1:,} steps "
+                f"{whose} has {len(rows)} rows, but its times span {in_steps(int(places[-1]) + 1)} "
                 f"of {step}; correct the times.",
             )
             return
@@ -182,7 +186,7 @@ class _Reader:
                 yield Fault(
                     table.place(int(kept[different[0]])),
                     f'{whose} has the labels "{found[0]}" and "{found[different[0]]}"; give a '
-                    "series one label, or each step its own with --mode label.",
+                    "series one label; only mode label takes one for each step.",
                 )
                 return
         on_grid = _Grid(times, step, places, zone)

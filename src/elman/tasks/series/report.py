@@ -12,9 +12,11 @@ from elman.data.faults import Fault, Note, Row
 from elman.data.report import DataReport, listed, many
 from elman.errors import DataError
 from elman.tasks.series.data import items
+from elman.tasks.series.holes import holes
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series
 from elman.tasks.series.symbols import season_of
+from elman.tasks.series.times import in_steps
 
 #: a longer stretch without a value is named
 LONG_GAP = 3
@@ -61,11 +63,13 @@ def check_series(path: Path, options: SeriesOptions) -> DataReport:
         warnings.append(f"{many(constant, 'column')} that never change.")
     if gaps := _gaps(rows):
         warnings.append(f"{many(gaps, 'gap')} of more than {LONG_GAP} steps without a value.")
+    warnings += holes(series)
     if twice := _twice(rows):
         warnings.append(f"{many(twice, 'pair')} of series with the same values.")
     if options.forecasts and (short := _short(rows, options)):
         warnings.append(
-            f"{many(short, 'group')} too short to hold out {options.ahead} steps for validation."
+            f"{many(short, 'group')} too short to hold out {in_steps(options.ahead)} for "
+            "validation."
         )
     if leaks := _leaks(rows):
         warnings.append(
@@ -149,7 +153,7 @@ def _leaks(rows: Sequence[Row[Series]]) -> list[str]:
                     own = column[: len(values)].astype(np.float64)
                     lag = next((lag for lag in lags if _tells(own, values, lag)), None)
                     if lag is not None:
-                        when = f"{lag} steps later" if lag else "at the same time"
+                        when = f"{in_steps(lag)} later" if lag else "at the same time"
                         found.append(f'{_named(row, name)} is "{target}" {when}')
     return found
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.series.features import filled_by_season, repeated, require_known
+from elman.tasks.series.features import filled_by_season, repeated
 from elman.tasks.series.fitting import Model
 from elman.tasks.series.forecasting import forecast, mean_loss
+from elman.tasks.series.holes import require_length
 from elman.tasks.series.options import ForecastOptions
 from elman.tasks.series.series import Window
 from elman.tasks.series.times import Floats
@@ -50,7 +51,7 @@ def score(fitted: Model, examples: Sequence[Window], wanted: ForecastOptions) ->
     """
     windows = windows_of(examples, fitted.options.steps_read, wanted.origins)
     for window in windows:
-        require_known(window)
+        require_length(window)
     season, levels = fitted.symbols.season, fitted.options.levels
     found = forecast(fitted, windows)
     errors = [Errors(window, each, levels) for window, each in zip(windows, found, strict=True)]

@@ -43,8 +43,8 @@ def _refuse_whole(fitted: Model) -> None:
         what = "reconstructs whole stretches"
     if what:
         raise OptionError(
-            f"--stream: this model {what} and needs the whole series; omit --stream, or train a "
-            "model with bidirectional=false and anomaly_by=forecast."
+            f"this model {what} and needs the whole series, not a stream; predict from files, or "
+            "train a model with bidirectional=false and anomaly_by=forecast."
         )
 
 

@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.errors import DataError
 from elman.saved import different, of_kind, parse_json, sentences
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series
-from elman.tasks.series.times import Floats, Step
+from elman.tasks.series.times import Floats, Step, in_steps
 
 #: more categories than this are no categories
 _MOST = 100
@@ -57,6 +58,8 @@ class Encoding:
 
     scale: Scale | None
     categories: tuple[str, ...] = ()
+    #: whether the training data lack some values, so that the model knows what that is like
+    missing: bool = True
 
     @property
     def size(self) -> int:
@@ -82,10 +85,32 @@ class Encoding:
             found[row, index.get(value, len(self.categories))] = 1.0
         return found
 
+    def unknown(self, column: Covariate) -> list[str]:
+        """The texts that are none of the categories."""
+        if self.scale is not None:
+            return []
+        known = {"", *self.categories}
+        return [*dict.fromkeys([each for each in _as_names(column) if each not in known])]
+
+    def refuse_unknown(self, column: Covariate, name: str, whose: str) -> list[str]:
+        """Raise ``DataError`` for a text that is no category, or return those read as missing.
+
+        They are read so only where the training data lack values, too.
+        """
+        found = self.unknown(column)
+        if found and not self.missing:
+            raise DataError(
+                f'{whose}: the column "{name}" has "{found[0][:40]}", which the training data do '
+                f"not have ({', '.join(self.categories[:20])}); correct it, or train a model with "
+                "it."
+            )
+        return found
+
     @classmethod
     def of(cls, columns: Sequence[Covariate], name: str) -> Encoding:
+        gaps = any([bool(lacking(column).any()) for column in columns])
         if all([column.dtype != object for column in columns]):
-            return cls(Scale.of(np.concatenate(columns).astype(np.float64)))
+            return cls(Scale.of(np.concatenate(columns).astype(np.float64)), missing=gaps)
         names: set[str] = set()
         for column in columns:
             names.update([name for name in _as_names(column) if name])
@@ -94,7 +119,7 @@ class Encoding:
                 f'the column "{name}" has {len(names)} different texts; it must hold numbers or at '
                 f"most {_MOST} categories."
             )
-        return cls(None, tuple(sorted(names)))
+        return cls(None, tuple(sorted(names)), gaps)
 
     @classmethod
     def from_json(cls, record: Any) -> Encoding:
@@ -102,7 +127,10 @@ class Encoding:
         categories = of_kind(record, "categories", list)
         if not all([isinstance(each, str) for each in categories]):
             raise ValueError("a category that is no text")
-        return cls(None if scale is None else Scale.from_json(scale), tuple(categories))
+        missing = record.get("missing", True)  # not saved until 0.1
+        if not isinstance(missing, bool):
+            raise ValueError(f"a flag {missing!r} that is neither true nor false")
+        return cls(None if scale is None else Scale.from_json(scale), tuple(categories), missing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +197,6 @@ def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbol
                 f"{each.file}: the targets are {', '.join(each.targets)}, and in {first.file} "
                 f"{', '.join(first.targets)}; give every file the same columns."
             )
-    lengths = [len(each) for each in series]
-    longest = series[int(np.argmax(lengths))]
     season = season_of(series, options)
     values = np.concatenate([transformed(each, options) for each in series])
     static = {name: [_one(each.static[name]) for each in series] for name in first.static}
@@ -180,7 +206,7 @@ def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbol
         {n: Encoding.of([each.past[n] for each in series], n) for n in first.past},
         {n: Encoding.of(columns, n) for n, columns in static.items()},
         season,
-        longest.step.calendar if options.calendar else (),
+        _calendar(series) if options.calendar else (),
         any([not (each.regular and np.isfinite(each.values).all()) for each in series]),
         _labels(series, options),
         _response(series, options),
@@ -191,19 +217,40 @@ def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbol
 def season_of(series: Sequence[Series], options: SeriesOptions) -> int:
     """The steps per season; ``DataError`` if no series is longer than a chosen season, or lag."""
     longest = max(series, key=len)
+    if options.forecasts and options.season == "auto":
+        _refuse_other_seasons(series)
     season = longest.step.season if options.season == "auto" else options.season
     if options.season == "auto" and season >= len(longest):
         season = 1
     asked = {"season": season} if options.season != "auto" else {}
     if options.forecasts and options.lags != "auto":
         asked["lags"] = max(options.chosen_lags(season), default=0)
-    for name, steps in asked.items():
-        if steps >= len(longest) and steps > 1:
+    for name, length in asked.items():
+        if length >= len(longest) and length > 1:
             raise DataError(
-                f"{longest.file}: {name} is {steps}, but the longest training series has "
-                f"{len(longest)} steps; lower --{name}, or give longer series."
+                f"{longest.file}: {name} is {length}, but the longest training series has "
+                f"{in_steps(len(longest))}; lower --{name}, or give longer series."
             )
     return season
+
+
+def _refuse_other_seasons(series: Sequence[Series]) -> None:
+    """Raise ``DataError`` if the steps of two series have different usual seasons."""
+    gridded = [each for each in series if each.regular and len(each) > 1]
+    for each in gridded[1:]:
+        if each.step.season != gridded[0].step.season:
+            first, other = [f"{one.file} has steps of {one.step}" for one in (gridded[0], each)]
+            raise DataError(
+                f"{first}, whose season has {in_steps(gridded[0].step.season)}, and {other}, whose "
+                f"season has {in_steps(each.step.season)}; train a model for each, or choose one "
+                "season with --season."
+            )
+
+
+def _calendar(series: Sequence[Series]) -> tuple[str, ...]:
+    """The cycles of all steps."""
+    found = {name for each in series for name in each.step.calendar}
+    return tuple([name for name in ("day", "week", "year") if name in found])
 
 
 def _steps(series: Sequence[Series]) -> tuple[Step, ...]:
@@ -239,6 +286,13 @@ def _response(series: Sequence[Series], options: SeriesOptions) -> Scale | None:
     if options.mode != "regress":
         return None
     return Scale.of(np.array([float(each.label) for each in series]))
+
+
+def lacking(column: Covariate) -> NDArray[np.bool_]:
+    """Which values of a column are missing."""
+    if column.dtype == object:
+        return np.array([each == "" for each in column], bool)
+    return np.isnan(column.astype(np.float64))
 
 
 def _as_names(column: Covariate) -> Covariate:

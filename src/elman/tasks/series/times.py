@@ -75,6 +75,15 @@ class Step:
         return f"{self.size:g} seconds"
 
 
+def in_steps(count: int) -> str:
+    """A number of steps as text.
+
+    >>> in_steps(1), in_steps(1200)
+    ('1 step', '1,200 steps')
+    """
+    return f"{count:,} step{'s' if count != 1 else ''}"
+
+
 def parse_times(
     cells: Sequence[str], time_format: str, zone: str = "", groups: Sequence[str] = ()
 ) -> tuple[bool, Floats, list[tuple[int, str]]]:
@@ -105,10 +114,12 @@ def parse_times(
         except ValueError:
             shown = text if len(text) <= 40 else f"{text[:40]}..."
             expected = (
-                f"of the format {time_format}" if time_format else "ISO 8601 (2026-01-31 12:00)"
+                f"in the format {time_format} (option time_format)"
+                if time_format
+                else "as ISO 8601 (2026-01-31 12:00), or in the format of the option time_format"
             )
             wrong.append(
-                (k, f'the time is "{shown}"; write it as {expected}, or give --time-format.')
+                (k, f'the time is "{shown}"; write it {expected}.')
                 if text
                 else (k, "the time is empty; write one or remove the row.")
             )

@@ -56,6 +56,14 @@ class SpeechRecognition(
     valid_file = "valid.jsonl"
     demo = MappingProxyType({"fox.flac": Path(elman.shipped.__file__).parent / "demo" / "fox.flac"})
     input_kind = "file"
+    symbol_options = (
+        "units",
+        "subwords",
+        "language",
+        "language_text",
+        "language_order",
+        "language_size",
+    )
     reads_once = ("language_text",)
     streams = True
     live = True

@@ -51,6 +51,7 @@ class Translation(
     train_file = "train.tsv"
     valid_file = "valid.tsv"
     demo = MappingProxyType({text: text for text in ("Voulez-vous chanter avec moi?",)})
+    symbol_options = ("vocabulary", "joint")
     cuts = MappingProxyType({"": "lines"})
     table_suffix = ".tsv"
 
