@@ -373,3 +373,20 @@ def test_a_remedy_names_no_option_that_the_command_lacks(option, tmp_path, comma
     _, _, err = command("predict", tmp_path / "run", path)
     assert f"which the option {option} names; the columns are" in err
     assert "--" not in err
+
+
+@pytest.mark.parametrize("times", ["2020-01", "2020Q1", "2020-01-01", "2020-01-01T00", "0"])
+def test_a_run_of_any_step_is_loaded(times, tmp_path):
+    """Months are counted in integers, which a saved file must hold as any other step."""
+    rows = []
+    for k in range(36):
+        months = f"{2020 + k // 12}-{k % 12 + 1:02d}"
+        quarters = f"{2020 + k // 4}Q{k % 4 + 1}"
+        date = {"2020-01": months, "2020Q1": quarters, "0": str(k)}.get(times)
+        rows.append(f"{date or np.datetime64(times) + k},{k % 5}")
+    (tmp_path / "a.csv").write_text("\n".join(["time,value", *rows]) + "\n")
+    settings = {"horizon": 2, "longest": 6, **TINY}
+    model, _ = train(
+        series, Data(tmp_path / "a.csv"), tmp_path / "run", settings, progress=Silence()
+    )
+    assert elman.load(tmp_path / "run").symbols.steps == model.symbols.steps

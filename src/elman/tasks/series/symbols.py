@@ -260,7 +260,7 @@ def _steps(series: Sequence[Series]) -> tuple[Step, ...]:
 
 
 def _step(record: Any) -> Step:
-    unit, size = of_kind(record, "unit", str), float(of_kind(record, "size", float))
+    unit, size = of_kind(record, "unit", str), float(of_kind(record, "size", int | float))
     if unit not in ("months", "seconds", "number") or not 0 < size < math.inf:
         raise ValueError("an unknown step")
     return Step(unit, size)

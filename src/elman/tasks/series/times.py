@@ -242,7 +242,7 @@ def grid_of(times: Floats, dates: bool) -> tuple[Step, NDArray[np.int64] | None]
         months = _months(times)
         if months is not None:
             months_each = int(np.gcd.reduce(np.diff(months)))
-            return Step("months", months_each), (months - months[0]) // months_each
+            return Step("months", float(months_each)), (months - months[0]) // months_each
     unit: Literal["seconds", "number"] = "seconds" if dates else "number"
     gaps = np.diff(times)
     sizes, counts = np.unique(np.round(gaps, 6), return_counts=True)
