@@ -24,18 +24,28 @@ from elman.training.progress import Silence
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent / "benchmarks"))
+sys.path.insert(0, str(DOCS))
+from cell_guide import GROUPS  # noqa: E402
+
 import tables  # noqa: E402
 
 GENERATED = DOCS / "generated"
 
 
 def equations() -> str:
-    """A section for each cell of the catalogue: equations, text, parameters, LaTeX."""
-    parts = [_section(cell) for cell in cells.CATALOGUE.values()]
+    """The catalogue in groups, with a section for each cell."""
+    parts = []
+    missing = set(cells.CATALOGUE) - {name for group in GROUPS.values() for name in group}
+    if missing:
+        raise SystemExit(f"docs/cell_guide.py lacks {', '.join(sorted(missing))}")
+    for title, group in GROUPS.items():
+        parts.append(f"## {title}\n")
+        parts += [_section(cells.CATALOGUE[name], when) for name, when in group.items()]
     return "\n".join(parts)
 
 
-def _section(cell: Cell) -> str:
+def _section(cell: Cell, when: str) -> str:
+    """When to take the cell, its equations, text, parameters and LaTeX."""
     mathematics = mathml(cell)  # needs no script or network
     keys: dict[str, list[str]] = {}
     for parameter in cell.parameters:
@@ -43,9 +53,9 @@ def _section(cell: Cell) -> str:
     shapes = "; ".join([f"{', '.join(names)} {shape}" for shape, names in keys.items()])
     return "\n".join(
         [
-            f"## {cell.name} {{ #{cell.name} }}",
+            f"### {cell.name} {{ #{cell.name} }}",
             "",
-            cell.doc,
+            f"{cell.doc} {when}" if cell.doc.endswith(".") else f"{cell.doc}. {when}",
             "",
             f'<div class="equations">{mathematics}</div>',
             "",

@@ -4,15 +4,20 @@ from typing import TYPE_CHECKING
 
 from elman import cells
 from elman.graph import (
+    abs,
     cell,
+    cos,
     exp,
+    floor,
     layer_norm,
     log,
     maximum,
     minimum,
     relu,
     sigmoid,
+    sin,
     softplus,
+    sqrt,
     tanh,
     where,
 )
@@ -43,13 +48,16 @@ lazy_names(
 import_after("torch", "elman.nn")
 
 __all__ = [
+    "abs",
     "Recurrent",
     "__version__",
     "cell",
     "cells",
+    "cos",
     "diagnose",
     "exp",
     "export",
+    "floor",
     "import_weights",
     "layer_norm",
     "load",
@@ -59,7 +67,9 @@ __all__ = [
     "nn",
     "relu",
     "sigmoid",
+    "sin",
     "softplus",
+    "sqrt",
     "tanh",
     "where",
 ]

@@ -20,6 +20,10 @@ class TorchMathematics:
     log = staticmethod(torch.log)
     # torch's default threshold of 20 is only exact in float32: log(1 + exp(20)) - 20 is 2e-9
     softplus = staticmethod(partial(torch.nn.functional.softplus, threshold=40))
+    sqrt = staticmethod(torch.sqrt)
+    sin = staticmethod(torch.sin)
+    cos = staticmethod(torch.cos)
+    floor = staticmethod(torch.floor)
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
     relu = staticmethod(torch.relu)

@@ -32,7 +32,11 @@ UNARY = {
     "rsqrt": (lambda x: 1 / np.sqrt(x), lambda x: torch.rsqrt(x + OFFSET)),
     "relu": (lambda x: np.maximum(x, 0), torch.relu),
     "negate": (np.negative, torch.neg),
+    "sqrt": (np.sqrt, torch.sqrt),
+    "floor": (np.floor, torch.floor),
 }
+#: precise only where an angle has digits left
+CIRCULAR = {"sin": (np.sin, torch.sin), "cos": (np.cos, torch.cos)}
 BINARY = {
     "add": torch.add,
     "subtract": torch.sub,
@@ -52,7 +56,7 @@ def apply(mathematics, function, a, b):
     method = getattr(mathematics, function)
     if function == "rsqrt":
         return method(a, OFFSET)
-    if function in UNARY:
+    if function in UNARY or function in CIRCULAR:
         return method(a)
     if function in {"greater", "at_least"}:
         return mathematics.where(method(a, b), a, b)
@@ -84,7 +88,7 @@ out:
 def generate(target, scalar):
     """The module of all functions, checked, and what compiles it."""
     texts, declared = [f'target triple = "{target.triple}"'], set()
-    for function in [*UNARY, *BINARY]:
+    for function in [*UNARY, *CIRCULAR, *BINARY]:
         text, needed = loop(function, scalar, target.lanes(scalar))
         texts.append(text)
         declared |= needed
@@ -156,6 +160,31 @@ def test_a_function_is_within_4_ulp_in_each_binade(function, scalar, target):
     error_in_ulps = error(y, truth(scalar, function))
     worst = np.argmax(error_in_ulps)
     assert error_in_ulps[worst] <= 4, (x[worst], y[worst])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("scalar", TYPES)
+@pytest.mark.parametrize("function", CIRCULAR)
+def test_sine_and_cosine_are_within_2_ulp_of_one_for_many_turns(function, scalar, target):
+    draw = np.random.default_rng(0)
+    turns = 2 * np.pi * {"float": 1e3, "double": 1e5}[scalar]
+    x = np.concatenate([draw.uniform(-reach, reach, 50_000) for reach in (1, 10, 100, turns)])
+    x = x.astype(TYPES[scalar])
+    y = run(target, scalar, function, x).astype(PRECISE[scalar])
+    error = abs(y - CIRCULAR[function][0](x.astype(PRECISE[scalar])))
+    assert error.max() <= 2 * np.finfo(TYPES[scalar]).eps, x[error.argmax()]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("scalar", TYPES)
+@pytest.mark.parametrize("function", CIRCULAR)
+def test_sine_and_cosine_stay_within_their_bounds(function, scalar, target):
+    y = run(target, scalar, function, samples(scalar))
+    assert (abs(y) <= 1).all()
+    edges = np.array([0.0, -0.0, np.inf, -np.inf, np.nan] * 8, TYPES[scalar])
+    assert_identical(
+        run(target, scalar, function, edges), CIRCULAR[function][1](torch.tensor(edges)).numpy()
+    )
 
 
 @pytest.mark.parametrize("scalar", TYPES)

@@ -28,6 +28,11 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "exp": torch.exp,
     "log": torch.log,
     "softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
+    "sqrt": torch.sqrt,
+    "abs": torch.abs,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "floor": torch.floor,
     "maximum": torch.maximum,
     "minimum": torch.minimum,
     "greater": lambda a, b: a > b,
@@ -148,10 +153,12 @@ def distance_from_kinks(cell: Cell, numbers: Numbers) -> float:
     def watch(values: dict[Node, Any]) -> None:
         for node in cell.nodes:
             operands = [values[operand] for operand in node.operands]
-            if node.operation == "relu":
+            if node.operation in {"relu", "abs"}:
                 found.append(operands[0].abs().min().item())
             elif node.operation in {"maximum", "minimum", "greater", "at_least"}:
                 found.append((operands[0] - operands[1]).abs().min().item())
+            elif node.operation == "floor":
+                found.append((operands[0] - operands[0].round()).abs().min().item())
             elif node.operation == "layer_norm":
                 found.append(operands[0].std().item() / 50)
 

@@ -33,6 +33,10 @@ ONE_OPERAND = {
     "exp(-softplus({a}))": 1.0,
     "log(1.5 + tanh({a}))": 1.0,
     "softplus({a})": LARGE + 1,
+    "sqrt(1.1 + tanh({a}))": 2.0,
+    "abs(tanh({a}) + 0.29)": 2.0,
+    "sin(3 * {a}) + cos({a})": 2.0,
+    "tanh({a}) - floor(2.7 * tanh({a}) + 0.37)": 3.0,
     "relu(tanh({a}) - 0.31)": 1.0,
     "relu(tanh({a}) + 0.17)": 2.0,
     "layer_norm({a})": 2.0,
@@ -115,7 +119,7 @@ def random_cells(draw: st.DrawFn, *, most_lines: int = 7) -> Cell:
 
 def numbers_away_from_kinks(cell: Cell, **options: object) -> Numbers:
     """Numbers such that small changes of them move none over a kink; for ``draw_numbers``."""
-    for seed in range(12):
+    for seed in range(60):
         numbers = draw_numbers(cell, seed, **options)  # type: ignore[arg-type]
         if distance_from_kinks(cell, numbers) > 1e-3:
             return numbers

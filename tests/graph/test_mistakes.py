@@ -272,8 +272,8 @@ def method(x, h):
     return h.sigmoid()  # here
 
 
-def absolute(x, h):
-    return abs(h)  # here
+def whole_number(x, h):
+    return round(h)  # here
 
 
 def remainder(x, h):
@@ -291,7 +291,7 @@ def power_of_two(x, h):
         (of_numpy_on_a_parameter, "operand 'LearnedParameter' does not support ufuncs"),
         (of_torch, "must be Tensor, not Node"),
         (of_torch_on_a_family, "must be Tensor, not Family"),
-        (absolute, "bad operand type for abs(): 'Node'"),
+        (whole_number, "type Node doesn't define __round__ method"),
         (remainder, "unsupported operand type(s) for %: 'Node' and 'int'"),
         (power_of_two, "unsupported operand type(s) for ** or pow(): 'int' and 'Node'"),
     ],

@@ -7,14 +7,18 @@ from matplotlib.mathtext import MathTextParser
 from elman.cells import CATALOGUE
 from elman.graph import (
     cell,
+    cos,
     exp,
+    floor,
     layer_norm,
     log,
     maximum,
     minimum,
     relu,
     sigmoid,
+    sin,
     softplus,
+    sqrt,
     tanh,
     where,
 )
@@ -102,6 +106,7 @@ def written(h, c, p):
         "where(h > c, 1, c)": where(c < h, 1, c),
         "max(h, 0) + min(h, c)": maximum(h, 0) + minimum(h, c),
         "relu(exp(log(softplus(h))))": relu(exp(log(softplus(h)))),
+        "sqrt(abs(sin(h) + cos(floor(c))))": sqrt(abs(sin(h) + cos(floor(c)))),
         "p.f * layer_norm(h + c)": p.f * layer_norm(h + c),
     }
 
@@ -115,7 +120,7 @@ def test_parentheses_stand_where_they_must():
         return h, c
 
     assert every.states == ("h", "c")
-    assert len(shown) == 20
+    assert len(shown) == 21
     assert list(shown) == list(shown.values())
 
 
@@ -239,6 +244,11 @@ def read_back(printed):
         "exp": exp,
         "log": log,
         "softplus": softplus,
+        "sqrt": sqrt,
+        "abs": abs,
+        "sin": sin,
+        "cos": cos,
+        "floor": floor,
         "max": maximum,
         "min": minimum,
         "where": where,

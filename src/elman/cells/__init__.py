@@ -4,9 +4,13 @@ Pass a cell such as ``elman.cells.lstm`` to ``elman.Recurrent``; ``CATALOGUE`` m
 Define your own cells with ``elman.cell``.
 """
 
+from elman.cells.differential import co_rnn, lem
+from elman.cells.elementwise import ind_rnn, lru, min_gru, min_lstm, qrnn, rg_lru, sru
+from elman.cells.extended import multiplicative_lstm, nas, rhn, slstm
 from elman.cells.gated_recurrent_unit import gru, gru_reset_after
 from elman.cells.layer_normalised import layer_norm_gru, layer_norm_lstm
 from elman.cells.long_short_term_memory import coupled_lstm, lstm
+from elman.cells.minimal import fast_grnn, janet, mgu
 from elman.cells.peephole import coupled_peephole_lstm, diagonal_peephole_lstm, peephole_lstm
 from elman.cells.plain import relu_rnn, rnn
 from elman.graph import Cell
@@ -26,20 +30,52 @@ CATALOGUE: dict[str, Cell] = {
         gru_reset_after,
         layer_norm_lstm,
         layer_norm_gru,
+        mgu,
+        janet,
+        fast_grnn,
+        ind_rnn,
+        min_gru,
+        min_lstm,
+        qrnn,
+        sru,
+        rg_lru,
+        lru,
+        slstm,
+        multiplicative_lstm,
+        nas,
+        rhn,
+        co_rnn,
+        lem,
     )
 }
 
 __all__ = [
     "CATALOGUE",
+    "co_rnn",
     "coupled_lstm",
     "coupled_peephole_lstm",
     "diagonal_peephole_lstm",
+    "fast_grnn",
     "gru",
     "gru_reset_after",
+    "ind_rnn",
+    "janet",
     "layer_norm_gru",
     "layer_norm_lstm",
+    "lem",
+    "lru",
     "lstm",
+    "mgu",
+    "min_gru",
+    "min_lstm",
+    "multiplicative_lstm",
+    "nas",
     "peephole_lstm",
+    "qrnn",
+    "rhn",
     "relu_rnn",
+    "rg_lru",
     "rnn",
+    "slstm",
+    "sru",
 ]

@@ -7,14 +7,19 @@ equations from text without executing it.
 
 from elman.graph.cell import Cell, Parameter
 from elman.graph.ops import (
+    abs,
+    cos,
     exp,
+    floor,
     layer_norm,
     log,
     maximum,
     minimum,
     relu,
     sigmoid,
+    sin,
     softplus,
+    sqrt,
     tanh,
     where,
 )
@@ -24,10 +29,13 @@ from elman.graph.trace import cell
 from elman.graph.written import read_equations
 
 __all__ = [
+    "abs",
     "Cell",
     "Parameter",
     "cell",
+    "cos",
     "exp",
+    "floor",
     "layer_norm",
     "log",
     "maximum",
@@ -36,7 +44,9 @@ __all__ = [
     "read_equations",
     "relu",
     "sigmoid",
+    "sin",
     "softplus",
+    "sqrt",
     "tanh",
     "where",
     "write_cell",

@@ -125,6 +125,9 @@ class Arithmetic:
     def __pos__(self) -> Node:
         return as_node(self)
 
+    def __abs__(self) -> Node:
+        return apply("abs", self)
+
     def __gt__(self, other: Operand) -> Node:
         return apply("greater", self, other)
 

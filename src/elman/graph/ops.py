@@ -30,6 +30,10 @@ class Mathematics(Protocol):
     def exp(self, a: Value) -> Value: ...
     def log(self, a: Value) -> Value: ...
     def softplus(self, a: Value) -> Value: ...
+    def sqrt(self, a: Value) -> Value: ...
+    def sin(self, a: Value) -> Value: ...
+    def cos(self, a: Value) -> Value: ...
+    def floor(self, a: Value) -> Value: ...
     def tanh(self, a: Value) -> Value: ...
     def sigmoid(self, a: Value) -> Value: ...
     def relu(self, a: Value) -> Value: ...
@@ -144,6 +148,30 @@ TABLE = (
         lambda m, a: m.softplus(a), "softplus({0})", r"\operatorname{{softplus}}({0})",
     ),
     Operation(
+        "sqrt", elementwise, lambda g, y, v: (0.5 * g / y,),
+        lambda m, a: m.sqrt(a), "sqrt({0})", r"\sqrt{{{0}}}",
+    ),
+    Operation(
+        "abs", elementwise,
+        lambda g, y, v: (apply("where", v[0] > 0, g, apply("where", v[0] < 0, -g, 0.0)),),
+        lambda m, a: m.maximum(a, m.negate(a)), "abs({0})", r"|{0}|",
+    ),
+    Operation(
+        "sin", elementwise, lambda g, y, v: (g * apply("cos", v[0]),),
+        lambda m, a: m.sin(a), "sin({0})", r"\sin({0})",
+        bounds=(-1.0, 1.0),
+    ),
+    Operation(
+        "cos", elementwise, lambda g, y, v: (-(g * apply("sin", v[0])),),
+        lambda m, a: m.cos(a), "cos({0})", r"\cos({0})",
+        bounds=(-1.0, 1.0),
+    ),
+    # its adjoint is zero almost everywhere
+    Operation(
+        "floor", elementwise, lambda g, y, v: (None,),
+        lambda m, a: m.floor(a), "floor({0})", r"\lfloor {0} \rfloor",
+    ),
+    Operation(
         "maximum", elementwise,
         lambda g, y, v: (_larger_takes_all(g, v[0], v[1]), _larger_takes_all(g, v[1], v[0])),
         lambda m, a, b: m.maximum(a, b), "max({0}, {1})", r"\max({0}, {1})",
@@ -249,6 +277,31 @@ def log(a: Operand) -> Node:
 def softplus(a: Operand) -> Node:
     """log(1 + eᵃ), elementwise, without overflow."""
     return apply("softplus", a)
+
+
+def sqrt(a: Operand) -> Node:
+    """The square root, elementwise; its derivative at 0 is infinite."""
+    return apply("sqrt", a)
+
+
+def abs(a: Operand) -> Node:
+    """|a|, elementwise; its derivative at 0 is 0."""
+    return apply("abs", a)
+
+
+def sin(a: Operand) -> Node:
+    """The sine of an angle in radians, elementwise; precise for a thousand turns."""
+    return apply("sin", a)
+
+
+def cos(a: Operand) -> Node:
+    """The cosine of an angle in radians, elementwise; precise for a thousand turns."""
+    return apply("cos", a)
+
+
+def floor(a: Operand) -> Node:
+    """The largest integer that is not above a, elementwise; its derivative is 0."""
+    return apply("floor", a)
 
 
 def maximum(a: Operand, b: Operand) -> Node:

@@ -273,13 +273,17 @@ def _paragraph(text: str) -> Sequence[str]:
 
 def _column(title: str, lines: Sequence[str]) -> Sequence[str]:
     head = " " * 13
-    wide = [textwrap.wrap(line, 87, break_on_hyphens=False) or [line] for line in lines]
-    broken = [f"{head}{'    ' if k else ''}{part}" for each in wide for k, part in enumerate(each)]
+    indent = " " * 4
+    wide = [
+        textwrap.wrap(line, 87, subsequent_indent=indent, break_on_hyphens=False) or [line]
+        for line in lines
+    ]
+    broken = [f"{head}{part}" for each in wide for part in each]
     return [f"    {title:9}{broken[0].lstrip()}", *broken[1:]] if broken else []
 
 
 def _hanging(head: str, text: str) -> Sequence[str]:
-    """A list after its head, with line breaks only between items."""
+    """A list after its head, with line breaks between items, and within those that need several."""
     room = 100 - len(head)
     items = text.replace(", ", ",\n").split("\n")
     lines = [items[0]]
@@ -287,18 +291,20 @@ def _hanging(head: str, text: str) -> Sequence[str]:
         if len(lines[-1]) + 1 + len(item) <= room:
             lines[-1] += f" {item}"
         else:
-            lines.append(item)
+            lines += textwrap.wrap(item, room, subsequent_indent="  ", break_on_hyphens=False)
     return [head + lines[0], *[" " * len(head) + line for line in lines[1:]]]
 
 
 def _wrapped(items: Sequence[str]) -> Sequence[str]:
-    """Items on shared lines, with line breaks only between items."""
+    """Items on shared lines, with line breaks between items, and within those that need several."""
     lines: list[str] = []
     for item in items:
         if lines and len(lines[-1]) + len(item) < 96:
             lines[-1] += f", {item}"
         else:
-            lines.append(f"  {item}")
+            lines += textwrap.wrap(
+                item, 98, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
+            )
     return lines
 
 

@@ -165,6 +165,18 @@ class CMathematics:
     def log(self, a: Expression) -> Expression:
         return Expression(f"logf({a})")
 
+    def sqrt(self, a: Expression) -> Expression:
+        return Expression(f"sqrtf({a})")
+
+    def sin(self, a: Expression) -> Expression:
+        return Expression(f"sinf({a})")
+
+    def cos(self, a: Expression) -> Expression:
+        return Expression(f"cosf({a})")
+
+    def floor(self, a: Expression) -> Expression:
+        return Expression(f"floorf({a})")
+
     def softplus(self, a: Expression) -> Expression:
         return self._call("softplus", a)
 

@@ -66,6 +66,12 @@ class Format:
     #: (log(1 + y) - t) / t³ in powers of t², where t = y / (1 + y / 2), for t² in [0, 4/9]
     log1p: tuple[float, ...]
 
+    #: π/2 in parts; the products of the first two with small integers are exact
+    half_pi: tuple[float, float, float]
+    #: (sin(r) / r - 1) / r² and (cos(r) - 1 + r²/2) / r⁴ in powers of r², for r in [-π/4, π/4]
+    sin: tuple[float, ...]
+    cos: tuple[float, ...]
+
     @property
     def magic(self) -> float:
         """Adding it leaves the nearest integer plus the bias in a number's lowest bits."""
@@ -81,6 +87,13 @@ FORMATS = {
         ),
         expm1=(1, 0.49999997, 0.166665465, 0.0416674204, 0.00836625975, 0.00138719101),
         log1p=(0.0833330229, 0.0125066955, 0.00218775216, 0.000546995085),
+        half_pi=(
+            float.fromhex("0x1.92p0"),
+            float.fromhex("0x1.fb4p-12"),
+            float.fromhex("0x1.4442d2p-24"),
+        ),
+        sin=(-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4),
+        cos=(4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5),
     ),
     "double": Format(
         mantissa=52, bias=1023, ln2_high=float.fromhex("0x1.62e42feep-1"),
@@ -108,6 +121,19 @@ FORMATS = {
             0.0004340278112380913, 8.877805206436284e-05, 1.8782393846342208e-05,
             4.059221847724678e-06, 9.234579649773803e-07, 1.5924447253680272e-07,
             8.107586678086614e-08,
+        ),
+        half_pi=(
+            float.fromhex("0x1.921fb544p0"),
+            float.fromhex("0x1.0b4611a6p-34"),
+            float.fromhex("0x1.3198a2e037073p-69"),
+        ),
+        sin=(
+            -1.66666666666666307295e-1, 8.33333333332211858878e-3, -1.98412698295895385996e-4,
+            2.75573136213857245213e-6, -2.50507477628578072866e-8, 1.58962301576546568060e-10,
+        ),
+        cos=(
+            4.16666666666665929218e-2, -1.38888888888730564116e-3, 2.48015872888517045348e-5,
+            -2.75573141792967388112e-7, 2.08757008419747316778e-9, -1.13585365213876817300e-11,
         ),
     ),
 }  # fmt: skip
@@ -232,11 +258,63 @@ class VectorMathematics:
         half_sum = b.fma(e, b.constant(0.5), b.constant(1.0))
         return self.add(self.relu(a), self._log1p(e, half_sum))
 
+    def sqrt(self, a: Value) -> Value:
+        return self.builder.unary("sqrt", a)
+
+    def sin(self, a: Value) -> Value:
+        return self._circle(a, 0)
+
+    def cos(self, a: Value) -> Value:
+        return self._circle(a, 1)
+
+    def floor(self, a: Value) -> Value:
+        """The nearest integer, less 1 if that is above ``a``; numbers without a fraction stay."""
+        b, large = self.builder, self.builder.constant(2.0**self.format.mantissa)
+        size = b.unary("fabs", a)
+        nearest = self._with_sign(self.subtract(self.add(size, large), large), a)
+        below = self.subtract(nearest, b.constant(1.0))
+        whole = b.select(b.compare("ogt", nearest, a), below, nearest)
+        return b.select(b.compare("olt", size, large), whole, a)
+
     def rsqrt(self, a: Value, offset: float) -> Value:
         root = self.builder.unary("sqrt", self.add(a, self.builder.constant(offset)))
         return self.divide(self.builder.constant(1.0), root)
 
     # parts of functions
+
+    def _circle(self, a: Value, quarters: int) -> Value:
+        """The sine of a plus some quarter turns: ±sin(r) or ±cos(r) with a = n π/2 + r."""
+        f, b = self.format, self.builder
+        shifted = b.fma(a, b.constant(2 / math.pi), b.constant(f.magic))
+        n, r = self.subtract(shifted, b.constant(f.magic)), a
+        for part in f.half_pi:
+            r = b.fma(n, b.constant(-part), r)
+        # where n has no digits left, some angle
+        r = self._not_above(self._not_below(r, b.constant(-1.0)), b.constant(1.0))
+        square = self.multiply(r, r)
+        fourth = self.multiply(square, square)
+        # r times, not r plus: a zero keeps its sign
+        sine = self.multiply(r, b.fma(self._polynomial(f.sin, square), square, b.constant(1.0)))
+        half = b.fma(square, b.constant(-0.5), b.constant(1.0))
+        cosine = b.fma(self._polynomial(f.cos, square), fourth, half)
+        # the lowest bits of ``shifted`` are those of n plus the bias, which is 3 modulo 4
+        turns = b.integer("add", b.as_integers(shifted), b.int_constant(quarters + 1))
+        ends = 8 * b.width
+        odd = b.integer("shl", turns, b.int_constant(ends - 1))
+        is_odd = b.compare(
+            "olt", self._with_sign(b.constant(1.0), b.as_numbers(odd)), b.constant(0.0)
+        )
+        value = b.select(is_odd, cosine, sine)
+        half_turn = b.integer(
+            "shl", b.integer("lshr", turns, b.int_constant(1)), b.int_constant(ends - 1)
+        )
+        return b.as_numbers(b.integer("xor", b.as_integers(value), half_turn))
+
+    def _with_sign(self, a: Value, sign: Value) -> Value:
+        """The positive number ``a`` with the sign of another."""
+        b = self.builder
+        only = b.integer("and", b.as_integers(sign), b.int_constant(-(1 << (8 * b.width - 1))))
+        return b.as_numbers(b.integer("or", b.as_integers(a), only))
 
     def _not_below(self, a: Value, limit: Value) -> Value:
         """The larger; ``a`` if one is NaN: one instruction on x86."""
