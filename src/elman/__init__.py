@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from elman import export, nn
     from elman.diagnose import diagnose
     from elman.export.importing.importer import import_weights
-    from elman.nn import Recurrent
+    from elman.nn import Recurrent, Stack, chunks, detached
     from elman.tasks import load
     from elman.version import __version__
 
@@ -36,7 +36,10 @@ lazy_names(
     __name__,
     {
         "Recurrent": "elman.nn:Recurrent",
+        "Stack": "elman.nn:Stack",
         "__version__": "elman.version:__version__",
+        "chunks": "elman.nn:chunks",
+        "detached": "elman.nn:detached",
         "diagnose": "elman.diagnose:diagnose",
         "export": "elman.export",
         "import_weights": "elman.export.importing.importer:import_weights",
@@ -50,10 +53,13 @@ import_after("torch", "elman.nn")
 __all__ = [
     "abs",
     "Recurrent",
+    "Stack",
     "__version__",
     "cell",
     "cells",
     "cos",
+    "chunks",
+    "detached",
     "diagnose",
     "exp",
     "export",

@@ -9,9 +9,11 @@ from torch.nn import GRUCell, LSTMCell, RNNCell
 
 from elman.nn import safe_globals
 from elman.nn.recurrent import Recurrent
+from elman.nn.sequence import Stack
 from elman.nn.stepper import Stepper
 from elman.nn.torch_layers import GRU, LSTM, RNN
 from elman.nn.torch_weights import from_torch, to_torch
+from elman.nn.truncation import chunks, detached
 
 safe_globals.allow()
 
@@ -23,7 +25,10 @@ __all__ = [
     "RNN",
     "RNNCell",
     "Recurrent",
+    "Stack",
     "Stepper",
+    "chunks",
+    "detached",
     "from_torch",
     "to_torch",
 ]

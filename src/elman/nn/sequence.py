@@ -1,0 +1,213 @@
+"""``Stack``: recurrent layers of different cells and sizes on top of each other.
+
+``Recurrent`` stacks layers of one cell and one size.  This module adds what stands between layers:
+normalisation, residual connections, merged directions and learned initial states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from elman.errors import OptionError, ShapeError
+from elman.nn.recurrent import Recurrent
+from elman.nn.stack import Lengths, State
+
+Merge = Literal["concatenate", "sum", "mean"]
+
+
+class Stack(nn.Module):
+    """Recurrent layers on top of each other: ``Stack([Recurrent(...), Recurrent(...)])``.
+
+    The layers may differ in cells, sizes, depths and directions.  Each reads the output of the one
+    below, so its ``input_size`` must be that output's size.
+
+    - ``merge`` joins the directions of bidirectional layers: "concatenate" (2 * hidden), "sum" or
+      "mean" (hidden).
+    - ``residual`` adds each layer's input to its output, for layers where both have the same size
+      (He et al. 2016; Wu et al. 2016).
+    - ``norm`` normalises each layer's input except the first one's (Ba, Kiros and Hinton 2016).
+    - ``dropout`` applies to each layer's input except the first one's (Srivastava et al. 2014).
+    - ``learned_state`` makes the initial states parameters, which begin at zero.
+
+    ``stack(x, state=None, lengths=None)`` returns the last layer's outputs and a tuple with the
+    state of each layer.  ``outputs(x, ...)`` returns the outputs of all layers.  All tensors are
+    (time, batch, size), or batch first if the layers are.
+
+    Raises ``OptionError`` for layers that do not fit, ``ShapeError`` for tensors that do not.
+
+    >>> import torch, elman
+    >>> stack = elman.Stack(
+    ...     [
+    ...         elman.Recurrent(elman.cells.lstm, 10, 32, bidirectional=True),
+    ...         elman.Recurrent(elman.cells.min_gru, 32, 32),
+    ...         elman.Recurrent(elman.cells.gru, 32, 8),
+    ...     ],
+    ...     merge="sum", residual=True, norm=True,
+    ... )
+    >>> y, state = stack(torch.randn(7, 3, 10), lengths=[7, 2, 5])
+    >>> y.shape, [len(each) for each in state]
+    (torch.Size([7, 3, 8]), [2, 1, 1])
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Recurrent],
+        *,
+        merge: Merge = "concatenate",
+        residual: bool = False,
+        norm: bool = False,
+        dropout: float = 0.0,
+        learned_state: bool = False,
+    ) -> None:
+        super().__init__()
+        found = list(layers)
+        if not found or not all([isinstance(layer, Recurrent) for layer in found]):
+            raise OptionError("Stack: pass a list of elman.Recurrent layers.")
+        if merge not in get_args(Merge):
+            raise OptionError(f"Stack: merge is {merge!r}; it must be one of {get_args(Merge)}.")
+        if not 0 <= dropout < 1:
+            raise OptionError(f"Stack: dropout is {dropout!r}; it must be at least 0 and below 1.")
+        self.merge, self.residual = merge, residual
+        for k, (below, above) in enumerate(pairwise(found), 1):
+            if self._size(below) != above.input_size:
+                raise OptionError(
+                    f"Stack: layer {k} has input_size {above.input_size}, but layer {k - 1} has "
+                    f"outputs of size {self._size(below)}."
+                )
+            if below.batch_first != above.batch_first:
+                raise OptionError("Stack: either all layers have batch_first or none.")
+        self.layers = nn.ModuleList(found)
+        example = next(found[0].parameters(), torch.empty(0))
+        kind: dict[str, Any] = {"dtype": example.dtype, "device": example.device}
+        sizes = [layer.input_size for layer in found[1:]]
+        self.norms = nn.ModuleList([nn.LayerNorm(size, **kind) for size in sizes if norm])
+        self.dropout = nn.Dropout(dropout)
+        self.initial = nn.ParameterList()
+        if learned_state:
+            for layer in found:
+                places = layer.num_layers * layer.stack.directions
+                shape = (places, 1, layer.hidden_size)
+                self.initial += [
+                    nn.Parameter(torch.zeros(shape, **kind)) for _ in layer.cell.states
+                ]
+
+    def _size(self, layer: Recurrent) -> int:
+        """The size of a layer's merged output."""
+        return layer.output_size if self.merge == "concatenate" else layer.hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """The number of features of y."""
+        return self._size(self._each()[-1])
+
+    def _each(self) -> list[Recurrent]:
+        return [layer for layer in self.layers if isinstance(layer, Recurrent)]
+
+    def forward(
+        self,
+        x: Float[Tensor, "time batch input"],
+        state: Sequence[State | None] | None = None,
+        *,
+        lengths: Lengths | None = None,
+    ) -> tuple[Float[Tensor, "time batch output"], tuple[State, ...]]:
+        """Run over whole sequences; past a row's length, y is zero and the states do not change."""
+        outputs, last = self._run(x, state, lengths)
+        return outputs[-1], last
+
+    def outputs(
+        self,
+        x: Float[Tensor, "time batch input"],
+        state: Sequence[State | None] | None = None,
+        *,
+        lengths: Lengths | None = None,
+    ) -> list[Tensor]:
+        """The outputs of all layers, from the lowest to the highest."""
+        return self._run(x, state, lengths)[0]
+
+    def _run(
+        self, x: Tensor, state: Sequence[State | None] | None, lengths: Lengths | None
+    ) -> tuple[list[Tensor], tuple[State, ...]]:
+        layers = self._each()
+        if not isinstance(x, Tensor) or x.dim() not in (2, 3):
+            shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            raise ShapeError(f"Stack: x is {shape}; it must be a tensor (time, batch, input).")
+        batch = 1 if x.dim() == 2 else x.shape[0 if layers[0].batch_first else 1]
+        states = self._first(state, batch, unbatched=x.dim() == 2)
+        valid = None if lengths is None else _valid(x, lengths, layers[0].batch_first)
+        outputs: list[Tensor] = []
+        last = []
+        for k, layer in enumerate(layers):
+            given = self._between(k, outputs[-1]) if outputs else x
+            y, after = layer(given, states[k], lengths=lengths)
+            y = self._merged(layer, y)
+            if self.residual and y.shape == given.shape:
+                y = y + (given if valid is None else torch.where(valid, given, 0))
+            outputs.append(y)
+            last.append(after)
+        return outputs, tuple(last)
+
+    def step(
+        self, x: Float[Tensor, "batch input"], state: Sequence[State | None] | None = None
+    ) -> tuple[Float[Tensor, "batch output"], tuple[State, ...]]:
+        """Run one time step; returns its output and the state of each layer."""
+        layers = self._each()
+        states = self._first(state, x.shape[0], unbatched=False)
+        y, last = x, []
+        for k, layer in enumerate(layers):
+            given = self._between(k, y) if k else x
+            y, after = layer.step(given, states[k])
+            if self.residual and y.shape == given.shape:
+                y = y + given
+            last.append(after)
+        return y, tuple(last)
+
+    def _between(self, k: int, y: Tensor) -> Tensor:
+        """The input of layer k from the output of the one below."""
+        y = self.norms[k - 1](y) if len(self.norms) else y
+        dropped: Tensor = self.dropout(y)
+        return dropped
+
+    def _merged(self, layer: Recurrent, y: Tensor) -> Tensor:
+        if not layer.bidirectional or self.merge == "concatenate":
+            return y
+        forward, reverse = y.chunk(2, -1)
+        return forward + reverse if self.merge == "sum" else (forward + reverse) / 2
+
+    def _first(
+        self, state: Sequence[State | None] | None, batch: int, *, unbatched: bool
+    ) -> Sequence[State | None]:
+        """The initial state of each layer, as given, learned or ``None``."""
+        layers = self._each()
+        if state is not None:
+            if isinstance(state, Tensor) or len(state) != len(layers):
+                raise ShapeError(
+                    f"Stack: state must have the state of each of the {len(layers)} layers, as "
+                    "the stack returns it."
+                )
+            return state
+        if not len(self.initial):
+            return [None] * len(layers)
+        learned, found = iter(self.initial), []
+        for layer in layers:
+            tensors = [next(learned) for _ in layer.cell.states]
+            found.append(
+                tuple([t.squeeze(1) if unbatched else t.expand(-1, batch, -1) for t in tensors])
+            )
+        return found
+
+
+def _valid(x: Tensor, lengths: Lengths, batch_first: bool) -> Tensor:
+    """Whether each step is within its row's length, (time, batch, 1) or batch first."""
+    many = torch.as_tensor(lengths, device=x.device)
+    time = torch.arange(x.shape[1 if batch_first and x.dim() == 3 else 0], device=x.device)
+    if x.dim() == 2:
+        return time[:, None] < many
+    if batch_first:
+        return (time < many[:, None])[..., None]
+    return (time[:, None] < many)[..., None]

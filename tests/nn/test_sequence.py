@@ -1,0 +1,196 @@
+"""A stack of different layers is its layers one after another, with what stands between them."""
+
+import copy
+
+import pytest
+import torch
+
+import elman
+from elman.errors import OptionError, ShapeError
+
+INPUT = 5
+LENGTHS = [6, 0, 3]
+
+
+def layers(**options):
+    torch.manual_seed(0)
+    return [
+        elman.Recurrent(elman.cells.lstm, INPUT, 7, bidirectional=True, **options),
+        elman.Recurrent(elman.cells.mgu, 14, 14, 2, **options),
+        elman.Recurrent(elman.cells.rnn, 14, 3, **options),
+    ]
+
+
+def one_way(**options):
+    torch.manual_seed(0)
+    return [
+        elman.Recurrent(elman.cells.lstm, INPUT, 7),
+        elman.Recurrent(elman.cells.gru, 7, 7),
+        elman.Recurrent(elman.cells.rnn, 7, 3),
+    ]
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
+def test_layers_run_one_after_another(lengths):
+    found = layers()
+    stack, x = elman.Stack(found), torch.randn(6, 3, INPUT)
+    y, state = stack(x, lengths=lengths)
+    expected, states = x, []
+    for layer in found:
+        expected, last = layer(expected, lengths=lengths)
+        states.append(last)
+    assert torch.equal(y, expected)
+    for ours, theirs in zip(state, states, strict=True):
+        assert all(map(torch.equal, ours, theirs))
+    assert stack.output_size == 3
+    again, _ = stack(x, state, lengths=lengths)
+    assert again.shape == y.shape
+
+
+@pytest.mark.parametrize("merge", ["sum", "mean"])
+def test_directions_are_merged_and_inputs_added(merge):
+    torch.manual_seed(0)
+    below = elman.Recurrent(elman.cells.gru, INPUT, INPUT, bidirectional=True)
+    above = elman.Recurrent(elman.cells.gru, INPUT, 4)
+    stack, x = elman.Stack([below, above], merge=merge, residual=True), torch.randn(6, 3, INPUT)
+    both = below(x)[0]
+    total = both[..., :INPUT] + both[..., INPUT:]
+    merged = x + (total if merge == "sum" else total / 2)
+    torch.testing.assert_close(stack.outputs(x)[0], merged)
+    torch.testing.assert_close(stack(x)[0], above(merged)[0])  # other sizes: nothing to add
+
+
+def test_norms_stand_between_layers():
+    found = one_way()
+    stack, x = elman.Stack(found, norm=True), torch.randn(6, 3, INPUT)
+    y = found[0](x)[0]
+    for layer in found[1:]:
+        y = layer(torch.nn.functional.layer_norm(y, y.shape[-1:]))[0]
+    torch.testing.assert_close(stack(x)[0], y)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("options", [{}, {"residual": True, "norm": True, "learned_state": True}])
+def test_what_lies_past_a_row_changes_nothing(options, batch_first):
+    torch.manual_seed(0)
+    found = [
+        elman.Recurrent(elman.cells.gru, INPUT, INPUT, batch_first=batch_first) for _ in range(3)
+    ]
+    stack, x = elman.Stack(found, **options), torch.randn(6, 3, INPUT)
+    with torch.no_grad():
+        for norm in stack.norms:
+            norm.bias.normal_()
+        for state in stack.initial:
+            state.normal_()
+    padded = x.clone()
+    for row, length in enumerate(LENGTHS):
+        padded[length:, row] = torch.nan
+    first, second = [each.transpose(0, 1) if batch_first else each for each in (x, padded)]
+    y, state = stack(first, lengths=LENGTHS)
+    again, state_again = stack(second, lengths=LENGTHS)
+    assert torch.equal(y, again)
+    for ours, theirs in zip(state, state_again, strict=True):
+        assert all(map(torch.equal, ours, theirs))
+    y = y.transpose(0, 1) if batch_first else y
+    for row, length in enumerate(LENGTHS):
+        assert not y[length:, row].any()
+        alone, _ = stack(first[row : row + 1] if batch_first else first[:, row : row + 1])
+        alone = alone.transpose(0, 1) if batch_first else alone
+        torch.testing.assert_close(alone[:length, 0], y[:length, row])
+
+
+@pytest.mark.parametrize("options", [{}, {"residual": True, "norm": True, "learned_state": True}])
+def test_steps_are_the_sequence(options):
+    stack, x = elman.Stack(one_way(), **options), torch.randn(6, 2, INPUT)
+    whole, last = stack(x)
+    state, outputs = None, []
+    for x_t in x:
+        y, state = stack.step(x_t, state)
+        outputs.append(y)
+    torch.testing.assert_close(torch.stack(outputs), whole)
+    for ours, theirs in zip(state, last, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    single, _ = stack(x[:, 0])
+    torch.testing.assert_close(single, whole[:, 0])
+
+
+def test_all_parts_are_learned_and_saved():
+    stack = elman.Stack(one_way(), norm=True, learned_state=True)
+    stack(torch.randn(6, 2, INPUT))[0].square().mean().backward()
+    assert all(parameter.grad is not None for parameter in stack.parameters())
+    other = elman.Stack(one_way(), norm=True, learned_state=True)
+    other.load_state_dict(stack.state_dict())
+    x = torch.randn(6, 2, INPUT)
+    assert torch.equal(copy.deepcopy(stack)(x)[0], other(x)[0])
+
+
+def test_dropout_stands_between_layers_in_training():
+    stack, x = elman.Stack(one_way(), dropout=0.5), torch.randn(6, 2, INPUT)
+    assert not torch.equal(stack(x)[0], stack(x)[0])
+    stack.eval()
+    assert torch.equal(stack(x)[0], stack(x)[0])
+
+
+def test_what_does_not_fit_is_said_in_a_sentence():
+    lstm = elman.Recurrent(elman.cells.lstm, 4, 6)
+    with pytest.raises(OptionError, match="layer 1 has input_size 4, but layer 0 has outputs of"):
+        elman.Stack([lstm, elman.Recurrent(elman.cells.lstm, 4, 6)])
+    with pytest.raises(OptionError, match="pass a list of"):
+        elman.Stack([])
+    with pytest.raises(OptionError, match="pass a list of"):
+        elman.Stack([torch.nn.LSTM(4, 6)])
+    with pytest.raises(OptionError, match="merge is 'add'"):
+        elman.Stack([lstm], merge="add")
+    with pytest.raises(OptionError, match=r"dropout is 1\.5"):
+        elman.Stack([lstm], dropout=1.5)
+    with pytest.raises(OptionError, match="batch_first"):
+        elman.Stack([lstm, elman.Recurrent(elman.cells.lstm, 6, 6, batch_first=True)])
+    stack = elman.Stack([lstm])
+    with pytest.raises(ShapeError, match="x is"):
+        stack(torch.randn(4))
+    with pytest.raises(ShapeError, match="the state of each of the 1 layers"):
+        stack(torch.randn(3, 2, 4), torch.randn(1, 2, 6))
+
+
+def test_chunks_with_a_carried_state_are_the_whole():
+    layer, x = elman.Recurrent(elman.cells.gru, 4, 8), torch.randn(10, 2, 4)
+    targets, state, outputs, sizes = torch.arange(10), None, [], []
+    for part, of_part in elman.chunks(x, 4, targets):
+        y, state = layer(part, state)
+        state = elman.detached(state)
+        outputs.append(y)
+        sizes.append(of_part.tolist())
+    assert sizes == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    torch.testing.assert_close(torch.cat(outputs), layer(x)[0])
+    first = [part.shape for part in elman.chunks(x.transpose(0, 1), 7, batch_first=True)]
+    assert first == [(2, 7, 4), (2, 3, 4)]
+
+
+def test_gradients_end_where_a_chunk_begins():
+    layer = elman.Recurrent(elman.cells.lstm, 4, 8)
+    x = torch.randn(6, 2, 4, requires_grad=True)
+    state = None
+    for part in elman.chunks(x, 3):
+        y, state = layer(part, elman.detached(state))
+    y.sum().backward()
+    assert not x.grad[:3].any()
+    assert x.grad[3:].any()
+
+
+def test_states_of_a_stack_are_detached_too():
+    _, state = elman.Stack(one_way())(torch.randn(6, 2, INPUT))
+    found = elman.detached(state)
+    assert [len(each) for each in found] == [2, 1, 1]
+    assert not any(tensor.requires_grad for each in found for tensor in each)
+    assert elman.detached(None) is None
+
+
+def test_wrong_chunks_are_refused_before_the_first():
+    x = torch.randn(6, 2, 4)
+    with pytest.raises(OptionError, match="steps is 0"):
+        elman.chunks(x, 0)
+    with pytest.raises(ShapeError, match="x has 6 steps, but another sequence has 5"):
+        elman.chunks(x, 2, x[1:])
+    with pytest.raises(ShapeError, match="second axis"):
+        elman.chunks(torch.arange(4), 2, batch_first=True)
+    assert list(elman.chunks(x[:0], 2)) == []
