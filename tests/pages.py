@@ -21,6 +21,8 @@ from pathlib import Path
 #: commands that are not run here: make runs these very tests, two processes have their own,
 #: and the environment of the tests stays as it is
 ELSEWHERE = ("make", "pip", "torchrun")
+#: the programs of this environment
+INSTALLED = Path(sys.executable).parent
 #: a training on a page may be short here
 SHORT = ["--threads", "1"]
 
@@ -52,8 +54,11 @@ def blocks(text: str) -> Iterator[Block]:
         yield Block(language, code, text[: match.start()].count("\n") + 2, output)
 
 
-def run_page(page: Path) -> list[str]:
-    """Run a page in the working folder; what it claims wrongly, a sentence each."""
+def run_page(page: Path, programs: Path) -> list[str]:
+    """Run a page in the working folder; what it claims wrongly, a sentence each.
+
+    Commands are looked for in the folder ``programs`` first.
+    """
     text = page.read_text(encoding="utf-8")
     # a traced cell names its file and line, so the page's code stands in a file of that shape
     source = Path(f"{page.stem}_page.py")
@@ -75,7 +80,7 @@ def run_page(page: Path) -> list[str]:
                 wrong.append(f"{place}: expected\n{block.output}but it printed\n{printed}")
             continue
         for command, output in _commands(block.code):
-            status, printed, said = _run_command(command)
+            status, printed, said = _run_command(command, programs)
             if status:
                 wrong.append(f"{place}: {command} ended with {status}: {said}")
             elif output and not _fits(output, printed):
@@ -98,13 +103,13 @@ def _commands(code: str) -> Iterator[tuple[str, str]]:
         yield command, output
 
 
-def _run_command(command: str) -> tuple[int, str, str]:
+def _run_command(command: str, programs: Path) -> tuple[int, str, str]:
     command = re.sub(r"(^|\s)#\s.*", "", command).strip()
     if shlex.split(command)[0] in ELSEWHERE:
         return 0, "", ""
     if command.startswith("elman train"):
         command = shlex.join([*shlex.split(command), *SHORT])
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([str(programs), str(INSTALLED), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-c", command],
         env={**os.environ, "PATH": path, "COLUMNS": "200"},

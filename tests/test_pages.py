@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pages import blocks, run_page
+from elman_server import serving
+from pages import INSTALLED, blocks, run_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -28,23 +29,31 @@ FILES = {
 }
 
 
+@pytest.fixture(scope="module")
+def forked():
+    """A folder with ``elman`` in processes that need not import anything."""
+    with serving() as programs:
+        yield programs
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
+def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch, forked):
     monkeypatch.chdir(tmp_path)
     for name, content in FILES.get(page.stem, {}).items():
         (tmp_path / name).write_text(content)
-    assert run_page(page) == []
+    # README's commands run in processes of their own, as a reader's do
+    assert run_page(page, INSTALLED if page.stem == "README" else forked) == []
 
 
-def test_a_page_that_says_something_else_is_found(tmp_path, monkeypatch):
+def test_a_page_that_says_something_else_is_found(tmp_path, monkeypatch, forked):
     monkeypatch.chdir(tmp_path)
     page = tmp_path / "wrong.md"
     page.write_text(
         "```python\nprint(2)\n```\n\n```text\n3\n```\n\n"
         "```console\n$ elman cells lstn\n$ elman cells rnn\na' = something else\n```\n"
     )
-    first, second, third = run_page(page)
+    first, second, third = run_page(page, forked)
     assert "line 2: expected\n3\nbut it printed\n2" in first
     assert "elman cells lstn ended with 1" in second
     assert "expected\na' = something else" in third
