@@ -164,6 +164,8 @@ def test_aot_inductor_compiles_a_program_that_then_runs_without_elman(tmp_path):
     elman.export.torch_program(layer, tmp_path / "a.pt2")
     program = (
         "import torch\n"
+        "torch._inductor.config.aot_inductor.precompile_headers = False\n"
+        "torch._inductor.config.aot_inductor.compile_wrapper_opt_level = 'O0'\n"
         "torch._inductor.aoti_compile_and_package("
         "torch.export.load('a.pt2'), package_path='packed.pt2')"
     )
