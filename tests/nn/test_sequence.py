@@ -124,6 +124,12 @@ def test_all_parts_are_learned_and_saved():
     assert torch.equal(copy.deepcopy(stack)(x)[0], other(x)[0])
 
 
+def test_a_whole_stack_is_saved_and_loaded_without_running_code(tmp_path):
+    stack, x = elman.Stack(one_way(), norm=True, learned_state=True), torch.randn(6, 2, INPUT)
+    torch.save(stack, tmp_path / "stack.pt")
+    assert torch.equal(torch.load(tmp_path / "stack.pt", weights_only=True)(x)[0], stack(x)[0])
+
+
 def test_dropout_stands_between_layers_in_training():
     stack, x = elman.Stack(one_way(), dropout=0.5), torch.randn(6, 2, INPUT)
     assert not torch.equal(stack(x)[0], stack(x)[0])

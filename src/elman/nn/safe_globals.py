@@ -14,7 +14,7 @@ from torch.serialization import add_safe_globals
 
 from elman.backends.engine import Memo
 from elman.graph.reader import read_cell
-from elman.nn import recurrent
+from elman.nn import recurrent, sequence
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.recurrent import Recurrent
@@ -25,6 +25,7 @@ SAFE: list[Callable[..., Any]] = [
     RNN, LSTM, GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell,
     Recurrent, recurrent._Direction, recurrent._Family, nn.ModuleList,
     Stack, Noise, Penalties, MaskCache, Memo, read_cell,
+    sequence.Stack, nn.LayerNorm, nn.Dropout, nn.ParameterList,
 ]  # fmt: skip
 
 
