@@ -65,6 +65,11 @@ class StringFeatures(nn.Module):
         for parameter in self.parameters():
             parameter.requires_grad_(unfreeze_steps > 0)
 
+    @property
+    def leaves_out_parameters(self) -> bool:
+        """Whether steps of training leave out parameters; several processes must know."""
+        return self.unfreeze_steps > 0
+
     def forward(
         self,
         strings: Int64[Tensor, "encoder time batch"],

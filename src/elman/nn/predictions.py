@@ -71,6 +71,8 @@ class AdaptiveToken(nn.Module):
     """
 
     rank: Tensor
+    #: a batch computes only the groups that its tokens are of
+    leaves_out_parameters = True
 
     def __init__(
         self,

@@ -105,7 +105,17 @@ class Processes:
         self.is_main: bool = self._accelerator.is_main_process
 
     def loss_of(self, model: nn.Module) -> nn.Module:
-        """A module from a batch to its loss; its backward averages gradients over all processes."""
+        """A module from a batch to its loss; its backward averages gradients over all processes.
+
+        A step may leave out parameters of a module that says so by ``leaves_out_parameters``.
+        """
+        if any([getattr(each, "leaves_out_parameters", False) for each in model.modules()]):
+            from accelerate import DistributedDataParallelKwargs
+
+            # otherwise each process waits for gradients that never come
+            self._accelerator.ddp_handler = DistributedDataParallelKwargs(
+                find_unused_parameters=True
+            )
         together: nn.Module = self._accelerator.prepare_model(LossModule(model))
         return together
 
