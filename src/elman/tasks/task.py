@@ -326,6 +326,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         """The metrics after an epoch, including ``metric``; may be faster than ``score``."""
         return self.score(fitted, examples, self.PredictOptions())
 
+    def training_for(self, options: TaskOptions) -> LoopOptions:
+        """The default training options, for a task in which they depend on its own."""
+        return self.training
+
     def metric_for(self, options: TaskOptions) -> Metric:
         """The metric that selects the best weights, for a task in which it depends on options."""
         return Metric(self.metric, self.higher_is_better, self.unit)

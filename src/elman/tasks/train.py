@@ -134,7 +134,7 @@ def _train(
         options = with_settings(task.Options() if start is None else _options_of(start), settings)
         if start is not None:
             _refuse_other_symbols(task, start, options)
-        training = with_settings(task.training, settings)
+        training = with_settings(task.training_for(options), settings)
         cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
     check_logger(training)
     corpus = read_corpus(task, data, options, training)

@@ -3,15 +3,18 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import elman
 from elman.cli.export import export_to_onnx
 from elman.errors import DataError, OptionError, RunError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.series import detection
+from elman.tasks.series.options import SeriesOptions
 from elman.training.progress import Silence
 
 series = TASKS["series"]
@@ -207,3 +210,35 @@ def test_a_score_is_the_error_in_units_of_the_expected_spread(tmp_path):
     [quantiles] = forecast(model.fitted, [window.at(50)])
     low, middle, high = quantiles[0, 0]
     assert scores[50] == pytest.approx(abs(window.series.values[50, 0] - middle) / (high - low))
+
+
+def test_a_patch_joins_steps_and_the_median_series_decides_how_many(tmp_path):
+    """The classifier reads the same numbers, in fewer and wider inputs; the last may be short."""
+    draw = np.random.default_rng(0)
+    lines = ["series,value,label"]
+    for k in range(8):
+        for _ in range(150 + k):
+            lines.append(f"{k},{draw.normal() + k % 2:.3f},{'ab'[k % 2]}")
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    settings = {"mode": "classify", "hidden_size": 4, "epochs": 1, "threads": 1}
+    model, _ = train(
+        series, Data(tmp_path / "a.csv"), tmp_path / "run", settings, progress=Silence()
+    )
+    assert model.symbols.patch == 5
+    rows = [row.value for row in series.read(tmp_path / "a.csv", model.options)]
+    joined = series.collate(rows, model.symbols, model.options)
+    single = series.collate(rows, replace(model.symbols, patch=1), model.options)
+    assert (
+        joined["lengths"].tolist()
+        == [30] + [31] * 5 + [32] * 2
+        == (-(-single["lengths"] // 5)).tolist()
+    )
+    for row, length in enumerate(single["lengths"].tolist()):
+        steps = joined["x"][:, row].reshape(-1, 2)
+        assert torch.equal(steps[:length], single["x"][:length, row])
+        assert not steps[length:].any()
+    loaded = elman.load(tmp_path / "run")
+    assert loaded.symbols.patch == 5
+    assert loaded.evaluate(tmp_path / "a.csv")["examples"] == 8
+    with pytest.raises(OptionError, match="patch is 5, but mode label needs every step"):
+        series.build_vocab([], SeriesOptions(mode="label", patch=5), 0)

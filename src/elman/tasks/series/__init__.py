@@ -2,8 +2,9 @@
 
 Tables are read to series on a grid of time (``reading.py``), and series become tensors
 (``features.py``).  An encoder reads the past, and a decoder gives the distribution of each step of
-the future (``model.py``).  ``scores.py`` has the backtest, ``fan.py`` draws forecasts;
-``labelling.py`` and ``detection.py`` are the other modes (``modes.py``).
+the future (``forecaster.py``, or step by step ``recursive.py``).  ``scores.py`` has the backtest,
+``fan.py`` draws forecasts; ``labelling.py`` and ``detection.py`` have the other modes
+(``modes.py``).
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class SeriesModelling(
         "season",
         "calendar",
         "transform",
+        "patch",
     )
     demo = MappingProxyType({"visitors of two museums": Path("valid.csv")})
     input_kind = "file"
@@ -99,6 +101,12 @@ class SeriesModelling(
     def merge_symbols(self, known: SeriesSymbols, found: SeriesSymbols) -> SeriesSymbols:
         new = set(found.labels) - set(known.labels)
         return replace(known, labels=found.labels) if new else known
+
+    def training_for(self, options: SeriesOptions) -> LoopOptions:
+        if not options.gives_one:
+            return self.training
+        # a few series validate: a plateau of their accuracy is chance, and would end the learning
+        return replace(self.training, schedule="constant", epochs=100, patience=50)
 
     def metric_for(self, options: SeriesOptions) -> Metric:
         return {

@@ -134,6 +134,14 @@ def build_vocab(
             f"likelihood negative_binomial is for counts, but transform is {options.transform}; "
             "choose transform none."
         )
+    if options.recursive and options.mode != "forecast":
+        raise OptionError(
+            f"strategy recursive is for mode forecast, but mode is {options.mode}; omit it."
+        )
+    if options.patch not in (1, "auto") and not options.gives_one:
+        raise OptionError(
+            f"patch is {options.patch}, but mode {options.mode} needs every step; omit it."
+        )
     if not examples:
         raise DataError(
             "no training series has values before and after a point from which to forecast; "

@@ -15,8 +15,8 @@ import numpy as np
 from elman.errors import DataError
 from elman.tasks.series.answers import Labelled, Span, Verdict
 from elman.tasks.series.fitting import Model, windows_of_file
+from elman.tasks.series.forecaster import Detector
 from elman.tasks.series.forecasting import forecast, mean_loss
-from elman.tasks.series.model import Detector
 from elman.tasks.series.options import ForecastOptions
 from elman.tasks.series.scores import actual_of
 from elman.tasks.series.series import Window

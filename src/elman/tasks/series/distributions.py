@@ -7,7 +7,7 @@ class gives the loss of values and the quantiles.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,8 @@ _LEAST = 1e-3
 
 Parameters = Float[Tensor, "*step target parameter"]
 Values = Float[Tensor, "*step target"]
+#: a generator for each part of the rows
+Draws = Sequence[np.random.Generator]
 
 
 class Distribution(Protocol):
@@ -47,6 +49,11 @@ class Distribution(Protocol):
         levels: Sequence[float],
     ) -> Floats:
         """(step, target, level): the quantiles."""
+
+    def sample(
+        self, parameters: Parameters, anchor: Values, mean: Values, std: Values, draws: Draws
+    ) -> Values:
+        """(row, target): a value of each distribution; each generator draws for as many rows."""
 
 
 class Quantiles:
@@ -82,6 +89,22 @@ class Quantiles:
         found = (parameters.sort(-1).values + anchor[..., None]) * std[..., None] + mean[..., None]
         return found.double().numpy()
 
+    def sample(
+        self, parameters: Parameters, anchor: Values, mean: Values, std: Values, draws: Draws
+    ) -> Values:
+        """By interpolation between the quantiles; the tails go on as straight lines."""
+        found = parameters.sort(-1).values
+        if len(self.levels) > 1:
+            levels = torch.tensor(self.levels, dtype=found.dtype)
+            drawn = _drawn(draws, anchor, lambda each, shape: each.random(shape))
+            above = torch.searchsorted(levels, drawn).clamp(1, len(levels) - 1)
+            low, high = [found.gather(-1, at[..., None])[..., 0] for at in (above - 1, above)]
+            part = (drawn - levels[above - 1]) / (levels[above] - levels[above - 1])
+            middle = low + part * (high - low)
+        else:
+            middle = found[..., 0]
+        return (middle + anchor) * std + mean
+
 
 class Gaussian:
     """A normal distribution."""
@@ -109,6 +132,14 @@ class Gaussian:
         z = torch.tensor([math.sqrt(2) * _erfinv(2 * level - 1) for level in levels])
         found = (anchor + parameters[..., 0])[..., None] + scale[..., None] * z
         return (found * std[..., None] + mean[..., None]).double().numpy()
+
+    def sample(
+        self, parameters: Parameters, anchor: Values, mean: Values, std: Values, draws: Draws
+    ) -> Values:
+        """Location plus scale times a standard normal number."""
+        scale = softplus(parameters[..., 1]) + _LEAST
+        z = _drawn(draws, anchor, lambda each, shape: each.standard_normal(shape))
+        return (anchor + parameters[..., 0] + scale * z) * std + mean
 
 
 class StudentT:
@@ -144,6 +175,14 @@ class StudentT:
         wide: Floats = np.stack(found, -1) * std.double().numpy()[..., None]
         wide += mean.double().numpy()[..., None]
         return wide
+
+    def sample(
+        self, parameters: Parameters, anchor: Values, mean: Values, std: Values, draws: Draws
+    ) -> Values:
+        """Location plus scale times a number of the standard t distribution."""
+        scale, freedom = self._parts(parameters)
+        z = _drawn(draws, anchor, lambda each, _, own: each.standard_t(own), freedom)
+        return (anchor + parameters[..., 0] + scale * z) * std + mean
 
 
 class NegativeBinomial:
@@ -186,6 +225,29 @@ class NegativeBinomial:
             each.double().numpy() for each in self._parts(parameters, anchor, mean, std)
         ]
         return np.stack([count_quantile(level, expected, dispersion) for level in levels], -1)
+
+    def sample(
+        self, parameters: Parameters, anchor: Values, mean: Values, std: Values, draws: Draws
+    ) -> Values:
+        """Counts."""
+        expected, dispersion = self._parts(parameters, anchor, mean, std)
+        return _drawn(
+            draws,
+            anchor,
+            lambda each, _, r, p: each.negative_binomial(r, p),
+            1 / dispersion,
+            1 / (1 + dispersion * expected),
+        )
+
+
+def _drawn(draws: Draws, like: Values, draw: Callable[..., Floats], *parameters: Values) -> Values:
+    """Random numbers of the shape of ``like``, each part of the rows by a generator of its own."""
+    count = len(like) // len(draws)
+    parts = [
+        draw(each, (count, *like.shape[1:]), *[own.double().numpy() for own in one])
+        for each, *one in zip(draws, *[every.split(count) for every in parameters], strict=True)
+    ]
+    return torch.from_numpy(np.concatenate(parts)).to(like.dtype)
 
 
 def _erfinv(x: float) -> float:

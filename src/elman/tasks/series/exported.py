@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Generator, Tensor
 
-from elman.errors import RunError
+from elman.errors import ExportError, RunError
 from elman.export.forms import Axes, Calls, Form, draw_lengths, forms_of
 from elman.tasks.onnx_models import answer_by
 from elman.tasks.onnx_network import Files
 from elman.tasks.series.classifier import SeriesClassifier, SeriesTagger
-from elman.tasks.series.model import Detector, Forecaster
+from elman.tasks.series.forecaster import Detector, Forecaster
+from elman.tasks.series.recursive import RecursiveForecaster
 
 
 @forms_of.register
@@ -42,6 +43,14 @@ def _(model: Forecaster) -> list[Form]:
             answer=lambda found: found["parameters"],
         )
     ]
+
+
+@forms_of.register
+def _(model: RecursiveForecaster) -> list[Form]:
+    raise ExportError(
+        "a recursive forecast feeds its samples back, which an exported file cannot; train with "
+        "strategy direct."
+    )
 
 
 def _reads(

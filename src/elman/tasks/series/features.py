@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from elman.errors import DataError
@@ -143,7 +144,8 @@ def input_sizes(symbols: SeriesSymbols, options: SeriesOptions) -> tuple[int, in
     known += sum([each.size for each in (*symbols.known.values(), *symbols.static.values())])
     past = sum([each.size for each in symbols.past.values()]) + targets * symbols.gaps
     lags = len(_lags(symbols, options))
-    return targets * (2 + lags) + known + past, targets * _SAME_PLACE + 1 + known
+    read = (targets * (2 + lags) + known + past) * symbols.patch
+    return read, targets * _SAME_PLACE + 1 + known
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,21 @@ def batch_of(windows: Sequence[Window], symbols: SeriesSymbols, options: SeriesO
         torch.from_numpy(np.stack(column, axis).astype(np.float32))
         for column, axis in zip(list(zip(*parts, strict=True))[1:], (1, 1, 0, 0, 1), strict=True)
     ]
-    lengths = torch.tensor([len(part[0]) for part in parts])
-    return Batch(torch.from_numpy(x), lengths, *rest)
+    lengths = torch.tensor([-(-len(part[0]) // symbols.patch) for part in parts])
+    return Batch(torch.from_numpy(joined(x, symbols.patch)), lengths, *rest)
+
+
+def joined(x: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """(time / count, batch, count * feature): successive steps as one, the last filled with zeros.
+
+    >>> joined(np.arange(6, dtype=np.float32).reshape(3, 1, 2), 2).tolist()
+    [[[0.0, 1.0, 2.0, 3.0]], [[4.0, 5.0, 0.0, 0.0]]]
+    """
+    if count == 1:
+        return x
+    filled = np.pad(x, ((0, -len(x) % count), (0, 0), (0, 0)))
+    parts = filled.reshape(-1, count, *x.shape[1:]).swapaxes(1, 2)
+    return np.ascontiguousarray(parts.reshape(len(parts), x.shape[1], -1))
 
 
 def _window(window: Window, symbols: SeriesSymbols, options: SeriesOptions) -> tuple[Floats, ...]:

@@ -14,6 +14,8 @@ from elman.tasks.recurrent_options import RecurrentOptions
 MOST_STEPS = 10_000
 #: steps that the model reads, before a forecast and of a series that it reads as a whole
 _PAST, _WHOLE = 64, 2000
+#: inputs that successive steps of a long series are joined to
+_INPUTS = 32
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,11 @@ class SeriesOptions(RecurrentOptions):
         "season",
         "forecast the difference to the value one season ago, to the last value, or the value",
     )
+    strategy: Literal["direct", "recursive"] = option(
+        "direct",
+        "forecast all steps at once (direct), or each step from the one before it, by sample paths "
+        "(recursive)",
+    )
     lowest: float | None = option(
         None, "forecasts are raised to at least this, such as 0 for counts; none: no bound"
     )
@@ -144,6 +151,14 @@ class SeriesOptions(RecurrentOptions):
     pooling: Literal["last", "mean", "max", "attention"] = option(
         "mean", "how the outputs of all steps become one (classify, regress)"
     )
+    patch: int | Literal["auto"] = option(
+        "auto",
+        "successive steps that are read as one input (classify, regress); auto: 1 for series of up "
+        f"to {2 * _INPUTS - 1} steps, otherwise so many that the median series has about {_INPUTS} "
+        "inputs",
+        minimum=1,
+        maximum=1000,
+    )
     cell: str = option("gru", "a cell from the catalogue, or FILE.py:NAME for your own cell")
     hidden_size: int = option(48, "hidden units per layer", minimum=1)
     num_layers: int = option(1, "number of stacked recurrent layers", minimum=1)
@@ -163,6 +178,29 @@ class SeriesOptions(RecurrentOptions):
     def forecasts(self) -> bool:
         """Whether the model forecasts or reconstructs values."""
         return self.mode in ("forecast", "anomaly")
+
+    @property
+    def gives_one(self) -> bool:
+        """Whether a series becomes one class or number."""
+        return self.mode in ("classify", "regress")
+
+    def chosen_patch(self, steps: float) -> int:
+        """The steps that are read as one input, of series with this median length.
+
+        >>> SeriesOptions(mode="classify").chosen_patch(251), SeriesOptions().chosen_patch(251)
+        (8, 1)
+        """
+        if not self.gives_one:
+            return 1
+        if self.patch != "auto":
+            return self.patch
+        most = min(steps, self.steps_read)
+        return round(most / _INPUTS) if most >= 2 * _INPUTS else 1
+
+    @property
+    def recursive(self) -> bool:
+        """Whether each step of a forecast reads the one before it."""
+        return self.strategy == "recursive"
 
     @property
     def ahead(self) -> int:
@@ -238,6 +276,20 @@ class ForecastOptions(DeclaredOptions):
         "0: all that leave enough past",
         minimum=0,
     )
+    paths: int = option(
+        200,
+        "number of sample paths of a recursive forecast",
+        minimum=1,
+        maximum=100_000,
+        request_maximum=1000,
+    )
+    feedback: Literal["sample", "median"] = option(
+        "sample",
+        "what the next step of a recursive forecast reads: samples, or the median, whose quantiles "
+        "are those of each step alone",
+        request_choices=("sample", "median"),
+    )
+    seed: int = option(0, "random seed of the sample paths", minimum=0)
     png: str = option(
         "", "draw the values and the forecast quantiles to this PNG file", scored=False
     )

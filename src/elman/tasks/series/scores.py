@@ -53,7 +53,7 @@ def score(fitted: Model, examples: Sequence[Window], wanted: ForecastOptions) ->
     for window in windows:
         require_length(window)
     season, levels = fitted.symbols.season, fitted.options.levels
-    found = forecast(fitted, windows)
+    found = forecast(fitted, windows, wanted)
     errors = [Errors(window, each, levels) for window, each in zip(windows, found, strict=True)]
     point = np.concatenate([each.error.ravel() for each in errors])
     naive = [seasonal_naive(window, season) for window in windows]

@@ -20,7 +20,7 @@ def stream(fitted: Model, source: BinaryIO, wanted: ForecastOptions) -> Iterator
     """A line for each step that arrives."""
     _refuse_whole(fitted)
     try:
-        for answer in _answers(fitted, iter(source.readline, b"")):
+        for answer in _answers(fitted, iter(source.readline, b""), wanted):
             yield answer.line()
     except DataError as error:
         raise DataError(f"standard input: {error}") from error
@@ -31,7 +31,7 @@ def stream_records(
 ) -> Iterator[dict[str, Any]]:
     """A record for each step that arrives, with its number."""
     _refuse_whole(fitted)
-    for number, answer in enumerate(_answers(fitted, lines_of_pieces(pieces)), 1):
+    for number, answer in enumerate(_answers(fitted, lines_of_pieces(pieces), wanted), 1):
         yield {"type": fitted.options.mode, "values": number, **answer.record()}
 
 
@@ -48,7 +48,9 @@ def _refuse_whole(fitted: Model) -> None:
         )
 
 
-def _answers(fitted: Model, lines: Iterable[bytes]) -> Iterator[Forecast | Verdict]:
+def _answers(
+    fitted: Model, lines: Iterable[bytes], wanted: ForecastOptions
+) -> Iterator[Forecast | Verdict]:
     arriving = Arriving(fitted.symbols, fitted.options)
     for line in lines:
         series = arriving.accept(line)
@@ -56,7 +58,7 @@ def _answers(fitted: Model, lines: Iterable[bytes]) -> Iterator[Forecast | Verdi
             continue
         window = at_end(series, fitted.options)
         if fitted.options.mode == "forecast":
-            [quantiles] = forecast(fitted, [window])
+            [quantiles] = forecast(fitted, [window], wanted)
             yield continuation(fitted, window, quantiles)
         elif fitted.options.mode == "anomaly":
             last = len(series) - 1

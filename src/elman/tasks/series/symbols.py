@@ -151,6 +151,8 @@ class SeriesSymbols:
     response: Scale | None = None
     #: the different steps of the training series; none if one of them lies on no grid
     steps: tuple[Step, ...] = ()
+    #: successive steps that are read as one input
+    patch: int = 1
 
     def to_json(self) -> str:
         """Serialises to JSON."""
@@ -185,6 +187,7 @@ class SeriesSymbols:
                 different(record, "labels"),
                 None if response is None else Scale.from_json(response),
                 tuple([_step(each) for each in of_kind(record, "steps", list)]),
+                _patch(record),
             )  # fmt: skip
 
 
@@ -211,6 +214,7 @@ def symbols_of(series: Sequence[Series], options: SeriesOptions) -> SeriesSymbol
         _labels(series, options),
         _response(series, options),
         _steps(series),
+        options.chosen_patch(float(np.median([len(each) for each in series]))),
     )
 
 
@@ -257,6 +261,13 @@ def _steps(series: Sequence[Series]) -> tuple[Step, ...]:
     if not all([each.regular for each in series]):
         return ()
     return tuple(dict.fromkeys(each.step for each in series if len(each.times) > 1))
+
+
+def _patch(record: Any) -> int:
+    found = record.get("patch", 1)  # not saved until 0.1
+    if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= 1000:
+        raise ValueError(f"a patch of {found!r}")
+    return found
 
 
 def _step(record: Any) -> Step:
