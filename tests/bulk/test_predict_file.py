@@ -220,7 +220,7 @@ def test_a_killed_run_goes_on_to_the_same_file(tmp_path, monkeypatch):
     assert not (tmp_path / "o.jsonl").exists()
     with (tmp_path / ".o.jsonl.partial").open("a") as file:
         file.write('{"line": 17, "te')  # a torn last line
-    with pytest.raises(OptionError, match="answers of another model, input or options"):
+    with pytest.raises(OptionError, match="answers of another model, input, options or batch size"):
         predict_file("sentiment", write_inputs(tmp_path, "txt"), tmp_path / "o.jsonl", resume=True)
     calls.clear()
     calls += [0] * 5
@@ -228,6 +228,34 @@ def test_a_killed_run_goes_on_to_the_same_file(tmp_path, monkeypatch):
     assert sum(calls) == 40 - 16
     assert (tmp_path / "o.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_a_killed_run_goes_on_with_another_batch_size_only_if_no_answer_changes(
+    independent, tmp_path, monkeypatch
+):
+    source = tmp_path / "a.txt"
+    source.write_text("".join([f"film {k} was {'very ' * (k % 9)}good\n" for k in range(60)]))
+    model = elman.load("sentiment")
+    monkeypatch.setattr(type(model.task), "independent", independent)
+    predict_file(model, source, tmp_path / "whole.jsonl", batch_size=1)
+    answers, calls = bulk_predicting._answers, []
+
+    def killed(*given):
+        calls.append(len(given[1]))
+        if len(calls) == 3:
+            raise Killed
+        return answers(*given)
+
+    monkeypatch.setattr(bulk_predicting, "_answers", killed)
+    with pytest.raises(Killed):
+        predict_file(model, source, tmp_path / "o.jsonl", batch_size=7)
+    if independent:
+        predict_file(model, source, tmp_path / "o.jsonl", batch_size=13, resume=True)
+        assert (tmp_path / "o.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    else:
+        with pytest.raises(OptionError, match="options or batch size; omit --resume"):
+            predict_file(model, source, tmp_path / "o.jsonl", batch_size=13, resume=True)
 
 
 def test_a_process_that_is_killed_leaves_no_file_and_resumes(tmp_path):

@@ -86,7 +86,7 @@ def predict_file(
     _refuse_files(model, settings)
     options, wanted = model.reading_options(settings)
     inputs = Source(model.task, options, path)
-    records = Records(Path(out), _origin(model, path, settings), resume=resume)
+    records = Records(Path(out), _origin(model, path, settings, batch_size), resume=resume)
     before = torch.get_num_threads()
     done = records.done
     try:
@@ -147,8 +147,10 @@ def _answers(
     return found
 
 
-def _origin(model: Trained, path: Path | None, settings: dict[str, object]) -> dict[str, Any]:
-    """What the answers depend on: weights, input and settings."""
+def _origin(
+    model: Trained, path: Path | None, settings: dict[str, object], batch_size: int
+) -> dict[str, Any]:
+    """What the answers depend on: weights, input and settings; for some tasks also the batches."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.model.state_dict().items()):
         digest.update(name.encode())
@@ -157,5 +159,7 @@ def _origin(model: Trained, path: Path | None, settings: dict[str, object]) -> d
     if path is not None:
         status = path.stat()
         described["input"] = [str(path.resolve()), status.st_size, status.st_mtime_ns]
+    if not model.task.independent:
+        described["batch_size"] = batch_size
     described["settings"] = {name: str(value) for name, value in sorted(settings.items())}
     return described

@@ -70,8 +70,8 @@ class Records:
                     break
                 if lines == 0 and line.decode("utf-8", "replace").strip() != self._origin:
                     raise OptionError(
-                        f"{self._partial} has answers of another model, input or options; omit "
-                        "--resume to begin anew."
+                        f"{self._partial} has answers of another model, input, options or batch "
+                        "size; omit --resume to begin anew."
                     )
                 if lines and b'"error"' in line:
                     self._count([json.loads(line)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
 from operator import is_, itemgetter
@@ -30,6 +31,7 @@ from elman.errors import BackendError, OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
+from elman.nn.batch_invariance import at_full_speed
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.stack import Lengths, Stack, State, Training, autocast
@@ -266,7 +268,8 @@ class Recurrent(NotForTorchScript, nn.Module):
     ) -> tuple[Tensor | PackedSequence, State]:
         parameters = [d.in_order(self.cell) for d in self._directions()]
         training = Training(self.penalties, masks) if self._is_noisy else None
-        results = self.stack.run(parameters, x, state, lengths, training)
+        with nullcontext() if torch.compiler.is_compiling() else at_full_speed():
+            results = self.stack.run(parameters, x, state, lengths, training)
         self.penalty = None if training is None else training.penalty
         if not torch.compiler.is_compiling():
             data = x if isinstance(x, Tensor) else x.data

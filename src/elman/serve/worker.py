@@ -1,8 +1,10 @@
 """A thread per model, which answers requests that arrive together in one batch.
 
 Jobs wait in a queue.  The thread takes one, waits a few milliseconds for others, and answers those
-with the same options at once, if the task's answers do not depend on one another.  Every answer is
-the one that ``elman predict --json`` gives for the same inputs and options.
+with the same options at once, by length, if the task's answers do not depend on one another.  Every
+answer is the one that ``elman predict --json`` gives for the same inputs and options: tasks promise
+it (``Task.independent``), but it also depends on the model's layers and on this machine, so the
+first jobs that could be joined are answered alone, and then together to compare.
 
 A job that took too long is abandoned.  Python code can be stopped only at its own thread's next
 instruction, so the worker raises ``Abandoned`` there (CPython has a function for that).
@@ -12,9 +14,10 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any
@@ -23,6 +26,11 @@ from elman.errors import DataError
 from elman.serve.limits import Limits
 from elman.serve.metrics import Metrics
 from elman.tasks import Trained
+
+#: inputs whose answers together must be those alone before jobs of a model are joined
+_COMPARED = 32
+#: jobs are joined if the longest is at most so many times as long as the shortest, or that long
+_RATIO, _SHORT = 4, 64
 
 #: the records of a job, or why there are none
 Outcome = list[dict[str, Any]] | BaseException
@@ -52,7 +60,8 @@ class Worker:
         self.name = name
         self._load, self._limits, self._metrics = load, limits, metrics
         self._model: Trained | None = None
-        self._independent = False
+        self._joins = False
+        self._compared = 0
         self._loading = Lock()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._taken: list[Job] = []
@@ -70,7 +79,7 @@ class Worker:
         with self._loading:
             if self._model is None:
                 model = self._load()
-                self._independent = model.task.independent and answers_alike(model)
+                self._joins = model.task.independent
                 self._model = model
             return self._model
 
@@ -156,23 +165,24 @@ class Worker:
         job.values = job.read(model)
 
     def _groups(self, jobs: list[Job]) -> list[list[Job]]:
-        """Jobs that are answered in one call."""
-        if not self._independent:
+        """Jobs that are answered in one call: of similar lengths, the short ones first."""
+        if not self._joins:
             return [[job] for job in jobs]
         groups: list[list[Job]] = []
-        size = 0
-        for job in jobs:
-            if not groups or size + len(job.values) > self._limits.batch_inputs:
+        size, most = 0, 0
+        for length, job in sorted([(_length(job), job) for job in jobs], key=lambda each: each[0]):
+            if not groups or size + len(job.values) > self._limits.batch_inputs or length > most:
                 groups.append([])
-                size = 0
+                size, most = 0, max(_SHORT, _RATIO * length)
             groups[-1].append(job)
             size += len(job.values)
         return groups
 
     def _answer_together(self, jobs: list[Job], model: Trained) -> None:
-        values = [value for job in jobs for value in job.values]
-        self._metrics.batch(self.name, len(values))
-        outcome = self._run(tuple(jobs), lambda: records(model, values, jobs[0].settings))
+        if len(jobs) > 1 and self._compared < _COMPARED:
+            self._compare(jobs, model)
+            return
+        outcome = self._records(jobs, model)
         if isinstance(outcome, BaseException) and len(jobs) > 1:
             for job in jobs:  # the fault is in one of them
                 self._answer_together([job], model)
@@ -184,6 +194,30 @@ class Worker:
             else:
                 self._finish(job, outcome[start : start + len(job.values)])
             start += len(job.values)
+
+    def _compare(self, jobs: list[Job], model: Trained) -> None:
+        """Answer jobs alone, and see whether they have the same answers together."""
+        outcomes = [self._records([job], model) for job in jobs]
+        valid, alone = [], []
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if not isinstance(outcome, BaseException):
+                valid.append(job)
+                alone += outcome
+        if len(valid) > 1:
+            together = self._records(valid, model)
+            if not isinstance(together, BaseException):  # a client may have left with its files
+                self._joins = self._joins and together == alone
+                self._compared += len(alone)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            self._finish(job, outcome)
+
+    def _records(self, jobs: list[Job], model: Trained) -> Outcome:
+        values = [value for job in jobs for value in job.values]
+        self._metrics.batch(self.name, len(values))
+        outcome: Outcome = self._run(
+            tuple(jobs), lambda: records(model, values, jobs[0].settings, joined=len(jobs) > 1)
+        )
+        return outcome
 
     def _run(self, jobs: tuple[Job, ...], call: Callable[[], Any]) -> Any:
         """The value of ``call``, or its exception; it can be stopped while it runs."""
@@ -205,10 +239,14 @@ class Worker:
 
 
 def records(
-    model: Trained, values: Sequence[Any], settings: Mapping[str, Any]
+    model: Trained, values: Sequence[Any], settings: Mapping[str, Any], *, joined: bool = False
 ) -> list[dict[str, Any]]:
-    """The answers as ``elman predict --json`` prints them."""
-    if len(values) < 2 or model.task.input_kind != "file":
+    """The answers as ``elman predict --json`` prints them.
+
+    A file that cannot be read is an error among several of one request; those of ``joined``
+    requests are answered only if all can be read.
+    """
+    if joined or len(values) < 2 or model.task.input_kind != "file":
         answers = model(values, **settings)
     else:
         answers = model.answer_each(values, **settings)
@@ -218,14 +256,15 @@ def records(
     ]
 
 
-def answers_alike(model: Trained) -> bool:
-    """Whether texts of several lengths have the same answers together as alone, bit for bit.
-
-    The task says so, but it also depends on the model's layers and on this machine.
-    """
-    words = " ".join([str(text) for text in model.task.demo]).split()
-    texts = [" ".join(words[:count]) for count in range(1, len(words) + 1)] * 2
-    return model(texts) == [answer for text in texts for answer in model([text])]
+def _length(job: Job) -> int:
+    """The length of the longest input of a job, or its size in bytes for a file."""
+    lengths = [0]
+    for value in job.values:
+        if isinstance(value, Path):
+            lengths.append(value.stat().st_size)
+        elif isinstance(value, Sized):
+            lengths.append(len(value))
+    return max(lengths)
 
 
 def _raise_in(thread: Thread | None) -> None:

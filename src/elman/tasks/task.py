@@ -138,9 +138,14 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     streams: bool = False
     #: whether ``stream_records`` answers while the input arrives or the output is generated
     live: bool = False
+    #: of a live task: what a message with input holds, and the fields of each ``type`` of record
+    #: that ``stream_records`` yields, with their JSON types; one that ends in ? may be missing
+    live_input: str = ""
+    live_records: Mapping[str, Mapping[str, str]] = {}
     #: what ends each piece that ``stream`` yields; empty if the pieces are parts of a line
     stream_end: str = "\n"
-    #: whether an answer is the same, bit for bit, with any other inputs in its batch
+    #: whether ``predict`` answers inputs in batches, each as alone, bit for bit, if torch computes
+    #: as in ``nn/batch_invariance.py``; then a service merges requests
     independent: bool = False
     #: how its text formats are cut into shards, by suffix ("" for all others): see data/shards.py;
     #: a file of another format is a shard

@@ -7,6 +7,7 @@ and TOML, and runs no code.  ``train.py`` writes run folders.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ from torch import nn
 from elman.data.faults import Row
 from elman.errors import DataError, RunError
 from elman.graph import Cell, read_cell
+from elman.nn.batch_invariance import batch_invariant
 from elman.nn.frozen import frozen_weights
 from elman.options import known_options, refuse_unknown, with_settings
 from elman.saved import in_short, parse_json, sentences
@@ -77,7 +79,7 @@ class Trained:
         With ``save`` off, the files that ``settings`` name are not written.
         """
         wanted = self._wanted(settings)
-        with frozen_weights(self.model):
+        with frozen_weights(self.model), self._alike():
             try:
                 found = self.task.predict(self.fitted, inputs, wanted)
             except DataError:
@@ -167,9 +169,13 @@ class Trained:
         return Fitted(self.model, self.symbols, self.options)
 
     def _answer(self, inputs: Sequence[Any], wanted: Any) -> tuple[list[Any], list[Path]]:
-        with frozen_weights(self.model):
+        with frozen_weights(self.model), self._alike():
             answers = self.task.predict(self.fitted, inputs, wanted)
         return answers, self.task.save(answers, wanted)
+
+    def _alike(self) -> AbstractContextManager[object]:
+        """Makes answers independent of the other inputs, where the task promises that."""
+        return batch_invariant() if self.task.independent else nullcontext()
 
     def _wanted(self, settings: Mapping[str, object]) -> Any:
         refuse_unknown(settings, [self.task.PredictOptions], self.task.name)

@@ -48,6 +48,7 @@ class GeneFinding(Task["Segment", "GeneSymbols", "Reading", "Bases", DnaOptions,
     )
     Options = DnaOptions
     PredictOptions = GeneFileOptions
+    independent = True
     train_file = "train.fa"
     valid_file = "valid.fa"
     symbol_options = ("strands", "shortest_intron", "kmer")

@@ -202,5 +202,6 @@ class CountedScores(nn.Module):
         content = nn.functional.embedding(index, self.table) * valid[..., None].to(self.table)
         x = nn.functional.embedding(codes, self.letters).permute(1, 2, 0) * inside
         sites = nn.functional.conv1d(x, self.motifs, padding=REACH).permute(2, 0, 1)
-        found: Tensor = content + sites
+        # zero in padding, which the encoder reads where bases do not fill the last step
+        found: Tensor = (content + sites) * inside.permute(2, 0, 1)
         return found

@@ -209,7 +209,8 @@ class _Block:
         self.kernel.forward(self.own, moves, start, self.alphas, self.scales)
         for lane, length in enumerate(self.lengths.tolist()):
             if length:
-                last = self.alphas[length - 1, :, lane] @ end
+                # contiguous, so that the sum does not depend on the number of lanes
+                last = np.ascontiguousarray(self.alphas[length - 1, :, lane]) @ end
                 self.ended[lane] = last / self.scales[length - 1, lane]
 
     def backward(self, moves: Array, end: Array, steps: int) -> tuple[Array, Array]:

@@ -58,7 +58,14 @@ class LanguageModelling(
     streams = True
     stream_end = ""
     live = True
-    independent = True
+    live_input = "a primer in UTF-8, or a part of one; nothing to write from the beginning"
+    live_records = MappingProxyType(
+        {
+            "primer": {"text": "string"},
+            "token": {"text": "string"},
+            "text": {"primer": "string", "text": "string", "samples": "array"},
+        }
+    )
     cuts = MappingProxyType({"": "lines"})
     table_suffix = ".txt"
 

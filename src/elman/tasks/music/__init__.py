@@ -54,6 +54,19 @@ class MusicGeneration(
     demo = MappingProxyType({"∅": None})
     input_kind = "nothing"
     live = True
+    live_input = "a MIDI file to continue, or a part of one; nothing for a new tune"
+    live_records = MappingProxyType(
+        {
+            "on": {"seconds": "number", "pitch": "integer", "velocity": "integer"},
+            "off": {"seconds": "number", "pitch": "integer"},
+            "tune": {
+                "key": "string or null",
+                "seconds": "number",
+                "notes": "array",
+                "files": "array",
+            },
+        }
+    )
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.music.samples import CHORALES_TRAIN, CHORALES_VALID, PRIMER

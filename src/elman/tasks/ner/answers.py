@@ -12,7 +12,6 @@ from torch import Tensor
 
 from elman.decode import bio_constraints, viterbi
 from elman.models import StandardTagger, Tagger, WindowTagger
-from elman.nn.row_blocks import row_blocks
 from elman.tasks.inference import in_batches
 from elman.tasks.ner.data import Sentence, collate
 from elman.tasks.ner.formats import FORMATS
@@ -73,8 +72,7 @@ def predict(
         ]
 
     labels = fitted.symbols.labels
-    with row_blocks():  # an answer is the same in any batch
-        found = in_batches(fitted.model, inputs, len, answer)
+    found = in_batches(fitted.model, inputs, len, answer)
     return [_names(sentence, spans, wanted) for sentence, spans in zip(inputs, found, strict=True)]
 
 

@@ -42,6 +42,7 @@ class SentimentClassification(
     )
     Options = SentimentOptions
     PredictOptions = RatingOptions
+    independent = True
     train_file = "train.csv"
     valid_file = "valid.csv"
     demo = MappingProxyType({text: text for text in ("There is nothing to like in this movie.",)})

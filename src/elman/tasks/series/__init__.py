@@ -55,6 +55,7 @@ class SeriesModelling(
     )
     Options = SeriesOptions
     PredictOptions = ForecastOptions
+    independent = True
     train_file = "train.csv"
     valid_file = "valid.csv"
     symbol_options = (
@@ -73,6 +74,34 @@ class SeriesModelling(
     label_layers = ("output.",)
     streams = True
     live = True
+    live_input = "rows of CSV, the header first, cut anywhere"
+    live_records = MappingProxyType(
+        {
+            "forecast": {
+                "values": "integer",
+                "series": "string",
+                "times": "array",
+                "forecast": "object",
+                "quantiles": "object",
+            },
+            "classify": {
+                "values": "integer",
+                "series": "string",
+                "label?": "string",
+                "probability?": "number",
+                "probabilities?": "object",
+            },
+            "regress": {"values": "integer", "series": "string", "value?": "number"},
+            "label": {"values": "integer", "series": "string", "spans?": "array"},
+            "anomaly": {
+                "values": "integer",
+                "series": "string",
+                "spans?": "array",
+                "threshold?": "number",
+                "scores?": "array",
+            },
+        }
+    )
 
     def samples(self) -> Mapping[str, str | bytes]:
         from elman.tasks.series.samples import TRAIN, VALID

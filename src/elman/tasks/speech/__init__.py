@@ -52,6 +52,7 @@ class SpeechRecognition(
     )
     Options = SpeechOptions
     PredictOptions = TranscribeOptions
+    independent = True
     train_file = "train.jsonl"
     valid_file = "valid.jsonl"
     demo = MappingProxyType({"fox.flac": Path(elman.shipped.__file__).parent / "demo" / "fox.flac"})
@@ -67,6 +68,20 @@ class SpeechRecognition(
     reads_once = ("language_text",)
     streams = True
     live = True
+    live_input = "raw audio at `rate` hertz, one channel, encoded as `encoding`"
+    live_records = MappingProxyType(
+        {
+            "words": {"seconds": "number", "final": "string", "provisional": "string"},
+            "sentence": {
+                "seconds": "number",
+                "text": "string",
+                "start": "number",
+                "end": "number",
+                "words": "array",
+            },
+            "text": {"text": "string"},
+        }
+    )
     cuts = TEXT_CUTS
 
     def samples(self) -> Mapping[str, str | bytes]:

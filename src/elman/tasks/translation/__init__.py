@@ -48,6 +48,7 @@ class Translation(
     )
     Options = TranslationOptions
     PredictOptions = SearchOptions
+    independent = True
     train_file = "train.tsv"
     valid_file = "valid.tsv"
     demo = MappingProxyType({text: text for text in ("Voulez-vous chanter avec moi?",)})

@@ -48,6 +48,7 @@ class ActivityRecognition(
     )
     Options = VideoOptions
     PredictOptions = StripOptions
+    independent = True
     train_file = "train"
     valid_file = "valid"
     demo = MappingProxyType(
@@ -61,6 +62,18 @@ class ActivityRecognition(
     label_layers = ("output.", "crf.")
     streams = True
     live = True
+    live_input = "a JPEG or PNG picture, or a part of an encoded video (webm, mkv, MPEG-TS)"
+    live_records = MappingProxyType(
+        {
+            "label": {
+                "frame": "integer",
+                "seconds": "number",
+                "label": "string or null",
+                "probability": "number",
+                "probabilities": "object",
+            }
+        }
+    )
     cuts = TEXT_CUTS
 
     def samples(self) -> Mapping[str, str | bytes]:

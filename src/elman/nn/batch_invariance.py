@@ -1,0 +1,196 @@
+"""Operations of torch whose results for a row do not depend on the rest of its batch, bit for bit.
+
+Libraries of linear algebra choose a kernel by the shape of a product, and kernels add in different
+orders: a row alone and the same row in a batch, or with more padding, may differ in their last
+bits.  Inside ``batch_invariant``, products and convolutions are computed in blocks of a fixed
+shape, and sums over a dimension in an order that zeros at its end do not change.  Recurrent layers
+on the native engine need no such help.  ``tasks/trained.py`` answers inputs in this way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import (
+    TorchFunctionMode,
+    _get_current_function_mode,
+    _pop_mode_temporarily,
+)
+
+#: rows of a block of a linear layer, and steps of a block of a convolution over time; the last
+#: block is filled up with zeros
+ROWS, STEPS = 16, 256
+
+
+class batch_invariant(TorchFunctionMode):  # noqa: N801 - a context manager
+    """Inside the ``with`` block, a row has the same results in any batch and with any padding.
+
+    This holds for linear layers, convolutions over time and of pictures, products of batches of
+    matrices, and for ``softmax``, ``logsumexp``, ``sum`` and ``mean`` over one dimension.  It is
+    for inference: training is faster without.
+
+    >>> layer, x = nn.Linear(300, 5), torch.randn(100, 300)
+    >>> with torch.no_grad(), batch_invariant():
+    ...     bool((layer(x)[7:8] == layer(x[7:8])).all())
+    True
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        replacement = _REPLACEMENTS.get(func)
+        if replacement is not None and not torch.is_grad_enabled():
+            found = replacement(*args, **(kwargs or {}))
+            if found is not NotImplemented:
+                return found
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def at_full_speed() -> Iterator[None]:
+    """Inside the ``with`` block, torch computes as usual again.
+
+    For code that needs no help: each operation, and each look at a tensor's attributes, costs
+    microseconds more inside ``batch_invariant``.
+    """
+    if isinstance(_get_current_function_mode(), batch_invariant):
+        with _pop_mode_temporarily():
+            yield
+    else:
+        yield
+
+
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    rows = input.reshape(-1, input.shape[-1])
+    filled = nn.functional.pad(rows, (0, 0, 0, -len(rows) % ROWS))
+    blocks = [nn.functional.linear(block, weight, bias) for block in filled.split(ROWS)]
+    found = torch.cat(blocks)[: len(rows)] if blocks else rows.new_zeros(0, weight.shape[0])
+    return found.reshape(*input.shape[:-1], weight.shape[0])
+
+
+def _conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Blocks of ``STEPS`` outputs of one row at a time."""
+    if input.dim() != 3 or isinstance(padding, str):
+        return NotImplemented
+    (step,), (pad,), (spread,) = _tuple(stride), _tuple(padding), _tuple(dilation)
+    if step != 1:
+        return NotImplemented
+    reach = spread * (weight.shape[-1] - 1)
+    time = input.shape[-1] + 2 * pad - reach
+    if time < 1 or not len(input):
+        return NotImplemented
+    filled = nn.functional.pad(input, (pad, pad + -time % STEPS))
+    rows = []
+    for row in filled.split(1):
+        blocks = [
+            torch.conv1d(row[..., k : k + STEPS + reach], weight, bias, 1, 0, spread, groups)
+            for k in range(0, time, STEPS)
+        ]
+        rows.append(torch.cat(blocks, -1)[..., :time])
+    return torch.cat(rows)
+
+
+def _conv2d(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """One picture at a time."""
+    if input.dim() != 4 or not len(input):
+        return NotImplemented
+    return torch.cat([torch.conv2d(row, *args, **kwargs) for row in input.split(1)])
+
+
+def _tuple(value: Any) -> tuple[int]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _bmm(input: Tensor, mat2: Tensor, *, out: Any = None) -> Any:
+    if out is not None:
+        return NotImplemented
+    # one row of the left matrices at a time bounds the memory: batch inner columns
+    rows = [_sum(row.transpose(1, 2) * mat2, 1) for row in input.split(1, 1)]
+    return torch.stack(rows, 1) if rows else NotImplemented
+
+
+def _matmul(input: Tensor, other: Tensor, *, out: Any = None) -> Any:
+    if out is not None:
+        return NotImplemented
+    if other.dim() == 2 and input.dim() >= 2:
+        return _linear(input, other.T)
+    return _bmm(input, other) if input.dim() == other.dim() == 3 else NotImplemented
+
+
+def _sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Adds neighbours, then neighbouring sums, and so on: zeros at the end change nothing."""
+    dim = _one(dim)
+    if dim is None or dtype is not None or not input.is_floating_point():
+        return NotImplemented
+    x = input.movedim(dim, 0)
+    while len(x) > 1:
+        if len(x) % 2:
+            x = torch.cat([x, torch.zeros_like(x[:1])])
+        x = x[0::2] + x[1::2]
+    total = x[0] + 0.0 if len(x) else x.new_zeros(x.shape[1:])  # one zero, not -0.0 for some
+    return total.unsqueeze(dim) if keepdim else total
+
+
+def _mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    total = _sum(input, dim, keepdim, dtype=dtype)
+    return total if total is NotImplemented else total / input.shape[_one(dim) or 0]
+
+
+def _softmax(input: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
+    if _one(dim) is None or kwargs.get("dtype") is not None or any(args):
+        return NotImplemented
+    weights = (input - input.amax(dim, keepdim=True)).exp()
+    return weights / _sum(weights, dim, keepdim=True)
+
+
+def _logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, out: Any = None) -> Any:
+    if _one(dim) is None or out is not None:
+        return NotImplemented
+    largest = input.amax(dim, keepdim=True)
+    largest = torch.where(largest.isinf(), 0.0, largest)  # inf - inf is undefined
+    found = _sum((input - largest).exp(), dim, keepdim=True).log() + largest
+    return found if keepdim else found.squeeze(dim)
+
+
+def _one(dim: Any) -> int | None:
+    """The dimension, if it is a single one."""
+    if isinstance(dim, tuple | list) and len(dim) == 1:
+        [dim] = dim
+    return dim if isinstance(dim, int) and not isinstance(dim, bool) else None
+
+
+_REPLACEMENTS: Mapping[Any, Callable[..., Any]] = {
+    nn.functional.linear: _linear,
+    torch.conv1d: _conv1d,
+    torch.conv2d: _conv2d,
+    torch.bmm: _bmm,
+    Tensor.bmm: _bmm,
+    torch.matmul: _matmul,
+    Tensor.matmul: _matmul,
+    Tensor.__matmul__: _matmul,
+    torch.sum: _sum,
+    Tensor.sum: _sum,
+    torch.mean: _mean,
+    Tensor.mean: _mean,
+    torch.softmax: _softmax,
+    nn.functional.softmax: _softmax,
+    Tensor.softmax: _softmax,
+    torch.logsumexp: _logsumexp,
+    Tensor.logsumexp: _logsumexp,
+}
