@@ -22,6 +22,9 @@ class Limits(DeclaredOptions):
     max_waiting: int = option(1000, "requests at a time", minimum=1)
     max_streams: int = option(16, "streams at a time", minimum=1)
     max_stream_seconds: float = option(3600.0, "seconds that a stream may last", above=0)
+    max_message_megabytes: float = option(
+        4.0, "size of a message of a stream, in megabytes", above=0, maximum=256
+    )
     max_idle_seconds: float = option(
         60.0, "seconds that a stream may be silent", above=0, maximum=86_400
     )
@@ -32,6 +35,11 @@ class Limits(DeclaredOptions):
         maximum=1000,
     )
     batch_inputs: int = option(64, "inputs of several requests answered together", minimum=1)
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The size of a message of a stream, in bytes."""
+        return int(self.max_message_megabytes * 1_000_000)
 
     @property
     def max_bytes(self) -> int:

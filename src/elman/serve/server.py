@@ -17,8 +17,8 @@ from elman.errors import OptionError
 from elman.serve.guard import is_loopback
 from elman.serve.service import Service
 
-#: bytes of a message of a stream
-_LONGEST_MESSAGE = 4 * 2**20
+#: a message so many times as long as the limit is not read to its end, and gets no sentence
+_FAR_TOO_LONG = 8
 
 
 def listen(
@@ -43,7 +43,7 @@ def listen(
         log_level="warning",
         access_log=False,
         server_header=False,
-        ws_max_size=_LONGEST_MESSAGE,
+        ws_max_size=_FAR_TOO_LONG * service.limits.max_message_bytes,
         ws_per_message_deflate=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(service.limits.max_seconds) + 1,

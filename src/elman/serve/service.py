@@ -24,7 +24,7 @@ from elman.serve.page import Page
 from elman.serve.refusal import Json, Refusal, refusal_of, response
 from elman.serve.requests import Asked, asked_by
 from elman.serve.served import ServedModel, served_models
-from elman.serve.streams import Streams
+from elman.serve.streams import Streams, cannot_stream
 from elman.serve.worker import Job, Outcome
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -65,6 +65,7 @@ class Service:
                 Route("/metrics", self._metrics),
                 Route("/openapi.json", self._openapi),
                 Route("/v1/{task}/predict", self._predict, methods=["POST"]),
+                Route("/v1/{task}/stream", self._no_stream),
                 WebSocketRoute("/v1/{task}/stream", self._stream),
                 *self.cells.routes,
                 *Page(self.served).routes,
@@ -145,6 +146,17 @@ class Service:
             raise asked.error(error) from error
         finally:
             asked.remove_files()
+
+    async def _no_stream(self, request: Request) -> Response:
+        """For a client that does not ask for a WebSocket."""
+        try:
+            task = self._model(request).task
+            if not task.live:
+                raise cannot_stream(task)
+            sentence = f"{request.url.path} is a WebSocket; connect to it with a client for these."
+            raise Refusal(426, sentence, {"Upgrade": "websocket", "Connection": "Upgrade"})
+        except Refusal as refusal:
+            return response(refusal)
 
     async def _stream(self, socket: WebSocket) -> None:
         try:

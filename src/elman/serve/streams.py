@@ -21,9 +21,15 @@ from elman.serve.refusal import Refusal, refusal_of, to_json
 from elman.serve.request_options import settings_of
 from elman.serve.requests import object_of, parse_json
 from elman.serve.served import ServedModel
+from elman.tasks.task import Task
 
 #: messages that wait for the model; then the client must wait
 _AHEAD = 32
+
+
+def cannot_stream(task: Task) -> Refusal:
+    """For a task that answers whole inputs only."""
+    return Refusal(404, f"{task.name} cannot stream; POST whole inputs.")
 
 
 class Streams:
@@ -40,7 +46,7 @@ class Streams:
     async def run(self, socket: WebSocket, model: ServedModel) -> None:
         """Answer one stream, from its acceptance to its end."""
         if not model.task.live:
-            raise Refusal(404, f"{model.task.name} cannot stream; POST whole inputs.")
+            raise cannot_stream(model.task)
         if len(self._open) >= self._limits.max_streams:
             raise Refusal(
                 429,
@@ -144,7 +150,14 @@ class _Stream:
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
         text: str | None = message.get("text")
-        return bytes(message.get("bytes") or b"") if text is None else text
+        found = bytes(message.get("bytes") or b"") if text is None else text
+        if len(found) > self._limits.max_message_bytes:
+            raise Refusal(
+                413,
+                f"a message has {len(found) / 1e6:.3g} MB, and the limit is "
+                f"{self._limits.max_message_megabytes:g} MB; cut the input into more messages.",
+            )
+        return found
 
     async def _receive(self) -> None:
         """Put the client's pieces into the queue, then None or what went wrong."""
