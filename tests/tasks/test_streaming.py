@@ -1,13 +1,17 @@
 """Streamed training: the same examples as unstreamed, each once an epoch, resumed exactly."""
 
 import json
+import random
 import shutil
+import tracemalloc
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from elman.data.shards import Source
 from elman.errors import DataError, DataWarning, RunError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.corpus import Corpus, StreamedCorpus, read_corpus
@@ -152,6 +156,60 @@ def test_no_more_than_two_windows_are_in_memory(tmp_path, monkeypatch):
     stream.close()
     assert len(most) == len(plan.windows)
     assert max(most) <= 2
+
+
+def made_up(counts):
+    """A source with shards of so many records, and no file."""
+    rows = np.array([[1, count, 0, 0] for count in counts], np.int64)
+    return Source((Path("made.jsonl"),), "text", 0, rows)
+
+
+def unread(sources, buffer=40, processes=1):
+    together = SimpleNamespace(count=processes, number=0, gather=lambda value: [value])
+    training = LoopOptions(buffer_examples=buffer)
+    return Stream(SENTIMENT, SENTIMENT.Options(), training, sources, together, Path("made.jsonl"))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_window_has_as_many_shards_as_fit_into_the_buffers(processes):
+    draw = random.Random(2)
+    counts = [draw.choice([0, 1, 5, 13, 39, 40, 41, 90]) for _ in range(200)]
+    stream = unread([made_up(counts[:70]), made_up(counts[70:])], processes=processes)
+    windows = list(stream.plan(3, 8).windows)
+    order = [int(shard) for window in windows for shard in window]
+    assert sorted(order) == list(range(200))
+    sums = [sum([counts[k] for k in window]) for window in windows]
+    for window, total, following in zip(windows, sums, windows[1:], strict=False):
+        assert len(window) == 1 or total <= 40 * processes
+        assert total + counts[following[0]] > 40 * processes
+
+
+def test_a_shard_costs_only_a_few_numbers():
+    source = made_up([1024] * 200_000)
+    tracemalloc.start()
+    try:
+        stream = unread([source], buffer=16_384)
+        plan = stream.plan(1, 64)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(plan) > 3_000_000
+    # a few arrays of 8 bytes a shard; tuples and lists of integers had over 200
+    assert peak / 200_000 < 80
+
+
+def test_a_scan_keeps_only_numbers_of_the_shards(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("1\n" * 300_000)
+    tracemalloc.start()
+    try:
+        [source] = index(SENTIMENT, path, SENTIMENT.Options(), per_shard=2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(source.shards) == 150_000
+    # the text (600 KB) as one chunk with the places of its lines, and arrays of 32 bytes a shard
+    assert peak < 600_000 + 300_000 * 8 * 2 + 150_000 * 32 * 4
 
 
 def test_small_collections_train_like_the_file(tmp_path):

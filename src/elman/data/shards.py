@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -247,7 +248,8 @@ class _Scan:
         self.head, self.lines = b"", 0
         self._quotes = self._doubled = False
         self._enclosed = True
-        self._rows: list[tuple[int, int, int, int]] = []
+        #: rows of four numbers: a large file has a hundred thousand of them
+        self._rows = array("q")
 
     @property
     def quoted(self) -> bool:
@@ -256,6 +258,9 @@ class _Scan:
 
     def table(self) -> npt.NDArray[np.int64]:
         return np.array(self._rows, np.int64).reshape(-1, 4)
+
+    def _end_shard(self, first: int, records: int, start: int, end: int) -> None:
+        self._rows.extend((first, records, start, end))
 
     def run(self) -> bool:
         """Whether the file can be cut; then the results are there."""
@@ -286,12 +291,12 @@ class _Scan:
             ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == 10)
             for k in range(before + self.per_shard - lines - 1, len(ends), self.per_shard):
                 end = at + int(ends[k]) + 1
-                self._rows.append((before + 1, self.per_shard, begin, end))
+                self._end_shard(before + 1, self.per_shard, begin, end)
                 begin, before = end, before + self.per_shard
             lines += len(ends)
             at += len(chunk)
         if at > begin:
-            self._rows.append((before + 1, max(1, lines - before), begin, at))
+            self._end_shard(before + 1, max(1, lines - before), begin, at)
         self.lines = lines
 
     def _group(self, steps: Iterator[tuple[int, int, int]], start: int) -> None:
@@ -305,13 +310,12 @@ class _Scan:
             records += found
             if records >= self.per_shard or at - begin >= _SHARD_BYTES:
                 if records:
-                    self._rows.append((before + 1, records, begin, at))
+                    self._end_shard(before + 1, records, begin, at)
                 begin, before, records = at, line, 0
         if records:
-            self._rows.append((before + 1, records, begin, at))
+            self._end_shard(before + 1, records, begin, at)
         elif self._rows:  # blank lines or comments at the end
-            first, records, begin, _ = self._rows[-1]
-            self._rows[-1] = (first, records, begin, at)
+            self._rows[-1] = at
         self.lines = line
 
     def _read(self) -> Iterator[bytes]:
@@ -447,11 +451,9 @@ def _parquet(path: Path, file: BinaryIO) -> Any:
 
 def _index_arrow(folder: Path, suffix: str, per_shard: int) -> Source:
     data = _arrow(folder)
-    starts = range(0, len(data), per_shard)
-    rows = [
-        (a + 1, min(len(data) - a, per_shard), a, min(len(data), a + per_shard)) for a in starts
-    ]
-    shards = np.array(rows, np.int64).reshape(-1, 4)
+    starts = np.arange(0, len(data), per_shard, dtype=np.int64)
+    ends = np.minimum(starts + per_shard, len(data))
+    shards = np.stack([starts + 1, ends - starts, starts, ends], 1)
     return Source((folder,), "arrow", len(data), shards, suffix=suffix, check=data._fingerprint)
 
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import sys
 import warnings
-from bisect import bisect_right
+from array import array
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 from math import ceil
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
-from elman.data.faults import Fault, Row
+from elman.data.faults import Fault, Row, Rows
 from elman.data.remote import shown
 from elman.data.shards import RECORDS, Source
 from elman.errors import DataError, DataWarning
@@ -33,6 +33,23 @@ from elman.tasks.task import Task
 from elman.tasks.trained import rows_for
 from elman.training import LoopOptions
 from elman.training.processes import BatchShare, Processes
+
+Shards = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows(Sequence[Shards]):
+    """The shards of each window: the next ones of ``shards``, up to its place in ``ends``."""
+
+    shards: Shards
+    ends: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The shards of a window; ``IndexError`` past the last one."""
+        return self.shards[self.ends[index - 1] if index else 0 : self.ends[index]]
 
 
 @dataclass(frozen=True)
@@ -58,11 +75,11 @@ class Stream:
     ) -> None:
         self._task, self._options, self._training = task, options, training
         self._sources, self._processes, self._path = sources, processes, path
-        self._shards = [
-            (s, k) for s, source in enumerate(sources) for k in range(len(source.shards))
-        ]
-        self._records = [int(sources[s].shards[k, RECORDS]) for s, k in self._shards]
-        self._train = list(range(len(self._shards)))
+        # arrays, as there may be a million shards: where those of each source end, the records of
+        # each shard, and the shards of training
+        self._ends = np.cumsum([len(source.shards) for source in sources])
+        self._records = np.concatenate([source.shards[:, RECORDS] for source in sources])
+        self._train = np.arange(len(self._records))
         self._symbols: Any = None
         self._per_record, self._sampled = 1.0, 0
         self._current: tuple[tuple[int, int], _Window] | None = None
@@ -72,7 +89,7 @@ class Stream:
     @property
     def records(self) -> int:
         """The number of training records in the index."""
-        return sum([self._records[k] for k in self._train])
+        return int(self._records[self._train].sum())
 
     @property
     def size(self) -> int:
@@ -88,38 +105,38 @@ class Stream:
 
         They are one fold of the shards, but at most ``buffer_examples`` rows.
         """
-        if len(self._shards) < 2:
+        if len(self._records) < 2:
             raise DataError(
                 f"{shown(self._path)}: this is a single shard, of which no part can be held out "
                 "for validation; name validation data with --valid."
             )
-        order = np.random.default_rng(0).permutation(len(self._shards)).tolist()
-        held: list[int] = []
-        for k in order[fold::folds]:
-            held.append(k)
-            if sum([self._records[each] for each in held]) >= self._training.buffer_examples:
-                break
-        self._train = sorted(set(self._train) - set(held))
-        return self._rows(sorted(held), "reading examples for validation")
+        order = np.random.default_rng(0).permutation(len(self._records))
+        held = self._first(order[fold::folds], self._training.buffer_examples)
+        self._train = np.setdiff1d(self._train, held)
+        return self._rows(held, "reading examples for validation")
 
     def sample(self) -> list[Row[Any]]:
         """The rows of some shards, about ``vocabulary_examples``: all if there are fewer."""
-        order = np.random.default_rng(0).permutation(len(self._train)).tolist()
-        taken, count = [], 0
-        for k in order:
-            taken.append(self._train[k])
-            count += self._records[self._train[k]]
-            if count >= self._training.vocabulary_examples:
-                break
-        self._sampled = count
-        return self._rows(sorted(taken), "reading a sample of the examples")
+        order = np.random.default_rng(0).permutation(len(self._train))
+        taken = self._first(self._train[order], self._training.vocabulary_examples)
+        self._sampled = int(self._records[taken].sum())
+        return self._rows(taken, "reading a sample of the examples")
 
-    def _rows(self, shards: Sequence[int], doing: str) -> list[Row[Any]]:
+    def _first(self, shards: Shards, records: int) -> Shards:
+        """The first of the shards that have so many records together, sorted."""
+        count = 1 + int(np.searchsorted(np.cumsum(self._records[shards]), records))
+        return np.sort(shards[:count])
+
+    def _read_shard(self, shard: int) -> Rows[Any]:
+        source = int(np.searchsorted(self._ends, shard, side="right"))
+        number = shard - int(self._ends[source]) + len(self._sources[source].shards)
+        return read_shard(self._task, self._sources[source], number, self._options)
+
+    def _rows(self, shards: Shards, doing: str) -> list[Row[Any]]:
         rows: list[Row[Any]] = []
         skipped: list[Fault] = []
-        for k in counted(shards, doing):
-            source, number = self._shards[k]
-            found = read_shard(self._task, self._sources[source], number, self._options)
+        for k in counted(shards.tolist(), doing):
+            found = self._read_shard(k)
             rows += rows_for("train", self._task, found)
             skipped += found.skipped
         warn_of_skipped(self._path, skipped, len(rows))
@@ -134,7 +151,7 @@ class Stream:
     def describe(self, sample: int) -> str:
         """What is streamed, and what of it is in memory."""
         files = sum([len(source.paths) for source in self._sources])
-        buffer = max(self._training.buffer_examples, max(self._records))
+        buffer = max(self._training.buffer_examples, int(self._records.max()))
         return (
             f"Streaming {self.records:,} examples of {files:,} file{'s' if files > 1 else ''} in "
             f"{len(self._train):,} shards; vocabulary and baselines are of a sample of "
@@ -145,31 +162,32 @@ class Stream:
     def plan(self, epoch: int, size: int) -> Plan:
         """The batches of an epoch; ``size`` counts the examples of all processes."""
         windows = self._windows(epoch)
-        records = [sum([self._records[k] for k in window]) for window in windows]
-        counts = [max(1, ceil(count * self._per_record / size)) for count in records]
-        return Plan(self, epoch, windows, counts)
+        counts = array("q")
+        for window in windows:
+            records = int(self._records[window].sum())
+            counts.append(max(1, ceil(records * self._per_record / size)))
+        return Plan(self, epoch, windows, np.array(counts, np.int64))
 
-    def _windows(self, epoch: int) -> list[list[int]]:
-        """The shards of each window."""
+    def _windows(self, epoch: int) -> Windows:
+        """The shards of each window: as many as have at most ``buffer_examples`` per process."""
         order = np.random.default_rng((self._training.seed, epoch)).permutation(len(self._train))
         limit = self._training.buffer_examples * self._processes.count
-        windows: list[list[int]] = []
-        filled = limit
-        for k in order.tolist():
-            shard = self._train[k]
-            if filled + self._records[shard] > limit:
-                windows.append([])
-                filled = 0
-            windows[-1].append(shard)
-            filled += self._records[shard]
-        return windows
+        shards = self._train[order]
+        total = np.cumsum(self._records[shards])
+        ends, before = array("q"), 0
+        while not ends or ends[-1] < len(shards):
+            begin = ends[-1] if ends else 0
+            end = max(begin + 1, int(np.searchsorted(total, before + limit, side="right")))
+            ends.append(end)
+            before = int(total[end - 1])
+        return Windows(shards, np.array(ends, np.int64))
 
     def share(self, plan: Plan, window: int, batch: int) -> BatchShare:
         """This process's part of a batch of a window; also starts to read the next window."""
         found = self._window(plan, window)
-        shards, count = plan.windows[window], plan.counts[window]
-        records = sum([self._records[k] for k in shards])
-        own = sum([self._records[k] for k in self._own(shards)])
+        shards, count = plan.windows[window], int(plan.counts[window])
+        records = int(self._records[shards].sum())
+        own = int(self._records[self._own(shards)].sum())
         total = round(records * self._per_record)
         rows = total * (batch + 1) // count - total * batch // count
         return BatchShare(found.batches[batch], self._processes.count * own / records, max(1, rows))
@@ -204,13 +222,13 @@ class Stream:
             )
         return found
 
-    def _own(self, shards: Sequence[int]) -> list[int]:
+    def _own(self, shards: Shards) -> list[int]:
         """This process's shards of a window: all processes get about as many records."""
         loads = [0] * self._processes.count
         own = []
-        for k in sorted(shards, key=lambda k: -self._records[k]):
+        for k in shards[np.argsort(-self._records[shards], kind="stable")].tolist():
             number = loads.index(min(loads))
-            loads[number] += self._records[k]
+            loads[number] += int(self._records[k])
             if number == self._processes.number:
                 own.append(k)
         return own
@@ -219,8 +237,7 @@ class Stream:
         examples: list[Any] = []
         skipped: list[Fault] = []
         for k in self._own(plan.windows[window]):
-            source, number = self._shards[k]
-            rows = read_shard(self._task, self._sources[source], number, self._options)
+            rows = self._read_shard(k)
             skipped += rows.skipped
             self._check_labels(rows)
             values = [row.value for row in rows_for("train", self._task, rows)]
@@ -231,7 +248,7 @@ class Stream:
         ) or [self._spare]  # fmt: skip
         batches = self._task.deal(
             prepared,
-            plan.counts[window],
+            int(plan.counts[window]),
             seed=(self._training.seed, plan.epoch, window),
             share=self._processes.number,
         )
@@ -258,13 +275,13 @@ class Plan(Sequence[BatchShare]):
     """The batches of an epoch; a window is read when one of its batches is needed."""
 
     def __init__(
-        self, stream: Stream, epoch: int, windows: Sequence[Sequence[int]], counts: Sequence[int]
+        self, stream: Stream, epoch: int, windows: Windows, counts: npt.NDArray[np.int64]
     ) -> None:
         self._stream, self.epoch, self.windows, self.counts = stream, epoch, windows, counts
-        self._ends = list(accumulate(counts))
+        self._ends = np.cumsum(counts)
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return int(self._ends[-1]) if len(self._ends) else 0
 
     @overload
     def __getitem__(self, index: int) -> BatchShare: ...
@@ -277,8 +294,9 @@ class Plan(Sequence[BatchShare]):
             return [self[k] for k in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        window = bisect_right(self._ends, index)
-        return self._stream.share(self, window, index - self._ends[window] + self.counts[window])
+        window = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[window] - self.counts[window])
+        return self._stream.share(self, window, index - first)
 
 
 def peak_memory() -> int:
