@@ -3,11 +3,13 @@
 import json
 import re
 import threading
+import time
 import wave
 from io import BytesIO
 
 import pytest
 
+from elman.errors import DataError
 from elman.serve import worker
 from elman.serve.limits import Limits
 from elman.serve.metrics import Metrics
@@ -15,8 +17,18 @@ from elman.serve.worker import Job, Worker
 from elman.tasks.registry import TASKS
 
 
-def together(calls):
-    """Call the functions at the same time; their results."""
+def together(service, calls):
+    """The results of requests that the model finds waiting when it has answered another one."""
+    [model] = service.service.served.models
+    started, waiting = threading.Event(), threading.Event()
+
+    def first(trained):
+        started.set()
+        waiting.wait()
+        raise DataError("this one only waits.")
+
+    model.worker.ask(Job(first, {"none": "has these settings"}, lambda outcome: None))
+    started.wait()
     found = [None] * len(calls)
 
     def run(k):
@@ -25,6 +37,9 @@ def together(calls):
     threads = [threading.Thread(target=run, args=(k,)) for k in range(len(calls))]
     for thread in threads:
         thread.start()
+    while model.worker._queue.qsize() < len(calls):
+        time.sleep(0.01)
+    waiting.set()
     for thread in threads:
         thread.join()
     return found
@@ -60,17 +75,19 @@ def posted(service, task, k):
 @pytest.mark.parametrize("task", ["ner", "sentiment", "translation", "dna", "speech"])
 def test_requests_that_arrive_together_are_joined_with_the_same_answers(task, client, monkeypatch):
     monkeypatch.setattr(worker, "_COMPARED", 2)
-    service = client(task, batch_milliseconds=300)
+    service = client(task, max_seconds=3600)
     requests = [posted(service, task, k) for k in range(5)]
     alone = [request().json() for request in requests]
-    assert [each.json() for each in together(requests)] == alone  # some alone too, to compare
+    assert [
+        each.json() for each in together(service, requests)
+    ] == alone  # some alone too, to compare
     before = batches(service, task)
-    assert [each.json() for each in together(requests)] == alone
+    assert [each.json() for each in together(service, requests)] == alone
     assert batches(service, task) - before < 5
 
 
 def test_texts_that_are_written_one_after_another_are_not_joined(client):
-    service = client("language", batch_milliseconds=300)
+    service = client("language", max_seconds=3600)
     requests = [
         lambda k=k: service.post(
             "/v1/language/predict",
@@ -79,7 +96,7 @@ def test_texts_that_are_written_one_after_another_are_not_joined(client):
         for k in range(4)
     ]
     alone = [request().json() for request in requests]
-    assert [each.json() for each in together(requests)] == alone
+    assert [each.json() for each in together(service, requests)] == alone
     assert batches(service, "language") == 8
 
 
@@ -121,7 +138,7 @@ def test_jobs_of_similar_lengths_are_joined():
 
 def test_a_file_that_cannot_be_read_is_refused_though_others_came_with_it(client, monkeypatch):
     monkeypatch.setattr(worker, "_COMPARED", 2)
-    service = client("speech", batch_milliseconds=300)
+    service = client("speech", max_seconds=3600)
     good = posted(service, "speech", 0)
 
     def bad():
@@ -129,7 +146,7 @@ def test_a_file_that_cannot_be_read_is_refused_though_others_came_with_it(client
 
     expected = [good().json(), bad().json()]
     for _ in range(3):
-        answers = together([good, bad, good])
+        answers = together(service, [good, bad, good])
         assert [each.status_code for each in answers] == [200, 422, 200]
         assert [each.json() for each in answers[:2]] == expected
     assert json.dumps(expected[1]).count("bad.wav") == 1
