@@ -259,6 +259,20 @@ def language() -> str:
         f"of {record['hidden_size']} units, one thread of {record['machine']['processor']}, which "
         "other programs used too: milliseconds and the first speed-up are in processor time.",
     ]
+    words = record["words"]
+    seconds, speed = words["processor_seconds_per_epoch"], words["speed_up"]
+    measured = [
+        f"{words['words']:,} words, vocabulary {words['vocabulary']:,}",
+        *[f"{seconds[name]:.0f}" for name in ("elman", "torch")],
+        *[f"{speed[name]:.2f}" for name in ("processor", "wall")],
+    ]
+    lines += [
+        "",
+        "| word language model | processor seconds per epoch, Elman | torch.nn | speed-up | "
+        "in wall time |",
+        "|---|---:|---:|---:|---:|",
+        f"| {' | '.join(measured)} |",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -430,9 +444,10 @@ def series_forecasts() -> str:
     """The MASE of forecasts beside seasonal naive, ETS and an LSTM."""
     found = read("series")["forecasts"]
     lines = [
-        "| series | horizon | Elman, each seed | mean | seasonal naive | ETS | "
-        "LSTM (neuralforecast) | coverage of 80 % | seconds, Elman / LSTM |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|",
+        "| series | horizon | chosen: strategy, anchor, transform | Elman, each seed | mean | "
+        "seasonal naive | ETS | LSTM (neuralforecast) | coverage of 80 % | "
+        "seconds, Elman / LSTM |",
+        "|---|---:|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     means: dict[str, list[float]] = {"elman": [], "seasonal naive": [], "ets": [], "lstm": []}
     for name, row in found["elman"].items():
@@ -444,12 +459,13 @@ def series_forecasts() -> str:
             means[key].append(value)
         inside = 100 * statistics.mean([run["test"]["coverage"] for run in row["runs"]])
         seconds = statistics.mean([run["seconds"] for run in row["runs"]])
-        cells = [name, str(row["horizon"]), _list(own, 2)]
+        chosen = ", ".join([row[key] for key in ("strategy", "anchor", "transform")])
+        cells = [name, str(row["horizon"]), chosen, _list(own, 2)]
         cells += [f"{each[key]:.2f}" for key in means]
         cells += [f"{inside:.0f}", f"{seconds:.0f} / {rivals['lstm seconds']:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     total = " | ".join([f"{statistics.mean(values):.2f}" for values in means.values()])
-    lines.append(f"| mean | | | {total} | | |")
+    lines.append(f"| mean | | | | {total} | | |")
     return "\n".join(lines) + "\n"
 
 
