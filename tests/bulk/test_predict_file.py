@@ -133,6 +133,80 @@ def test_rows_of_parquet_and_inputs_without_lines_have_a_number(tmp_path):
     assert outcome.first_error == f'{tmp_path}/a.parquet, row 1: "text" is 3, which is no text.'
 
 
+@pytest.mark.parametrize("named", ["folder", "pattern", "url", "urls"])
+def test_a_folder_a_pattern_or_a_url_stands_for_the_lines_of_its_files(named, tmp_path):
+    import fsspec
+
+    texts = {"a.txt": b"A warm film.\nA dull mess.\n", "b.csv": b'id,text\n1,"so\ngood"\n2,bad\n',
+             "c.jsonl": b'{"text": "nice"}\n\n'}  # fmt: skip
+    (tmp_path / "d").mkdir()
+    memory = fsspec.filesystem("memory")
+    for name, content in texts.items():
+        (tmp_path / "d" / name).write_bytes(content)
+        memory.pipe_file(f"/bulk/{name}", content)
+    source = {
+        "folder": tmp_path / "d",
+        "pattern": tmp_path / "d" / "*.*",
+        "url": "memory://bulk/a.txt",
+        "urls": "memory://bulk/*",
+    }[named]
+    outcome = predict_file("sentiment", source, tmp_path / "o.jsonl")
+    found = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    wanted = ["A warm film.", "A dull mess.", "so\ngood", "bad", "nice", ""]
+    wanted = wanted[:2] if named == "url" else wanted
+    assert [each["text"] for each in found] == wanted
+    assert [each["line"] for each in found] == list(range(1, outcome.answers + 1))
+
+
+def test_an_error_in_one_of_several_files_names_it(tmp_path):
+    for name, content in (("a.txt", b"good\n"), ("b.txt", b"fine\n\xff\n")):
+        (tmp_path / "d").mkdir(exist_ok=True)
+        (tmp_path / "d" / name).write_bytes(content)
+    outcome = predict_file("sentiment", tmp_path / "d", tmp_path / "o.jsonl")
+    assert outcome.answers == 3
+    assert outcome.first_error.startswith(f"{tmp_path}/d/b.txt, line 2: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("none/*.txt", "none/*.txt: no file has such a name; check the pattern."),
+        ("empty", "empty: there are no files in this folder; give at least one."),
+        ("memory://bulk/none.txt", "none.txt"),
+    ],
+)
+def test_names_of_no_files_are_refused(source, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError) as refused:
+        predict_file("sentiment", source, tmp_path / "o.jsonl")
+    assert sentence in str(refused.value)
+
+
+def test_answers_replace_no_file_of_a_folder(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.jsonl").write_text('{"text": "good"}\n')
+    with pytest.raises(OptionError, match="would overwrite the inputs in"):
+        predict_file("sentiment", tmp_path / "d", tmp_path / "d" / "a.jsonl")
+
+
+def test_recordings_are_read_from_files_of_this_machine_only(tmp_path):
+    with pytest.raises(DataError, match="speech reads local files only; download it"):
+        predict_file("speech", "memory://bulk/a.wav", tmp_path / "o.jsonl")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+@pytest.mark.parametrize("content", ["", "\n", " \n\n", "sep=;\n"])
+def test_a_table_without_names_of_columns_is_refused_in_a_sentence(name, content, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError) as refused:
+        predict_file("sentiment", tmp_path / name, tmp_path / "o.jsonl")
+    assert str(refused.value) == (
+        f"{tmp_path / name}: the first line is blank or missing; it must name the columns, one of "
+        'them "text", and each line after it has an input.'
+    )
+
+
 @pytest.mark.parametrize("longest", [2**24, 1000])
 def test_a_quote_that_is_never_closed_swallows_nothing(longest, tmp_path, monkeypatch):
     monkeypatch.setattr("elman.bulk.inputs._LONGEST", longest)

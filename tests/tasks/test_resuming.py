@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import elman
+from elman.cli import train as train_command
 from elman.errors import OptionError, RunError
 from elman.tasks import TASKS, Data, train
+from elman.tasks.run_file import RunConfig
 from elman.training import RunFolder
 from elman.training.progress import Silence
 from elman.training.weights import read_tensors
@@ -250,3 +252,28 @@ def test_a_resumed_run_has_the_weights_of_one_that_never_stopped(begun, tmp_path
 def test_options_that_are_not_there_are_still_told(begun):
     with pytest.raises(OptionError, match="epoch"):
         train(TASK, begun[1], begun[0], {"epoch": 3}, resume=True)
+
+
+def test_the_first_sentence_of_resuming_from_a_copy_says_where_the_run_comes_from(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    url, task = "memory://runs/told", TASKS["sentiment"]
+    config = RunConfig(out=Path("b"), settings={"copy_to": url})
+
+    def data():
+        train_command._fetch(task, config, Path("b"))
+        return train_command._data(config, Path("b"), True)
+
+    with pytest.raises(OptionError) as refused:
+        data()
+    assert str(refused.value) == (
+        f"b: there is no run to resume, and no copy of one at {url}; name the folder of a run "
+        "with --out, or start one with --train."
+    )
+    folder = samples(tmp_path, "sentiment")
+    given = Data(folder / "train.csv", folder / "valid.csv")
+    train(task, given, tmp_path / "a", {"epochs": 1, "hidden_size": 4, "copy_to": url})
+    capsys.readouterr()
+    assert data().train == given.train
+    assert capsys.readouterr().err == f"b: fetched the run that was copied to {url}.\n"

@@ -1,8 +1,9 @@
 """The inputs in a file, a folder or a stream, one after another, in constant memory.
 
 Texts come from the lines of a text file, from a column of CSV, TSV, JSONL or Parquet, or from
-standard input; every line is an input, blank ones too.  Files come from a folder or a manifest, and
-sequences and tagged sentences from the files that the task reads itself.
+standard input; every line is an input, blank ones too.  A folder, a pattern or a URL stands for the
+files that it names, one after another.  Files come from a folder or a manifest, and sequences and
+tagged sentences from the files that the task reads itself.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from elman.data.sources import is_folder, why_not_a_file
+from elman.data.folders import files_below
+from elman.data.remote import expanded, opened, shown, size_of, url_of
+from elman.data.sources import exists, is_folder, why_not_a_file
 from elman.errors import DataError
 from elman.extras import extra
 from elman.tasks.task import Task
@@ -52,6 +55,26 @@ class _Read(NamedTuple):
     line: int | None = None
 
 
+def is_pattern(path: Path) -> bool:
+    """Whether a path names files by ``*``, ``?`` or ``[``."""
+    return any(sign in str(path) for sign in "*?[") and not exists(path)
+
+
+def files_of(task: Task, path: Path) -> list[Path]:
+    """The files whose inputs a path stands for; itself if the task reads it as a whole.
+
+    ``DataError`` if there are none.
+    """
+    if is_pattern(path):
+        return expanded(path)
+    if is_folder(path) and task.input_kind == "text":
+        found = files_below(path)
+        if not found:
+            raise DataError(f"{path}: there are no files in this folder; give at least one.")
+        return found
+    return [path]
+
+
 class Source:
     """Where the inputs come from: iterate over it for the entries.
 
@@ -61,30 +84,43 @@ class Source:
     def __init__(self, task: Task, options: Any, path: Path | None) -> None:
         self._task, self._options, self._path = task, options, path
         self._fraction: Callable[[], float] | None = None
-        if path is not None and not is_folder(path):
-            reason = why_not_a_file(path)
-            if reason is not None:
-                raise DataError(f"{path}: {reason}")
+        self._done = 0
+        self._files = [] if path is None else files_of(task, path)
+        for file in self._files:
+            if url_of(file) is not None:
+                if task.input_kind != "text":
+                    raise DataError(
+                        f"{shown(file)}: {task.name} reads local files only; download it."
+                    )
+            elif not is_folder(file) and (reason := why_not_a_file(file)) is not None:
+                raise DataError(f"{file}: {reason}")
 
     @property
     def read(self) -> float | None:
         """The fraction of the inputs that has been read, from 0 to 1."""
-        return None if self._fraction is None else min(1.0, self._fraction())
+        if self._fraction is None:
+            return None
+        # the files count alike
+        count = max(1, len(self._files))
+        return min(1.0, (min(self._done, count - 1) + min(1.0, self._fraction())) / count)
 
     def __iter__(self) -> Iterator[Entry]:
         """Yields the entries in order; ``DataError`` if the file has no inputs at all."""
         number = 0
-        name = "standard input" if self._path is None else str(self._path)
-        parquet = self._path is not None and self._path.suffix.lower() == ".parquet"
-        unit = "row" if parquet else "line"
-        for number, (value, error, line) in enumerate(self._values(), 1):
-            place = f"input {number}" if line is None else f"{unit} {line}"
-            yield Entry(number, value, error, f"{name}, {place}")
+        paths: Sequence[Path | None] = self._files or [None]
+        for path in paths:
+            name = "standard input" if path is None else shown(path)
+            unit = "row" if path is not None and path.suffix.lower() == ".parquet" else "line"
+            for of_file, (value, error, line) in enumerate(self._values(path), 1):
+                number += 1
+                place = f"input {of_file}" if line is None else f"{unit} {line}"
+                yield Entry(number, value, error, f"{name}, {place}")
+            self._done += 1
         if number == 0:
+            name = "standard input" if self._path is None else shown(self._path)
             raise DataError(f"{name}: there are no inputs; give at least one.")
 
-    def _values(self) -> Iterator[_Read]:
-        path = self._path
+    def _values(self, path: Path | None) -> Iterator[_Read]:
         if path is None:
             yield from self._texts(_lines(sys.stdin.buffer))
             return
@@ -97,19 +133,22 @@ class Source:
             with self._open(path) as file:
                 lines = _lines(file)
                 if suffix in _TABLES:
-                    yield from self._table(lines, _TABLES[suffix])
+                    yield from self._table(path, lines, _TABLES[suffix])
                 elif suffix in _JSON:
                     yield from self._json(lines)
                 else:
                     yield from self._texts(lines)
+        elif url_of(path) is not None:
+            raise DataError(f"{shown(path)}: a file of this format must be local; download it.")
         else:
             yield from self._own(path)
 
-    def _open(self, path: Path) -> AbstractContextManager[BinaryIO]:
-        size = max(1, path.stat().st_size)
-        file = path.open("rb")
-        self._fraction = lambda: 1.0 if file.closed else file.tell() / size
-        return file
+    @contextmanager
+    def _open(self, path: Path) -> Iterator[BinaryIO]:
+        size = max(1, size_of(path))
+        with opened(path) as file:
+            self._fraction = lambda: 1.0 if file.closed else file.tell() / size
+            yield file
 
     def _own(self, path: Path) -> Iterator[_Read]:
         """The inputs of a file or folder that the task reads itself."""
@@ -137,7 +176,7 @@ class Source:
         return str(getattr(self._options, "text_column", "text"))
 
     def _table(
-        self, lines: Iterator[tuple[str, str]], delimiters: tuple[str, ...]
+        self, path: Path, lines: Iterator[tuple[str, str]], delimiters: tuple[str, ...]
     ) -> Iterator[_Read]:
         """The texts of a table; the first line names its columns."""
         wrong: dict[int, str] = {}
@@ -149,14 +188,14 @@ class Source:
         delimiter = max(delimiters, key=header.count)
         names = next(csv.reader([header], delimiter=delimiter), [])
         names = [name.strip() for name in names]
-        place = self._found(names)
+        place = self._found(path, names)
 
         def texts() -> Iterator[str]:
             nonlocal size
             for number, (line, error) in enumerate(lines, 1):
                 size += len(line) + 1
                 if size > _LONGEST + 1:
-                    raise self._never_closed(first)
+                    raise _never_closed(path, first)
                 if error:
                     wrong[number] = error
                 yield f"{line}\n"
@@ -176,7 +215,7 @@ class Source:
                 return
             except csv.Error as error:
                 if "end of data" in str(error):
-                    raise self._never_closed(first) from error
+                    raise _never_closed(path, first) from error
                 yield _Read(None, _why_not_a_row(error), first)
                 continue
             finally:
@@ -194,19 +233,18 @@ class Source:
             else:
                 yield self._text(record[place], first)
 
-    def _never_closed(self, line: int) -> DataError:
-        return DataError(
-            f"{self._path}, line {line}: a text in double quotes that starts here is never closed; "
-            'write a quote inside a quoted text twice ("").'
-        )
-
-    def _found(self, names: list[str]) -> int:
+    def _found(self, path: Path, names: list[str]) -> int:
+        if not any(names):
+            raise DataError(
+                f"{shown(path)}: the first line is blank or missing; it must name the columns, one "
+                f'of them "{self._column}", and each line after it has an input.'
+            )
         if names.count(self._column) == 1:
             return names.index(self._column)
-        shown = ", ".join([f'"{name}"' for name in names]) or "none"
+        columns = ", ".join([f'"{name}"' for name in names]) or "none"
         flag = "; choose one with --text-column" if hasattr(self._options, "text_column") else ""
         raise DataError(
-            f'{self._path}: there is no column "{self._column}"; the columns are {shown}{flag}.'
+            f'{shown(path)}: there is no column "{self._column}"; the columns are {columns}{flag}.'
         )
 
     def _json(self, lines: Iterator[tuple[str, str]]) -> Iterator[_Read]:
@@ -231,12 +269,13 @@ class Source:
             import pyarrow
             import pyarrow.parquet
 
-        try:
-            file = pyarrow.parquet.ParquetFile(path)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(f"{path}: the file is not Parquet ({_one_line(error)}).") from error
-        with file:
-            self._found(file.schema_arrow.names)
+        with opened(path) as raw:
+            try:
+                file = pyarrow.parquet.ParquetFile(raw)
+            except (pyarrow.ArrowException, OSError) as error:
+                why = _one_line(error)
+                raise DataError(f"{shown(path)}: the file is not Parquet ({why}).") from error
+            self._found(path, file.schema_arrow.names)
             rows, done = max(1, file.metadata.num_rows), 0
             self._fraction = lambda: done / rows
             try:
@@ -249,7 +288,16 @@ class Source:
                             why = f'"{self._column}" is {value!r}, which is no text.'
                             yield _Read(None, why, done)
             except (pyarrow.ArrowException, OSError) as error:
-                raise DataError(f"{path}: the file is damaged ({_one_line(error)}).") from error
+                raise DataError(
+                    f"{shown(path)}: the file is damaged ({_one_line(error)})."
+                ) from error
+
+
+def _never_closed(path: Path, line: int) -> DataError:
+    return DataError(
+        f"{shown(path)}, line {line}: a text in double quotes that starts here is never closed; "
+        'write a quote inside a quoted text twice ("").'
+    )
 
 
 def _why_not_a_row(error: csv.Error) -> str:

@@ -12,8 +12,11 @@ from typing import Any, Protocol
 
 import torch
 
-from elman.bulk.inputs import Entry, Source
+from elman.bulk.inputs import Entry, Source, files_of
 from elman.bulk.records import Records, partial_of
+from elman.data.folders import files_below
+from elman.data.remote import shown, size_of, url_of
+from elman.data.sources import is_folder
 from elman.errors import DataError, OptionError
 from elman.tasks import Trained, load
 
@@ -52,12 +55,13 @@ def predict_file(
 ) -> Outcome:
     """Write the model's answer to each input of ``source`` to ``out``: CSV, JSONL or Parquet.
 
-    ``source`` is a file, a folder, or None for standard input.  There is one answer per input, in
-    order: for each line of a text file, blank ones too, for each row of a table or file of a
-    folder.  An input that cannot be read has ``error`` for an answer.  ``batch_size`` inputs are in
-    memory at once.  The output is written whole or not at all; with ``resume``, a run that was
-    killed goes on where it stopped, but not from standard input.  ``settings`` are the task's
-    ``PredictOptions``, and options that describe a file.
+    ``source`` is a file, a folder, a pattern such as ``d/*.txt``, a URL, or None for standard
+    input.  There is one answer per input, in order: for each line of a text file, blank ones too,
+    for each row of a table; of a folder, for those of each of its files, or for each file if the
+    task reads files.  An input that cannot be read has ``error`` for an answer.  ``batch_size``
+    inputs are in memory at once.  The output is written whole or not at all; with ``resume``, a run
+    that was killed goes on where it stopped, but not from standard input.  ``settings`` are the
+    task's ``PredictOptions``, and options that describe a file.
 
     Raises ``DataError`` if the source has no inputs or a quoted text that never ends,
     ``OptionError`` for a task without inputs, or if ``out`` is ``source``.
@@ -82,7 +86,7 @@ def predict_file(
             "--resume."
         )
     if path is not None:
-        _refuse_to_overwrite(path, Path(out))
+        _refuse_to_overwrite(files_of(model.task, path), Path(out))
     _refuse_files(model, settings)
     options, wanted = model.reading_options(settings)
     inputs = Source(model.task, options, path)
@@ -115,16 +119,18 @@ def _refuse_files(model: Trained, settings: dict[str, object]) -> None:
             )
 
 
-def _refuse_to_overwrite(source: Path, out: Path) -> None:
+def _refuse_to_overwrite(sources: Sequence[Path], out: Path) -> None:
     """``OptionError`` if the answers would replace the inputs."""
     for each in (out, partial_of(out)):
-        same = False
-        with suppress(OSError, ValueError):  # one of them is missing, or has no valid name
-            same = source.samefile(each)
-        if same:
-            raise OptionError(
-                f"out is {out}, which would overwrite the inputs in {source}; choose another name."
-            )
+        for source in sources:
+            same = False
+            with suppress(OSError, ValueError):  # one of them is missing, or has no valid name
+                same = source.samefile(each)
+            if same:
+                raise OptionError(
+                    f"out is {out}, which would overwrite the inputs in {source}; choose another "
+                    "name."
+                )
 
 
 def _groups(entries: Iterator[Entry], size: int) -> Iterator[list[Entry]]:
@@ -147,6 +153,21 @@ def _answers(
     return found
 
 
+def _described(path: Path) -> list[Any]:
+    """What a file is known by, and a folder by all of its files."""
+    if url_of(path) is not None:
+        return [shown(path), size_of(path)]
+    status = path.stat()
+    found: list[Any] = [str(path.resolve()), status.st_size, status.st_mtime_ns]
+    if is_folder(path):
+        digest = hashlib.sha256()
+        for each in files_below(path):
+            status = each.stat()
+            digest.update(repr((str(each), status.st_size, status.st_mtime_ns)).encode())
+        found = [str(path.resolve()), digest.hexdigest()]
+    return found
+
+
 def _origin(
     model: Trained, path: Path | None, settings: dict[str, object], batch_size: int
 ) -> dict[str, Any]:
@@ -157,8 +178,8 @@ def _origin(
         digest.update(tensor.detach().cpu().float().numpy().tobytes())
     described: dict[str, Any] = {"model": digest.hexdigest(), "input": "standard input"}
     if path is not None:
-        status = path.stat()
-        described["input"] = [str(path.resolve()), status.st_size, status.st_mtime_ns]
+        files = [_described(each) for each in files_of(model.task, path)]
+        described["input"] = files[0] if len(files) == 1 else files
     if not model.task.independent:
         described["batch_size"] = batch_size
     described["settings"] = {name: str(value) for name, value in sorted(settings.items())}

@@ -45,8 +45,9 @@ def _bulk_flags(kind: type[Any]) -> list[inspect.Parameter]:
     panel = "Files of any size"
     flags = [
         keyword("source", typer.Option("--in", metavar="PATH", rich_help_panel=panel, help=(
-            "Answer every line or row of this file, or every file of this folder; - for standard "
-            "input. Needs --out."
+            "Answer every line or row of this file, or of the files of a folder, a pattern in "
+            "quotes or a URL; for recordings and the like, every file. - for standard input. "
+            "Needs --out."
         ))),
         keyword("out", typer.Option("--out", metavar="FILE", rich_help_panel=panel, help=(
             "Write the answers to this file: .csv, .jsonl or .parquet."

@@ -99,6 +99,8 @@ def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None
     if overwrite and config.out is None:
         raise OptionError("--out is missing; --overwrite needs the folder of the run to replace.")
     folder = config.out or _run_folder(task.name, resume)
+    if resume:
+        _fetch(task, config, folder)
     data = _data(config, folder, resume)
     start = load_several(config.init_from) if config.init_from else None
     _, outcome = train(
@@ -118,6 +120,21 @@ def _train(task: Task, config: RunConfig, resume: bool, overwrite: bool) -> None
         example = {"text": f'"{next(iter(task.demo))}"', "file": "FILE", "nothing": ""}
         line = f"  elman predict {folder} {example[task.input_kind]}"
         screen.print(line.rstrip(), soft_wrap=True, markup=False)
+
+
+def _fetch(task: Task, config: RunConfig, folder: Path) -> None:
+    """Fetch the run from its copy, if the folder has none, and say so."""
+    from elman.tasks.resuming import fetch_copy
+    from elman.training import RunFolder
+    from elman.training.processes import is_main_process
+
+    url = fetch_copy(task, RunFolder(folder), config.settings)
+    if url and is_main_process():
+        _say(f"{folder}: fetched the run that was copied to {url}.")
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True, highlight=False).print(sentence, soft_wrap=True, markup=False)
 
 
 def _data(config: RunConfig, folder: Path, resume: bool) -> Data:
@@ -140,18 +157,19 @@ def _data(config: RunConfig, folder: Path, resume: bool) -> Data:
         train, valid = train or saved_train, valid or saved_valid
     elif resume and train is None:
         raise OptionError(
-            f"{folder}: there is no run to resume; name the folder of a run with --out, or "
-            "start one with --train."
+            f"{folder}: there is no run to resume{_nor_copy(config)}; name the folder of a run "
+            "with --out, or start one with --train."
         )
     elif resume:
-        Console(stderr=True, highlight=False).print(
-            f"{folder}: there is no run to resume; starting a new one.",
-            soft_wrap=True,
-            markup=False,
-        )
+        _say(f"{folder}: there is no run to resume{_nor_copy(config)}; starting a new one.")
     if train is None:
         raise OptionError("--train is missing; name the training data or a --run-file.")
     return Data(train, valid, config.title, config.licence, *part)
+
+
+def _nor_copy(config: RunConfig) -> str:
+    url = config.settings.get("copy_to")
+    return f", and no copy of one at {url}" if url else ""
 
 
 def _run_folder(task: str, resume: bool) -> Path:

@@ -76,6 +76,7 @@ class Misuse(Exception):
     """An expression that the cell language does not support; becomes a ``CellError``."""
 
 
+NO_DIVISION_BY_ZERO = "this divides by the number 0; divide by another number"
 NO_MATRIX = "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]"
 
 
@@ -114,6 +115,8 @@ class Arithmetic:
         return apply("multiply", other, self)
 
     def __truediv__(self, other: Operand) -> Node:
+        if isinstance(other, Real) and other == 0:
+            raise Misuse(NO_DIVISION_BY_ZERO)
         return apply("divide", self, other)
 
     def __rtruediv__(self, other: Operand) -> Node:

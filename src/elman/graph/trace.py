@@ -27,7 +27,16 @@ from unicodedata import normalize
 from elman.errors import CellError
 from elman.graph import node as nodes
 from elman.graph.cell import Cell, Parameter
-from elman.graph.node import Arithmetic, Misuse, Node, SizeClash, ancestors, as_node, intern
+from elman.graph.node import (
+    NO_DIVISION_BY_ZERO,
+    Arithmetic,
+    Misuse,
+    Node,
+    SizeClash,
+    ancestors,
+    as_node,
+    intern,
+)
 from elman.graph.ops import CONDITIONS
 from elman.graph.show import expression
 from elman.graph.verify import problems, verify
@@ -340,6 +349,8 @@ def _is_number(value: object) -> bool:
 def foreign(error: Exception) -> str:
     """The message of an exception from outside Elman, with advice if a cell's value caused it."""
     said = str(error).rstrip(".") or type(error).__name__
+    if isinstance(error, ZeroDivisionError):
+        return NO_DIVISION_BY_ZERO
     ours = (Node.__name__, LearnedParameter.__name__, Family.__name__)
     if isinstance(error, AttributeError) and isinstance(error.obj, Node):
         return (

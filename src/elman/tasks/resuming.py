@@ -19,7 +19,25 @@ from elman.options import with_settings
 from elman.tasks.task import Task
 from elman.tasks.trained import Trained, load, read_options, read_table
 from elman.training import LoopOptions, RunFolder
+from elman.training.copies import RunCopy
 from elman.training.options import MAY_CHANGE
+from elman.training.processes import Processes
+
+
+def fetch_copy(task: Task, run: RunFolder, settings: Mapping[str, object]) -> str:
+    """Fetch a run from where it was copied to (``copy_to``), if its folder has none.
+
+    Returns the address if there is a run in the folder now that was not there before.
+    """
+    url: str = with_settings(task.training, settings).copy_to
+    if not url:
+        return ""
+    missing = not run.settings_path.exists()
+    processes = Processes()
+    if processes.is_main and missing:
+        RunCopy(url).restore(run)
+    processes.wait()
+    return url if missing and run.settings_path.exists() else ""
 
 
 def resumed_options(

@@ -31,6 +31,7 @@ from elman.tasks.card import write_card
 from elman.tasks.corpus import Corpus, Data, data_digest, read_corpus, refuse_too_few
 from elman.tasks.inspection import inspect, sample
 from elman.tasks.resuming import (
+    fetch_copy,
     files_of,
     refuse_other_data,
     resumed_options,
@@ -45,7 +46,7 @@ from elman.training.budget import within_memory
 from elman.training.copies import RunCopy
 from elman.training.launch import is_of_this_launch, this_launch
 from elman.training.loggers import check_logger
-from elman.training.processes import Processes, is_main_process
+from elman.training.processes import is_main_process
 from elman.training.progress import Progress, Silence, choose_progress
 from elman.training.watch import Background, Finding
 
@@ -89,7 +90,7 @@ def train(
     if this_launch() and is_of_this_launch(_launch_of(run)):
         resume, overwrite = True, False
     if resume:
-        _fetch_copy(task, run, settings)
+        fetch_copy(task, run, settings)
     with run.lock(), silently(isinstance(progress, Silence)):
         return _train(task, data, run, settings, start, resume, overwrite, progress, begun)
 
@@ -97,17 +98,6 @@ def train(
 def _launch_of(run: RunFolder) -> object:
     """The launch of torchrun that a run was started by, if any."""
     return run.settings().get("launch") if run.settings_path.exists() else None
-
-
-def _fetch_copy(task: Task, run: RunFolder, settings: Mapping[str, object]) -> None:
-    """Fetch the run that is resumed from where it was copied to, if it is not in its folder."""
-    url = with_settings(task.training, settings).copy_to
-    if not url:
-        return
-    processes = Processes()
-    if processes.is_main and not run.settings_path.exists():
-        RunCopy(url).restore(run)
-    processes.wait()
 
 
 def _train(
