@@ -230,7 +230,7 @@ def open_speech() -> str:
     lines += [
         "",
         f"`{record['command']}`, {record['minutes']:.0f} minutes of training with "
-        f"{record['threads']} thread of {record['machine']['processor']}, seed 0.",
+        f"{record['threads']} thread of {record['machine']['processor']}.",
     ]
     return "\n".join(lines) + "\n"
 
