@@ -89,6 +89,8 @@ def test_a_difference_is_relative_and_numbers_that_are_none_are_no_agreement():
     zeros, nan = torch.zeros(2), torch.tensor([1.0, float("nan")])
     assert difference({"y": torch.tensor([6.0, -8.0])}, {"y": torch.tensor([6.0, -5.5])}) == 0.25
     assert difference({"y": zeros}, {"y": zeros}) == 0.0
+    both = {"y": torch.tensor([8.0]), "dx": torch.tensor([0.0])}
+    assert difference(both, {**both, "dx": torch.tensor([0.004])}) == pytest.approx(0.5)
     assert difference({"y": zeros}, {"y": zeros + 1}) == float("inf")
     assert difference({"y": torch.ones(2)}, {"y": nan}) == float("inf")
 

@@ -53,7 +53,7 @@ def test_every_gate_of_every_cell_of_the_catalogue_is_found():
         kinds = [
             g.kind for g in elman.diagnose(cell, steps=3, hidden_size=2, exact=0)[cell.name].gates
         ]
-        text = str(cell)
+        text = str(cell).replace("σ(s.", "")  # what depends on parameters alone is no gate
         wanted = {
             "sigmoid": text.count("σ("),
             "tanh": text.count("tanh("),
@@ -119,7 +119,8 @@ def test_the_table_has_a_row_for_each_state_and_gate():
 
 
 def test_the_picture_is_readable_without_colours(tmp_path):
-    found = elman.diagnose(*elman.cells.CATALOGUE.values(), steps=12, hidden_size=4)
+    eleven = [*elman.cells.CATALOGUE.values()][:11]
+    found = elman.diagnose(*eleven, steps=12, hidden_size=4)
     figure = figure_of(found)
     for axes in figure.axes[:3]:
         marks = [

@@ -154,7 +154,8 @@ def test_what_was_exported_comes_back(name, both, tmp_path):
     elman.export.onnx(layer, tmp_path / "a.onnx")
     again = elman.import_weights(tmp_path / "a.onnx")
     x = torch.randn(5, 2, 3)
-    assert again.cell == layer.cell
+    # ONNX writes MGU as a GRU whose gates have the same weights
+    assert again.cell == (cells.gru if name == "mgu" else layer.cell)
     torch.testing.assert_close(again(x)[0], layer(x)[0], rtol=1e-5, atol=1e-6)
 
 

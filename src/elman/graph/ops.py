@@ -159,12 +159,10 @@ TABLE = (
     Operation(
         "sin", elementwise, lambda g, y, v: (g * apply("cos", v[0]),),
         lambda m, a: m.sin(a), "sin({0})", r"\sin({0})",
-        bounds=(-1.0, 1.0),
     ),
     Operation(
         "cos", elementwise, lambda g, y, v: (-(g * apply("sin", v[0])),),
         lambda m, a: m.cos(a), "cos({0})", r"\cos({0})",
-        bounds=(-1.0, 1.0),
     ),
     # its adjoint is zero almost everywhere
     Operation(

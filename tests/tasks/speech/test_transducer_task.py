@@ -155,7 +155,8 @@ def test_check_asks_for_a_step_a_symbol_for_ctc_only(tones, command, tmp_path):
     status, out, _ = command("check", "speech", manifest)
     assert status == 1
     assert "the transcript needs" in out
-    assert command("check", "speech", manifest, "--decoder", "transducer")[0] == 0
+    beside = ("--decoder", "transducer", "--against", tones / "valid.jsonl")
+    assert command("check", "speech", manifest, *beside)[0] == 0
 
 
 def test_a_run_that_does_not_name_its_decoder_is_ctc(tones, tmp_path):
