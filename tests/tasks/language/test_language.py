@@ -161,7 +161,8 @@ def test_a_folder_without_texts_is_refused_and_other_files_are_noted(tmp_path, c
     (tmp_path / "a.png").touch()
     with pytest.raises(DataError, match=r"the folder has no text files \(\.txt"):
         read(tmp_path, LanguageOptions())
-    (tmp_path / "a.txt").write_text("To be, or not to be.\n" * 2)
+    lines = [f"Day {k}. To be, or not to be {7 * k % 100}.\n" for k in range(300)]
+    (tmp_path / "a.txt").write_text("".join(lines))
     status, out, _ = command("check", "language", tmp_path)
     assert status == 0
     assert "1 file without the suffix of a text file" in " ".join(out.split())
