@@ -10,9 +10,9 @@ import pytest
 
 from elman.training import RunFolder
 from elman.training.launch import is_of_this_launch, this_launch
+from two_processes import LAUNCHER
 
 HERE = Path(__file__).parent
-LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def launched(data, run, kill):

@@ -1,9 +1,6 @@
 """Two processes train like one with the doubled batch, and do everything together."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +11,17 @@ from two_processes_driver import OPTIONS, exact_model, uneven_task, weights
 from elman.errors import RunError
 from elman.training.options import LoopOptions
 from elman.training.run_folder import RunFolder
+from two_processes import launch
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.timeout(1800)  # two processes start, which takes minutes on a busy machine
-LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which two processes have trained, as the driver says."""
     place = tmp_path_factory.mktemp("two")
-    done = subprocess.run(
-        [sys.executable, *LAUNCHER, str(HERE / "two_processes_driver.py"), str(place)],
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "GLOO_SOCKET_IFNAME": "lo",
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    launch(HERE / "two_processes_driver.py", place)
     return place
 
 

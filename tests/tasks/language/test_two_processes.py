@@ -1,7 +1,5 @@
 """Language models, and encoders made of them, train in two processes as in one."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,11 +11,12 @@ from elman.tasks import TASKS, train
 from elman.training.progress import Silence
 
 sys.path.append(str(Path(__file__).parent))
-from two_processes_driver import LANGUAGE, carried, text, unfrozen
+from language_processes_driver import LANGUAGE, carried, text, unfrozen
+
+from two_processes import launch
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.timeout(1800)  # two processes start, which takes minutes on a busy machine
-LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +30,7 @@ def place(tmp_path_factory):
             (place / file).write_text(content)
     one = {**LANGUAGE, "epochs": 1, "num_layers": 2, "batch_size": 4}
     train(TASKS["language"], text(place), place / "encoder", one, progress=Silence())
-    done = subprocess.run(
-        [sys.executable, *LAUNCHER, str(HERE / "two_processes_driver.py"), str(place)],
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "GLOO_SOCKET_IFNAME": "lo",
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    launch(HERE / "language_processes_driver.py", place)
     return place
 
 

@@ -1,4 +1,4 @@
-"""What ``test_two_processes.py`` has two processes do: ``two_processes_driver.py FOLDER``."""
+"""What ``test_two_processes.py`` has two processes do: ``language_processes_driver.py FOLDER``."""
 
 import sys
 from pathlib import Path
