@@ -83,7 +83,7 @@ FAULTS = {
         ("All 300 validation examples are also in the training data", "omit --valid"), same=True
     ),
     "labels that do not belong to their texts": Fault(
-        ("better than a constant answer", "check that labels and inputs belong together"),
+        ("better than the best constant answer", "check that labels and inputs belong together"),
         {"learning_rate": 0.003},
         shuffled=True,
     ),

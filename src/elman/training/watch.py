@@ -50,7 +50,7 @@ CUT = 1e4
 #: a label is so common that accuracy hardly measures the others
 COMMON = 0.9
 #: standard errors by which a score must exceed that of a constant answer to be beyond doubt
-DOUBT = 1.0
+DOUBT = 2.0
 #: the fraction of repeated examples from which validation scores are those of training
 REPEATED = 0.1
 
