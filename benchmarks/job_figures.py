@@ -30,6 +30,7 @@ class Configuration:
     """A row of the table: the data, the settings and the target.
 
     ``start`` names an earlier row; training is initialised from its run with the same seed.
+    ``encoders`` are the folders of language models that become encoders of the model.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Configuration:
     target: str = ""
     licence: str = "CC BY 4.0"
     start: str = ""
+    encoders: Sequence[Path] = ()
 
 
 def measure(
@@ -109,10 +111,9 @@ def _one(task: Task, configuration: Configuration, seed: int, out: Path) -> None
         configuration.licence,
     )
     started, processor = time.perf_counter(), time.process_time()
-    start = (
-        elman.load(out / f"{_slug(configuration.start)}-{seed}") if configuration.start else None
-    )
-    trained, outcome = train(task, data, folder, settings, start=start, resume=True)
+    begun = [out / f"{_slug(configuration.start)}-{seed}"] if configuration.start else []
+    start = [elman.load(path) for path in (*begun, *configuration.encoders)]
+    trained, outcome = train(task, data, folder, settings, start=start or None, resume=True)
     # a resumed run has trained for longer than this process
     minutes = max(time.perf_counter() - started, outcome.seconds) / 60
     spent = folder / "processor_seconds.json"  # by all processes that trained this run
