@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import elman
+from elman.nn import batch_invariance
 from elman.nn.batch_invariance import batch_invariant
 from elman.tasks import Data, train
 from elman.tasks.registry import TASKS
@@ -140,14 +141,43 @@ def test_an_answer_is_the_same_in_any_batch_bit_for_bit(name, options, tmp_path)
 @pytest.mark.parametrize(("size", "outputs"), [(128, 3), (57, 31), (512, 400)])
 def test_a_linear_layer_in_blocks_has_the_same_rows_in_any_batch(size, outputs):
     torch.manual_seed(0)
-    layer, x = torch.nn.Linear(size, outputs), torch.randn(50, 2, size)
+    layer, x = torch.nn.Linear(size, outputs), torch.randn(700, 2, size)
     with torch.no_grad(), batch_invariant():
         whole = layer(x)
-        for start, end in ((0, 1), (3, 5), (7, 40)):
+        for start, end in ((0, 1), (3, 5), (7, 40), (100, 600), (699, 700)):
             assert torch.equal(layer(x[start:end]), whole[start:end])
             assert torch.equal(layer(x[start:end, :1]), whole[start:end, :1])
     with torch.no_grad():
         torch.testing.assert_close(whole, layer(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("limit", "largest"), [(9999, 1024), (1000, 256), (100, 64), (30, 16)])
+def test_large_blocks_are_used_only_where_they_give_the_bits_of_small_ones(
+    monkeypatch, limit, largest
+):
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(100, 30), torch.randn(1500, 100)
+    linear = torch.nn.functional.linear
+    sizes = []
+
+    def another_order(input, weight, bias=None):  # a library that adds otherwise for many rows
+        sizes.append(len(input))
+        if len(input) < limit:
+            return linear(input, weight, bias)
+        return linear(input[:, 50:], weight[:, 50:], bias) + linear(input[:, :50], weight[:, :50])
+
+    monkeypatch.setattr(torch.nn.functional, "linear", another_order)
+    batch_invariance._like_small_blocks.cache_clear()
+    try:
+        with torch.no_grad():
+            small = [linear(rows, layer.weight, layer.bias) for rows in x[:1488].split(16)]
+            batch_invariance._linear(x, layer.weight, layer.bias)  # with trials
+            sizes.clear()
+            found = batch_invariance._linear(x, layer.weight, layer.bias)
+    finally:
+        batch_invariance._like_small_blocks.cache_clear()
+    assert torch.equal(found[:1488], torch.cat(small))
+    assert max(sizes) == largest
 
 
 def _convolution(**named):

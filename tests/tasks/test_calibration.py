@@ -124,8 +124,22 @@ def test_a_name_is_as_sure_as_the_sum_of_all_taggings_that_have_it(with_crf):
         (Span(1, 2, "LOC"), lambda t: t[1] == "B-LOC" and t[2] != "I-LOC"),
         (Span(1, 3, "LOC"), lambda t: t[1] == "B-LOC" and t[2] == "I-LOC"),
     ):
-        [found] = span_probabilities(scores, [span], LABELS, crf)
+        [[found]] = span_probabilities(scores[:, None], [len(scores)], [[span]], LABELS, crf)
         assert found == pytest.approx(by_hand(scores, crf, matches), rel=1e-5)
+
+
+@pytest.mark.parametrize("with_crf", [True, False])
+def test_how_sure_a_name_is_does_not_depend_on_the_other_sentences(with_crf):
+    torch.manual_seed(2)
+    scores = 5 * torch.randn(9, 4, len(LABELS))
+    crf = LinearChainCRF(len(LABELS)) if with_crf else None
+    lengths = [3, 9, 5, 1]
+    spans = [[Span(0, 2, "PER"), Span(2, 3, "LOC")], [Span(4, 9, "LOC")], [], [Span(0, 1, "PER")]]
+    together = span_probabilities(scores, lengths, spans, LABELS, crf)
+    for k, length in enumerate(lengths):
+        alone = span_probabilities(scores[:length, k : k + 1], [length], [spans[k]], LABELS, crf)
+        assert alone == [together[k]]
+        assert len(together[k]) == len(spans[k])
 
 
 def test_names_have_a_confidence_and_every_format(command):

@@ -5,10 +5,10 @@ Time is the first axis, as everywhere in Elman.  ``batching.py`` decides which r
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 
 def pad_sequences(
@@ -25,5 +25,8 @@ def pad_sequences(
     lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
     if not rows:
         return torch.empty(0, 0, dtype=torch.int64), lengths
-    columns = [torch.tensor(row, dtype=torch.int64) for row in rows]
-    return pad_sequence(columns, padding_value=fill), lengths
+    # one copy a row into NumPy's memory: a tensor a row takes many times as long
+    padded = np.full((max([len(row) for row in rows]), len(rows)), fill, np.int64)
+    for k, row in enumerate(rows):
+        padded[: len(row), k] = row
+    return torch.from_numpy(padded), lengths

@@ -10,7 +10,8 @@ on the native engine need no such help.  ``tasks/trained.py`` answers inputs in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,6 +25,10 @@ from torch.overrides import (
 #: rows of a block of a linear layer, and steps of a block of a convolution over time; the last
 #: block is filled up with zeros
 ROWS, STEPS = 16, 256
+#: rows of the blocks that take the place of many small ones, where they give the same bits
+LARGE = (1024, 256, 64)
+#: bytes; kernels may add in another order where memory begins elsewhere
+ALIGNMENT = 64
 
 
 class batch_invariant(TorchFunctionMode):  # noqa: N801 - a context manager
@@ -69,11 +74,65 @@ def at_full_speed() -> Iterator[None]:
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    rows = input.reshape(-1, input.shape[-1])
-    filled = nn.functional.pad(rows, (0, 0, 0, -len(rows) % ROWS))
-    blocks = [nn.functional.linear(block, weight, bias) for block in filled.split(ROWS)]
-    found = torch.cat(blocks)[: len(rows)] if blocks else rows.new_zeros(0, weight.shape[0])
-    return found.reshape(*input.shape[:-1], weight.shape[0])
+    rows = input.reshape(-1, input.shape[-1]).contiguous()
+    count = len(rows)
+    if count % ROWS or rows.data_ptr() % ALIGNMENT:
+        rows = nn.functional.pad(rows, (0, 0, 0, -count % ROWS))
+    sizes = _blocks(count, weight, bias)
+    if len(sizes) == 1:
+        found = nn.functional.linear(rows, weight, bias)
+    elif sizes:
+        blocks = rows.split(sizes)
+        found = torch.cat([nn.functional.linear(block, weight, bias) for block in blocks])
+    else:
+        found = rows.new_zeros(0, weight.shape[0])
+    return found[:count].reshape(*input.shape[:-1], weight.shape[0])
+
+
+def _blocks(count: int, weight: Tensor, bias: Tensor | None) -> list[int]:
+    """The sizes of the blocks for so many rows, large ones first."""
+    sizes: list[int] = []
+    left = count + -count % ROWS
+    for large in LARGE:
+        if left >= large and _like_small_blocks(
+            large,
+            weight.shape,
+            weight.stride(),
+            weight.dtype,
+            weight.device,
+            bias is not None,
+            torch.get_num_threads(),
+        ):
+            sizes += [large] * (left // large)
+            left %= large
+    return sizes + [ROWS] * (left // ROWS)
+
+
+@lru_cache(4096)
+def _like_small_blocks(
+    large: int,
+    shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+    with_bias: bool,
+    threads: int,
+) -> bool:
+    """Whether a large block gives the same bits as blocks of ``ROWS``, on this machine.
+
+    The order in which a kernel adds depends on shapes and threads, never on values, so one trial
+    with random values decides.
+    """
+    if device.type != "cpu" or 0 in shape or 0 in stride:
+        return False
+    with _pop_mode_temporarily() if _get_current_function_mode() else nullcontext():
+        draw = torch.Generator().manual_seed(0)
+        rows = torch.randn(large, shape[1], generator=draw).to(dtype)
+        weight = torch.empty_strided(shape, stride, dtype=dtype)
+        weight.copy_(torch.randn(shape, generator=draw))
+        bias = torch.randn(shape[0], generator=draw).to(dtype) if with_bias else None
+        small = [nn.functional.linear(block, weight, bias) for block in rows.split(ROWS)]
+        return torch.equal(nn.functional.linear(rows, weight, bias), torch.cat(small))
 
 
 def _conv1d(

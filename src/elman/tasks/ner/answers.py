@@ -58,18 +58,9 @@ def predict(
     def answer(batch: Sequence[Sentence]) -> list[list[tuple[Span, float]]]:
         tensors = collate(batch, fitted.symbols, fitted.options)
         scores, spans = _scores_and_spans(fitted, tensors)
-        crf = _tagger(fitted).crf
-        rows = [scores[: len(each), row].contiguous() for row, each in enumerate(batch)]
-        return [
-            list(
-                zip(
-                    found,
-                    span_probabilities(own, found, labels, crf),
-                    strict=True,
-                )
-            )
-            for own, found in zip(rows, spans, strict=True)
-        ]
+        lengths = [len(each) for each in batch]
+        probabilities = span_probabilities(scores, lengths, spans, labels, _tagger(fitted).crf)
+        return [list(zip(*each, strict=True)) for each in zip(spans, probabilities, strict=True)]
 
     labels = fitted.symbols.labels
     found = in_batches(fitted.model, inputs, len, answer)

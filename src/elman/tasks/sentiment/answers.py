@@ -42,7 +42,7 @@ def predict(
     """Rates each text."""
     ratings = []
     for example, row in zip(inputs, _probabilities(fitted, inputs), strict=True):
-        each = {label: float(p) for label, p in zip(fitted.symbols.labels, row, strict=True)}
+        each = dict(zip(fitted.symbols.labels, row.tolist(), strict=True))
         label = max(each, key=lambda name: each[name])
         sure = each[label] >= wanted.abstain
         ratings.append(Rating(example.text, label if sure else None, each[label], each))
