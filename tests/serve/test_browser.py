@@ -28,7 +28,7 @@ from elman.serve import Limits
 from elman.serve.served import ServedModel
 from elman.serve.service import Service
 from elman.serve.worker import Worker
-from elman.tasks import TASKS
+from elman.tasks import TASKS, Data, train
 from elman.tasks.dna.found_genes import gff3_text
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -68,9 +68,21 @@ def listening(service):
 
 
 @pytest.fixture(scope="module")
-def place():
-    """The address of a service with all shipped models and two of unknown tasks."""
-    service = Service(limits=Limits())
+def forecaster(tmp_path_factory):
+    """A run that forecasts the visitors of museums, and the file that it is asked about."""
+    folder = tmp_path_factory.mktemp("series")
+    task = TASKS["series"]
+    for name, content in task.samples().items():
+        (folder / name).write_text(content)
+    options = {"hidden_size": 8, "horizon": 9, "longest": 30, "epochs": 2, "threads": 1}
+    train(task, Data(folder / task.train_file), folder / "museums", options)
+    return folder / "museums", folder / task.valid_file
+
+
+@pytest.fixture(scope="module")
+def place(forecaster):
+    """The address of a service with all shipped models, a series, and two of unknown tasks."""
+    service = Service((*elman.shipped.models(), str(forecaster[0])), limits=Limits())
     unknown(service, "sentiment", "opinion")
     unknown(service, "video", "clips")
     with listening(service) as address:
@@ -349,6 +361,119 @@ def test_a_clip_and_the_camera_have_a_label_over_time(visit, tmp_path):
     file.write_bytes(b"no clip")
     video.locator("input[type=file]").set_input_files(file)
     expect(video.get_by_role("alert")).to_contain_text("clip.mp4", timeout=SECONDS)
+
+
+def test_a_text_appears_token_by_token_while_it_is_written(visit):
+    page = visit()
+    language = card(page, "language")
+    page.evaluate(
+        """() => { window.seen = []; new MutationObserver(() => {
+            window.seen.push(document.querySelector("#card-language .written").textContent.length);
+        }).observe(document.querySelector("#card-language .written"), { subtree: true, childList: true, characterData: true }); }"""
+    )
+    language.get_by_label("Beginning").fill("JULIET:\nO Romeo,")
+    language.get_by_label("Length in tokens").fill("60")
+    language.get_by_label("Seed").fill("7")
+    language.get_by_label("Temperature").evaluate(
+        "(range) => { range.value = 0.5; range.dispatchEvent(new Event('input')); }"
+    )
+    expect(language.locator("output")).to_have_text("0.50")
+    press(language, "Write")
+    expect(language.get_by_role("status").last).to_have_text("60 characters.", timeout=SECONDS)
+    [found] = elman.load("language")(["JULIET:\nO Romeo,"], length=60, temperature=0.5, seed=7)
+    assert language.locator(".written").text_content() == found.primer + found.samples[0].text
+    seen = page.evaluate("window.seen")
+    assert len(set(seen)) > 30  # it grew by and by
+    assert seen == sorted(seen)
+
+
+def test_a_text_is_stopped_and_a_wrong_length_is_refused_in_a_sentence(visit, place):
+    page = visit()
+    language = card(page, "language")
+    language.get_by_label("Length in tokens").fill("10000")
+    press(language, "Write")
+    expect(language.locator(".written")).to_contain_text(re.compile("ROMEO:.{9,}", re.DOTALL))
+    press(language, "Stop")
+    status = language.get_by_role("status").last
+    expect(status).to_have_text(re.compile(r"^Stopped after \d+ characters\.$"))
+    text = language.locator(".written").text_content()
+    page.wait_for_timeout(500)
+    assert language.locator(".written").text_content() == text
+    assert len(text) < 9000
+    language.get_by_label("Length in tokens").fill("20000")
+    press(language, "Write")
+    expect(language.get_by_role("alert")).to_have_text(
+        re.compile("length is 20000"), timeout=SECONDS
+    )
+    expect(language.get_by_role("button", name="Write")).to_be_visible()
+    language.get_by_label("Length in tokens").fill("5")
+    press(language, "Another")
+    expect(status).to_have_text("5 characters.", timeout=SECONDS)
+    expect(language.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_forecast_is_a_fan_of_quantiles(visit, forecaster, tmp_path):
+    run, file = forecaster
+    page = visit()
+    museums = card(page, "museums")
+    museums.locator("input[type=file]").set_input_files(file)
+    expect(museums.locator("svg")).to_have_count(2, timeout=SECONDS)
+    [answer] = elman.load(run)(file)
+    for each, svg in zip(answer.forecasts, museums.locator("svg").all(), strict=True):
+        assert svg.get_attribute("aria-label").startswith(
+            f"Forecast of {each.name} from {each.dates[0]} to {each.dates[-1]}: the median"
+        )
+        assert svg.locator(".band").count() == len(each.levels) // 2
+        # the picture's numbers are those of the answer, on one scale
+        points = [
+            [float(n) for n in pair.split(",")]
+            for pair in svg.locator(".median").get_attribute("points").split()
+        ]
+        outer = [
+            float(pair.split(",")[1])
+            for pair in svg.locator(".band").first.get_attribute("points").split()
+        ]
+        heights = [y for _, y in points] + outer
+        values = [*each.median[:, 0], *each.quantiles[:, 0, -1], *each.quantiles[::-1, 0, 0]]
+        slope = (heights[0] - heights[3]) / (values[0] - values[3])
+        assert slope < 0  # up is more
+        expected = [heights[0] + slope * (value - values[0]) for value in values]
+        assert heights == pytest.approx(expected, abs=0.5)
+    museums.locator("summary", has_text="Numbers").first.click()
+    row = museums.get_by_role("row", name=str(answer.forecasts[0].dates[2])).first
+    expect(row).to_contain_text(f"{answer.forecasts[0].median[2, 0]:.6g}")
+    damaged = tmp_path / "no numbers.csv"
+    damaged.write_text("time,group,value\n2024-01-01,art,many\n")
+    museums.locator("input[type=file]").set_input_files(damaged)
+    expect(museums.get_by_role("alert")).to_have_text(
+        re.compile("^no numbers.csv, line 2: "), timeout=SECONDS
+    )
+    expect(museums.locator("svg")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1400])
+def test_a_text_and_a_fan_fit_in_light_and_dark(visit, forecaster, width, scheme):
+    page = visit("/", width, color_scheme=scheme)
+    museums, language = card(page, "museums"), card(page, "language")
+    museums.locator("input[type=file]").set_input_files(forecaster[1])
+    press(language, "Write")
+    expect(museums.locator("svg")).to_have_count(2, timeout=SECONDS)
+    expect(language.get_by_role("status").last).to_contain_text("characters", timeout=SECONDS)
+    assert page.evaluate(LOOK) == []
+    # letters of a chart are not squeezed, and lie within it
+    assert page.evaluate(
+        """() => [...document.querySelectorAll("#card-museums svg")].every((svg) => {
+            const box = svg.getBoundingClientRect(), at = box.width / svg.viewBox.baseVal.width;
+            return at > 0.8 && at < 1.25 && [...svg.querySelectorAll("text")].every((text) => {
+                const own = text.getBoundingClientRect();
+                return own.left >= box.left - 1 && own.right <= box.right + 1 && own.bottom <= box.bottom + 1;
+            });
+        })"""
+    )
+    if folder := os.environ.get("ELMAN_SCREENSHOTS"):
+        for name, found in (("museums", museums), ("language", language)):
+            found.screenshot(path=f"{folder}/{name}-{width}-{scheme}.png")
 
 
 def test_an_unknown_task_has_a_card_of_its_own(visit):

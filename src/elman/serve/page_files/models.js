@@ -5,6 +5,7 @@ import { askForToken } from "./entry.js";
 import { models } from "./service.js";
 import { anyCard } from "./cards/any.js";
 import { dnaCard } from "./cards/dna.js";
+import { languageCard } from "./cards/language.js";
 import { musicCard } from "./cards/music.js";
 import { namesCard } from "./cards/names.js";
 import { sentimentCard } from "./cards/sentiment.js";
@@ -20,6 +21,7 @@ const CARDS = {
   translation: ["Translation", translationCard],
   video: ["Video", videoCard],
   dna: ["DNA", dnaCard],
+  language: ["Language", languageCard],
 };
 const ORDER = Object.keys(CARDS);
 

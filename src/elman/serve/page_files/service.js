@@ -4,8 +4,8 @@ const KEY = "elman-token";
 
 export class ServiceError extends Error {
   constructor(sentence, status) {
-    // a sentence may also begin with a name, which stays as it is
-    super(/^(the|this|there|a|no|other|too) /.test(sentence) ? sentence.charAt(0).toUpperCase() + sentence.slice(1) : sentence);
+    // a sentence may also begin with a name, such as "a film.mp4: …", which stays as it is
+    super(/^(the|this|there|a|no|other|too) (?![^,:]*\.\w+[,:])/.test(sentence) ? sentence.charAt(0).toUpperCase() + sentence.slice(1) : sentence);
     this.status = status;
   }
 }

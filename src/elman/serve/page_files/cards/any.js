@@ -1,15 +1,17 @@
 // A card for a task that this page does not know: inputs, options and answers from its description.
 
 import { bars, chips, draw, field, fileZone, make, makeCard } from "../elements.js";
+import { fans, isForecast } from "../fan.js";
 import { predict, predictFiles, sample } from "../service.js";
 
 const MOST_ROWS = 200; // of a table
 const MOST_PARTS = 8; // of an answer that is a list of answers
+const MARGINS = 56; // pixels of the panels around a chart
 
 export function anyCard(model, title, lead) {
   const card = makeCard(model.name, title, lead);
   const form = optionFields(model.options);
-  const show = (found) => found && card.result.replaceChildren(...found.map((answer) => make("div", { class: "panel result" }, ...shown(answer))));
+  const show = (found) => found && card.result.replaceChildren(...found.map((answer) => make("div", { class: "panel result" }, ...shown(answer, card.body.clientWidth - MARGINS))));
   const take = async (file) => show(await card.run(`Reading ${file.name} …`, (signal) => predictFiles(model, [file], form.values(), signal)));
   const samples = model.samples.map((name, number) => make("button", { type: "button", onclick: async () => {
     const file = await card.run("", () => sample(model, number));
@@ -93,13 +95,14 @@ function controlOf(schema) {
 const isNumber = (value) => typeof value === "number";
 const isRecord = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
-// An answer by its form: probabilities as bars, numbers in order as a curve, records as a table.
-function shown(answer) {
-  if (!isRecord(answer)) return [valueOf(answer)];
+// An answer by its form: a forecast as a fan, probabilities as bars, numbers in order as a curve, records as a table.
+function shown(answer, wide) {
+  if (!isRecord(answer)) return [valueOf(answer, wide)];
+  if (isForecast(answer)) return fans(answer, wide);
   const plain = [], large = [];
   for (const [name, value] of Object.entries(answer)) {
     const label = name.replaceAll("_", " ");
-    if (isRecord(value) || (Array.isArray(value) && value.length)) large.push(make("div", {}, make("h3", { text: label }), valueOf(value)));
+    if (isRecord(value) || (Array.isArray(value) && value.length)) large.push(make("div", {}, make("h3", { text: label }), valueOf(value, wide)));
     else plain.push([label, value]);
   }
   const first = plain.length
@@ -109,16 +112,16 @@ function shown(answer) {
   return [...first, ...large];
 }
 
-function valueOf(value) {
+function valueOf(value, wide) {
   if (isRecord(value)) {
     const parts = Object.values(value);
     if (parts.length && parts.every((part) => isNumber(part) && part >= 0 && part <= 1)) return bars(value, 10);
     if (parts.length && parts.every((part) => Array.isArray(part) && part.length > 1 && part.every(isNumber))) return curves(value);
-    return make("div", { class: "result" }, ...shown(value));
+    return make("div", { class: "result" }, ...shown(value, wide));
   }
   if (Array.isArray(value)) {
     if (value.length > 1 && value.every(isNumber)) return curves({ "": value });
-    if (value.length && value.every(isRecord)) return value.some(isDeep) ? partsOf(value) : tableOf(value);
+    if (value.length && value.every(isRecord)) return value.some(isDeep) ? partsOf(value, wide) : tableOf(value);
     return make("p", { class: "text", text: listed(value.map(textOf)) });
   }
   return make("p", { class: "text", text: textOf(value) });
@@ -132,8 +135,8 @@ function textOf(value) {
 
 const isDeep = (record) => Object.values(record).some((value) => value !== null && typeof value === "object");
 
-function partsOf(records) {
-  const parts = records.slice(0, MOST_PARTS).map((each) => make("div", { class: "part result" }, ...shown(each)));
+function partsOf(records, wide) {
+  const parts = records.slice(0, MOST_PARTS).map((each) => make("div", { class: "part result" }, ...shown(each, wide)));
   if (records.length > MOST_PARTS) parts.push(make("p", { class: "status", text: `and ${records.length - MOST_PARTS} more` }));
   return make("div", { class: "result" }, ...parts);
 }
