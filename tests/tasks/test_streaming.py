@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import tracemalloc
 import weakref
@@ -279,15 +280,78 @@ def test_a_run_that_was_stopped_anywhere_resumes_to_the_same_bits(tmp_path, monk
     assert weights[0] == weights[1]
 
 
-def test_other_data_are_refused_on_resume(tmp_path):
+def _vanish(folder):
+    (folder / "2.jsonl").unlink()
+
+
+def _add(folder):
+    shutil.copy(folder / "2.jsonl", folder / "new.jsonl")
+
+
+def _change(folder):
+    path = folder / "1.jsonl"
+    path.write_text(path.read_text().replace("word60 ", "word99 ", 1))
+
+
+def _rename(folder):
+    (folder / "0.jsonl").rename(folder / "zero.jsonl")
+
+
+def _change_all(folder):
+    for path in sorted(folder.iterdir()):
+        path.write_text(path.read_text() + path.read_text())
+
+
+@pytest.mark.parametrize("buffer", [40, 8192])  # a stream, and a collection that fits into memory
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_vanish, "2.jsonl is missing"),
+        (_add, "new.jsonl is new"),
+        (_change, "1.jsonl has changed"),
+        (_rename, "0.jsonl is missing, zero.jsonl is new"),
+        (_change_all, "0.jsonl, 1.jsonl, 2.jsonl and 2 more have changed"),
+    ],
+)
+def test_resuming_names_the_files_that_are_others(tmp_path, damage, said, buffer):
+    path = reviews(tmp_path / "d", files=5 if damage is _change_all else 3)
+    settings = {**TINY, "buffer_examples": buffer}
+    train(SENTIMENT, Data(path), tmp_path / "run", settings, progress=Silence())
+    shutil.move(tmp_path / "d", tmp_path / "moved")  # which is no change
+    damage(tmp_path / "moved")
+    moved = Data(tmp_path / "moved" / "*.jsonl")
+    with pytest.raises(RunError) as caught:
+        train(SENTIMENT, moved, tmp_path / "run", {"epochs": 2}, resume=True, progress=Silence())
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'}: the training data ({path}) are not those that this run was started "
+        f"with: {said}; restore them, or train in another folder."
+    )
+
+
+def test_files_of_one_name_in_several_folders_are_told_apart(tmp_path):
+    (tmp_path / "d").mkdir()
+    for name in ("a", "b"):
+        reviews(tmp_path / "d" / name, files=1)
+    path = tmp_path / "d" / "*" / "*.jsonl"
+    settings = {**TINY, "buffer_examples": 40}
+    train(SENTIMENT, Data(path), tmp_path / "run", settings, progress=Silence())
+    with open(tmp_path / "d" / "b" / "0.jsonl", "a") as file:
+        file.write('{"text": "one more", "label": "a"}\n')
+    with pytest.raises(RunError, match=r": b/0\.jsonl has changed; restore"):
+        train(SENTIMENT, Data(path), tmp_path / "run", {}, resume=True, progress=Silence())
+
+
+def test_a_run_that_lists_no_files_is_still_told_that_the_data_are_others(tmp_path):
     path = reviews(tmp_path / "d")
     settings = {**TINY, "buffer_examples": 40}
     train(SENTIMENT, Data(path), tmp_path / "run", settings, progress=Silence())
+    run_file = tmp_path / "run" / "run.toml"
+    text = run_file.read_text()
+    table = re.search(r"\[data\.files\]\n(.+\n)+", text).group()
+    run_file.write_text(text.replace(table, ""))
     (tmp_path / "d" / "2.jsonl").unlink()
     with pytest.raises(RunError, match="started with other training data"):
-        train(
-            SENTIMENT, Data(path), tmp_path / "run", {"epochs": 2}, resume=True, progress=Silence()
-        )
+        train(SENTIMENT, Data(path), tmp_path / "run", {}, resume=True, progress=Silence())
 
 
 def test_held_out_shards_are_not_trained_on(tmp_path):

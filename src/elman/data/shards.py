@@ -204,6 +204,32 @@ def fingerprint(sources: Sequence[Source]) -> str:
     return digest.hexdigest()
 
 
+def file_digests(path: Path, sources: Sequence[Source]) -> dict[str, str]:
+    """A short hash of each source by its name, which begins where the pattern ``path`` does.
+
+    >>> [source] = [Source((Path("d/a/0.csv"),), "text", 9, np.zeros((1, 4), np.int64))]
+    >>> list(file_digests(Path("d/*/*.csv"), [source]))
+    ['a/0.csv']
+    """
+    sides = [path] if len(sources[0].paths) == 1 else data_files(path)
+    beginnings = [_beginning(shown(side)) for side in sides]
+    return {
+        ",".join(
+            [
+                shown(each).removeprefix(beginning)
+                for each, beginning in zip(source.paths, beginnings, strict=True)
+            ]
+        ): fingerprint([source])[:16]
+        for source in sources
+    }
+
+
+def _beginning(pattern: str) -> str:
+    """The folders before the first sign of a pattern, with the last slash."""
+    first = min([pattern.find(sign) for sign in "*?[" if sign in pattern], default=len(pattern))
+    return pattern[: pattern.rfind("/", 0, first) + 1]
+
+
 # ---- text
 
 

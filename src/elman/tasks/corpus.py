@@ -8,9 +8,10 @@ small data set gives the same training in any of these forms.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ import torch
 from elman.data.faults import Row
 from elman.data.folders import files_below
 from elman.data.remote import shown, size_of
-from elman.data.shards import RECORDS, Source, fingerprint
+from elman.data.shards import RECORDS, Source, file_digests, fingerprint
 from elman.data.sources import data_files, is_folder, kind_of
 from elman.errors import DataError
 from elman.stages import stage
@@ -57,7 +58,8 @@ class Data:
 class Corpus:
     """The training examples in memory, and the rows for training and validation.
 
-    ``examples`` are the values of ``train``, cut to their maximum length.
+    ``examples`` are the values of ``train``, cut to their maximum length.  ``files`` are the hashes
+    of the files of a collection, by name.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Corpus:
         train: Sequence[Row[Any]],
         valid: Sequence[Row[Any]],
         digest: str,
+        files: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self.files = files
         self.task, self.options, self.train, self.valid = task, options, train, valid
         self.digest, self._seed, self._symbols = digest, seed, None
         self.examples: Sequence[Any] = task.cut([row.value for row in train], options.longest)
@@ -118,8 +122,9 @@ class StreamedCorpus(Corpus):
         stream: Stream,
         valid: Sequence[Row[Any]],
         digest: str,
+        files: Mapping[str, str],
     ) -> None:
-        super().__init__(task, options, seed, stream.sample(), valid, digest)
+        super().__init__(task, options, seed, stream.sample(), valid, digest, files)
         self._stream = stream
 
     @property
@@ -168,18 +173,18 @@ def read_corpus(task: Task, data: Data, options: Any, training: LoopOptions) -> 
     with stage(f"indexing {data.train.name}"):
         per_shard = max(1, min(1024, training.buffer_examples // 16))
         sources = index(task, data.train, options, per_shard=per_shard, processes=processes)
-    digest = fingerprint(sources)
+    digest, files = fingerprint(sources), file_digests(data.train, sources)
     if _records(sources) <= training.buffer_examples:
         rows = read_sources(task, sources, options)
         warn_of_skipped(data.train, rows.skipped, len(rows))
         train, valid = split(task, data, rows, options)
-        return Corpus(task, options, training.seed, train, valid, digest)
+        return Corpus(task, options, training.seed, train, valid, digest, files)
     stream = Stream(task, options, training, sources, processes, data.train)
     if data.valid is not None:
         valid = rows_for("valid", task, read_rows(task, data.valid, options))
     else:
         valid = stream.hold_out(data.held_out, data.parts)
-    return StreamedCorpus(task, options, training.seed, stream, valid, digest)
+    return StreamedCorpus(task, options, training.seed, stream, valid, digest, files)
 
 
 def refuse_too_few(corpus: Corpus, path: Path) -> None:

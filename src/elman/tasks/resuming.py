@@ -6,7 +6,7 @@ changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from elman.training import LoopOptions, RunFolder
 from elman.training.copies import RunCopy
 from elman.training.options import MAY_CHANGE
 from elman.training.processes import Processes
+
+#: files that a sentence names
+_NAMED = 3
 
 
 def fetch_copy(task: Task, run: RunFolder, settings: Mapping[str, object]) -> str:
@@ -96,6 +99,13 @@ def files_of(task: Task, run: RunFolder, options: Any) -> Any:
 def refuse_other_data(run: RunFolder, record: Mapping[str, Any]) -> None:
     """Raise ``RunError`` if the data of ``record`` are not those that the run was started with."""
     saved = read_table(run, "data")
+    if saved.get("train_sha256") != record["data"]["train_sha256"]:
+        others = _other_files(saved.get("files"), record["data"].get("files"))
+        if others:
+            raise RunError(
+                f"{run.path}: the training data ({saved.get('train')}) are not those that this run "
+                f"was started with: {others}; restore them, or train in another folder."
+            )
     for part, name in (("train", "training"), ("valid", "validation")):
         if saved.get(f"{part}_sha256") != record["data"][f"{part}_sha256"]:
             raise RunError(
@@ -108,6 +118,32 @@ def refuse_other_data(run: RunFolder, record: Mapping[str, Any]) -> None:
             f"{run.path}: this run was started with another fold held out for validation; resume "
             "it with the same fold, or train in another folder."
         )
+
+
+def _other_files(before: object, now: object) -> str:
+    """Which files of a collection are missing, new or changed; empty if that is not recorded."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return ""
+    changed = [name for name in before if name in now and now[name] != before[name]]
+    parts = [
+        _of_files([name for name in before if name not in now], "is missing", "are missing"),
+        _of_files([name for name in now if name not in before], "is new", "are new"),
+        _of_files(changed, "has changed", "have changed"),
+    ]
+    return ", ".join([part for part in parts if part])
+
+
+def _of_files(names: Sequence[str], one: str, several: str) -> str:
+    """The first of some files, and what is said of them.
+
+    >>> _of_files(["a", "b", "c", "d"], "is new", "are new")
+    'a, b, c and 1 more are new'
+    """
+    if len(names) < 2:
+        return f"{names[0]} {one}" if names else ""
+    if len(names) > _NAMED:
+        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more {several}"
+    return f"{', '.join(names[:-1])} and {names[-1]} {several}"
 
 
 def _path(run: RunFolder, name: str) -> str:

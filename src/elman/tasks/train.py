@@ -414,6 +414,7 @@ def _record(corpus: Corpus, data: Data, options: Any, training: LoopOptions) -> 
             if data.valid is None
             else (data_digest(corpus.task, data.valid, corpus.valid)),
             "held_out": [data.held_out, data.parts] if data.valid is None else [],
+            **({"files": dict(corpus.files)} if corpus.files else {}),
         },
     }
 
