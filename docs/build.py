@@ -15,7 +15,7 @@ from pathlib import Path
 from elman import cells, diagnose, shipped
 from elman.diagnose import standings
 from elman.files import write_whole
-from elman.graph import Cell
+from elman.graph import Cell, Parameter
 from elman.options import described, known_options
 from elman.serve.cells import mathml
 from elman.tasks import TASKS, Data, load, train
@@ -35,12 +35,13 @@ GENERATED = DOCS / "generated"
 def equations() -> str:
     """The catalogue in groups, with a section for each cell."""
     parts = []
-    missing = set(cells.CATALOGUE) - {name for group in GROUPS.values() for name in group}
+    catalogue = {**cells.CATALOGUE, **cells.WITH_INPUTS}
+    missing = set(catalogue) - {name for group in GROUPS.values() for name in group}
     if missing:
         raise SystemExit(f"docs/cell_guide.py lacks {', '.join(sorted(missing))}")
     for title, group in GROUPS.items():
         parts.append(f"## {title}\n")
-        parts += [_section(cells.CATALOGUE[name], when) for name, when in group.items()]
+        parts += [_section(catalogue[name], when) for name, when in group.items()]
     return "\n".join(parts)
 
 
@@ -49,8 +50,10 @@ def _section(cell: Cell, when: str) -> str:
     mathematics = mathml(cell)  # needs no script or network
     keys: dict[str, list[str]] = {}
     for parameter in cell.parameters:
-        keys.setdefault(_shape(parameter.columns), []).append(f"`{parameter.key}`")
+        keys.setdefault(_shape(parameter), []).append(f"`{parameter.key}`")
     shapes = "; ".join([f"{', '.join(names)} {shape}" for shape, names in keys.items()])
+    inputs = ", ".join([f"`{name}` ({size})" for name, size in cell.inputs])
+    inputs = f"Inputs beside x: {inputs}.  " if inputs else ""
     return "\n".join(
         [
             f"### {cell.name} {{ #{cell.name} }}",
@@ -66,7 +69,7 @@ def _section(cell: Cell, when: str) -> str:
             "```",
             "",
             f"States: {', '.join([f'`{state}`' for state in cell.states])}; the first is the "
-            f"output of a layer.  Parameters: {shapes}.",
+            f"output of a layer.  {inputs}Parameters: {shapes}.",
             "",
             '??? note "LaTeX"',
             "    ```latex",
@@ -77,9 +80,10 @@ def _section(cell: Cell, when: str) -> str:
     )
 
 
-def _shape(columns: tuple[str, ...]) -> str:
+def _shape(parameter: Parameter) -> str:
     """The shape of a parameter as text: (hidden,), or (hidden, hidden + input)."""
-    return f"(hidden, {' + '.join(columns)})" if columns else "(hidden,)"
+    sizes = " + ".join(parameter.columns)
+    return f"(hidden, {sizes})" if parameter.kind == "matrix" else f"({sizes or 'hidden'},)"
 
 
 def options() -> str:

@@ -44,4 +44,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "co_rnn": "Very long sequences and oscillations: gradients neither vanish nor explode.",
         "lem": "Signals with several time scales, and long dependencies.",
     },
+    "Inputs beside x": {
+        "gru_d": "Tables with missing values, such as measurements of patients; for one layer.",
+        "cfc": "Steps that are not equally far apart: sensors, control.",
+    },
 }

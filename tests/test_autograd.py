@@ -9,7 +9,9 @@ import torch
 
 import elman
 from elman.backends import ENGINES
-from elman.cells import CATALOGUE
+from elman.cells import CATALOGUE, WITH_INPUTS
+from elman.graph.sizes import Sizes
+from elman.passes.separate import separate
 
 each_cell = pytest.mark.parametrize("name", CATALOGUE)
 BACKENDS = tuple(ENGINES)
@@ -37,6 +39,22 @@ def arguments(name, *, lengths, reverse, backend, keep=True, inputs=3, hidden=4)
 def test_torch_finds_nothing_wrong_with_the_operator(name, lengths, backend):
     reverse = lengths is not None
     given = arguments(name, lengths=lengths, reverse=reverse, backend=backend)
+    torch.library.opcheck(torch.ops.elman.recurrent.default, given)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", WITH_INPUTS)
+def test_torch_finds_nothing_wrong_with_side_inputs(name, backend):
+    core = separate(WITH_INPUTS[name]).core
+    torch.manual_seed(1)
+    x = torch.randn(3, 3, 3, dtype=torch.float64, requires_grad=True)
+    states = [torch.randn(3, 4, dtype=torch.float64, requires_grad=True) for _ in core.states]
+    parameters = [
+        torch.randn(p.shape(Sizes(3, 4)), dtype=torch.float64, requires_grad=True)
+        for p in core.parameters
+    ]
+    sides = [torch.randn(3, 3, 4, dtype=torch.float64, requires_grad=True) for _ in core.inputs]
+    given = (x, states, parameters, RAGGED, core.text, False, True, backend, [], sides)
     torch.library.opcheck(torch.ops.elman.recurrent.default, given)
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -46,7 +47,7 @@ from elman.errors import BackendError, ExportError
     "elman::recurrent",
     mutates_args=(),
     schema="(Tensor x, Tensor[] states, Tensor[]? parameters, Tensor? lengths, str cell, "
-    "bool reverse, bool save, str backend, Tensor[]? masks) -> Tensor[]",
+    "bool reverse, bool save, str backend, Tensor[]? masks, Tensor[]? sides=None) -> Tensor[]",
 )
 def recurrent(
     x: Tensor,
@@ -58,14 +59,18 @@ def recurrent(
     save: bool,
     backend: str,
     masks: Sequence[Tensor] | None,
+    sides: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     """Run a cell over x (time, batch, input): [y, last states ..., what backward needs ...].
 
     The arguments are those of ``backends.engine.Call``, with the cell as text.  Masks have no
     gradients.  Raises ``ShapeError`` for invalid tensors.
     """
-    call = _call(x, states, resolved(parameters), lengths, cell, reverse, save, resolved(masks))
-    if _has_tangent([x, *states, *call.parameters]):
+    call = _call(
+        x, states, resolved(parameters), lengths, cell, reverse, save, resolved(masks),
+        resolved(sides),
+    )  # fmt: skip
+    if _has_tangent([x, *states, *call.parameters, *call.sides]):
         raise BackendError(
             "elman::recurrent does not support forward-mode differentiation; call the layer, which "
             "does."
@@ -85,9 +90,10 @@ def _(
     save: bool,
     backend: str,
     masks: Sequence[Tensor] | None,
+    sides: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     refuse_onnx_export()  # dynamo, which torch.onnx.export tries last, comes by here only
-    call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, save, masks, sides)
     check_counts(call)
     return [
         x.new_empty(*x.shape[:2], states[0].shape[-1]),
@@ -112,17 +118,18 @@ def recurrent_backward(
     need_parameters: bool,
     backend: str,
     masks: Sequence[Tensor],
+    sides: Sequence[Tensor],
 ) -> list[Tensor]:
-    """The gradients [x, states ..., parameters ...] from the gradients of the outputs.
+    """The gradients [x, states ..., parameters ..., sides ...] from those of the outputs.
 
     Gradients of x and parameters that are not needed are undefined.
     """
-    call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, True, masks, sides)
     grads = Outputs(grad_y, grad_states)
     found = _gradients(
         call, Outputs(y, ()), saved, grads, _Needs(need_input, need_parameters), backend
     )
-    return [found.x, *found.states, *found.parameters]
+    return [found.x, *found.states, *found.parameters, *found.sides]
 
 
 @recurrent_backward.register_fake
@@ -141,12 +148,12 @@ def _(
     need_parameters: bool,
     backend: str,
     masks: Sequence[Tensor],
+    sides: Sequence[Tensor],
 ) -> list[Tensor]:
-    check_counts(_call(x, states, parameters, lengths, cell, reverse, True, masks))
+    check_counts(_call(x, states, parameters, lengths, cell, reverse, True, masks, sides))
     contiguous = torch.contiguous_format
-    return [
-        torch.empty_like(tensor, memory_format=contiguous) for tensor in (x, *states, *parameters)
-    ]
+    tensors = (x, *states, *parameters, *sides)
+    return [torch.empty_like(tensor, memory_format=contiguous) for tensor in tensors]
 
 
 class _Needs(NamedTuple):
@@ -165,8 +172,12 @@ def _call(
     reverse: bool,
     save: bool,
     masks: Sequence[Tensor] | None,
+    sides: Sequence[Tensor] | None,
 ) -> Call:
-    return Call(plan_of(cell), x, states, parameters or (), lengths, reverse, save, masks or ())
+    return Call(
+        plan_of(cell), x, states, parameters or (), lengths, reverse, save, masks or (),
+        sides=sides or (),
+    )  # fmt: skip
 
 
 def _forward(call: Call, backend: str) -> tuple[Outputs, Saved, Call]:
@@ -204,27 +215,29 @@ def _save(ctx: Any, call: Call, y: Tensor, saved: Saved, backend: str, needs: _N
     """Save what backward needs."""
     ctx.set_materialize_grads(False)  # avoids large unused zeros for the saved tensors
     ctx.save_for_backward(
-        call.x, *call.states, *call.parameters, *call.masks, call.lengths, y, *saved
+        call.x, *call.states, *call.parameters, *call.masks, *call.sides, call.lengths, y, *saved
     )
-    ctx.counts = (len(call.states), len(call.parameters), len(call.masks))
+    ctx.counts = (len(call.states), len(call.parameters), len(call.masks), len(call.sides))
     ctx.options = (call.plan.cell.text, call.reverse, call.save, backend)
     ctx.needs = needs
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    x, states, parameters, lengths, cell, reverse, save, backend, masks = inputs
+    x, states, parameters, lengths, cell, reverse, save, backend, masks, sides = inputs
     lengths = None if lengths is None else lengths.clone()  # the caller may change them
-    call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, save, masks, sides)
     needs = _Needs(x.requires_grad, any([p.requires_grad for p in call.parameters]))
     _save(ctx, call, output[0], output[1 + len(states) :], backend, needs)
+    ctx.takes_sides = sides is not None
 
 
 def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     x, *rest = ctx.saved_tensors
-    num_states, num_parameters, num_masks = ctx.counts
+    num_states, num_parameters, num_masks, num_sides = ctx.counts
     states, rest = rest[:num_states], rest[num_states:]
     parameters, rest = rest[:num_parameters], rest[num_parameters:]
-    masks, (lengths, y, *saved) = rest[:num_masks], rest[num_masks:]
+    masks, rest = rest[:num_masks], rest[num_masks:]
+    sides, (lengths, y, *saved) = rest[:num_sides], rest[num_sides:]
     cell, reverse, save, backend = ctx.options
     if not save:
         raise BackendError(
@@ -239,9 +252,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     needs: _Needs = ctx.needs
     given = (
         grad_y, grad_states, x, states, parameters, lengths, y, saved,
-        cell, reverse, needs.input, needs.parameters, backend, masks,
+        cell, reverse, needs.input, needs.parameters, backend, masks, sides,
     )  # fmt: skip
-    tensors = [grad_y, *grad_states, x, *states, *parameters, y, *saved, *masks]
+    tensors = [grad_y, *grad_states, x, *states, *parameters, y, *saved, *masks, *sides]
     if is_seen_by_torch():
         dx, *others = recurrent_backward(*given)
     elif _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors)):
@@ -249,28 +262,35 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     elif torch.is_grad_enabled() or not all(map(is_plain, tensors)):
         dx, *others = recurrent_backward(*given)
     else:
-        call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+        call = _call(x, states, parameters, lengths, cell, reverse, True, masks, sides)
         outputs, outer = Outputs(y, ()), Outputs(grad_y, grad_states)
         found = _gradients(call, outputs, saved, outer, needs, backend)
-        dx, others = found.x, [*found.states, *found.parameters]
-    dstates, dparameters = others[:num_states], others[num_states:]
+        dx, others = found.x, [*found.states, *found.parameters, *found.sides]
+    dstates, others = others[:num_states], others[num_states:]
+    dparameters, dsides = others[:num_parameters], others[num_parameters:]
     return (
         dx if needs.input else None,
         dstates,
         dparameters if needs.parameters else [None] * num_parameters,
-        None, None, None, None, None, [None] * num_masks,
+        None, None, None, None, None, [None] * num_masks, dsides,
     )  # fmt: skip
 
 
-recurrent.register_autograd(_backward, setup_context=_save_for_backward)
+def _backward_of_operator(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    *found, dsides = _backward(ctx, grads)
+    # torch does not count an argument that was left out
+    return (*found, dsides) if ctx.takes_sides else tuple(found)
+
+
+recurrent.register_autograd(_backward_of_operator, setup_context=_save_for_backward)
 
 
 def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     grad_y, grad_states, x, states, parameters, lengths, _, saved, cell, reverse, *_ = inputs
-    masks = inputs[-1]
+    masks, sides = inputs[-2:]
     lengths = None if lengths is None else lengths.clone()
-    ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, lengths, *masks)
-    ctx.counts = (len(states), len(parameters), len(saved))
+    ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, *sides, lengths, *masks)
+    ctx.counts = (len(states), len(parameters), len(sides), len(saved))
     ctx.options = (cell, reverse)
 
 
@@ -279,8 +299,8 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
 
     With ``create_graph``, the results stay connected for higher derivatives.
     """
-    num_states, num_parameters, num_saved = ctx.counts
-    num_tensors = 2 + 2 * num_states + num_parameters
+    num_states, num_parameters, num_sides, num_saved = ctx.counts
+    num_tensors = 2 + 2 * num_states + num_parameters + num_sides
     tensors, (lengths, *masks) = ctx.saved_tensors[:num_tensors], ctx.saved_tensors[num_tensors:]
     cell, reverse = ctx.options
     again = torch.is_grad_enabled()
@@ -294,8 +314,9 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         ]
         grad_y, *rest = inputs
         grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
-        states, parameters = rest[:num_states], rest[num_states:]
-        call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+        states, rest = rest[:num_states], rest[num_states:]
+        parameters, sides = rest[:num_parameters], rest[num_parameters:]
+        call = _call(x, states, parameters, lengths, cell, reverse, True, masks, sides)
         found = _torch_gradients(call, Outputs(grad_y, grad_states))
         outputs = [(o, g) for o, g in zip(found, grads, strict=True)]
         outputs = [(o, g) for o, g in outputs if g is not None and o.requires_grad]
@@ -305,9 +326,11 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         )  # fmt: skip
     dgrad_y, *others = made
     dgrad_states, (ddx, *others) = others[:num_states], others[num_states:]
+    ddstates, others = others[:num_states], others[num_states:]
     return (
-        dgrad_y, dgrad_states, ddx, others[:num_states], others[num_states:],
+        dgrad_y, dgrad_states, ddx, ddstates, others[:num_parameters],
         None, None, [None] * num_saved, None, None, None, None, None, [None] * len(masks),
+        others[num_parameters:],
     )  # fmt: skip
 
 
@@ -319,7 +342,7 @@ def _torch_gradients(call: Call, grads: Outputs) -> list[Tensor]:
 
     Uses at least float32: rounding to bfloat16 at each step is too coarse to differentiate.
     """
-    given = [tensor.dtype for tensor in (call.x, *call.states, *call.parameters)]
+    given = [t.dtype for t in (call.x, *call.states, *call.parameters, *call.sides)]
 
     def wide(tensors: Sequence[Tensor]) -> list[Tensor]:
         return [t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors]
@@ -328,11 +351,14 @@ def _torch_gradients(call: Call, grads: Outputs) -> list[Tensor]:
     with _own_types(call.x):
         (x,) = wide([call.x])
         states, parameters = wide(call.states), wide(call.parameters)
-        own = Call(call.plan, x, states, parameters, call.lengths, call.reverse, True, call.masks)
+        own = replace(
+            call, x=x, states=states, parameters=parameters, save=True, sides=wide(call.sides)
+        )
         outputs, saved = reference.forward(own)
         (grad_y,) = wide([grads.y])
         found = reference.backward(own, outputs, saved, Outputs(grad_y, wide(grads.states)))
-    pairs = zip([found.x, *found.states, *found.parameters], given, strict=True)
+    gradients = [found.x, *found.states, *found.parameters, *found.sides]
+    pairs = zip(gradients, given, strict=True)
     return [gradient.to(dtype) for gradient, dtype in pairs]
 
 
@@ -346,12 +372,13 @@ def _forward_by_torch(
     save: bool,
     backend: str,
     masks: Sequence[Tensor] | None,
+    sides: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     """``recurrent`` as torch operations, for transforms and forward-mode differentiation.
 
     ``recurrent_backward`` does not use the tensors that it saves.
     """
-    call = _call(x, states, parameters, lengths, cell, reverse, save, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, save, masks, sides)
     outputs, saved, _ = _forward(call, "reference")
     return [outputs.y, *outputs.states, *saved]
 
@@ -371,9 +398,10 @@ def _gradients_by_torch(
     need_parameters: bool,
     backend: str,
     masks: Sequence[Tensor],
+    sides: Sequence[Tensor],
 ) -> list[Tensor]:
     """``recurrent_backward`` as torch operations."""
-    call = _call(x, states, parameters, lengths, cell, reverse, True, masks)
+    call = _call(x, states, parameters, lengths, cell, reverse, True, masks, sides)
     return _torch_gradients(call, Outputs(grad_y, grad_states))
 
 
@@ -394,14 +422,15 @@ class _Eager(torch.autograd.Function):
     def forward(ctx: Any, call: Call, backend: str, *tensors: Tensor) -> tuple[Tensor, ...]:
         outputs, saved, call = _forward(call, backend)
         needed = ctx.needs_input_grad[2:]
-        needs = _Needs(needed[0], any(needed[1 + len(call.states) :]))
+        first = 1 + len(call.states)
+        needs = _Needs(needed[0], any(needed[first : first + len(call.parameters)]))
         _save(ctx, call, outputs.y, saved, backend, needs)
         return (outputs.y, *outputs.states)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-        dx, dstates, dparameters, *_ = _backward(ctx, grads)
-        return None, None, dx, *dstates, *dparameters
+        dx, dstates, dparameters, *_, dsides = _backward(ctx, grads)
+        return None, None, dx, *dstates, *dparameters, *dsides
 
 
 def run(
@@ -415,6 +444,7 @@ def run(
     backend: str,
     masks: Sequence[Tensor] = (),
     memo: Memo | None = None,
+    sides: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Sequence[Tensor]]:
     """The outputs and the last states, by the fastest path that torch's state allows.
 
@@ -425,16 +455,20 @@ def run(
         if not torch.compiler.is_dynamo_compiling():
             refuse_onnx_export()
             _warn_of_tracing()
-        results = recurrent(x, states, parameters, lengths, cell, reverse, save, backend, masks)
+        results = recurrent(
+            x, states, parameters, lengths, cell, reverse, save, backend, masks, sides
+        )
         return results[0], results[1 : 1 + len(states)]
-    own = [x, *states, *parameters]
+    own = [x, *states, *parameters, *sides]
     tensors = [*own, *masks]
     if _has_tangent(tensors) or not all(map(is_plain, tensors)):
         by_torch = _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors))
         compute = _forward_by_torch if by_torch else recurrent
-        results = compute(x, states, parameters, lengths, cell, reverse, save, backend, masks)
+        results = compute(
+            x, states, parameters, lengths, cell, reverse, save, backend, masks, sides
+        )
         return results[0], results[1 : 1 + len(states)]
-    call = Call(plan_of(cell), x, states, parameters, lengths, reverse, save, masks, memo)
+    call = Call(plan_of(cell), x, states, parameters, lengths, reverse, save, masks, memo, sides)
     if save:
         apply = _Eager.apply
         y, *last = apply(call, backend, *own)  # type: ignore[no-untyped-call]

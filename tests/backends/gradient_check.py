@@ -43,10 +43,8 @@ def gradients(
     with torch.no_grad():
         call = call_of(cell, numbers)
         outputs, saved = find_engine(backend).forward(call)
-        dx, dstates, dparameters = find_engine(backend).backward(
-            call, outputs, saved, Outputs(outer[0], outer[1:])
-        )
-    return [dx, *dstates, *dparameters]
+        found = find_engine(backend).backward(call, outputs, saved, Outputs(outer[0], outer[1:]))
+    return [found.x, *found.states, *found.parameters]
 
 
 def check(

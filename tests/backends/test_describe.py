@@ -193,3 +193,8 @@ def test_comments_do_not_change_the_code(dump):
             [line for line in text.splitlines(keepends=True) if not line.startswith("  ;")]
         )
         assert compile_module(text, chosen_target()) == compile_module(bare, chosen_target())
+
+
+def test_the_page_of_a_cell_with_inputs_beside_x_says_what_is_computed_before():
+    assert "before it" not in describe(elman.cells.cfc, 4, 8)
+    assert "  v_1 = exp(-max(W.s · d + b.s, 0))" in describe(elman.cells.gru_d, 4, 8).splitlines()

@@ -59,6 +59,7 @@ def given(layer, **changes):
         "save": True,
         "backend": "native",
         "masks": [],
+        "sides": [],
     }
     return {**arguments, **changes}
 
@@ -83,6 +84,7 @@ WRONG = {
     "below zero": ("lengths", lambda v: v - 1, "lengths range from -1 to 3"),
     "one sequence": ("x", lambda v: v[:, 0], "x has the shape (4, 5)"),
     "a mask too many": ("masks", lambda v: [torch.ones(3, 11)], "expected 0 masks, got 1"),
+    "a side input too many": ("sides", lambda v: [torch.ones(4, 3, 11)], "expected 0 side inputs, got 1"),
     "sparse": ("x", lambda v: v.to_sparse(), "x is of layout torch.sparse_coo; convert it"),
     "a freed parameter": ("parameters", lambda v: [freed(v[0]), *v[1:]], "W.i has no memory"),
 }  # fmt: skip

@@ -7,6 +7,8 @@ operands that differ by construction, so that only chance puts a number on one:
 ``numbers_away_from_kinks`` draws until none is.
 """
 
+from collections.abc import Mapping
+
 from hypothesis import HealthCheck, assume, note, settings
 from hypothesis import strategies as st
 
@@ -77,44 +79,62 @@ NO_OPERAND = {
 }
 
 
+#: lines with the inputs beside x, of every size: ``SIDES``
+SIDE_OPERAND = {
+    "dt * {a}": LARGE,
+    "exp(-dt) * {a} + dt": LARGE + 1,
+    "where(dt > 0.37, {a}, {k})": LARGE,
+    "W.{g} @ [{a}, v] + b.{g} + u": 2 * LARGE,
+    "W.{g} @ [v * x, {a}, u] + W.{g} @ [x, u, {a}]": 3 * LARGE,
+    "W.{g} @ (dt * v) + {a}": 2 * LARGE,
+    "tanh(u) * {a} + layer_norm(u)": 2 * LARGE,
+}
+SIDES = {"u": "hidden", "dt": "one", "v": "input"}
+
+
 @st.composite
-def cell_sources(draw: st.DrawFn, *, most_lines: int = 7) -> str:
+def cell_sources(draw: st.DrawFn, *, most_lines: int = 7, sides: bool = False) -> str:
     """The text of a function that ``@cell`` takes, called ``random_cell``."""
     states = STATES[: draw(st.integers(1, 3))]
-    bounds = dict.fromkeys(states, LARGE)
+    bounds = dict.fromkeys([*states, *(["u"] if sides else [])], LARGE)
 
     def operand() -> str:
         name = draw(st.sampled_from(list(bounds)))
         return name if bounds[name] <= LARGE else f"tanh({name})"
 
-    lines = [f"def random_cell(x, {', '.join(states)}, *, W, b, p):"]
+    arguments = [*states, *(SIDES if sides else ())]
+    lines = [f"def random_cell(x, {', '.join(arguments)}, *, W, b, p):"]
+    tables = [NO_OPERAND, ONE_OPERAND, TWO_OPERANDS, TWO_OPERANDS]
+    tables += [SIDE_OPERAND] * 3 if sides else []
     for number in range(draw(st.integers(1, most_lines))):
-        table = draw(st.sampled_from([NO_OPERAND, ONE_OPERAND, TWO_OPERANDS, TWO_OPERANDS]))
+        table = draw(st.sampled_from(tables))
         template = draw(st.sampled_from(list(table)))
         constant = draw(st.sampled_from(CONSTANTS))
         right = template.format(a=operand(), b=operand(), k=constant, g=f"g{number}")
         # a name that is used again, or a state's name, is what authors write too
-        name = draw(st.sampled_from(["u", "v", "w", *states]))
+        name = draw(st.sampled_from([*(["w"] if sides else ["u", "v", "w"]), *states]))
         lines.append(f"    {name} = {right}")
         bounds[name] = table[template]
     following = [draw(st.sampled_from(["", "b.last"])) or operand() for _ in states]
+    if sides:  # each must be used
+        following[0] += " + 0.1 * u * dt + W.last @ v"
     lines.append(f"    return {', '.join(following)}")
     return "\n".join(lines)
 
 
-def cell_from_source(source: str) -> Cell:
+def cell_from_source(source: str, inputs: Mapping[str, str] | None = None) -> Cell:
     """The cell whose equations these lines are."""
     names = {name: getattr(elman.graph, name) for name in elman.graph.__all__}
     exec(compile(source, "<random cell>", "exec"), names)
-    return cell(names["random_cell"])
+    return cell(inputs=inputs)(names["random_cell"])
 
 
 @st.composite
-def random_cells(draw: st.DrawFn, *, most_lines: int = 7) -> Cell:
-    """A valid cell with one to three states."""
-    source = draw(cell_sources(most_lines=most_lines))
+def random_cells(draw: st.DrawFn, *, most_lines: int = 7, sides: bool = False) -> Cell:
+    """A valid cell with one to three states, and with the inputs ``SIDES`` beside x."""
+    source = draw(cell_sources(most_lines=most_lines, sides=sides))
     note(source)
-    return cell_from_source(source)
+    return cell_from_source(source, SIDES if sides else None)
 
 
 def numbers_away_from_kinks(cell: Cell, **options: object) -> Numbers:

@@ -577,7 +577,8 @@ def product_with_a_number(x, h, *, W):
         (empty_list, "the list that is the right operand of @ is empty."),
         (
             product_with_a_number,
-            "a matrix cannot multiply a constant; use a bias such as b.f.",
+            "a matrix cannot multiply a constant or an input of size one; use a vector, such as b.f "
+            "or p.f * dt.",
         ),
     ],
 )

@@ -121,7 +121,7 @@ def step(line, arguments="x, h, *, W, b"):
         ("@cell(init={'b.q': 1})\n" + step("h = b.f"), "init names b.q; its parameters are b.f"),
         ("@cell(init={'b.f': 'x'})\n" + step("h = b.f"), "init gives b.f the value 'x', not a number"),
         ("@cell(init=3)\n" + step("h = b.f"), "init must map names of parameters to numbers"),
-        ("@cell(sizes=3)\n" + step("h = b.f"), "@cell takes gates and init here, not sizes"),
+        ("@cell(heads=3)\n" + step("h = b.f"), "@cell takes gates, init, inputs, sizes here, not heads"),
         # what would take too long
         (step("h = " + "-" * 3000 + "h"), "nested too deeply"),
         (step("h = " + "(" * 150 + "h" + ")" * 150 + "+ 1" * 300), "in a chain"),

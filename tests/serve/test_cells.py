@@ -122,6 +122,18 @@ def test_a_cell_with_many_values_is_refused():
         accepted(f"def a(x, h):\n{lines}\n    return h")
 
 
+@pytest.mark.parametrize(
+    "equations",
+    [
+        '@cell(inputs={"dt": "one"})\ndef a(x, h, dt, *, W):\n    return tanh(W.h @ [h * dt, x])',
+        '@cell(sizes={"w.x": "input"})\ndef a(x, h, *, W, w):\n    return tanh(W.h @ [h, w.x * x])',
+    ],
+)
+def test_a_cell_with_inputs_beside_x_is_refused(equations):
+    with pytest.raises(CellError, match="the service takes cells of x alone"):
+        accepted(equations)
+
+
 def test_the_speed_of_a_cell_without_parameters_is_refused_in_a_sentence():
     asked = {"experiment": "speed", "options": {"hidden_size": 4, "input_size": 4, "steps": 3}}
     cell = read_equations("def still(x, h): return tanh(h)")

@@ -83,6 +83,8 @@ def check_call(call: Call, backend: str) -> Call:
     for k, (node, mask) in enumerate(zip(cell.masks, call.masks, strict=True)):
         shape = (time, batch, hidden) if node.attribute[2] == "step" else (batch, hidden)
         border.check(f"mask {k}", mask, shape, own_type=True)
+    for (name, _), side in zip(cell.inputs, call.sides, strict=True):
+        border.check(name, side, (time, batch, hidden), own_type=True)
     if call.lengths is None:
         return call
     return replace(call, lengths=border.copied(call.lengths, time, batch))
@@ -99,6 +101,7 @@ def check_counts(call: Call) -> None:
         ("states", call.states, cell.states),
         ("parameters", call.parameters, [p.key for p in cell.parameters]),
         ("masks", call.masks, [str(node.attribute[1]) for node in cell.masks]),
+        ("side inputs", call.sides, [name for name, _ in cell.inputs]),
     ):
         _check_count(title, what, len(tensors), names)
         for name, tensor in zip(names, tensors, strict=True):

@@ -73,8 +73,9 @@ class Call:
     ``x`` is (time, batch, input), each state (batch, hidden), ``parameters`` are in the order of
     the cell, ``lengths`` is (batch,) or ``None``.  ``reverse`` runs from each row's last step to
     its first.  ``save`` saves what backward needs.  ``masks`` are the cell's masks: (time, batch,
-    hidden) per step, or (batch, hidden) per sequence.  x and the states have one dtype; parameters
-    and their gradients may have a wider one.
+    hidden) per step, or (batch, hidden) per sequence.  ``sides`` (time, batch, hidden) are the
+    cell's side inputs, all of hidden size (``passes/separate.py``).  x and the states have one
+    dtype; parameters, side inputs and their gradients may have a wider one.
 
     Check a new ``Call`` with ``arguments.check_call``; engines do not check it.
     """
@@ -88,6 +89,7 @@ class Call:
     save: bool = True
     masks: Sequence[Tensor] = ()
     memo: Memo | None = None
+    sides: Sequence[Tensor] = ()
 
     @property
     def sizes(self) -> Sizes:
@@ -107,11 +109,12 @@ Saved = Sequence[Tensor]
 
 
 class Grads(NamedTuple):
-    """The gradients of a call's x, states and parameters; that of x is empty if not needed."""
+    """The gradients of a call's tensors; that of x is empty if not needed."""
 
     x: Tensor
     states: Sequence[Tensor]
     parameters: Sequence[Tensor]
+    sides: Sequence[Tensor] = ()
 
 
 class Stepper(Protocol):

@@ -11,6 +11,7 @@ from elman.backends.engine import Call
 from elman.backends.plan import plan_of
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+from elman.passes.separate import separated
 
 
 def memory(name: str, cell: Cell, layers: Sequence[Sizes], dtype: torch.dtype) -> str:
@@ -25,6 +26,8 @@ def memory(name: str, cell: Cell, layers: Sequence[Sizes], dtype: torch.dtype) -
 
 def saved_bytes(name: str, cell: Cell, sizes: Sizes, dtype: torch.dtype) -> int:
     """The bytes that forward saves for backward, per row and step."""
+    parts = separated(cell.text)
+    cell = cell if parts is None else parts.core
     x = torch.empty(1, 1, sizes.input, dtype=dtype, device="meta")
     states = [torch.empty(1, sizes.hidden, dtype=dtype, device="meta") for _ in cell.states]
     saved = find_engine(name).saved_like(Call(plan_of(cell.text), x, states, (), None, False))

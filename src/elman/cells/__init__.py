@@ -1,6 +1,7 @@
 """The catalogue of cells, each defined by its equations alone.
 
 Pass a cell such as ``elman.cells.lstm`` to ``elman.Recurrent``; ``CATALOGUE`` maps names to cells.
+Those in ``WITH_INPUTS`` take other inputs beside x, such as the time since the last step.
 Define your own cells with ``elman.cell``.
 """
 
@@ -13,6 +14,7 @@ from elman.cells.long_short_term_memory import coupled_lstm, lstm
 from elman.cells.minimal import fast_grnn, janet, mgu
 from elman.cells.peephole import coupled_peephole_lstm, diagonal_peephole_lstm, peephole_lstm
 from elman.cells.plain import relu_rnn, rnn
+from elman.cells.timed import cfc, gru_d
 from elman.graph import Cell
 
 #: the cells by name
@@ -48,15 +50,20 @@ CATALOGUE: dict[str, Cell] = {
         lem,
     )
 }
+#: the cells that take other inputs beside x, by name
+WITH_INPUTS: dict[str, Cell] = {cell.name: cell for cell in (gru_d, cfc)}
 
 __all__ = [
     "CATALOGUE",
+    "WITH_INPUTS",
+    "cfc",
     "co_rnn",
     "coupled_lstm",
     "coupled_peephole_lstm",
     "diagonal_peephole_lstm",
     "fast_grnn",
     "gru",
+    "gru_d",
     "gru_reset_after",
     "ind_rnn",
     "janet",

@@ -22,6 +22,7 @@ from elman.diagnose.trajectory import Trajectory, in_reverse, run_in_float64
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.nn import Recurrent
+from elman.passes.separate import separated
 
 
 def diagnose(
@@ -115,6 +116,12 @@ def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
 
 def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: int) -> Recurrent:
     """The layer, or a new layer for a cell."""
+    cell = model.cell if isinstance(model, Recurrent) else model
+    if isinstance(cell, Cell) and separated(cell.text) is not None:
+        raise OptionError(
+            f"diagnose: {cell.name} has side inputs or vectors of the size of x, which diagnose "
+            "does not take; pass another cell."
+        )
     if isinstance(model, Cell):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.nn import Recurrent
+from elman.passes.separate import separated
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,14 @@ def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
     """Run ``loss()`` and its backward; returns the inputs of each ``Recurrent`` by name.
 
     The steps of a layer that runs step by step, such as a decoder, are concatenated.  Layers that
-    do not affect the loss are omitted.  The ``grad`` of parameters does not change.
+    do not affect the loss, or whose cells have side inputs, are omitted.  The ``grad`` of
+    parameters does not change.
     """
     calls: dict[str, list[_Call]] = {}
     handles = []
     kept = {parameter: parameter.grad for parameter in model.parameters()}
     for name, module in model.named_modules():
-        if isinstance(module, Recurrent):
+        if isinstance(module, Recurrent) and separated(module.cell.text) is None:
             hook = _recorder(calls.setdefault(name or "layer", []))
             handles.append(module.register_forward_hook(hook, with_kwargs=True))
     try:

@@ -19,6 +19,7 @@ from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack, State
 from elman.nn.torch_layers import GRU, LSTM, RNN
 from elman.nn.torch_weights import parameters_in_order, stack_of
+from elman.passes.separate import separated
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     cell_order: Sequence[Sequence[Tensor]]
     if isinstance(module, Recurrent):
         stack, cell = module.stack, module.cell
+        if separated(cell.text) is not None:
+            raise ExportError(
+                f"{stack.title}: no exporter writes cells with side inputs or with vectors of the "
+                "size of x."
+            )
         # get_parameter would find a method of the module where a family has its name
         named = dict(module.named_parameters())
         cell_order = [

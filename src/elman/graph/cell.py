@@ -24,12 +24,16 @@ from elman.graph.text import write_cell
 
 @dataclass(frozen=True)
 class Parameter:
-    """A learned parameter of a cell: ``W.f`` is ``Parameter("W", "f", "matrix", columns)``."""
+    """A learned parameter of a cell: ``W.f`` is ``Parameter("W", "f", "matrix", columns)``.
+
+    A vector has one value per unit, or per feature of the input if ``columns`` says so.
+    """
 
     family: str
     gate: str
     kind: Literal["matrix", "vector"]
-    #: the sizes of the operands of a matrix, in the order written; empty for a vector
+    #: the sizes of the operands of a matrix, in the order written; for a vector its size, if that
+    #: is not hidden
     columns: tuple[Size, ...] = ()
 
     @property
@@ -38,9 +42,9 @@ class Parameter:
         return f"{self.family}.{self.gate}"
 
     def shape(self, sizes: Sizes) -> tuple[int, ...]:
-        """(hidden, total size of the operands) of a matrix, (hidden,) of a vector."""
+        """(hidden, total size of the operands) of a matrix, (size,) of a vector."""
         if self.kind == "vector":
-            return (sizes.hidden,)
+            return (sizes.width(self.columns or ("hidden",)),)
         return (sizes.hidden, sizes.width(self.columns))
 
 
@@ -50,7 +54,8 @@ class Cell:
 
     ``next_states`` are in the order of ``states``; the first state is the output of a layer.
     ``names`` holds the author's names of values in the author's order, ``init`` the initial values
-    of parameters that do not have the default, ``doc`` the docstring.
+    of parameters that do not have the default, ``doc`` the docstring.  ``inputs`` are the names and
+    sizes of the inputs beside ``input`` (side inputs), such as the time since the last step.
 
     >>> from elman.cells import gru
     >>> gru.states
@@ -68,6 +73,7 @@ class Cell:
     names: Mapping[Node, str] = field(default_factory=dict)
     init: Mapping[str, float] = field(default_factory=dict)
     doc: str = ""
+    inputs: tuple[tuple[str, Size], ...] = ()
 
     def __post_init__(self) -> None:
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any, Protocol
 
 from elman.graph.node import OPERATIONS, Kind, Node, Operand, Operation, apply
-from elman.graph.sizes import Block, blocks, declared, elementwise, fixed, product
+from elman.graph.sizes import Block, blocks, declared, elementwise, fixed, of_vector, product
 
 #: Added to the variance in layer normalisation (Ba, Kiros and Hinton 2016), as torch.nn does.
 LAYER_NORM_EPSILON = 1e-5
@@ -80,10 +80,12 @@ TABLE = (
     # leaves
     Operation("input", fixed("input"), text="x", latex=r"x_t", kind="leaf"),
     Operation("state", fixed("hidden"), kind="leaf"),
-    Operation("vector", fixed("hidden"), kind="parameter"),
+    Operation("vector", of_vector, kind="parameter"),
     Operation("matrix", fixed("matrix"), kind="parameter"),
     Operation("adjoint", declared, kind="leaf", internal=True),
     Operation("constant", fixed("one"), kind="leaf"),
+    # an input beside x: (NAME, SIZE)
+    Operation("side", declared, kind="leaf"),
     # random masks for training: (ROLE, OF, "step" or "sequence"); created by passes, not by users
     Operation("mask", fixed("hidden"), kind="leaf"),
     # products; passes, not users, create `block_product` and `transposed_product`

@@ -59,6 +59,7 @@ def read_cell(text: str) -> Cell:
             names={_at(nodes, int(k)): name for k, name in record["names"].items()},
             init={key: float(value) for key, value in record["start"].items()},
             doc=record["doc"],
+            inputs=tuple([(name, size) for name, size in record.get("inputs", ())]),
         )
         verify(cell)
         return cell
@@ -83,7 +84,7 @@ def _parameter(family: str, gate: str, kind: str, columns: list[str]) -> Paramet
     if kind == "matrix":
         return Parameter(family, gate, "matrix", tuple(columns))
     if kind == "vector":
-        return Parameter(family, gate, "vector")
+        return Parameter(family, gate, "vector", tuple(columns))
     raise ValueError(f"{family}.{gate} is a {kind}")
 
 

@@ -85,7 +85,7 @@ def _lengths(nodes: Iterable[Node], names: Mapping[Node, str]) -> dict[Node, int
 
 def _numbered(cell: Cell, called: Mapping[Node, str]) -> dict[Node, str]:
     """Names for values that are used several times, so that they are written only once."""
-    taken = {*called.values(), cell.input, *cell.states}
+    taken = {*called.values(), cell.input, *cell.states, *[name for name, _ in cell.inputs]}
     uses = Counter([operand for node in cell.nodes for operand in node.operands])
     shared = [n for n in cell.nodes if n.operands and n not in called and uses[n] > 1]
     free = (name for k in itertools.count(1) if (name := f"v_{k}") not in taken)
@@ -123,8 +123,10 @@ def _write(
         return _latex_name(x, "t") if in_latex else x
     if node.operation == "state":
         return _latex_name(node.attribute, "t-1") if in_latex else str(node.attribute)
+    if node.operation == "side":
+        return _latex_name(node.attribute[0], "t") if in_latex else str(node.attribute[0])
     if node.operation in {"vector", "matrix"}:
-        family, gate = node.attribute
+        family, gate = node.attribute[:2]
         return _latex_name(family, gate.replace("_", ",")) if in_latex else f"{family}.{gate}"
     if node.operation == "mask":
         role, of, _ = node.attribute

@@ -1,7 +1,7 @@
 """The size of a result from the sizes of its operands.
 
-Sizes are symbols: ``input``, ``hidden``, ``one`` (a constant) and ``matrix`` (a parameter that
-only products accept).  ``Sizes`` binds them to the numbers of a layer.
+Sizes are symbols: ``input``, ``hidden``, ``one`` (a constant, or one value per row) and ``matrix``
+(a parameter that only products accept).  ``Sizes`` binds them to the numbers of a layer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Sizes:
 
     def width(self, sizes: Sequence[Size]) -> int:
         """The total width of concatenated operands of these sizes."""
-        return sum([self.input if size == "input" else self.hidden for size in sizes])
+        values = {"input": self.input, "one": 1}
+        return sum([values.get(size, self.hidden) for size in sizes])
 
     def columns(self, block: Block) -> slice:
         """The columns of a block as a slice."""
@@ -45,6 +46,11 @@ class Sizes:
 def declared(sizes: Sequence[Size], attribute: tuple[str, Size]) -> Size:
     """The size that a leaf carries with its name."""
     return attribute[1]
+
+
+def of_vector(sizes: Sequence[Size], attribute: tuple[str, ...]) -> Size:
+    """The size of a vector (FAMILY, GATE), which is hidden, or (FAMILY, GATE, SIZE)."""
+    return attribute[2] if len(attribute) == 3 else "hidden"
 
 
 def fixed(size: Size) -> Any:
@@ -77,7 +83,10 @@ def product(sizes: Sequence[Size], attribute: object) -> Size:
         if size == "matrix":
             raise Misuse("two matrices of learned parameters cannot be multiplied; use one matrix")
         if size == "one":
-            raise Misuse("a matrix cannot multiply a constant; use a bias such as b.f")
+            raise Misuse(
+                "a matrix cannot multiply a constant or an input of size one; use a vector, such "
+                "as b.f or p.f * dt"
+            )
     return "hidden"
 
 

@@ -35,4 +35,6 @@ def write_cell(cell: Cell) -> str:
         "start": dict(cell.init),  # the key in format 1
         "doc": cell.doc,
     }
+    if cell.inputs:  # absent from cells of earlier versions, whose text stays the same
+        record["inputs"] = cell.inputs
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False)

@@ -1,9 +1,10 @@
 """Trace a Python function into a cell: ``@cell`` calls it once and records what it computes.
 
-The first argument of the function is the input, the other positional arguments are the states,
-and the keyword-only arguments are families of learned parameters: ``W.f`` as the left operand of
-``@`` is a matrix; anywhere else (``b.f``, ``p.f``) it is a vector with one value per unit.  The
-function returns the next states, in the order of the arguments.  Tracing does not parse source
+The first argument of the function is the input, the other positional arguments are the states and
+the side inputs that ``inputs`` declares, and the keyword-only arguments are families of learned
+parameters: ``W.f`` as the left operand of ``@`` is a matrix; anywhere else (``b.f``, ``p.f``) it is
+a vector with one value per unit.  The function returns the next states, in the order of the
+arguments.  Tracing does not parse source
 code; the lines and names in error messages come from Python's frames.
 """
 
@@ -39,7 +40,10 @@ from elman.graph.node import (
 )
 from elman.graph.ops import CONDITIONS
 from elman.graph.show import expression
-from elman.graph.verify import problems, verify
+from elman.graph.verify import SIDE_SIZES, problems, verify
+
+#: names that no side input can have, because a layer takes arguments of these names
+RESERVED = ("self", "x", "state", "lengths")
 
 
 @overload
@@ -49,6 +53,8 @@ def cell(
     *,
     gates: str = "",
     init: Mapping[str, float] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    sizes: Mapping[str, str] | None = None,
     start: Mapping[str, float] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]: ...
 def cell(
@@ -57,6 +63,8 @@ def cell(
     *,
     gates: str = "",
     init: Mapping[str, float] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    sizes: Mapping[str, str] | None = None,
     start: Mapping[str, float] | None = None,
 ) -> Cell | Callable[[Callable[..., Any]], Cell]:
     """Make a cell from its equations.
@@ -65,6 +73,12 @@ def cell(
     typo such as ``W.ff``; by default, gates are in the order of their first use.  ``init`` sets
     initial values of parameters (``start`` is its name in Elman 0.1).  Raises ``CellError`` with
     the line and its text if an equation is invalid.
+
+    ``inputs`` names the arguments that are inputs beside the first one, with their sizes: "one"
+    value per row, such as the time since the last step, "hidden" (one per unit) or "input" (one per
+    feature of x).  The layer takes them by name, for each step or for each sequence:
+    ``layer(x, dt=gaps)``.  They have gradients.  ``sizes={"w.x": "input"}`` gives a vector one
+    value per feature of x.
 
     >>> from elman import cell, sigmoid, tanh
     >>> @cell(gates="f g", init={"b.f": 1.0})
@@ -78,17 +92,25 @@ def cell(
     f = σ(W.f · [h, x] + b.f)
     g = tanh(W.g · [f * h, x] + b.g)
     h' = (1 - f) * h + f * g
+
+    >>> from elman import exp, softplus
+    >>> @cell(inputs={"dt": "one"})
+    ... def decaying(x, h, dt, *, W, b, p):
+    ...     "A state that decays with time."
+    ...     return tanh(W.h @ [exp(-dt * softplus(p.h)) * h, x] + b.h)
+    >>> layer = elman.Recurrent(decaying, 3, 4)
+    >>> y, _ = layer(torch.randn(7, 2, 3), dt=torch.rand(7, 2, 1))
     """
     if function is None:
         if init is not None and start is not None:
             raise CellError("@cell: start is the old name of init; omit start.")
-        return lambda f: _trace(f, gates, init or start or {})
+        return lambda f: _trace(f, gates, init or start or {}, inputs or {}, sizes or {})
     if not inspect.isfunction(function):
         raise CellError(
             f"@cell decorates a function, not {function!r}; pass options by keyword, as in "
             '@cell(gates="i f g o").'
         )
-    return _trace(function, "", {})
+    return _trace(function, "", {}, {}, {})
 
 
 class LearnedParameter(Arithmetic):
@@ -110,7 +132,9 @@ class LearnedParameter(Arithmetic):
     def __node__(self) -> Node:
         """The parameter as a vector."""
         self.recorder.use(self, "vector")
-        return intern("vector", (), (self.family, self.gate))
+        size = self.recorder.sizes.get(f"{self.family}.{self.gate}", "hidden")
+        sized = () if size == "hidden" else (size,)
+        return intern("vector", (), (self.family, self.gate, *sized))
 
 
 class Family(Arithmetic):
@@ -148,8 +172,8 @@ class Family(Arithmetic):
 class Recorder(ABC):
     """What tracing records besides the graph: the use of parameters, and local names."""
 
-    def __init__(self, declared: tuple[str, ...]) -> None:
-        self.declared = declared
+    def __init__(self, declared: tuple[str, ...], sizes: Mapping[str, str]) -> None:
+        self.declared, self.sizes = declared, sizes
         self.kinds: dict[tuple[str, str], Literal["matrix", "vector"]] = {}
         self.widths: dict[tuple[str, str], tuple[str, ...]] = {}
         self.names: dict[Node, str] = {}
@@ -179,6 +203,13 @@ class Recorder(ABC):
                 f"[{', '.join(first)}] before; the columns of a matrix must match"
             )
 
+    def columns_of(self, family: str, gate: str) -> tuple[str, ...]:
+        """The sizes of a matrix's operands, or that of a vector that is not hidden."""
+        size = self.sizes.get(f"{family}.{gate}", "hidden")
+        if self.kinds[family, gate] == "vector":
+            return () if size == "hidden" else (size,)
+        return self.widths.get((family, gate), ())
+
     def note(self, made: Node) -> None:
         """Called after each operation: check its grammar and record the names of locals."""
         for sentence in problems([made]):
@@ -200,8 +231,8 @@ class Recorder(ABC):
 class _FrameRecorder(Recorder):
     """Takes the names from the frame of the function that is traced."""
 
-    def __init__(self, code: CodeType, declared: tuple[str, ...]) -> None:
-        super().__init__(declared)
+    def __init__(self, code: CodeType, declared: tuple[str, ...], sizes: Mapping[str, str]) -> None:
+        super().__init__(declared, sizes)
         self._code = code
 
     def local_names(self) -> Mapping[str, object]:
@@ -213,40 +244,89 @@ class _FrameRecorder(Recorder):
 
 @dataclass(frozen=True)
 class Declaration:
-    """What stands around the equations of a cell: its names, gates and initial values.
+    """What stands around the equations of a cell: its names, sizes, gates and initial values.
 
-    ``place`` begins the messages about it, and ``return_place`` those about its result.
+    ``arguments`` are those after the input: states, and side inputs, whose sizes are in ``inputs``.
+    ``place`` begins the messages about the cell, and ``return_place`` those about its result.
     """
 
     name: str
     input: str
-    states: tuple[str, ...]
+    arguments: tuple[str, ...]
     families: tuple[str, ...]
     gates: tuple[str, ...]
     init: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    sizes: Mapping[str, str]
     doc: str
     place: str
     return_place: str
 
-    def leaves(self) -> list[Node]:
-        """The input and the states."""
-        return [intern("input", (), None), *[intern("state", (), each) for each in self.states]]
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The arguments that are no side inputs."""
+        return tuple([name for name in self.arguments if name not in self.inputs])
+
+    def leaves(self) -> dict[str, Node]:
+        """The input, the states and the side inputs, in the order of the arguments."""
+        found = {self.input: intern("input", (), None)}
+        for name in self.arguments:
+            if name in self.inputs:
+                found[name] = intern("side", (), (name, self.inputs[name]))
+            else:
+                found[name] = intern("state", (), name)
+        return found
+
+    def check(self) -> None:
+        """Raise ``CellError`` unless ``inputs`` and ``sizes`` name what there is, with its size."""
+        for name, size in self.inputs.items():
+            if name not in self.arguments:
+                raise CellError(
+                    f"{self.place}inputs names {name}; the arguments after {self.input} are "
+                    f"{', '.join(self.arguments)}."
+                )
+            if name in RESERVED:
+                raise CellError(
+                    f"{self.place}an input cannot be named {name}, an argument of every layer."
+                )
+            if size not in SIDE_SIZES:
+                raise CellError(
+                    f"{self.place}inputs gives {name} the size {size!r}; it must be one of "
+                    f"{', '.join(SIDE_SIZES)}."
+                )
+        if not self.states:
+            raise CellError(
+                f"{self.place}a cell needs at least one state; all arguments are inputs."
+            )
+        for key, size in self.sizes.items():
+            if size not in ("hidden", "input"):
+                raise CellError(
+                    f"{self.place}sizes gives {key} the size {size!r}; it must be hidden or input."
+                )
 
 
-def _trace(function: Callable[..., Any], gates: str, init: Mapping[str, float]) -> Cell:
+def _trace(
+    function: Callable[..., Any],
+    gates: str,
+    init: Mapping[str, float],
+    inputs: Mapping[str, str],
+    sizes: Mapping[str, str],
+) -> Cell:
     name, code = function.__name__, function.__code__
     place = _where(name, code, code.co_firstlineno)
     gates_declared = declared_gates(place, gates)
-    input_name, states, families = _arguments(place, name, function)
+    input_name, arguments, families = _arguments(place, name, function)
     declaration = Declaration(
-        name, input_name, states, families, gates_declared, init,
+        name, input_name, arguments, families, gates_declared, init, inputs, sizes,
         inspect.cleandoc(function.__doc__ or ""), place, _where(name, code, _return_line(code)),
     )  # fmt: skip
-    recorder = _FrameRecorder(code, gates_declared)
+    declaration.check()
+    recorder = _FrameRecorder(code, gates_declared, sizes)
     try:
         with recorder.recording():
             returned = function(
-                *declaration.leaves(), **{family: Family(recorder, family) for family in families}
+                *declaration.leaves().values(),
+                **{family: Family(recorder, family) for family in families},
             )
     except SizeClash as clash:
         frame, line = _place(clash.__traceback__, code)
@@ -279,6 +359,7 @@ def assembled(declaration: Declaration, recorder: Recorder, returned: object) ->
         )
     gates = declared or tuple(recorder.order)
     init = declaration.init
+    sides = tuple([(name, declaration.inputs[name]) for name in declaration.inputs])
     made = Cell(
         name=declaration.name,
         input=declaration.input,
@@ -286,11 +367,25 @@ def assembled(declaration: Declaration, recorder: Recorder, returned: object) ->
         next_states=following,
         parameters=_parameters(recorder, declaration.families, gates),
         gates=gates,
-        names=_final_names(recorder.names, following, (declaration.input, *declaration.states)),
+        names=_final_names(recorder.names, following, (declaration.input, *declaration.arguments)),
         init={key: float(value) for key, value in init.items() if _is_number(value)},
         doc=declaration.doc,
+        inputs=sides,
     )
+    read = {node.attribute[0] for node in made.nodes if node.operation == "side"}
+    for side, _ in sides:
+        if side not in read:
+            raise CellError(
+                f"{declaration.place}no state depends on the input {side}; use it or omit it."
+            )
     keys = [parameter.key for parameter in made.parameters]
+    vectors = [p.key for p in made.parameters if p.kind == "vector"]
+    for key in declaration.sizes:
+        if key not in vectors:
+            raise CellError(
+                f"{declaration.place}sizes names {key}; the cell's vectors are "
+                f"{', '.join(vectors) or 'none'}."
+            )
     for key, value in init.items():
         if key not in keys:
             known = f"its parameters are {', '.join(keys)}" if keys else "it has no parameters"
@@ -398,7 +493,7 @@ def _parameters(
 ) -> tuple[Parameter, ...]:
     return tuple(
         [
-            Parameter(f, g, recorder.kinds[f, g], recorder.widths.get((f, g), ()))
+            Parameter(f, g, recorder.kinds[f, g], recorder.columns_of(f, g))
             for f in families
             for g in gates
             if (f, g) in recorder.kinds

@@ -1,8 +1,9 @@
 """The grammar of a step graph, checked after tracing, reading and each pass.
 
 cell       next states, one for each state, of hidden size
-leaf       input | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
-           | constant NUMBER | adjoint NAME | mask (ROLE, OF, step | sequence)
+leaf       input | side (NAME, SIZE) | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
+           | vector (FAMILY, GATE, input) | constant NUMBER | adjoint NAME
+           | mask (ROLE, OF, step | sequence)
 product    a matrix leaf, then one or more operands
 condition  greater | at_least; allowed only as the first operand of `where`
 otherwise  a row of the table of operations, on values
@@ -28,6 +29,9 @@ MAX_NAME = 100
 #: maximum number of values of a cell, and maximum depth of its graph: published cells have some
 #: dozens of values, and each takes a few hundredths of a second to compile
 MAX_VALUES, MAX_DEPTH = 500, 250
+#: the sizes that an input beside x can have, and those of a vector besides hidden
+SIDE_SIZES = ("one", "hidden", "input")
+VECTOR_COLUMNS: tuple[tuple[str, ...], ...] = ((), ("input",))
 
 
 def verify(cell: Cell) -> None:
@@ -99,9 +103,14 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
             yield f"a cell cannot contain {node.operation}."
         elif node.operation == "state" and node.attribute not in cell.states:
             yield f"{node.attribute} is not one of its states."
+        elif node.operation == "side" and node.attribute not in cell.inputs:
+            yield f"{node.attribute[0]} is not one of its inputs."
         elif node.operation in PARAMETERS:
-            if (node.operation, *node.attribute) not in known:
-                yield f"{'.'.join(node.attribute)} is not one of its parameters."
+            parameter = known.get((node.operation, *node.attribute[:2]))
+            if parameter is None:
+                yield f"{'.'.join(node.attribute[:2])} is not one of its parameters."
+            elif parameter.kind == "vector" and (parameter.columns or ("hidden",)) != (node.size,):
+                yield f"{parameter.key} has two sizes."
         elif node.operation == "product":
             matrix = known.get(("matrix", *node.operands[0].attribute))
             sizes = tuple([operand.size for operand in node.operands[1:]])
@@ -123,7 +132,7 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
     if _title(cell.name) != cell.name:
         yield f"the name of a cell must be one line of 1 to {MAX_NAME} printable characters."
     for kind, names in (
-        ("input", [cell.input]),
+        ("input", [cell.input, *[name for name, _ in cell.inputs]]),
         ("state", cell.states),
         ("gate", [*cell.gates, *[p.gate for p in cell.parameters]]),
         ("family", [p.family for p in cell.parameters]),
@@ -139,7 +148,16 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
                 yield f'the name of the gate {name} must not begin with "_".'
     if len(set(cell.states)) < len(cell.states):
         yield "two of its states have the same name."
+    sides = [name for name, _ in cell.inputs]
+    if len({cell.input, *cell.states, *sides}) < len({cell.input, *cell.states}) + len(sides):
+        yield "two of its inputs and states have the same name."
+    for name, size in cell.inputs:
+        if size not in SIDE_SIZES:
+            allowed = ", ".join(SIDE_SIZES)
+            yield f"the size of the input {name} is {_shortened(size)}, not one of {allowed}."
     for p in cell.parameters:
+        if p.kind == "vector" and p.columns not in VECTOR_COLUMNS:
+            yield f"the size of {p.key} is {_shortened(p.columns)}, not hidden or input."
         if p.kind == "matrix" and not (p.columns and {*p.columns} <= {"input", "hidden"}):
             yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden."
     if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):
@@ -172,7 +190,11 @@ def _has_its_attribute(node: Node) -> bool:
         role, of, per = attribute
         named = isinstance(of, str) and (of.isidentifier() or of.isdecimal())
         return role in ("drop", "zone") and named and per in ("step", "sequence")
-    if node.operation in PARAMETERS:
+    if node.operation == "side":
         pair = isinstance(attribute, tuple) and len(attribute) == 2
-        return pair and all([isinstance(name, str) for name in attribute])
+        return pair and isinstance(attribute[0], str) and attribute[1] in SIDE_SIZES
+    if node.operation in PARAMETERS:
+        names = isinstance(attribute, tuple) and all([isinstance(name, str) for name in attribute])
+        sized = node.operation == "vector" and names and attribute[2:] == ("input",)
+        return names and (len(attribute) == 2 or (sized and len(attribute) == 3))
     return node.operation in INTERNAL or attribute is None

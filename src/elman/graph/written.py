@@ -31,6 +31,8 @@ from elman.graph.trace import (
 
 #: maximum number of characters, and of nodes of the syntax tree
 MAX_CHARACTERS, MAX_PARTS = 20_000, 5000
+#: the options of the decorator that are read
+OPTIONS = ("gates", "init", "inputs", "sizes")
 
 #: the functions of the cell language by name
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -62,7 +64,8 @@ _EXAMPLE = "def my_cell(x, h, *, W, b):"
 def read_equations(source: str) -> Cell:
     """The cell of a function as ``@cell`` takes it, from its text, which is never executed.
 
-    ``source`` is one function, with or without the decorator ``@cell(gates=..., init={...})``;
+    ``source`` is one function, with or without the decorator ``@cell(gates=..., init={...},
+    inputs={...}, sizes={...})``;
     lines ``from elman import ...`` above it are ignored.  Raises ``CellError`` with the line and
     its text if it is anything else.
 
@@ -90,8 +93,7 @@ function, such as def my_cell(x, h, *, W, b):.
     lines = source.splitlines()
     function = _function(_parsed(source, lines), lines)
     where = _Where(function.name, lines)
-    gates, init = _decorator(function, where)
-    declaration = _declaration(function, where, gates, init)
+    declaration = _declaration(function, where, _decorator(function, where))
     return _Reader(function, where, declaration).read()
 
 
@@ -144,8 +146,8 @@ def _function(tree: ast.Module, lines: Sequence[str]) -> ast.FunctionDef:
     return found
 
 
-def _decorator(function: ast.FunctionDef, where: _Where) -> tuple[str, Mapping[str, Any]]:
-    """``gates`` and ``init`` of the decorator, if there is one."""
+def _decorator(function: ast.FunctionDef, where: _Where) -> Mapping[str, Any]:
+    """The options of the decorator, if there is one."""
     given: dict[str, Any] = {}
     if len(function.decorator_list) > 1:
         raise CellError(f"{where(function)}a cell has one decorator, @cell.")
@@ -157,9 +159,9 @@ def _decorator(function: ast.FunctionDef, where: _Where) -> tuple[str, Mapping[s
                 '@cell(gates="...", init={...}).'
             )
         for keyword in call.keywords:
-            if keyword.arg not in ("gates", "init"):
+            if keyword.arg is None or keyword.arg not in OPTIONS:
                 raise CellError(
-                    f"{where(decorator)}@cell takes gates and init here, not {keyword.arg}."
+                    f"{where(decorator)}@cell takes {', '.join(OPTIONS)} here, not {keyword.arg}."
                 )
             try:
                 given[keyword.arg] = ast.literal_eval(keyword.value)
@@ -167,16 +169,19 @@ def _decorator(function: ast.FunctionDef, where: _Where) -> tuple[str, Mapping[s
                 raise CellError(
                     f"{where(decorator)}{keyword.arg} must be written out, without names."
                 ) from None
-    init = given.get("init", {})
-    if not isinstance(init, dict) or not all([isinstance(key, str) for key in init]):
-        raise CellError(
-            f'{where(function)}init must map names of parameters to numbers, as in {{"b.f": 1.0}}.'
-        )
-    return given.get("gates", ""), init
+    for option, what in (
+        ("init", 'names of parameters to numbers, as in {"b.f": 1.0}'),
+        ("inputs", 'names of inputs to sizes, as in {"dt": "one"}'),
+        ("sizes", 'names of vectors to sizes, as in {"w.x": "input"}'),
+    ):
+        found = given.setdefault(option, {})
+        if not isinstance(found, dict) or not all([isinstance(key, str) for key in found]):
+            raise CellError(f"{where(function)}{option} must map {what}.")
+    return given
 
 
 def _declaration(
-    function: ast.FunctionDef, where: _Where, gates: str, init: Mapping[str, Any]
+    function: ast.FunctionDef, where: _Where, options: Mapping[str, Any]
 ) -> Declaration:
     place = where(function)
     arguments = function.args
@@ -194,18 +199,21 @@ def _declaration(
             f"a *, as in def {function.name}(x, h, *, W, b)."
         )
     families = tuple([each.arg for each in arguments.kwonlyargs])
-    return Declaration(
+    declaration = Declaration(
         function.name, positional[0], tuple(positional[1:]), families,
-        declared_gates(place, gates), init, inspect.cleandoc(ast.get_docstring(function) or ""),
+        declared_gates(place, options.get("gates", "")), options["init"], options["inputs"],
+        options["sizes"], inspect.cleandoc(ast.get_docstring(function) or ""),
         place, where(function.body[-1]),
     )  # fmt: skip
+    declaration.check()
+    return declaration
 
 
 class _WrittenRecorder(Recorder):
     """Takes the names from the assignments that were read."""
 
-    def __init__(self, declared: tuple[str, ...]) -> None:
-        super().__init__(declared)
+    def __init__(self, declaration: Declaration) -> None:
+        super().__init__(declaration.gates, declaration.sizes)
         self.values: dict[str, Any] = {}
 
     def local_names(self) -> Mapping[str, object]:
@@ -217,10 +225,9 @@ class _Reader:
 
     def __init__(self, function: ast.FunctionDef, where: _Where, declaration: Declaration) -> None:
         self._function, self._where, self._declaration = function, where, declaration
-        self._recorder = _WrittenRecorder(declaration.gates)
-        names = [declaration.input, *declaration.states]
+        self._recorder = _WrittenRecorder(declaration)
         self._values = self._recorder.values
-        self._values.update(zip(names, declaration.leaves(), strict=True))
+        self._values.update(declaration.leaves())
         for family in declaration.families:
             self._values[family] = Family(self._recorder, family)
 

@@ -237,10 +237,16 @@ class Recurrent(NotForTorchScript, nn.Module):
         state: State | None = None,
         *,
         lengths: Lengths | None = None,
+        **inputs: Tensor,
     ) -> tuple[Float[Tensor, "time batch output"], State]: ...
     @overload
     def forward(
-        self, x: PackedSequence, state: State | None = None, *, lengths: None = None
+        self,
+        x: PackedSequence,
+        state: State | None = None,
+        *,
+        lengths: None = None,
+        **inputs: Tensor,
     ) -> tuple[PackedSequence, State]: ...
     def forward(
         self,
@@ -248,6 +254,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         state: State | None = None,
         *,
         lengths: Lengths | None = None,
+        **inputs: Tensor,
     ) -> tuple[Tensor | PackedSequence, State]:
         """Run over whole sequences; returns the outputs and the states at each row's last step.
 
@@ -256,8 +263,11 @@ class Recurrent(NotForTorchScript, nn.Module):
         directions, batch, hidden) for each state of the cell; ``None`` means zeros.  ``lengths``
         (batch,) are the rows' true lengths, in any order, and may be 0.  Past a row's length, y is
         zero and the state does not change.
+
+        ``inputs`` are the cell's side inputs by name (``elman.cell``), (time, batch, size), or
+        (batch, size) for a value that is the same at all steps; all layers take them.
         """
-        return self._run(x, state, lengths, MaskCache())
+        return self._run(x, state, lengths, MaskCache(), inputs)
 
     def _run(
         self,
@@ -265,11 +275,12 @@ class Recurrent(NotForTorchScript, nn.Module):
         state: State | None,
         lengths: Lengths | None,
         masks: MaskCache,
+        inputs: Mapping[str, Tensor],
     ) -> tuple[Tensor | PackedSequence, State]:
         parameters = [d.in_order(self.cell) for d in self._directions()]
         training = Training(self.penalties, masks) if self._is_noisy else None
         with nullcontext() if torch.compiler.is_compiling() else at_full_speed():
-            results = self.stack.run(parameters, x, state, lengths, training)
+            results = self.stack.run(parameters, x, state, lengths, training, inputs)
         self.penalty = None if training is None else training.penalty
         if not torch.compiler.is_compiling():
             data = x if isinstance(x, Tensor) else x.data
@@ -285,8 +296,11 @@ class Recurrent(NotForTorchScript, nn.Module):
         self,
         x: Float[Tensor, "batch input"],
         state: State | None = None,
+        **inputs: Tensor,
     ) -> tuple[Float[Tensor, "batch hidden"], State]:
         """Run one time step: ``x`` is (batch, input); returns its output and the next state.
+
+        ``inputs`` are the cell's side inputs by name, (batch, size).
 
         Raises ``OptionError`` for a bidirectional layer, whose output depends on later steps.
 
@@ -303,13 +317,16 @@ class Recurrent(NotForTorchScript, nn.Module):
             or torch._C._len_torch_dispatch_stack()
             or forward_ad._current_level >= 0
             or self._is_noisy
+            or inputs
         ):
             results = stepper.step(x, state, self._read())
             if results is not None:
                 return results
-        return self._general_step(x, state)
+        return self._general_step(x, state, inputs)
 
-    def _general_step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def _general_step(
+        self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
+    ) -> tuple[Tensor, State]:
         """A step with tensors that have not been checked."""
         if self.bidirectional:
             raise OptionError(_both_directions(self.stack.title))
@@ -320,17 +337,18 @@ class Recurrent(NotForTorchScript, nn.Module):
                 f"{tuple(x.shape)}."
             )
         by_torch = torch.is_grad_enabled() or forward_ad._current_level >= 0 or is_seen_by_torch()
-        if not (by_torch or self._is_noisy):
+        separate = self.stack.early_in_evaluation is not None
+        if not (by_torch or self._is_noisy or inputs or separate):
             results = self._fast_step(autocast(x), state)
             if results is not None:
                 return results
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
         if not self._is_noisy:
-            y, state = self(sequence, state)
+            y, state = self(sequence, state, **inputs)
         else:
             if state is None:  # a sequence begins
                 self._mask_cache = MaskCache()
-            y, state = self._run(sequence, state, None, self._mask_cache)
+            y, state = self._run(sequence, state, None, self._mask_cache, inputs)
         assert isinstance(y, Tensor)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
 
@@ -382,6 +400,11 @@ class Recurrent(NotForTorchScript, nn.Module):
         """
         if self.bidirectional:
             raise OptionError(_both_directions(self.stack.title))
+        if self.stack.early_in_evaluation is not None:
+            raise OptionError(
+                f"{self.stack.title}: stepper takes x alone, but the cell has side inputs or "
+                "vectors of x's size; use step."
+            )
         layers = [
             StepLayer(self.cell, direction.in_order(self.cell), self._sizes(k))
             for k, direction in enumerate(self._directions())

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from elman.graph import Cell
 from elman.graph.sizes import Sizes
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
+from elman.nn.side_inputs import Early, Sides, checked, early_of
 
 State = tuple[Tensor, ...]
 Lengths = Tensor | Sequence[int]
@@ -88,6 +90,13 @@ class Stack:
                 f"{self.title}: the cell's equations contain masks; pass the cell without them, "
                 "and dropout or zoneout as options."
             )
+        wide = [name for name, size in self.cell.inputs if size == "input"]
+        wide += [p.key for p in self.cell.parameters if p.kind == "vector" and p.columns]
+        if wide and self.num_layers > 1:
+            raise OptionError(
+                f"{self.title}: {wide[0]} has the size of x, which the layers above do not read; "
+                "use one layer, and other cells above it (elman.Stack)."
+            )
         self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(
@@ -96,7 +105,7 @@ class Stack:
             )
         check(self.backend)
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
-        _ = self.in_training, self.in_evaluation
+        _ = self.early_in_training, self.early_in_evaluation
 
     def freeze(self, frozen: bool, *, clear: bool = True) -> None:
         """Set whether the parameters stay unchanged from the next call on."""
@@ -118,6 +127,16 @@ class Stack:
     def in_evaluation(self) -> Cell:
         """The cell for evaluation."""
         return self.noise.in_evaluation(self.cell)
+
+    @cached_property
+    def early_in_training(self) -> Early | None:
+        """What is computed before the core of that cell, if it has side inputs."""
+        return early_of(self.in_training)
+
+    @cached_property
+    def early_in_evaluation(self) -> Early | None:
+        """The same for evaluation."""
+        return early_of(self.in_evaluation)
 
     @property
     def directions(self) -> int:
@@ -153,13 +172,15 @@ class Stack:
         state: State | None,
         lengths: Lengths | None,
         training: Training | None,
+        inputs: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> tuple[Tensor | PackedSequence, State]:
         """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ...
 
-        With ``training``, applies noise and stores the penalty of the outputs in it.
+        With ``training``, applies noise and stores the penalty of the outputs in it.  ``inputs``
+        are the cell's side inputs by name.
         """
         if isinstance(x, PackedSequence):
-            return self._run_packed(parameters, x, state, lengths, training)
+            return self._run_packed(parameters, x, state, lengths, training, inputs)
         if not isinstance(x, Tensor):
             self.check_kind(x)
         x = autocast(x)
@@ -172,8 +193,9 @@ class Stack:
             x = x.transpose(0, 1)
         batch = x.shape[1]
         row_lengths = self._check_lengths(lengths, batch)
+        sides = self._checked_inputs(inputs, x, batch_first=self.batch_first, unbatched=unbatched)
         first = self._initial_state(state, x, batch)
-        y, last = self._run_layers(parameters, x, first, row_lengths, training)
+        y, last = self._run_layers(parameters, x, first, row_lengths, training, sides)
         if unbatched:
             return y.squeeze(1), tuple([s.squeeze(1) for s in last])
         return (y.transpose(0, 1) if self.batch_first else y), last
@@ -185,14 +207,16 @@ class Stack:
         state: State | None,
         lengths: Lengths | None,
         training: Training | None,
+        inputs: Mapping[str, Tensor],
     ) -> tuple[PackedSequence, State]:
         if lengths is not None:
             raise OptionError(f"{self.title}: a PackedSequence has its own lengths; omit lengths=.")
         padded, row_lengths = pad_packed_sequence(x)
         padded = autocast(padded)
         self.check_input(padded, parameters)
+        sides = self._checked_inputs(inputs, padded, batch_first=False, unbatched=False)
         first = self._initial_state(state, padded, padded.shape[1])
-        y, last = self._run_layers(parameters, padded, first, row_lengths, training)
+        y, last = self._run_layers(parameters, padded, first, row_lengths, training, sides)
         if x.sorted_indices is None:
             return pack_padded_sequence(y, row_lengths, enforce_sorted=True), last
         packed = pack_padded_sequence(
@@ -210,6 +234,7 @@ class Stack:
         first: State,
         lengths: Tensor | None,
         training: Training | None,
+        sides: Sides,
     ) -> tuple[Tensor, State]:
         last: list[Sequence[Tensor]] = []
         noise = self.noise
@@ -221,7 +246,7 @@ class Stack:
                 k = layer * self.directions + direction
                 start = [state[k] for state in first]
                 y, final = self._run_direction(
-                    k, parameters[k], x, start, lengths, direction == 1, training
+                    k, parameters[k], x, start, lengths, direction == 1, training, sides
                 )
                 outputs.append(y)
                 last.append(final)
@@ -245,21 +270,34 @@ class Stack:
         lengths: Tensor | None,
         reverse: bool,
         training: Training | None,
+        sides: Sides,
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        cell, masks = self.in_evaluation, []
+        cell, early = self.in_evaluation, self.early_in_evaluation
         if training is not None:
-            cell, sizes = self.in_training, Sizes(x.shape[-1], self.hidden_size)
-            masks = self.noise.masks(cell, x, self.hidden_size, training.masks, str(k))
+            cell, early = self.in_training, self.early_in_training
+        core = cell if early is None else early.core
+        sizes = Sizes(x.shape[-1], self.hidden_size)
+        masks: list[Tensor] = []
+        if training is not None:
+            masks = self.noise.masks(core, x, self.hidden_size, training.masks, str(k))
             parameters = self.noise.weights(cell, parameters, sizes, training.masks, str(k))
-        keep = torch.is_grad_enabled() and any([t.requires_grad for t in (x, *states, *parameters)])
+        given: list[Tensor] = []
+        if early is not None:
+            given = early.sides(x, sides, parameters, lengths, sizes)
+            parameters = early.parameters(parameters, sizes)
+        tensors = (x, *states, *parameters, *given)
+        keep = torch.is_grad_enabled() and any([t.requires_grad for t in tensors])
         backend, _ = choose(self.backend, x.dtype, x.device)
-        memo = None if torch.compiler.is_compiling() else self.memos.setdefault(k, Memo())
+        memo = None
+        if early is None and not torch.compiler.is_compiling():
+            memo = self.memos.setdefault(k, Memo())
         time = x.shape[0]
         size = time if self.truncate is None else self.truncate
         if time <= size:
             return run(
-                cell.text, x, states, parameters, lengths, reverse, keep, backend, masks, memo
-            )
+                core.text, x, states, parameters, lengths, reverse, keep, backend, masks, memo,
+                given,
+            )  # fmt: skip
         starts = range(0, time, size)
         outputs: dict[int, Tensor] = {}
         for start in reversed(starts) if reverse else starts:
@@ -269,8 +307,9 @@ class Stack:
             part = None if lengths is None else (lengths - start).clamp(0, min(size, time - start))
             cut = [mask[within] if mask.dim() == 3 else mask for mask in masks]
             outputs[start], states = run(
-                cell.text, x[within], states, parameters, part, reverse, keep, backend, cut, memo
-            )
+                core.text, x[within], states, parameters, part, reverse, keep, backend, cut, memo,
+                [side[within] for side in given],
+            )  # fmt: skip
         return torch.cat([outputs[start] for start in starts]), states
 
     def check_kind(self, x: Tensor) -> None:
@@ -305,6 +344,16 @@ class Stack:
                     f"{self.title}: x is {x.dtype} on {x.device}, but the parameters are "
                     f"{tensor.dtype} on {tensor.device}; convert one with .to(...)."
                 )
+
+    def _checked_inputs(
+        self, inputs: Mapping[str, Tensor], x: Tensor, *, batch_first: bool, unbatched: bool
+    ) -> Sides:
+        if not (inputs or self.cell.inputs):
+            return {}
+        return checked(
+            self.title, self.cell, inputs, x, self.hidden_size,
+            batch_first=batch_first, unbatched=unbatched,
+        )  # fmt: skip
 
     def _check_lengths(self, lengths: Lengths | None, batch: int) -> Tensor | None:
         if lengths is None:

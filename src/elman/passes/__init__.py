@@ -2,8 +2,9 @@
 
 ``simplify`` removes redundant arithmetic, ``hoist`` moves work that needs only the input out of
 the time loop, ``gradient`` differentiates one step in reverse mode, ``pack`` merges products that
-share an operand, ``lower`` expands layer normalisation, and ``noise`` applies masks to a cell's
-values for training.  No pass depends on the name of a cell.
+share an operand, ``lower`` expands layer normalisation, ``noise`` applies masks to a cell's
+values for training, and ``separate`` splits off what depends on side inputs alone.  No pass depends
+on the name of a cell.
 """
 
 from elman.passes.gradient import Gradient, OuterProduct, differentiate

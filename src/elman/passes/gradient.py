@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from elman.graph import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors, intern
 from elman.graph.sizes import Block
 from elman.passes.simplify import simplify
@@ -33,22 +34,27 @@ class Gradient:
     """The adjoint step.
 
     ``seeds`` are the leaves that stand for dL/d(next states).  ``states`` and ``input`` are
-    dL/d(previous states) and dL/dx, ``None`` where nothing depends on them.  ``vectors`` are the
-    terms of each vector's gradient, to be summed over steps and rows.  ``adjoints`` has dL/dv for
-    every value v of the step, which gives names to them.
+    dL/d(previous states) and dL/dx, ``None`` where nothing depends on them; ``sides`` are dL/d(side
+    inputs) by leaf.  ``vectors`` are the terms of each vector's gradient, to be summed over steps
+    and rows.  ``adjoints`` has dL/dv for every value v of the step, which gives names to them.
     """
 
     seeds: tuple[Node, ...]
     states: tuple[Node | None, ...]
     input: Node | None
+    sides: Mapping[Node, Node]
     vectors: Mapping[ParameterKey, Node]
     products: tuple[OuterProduct, ...]
     adjoints: Mapping[Node, Node]
 
+    def of_sides(self, cell: Cell) -> list[Node | None]:
+        """dL/d(side inputs) in the order of the cell's; ``None`` for one that only decides."""
+        return [self.sides.get(intern("side", (), leaf)) for leaf in cell.inputs]
+
     @property
     def roots(self) -> tuple[Node, ...]:
         """The outputs of the adjoint step."""
-        outputs = [*self.states, self.input, *self.vectors.values()]
+        outputs = [*self.states, self.input, *self.sides.values(), *self.vectors.values()]
         outputs += [product.gradient for product in self.products]
         return tuple(dict.fromkeys([node for node in outputs if node is not None]))
 
@@ -91,6 +97,7 @@ def differentiate(states: Sequence[str], next_states: Sequence[Node]) -> Gradien
         seeds=seeds,
         states=tuple([adjoints.get(intern("state", (), state)) for state in states]),
         input=adjoints.get(intern("input", (), None)),
+        sides={n: g for n, g in adjoints.items() if n.operation == "side"},
         vectors={n.attribute: g for n, g in adjoints.items() if n.operation == "vector"},
         products=tuple(
             [

@@ -15,6 +15,7 @@ from elman.graph import Cell
 from elman.graph.node import Node, ancestors, as_node, intern
 from elman.graph.ops import CHEAP, PRODUCTS, REDUCTIONS, SATURATING
 from elman.graph.rewrite import Rule, moved, rewrite
+from elman.passes.separate import without_states
 
 #: functions that can compute a candidate: those that saturate and are not gates
 ACTIVATIONS = frozenset([name for name, ends in SATURATING.items() if ends != (0.0, 1.0)])
@@ -25,7 +26,8 @@ def drop_states(cell: Cell) -> Cell:
 
     The mask applies to the operands of matrix products: a state, its next value, and elementwise
     products with it, such as ``r * h`` in a GRU, get the state's mask; any other value gets that
-    of the first state.  Uses outside products, such as ``f * c`` in an LSTM, have no mask.
+    of the first state.  Uses outside products, such as ``f * c`` in an LSTM, and values that depend
+    on side inputs and on no state, have no mask.
 
     >>> from elman.cells import gru
     >>> print(drop_states(gru))
@@ -34,6 +36,7 @@ def drop_states(cell: Cell) -> Cell:
     n = tanh(W.h · [drop.h * (r * h), x] + b.h)
     h' = (1 - z) * h + z * n
     """
+    _, early = without_states(cell.nodes)
 
     def change(node: Node, new: Mapping[Node, Node]) -> Node:
         if node.operation not in PRODUCTS:
@@ -41,7 +44,7 @@ def drop_states(cell: Cell) -> Cell:
         matrix, *factors = node.operands
         masked = [
             _mask("drop", _state_of(cell, old), "sequence") * new[old]
-            if old.size == "hidden"
+            if old.size == "hidden" and old not in early
             else new[old]
             for old in factors
         ]

@@ -24,6 +24,7 @@ from elman.errors import CellError
 from elman.graph import Cell, read_equations
 from elman.graph.sizes import Sizes
 from elman.graph.written import FUNCTIONS
+from elman.passes.separate import separated
 from elman.serve.experiments import EXPERIMENTS, ExperimentOptions
 from elman.serve.laboratory import Laboratory
 from elman.serve.limits import Limits
@@ -101,6 +102,8 @@ def accepted(equations: str) -> Cell:
         raise CellError(
             f"{cell.name}: a step has {len(cell.nodes)} values; the service takes {MOST_VALUES}."
         )
+    if separated(cell.text) is not None:
+        raise CellError(f"{cell.name}: the service takes cells of x alone; omit inputs and sizes.")
     return cell
 
 

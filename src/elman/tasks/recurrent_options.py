@@ -7,6 +7,7 @@ if it builds its own layers, with the keywords from ``recurrent_keywords``.  The
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,14 +90,15 @@ def recurrent_layer(
     *,
     bidirectional: bool = False,
     dropout: float = 0.0,
+    kind: Callable[..., Recurrent] | None = None,
 ) -> Recurrent:
-    """Recurrent layers with these options; ``dropout`` applies between layers.
+    """Recurrent layers with these options, or of this kind; ``dropout`` applies between layers.
 
     Raises ``OptionError`` for an option that the cell does not support.
     """
     from elman.nn import Recurrent
 
-    return Recurrent(
+    return (kind or Recurrent)(
         cell,
         input_size,
         hidden_size,

@@ -157,6 +157,8 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     #: whether ``--init-from`` takes models of other tasks as encoders (``encoder``); the symbols
     #: then have a field ``encoders``
     takes_encoders: bool = False
+    #: the inputs beside x that the task's models give to a cell (``elman.cell(inputs=...)``)
+    side_inputs: frozenset[str] = frozenset()
     #: what the Hugging Face Hub calls the task, if it has a name for it
     pipeline_tag: str = ""
 

@@ -126,6 +126,7 @@ def _train(
             _refuse_other_symbols(task, start, options)
         training = with_settings(task.training_for(options), settings)
         cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
+        _refuse_inputs(task, cell)
     check_logger(training)
     corpus = read_corpus(task, data, options, training)
     try:
@@ -352,6 +353,16 @@ def _batch_size(size: int, examples: int) -> int:
     return max(1, min(size, examples // STEPS_IN_EPOCH))
 
 
+def _refuse_inputs(task: Task, cell: Cell) -> None:
+    """Raise ``OptionError`` for a cell with inputs that the task does not give."""
+    lacking = [name for name, _ in cell.inputs if name not in task.side_inputs]
+    if lacking:
+        raise OptionError(
+            f"the cell {cell.name} takes the {'input' if len(lacking) == 1 else 'inputs'} "
+            f"{', '.join(lacking)} beside x, which {task.name} does not give; choose another cell."
+        )
+
+
 def find_cell(name: str) -> Cell:
     """A cell of the catalogue, or your own cell as ``FILE.py:NAME``.
 
@@ -360,12 +371,13 @@ def find_cell(name: str) -> Cell:
     """
     file, colon, attribute = name.rpartition(":")
     if not colon:
-        if name not in cells.CATALOGUE:
+        known = {**cells.CATALOGUE, **cells.WITH_INPUTS}
+        if name not in known:
             raise OptionError(
-                f'cell is "{name}", which is not in the catalogue: {", ".join(cells.CATALOGUE)}. '
+                f'cell is "{name}", which is not in the catalogue: {", ".join(known)}. '
                 "Give your own cell as FILE.py:NAME."
             )
-        return cells.CATALOGUE[name]
+        return known[name]
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None or kind_of(Path(file)) != "file":
         raise OptionError(f'cell is "{name}", but there is no Python file {file}.')

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import torch
 
 import elman
 from elman.errors import DataError, DataWarning, OptionError
@@ -18,20 +19,6 @@ from elman.tasks.series.symbols import Scale
 from elman.training.progress import Silence
 
 series = TASKS["series"]
-#: GRU-D's decay of the state, learned from all inputs, the time since the last value among them
-DECAY = '''
-from elman import cell, exp, relu, sigmoid, tanh
-
-
-@cell(gates="d z r n")
-def gru_decay(x, h, *, W, b):
-    """A GRU whose state decays with the inputs (Che et al. 2018)."""
-    h = h * exp(-relu(W.d @ [x] + b.d))
-    z = sigmoid(W.z @ [h, x] + b.z)
-    r = sigmoid(W.r @ [h, x] + b.r)
-    n = tanh(W.n @ [r * h, x] + b.n)
-    return (1 - z) * h + z * n
-'''
 
 
 def read(folder, text, **options):
@@ -121,24 +108,62 @@ def test_a_damaged_parquet_file_is_refused(tmp_path):
 # ---- irregular steps
 
 
-def test_a_cell_whose_state_decays_with_time_reads_irregular_steps(tmp_path):
+IRREGULAR = {"hidden_size": 8, "horizon": 2, "longest": 16, "epochs": 2, "stride": 4, "threads": 1}
+
+
+def irregular(folder):
+    """A wave at irregular times, a tenth of it missing."""
     draw = np.random.default_rng(0)
     times = np.cumsum(draw.choice([0.5, 1.0, 2.3], 200))
-    values = np.sin(times / 3)
-    lines = [f"{t:.3f},{v:.4f}" for t, v in zip(times, values, strict=True)]
-    (tmp_path / "a.csv").write_text("\n".join(["time,value", *lines]) + "\n")
-    (tmp_path / "decay.py").write_text(DECAY)
-    settings = {
-        "cell": f"{tmp_path}/decay.py:gru_decay", "hidden_size": 8, "horizon": 2, "longest": 16,
-        "epochs": 2, "stride": 4, "threads": 1,
-    }  # fmt: skip
-    model, _ = train(
-        series, Data(tmp_path / "a.csv"), tmp_path / "run", settings, progress=Silence()
-    )
+    values = [f"{v:.4f}" if draw.random() > 0.1 else "" for v in np.sin(times / 3)]
+    lines = [f"{t:.3f},{v}" for t, v in zip(times, values, strict=True)]
+    (folder / "a.csv").write_text("\n".join(["time,value", *lines]) + "\n")
+    return folder / "a.csv"
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_gru_d_reads_irregular_steps_and_missing_values(tmp_path, strategy):
+    path = irregular(tmp_path)
+    settings = {**IRREGULAR, "cell": "gru_d", "strategy": strategy}
+    model, _ = train(series, Data(path), tmp_path / "run", settings, progress=Silence())
     assert model.symbols.gaps
-    assert model.model.encoder.input_size == 3  # value, whether it is there, time since the last
-    [answer] = elman.load(tmp_path / "run")(tmp_path / "a.csv")
+    encoder = model.model.encoder
+    assert encoder.input_size == 3  # value, whether it is there, time since the last
+    loaded = elman.load(tmp_path / "run")
+    [answer] = loaded(path)
     assert np.isfinite(answer.forecasts[0].quantiles).all()
+    x = torch.tensor([[0.7, 1.0, 0.0], [0.0, 0.0, np.log1p(2.0)], [0.0, 0.0, np.log1p(5.0)]])
+    y, _ = loaded.model.encoder(x[:, None].float())
+    wanted, _ = elman.Recurrent.forward(
+        loaded.model.encoder,
+        torch.tensor(
+            [[[0.7, 1.0, 0.0]], [[0.7, 0.0, np.log1p(2.0)]], [[0.7, 0.0, np.log1p(5.0)]]]
+        ).float(),
+        m=torch.tensor([[[1.0, 1, 1]], [[0, 1, 1]], [[0, 1, 1]]]),
+        d=torch.tensor([[[0.0, 0, 0]], [[2, 0, 0]], [[5, 0, 0]]]),
+    )
+    torch.testing.assert_close(y, wanted)
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "sentence"),
+    [
+        ("series", {"mode": "label", "bidirectional": True}, "reads one step after the other"),
+        ("series", {"num_layers": 2}, "m has the size of x"),
+        ("series", {"cell": "cfc"}, "cfc takes the input dt beside x, which series does not give"),
+        ("sentiment", {}, "gru_d takes the inputs m, d beside x, which sentiment does not give"),
+    ],
+)
+def test_cells_that_do_not_fit_are_refused(tmp_path, task, settings, sentence):
+    path = irregular(tmp_path)
+    if "mode" in settings:
+        path.write_text("time,value,label\n" + "".join(f"{k},{k % 5},{k % 2}\n" for k in range(80)))
+    if task == "sentiment":
+        path.write_text("text,label\n" + "good film,good\nbad film,bad\n" * 20)
+    settings = {**(IRREGULAR if task == "series" else {"threads": 1}), "cell": "gru_d", **settings}
+    with pytest.raises(OptionError, match=sentence):
+        train(TASKS[task], Data(path), tmp_path / "run", settings, progress=Silence())
+    assert not (tmp_path / "run" / "run.toml").exists()
 
 
 # ---- what check says

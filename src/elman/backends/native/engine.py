@@ -94,7 +94,7 @@ class NativeEngine:
                 tensor[schedule.total :].zero_()
         tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
         tensors |= {f"last {k}": state for k, state in enumerate(last)}
-        tensors |= _masks(layer, call.masks)
+        tensors |= _masks(layer, call.masks) | _sides(layer, call.sides)
         if call.save:
             tensors["saved"] = saved[0]
             names = [f"history {k}" for k in programs.histories]
@@ -155,6 +155,16 @@ class NativeEngine:
         names = [f"history {k}" for k in programs.histories]
         tensors |= dict(zip(names, saved[1:], strict=True))
         tensors |= _first(layer, schedule, states) | _masks(layer, call.masks)
+        tensors |= _sides(layer, call.sides)
+        dsides = [
+            torch.zeros(side.shape, dtype=layer.dtype)
+            if node is None
+            else empty(tuple(side.shape), layer.dtype)
+            for node, side in zip(
+                call.plan.gradient.of_sides(call.plan.cell), call.sides, strict=True
+            )
+        ]
+        tensors |= {f"d side {k}": each for k, each in enumerate(dsides)}
         for k in range(len(states)):
             tensors[f"d last {k}"], tensors[f"d first {k}"] = dlast[k], dfirst[k]
         weights = partial(CompiledProgram.pack, parameters=parameters, dtype=layer.dtype)
@@ -181,8 +191,11 @@ class NativeEngine:
             dx.zero_()
         elif need_input and not schedule.is_whole:
             dx.view(time * batch, x.shape[-1]).index_fill_(0, schedule.idle, 0)
+        for each in dsides if not schedule.is_whole else ():
+            each.view(time * batch, each.shape[-1]).index_fill_(0, schedule.idle, 0)
         gradients = [_as(g, dtype) for g, dtype in zip(gradients, dtypes, strict=True)]
-        return Grads(_as(dx, given), [_as(d, given) for d in dfirst], gradients)
+        dsides = [_as(g, side.dtype) for g, side in zip(dsides, call.sides, strict=True)]
+        return Grads(_as(dx, given), [_as(d, given) for d in dfirst], gradients, dsides)
 
     def stepper(
         self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
@@ -253,6 +266,11 @@ def _masks(layer: CompiledLayer, masks: Sequence[Tensor]) -> dict[str, Tensor]:
         place.buffer.name: _as(mask, layer.dtype).contiguous()
         for place, mask in zip(places, masks, strict=True)
     }
+
+
+def _sides(layer: CompiledLayer, sides: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The side inputs, in the dtype of the equations."""
+    return {f"side {k}": _as(side, layer.dtype).contiguous() for k, side in enumerate(sides)}
 
 
 def _in_bf16(program: Program, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

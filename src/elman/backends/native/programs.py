@@ -197,6 +197,14 @@ class Programs:
             for k, node in enumerate(self.cell.masks)
         }
 
+    @cached_property
+    def sides(self) -> dict[Node, Place]:
+        """The places of the caller's side inputs."""
+        return {
+            intern("side", (), leaf): Place(Buffer(f"side {k}", "step", external=True))
+            for k, leaf in enumerate(self.cell.inputs)
+        }
+
     def external(self, name: str, size: Literal["hidden", "input"] = "hidden") -> Buffer:
         """A buffer for a tensor of the caller: x, y and their gradients."""
         return Buffer(name, "step", size=size, external=True, bf16=self.bf16)
@@ -246,8 +254,17 @@ class Programs:
         return _replaced(lower(gradients), seed, intern("add", (seed, OUTER), None))
 
     @cached_property
+    def side_gradients(self) -> tuple[tuple[Node, Place], ...]:
+        """The gradients of the side inputs, and their places."""
+        found = enumerate(self.plan.gradient.of_sides(self.cell))
+        wanted = [(k, node) for k, node in found if node is not None]
+        places = [Place(Buffer(f"d side {k}", "step", external=True)) for k, _ in wanted]
+        return tuple(zip(self.in_adjoint([node for _, node in wanted]), places, strict=True))
+
+    @cached_property
     def _backward_reads(self) -> frozenset[Node]:
-        found = ancestors([*self.adjoint[0], *self.adjoint[1]], stop=self._given_to_backward)
+        roots = [*self.adjoint[0], *self.adjoint[1], *[node for node, _ in self.side_gradients]]
+        found = ancestors(roots, stop=self._given_to_backward)
         operands = [product.operand for product in self.plan.gradient.products]
         return frozenset([*found, *operands])
 
@@ -360,7 +377,7 @@ class Programs:
         saved = tuple(zip(lower(self.saved), self.saved, strict=True)) if save else ()
         roots = [*self.next_states, *[node for node, _ in saved]]
         phases, spilled = divide(roots, frozenset(self.inputs))
-        loads = self.precomputed | self.masks
+        loads = self.precomputed | self.masks | self.sides
         if hoisted:
             phases = tuple([phase.from_initial() for phase in phases])
             loads |= self._projected_places
@@ -402,8 +419,9 @@ class Programs:
         """The adjoint step."""
         dstates, left = self.adjoint
         given = self._given_to_backward
-        phases, spilled = divide([*dstates, *left], given)
-        loads = self.precomputed | self.masks
+        dsides = self.side_gradients
+        phases, spilled = divide([*dstates, *left, *[node for node, _ in dsides]], given)
+        loads = self.precomputed | self.masks | self.sides
         for k, node in enumerate(lower(self.saved)):
             loads[node] = Place(self.saved_buffer, k)
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
@@ -413,8 +431,8 @@ class Programs:
                 if node.operands:
                     loads[node] = Place(buffer)
         left_places = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
-        stores = list(left_places.items())
-        loads |= {node: place for node, place in left_places.items() if node not in loads}
+        stores = [*left_places.items(), *dsides]
+        loads |= {node: place for node, place in stores if node not in loads}
         lasts = []
         for k in range(len(self.states)):
             pair = self.of_state(k, "d pair", "pair")

@@ -47,6 +47,7 @@ class ReferenceEngine:
         rows = rows_of(time, batch, call.lengths, call.reverse, x)
         total, hidden = sum(rows.counts), call.sizes.hidden
         given = {INPUT: rows.flatten(x)} | engine.masks(masks, rows)
+        given |= engine.sides(call.sides, rows)
         whole = engine.leaves() | given
         for instruction in engine.compile(schedule.before):
             instruction(whole)
@@ -107,6 +108,7 @@ class ReferenceEngine:
         total = sum(rows.counts)
         gradient = plan.gradient
         given = {INPUT: rows.flatten(x)} | engine.masks(masks, rows)
+        given |= engine.sides(call.sides, rows)
         whole = engine.leaves() | given
         whole |= {n: each[:total] for n, each in zip(schedule.saved, saved, strict=True)}
 
@@ -149,7 +151,11 @@ class ReferenceEngine:
         dstates = [rows.unsort(state).clone() for state in current]
         found = engine.parameter_gradients(whole)
         parameters = [g.to(p.dtype) for g, p in zip(found, call.parameters, strict=True)]
-        return Grads(dx, dstates, parameters)
+        sides = [
+            torch.zeros_like(side) if node is None else rows.unflatten(whole[node]).to(side.dtype)
+            for node, side in zip(gradient.of_sides(plan.cell), call.sides, strict=True)
+        ]
+        return Grads(dx, dstates, parameters, sides)
 
     def stepper(self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int) -> None:
         """``None``: there is no fast path for single steps."""

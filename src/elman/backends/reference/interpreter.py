@@ -40,6 +40,14 @@ class Interpreter:
             for node, mask in zip(self.plan.cell.masks, given, strict=True)
         }
 
+    def sides(self, given: Sequence[Tensor], rows: Rows) -> Values:
+        """The side inputs as rows of all steps, in the order of computation."""
+        nodes = [intern("side", (), leaf) for leaf in self.plan.cell.inputs]
+        return {
+            node: rows.flatten(side.to(self.like.dtype))
+            for node, side in zip(nodes, given, strict=True)
+        }
+
     def leaves(self) -> Values:
         """The values that are constant over steps: constants and vectors."""
         values = {n: t for n, t in self.parameters.items() if n.operation == "vector"}

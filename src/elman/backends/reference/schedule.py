@@ -60,7 +60,7 @@ def schedule_of(plan: Plan) -> Schedule:
         node for node in everything if node.operands and node not in saved and node not in set(back)
     ]
     wanted: set[Node | None] = {operand for node in after for operand in node.operands}
-    wanted |= {gradient.input, *gradient.vectors.values()}
+    wanted |= {gradient.input, *gradient.sides.values(), *gradient.vectors.values()}
     wanted |= {
         node for product in gradient.products for node in (product.gradient, product.operand)
     }

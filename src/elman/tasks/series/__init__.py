@@ -56,6 +56,7 @@ class SeriesModelling(
     Options = SeriesOptions
     PredictOptions = ForecastOptions
     independent = True
+    side_inputs = frozenset({"m", "d"})
     train_file = "train.csv"
     valid_file = "valid.csv"
     symbol_options = (

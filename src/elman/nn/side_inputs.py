@@ -1,0 +1,225 @@
+"""Side inputs of a layer: tensors by name, and what the core of a cell takes instead of them.
+
+``passes/separate.py`` splits a cell with side inputs.  The values that need no state are computed
+here for all steps at once, with torch operations, which torch differentiates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from elman.errors import ShapeError
+from elman.graph import Cell
+from elman.graph.node import OPERATIONS, Node, ancestors
+from elman.graph.ops import PARAMETERS
+from elman.graph.sizes import Block, Sizes
+from elman.passes.separate import Separated, separated
+from elman.torch_mathematics import TorchMathematics
+
+#: side inputs by name, (time, batch, size), or (1, batch, size) if they are the same at all steps
+Sides = Mapping[str, Tensor]
+
+
+def checked(
+    title: str,
+    cell: Cell,
+    given: Mapping[str, Tensor],
+    x: Tensor,  # time batch input
+    hidden: int,
+    *,
+    batch_first: bool,
+    unbatched: bool,
+) -> dict[str, Tensor]:
+    """The side inputs of a call; raises ``ShapeError`` if one is missing or does not match.
+
+    A tensor with as many axes as the caller's x has a value for each step, one with an axis less a
+    value for each sequence.
+    """
+    known = dict(cell.inputs)
+    for name in given:
+        if name not in known:
+            takes = f"its side inputs are {', '.join(known)}" if known else "it has no side inputs"
+            raise ShapeError(f"{title}: the cell takes no input {name}; {takes}.")
+    time, batch, width = x.shape
+    sizes = Sizes(width, hidden)
+    found = {}
+    for name, size in known.items():
+        if name not in given:
+            raise ShapeError(
+                f"{title}: the cell needs the input {name}; pass it by name, as in "
+                f"layer(x, {name}=...)."
+            )
+        tensor, last = given[name], sizes.width((size,))
+        if not isinstance(tensor, Tensor) or not tensor.dtype.is_floating_point:
+            raise ShapeError(f"{title}: {name} must be a tensor of floating-point numbers.")
+        axes = {"time": time, "batch": batch, size: last}
+        order = ["batch", "time", size] if batch_first else ["time", "batch", size]
+        order = ["time", size] if unbatched else order
+        each_step = tuple([axes[axis] for axis in order])
+        each_row = tuple([axes[axis] for axis in order if axis != "time"])
+        if tensor.shape not in (each_step, each_row):
+            raise ShapeError(
+                f"{title}: {name} has the shape {tuple(tensor.shape)}; it must be {each_step} "
+                f"({', '.join(order)}), or {each_row} if it is the same at all steps."
+            )
+        if tensor.device != x.device:
+            raise ShapeError(f"{title}: {name} is on {tensor.device}, but x is on {x.device}.")
+        per_step = tensor.shape == each_step
+        if unbatched:
+            tensor = tensor.unsqueeze(-2)
+        elif batch_first and per_step:
+            tensor = tensor.transpose(0, 1)
+        found[name] = tensor if per_step else tensor.unsqueeze(0)
+    return found
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An operation on earlier values, by their positions.
+
+    ``leaf`` is the name of a side input, the position of a parameter, or a number; ``blocks`` are
+    the columns of a matrix that multiply each operand.
+    """
+
+    operation: str
+    operands: tuple[int, ...]
+    leaf: str | int | float | None
+    blocks: tuple[Block, ...]
+
+
+class Early:
+    """What a cell computes before its core: the values that need no state.
+
+    It is made of numbers and names, which torch.compile can trace.
+    """
+
+    def __init__(self, cell: Cell, parts: Separated) -> None:
+        self.core = parts.core
+        self._parts = parts.parts
+        nodes = ancestors(parts.early)
+        index = {node: k for k, node in enumerate(nodes)}
+        known = {(str(p.kind), p.family, p.gate): k for k, p in enumerate(cell.parameters)}
+        self._steps = [
+            _Step(
+                node.operation,
+                tuple([index[operand] for operand in node.operands]),
+                _leaf(node, known),
+                _blocks(node),
+            )
+            for node in nodes
+        ]
+        self._results = [index[node] for node in parts.early]
+
+    def parameters(self, given: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
+        """The parameters of the core: views of the cell's where possible."""
+        found = []
+        for part in self._parts:
+            tensor = given[part.position]
+            if part.blocks is not None:
+                pieces = [tensor[:, sizes.columns(block)] for block in part.blocks]
+                tensor = pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+            found.append(tensor)
+        return found
+
+    def sides(
+        self,
+        x: Tensor,  # time batch input
+        sides: Sides,
+        parameters: Sequence[Tensor],
+        lengths: Tensor | None,
+        sizes: Sizes,
+    ) -> list[Tensor]:
+        """The side inputs of the core, (time, batch, hidden), in at least float32.
+
+        Padding is not computed: what stands there may be no number, nor its gradient.
+        """
+        time, batch, _ = x.shape
+        wide = torch.promote_types(x.dtype, torch.float32)
+        x = x.to(wide)
+        given = {name: tensor.to(wide) for name, tensor in sides.items()}
+        rows = None
+        if lengths is not None:
+            running = torch.arange(time)[:, None] < lengths.cpu()[None, :]
+            rows = running.reshape(-1).nonzero().squeeze(1).to(x.device)
+            x = x.reshape(time * batch, x.shape[-1]).index_select(0, rows)
+            given = {
+                name: tensor.expand(time, batch, tensor.shape[-1])
+                .reshape(time * batch, tensor.shape[-1])
+                .index_select(0, rows)
+                for name, tensor in given.items()
+            }
+        with torch.autocast(x.device.type, enabled=False):
+            own = [parameter.to(wide) for parameter in parameters]
+            values: list[Tensor] = []
+            for step in self._steps:
+                values.append(_value(step, values, x, given, own, sizes))
+            found = [values[k] for k in self._results]
+        if rows is None:
+            return [value.expand(time, batch, sizes.hidden) for value in found]
+        return [
+            value.new_zeros(time * batch, sizes.hidden)
+            .index_copy(0, rows, value.expand(len(rows), sizes.hidden))
+            .reshape(time, batch, sizes.hidden)
+            for value in found
+        ]
+
+
+def early_of(cell: Cell) -> Early | None:
+    """What to compute before the core of a cell; ``None`` if an engine can run the whole cell."""
+    parts = separated(cell.text)
+    return None if parts is None else Early(cell, parts)
+
+
+def _leaf(node: Node, known: Mapping[tuple[str, str, str], int]) -> str | int | float | None:
+    if node.operation in PARAMETERS:
+        family, gate = node.attribute[:2]
+        return known[node.operation, family, gate]
+    if node.operation == "side":
+        return str(node.attribute[0])
+    return float(node.attribute) if node.operation == "constant" else None
+
+
+def _blocks(node: Node) -> tuple[Block, ...]:
+    if node.operation == "block_product":
+        return (node.attribute,)
+    if node.operation != "product":
+        return ()
+    sizes = tuple([operand.size for operand in node.operands[1:]])
+    return tuple([Block(sizes[:k], size) for k, size in enumerate(sizes)])
+
+
+def _value(
+    step: _Step,
+    values: Sequence[Tensor],
+    x: Tensor,
+    sides: Sides,
+    parameters: Sequence[Tensor],
+    sizes: Sizes,
+) -> Tensor:
+    """The value of a step at all times."""
+    if step.operation == "input":
+        return x
+    if isinstance(step.leaf, str):
+        return sides[step.leaf]
+    if isinstance(step.leaf, int):
+        return parameters[step.leaf]
+    if isinstance(step.leaf, float):
+        return torch.full((), step.leaf, dtype=x.dtype, device=x.device)
+    operands = [values[k] for k in step.operands]
+    if step.blocks:
+        matrix, *factors = operands
+        terms = [
+            linear(factor, matrix[:, sizes.columns(block)])
+            for factor, block in zip(factors, step.blocks, strict=True)
+        ]
+        return reduce(torch.add, terms)
+    rule = OPERATIONS[step.operation].evaluate
+    assert rule is not None, f"{step.operation} has no definition"
+    value: Tensor = rule(TorchMathematics, *operands)
+    return value
