@@ -15,20 +15,31 @@ from typing import TypeVar
 
 #: at most this many steps are counted, and as many are scored
 MOST = 200_000
+#: of longer data, stretches of this many steps are taken
+STRETCH = 1000
 
 Steps = Sequence[Hashable]
 Step = TypeVar("Step", bound=Hashable)
 
 
-def first_steps(sequences: Sequence[Sequence[Step]]) -> list[Sequence[Step]]:
-    """Whole sequences from the start, up to ``MOST`` steps."""
+def spread_steps(sequences: Sequence[Sequence[Step]]) -> list[Sequence[Step]]:
+    """Stretches from everywhere, up to ``MOST`` steps: the start alone may be of another kind.
+
+    >>> [len(found) for found in spread_steps(["abc", "de"])]
+    [3, 2]
+    """
+    total = sum([len(steps) for steps in sequences])
+    if total <= MOST:
+        return list(sequences)
     found: list[Sequence[Step]] = []
-    left = MOST
+    seen = taken = 0
     for steps in sequences:
-        if left <= 0:
-            break
-        found.append(steps[:left])
-        left -= len(steps)
+        for first in range(0, len(steps), STRETCH):
+            stretch = steps[first : first + STRETCH]
+            seen += len(stretch)
+            if (taken + len(stretch)) * total <= MOST * seen:
+                found.append(stretch)
+                taken += len(stretch)
     return found
 
 

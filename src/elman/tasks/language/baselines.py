@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from elman.data.units import Units
 from elman.tasks.language.data import token_ids
 from elman.tasks.language.sections import Section
-from elman.tasks.ngram_baseline import first_steps, ngram_nll
+from elman.tasks.ngram_baseline import ngram_nll, spread_steps
 from elman.training.baselines import Baseline
 
 #: the orders that are scored, by unit
@@ -17,9 +17,9 @@ _NAMES = {1: "unigram", 2: "bigram", 3: "trigram", 5: "5-gram"}
 
 
 def baselines(train: Sequence[Section], valid: Sequence[Section], units: Units) -> list[Baseline]:
-    """The bits per character of n-grams that have counted the start of the training text."""
+    """The bits per character of n-grams that have counted stretches of the training text."""
     counted, scored = [
-        first_steps([[int(token) for token in text[1:]] for text in token_ids(examples, units)])
+        spread_steps([[int(token) for token in text[1:]] for text in token_ids(examples, units)])
         for examples in (train, valid)
     ]
     tokens = sum([len(steps) for steps in scored])

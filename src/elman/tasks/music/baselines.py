@@ -15,7 +15,7 @@ from elman.tasks.music.data import Tune
 from elman.tasks.music.events import NUM_EVENTS
 from elman.tasks.music.notes import HIGHEST, LOWEST
 from elman.tasks.music.options import MusicOptions
-from elman.tasks.ngram_baseline import Steps, first_steps, ngram_nll
+from elman.tasks.ngram_baseline import Steps, ngram_nll, spread_steps
 from elman.training.baselines import Baseline
 
 #: the orders that are scored, and their names
@@ -27,7 +27,7 @@ def baselines(
 ) -> list[Baseline]:
     """The negative log-likelihood of unigrams, bigrams and 4-grams, in nats a step."""
     frames = options.model == "frames"
-    counted, scored = [first_steps([tune.steps for tune in some]) for some in (train, valid)]
+    counted, scored = [spread_steps([tune.steps for tune in some]) for some in (train, valid)]
     if not any(scored):
         return []
     floor = _independent(counted) if frames else _uniform
