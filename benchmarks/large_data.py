@@ -1,9 +1,10 @@
 """Streamed training and bulk prediction at sizes that memory does not hold.
 
-    python benchmarks/large_data.py --folder /tmp/large --gigabytes 2 20     peak memory of training
-    python benchmarks/large_data.py --folder /tmp/large --gigabytes 2 --processes 1 2
-    python benchmarks/large_data.py --folder /tmp/large --lines 100000 1000000     of prediction
+    python benchmarks/large_data.py training --processes 1 2         tokens a second of 2 GB
+    python benchmarks/large_data.py training --gigabytes 2 20        peak memory
+    python benchmarks/large_data.py prediction                       10^5 and 10^6 lines
 
+Each writes its part of benchmarks/results/large_data.json, from which the docs take their tables.
 The text is made: reviews of random words in JSON Lines, one file of 100 MB under as many names as
 are needed (hard links), which is as good as other text for memory and speed.  Each training is a
 process of its own, ended by ``max_minutes``, reading included; tokens a second are those between
@@ -28,6 +29,7 @@ from elman.training.progress import Silence
 
 BLOCK = 100_000_000
 WORDS = 20_000
+RESULTS = Path(__file__).parent / "results" / "large_data.json"
 
 
 def review(draw, words):
@@ -155,33 +157,49 @@ def run_prediction(folder, lines):
     }
 
 
+def save(part, asked, rows):
+    """Write one part of the results; the other stays."""
+    found = json.loads(asked.json.read_text()) if asked.json.exists() else {}
+    found[part] = {
+        "command": " ".join(["python benchmarks/large_data.py", *sys.argv[1:]]),
+        "machine": machine(),
+        "load_average": round(os.getloadavg()[1], 1),
+        "rows": rows,
+    }
+    asked.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=["training", "prediction"])
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[2])
+    parser.add_argument("--processes", type=int, nargs="+", default=[1])
+    parser.add_argument("--lines", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    print(sentence(machine()))
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if asked.part == "prediction":
+            for lines in asked.lines:
+                rows.append(run_prediction(folder, lines))
+                print(rows[-1], flush=True)
+        else:
+            valid, draw = folder / "valid.jsonl", random.Random(2)
+            valid.write_text("".join([review(draw, ["some", "word", "here"]) for _ in range(500)]))
+            for size in asked.gigabytes:
+                text = write_text(folder / "text", size)
+                for processes in asked.processes:
+                    rows.append(run_training(text, valid, asked.minutes, processes))
+                    print(rows[-1], flush=True)
+                shutil.rmtree(text.parent)
+    save(asked.part, asked, rows)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         worker(sys.argv[2], sys.argv[3], float(sys.argv[4]))
-        sys.exit()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--gigabytes", type=float, nargs="*", default=[])
-    parser.add_argument("--processes", type=int, nargs="*", default=[1])
-    parser.add_argument("--lines", type=int, nargs="*", default=[])
-    parser.add_argument("--minutes", type=float, default=3)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    about = machine()
-    print(sentence(about))
-    valid = asked.folder / "valid.jsonl"
-    draw = random.Random(2)
-    valid.write_text("".join([review(draw, ["some", "word", "here"]) for _ in range(500)]))
-    figures = {"machine": about, "training": [], "prediction": []}
-    for size in asked.gigabytes:
-        text = write_text(asked.folder / "text", size)
-        for processes in asked.processes:
-            figures["training"].append(run_training(text, valid, asked.minutes, processes))
-            print(figures["training"][-1])
-        shutil.rmtree(text.parent)
-    for lines in asked.lines:
-        figures["prediction"].append(run_prediction(asked.folder, lines))
-        print(figures["prediction"][-1])
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
+    else:
+        main()

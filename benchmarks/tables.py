@@ -644,6 +644,78 @@ def selection() -> str:
     return "\n".join(lines) + "\n"
 
 
+def bulk_prediction() -> str:
+    """Inputs per second and peak memory of `elman predict --in --out`."""
+    record = read("large_data")["prediction"]
+    lines = ["| lines | inputs per second | peak memory, libraries included |", "|---:|---:|---:|"]
+    for row in record["rows"]:
+        lines.append(
+            f"| {row['lines']:,} | {row['inputs_per_second']:,} | {row['peak_megabytes']:,} MB |"
+        )
+    lines += ["", f"Model `sentiment`, texts of 12 words, one thread; {_measured(record)}"]
+    return "\n".join(lines) + "\n"
+
+
+def streamed_training() -> str:
+    """Tokens per second and peak memory of streamed training."""
+    record = read("large_data")["training"]
+    lines = [
+        "| text | processes | seconds to the first batch | tokens per second | peak memory of a "
+        "process |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for row in record["rows"]:
+        lines.append(
+            f"| {row['gigabytes']:g} GB | {row['processes']} | {row['seconds_to_first_batch']:.0f} "
+            f"| {row['tokens_per_second']:,} | {row['peak_megabytes']:,} MB |"
+        )
+    lines += ["", f"Model `sentiment`, a thread per process, batches of 64; {_measured(record)}"]
+    return "\n".join(lines) + "\n"
+
+
+def serve_load() -> str:
+    """Requests, latency and memory of the service under load, and with bad clients."""
+    found = read("serve_load")
+    load, soak = found["load"], found["soak"]
+    rows = [
+        ("clients", "clients", "{:,}"),
+        ("seconds", "seconds", "{:g}"),
+        ("requests", "requests", "{:,}"),
+        ("requests per second", "requests_per_second", "{:g}"),
+        ("processor time of the service per request", "processor_ms_per_request", "{:g} ms"),
+        ("fraction of a core that the service got", "part_of_a_core", "{:.2f}"),
+        ("latency at 50 %", "ms_at_50", "{:,.0f} ms"),
+        ("latency at 99 %", "ms_at_99", "{:,.0f} ms"),
+        ("memory in the first tenth of the time", "megabytes_first_tenth", "{:.0f} MB"),
+        ("memory in the last tenth", "megabytes_last_tenth", "{:.0f} MB"),
+        ("lost requests", "lost", "{}"),
+        ("wrong answers", "wrong", "{}"),
+        ("exceptions in the service", "tracebacks", "{}"),
+    ]
+    lines = ["| | load | soak |", "|---|---:|---:|"]
+    for title, key, form in rows:
+        # in the soak, most of it goes to the streams of bad clients
+        other = "" if key == "processor_ms_per_request" else form.format(soak[key])
+        lines.append(f"| {title} | {form.format(load[key])} | {other} |")
+    kinds = ("cut", "noise", "stream", "frame", "quiet")
+    bad = sum([soak["bad_clients"].get(kind, 0) for kind in kinds])
+    lines += [
+        "",
+        f"Model `{load['task']}`, texts of 1 to 30 words. In the soak, eight more clients broke "
+        f"off requests, sent random bytes and damaged frames, and left streams: {bad:,} times. "
+        f"{_measured(load)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _measured(record: Mapping[str, Any]) -> str:
+    """How figures of a whole machine were measured."""
+    return (
+        f"`{record['command']}` on {sentence(record['machine'])} Load average while it ran: "
+        f"{record['load_average']:g}."
+    )
+
+
 def _shown(name: str) -> str:
     return SHOWN.get(name, name)
 

@@ -23,6 +23,29 @@ def test_every_figure_names_its_command_machine_seeds_threads_and_time(question)
             assert {"seed", "threads", "minutes", "valid", "test"} <= run.keys()
 
 
+def test_the_service_lost_no_request_and_gave_no_wrong_answer():
+    table = tables.serve_load()
+    for part in ("load", "soak"):
+        record = tables.read("serve_load")[part]
+        assert (record["wrong"], record["lost"], record["tracebacks"]) == (0, 0, 0)
+        assert record["alive"]
+        assert list(record["statuses"]) == ["200"]
+        assert f" {record['requests']:,} |" in table
+        assert record["command"].startswith("python benchmarks/serve_load.py")
+
+
+def test_figures_of_large_data_name_their_command_and_machine():
+    for part, table in (
+        ("prediction", tables.bulk_prediction()),
+        ("training", tables.streamed_training()),
+    ):
+        record = tables.read("large_data")[part]
+        assert record["command"] in table
+        assert record["machine"]["processor"] in table
+        for row in record["rows"]:
+            assert f" {row['peak_megabytes']:,} MB |" in table
+
+
 def test_each_recurrent_model_stands_beside_its_baseline():
     for question, baseline in (("sentiment", "bag_of_words"), ("named_entities", "window")):
         models = [
