@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import elman
+from elman.bulk import inputs as bulk_inputs
 from elman.bulk import predict_file
 from elman.bulk import predicting as bulk_predicting
+from elman.data.remote import opened
 from elman.errors import DataError, OptionError
 
 TEXTS = ["A warm and funny film.", "", "A dull, lifeless mess.", "  ", "Nothing to like, at all."]
@@ -119,7 +121,7 @@ def test_the_place_of_an_error_is_the_line_where_the_row_starts(tmp_path, comman
     wanted = f"{source}, line 6: the row has 1 column, but the header has 2."
     assert lines[2]["error"] == wanted
     assert status == 1
-    assert f"elman: 2 inputs have an error instead; {source}, line 5:" in err
+    assert f"elman: 2 inputs have an error instead; the first is {source}, line 5:" in err
     source.write_text("text,id\nd\n")
     _, _, err = command("predict", "sentiment", "--in", source, "--out", tmp_path / "o.jsonl")
     assert "o.jsonl: 1 answer\nelman: 1 input has an error instead; " in err
@@ -181,6 +183,56 @@ def test_names_of_no_files_are_refused(source, sentence, tmp_path, monkeypatch):
     with pytest.raises(DataError) as refused:
         predict_file("sentiment", source, tmp_path / "o.jsonl")
     assert sentence in str(refused.value)
+
+
+def test_a_bad_file_of_a_folder_is_an_error_and_the_others_are_answered(tmp_path):
+    folder = tmp_path / "d"
+    folder.mkdir()
+    contents = {
+        "a.txt": "A warm film.\n",
+        "b.csv": "words\nA warm film.\n",
+        "c.csv": "",
+        "d.parquet": "no table",
+        "e.csv": 'text\nA warm film.\n"never closed\n',
+        "f.txt": "",
+        "g.txt": "A warm film.\nA dull mess.\n",
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+    outcome = predict_file("sentiment", folder, tmp_path / "o.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert [line["line"] for line in lines] == list(range(1, 9))
+    assert [line.get("text") for line in lines if "error" not in line] == [
+        "A warm film.", "A warm film.", "A warm film.", "A dull mess.",
+    ]  # fmt: skip
+    said = [line["error"] for line in lines if "error" in line]
+    assert said[0].startswith(f'{folder / "b.csv"}: there is no column "text"')
+    assert said[1].startswith(f"{folder / 'c.csv'}: the first line is blank or missing")
+    assert said[2].startswith(f"{folder / 'd.parquet'}: the file is not Parquet")
+    assert said[3].startswith(f"{folder / 'e.csv'}, line 3: a text in double quotes")
+    assert (outcome.errors, outcome.first_error) == (4, said[0])
+
+
+def test_a_server_that_does_not_answer_ends_the_run_which_can_be_resumed(tmp_path, monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    for name, text in (("1.txt", "A warm film.\n"), ("2.txt", "A dull mess.\n")):
+        store.pipe_file(f"/outage/{name}", text.encode())
+    out, source = tmp_path / "o.jsonl", "memory://outage/*.txt"
+    with monkeypatch.context() as patch:
+
+        def down(path):
+            if "2.txt" in str(path):
+                raise DataError("memory://outage/2.txt: the server does not answer.")
+            return opened(path)
+
+        patch.setattr(bulk_inputs, "opened", down)
+        with pytest.raises(DataError, match="the server does not answer"):
+            predict_file("sentiment", source, out, batch_size=1)
+    assert not out.exists()
+    assert predict_file("sentiment", source, out, resume=True).errors == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["text"] for line in lines] == ["A warm film.", "A dull mess."]
 
 
 def test_answers_replace_no_file_of_a_folder(tmp_path):
@@ -380,7 +432,7 @@ def test_the_command_reads_standard_input_and_refuses_what_it_cannot_do(command,
         (["text", "--in", source, "--out", tmp_path / "o.csv"], "not both"),
         (["text", "--resume"], "add --in"),
         (["text", "--out", tmp_path / "o.csv"], "add --in"),
-        (["--in", source, "--out", tmp_path / "o.csv", "--batch-size", "0"], "whole number from 1"),
+        (["--in", source, "--out", tmp_path / "o.csv", "--batch-size", "0"], "positive integer"),
         (["--in", source, "--out", tmp_path / "d.csv"], "is a folder"),
     ):
         status, _, err = command("predict", "sentiment", *given)

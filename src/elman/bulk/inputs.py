@@ -2,8 +2,9 @@
 
 Texts come from the lines of a text file, from a column of CSV, TSV, JSONL or Parquet, or from
 standard input; every line is an input, blank ones too.  A folder, a pattern or a URL stands for the
-files that it names, one after another.  Files come from a folder or a manifest, and sequences and
-tagged sentences from the files that the task reads itself.
+files that it names, one after another; of several, a file that is wrong as a whole is one entry.
+Files come from a folder or a manifest, and sequences and tagged sentences from the files that the
+task reads itself.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ _LONGEST = 2**24
 class Entry:
     """An input and its number, from 1; ``error`` says what is wrong with it, if anything is.
 
-    ``place`` is the file and the line or row in it; the number of the input if there are no lines.
+    ``place`` is the file and the line or row in it; the number of the input if there are no lines;
+    empty if nothing can be read in the file.
     """
 
     number: int
@@ -111,10 +113,17 @@ class Source:
         for path in paths:
             name = "standard input" if path is None else shown(path)
             unit = "row" if path is not None and path.suffix.lower() == ".parquet" else "line"
-            for of_file, (value, error, line) in enumerate(self._values(path), 1):
+            try:
+                for of_file, (value, error, line) in enumerate(self._values(path), 1):
+                    number += 1
+                    place = f"input {of_file}" if line is None else f"{unit} {line}"
+                    yield Entry(number, value, error, f"{name}, {place}")
+            except DataError as fault:
+                # one of several files is wrong; a server may answer later, when a run is resumed
+                if len(paths) == 1 or path is None or url_of(path) is not None:
+                    raise
                 number += 1
-                place = f"input {of_file}" if line is None else f"{unit} {line}"
-                yield Entry(number, value, error, f"{name}, {place}")
+                yield Entry(number, error=str(fault))
             self._done += 1
         if number == 0:
             name = "standard input" if self._path is None else shown(self._path)

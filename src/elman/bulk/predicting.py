@@ -58,12 +58,13 @@ def predict_file(
     ``source`` is a file, a folder, a pattern such as ``d/*.txt``, a URL, or None for standard
     input.  There is one answer per input, in order: for each line of a text file, blank ones too,
     for each row of a table; of a folder, for those of each of its files, or for each file if the
-    task reads files.  An input that cannot be read has ``error`` for an answer.  ``batch_size``
+    task reads files.  An input that cannot be read has ``error`` for an answer; so has one of
+    several files that is wrong as a whole, such as a table without the column.  ``batch_size``
     inputs are in memory at once.  The output is written whole or not at all; with ``resume``, a run
     that was killed goes on where it stopped, but not from standard input.  ``settings`` are the
     task's ``PredictOptions``, and options that describe a file.
 
-    Raises ``DataError`` if the source has no inputs or a quoted text that never ends,
+    Raises ``DataError`` if the source has no inputs, or is one file that is wrong as a whole,
     ``OptionError`` for a task without inputs, or if ``out`` is ``source``.
 
     >>> import tempfile
@@ -148,7 +149,8 @@ def _answers(
     for entry in entries:
         answer = DataError(entry.error) if entry.error else next(answers)
         failed = isinstance(answer, DataError)
-        record = {"error": f"{entry.place}: {answer}"} if failed else model.task.record(answer)
+        place = f"{entry.place}: " if entry.place else ""
+        record = {"error": f"{place}{answer}"} if failed else model.task.record(answer)
         found.append({"line": entry.number, **record})
     return found
 

@@ -154,7 +154,8 @@ def _predict_file(model: Trained, inputs: Sequence[str], settings: dict[str, Any
     if outcome.errors:
         many = outcome.errors > 1
         errors = f"{outcome.errors:,} inputs have" if many else "1 input has"
-        print(f"elman: {errors} an error instead; {outcome.first_error}", file=sys.stderr)
+        first = "" if outcome.errors == 1 else "the first is "
+        print(f"elman: {errors} an error instead; {first}{outcome.first_error}", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -162,7 +163,7 @@ def _positive(name: str, value: str | None) -> int | None:
     if value is None:
         return None
     if not value.strip().isdecimal() or int(value) < 1:
-        raise OptionError(f"{name} is {value}; it must be a whole number from 1 on.")
+        raise OptionError(f"{name} is {value}; it must be a positive integer.")
     return int(value)
 
 

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from elman.errors import ElmanError
+from elman.saved import in_short
 from elman.serve.limits import Limits
 from elman.serve.refusal import Refusal
 from elman.serve.request_options import settings_of
@@ -109,16 +110,31 @@ async def asked_by(request: Request, task: Task, limits: Limits) -> Asked:
 def parse_json(text: bytes | str, what: str) -> Any:
     """The value of a JSON text; ``what`` names it in refusals."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_each_once)
     except RecursionError:
         raise Refusal(400, f"{what} is nested too deeply; send a flat object.") from None
     except ValueError as error:  # also bytes that are not Unicode, and numbers of 5,000 digits
-        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it is not UTF-8 JSON"
+        told = isinstance(error, json.JSONDecodeError | _NotAllowed)
+        reason = str(error) if told else "it is not UTF-8 JSON"
         raise Refusal(400, f"{what} is not valid JSON ({reason}).") from None
 
 
+class _NotAllowed(ValueError):
+    """What Python's reader of JSON would accept."""
+
+
 def _refuse_constant(name: str) -> Any:
-    raise json.JSONDecodeError(f"{name} is not JSON", "", 0)
+    raise _NotAllowed(f"{name} is not JSON")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; the last of two values of a key would hide the first."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _NotAllowed(f'the key "{in_short(key, 40)}" is there twice')
+        found[key] = value
+    return found
 
 
 def object_of(value: Any, known: Sequence[str], what: str) -> dict[str, Any]:

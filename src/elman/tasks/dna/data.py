@@ -186,6 +186,6 @@ def as_input(value: str | Bases) -> Bases:
     if len(foreign):
         raise DataError(
             f'base {foreign[0] + 1} of the sequence is "{bases[foreign[0]]}"; valid letters are '
-            "ACGT and RYSWKMBDHVN (IUPAC). If you meant a file, there is no file of this name."
+            "ACGT and RYSWKMBDHVN (IUPAC). If you meant a file, check its name."
         )
     return BaseSequence("sequence", bases)
