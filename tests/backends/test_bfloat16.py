@@ -5,6 +5,7 @@ import torch
 
 import elman
 from elman.cells import CATALOGUE
+from graph.kinds import KINDS
 
 #: "host" has products of bfloat16 where the processor does, the other never
 TARGETS = ("host", "avx2")
@@ -53,8 +54,11 @@ def assert_like(found, expected, allowed):
 
 @pytest.mark.parametrize("way", ["converted", "autocast"])
 @pytest.mark.parametrize("lengths", LENGTHS)
-@pytest.mark.parametrize("sizes", [(1, 1), (5, 19), (32, 48)], ids=str)
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [(n, (5, 19)) for n in CATALOGUE] + [(n, s) for n in KINDS for s in ((1, 1), (32, 48))],
+    ids=str,
+)
 def test_values_and_gradients_are_those_of_float32(name, sizes, lengths, way):
     full, small = layers(name, *sizes, bidirectional=True)
     x = torch.randn(7, 5, sizes[0]).bfloat16()
