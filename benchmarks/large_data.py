@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import time
 from pathlib import Path
 
 from elman.benchmark.machine import machine, sentence
+from elman.bulk import predict_file
 from elman.tasks import TASKS, Data, train
 from elman.training.progress import Silence
 
@@ -102,9 +102,16 @@ def worker(path, valid, minutes):
         "seconds_to_first_batch": round(speed.times[1][0] - begun, 1),
         # the other processes have about as many tokens
         "tokens_per_second": round(count * (after - before) / (last - first)),
-        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
+        "peak_megabytes": peak_megabytes(),
         "said": speed.said[2] if len(speed.said) > 2 else "",
     }))  # fmt: skip
+
+
+def peak_megabytes():
+    """The peak memory of this process; ru_maxrss would begin with that of the process before."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        [kilobytes] = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+    return round(int(kilobytes) * 1024 / 1e6)
 
 
 def run_training(path, valid, minutes, processes):
@@ -134,15 +141,10 @@ def run_prediction(folder, lines):
     draw = random.Random(1)
     words = [f"w{k}" for k in range(1000)] + ["good", "bad", "film", "dull", "warm"]
     source, out = folder / f"{lines}.txt", folder / f"{lines}.jsonl"
-    source.write_text("".join([" ".join(draw.choices(words, k=12)) + "\n" for _ in range(lines)]))
-    code = (
-        "import sys, resource, time\nfrom elman.bulk import predict_file\n"
-        "begun = time.monotonic()\n"
-        "found = predict_file('sentiment', sys.argv[1], sys.argv[2], threads=1)\n"
-        "print(found.answers, time.monotonic() - begun, resource.getrusage(0).ru_maxrss)"
-    )
+    with source.open("w") as file:
+        file.writelines(" ".join(draw.choices(words, k=12)) + "\n" for _ in range(lines))
     done = subprocess.run(
-        [sys.executable, "-c", code, str(source), str(out)],
+        [sys.executable, __file__, "--predict", str(source), str(out)],
         capture_output=True,
         text=True,
         check=True,
@@ -153,7 +155,7 @@ def run_prediction(folder, lines):
     return {
         "lines": int(answers),
         "inputs_per_second": round(int(answers) / float(seconds)),
-        "peak_megabytes": round(int(peak) * 1024 / 1e6),
+        "peak_megabytes": int(peak),
     }
 
 
@@ -201,5 +203,9 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         worker(sys.argv[2], sys.argv[3], float(sys.argv[4]))
+    elif sys.argv[1:2] == ["--predict"]:
+        begun = time.monotonic()
+        found = predict_file("sentiment", sys.argv[2], sys.argv[3], threads=1)
+        print(found.answers, time.monotonic() - begun, peak_megabytes())
     else:
         main()

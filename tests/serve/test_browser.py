@@ -412,6 +412,19 @@ def test_a_text_is_stopped_and_a_wrong_length_is_refused_in_a_sentence(visit, pl
     expect(language.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_service_that_has_stopped_is_told_where_a_stream_begins(browser):
+    with listening(Service(["language"])) as address:
+        page = browser.new_page()
+        page.goto(address)
+        language = card(page, "language")
+    press(language, "Write")
+    expect(language.get_by_role("alert")).to_contain_text(
+        "The stream cannot be opened; check that elman serve still runs", timeout=SECONDS
+    )
+    expect(language.get_by_role("button", name="Write")).to_be_visible()
+    page.close()
+
+
 def test_a_forecast_is_a_fan_of_quantiles(visit, forecaster, tmp_path):
     run, file = forecaster
     page = visit()

@@ -116,7 +116,7 @@ export function stream(model, options, { record, ended }) {
   socket.onclose = () =>
     finish(
       new ServiceError(
-        opened ? "the stream broke off." : "the service refused the stream; try again later.", 0),
+        opened ? "the stream broke off." : "the stream cannot be opened; check that elman serve still runs, or try again later.", 0),
     );
   return {
     send,
