@@ -15,6 +15,7 @@ from elman.cells import CATALOGUE, WITH_INPUTS, cfc, gru_d
 from elman.errors import CellError, ExportError, OptionError, ShapeError
 from elman.graph import read_cell, read_equations
 from elman.graph.node import OPERATIONS, ancestors
+from elman.graph.sizes import Sizes
 from elman.passes.separate import separate, separated
 from elman.torch_mathematics import TorchMathematics
 from graph.random_cells import quick, random_cells
@@ -432,6 +433,47 @@ def test_mistakes_in_equations():
             return tanh(W.h @ [h, x] * lengths)
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_the_operator_takes_the_core_alone(name):
+    """An engine reads memory by the sizes of a cell, so it must not run one that it misreads."""
+    own = CELLS[name]
+    x, states = torch.zeros(2, 3, 9), [torch.zeros(3, 4) for _ in own.states]
+    parameters = [torch.zeros(p.shape(Sizes(9, 4))) for p in own.parameters]
+    sides = [torch.zeros(2, 3, 4) for _ in own.inputs]
+    for backend in ("reference", "native"):
+        with pytest.raises(ShapeError, match="engines take side inputs of hidden size"):
+            torch.ops.elman.recurrent(
+                x, states, parameters, None, own.text, False, True, backend, [], sides
+            )
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+@pytest.mark.parametrize(("time", "batch"), [(0, 3), (4, 0), (0, 0), (1, 1)])
+def test_no_steps_and_no_rows(time, batch, backend):
+    for own in CELLS.values():
+        layer = layer_of(own, backend=backend)
+        sizes = {"one": 1, "input": INPUT, "hidden": HIDDEN}
+        sides = {n: torch.rand(time, batch, sizes[s]).double() for n, s in own.inputs}
+        for lengths in (None, torch.full((batch,), time)):
+            y, last = layer(torch.zeros(time, batch, INPUT).double(), lengths=lengths, **sides)
+            assert y.shape == (time, batch, HIDDEN)
+            (y.sum() + sum([state.sum() for state in last])).backward()
+
+
+def test_without_biases_and_as_copies():
+    layer = layer_of(gru_d, bias=False)
+    assert [p.key for p in layer.cell.parameters if p.family == "b"] == []
+    x, sides = torch.randn(TIME, BATCH, INPUT).double(), sides_of(gru_d)
+    y, _ = layer(x, **sides)
+    wanted, _ = loop(layer.cell, layer._directions()[0].in_order(layer.cell), x, sides)
+    torch.testing.assert_close(y, wanted)
+    again = pickle.loads(pickle.dumps(layer))  # noqa: S301
+    torch.testing.assert_close(again(x, **sides)[0], y)
+    frozen = copy.deepcopy(layer).requires_grad_(False)
+    (found,) = torch.autograd.grad(frozen(x, **sides)[0].sum(), [sides["d"]])
+    assert found.abs().sum() > 0
+
+
 def test_mistakes_in_a_call():
     layer = elman.Recurrent(cfc, INPUT, HIDDEN)
     x, dt = torch.randn(TIME, BATCH, INPUT), torch.rand(TIME, BATCH, 1)
@@ -448,6 +490,8 @@ def test_mistakes_in_a_call():
         elman.Recurrent(elman.cells.gru, INPUT, HIDDEN)(x, dt=dt)
     with pytest.raises(OptionError, match="m has the size of x"):
         elman.Recurrent(gru_d, INPUT, HIDDEN, 2)
+    with pytest.raises(OptionError, match="layer 0 takes the side inputs dt, which a stack"):
+        elman.Stack([layer])
     with pytest.raises(OptionError, match="stepper takes x alone"):
         layer.stepper()
     with pytest.raises(OptionError, match="diagnose does not take"):

@@ -20,6 +20,7 @@ from elman.backends.engine import Call, Outputs, Saved
 from elman.backends.plan import Plan
 from elman.errors import BackendError, OptionError, ShapeError
 from elman.graph.sizes import Sizes
+from elman.passes.separate import is_core
 
 _keys = torch._C._dispatch_keys
 #: the dispatch keys of ordinary CPU tensors, outside and inside inference mode
@@ -97,6 +98,11 @@ def check_counts(call: Call) -> None:
     """
     cell, x = call.plan.cell, call.x
     title = _title(call.plan)
+    if not is_core(cell.text):
+        raise ShapeError(
+            f"{title}: engines take side inputs of hidden size that no matrix multiplies; call "
+            "elman.Recurrent, which computes the rest before."
+        )
     for what, tensors, names in (
         ("states", call.states, cell.states),
         ("parameters", call.parameters, [p.key for p in cell.parameters]),

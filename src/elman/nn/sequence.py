@@ -69,6 +69,13 @@ class Stack(nn.Module):
         found = list(layers)
         if not found or not all([isinstance(layer, Recurrent) for layer in found]):
             raise OptionError("Stack: pass a list of elman.Recurrent layers.")
+        for k, layer in enumerate(found):
+            if layer.cell.inputs:
+                raise OptionError(
+                    f"Stack: layer {k} takes the side inputs "
+                    f"{', '.join([name for name, _ in layer.cell.inputs])}, which a stack does not "
+                    "pass on; call the layers one after the other."
+                )
         if merge not in get_args(Merge):
             raise OptionError(f"Stack: merge is {merge!r}; it must be one of {get_args(Merge)}.")
         if not 0 <= dropout < 1:

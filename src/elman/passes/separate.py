@@ -53,6 +53,20 @@ def separated(text: str) -> Separated | None:
     return separate(cell) if any(map(_is_early_leaf, cell.nodes)) else None
 
 
+@lru_cache(maxsize=256)
+def is_core(text: str) -> bool:
+    """Whether an engine can run the cell with this text: its early values are its side inputs.
+
+    >>> from elman.cells import cfc, gru
+    >>> is_core(gru.text), is_core(cfc.text), is_core(separate(cfc).core.text)
+    (True, False, True)
+    """
+    parts = separated(text)
+    if parts is None:
+        return True
+    return all([node.operation == "side" and node.size == "hidden" for node in parts.early])
+
+
 def separate(cell: Cell) -> Separated:
     """Split a cell into what needs side inputs, but no state, and the rest.
 
