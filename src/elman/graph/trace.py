@@ -93,6 +93,7 @@ def cell(
     g = tanh(W.g · [f * h, x] + b.g)
     h' = (1 - f) * h + f * g
 
+    >>> import elman, torch
     >>> from elman import exp, softplus
     >>> @cell(inputs={"dt": "one"})
     ... def decaying(x, h, dt, *, W, b, p):
