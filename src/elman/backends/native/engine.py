@@ -45,8 +45,10 @@ class NativeEngine:
         if device.type != "cpu":
             return f"tensors are on {device}, and the native engine is for the CPU"
         if dtype not in TYPES:
+            advice = ", which is as small" if dtype is torch.float16 else ""
             return (
                 f"tensors are {dtype}, and the native engine supports float32, float64 and bfloat16"
+                f"{advice}"
             )
         return None
 
