@@ -76,6 +76,15 @@ class Layers:
         return y, last
 
 
+def refuse_side_inputs(layer: Recurrent) -> None:
+    """Raise ``ExportError`` for a layer whose cell computes values from side inputs beforehand."""
+    if separated(layer.cell.text) is not None:
+        raise ExportError(
+            f"{layer.stack.title}: no exporter writes cells with side inputs or with vectors of "
+            "the size of x."
+        )
+
+
 def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     """The layers of a recurrent module, their parameters as copies of that type on the CPU.
 
@@ -89,11 +98,7 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     cell_order: Sequence[Sequence[Tensor]]
     if isinstance(module, Recurrent):
         stack, cell = module.stack, module.cell
-        if separated(cell.text) is not None:
-            raise ExportError(
-                f"{stack.title}: no exporter writes cells with side inputs or with vectors of the "
-                "size of x."
-            )
+        refuse_side_inputs(module)
         # get_parameter would find a method of the module where a family has its name
         named = dict(module.named_parameters())
         cell_order = [

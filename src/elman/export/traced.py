@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from elman.errors import ExportError
+from elman.export.layers import refuse_side_inputs
+from elman.nn.recurrent import Recurrent
 
 
 def traced(
@@ -22,8 +24,11 @@ def traced(
 ) -> ExportedProgram:
     """The program of a module, with free lengths of the axes that have names.
 
-    Raises ``ExportError`` where its Python cannot be traced.
+    Raises ``ExportError`` where its Python cannot be traced, or a layer has side inputs.
     """
+    for layer in module.modules():
+        if isinstance(layer, Recurrent):
+            refuse_side_inputs(layer)
     free = [
         {place: torch.export.Dim.AUTO for place, axis in enumerate(own) if isinstance(axis, str)}
         for own in axes

@@ -190,6 +190,11 @@ def read_corpus(task: Task, data: Data, options: Any, training: LoopOptions) -> 
 def refuse_too_few(corpus: Corpus, path: Path) -> None:
     """Raise ``DataError`` if nothing is left to train on once validation has its examples."""
     if not corpus.train:
+        if len(corpus.valid) > 1:  # equal examples are held out together
+            raise DataError(
+                f"{shown(path)}: its {len(corpus.valid):,} examples are all the same, so that none "
+                "is left to train on; give different ones, or validation data."
+            )
         raise DataError(
             f"{shown(path)}: one example is too few to train on; give at least two, or validation "
             "data."

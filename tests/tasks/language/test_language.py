@@ -145,6 +145,13 @@ def test_scores_are_those_of_a_reading_step_by_step(run, tmp_path, monkeypatch):
     assert side_by_side["loss"] == pytest.approx(nats / tokens, rel=5e-3)
 
 
+def test_a_text_that_only_repeats_itself_is_refused_as_such(tmp_path):
+    (tmp_path / "a.txt").write_text("a" * 5000)
+    with pytest.raises(DataError, match=r"a\.txt: its \d+ examples are all the same"):
+        train(TASKS["language"], Data(tmp_path / "a.txt"), tmp_path / "run", {})
+    assert not (tmp_path / "run" / "run.toml").exists()
+
+
 def test_sections_are_the_text_and_end_with_lines(tmp_path):
     text = TASK.samples()["train.txt"]
     (tmp_path / "a.txt").write_bytes(text.replace("\n", "\r\n").encode())

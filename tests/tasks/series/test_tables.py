@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import elman
-from elman.errors import DataError, DataWarning, OptionError
+from elman.errors import DataError, DataWarning, ExportError, OptionError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.series import data, scores
 from elman.tasks.series.options import SeriesOptions
@@ -122,7 +122,7 @@ def irregular(folder):
 
 
 @pytest.mark.parametrize("strategy", ["direct", "recursive"])
-def test_gru_d_reads_irregular_steps_and_missing_values(tmp_path, strategy):
+def test_gru_d_reads_irregular_steps_and_missing_values(tmp_path, strategy, capfd):
     path = irregular(tmp_path)
     settings = {**IRREGULAR, "cell": "gru_d", "strategy": strategy}
     model, _ = train(series, Data(path), tmp_path / "run", settings, progress=Silence())
@@ -143,6 +143,13 @@ def test_gru_d_reads_irregular_steps_and_missing_values(tmp_path, strategy):
         d=torch.tensor([[[0.0, 0, 0]], [[2, 0, 0]], [[5, 0, 0]]]),
     )
     torch.testing.assert_close(y, wanted)
+    if strategy == "direct":  # the recursive one is refused as such
+        capfd.readouterr()
+        for export, file in ((elman.export.onnx, "a.onnx"), (elman.export.torch_program, "a.pt2")):
+            with pytest.raises(ExportError, match="no exporter writes cells with side inputs"):
+                export(loaded.model, tmp_path / file)
+            assert not (tmp_path / file).exists()
+        assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -415,3 +422,64 @@ def test_a_run_of_any_step_is_loaded(times, tmp_path):
         series, Data(tmp_path / "a.csv"), tmp_path / "run", settings, progress=Silence()
     )
     assert elman.load(tmp_path / "run").symbols.steps == model.symbols.steps
+
+
+STRANGE = {
+    "text": ("yesterday", 'line 5: the time is "yesterday", but most times are numbers'),
+    "nan": ("nan", 'line 5: the time is "nan", but most times are numbers'),
+    "empty": ("", "line 5: the time is empty"),
+    "large": ("1e300", r"line 5: the time is 1e300; numbers must be at most 1e\+15"),
+}
+
+
+@pytest.mark.parametrize(("time", "sentence"), STRANGE.values(), ids=STRANGE)
+def test_of_times_that_are_numbers_only_the_strange_one_is_named(time, sentence, tmp_path):
+    rows = [f"{time if k == 3 else k},{k % 5}" for k in range(9)]
+    with pytest.raises(DataError, match=sentence) as raised:
+        read(tmp_path, "\n".join(["time,value", *rows]) + "\n")
+    assert "more" not in str(raised.value)
+
+
+def test_a_time_after_which_no_forecast_can_be_dated_is_refused(tmp_path):
+    text = "time,value\n" + "".join(f"9999-12-{day},{day}\n" for day in range(10, 32))
+    with pytest.raises(
+        DataError, match="line 2: the time is 9999-12-10; dates must not be after the year 9000"
+    ):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ('"1,5"', "write decimals with a point, and thousands without a separator"),
+        ('"12,500.75"', "write decimals with a point, and thousands without a separator"),
+        ("1e300", r"values must be below 1e\+30; give them in a larger unit"),
+        ("inf", "write a number, or nothing where a value is missing"),
+        ("high", "write a number, or nothing where a value is missing"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named_with_what_to_do(cell, advice, tmp_path):
+    shown = cell.strip('"')
+    with pytest.raises(DataError, match=f'line 3: the column "value" has "{shown}".*{advice}'):
+        read(tmp_path, f"time,value\n1,2\n2,{cell}\n3,4\n", target_columns="value")
+
+
+def test_check_names_the_cell_that_turns_numbers_into_categories(tmp_path, command):
+    def text(strange):
+        rows = [f"{k},{k * k % 7},{strange if k == 30 else k * 5 % 11}\n" for k in range(60)]
+        return "time,value,rain\n" + "".join(rows)
+
+    flags = ("--past-columns", "rain", "--target-columns", "value")
+    status, warnings = said(command, tmp_path, text("wet"), *flags)
+    assert status == 0
+    assert 'line 32: the column "rain" is read as names of categories' in warnings
+    assert 'it has "wet"; write a number' in warnings
+    _, warnings = said(command, tmp_path, text("NA"), *flags)
+    assert "categories" not in warnings
+
+
+def test_check_names_the_columns_of_a_wide_table_that_are_the_same(tmp_path, command):
+    text = "time,one,two\n" + "".join(f"{k},{k * k % 7},{k * k % 7}\n" for k in range(20))
+    _, warnings = said(command, tmp_path, text, "--layout", "wide")
+    assert 'a.csv, line 2 ("one") and' in warnings
+    assert 'a.csv, line 2 ("two")) of series with the same values' in warnings

@@ -19,7 +19,7 @@ from elman.tasks.series.columns import Roles, roles_of
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.series import Covariate, Series, spread
 from elman.tasks.series.symbols import why_not_modelled
-from elman.tasks.series.table import MISSING, Table, numbers, read_table
+from elman.tasks.series.table import MISSING, Table, numbers, read_table, why_no_number
 from elman.tasks.series.times import DAY, Clocks, Floats, Step, grid_of, in_steps, parse_times
 
 Item = Row[Series] | Fault | Note
@@ -76,6 +76,7 @@ class _Reader:
         yield from sorted(self.faults, key=lambda fault: fault.place.line or 0)
         if self.faults:
             return
+        yield from self._mixed_columns()
         for name, rows in self._groups().items():
             if self.options.layout == "long":
                 yield from self._series(name, rows, [*range(len(self.roles.targets))])
@@ -110,19 +111,25 @@ class _Reader:
     def _target(self, name: str) -> list[float]:
         found, wrong = numbers(self.table.columns[name])
         for row in wrong:
-            cell = self.table.columns[name][row].strip()
-            shown = cell if len(cell) <= 40 else f"{cell[:40]}..."
-            self.faults.append(
-                Fault(
-                    self.table.place(row),
-                    f'the column "{name}" has "{shown}"; write a number, or nothing where a value '
-                    "is missing.",
-                )
-            )
+            why = why_no_number(self.table.columns[name][row])
+            self.faults.append(Fault(self.table.place(row), f'the column "{name}" has {why}'))
         for row, value in enumerate(found):
             if why := why_not_modelled(value, self.options):
                 self.faults.append(Fault(self.table.place(row), f'the column "{name}": {why}'))
         return found
+
+    def _mixed_columns(self) -> Iterator[Note]:
+        """Covariates whose numbers are read as names because a few cells are none."""
+        for name in self.roles.covariates:
+            cells = self.table.columns[name]
+            _, wrong = numbers(cells)
+            if 0 < len(wrong) < len(cells) / 10:
+                why = why_no_number(cells[wrong[0]])
+                yield Note(
+                    self.table.place(wrong[0]),
+                    f'the column "{name}" is read as names of categories, because not all of it is '
+                    f"numbers: it has {why}",
+                )
 
     def _series(self, name: str, rows: list[int], targets: list[int]) -> Iterator[Item]:
         table, roles = self.table, self.roles

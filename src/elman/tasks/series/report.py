@@ -83,6 +83,10 @@ def _named(row: Row[Series], column: str) -> str:
     return f'{row.place}: "{column}"' + (f' of "{row.value.name}"' if row.value.name else "")
 
 
+def _whose(row: Row[Series]) -> str:
+    return f' ("{row.value.name}")' if row.value.name else ""
+
+
 def _constant_columns(rows: Sequence[Row[Series]]) -> list[str]:
     """Targets and covariates that have one value only."""
     found = []
@@ -120,7 +124,8 @@ def _twice(rows: Sequence[Row[Series]]) -> list[str]:
     for row in rows:
         other = first.setdefault(row.value.values.tobytes(), row)
         if other is not row:
-            found.append(f"{other.place} and {row.place}")
+            both = [f"{each.place}{_whose(each)}" for each in (other, row)]
+            found.append(" and ".join(both))
     return found
 
 

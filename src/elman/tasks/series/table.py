@@ -5,6 +5,8 @@ This module reads CSV, TSV and Parquet.  What the columns mean is decided in ``c
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -20,6 +22,9 @@ from elman.stages import counted
 
 #: how files write that a value is missing
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
+#: values must be below this: float32 ends at 3e38
+LARGEST = 1e30
+_COMMAS = re.compile(r"[-+]?\d+(,\d+)+(\.\d+)?")
 _SUFFIXES = (".csv", ".tsv", ".tab", ".txt", "")
 
 
@@ -125,6 +130,27 @@ def _delimiter(text: str) -> str:
     return max((",", ";", "\t", "|"), key=line.count)
 
 
+def why_no_number(cell: str) -> str:
+    """What is wrong with a cell that ``numbers`` does not take, and what to do.
+
+    >>> why_no_number("1,5")
+    '"1,5"; write decimals with a point, and thousands without a separator.'
+    >>> why_no_number("1e300")
+    '"1e300", but values must be below 1e+30; give them in a larger unit.'
+    """
+    text = cell.strip()
+    shown = f'"{text if len(text) <= 40 else f"{text[:40]}..."}"'
+    if _COMMAS.fullmatch(text):
+        return f"{shown}; write decimals with a point, and thousands without a separator."
+    try:
+        number = number_of(text)
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number):
+        return f"{shown}, but values must be below {LARGEST:g}; give them in a larger unit."
+    return f"{shown}; write a number, or nothing where a value is missing."
+
+
 def numbers(cells: list[str]) -> tuple[list[float], list[int]]:
     """The numbers in cells, NaN where one is missing, and the rows that hold something else.
 
@@ -142,7 +168,7 @@ def numbers(cells: list[str]) -> tuple[list[float], list[int]]:
             except ValueError:
                 wrong.append(k)
             else:
-                if not abs(number) < 1e30:
+                if not abs(number) < LARGEST:
                     number = float("nan")
                     wrong.append(k)
         found.append(number)

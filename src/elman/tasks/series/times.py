@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 
 from elman.data.numbers import number_of
 from elman.errors import OptionError
+from elman.saved import in_short
 
 Floats = NDArray[np.float64]
 
 DAY = 86_400.0
 _EPOCH = datetime(1970, 1, 1)
+#: times that are numbers are known to about a millionth of a step then
+_LARGEST = 1e15
+_LATEST_YEAR = 9000
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 _QUARTER = re.compile(r"(\d{4})[- ]?[Qq]([1-4])")
 #: steps per season by the number of seconds between two steps
@@ -101,6 +105,8 @@ def parse_times(
         numbers = _numbers(cells)
         if numbers is not None:
             return False, numbers, []
+        if strange := _strange_numbers(cells):
+            return False, np.zeros(len(cells)), strange
     read = _reader(time_format)
     found = np.zeros(len(cells))
     wrong: list[tuple[int, str]] = []
@@ -128,6 +134,14 @@ def parse_times(
             wrong.append((k, "some times have an offset from UTC and others have none; give all."))
             continue
         aware = time.tzinfo is not None
+        if time.year > _LATEST_YEAR:  # a forecast could not be written as dates
+            wrong.append(
+                (
+                    k,
+                    f"the time is {text}; dates must not be after the year {_LATEST_YEAR}.",
+                )
+            )
+            continue
         if aware:
             time = time.astimezone(UTC).replace(tzinfo=None)
         elif clocks is not None:
@@ -147,13 +161,39 @@ def _numbers(cells: Sequence[str]) -> Floats | None:
         numbers = np.array([number_of(cell) for cell in cells])
     except ValueError:
         return None
-    # 20260131 is a date, too, and "nan" and "1e999" are no times
-    dates = len(cells) and all(
-        [len(cell.strip()) == 8 and cell.strip().isdigit() for cell in cells]
-    )
-    return (
-        None if dates or not np.isfinite(numbers).all() or (abs(numbers) > 1e15).any() else numbers
-    )
+    # "nan" and "1e999" are no times
+    dates = len(cells) and all([_is_compact_date(cell) for cell in cells])
+    return None if dates or not (abs(numbers) <= _LARGEST).all() else numbers
+
+
+def _is_compact_date(cell: str) -> bool:
+    """Whether a number is a date, too, such as 20260131."""
+    return len(cell.strip()) == 8 and cell.strip().isdigit()
+
+
+def _strange_numbers(cells: Sequence[str]) -> list[tuple[int, str]]:
+    """What is wrong with which cell of a column that has more numbers than other times."""
+    wrong: list[tuple[int, str]] = []
+    count = 0
+    for k, cell in enumerate(cells):
+        text = cell.strip()
+        try:
+            number = number_of(text)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number) and not _is_compact_date(text):
+            count += 1
+            if abs(number) > _LARGEST:
+                wrong.append(
+                    (k, f"the time is {in_short(text, 40)}; numbers must be at most {_LARGEST:g}, "
+                    "such as seconds.")
+                )  # fmt: skip
+        elif text:
+            shown = in_short(text, 40)
+            wrong.append((k, f'the time is "{shown}", but most times are numbers; correct it.'))
+        else:
+            wrong.append((k, "the time is empty; write one or remove the row."))
+    return wrong if 2 * count > len(cells) else []
 
 
 def _reader(time_format: str) -> Callable[[str], datetime]:
