@@ -100,6 +100,8 @@ def test_a_gate_that_begins_with_an_underscore():
         ({"W": 1.0}, "init names W; its parameters are W.f."),
         ({"W.f": "1"}, "init gives W.f the value '1', not a number."),
         ({"W.f": True}, "init gives W.f the value True, not a number."),
+        (["W.f"], 'init must map names of parameters to numbers, as in {"b.f": 1.0}.'),
+        ({1: 1.0}, 'init must map names of parameters to numbers, as in {"b.f": 1.0}.'),
     ],
 )
 def test_first_values_that_cannot_be(init, said):

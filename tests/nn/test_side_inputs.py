@@ -1,6 +1,7 @@
 """Cells with inputs beside x agree with a loop over their equations: values and all gradients."""
 
 import copy
+import io
 import pickle
 
 import pytest
@@ -191,6 +192,8 @@ def test_shapes_of_other_calls(name):
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
     found, _ = nn.utils.rnn.pad_packed_sequence(layer(packed, **sides)[0])
     torch.testing.assert_close(found, layer(x, lengths=lengths, **sides)[0])
+    packed_first, _ = first(packed, **swapped)
+    torch.testing.assert_close(nn.utils.rnn.pad_packed_sequence(packed_first)[0], found)
     cut = layer_of(own, truncate=2)
     cut.load_state_dict(layer.state_dict())
     torch.testing.assert_close(cut(x, **sides)[0], y)
@@ -368,6 +371,23 @@ def test_equations_from_text():
     assert written == c
 
 
+def test_names_are_normalised_as_python_normalises_them():
+    """The micro sign and the Greek letter are one name in Python."""
+    micro, mu = "\u00b5", "\u03bc"
+    options = (
+        f'inputs={{"{micro}": "one"}}, sizes={{"w.{micro}": "input"}}, init={{"b.{micro}": 1.0}}'
+    )
+    step = (
+        f"def c(x, h, {micro}, *, W, w, b): return h * {micro} + W.a @ (w.{micro} * x) + b.{micro}"
+    )
+    made = read_equations(f"@cell({options})\n{step}")
+    names = {"cell": cell}
+    exec(f"@cell({options})\n{step}", names)
+    for own in (made, names["c"]):
+        assert (own.inputs, own.init) == (((mu, "one"),), {f"b.{mu}": 1.0})
+        assert [p.columns for p in own.parameters if p.family == "w"] == [("input",)]
+
+
 def test_vectors_of_the_size_of_x_need_no_side_input():
     @cell(sizes={"w.x": "input", "b.x": "input"})
     def scaled(x, h, *, W, w, b):
@@ -393,6 +413,12 @@ def test_vectors_of_the_size_of_x_need_no_side_input():
             "sizes names q.f; the cell's vectors",
         ),
         ({"inputs": {"dt": "one"}, "sizes": {"b.h": "big"}}, "sizes gives b.h the size 'big'"),
+        ({"inputs": ["dt"]}, 'inputs must map names of inputs to sizes, as in {"dt": "one"}'),
+        ({"inputs": "dt"}, "inputs must map names of inputs to sizes"),
+        (
+            {"inputs": {"dt": "one"}, "sizes": "b.h"},
+            'sizes must map names of vectors to sizes, as in {"w.x": "input"}',
+        ),
         ({"inputs": {"dt": "hidden"}}, ""),
     ],
 )
@@ -474,6 +500,28 @@ def test_without_biases_and_as_copies():
     assert found.abs().sum() > 0
 
 
+def test_a_saved_layer_is_loaded_without_running_code():
+    layer, sides = layer_of(gru_d), sides_of(gru_d)
+    x, file = torch.randn(TIME, BATCH, INPUT).double(), io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    made = torch.load(file, weights_only=True)
+    torch.testing.assert_close(made(x, **sides), layer(x, **sides), rtol=0, atol=0)
+    compiled = torch.compile(made, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, **sides), layer(x, **sides), rtol=0, atol=0)
+
+
+def test_other_devices_than_that_of_the_tensors():
+    """Ragged rows need no tensor on torch's default device, nor a device that autocasts."""
+    layer, x, dt = layer_of(cfc), torch.randn(TIME, BATCH, INPUT).double(), sides_of(cfc)["dt"]
+    wanted, _ = layer(x, lengths=[4, TIME, 1], dt=dt)
+    with torch.device("meta"):
+        found, _ = layer(x, lengths=[4, TIME, 1], dt=dt)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    y, _ = layer.to("meta")(x.to("meta"), lengths=[4, TIME, 1], dt=dt.to("meta"))
+    assert (y.device.type, y.shape) == ("meta", wanted.shape)
+
+
 def test_mistakes_in_a_call():
     layer = elman.Recurrent(cfc, INPUT, HIDDEN)
     x, dt = torch.randn(TIME, BATCH, INPUT), torch.rand(TIME, BATCH, 1)
@@ -483,6 +531,10 @@ def test_mistakes_in_a_call():
         ({"dt": dt[..., 0]}, r"dt has the shape \(6, 3\); it must be \(6, 3, 1\)"),
         ({"dt": dt.long()}, "dt must be a tensor of floating-point numbers"),
         ({"dt": 3.0}, "dt must be a tensor"),
+        (
+            {"dt": dt.to_sparse()},
+            r"dt is of layout torch.sparse_coo; convert it with .to_dense\(\)",
+        ),
     ):
         with pytest.raises(ShapeError, match=sentence):
             layer(x, **inputs)

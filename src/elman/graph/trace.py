@@ -45,6 +45,13 @@ from elman.graph.verify import SIDE_SIZES, problems, verify
 #: names that no side input can have, because a layer takes arguments of these names
 RESERVED = ("self", "x", "state", "lengths")
 
+#: what the options of a declaration map
+_MAPPINGS = {
+    "init": 'names of parameters to numbers, as in {"b.f": 1.0}',
+    "inputs": 'names of inputs to sizes, as in {"dt": "one"}',
+    "sizes": 'names of vectors to sizes, as in {"w.x": "input"}',
+}
+
 
 @overload
 def cell(function: Callable[..., Any], /) -> Cell: ...
@@ -318,11 +325,13 @@ def _trace(
     gates_declared = declared_gates(place, gates)
     input_name, arguments, families = _arguments(place, name, function)
     declaration = Declaration(
-        name, input_name, arguments, families, gates_declared, init, inputs, sizes,
+        name, input_name, arguments, families, gates_declared,
+        declared_mapping(place, "init", init), declared_mapping(place, "inputs", inputs),
+        declared_mapping(place, "sizes", sizes),
         inspect.cleandoc(function.__doc__ or ""), place, _where(name, code, _return_line(code)),
     )  # fmt: skip
     declaration.check()
-    recorder = _FrameRecorder(code, gates_declared, sizes)
+    recorder = _FrameRecorder(code, gates_declared, declaration.sizes)
     try:
         with recorder.recording():
             returned = function(
@@ -436,6 +445,14 @@ def declared_gates(declaration: str, gates: str) -> tuple[str, ...]:
         if found.count(gate) > 1:
             raise CellError(f"{declaration}the gate {gate} is declared twice.")
     return found
+
+
+def declared_mapping(declaration: str, option: str, given: object) -> Mapping[str, Any]:
+    """What ``init``, ``inputs`` or ``sizes`` gives; ``declaration`` begins the messages."""
+    if not isinstance(given, Mapping) or not all([isinstance(key, str) for key in given]):
+        raise CellError(f"{declaration}{option} must map {_MAPPINGS[option]}.")
+    # normalised as Python normalises the names in the equations
+    return {normalize("NFKC", key): value for key, value in given.items()}
 
 
 def _is_number(value: object) -> bool:

@@ -26,6 +26,7 @@ from elman.graph.trace import (
     assembled,
     clashing,
     declared_gates,
+    declared_mapping,
     foreign,
 )
 
@@ -169,14 +170,6 @@ def _decorator(function: ast.FunctionDef, where: _Where) -> Mapping[str, Any]:
                 raise CellError(
                     f"{where(decorator)}{keyword.arg} must be written out, without names."
                 ) from None
-    for option, what in (
-        ("init", 'names of parameters to numbers, as in {"b.f": 1.0}'),
-        ("inputs", 'names of inputs to sizes, as in {"dt": "one"}'),
-        ("sizes", 'names of vectors to sizes, as in {"w.x": "input"}'),
-    ):
-        found = given.setdefault(option, {})
-        if not isinstance(found, dict) or not all([isinstance(key, str) for key in found]):
-            raise CellError(f"{where(function)}{option} must map {what}.")
     return given
 
 
@@ -199,11 +192,17 @@ def _declaration(
             f"a *, as in def {function.name}(x, h, *, W, b)."
         )
     families = tuple([each.arg for each in arguments.kwonlyargs])
+    names = [*positional, *families]
+    for name in names:  # Python refuses this only when it compiles
+        if names.count(name) > 1:
+            raise CellError(f"{place}the argument {name} is declared twice.")
+    init, inputs, sizes = [
+        declared_mapping(place, option, options.get(option) or {}) for option in OPTIONS[1:]
+    ]
     declaration = Declaration(
         function.name, positional[0], tuple(positional[1:]), families,
-        declared_gates(place, options.get("gates", "")), options["init"], options["inputs"],
-        options["sizes"], inspect.cleandoc(ast.get_docstring(function) or ""),
-        place, where(function.body[-1]),
+        declared_gates(place, options.get("gates", "")), init, inputs, sizes,
+        inspect.cleandoc(ast.get_docstring(function) or ""), place, where(function.body[-1]),
     )  # fmt: skip
     declaration.check()
     return declaration

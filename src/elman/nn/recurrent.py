@@ -265,7 +265,8 @@ class Recurrent(NotForTorchScript, nn.Module):
         zero and the state does not change.
 
         ``inputs`` are the cell's side inputs by name (``elman.cell``), (time, batch, size), or
-        (batch, size) for a value that is the same at all steps; all layers take them.
+        (batch, size) for a value that is the same at all steps; all layers take them.  With
+        ``batch_first`` they are (batch, time, size), also beside a ``PackedSequence``.
         """
         return self._run(x, state, lengths, MaskCache(), inputs)
 

@@ -7,6 +7,7 @@ here for all steps at once, with torch operations, which torch differentiates.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from elman.autograd import autocasts
+from elman.backends.arguments import unusual
 from elman.errors import ShapeError
 from elman.graph import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors
@@ -58,6 +61,9 @@ def checked(
         tensor, last = given[name], sizes.width((size,))
         if not isinstance(tensor, Tensor) or not tensor.dtype.is_floating_point:
             raise ShapeError(f"{title}: {name} must be a tensor of floating-point numbers.")
+        kind = unusual(tensor)
+        if kind:
+            raise ShapeError(f"{title}: {name} is {kind}.")
         axes = {"time": time, "batch": batch, size: last}
         order = ["batch", "time", size] if batch_first else ["time", "batch", size]
         order = ["time", size] if unbatched else order
@@ -145,7 +151,8 @@ class Early:
         given = {name: tensor.to(wide) for name, tensor in sides.items()}
         rows = None
         if lengths is not None:
-            running = torch.arange(time)[:, None] < lengths.cpu()[None, :]
+            steps = torch.arange(time, device="cpu")  # not the user's default device
+            running = steps[:, None] < lengths.cpu()[None, :]
             rows = running.reshape(-1).nonzero().squeeze(1).to(x.device)
             x = x.reshape(time * batch, x.shape[-1]).index_select(0, rows)
             given = {
@@ -154,7 +161,8 @@ class Early:
                 .index_select(0, rows)
                 for name, tensor in given.items()
             }
-        with torch.autocast(x.device.type, enabled=False):
+        kind = x.device.type
+        with torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext():
             own = [parameter.to(wide) for parameter in parameters]
             values: list[Tensor] = []
             for step in self._steps:

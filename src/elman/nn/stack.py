@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,8 +105,20 @@ class Stack:
                 "None."
             )
         check(self.backend)
+        self._separate()
+
+    def _separate(self) -> None:
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
         _ = self.early_in_training, self.early_in_evaluation
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a saved layer holds its equations; what is derived from them is no part of the file
+        derived = ("early_in_training", "early_in_evaluation")
+        return {name: value for name, value in vars(self).items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._separate()
 
     def freeze(self, frozen: bool, *, clear: bool = True) -> None:
         """Set whether the parameters stay unchanged from the next call on."""
@@ -214,7 +227,7 @@ class Stack:
         padded, row_lengths = pad_packed_sequence(x)
         padded = autocast(padded)
         self.check_input(padded, parameters)
-        sides = self._checked_inputs(inputs, padded, batch_first=False, unbatched=False)
+        sides = self._checked_inputs(inputs, padded, batch_first=self.batch_first, unbatched=False)
         first = self._initial_state(state, padded, padded.shape[1])
         y, last = self._run_layers(parameters, padded, first, row_lengths, training, sides)
         if x.sorted_indices is None:
