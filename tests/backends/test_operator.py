@@ -112,7 +112,9 @@ def test_the_operator_says_which_engines_there_are():
         call(layer, backend="os")
     half = given(layer)
     half = {k: v.half() if k == "x" else v for k, v in half.items()}
-    sentence = r'backend is "native", but tensors are torch\.float16.* bfloat16, which is as small\.'
+    sentence = (
+        r'backend is "native", but tensors are torch\.float16.* bfloat16, which is as small\.'
+    )
     with pytest.raises(BackendError, match=sentence):
         torch.ops.elman.recurrent(**half)
 
