@@ -137,7 +137,10 @@ def main() -> None:
     write_whole(GENERATED / "equations.md", equations())
     write_whole(GENERATED / "summary.md", tables.summary())
     write_whole(GENERATED / "options.md", options())
-    for question in ("sentiment", "named_entities", "speech", "music", "video", "translation"):
+    for question in (
+        "sentiment", "sentiment_encoders", "named_entities", "named_entities_encoders", "speech",
+        "music", "video", "translation",
+    ):  # fmt: skip
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "open_speech.md", tables.open_speech())
     write_whole(GENERATED / "transducer.md", tables.transducer())
