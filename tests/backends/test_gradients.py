@@ -27,7 +27,7 @@ from graph.random_cells import (
 )
 
 #: operations that are not a function of numbers: leaves, and products, which plain.py spells out
-LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant", "mask"}
+LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant", "mask", "side"}
 
 
 each_engine = pytest.mark.parametrize("backend", ENGINES)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from types import FunctionType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import elman.graph
@@ -150,12 +150,14 @@ def test_annotations_are_not_evaluated():
     assert read_equations("def a(x: 1 / 0, h) -> 1 / 0: return h").states == ("h",)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text):
     with suppress(CellError):
         read_equations(text)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_cell_is_read_or_refused(data):
     start = data.draw(st.integers(0, len(GATED) - 1))

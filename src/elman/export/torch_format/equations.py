@@ -33,13 +33,15 @@ def written_out(
     save: bool,
     backend: str,
     masks: Sequence[Tensor] | None,
+    sides: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     """[y, last states ...] of x (time, batch, input), as ``elman::recurrent`` returns them.
 
-    In evaluation, where nothing is saved and nothing masked.
+    In evaluation, where nothing is saved and nothing masked; exporters refuse side inputs.
     """
     assert not save
     assert not masks
+    assert not sides
     step = _Step(read_cell(cell), x, states, parameters or ())
     if isinstance(x.shape[0], int) and x.shape[0] == 1 and lengths is None:
         return _one_step(step, x, states)

@@ -26,6 +26,7 @@ def span_probabilities(
 ) -> list[list[float]]:
     """The probability of each span of each sentence; it does not depend on the other sentences.
 
+    >>> import torch
     >>> labels = ["O", "B-PER", "I-PER"]
     >>> scores = torch.tensor([[0.0, 3.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]])
     >>> [[found]] = span_probabilities(scores[:, None], [3], [[Span(0, 2, "PER")]], labels, None)
