@@ -249,6 +249,14 @@ def apply(operation: str, *operands: Operand, attribute: Any = None) -> Node:
     return node
 
 
+def sum_of(terms: Sequence[Node]) -> Node:
+    """The sum of one or more values, from the first to the last."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = intern("add", (total, term), None)
+    return total
+
+
 def as_node(value: Operand) -> Node:
     """A node from a node, a number or a learned parameter."""
     if isinstance(value, Node):

@@ -11,7 +11,15 @@ from math import inf
 from typing import Any, Protocol
 
 from elman.graph.node import OPERATIONS, Kind, Node, Operand, Operation, apply
-from elman.graph.sizes import Block, blocks, declared, elementwise, fixed, of_vector, product
+from elman.graph.sizes import (
+    blocks,
+    columns_of,
+    declared,
+    elementwise,
+    fixed,
+    of_vector,
+    product,
+)
 
 #: Added to the variance in layer normalisation (Ba, Kiros and Hinton 2016), as torch.nn does.
 LAYER_NORM_EPSILON = 1e-5
@@ -66,13 +74,10 @@ def _larger_takes_all(g: Node, winner: Node, loser: Node) -> Node:
 
 def _transposed(g: Node, operands: tuple[Node, ...]) -> tuple[Node | None, ...]:
     """The adjoint of each operand of a product: its block of the matrix, transposed, times g."""
-    sizes = tuple([operand.size for operand in operands[1:]])
+    columns = columns_of([operand.size for operand in operands[1:]])
     return (
         None,
-        *[
-            apply("transposed_product", operands[0], g, attribute=(Block(sizes[:k], sizes[k]),))
-            for k in range(len(sizes))
-        ],
+        *[apply("transposed_product", operands[0], g, attribute=(block,)) for block in columns],
     )
 
 

@@ -21,6 +21,15 @@ class Block:
     size: Size
 
 
+def columns_of(sizes: Sequence[Size]) -> tuple[Block, ...]:
+    """The columns of a matrix that multiply each of its operands, from the operands' sizes.
+
+    >>> columns_of(("hidden", "input"))[1]
+    Block(before=('hidden',), size='input')
+    """
+    return tuple([Block(tuple(sizes[:k]), size) for k, size in enumerate(sizes)])
+
+
 @dataclass(frozen=True)
 class Sizes:
     """The values of the symbols in one layer.

@@ -4,8 +4,8 @@ The first argument of the function is the input, the other positional arguments 
 the side inputs that ``inputs`` declares, and the keyword-only arguments are families of learned
 parameters: ``W.f`` as the left operand of ``@`` is a matrix; anywhere else (``b.f``, ``p.f``) it is
 a vector with one value per unit.  The function returns the next states, in the order of the
-arguments.  Tracing does not parse source
-code; the lines and names in error messages come from Python's frames.
+arguments.  Tracing does not parse source code; the lines and names in error messages come from
+Python's frames.
 """
 
 from __future__ import annotations

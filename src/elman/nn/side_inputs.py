@@ -21,7 +21,7 @@ from elman.errors import ShapeError
 from elman.graph import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors
 from elman.graph.ops import PARAMETERS
-from elman.graph.sizes import Block, Sizes
+from elman.graph.sizes import Block, Sizes, columns_of
 from elman.passes.separate import Separated, separated
 from elman.torch_mathematics import TorchMathematics
 
@@ -198,8 +198,7 @@ def _blocks(node: Node) -> tuple[Block, ...]:
         return (node.attribute,)
     if node.operation != "product":
         return ()
-    sizes = tuple([operand.size for operand in node.operands[1:]])
-    return tuple([Block(sizes[:k], size) for k, size in enumerate(sizes)])
+    return columns_of([operand.size for operand in node.operands[1:]])
 
 
 def _value(

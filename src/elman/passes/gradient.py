@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from elman.graph import Cell
-from elman.graph.node import OPERATIONS, Node, ancestors, intern
-from elman.graph.sizes import Block
+from elman.graph.node import OPERATIONS, Node, ancestors, intern, sum_of
+from elman.graph.sizes import Block, columns_of
 from elman.passes.simplify import simplify
 
 ParameterKey = tuple[str, str]
@@ -116,10 +116,9 @@ def _blocks(product: Node) -> list[tuple[tuple[ParameterKey, Block], Node]]:
     matrix, *vectors = product.operands
     if product.operation == "block_product":
         return [((matrix.attribute, product.attribute), vectors[0])]
-    sizes = tuple([vector.size for vector in vectors])
-    return [
-        ((matrix.attribute, Block(sizes[:k], sizes[k])), vector) for k, vector in enumerate(vectors)
-    ]
+    blocks = columns_of([vector.size for vector in vectors])
+    pairs = zip(blocks, vectors, strict=True)
+    return [((matrix.attribute, block), vector) for block, vector in pairs]
 
 
 def _sum(terms: Sequence[Node]) -> Node:
@@ -135,7 +134,4 @@ def _sum(terms: Sequence[Node]) -> Node:
         operands = tuple([operand for part in parts for operand in part.operands])
         blocks = tuple([block for part in parts for block in part.attribute])
         rest.append(intern("transposed_product", operands, blocks))
-    total = rest[0]
-    for term in rest[1:]:
-        total = intern("add", (total, term), None)
-    return total
+    return sum_of(rest)

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from elman.graph.node import Node, ancestors, intern
+from elman.graph.node import Node, ancestors, intern, sum_of
 from elman.graph.rewrite import moved, rewrite
-from elman.graph.sizes import Block
+from elman.graph.sizes import columns_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def hoist(roots: Sequence[Node]) -> Hoisted:
     def gather(node: Node, new: Mapping[Node, Node]) -> Node:
         if node.operation == "add":
             terms = [new[term] for term in _terms(node, uses)]
-            found = _sum(sorted(terms, key=lambda term: term not in free))
+            found = sum_of(sorted(terms, key=lambda term: term not in free))
             _mark(ancestors([found]), free)
         else:
             found = moved(node, new)
@@ -68,13 +68,8 @@ def _split(node: Node, new: Mapping[Node, Node]) -> Node:
     if node.operation != "product":
         return moved(node, new)
     matrix, *vectors = [new[operand] for operand in node.operands]
-    sizes = tuple([vector.size for vector in vectors])
-    return _sum(
-        [
-            intern("block_product", (matrix, vector), Block(sizes[:k], sizes[k]))
-            for k, vector in enumerate(vectors)
-        ]
-    )
+    pairs = zip(vectors, columns_of([vector.size for vector in vectors]), strict=True)
+    return sum_of([intern("block_product", (matrix, vector), block) for vector, block in pairs])
 
 
 def _terms(node: Node, uses: Counter[Node]) -> list[Node]:
@@ -84,10 +79,3 @@ def _terms(node: Node, uses: Counter[Node]) -> list[Node]:
         inside = operand.operation == "add" and uses[operand] == 1
         found.extend(_terms(operand, uses) if inside else [operand])
     return found
-
-
-def _sum(terms: Sequence[Node]) -> Node:
-    total = terms[0]
-    for term in terms[1:]:
-        total = intern("add", (total, term), None)
-    return total

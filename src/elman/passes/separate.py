@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from elman.graph import Cell, read_cell
 from elman.graph.cell import Parameter
-from elman.graph.node import Node, Size, ancestors, intern
+from elman.graph.node import Node, Size, ancestors, intern, sum_of
 from elman.graph.ops import CONDITIONS
 from elman.graph.rewrite import moved, rewrite
-from elman.graph.sizes import Block
+from elman.graph.sizes import Block, columns_of
 
 #: the operands of a matrix, by their positions in the order written
 Positions = tuple[int, ...]
@@ -150,13 +150,12 @@ class _Separation:
         family, gate = matrix.attribute
         own = self._own_matrix(family, gate, kept, sizes)
         factors = [new[vectors[k]] for k in kept]
-        total = intern("product", (intern("matrix", (), (own.family, own.gate)), *factors), None)
-        for k, vector in enumerate(vectors):
+        own_matrix = intern("matrix", (), (own.family, own.gate))
+        terms = [intern("product", (own_matrix, *factors), None)]
+        for k, block in enumerate(columns_of(sizes)):
             if k not in kept:
-                block = Block(sizes[:k], sizes[k])
-                term = intern("block_product", (matrix, new[vector]), block)
-                total = intern("add", (total, term), None)
-        return total
+                terms.append(intern("block_product", (matrix, new[vectors[k]]), block))
+        return sum_of(terms)
 
     def _own_matrix(
         self, family: str, gate: str, kept: Positions, sizes: tuple[Size, ...]
@@ -190,7 +189,7 @@ class _Separation:
         terms = self._terms(node)
         early = [term for term in terms if term in self.early]
         late = [new[term] for term in terms if term not in self.early]
-        return _sum([*late, self._leaf(_sum(early))] if early else late)
+        return sum_of([*late, self._leaf(sum_of(early))] if early else late)
 
     def _terms(self, node: Node) -> list[Node]:
         """The terms of a sum; a partial sum that is also used elsewhere stays one term."""
@@ -233,15 +232,9 @@ class _Separation:
                 continue
             for (family, gate, kept), own in self.matrices.items():
                 if (family, gate) == (p.family, p.gate):
-                    blocks = tuple([Block(p.columns[:k], p.columns[k]) for k in kept])
-                    whole = len(kept) == len(p.columns)
-                    found.append((own, Part(position, None if whole else blocks)))
+                    blocks = columns_of(p.columns)
+                    whole = len(kept) == len(blocks)
+                    kept_blocks = None if whole else tuple([blocks[k] for k in kept])
+                    found.append((own, Part(position, kept_blocks)))
         found = [(p, part) for p, part in found if (p.kind, p.family, p.gate) in read]
         return tuple([p for p, _ in found]), tuple([part for _, part in found])
-
-
-def _sum(terms: Sequence[Node]) -> Node:
-    total = terms[0]
-    for term in terms[1:]:
-        total = intern("add", (total, term), None)
-    return total

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from elman.graph.node import Node
-from elman.graph.sizes import Block
+from elman.graph.sizes import Block, columns_of
 
 #: more products than this are not looked at: no cell that a target knows has so many
 MOST_PRODUCTS = 200
@@ -92,10 +92,9 @@ class Sums:
     def _product(self, node: Node) -> dict[Product, float]:
         """A product with a matrix, a term for each operand and each term of it."""
         matrix, *vectors = node.operands
-        sizes = tuple([vector.size for vector in vectors])
+        blocks = columns_of([vector.size for vector in vectors])
         total: dict[Product, float] = {}
-        for k, vector in enumerate(vectors):
-            block = Block(sizes[:k], sizes[k])
+        for vector, block in zip(vectors, blocks, strict=True):
             terms = self.inside(vector)
             total = _plus(total, {(Blocked(matrix, block, p),): c for p, c in terms.items()})
         return total
