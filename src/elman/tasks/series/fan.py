@@ -38,14 +38,22 @@ def draw_fans(forecasts: Sequence[Forecast], path: Path) -> None:
     figure = Figure(figsize=(WIDTH, HEIGHT * len(fans)), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     for k, (forecast, target) in enumerate(fans):
-        _draw(figure.add_subplot(len(fans), 1, k + 1), forecast, target)
+        draw_fan(figure.add_subplot(len(fans), 1, k + 1), forecast, target)
     written = io.BytesIO()
     figure.savefig(written, format="png", metadata={"Software": None})
     write_whole(path, written.getvalue())
 
 
-def _draw(axes: Axes, forecast: Forecast, target: int) -> None:
+def draw_fan(axes: Axes, forecast: Forecast, target: int) -> None:
+    """Draws what was seen of a target and the fan of its forecast."""
+    from matplotlib.dates import AutoDateFormatter, AutoDateLocator
+
     times = _axis(forecast)
+    if isinstance(times, list):
+        # multiples of days begin anew with each month, so that two dates can overlap there
+        locator = AutoDateLocator(interval_multiples=False)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(AutoDateFormatter(locator))  # type: ignore[no-untyped-call]
     seen = len(forecast.values)
     axes.plot(times[:seen], forecast.values[:, target], color="black", linewidth=1)
     ahead, found = times[seen:], forecast.quantiles[:, target]
