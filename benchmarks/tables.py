@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.table import Table
 
+import negation as negated
 from elman.benchmark.machine import sentence
 from elman.diagnose import standings
 from elman.diagnose.long_term import Course
@@ -193,6 +194,23 @@ def details(question: str) -> str:
         f"`{record['command']}`, seeds {', '.join(map(str, seeds))}, threads "
         f"{', '.join(map(str, threads))}; {machine['processor']}, {machine['cores']} cores; torch "
         f"{machine['torch']}, Python {machine['python']}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def negation() -> str:
+    """The shipped model's answers to sentences with a negation."""
+    record = read("negation")
+    found, number = negated.counts(record["answers"]), record["sentences"] // 2
+    lines = [
+        "| sentences with a negation | right |",
+        "|---|---:|",
+        f"| positive | {found['positive']} of {number} |",
+        f"| negative | {found['negative']} of {number} |",
+        f"| all | {found['sentences']} of {2 * number} |",
+        f"| pairs of which both are right | {found['pairs']} of {number} |",
+        "",
+        f"`{record['command']}`, with the shipped model.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import elman
+import negation
 import tables
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -21,6 +23,18 @@ def test_every_figure_names_its_command_machine_seeds_threads_and_time(question)
     for row in record["rows"]:
         for run in row["runs"]:
             assert {"seed", "threads", "minutes", "valid", "test"} <= run.keys()
+
+
+def test_the_sentences_with_a_negation_are_counted_as_they_were_answered():
+    record = tables.read("negation")
+    asked = [text for pair in negation.PAIRS for text in pair]
+    assert [each["text"] for each in record["answers"]] == asked
+    assert len(set(asked)) == record["sentences"] == 40
+    assert negation.counts(record["answers"]) == negation.counts(
+        negation.answers(elman.load("sentiment"))
+    ), "run python benchmarks/negation.py again"
+    answers = [{"expected": "a", "label": label} for label in "abaa"]
+    assert negation.counts(answers) == {"positive": 2, "negative": 1, "sentences": 3, "pairs": 1}
 
 
 def test_the_service_lost_no_request_and_gave_no_wrong_answer():
