@@ -215,6 +215,18 @@ def negation() -> str:
     return "\n".join(lines) + "\n"
 
 
+def other_languages() -> str:
+    """How often another language is noticed, and English is taken for one."""
+    record = read("other_languages")
+    lines = ["| texts | number | noticed | as French |", "|---|---:|---:|---:|"]
+    for row in record["rows"]:
+        shares = [f"{100 * row[key] / row['count']:.3g} %" for key in ("noticed", "as_french")]
+        counts = f"{row['noticed']:,} ({shares[0]})", f"{row['as_french']:,} ({shares[1]})"
+        lines.append(f"| {row['texts']} | {row['count']:,} | {' | '.join(counts)} |")
+    lines += ["", f"`{record['command']}`, with the shipped model of sentiment."]
+    return "\n".join(lines) + "\n"
+
+
 def music_tunes() -> str:
     """Statistics of generated tunes, compared with real ones."""
     record = read("music_tunes")

@@ -148,6 +148,7 @@ def main() -> None:
     write_whole(GENERATED / "series_classes.md", tables.series_classes())
     write_whole(GENERATED / "language.md", tables.language())
     write_whole(GENERATED / "negation.md", tables.negation())
+    write_whole(GENERATED / "other_languages.md", tables.other_languages())
     write_whole(GENERATED / "music_tunes.md", tables.music_tunes())
     write_whole(GENERATED / "dna.md", tables.dna())
     write_whole(GENERATED / "dna_genome.md", tables.dna_genome())

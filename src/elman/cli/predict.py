@@ -114,10 +114,26 @@ def predict(
             source = model.task.source(answer) if len(answers) > 1 else ""
             name = f"[dim]{escape(source)}:[/] " if source else ""
             _print(screen, name + model.task.show(answer))
+    for line in [] if as_json else _notes(model.task, answers):
+        print(f"elman: {line}", file=sys.stderr)
     for error in errors:
         print(f"elman: {error}", file=sys.stderr)
     if errors:
         raise typer.Exit(1)
+
+
+def _notes(task: Task, answers: Sequence[Any]) -> list[str]:
+    """The notes of the answers, each once, with the number of the first input that has it."""
+    places: dict[str, list[int]] = {}
+    for number, answer in enumerate(answers, 1):
+        note = "" if isinstance(answer, DataError) else task.note(answer)
+        if note:
+            places.setdefault(note, []).append(number)
+    lines = []
+    for note, numbers in places.items():
+        more = f" and {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
+        lines.append(note if len(answers) == 1 else f"input {numbers[0]:,}{more}: {note}")
+    return lines
 
 
 def _print(screen: Console, shown: str) -> None:

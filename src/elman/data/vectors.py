@@ -24,7 +24,7 @@ from jaxtyping import Float32
 from elman.data.numbers import number_of
 from elman.data.sources import why_not_a_file
 from elman.data.vocabulary import PADDING, UNKNOWN, Vocabulary
-from elman.data.words import composed
+from elman.data.words import composed, without_accents
 from elman.errors import DataError, OptionError, ShapeError
 from elman.extras import extra
 from elman.files import write_whole
@@ -164,13 +164,15 @@ def train_vectors(
 
 
 def spellings(word: str) -> tuple[str, ...]:
-    """The forms under which the vector of a word is looked up: the word, then its lower case.
+    """The forms under which the vector of a word is looked up, in this order.
 
-    >>> spellings("Harry"), spellings("spell")
-    (('Harry', 'harry'), ('spell',))
+    The word, its lower case, and both without accents.
+
+    >>> spellings("Harry"), spellings("spell"), spellings("Zo\u00eb")[2:]
+    (('Harry', 'harry'), ('spell',), ('Zoe', 'zoe'))
     """
-    lower = word.lower()
-    return (word,) if lower == word else (word, lower)
+    plain = without_accents(word)
+    return tuple(dict.fromkeys([word, word.lower(), plain, plain.lower()]))
 
 
 def rows_for(

@@ -20,6 +20,30 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+# Letters that Unicode does not decompose into a plain letter and a mark.
+_PLAIN_LETTERS = str.maketrans(
+    {
+        "ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D",
+        "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "Th", "ı": "i",
+    }
+)  # fmt: skip
+
+
+def without_accents(text: str) -> str:
+    """The text without accents, as people write names on other keyboards.
+
+    Marks of scripts in which they are letters, such as the vowel signs of Devanagari, remain.
+
+    >>> without_accents("Zo\u00eb Łódź"), without_accents("Voß")
+    ('Zoe Lodz', 'Voss')
+    """
+    if text.isascii():
+        return text
+    apart = unicodedata.normalize("NFD", text.translate(_PLAIN_LETTERS))
+    plain = "".join([letter for letter in apart if not "\u0300" <= letter <= "\u036f"])
+    return unicodedata.normalize("NFC", plain)
+
+
 def split_words(text: str) -> list[str]:
     """The words of a text, in order; a text already split by spaces keeps its words.
 

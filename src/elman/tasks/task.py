@@ -393,6 +393,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
         """The file that an answer is for, which is shown before it if there are several; or ""."""
         return ""
 
+    def note(self, answer: Answer) -> str:
+        """A sentence that warns of an answer, which is printed beside the answers; or ""."""
+        return ""
+
     def record(self, answer: Answer) -> dict[str, Any]:
         """An answer as a JSON object."""
         return asdict(cast(Any, answer))

@@ -10,13 +10,15 @@ import json
 import warnings
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, spellings, train_vectors
-from elman.data.words import composed
+from elman.data.languages import Known, known_in
+from elman.data.words import composed, without_accents
 from elman.errors import DataWarning
 from elman.graph import Cell
 from elman.models.string_features import StringFeatures
@@ -53,11 +55,33 @@ class TextSymbols:
 
     def encode(self, words: Sequence[str]) -> list[int]:
         """The index of each word."""
-        return self.words.encode([self.fold(word) for word in words])
+        return self.words.encode([self.known(word) for word in words])
+
+    def known(self, word: str) -> str:
+        """The form of a word that the vocabulary has: folded, or also without its accents."""
+        folded = self.fold(word)
+        if folded not in self.words:
+            plain = without_accents(folded)
+            if plain in self.words:
+                return plain
+        return folded
+
+    def encode_characters(self, word: str) -> list[int]:
+        """The index of each character; an unknown letter with an accent is read without it."""
+        known = self.characters
+        assert known is not None
+        if not word.isascii():
+            word = "".join([c if c in known else without_accents(c) for c in composed(word)])
+        return known.encode(word)
 
     def fold(self, word: str) -> str:
         """A word as the vocabulary stores it."""
         return fold_word(word, self.lowercase)
+
+    @cached_property
+    def languages(self) -> Known:
+        """The languages that the words are of, as far as they can be told."""
+        return known_in(self.words)
 
     def with_labels(self, labels: tuple[str, ...]) -> TextSymbols:
         """These symbols, with other labels if one of them is unknown here."""

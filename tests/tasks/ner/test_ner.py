@@ -45,6 +45,43 @@ def test_without_name_dropout_training_sees_every_word():
     assert torch.equal(batch["words"], ner.collate(TAGGED, symbols, options)["words"])
 
 
+def test_case_dropout_changes_case_in_training_and_nothing_else():
+    sentences = [Sentence(("Anna", "McLee", "went", "to", "Rome"), TAGGED[0].tags)] * 600
+    options = NerOptions(min_count=1, case_dropout=0.3)
+    symbols = ner.build_vocab(sentences, options, 0).symbols
+    plain = ner.collate(sentences, symbols, options)
+    batch = ner.collate(sentences, symbols, options, torch.Generator().manual_seed(0))
+    # the shapes tell how each sentence was read: as written, in lower case, or in capitals
+    kinds = [tuple(each.tolist()) for each in batch["shapes"].T]
+    written, lower, capitals = (5, 8, 1, 1, 5), (1, 1, 1, 1, 1), (6, 6, 6, 6, 6)
+    assert set(kinds) == {written, lower, capitals}
+    # of 600 draws, 120 and 60 are expected; four standard errors are 40 and 30
+    assert abs(kinds.count(lower) - 120) < 40
+    assert abs(kinds.count(capitals) - 60) < 30
+    for name in ("words", "tags", "lengths"):
+        assert torch.equal(batch[name], plain[name]), name
+    off = ner.collate(
+        sentences, symbols, replace(options, case_dropout=0.0), torch.Generator().manual_seed(0)
+    )
+    assert all(torch.equal(off[name], plain[name]) for name in plain)
+
+
+def test_the_calibration_error_of_names_is_that_of_their_confidences(trained):
+    run = elman.load(trained["ner"])
+    texts = ["Anna went to Rome with a friend .", "It rained ."]
+    found = ner.predict(run.fitted, [ner.as_input(each) for each in texts], ner.PredictOptions())
+    confidences = [name.confidence for answer in found for name in answer.names]
+    assert confidences
+    # tags of no name: every name that was found is wrong
+    wrong = [
+        replace(ner.as_input(each), tags=("O",) * len(ner.as_input(each).words)) for each in texts
+    ]
+    score = ner.score(run.fitted, wrong, ner.PredictOptions())
+    assert score["calibration_error"] == pytest.approx(
+        sum(confidences) / len(confidences), abs=1e-3
+    )
+
+
 def test_what_is_taken_from_no_name_goes_to_names(trained):
     run = elman.load(trained["ner"])
     text = ["Anna went to Rome with a friend .", "It rained ."]

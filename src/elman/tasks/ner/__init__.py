@@ -175,6 +175,9 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
 
         return answers.show(answer)
 
+    def note(self, answer: Names) -> str:
+        return answer.note
+
     def record(self, answer: Names) -> dict[str, Any]:
         from elman.tasks.ner import answers
 

@@ -10,6 +10,7 @@ import torch
 from rich.markup import escape
 from torch import Tensor
 
+from elman.data.languages import notice
 from elman.decode import bio_constraints, viterbi
 from elman.models import StandardTagger, Tagger, WindowTagger
 from elman.tasks.inference import in_batches
@@ -20,20 +21,22 @@ from elman.tasks.ner.span_probabilities import span_probabilities
 from elman.tasks.ner.tag_schemes import Span, spans_of
 from elman.tasks.task import Fitted
 from elman.tasks.word_model import TextSymbols
-from elman.training.metrics import span_scores
+from elman.training.metrics import calibration_error, span_scores
 
 
 @dataclass(frozen=True)
 class Names:
     """A text and the names in it; ``places`` are the starts and ends of its words.
 
-    ``format`` is how it is shown.
+    ``format`` is how it is shown.  ``note`` is a sentence if the text is in a language that the
+    model does not know, else "".
     """
 
     text: str
     names: tuple[Name, ...]
     places: tuple[tuple[int, int], ...] = ()
     format: str = "text"
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,42 +60,52 @@ def predict(
 
     def answer(batch: Sequence[Sentence]) -> list[list[tuple[Span, float]]]:
         tensors = collate(batch, fitted.symbols, fitted.options)
-        scores, spans = _scores_and_spans(fitted, tensors)
-        lengths = [len(each) for each in batch]
-        probabilities = span_probabilities(scores, lengths, spans, labels, _tagger(fitted).crf)
-        return [list(zip(*each, strict=True)) for each in zip(spans, probabilities, strict=True)]
+        found = _names_found(fitted, batch, tensors)
+        return [list(zip(*each, strict=True)) for each in zip(*found, strict=True)]
 
-    labels = fitted.symbols.labels
     found = in_batches(fitted.model, inputs, len, answer)
-    return [_names(sentence, spans, wanted) for sentence, spans in zip(inputs, found, strict=True)]
+    return [
+        _names(sentence, spans, wanted, notice(sentence.words, fitted.symbols.languages))
+        for sentence, spans in zip(inputs, found, strict=True)
+    ]
 
 
-def _names(sentence: Sentence, spans: Sequence[tuple[Span, float]], wanted: NameOptions) -> Names:
+def _names(
+    sentence: Sentence, spans: Sequence[tuple[Span, float]], wanted: NameOptions, note: str
+) -> Names:
     names = []
     for span, probability in spans:
         start, end = sentence.places[span.start][0], sentence.places[span.end - 1][1]
         if probability >= wanted.abstain:
             text = sentence.text[start:end]
             names.append(Name(text, span.type, start, end, round(probability, 4)))
-    return Names(sentence.text, tuple(names), tuple(sentence.places), wanted.format)
+    return Names(sentence.text, tuple(names), tuple(sentence.places), wanted.format, note)
 
 
 def score(
     fitted: Fitted[TextSymbols, NerOptions], examples: Sequence[Sentence], wanted: NameOptions
 ) -> dict[str, Any]:
-    """Precision, recall and F1 of exact spans, overall and per type, and the mean loss."""
+    """Precision, recall and F1 of exact spans, overall and per type, and the mean loss.
+
+    The calibration error is that of the confidences of the names that were found.
+    """
     spans: list[list[Span]] = []
+    sure: list[float] = []
     losses: list[float] = []
 
-    def answer(batch: Sequence[Sentence]) -> list[tuple[list[Span], float]]:
+    def answer(batch: Sequence[Sentence]) -> list[tuple[list[Span], list[float], float]]:
         tensors = collate(batch, fitted.symbols, fitted.options)
         loss = float(fitted.model.loss(**tensors))  # type: ignore[operator]
-        return [(found, loss) for found in _scores_and_spans(fitted, tensors)[1]]
+        found, probabilities = _names_found(fitted, batch, tensors)
+        return [(*each, loss) for each in zip(found, probabilities, strict=True)]
 
-    for found, loss in in_batches(fitted.model, examples, len, answer):
+    for found, probabilities, loss in in_batches(fitted.model, examples, len, answer):
         spans.append(found)
+        sure += probabilities
         losses.append(loss)
-    scores = span_scores([spans_of(example.tags or ()) for example in examples], spans)
+    expected = [spans_of(example.tags or ()) for example in examples]
+    scores = span_scores(expected, spans)
+    right = [span in own for found, own in zip(spans, expected, strict=True) for span in found]
     return {
         "precision": scores.precision,
         "recall": scores.recall,
@@ -102,6 +115,7 @@ def score(
             for name, each in sorted(scores.per_type.items())
         },
         "loss": sum(losses) / len(losses),
+        "calibration_error": calibration_error(sure, right),
         "examples": len(examples),
     }
 
@@ -109,6 +123,15 @@ def score(
 def _tagger(fitted: Fitted[TextSymbols, NerOptions]) -> Tagger | WindowTagger | StandardTagger:
     assert isinstance(fitted.model, Tagger | WindowTagger | StandardTagger)
     return fitted.model
+
+
+def _names_found(
+    fitted: Fitted[TextSymbols, NerOptions], batch: Sequence[Sentence], tensors: dict[str, Tensor]
+) -> tuple[list[list[Span]], list[list[float]]]:
+    """The spans of each sentence, and their probabilities."""
+    scores, spans = _scores_and_spans(fitted, tensors)
+    lengths, labels = [len(each) for each in batch], fitted.symbols.labels
+    return spans, span_probabilities(scores, lengths, spans, labels, _tagger(fitted).crf)
 
 
 def _scores_and_spans(
@@ -151,7 +174,7 @@ def show(prediction: Names) -> str:
 
 
 def record(prediction: Names) -> dict[str, Any]:
-    """The text and its names as a JSON object."""
+    """The text and its names as a JSON object, with ``note`` if there is one."""
     names = [
         {
             "text": name.text,
@@ -162,4 +185,5 @@ def record(prediction: Names) -> dict[str, Any]:
         }
         for name in prediction.names
     ]
-    return {"text": prediction.text, "names": names}
+    found = {"text": prediction.text, "names": names}
+    return found | {"note": prediction.note} if prediction.note else found

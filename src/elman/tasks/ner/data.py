@@ -146,12 +146,14 @@ def collate(
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
     """Collates word, tag and shape indices (time, batch) and the characters of distinct words."""
+    if generator is not None and options.case_dropout:
+        draws = torch.rand(len(examples), generator=generator) / options.case_dropout
+        examples = [_recased(e, draw) for e, draw in zip(examples, draws.tolist(), strict=True)]
     words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
     shapes, _ = pad_sequences([[word_shape(w) for w in e.words] for e in examples])
     distinct = {w: k for k, w in enumerate(dict.fromkeys(w for e in examples for w in e.words))}
-    assert symbols.characters is not None
     letters, letter_counts = pad_sequences(
-        [symbols.characters.encode(word[:LONGEST_WORD]) for word in distinct]
+        [symbols.encode_characters(word[:LONGEST_WORD]) for word in distinct]
     )
     places, _ = pad_sequences([[distinct[w] for w in e.words] for e in examples])
     batch = {
@@ -172,6 +174,14 @@ def collate(
             hidden &= (batch["tags"] != index["O"]) & (words != PADDING)
             batch["words"] = torch.where(hidden, UNKNOWN, words)
     return batch
+
+
+def _recased(sentence: Sentence, draw: float) -> Sentence:
+    """The sentence in lower case for a draw below 2/3, in capitals below 1, else as it is."""
+    if draw >= 1:
+        return sentence
+    change = str.lower if draw < 2 / 3 else str.upper
+    return replace(sentence, words=tuple([change(word) for word in sentence.words]))
 
 
 def read_inputs(path: Path, options: NerOptions) -> list[Sentence]:

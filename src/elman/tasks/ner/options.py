@@ -42,6 +42,13 @@ class NerOptions(TextOptions):
         minimum=0,
         below=1,
     )
+    case_dropout: float = option(
+        0.0,
+        "fraction of training sentences read in lower case or, half as often, in capitals, so "
+        "that names are found in such text too",
+        minimum=0,
+        maximum=1,
+    )
     outside_penalty: float = option(
         0.0, "subtracted from the score of O; above 0 raises recall and lowers precision"
     )

@@ -174,6 +174,9 @@ class SentimentClassification(
 
         return answers.show(answer)
 
+    def note(self, answer: Rating) -> str:
+        return answer.note
+
     def record(self, answer: Rating) -> dict[str, Any]:
         from elman.tasks.sentiment import answers
 

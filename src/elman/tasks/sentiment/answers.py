@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 from torch import Tensor
 
+from elman.data.languages import notice
 from elman.tasks.inference import in_batches
 from elman.tasks.sentiment.data import Review, collate
 from elman.tasks.sentiment.model import WithPhrases
@@ -25,13 +26,15 @@ from elman.training.watch import symptoms
 class Rating:
     """The predicted label, its probability, and the probabilities of all labels.
 
-    ``label`` is None if the probability of the most likely one is below ``abstain``.
+    ``label`` is None if the probability of the most likely one is below ``abstain``.  ``note``
+    is a sentence if the text is in a language that the model does not know, else "".
     """
 
     text: str
     label: str | None
     probability: float
     probabilities: dict[str, float]
+    note: str = ""
 
 
 def predict(
@@ -45,7 +48,8 @@ def predict(
         each = dict(zip(fitted.symbols.labels, row.tolist(), strict=True))
         label = max(each, key=lambda name: each[name])
         sure = each[label] >= wanted.abstain
-        ratings.append(Rating(example.text, label if sure else None, each[label], each))
+        note = notice(example.words, fitted.symbols.languages)
+        ratings.append(Rating(example.text, label if sure else None, each[label], each, note))
     return ratings
 
 
@@ -105,10 +109,11 @@ def show(prediction: Rating) -> str:
 
 
 def record(prediction: Rating) -> dict[str, Any]:
-    """The rating as a JSON object."""
-    return {
+    """The rating as a JSON object, with ``note`` if there is one."""
+    found = {
         "text": prediction.text,
         "label": prediction.label,
         "probability": round(prediction.probability, 6),
         "probabilities": {k: round(p, 6) for k, p in prediction.probabilities.items()},
     }
+    return found | {"note": prediction.note} if prediction.note else found

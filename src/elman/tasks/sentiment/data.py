@@ -11,13 +11,14 @@ from types import MappingProxyType
 import torch
 from torch import Generator, Tensor
 
-from elman.data import LabelledText, pad_sequences, read_labelled_texts, split_words
+from elman.data import LabelledText, Vocabulary, pad_sequences, read_labelled_texts, split_words
 from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.sources import is_folder
 from elman.data.text import SUFFIXES, text_rows
 from elman.errors import DataError, OptionError
 from elman.tasks.label_map import label_map
+from elman.tasks.sentiment.emoji import meaning
 from elman.tasks.sentiment.options import SentimentOptions
 from elman.tasks.sentiment.phrases import count_phrases, phrases_of
 from elman.tasks.string_encoders import string_tensors
@@ -114,17 +115,31 @@ def collate(
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
     """Collates word indices (time, batch), lengths and label indices."""
-    words, lengths = pad_sequences([symbols.encode(example.words) for example in examples])
+    known = [_known(example.words, symbols, symbols.words) for example in examples]
+    words, lengths = pad_sequences([symbols.words.encode(text) for text in known])
     batch = {"words": words, "lengths": lengths}
     batch |= string_tensors([example.words for example in examples], symbols.encoders)
     if symbols.phrases is not None:
-        folded = [[symbols.fold(word) for word in example.words] for example in examples]
-        found = [symbols.phrases.encode(phrases_of(text, options.phrases)) for text in folded]
+        texts = [_known(example.words, symbols, symbols.phrases) for example in examples]
+        found = [symbols.phrases.encode(phrases_of(text, options.phrases)) for text in texts]
         batch["phrases"], _ = pad_sequences(found)
     if all(example.label is not None for example in examples):
         places = [symbols.labels.index(str(example.label)) for example in examples]
         batch["labels"] = torch.tensor(places)
     return batch
+
+
+def _known(words: Sequence[str], symbols: TextSymbols, vocabulary: Vocabulary) -> list[str]:
+    """The words as a vocabulary has them, with words for emoji that it lacks."""
+    found = []
+    for word in words:
+        form = symbols.fold(word)
+        if form not in vocabulary:
+            form = symbols.known(word)
+            if form not in symbols.words:
+                form = meaning(word) or form
+        found.append(form)
+    return found
 
 
 def read_inputs(path: Path, options: SentimentOptions) -> list[Review]:

@@ -57,7 +57,8 @@ function show(card, answers) {
     return line;
   });
   const count = answers.reduce((sum, each) => sum + each.names.length, 0);
-  card.say(count ? "" : "No names found.");
+  const notes = new Set(answers.map((each) => each.note).filter(Boolean));
+  card.say([...notes, count ? "" : "No names found."].filter(Boolean).join(" "));
   card.result.replaceChildren(
     ...shown,
     legend(types.map((type) => [`var(--f${tint(type)})`, NAMES[type] ?? type])),

@@ -55,7 +55,8 @@ async function rated(model, said, signal) {
 }
 
 function show(card, { whole, label, labels, pieces, influence, words, left }) {
-  card.say(left ? `Only the last ${MOST_WORDS} words are examined one by one.` : "");
+  const cut = left ? `Only the last ${MOST_WORDS} words are examined one by one.` : "";
+  card.say([whole.note, cut].filter(Boolean).join(" "));
   const largest = Math.max(0.5, ...[...influence.values()].map(Math.abs));
   const against = labels.length === 2 ? labels[0] : `not ${label}`;
   const shown = make("p", { class: "text" });
