@@ -198,6 +198,22 @@ def details(question: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def named_entities_case() -> str:
+    """The F1 of names by capitalisation, trained with sentences in lower case and capitals."""
+    record = read("named_entities_case")
+    parts = ("valid", "valid_lower", "valid_capitals", "test")
+    lines = [
+        "| `case_dropout` | validation | in lower case | in capitals | test | test, each seed |",
+        "|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in sorted(record["rows"], key=lambda row: row["case_dropout"]):
+        means = [f"{statistics.mean(points(row['runs'], part, 'f1')):.1f}" for part in parts]
+        test = [f"{run['seed']}: {100 * run['test']['f1']:.1f}" for run in row["runs"]]
+        lines.append(f"| {row['case_dropout']:g} | {' | '.join(means)} | {', '.join(test)} |")
+    lines += ["", f"`{record['command']}`, one thread of {record['machine']['processor']}."]
+    return "\n".join(lines) + "\n"
+
+
 def negation() -> str:
     """The shipped model's answers to sentences with a negation."""
     record = read("negation")

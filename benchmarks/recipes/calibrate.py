@@ -1,4 +1,4 @@
-"""Calibrate the shipped models of texts on their validation data, and say so on their cards.
+"""Calibrate the shipped model of sentiment on its validation data, and say so on its card.
 
     python -m recipes.calibrate
 
@@ -15,12 +15,11 @@ import elman
 from elman.files import write_whole
 from elman.tasks import Trained
 from elman.tasks.calibration import calibrate
-from recipes.real_data import broad_twitter, sentence_polarity
+from recipes.real_data import sentence_polarity
 
 RUNS = Path("runs")
 DATA: dict[str, Callable[[Path], dict[str, Path]]] = {
     "sentiment": sentence_polarity,
-    "ner": broad_twitter,
 }
 
 
@@ -38,16 +37,15 @@ def main() -> None:
             [
                 f"| {metric} | {after['valid'][metric]:.3f} | {after['test'][metric]:.3f} |\n"
                 for metric in ("loss", "calibration_error")
-                if metric in after["test"]
             ]
         )
         card = model.folder.path / "card.md"
         table, rest = card.read_text(encoding="utf-8").split("\n\nTest ", 1)
-        was = {part: before[part].get("calibration_error", before[part]["loss"]) for part in before}
-        what = "calibration error" if "calibration_error" in before["test"] else "loss"
+        was = {part: before[part]["calibration_error"] for part in before}
         sentence = (
             f"Scores of labels were divided by the temperature {temperature:.2f}, fitted on the "
-            f"validation data; before, the {what} was {was['valid']:.3f} and {was['test']:.3f}.\n\n"
+            f"validation data; before, the calibration error was {was['valid']:.3f} and "
+            f"{was['test']:.3f}.\n\n"
         )
         write_whole(card, f"{table}\n{rows}\n{sentence}Test {rest}")
         print(name, temperature, before, after)
