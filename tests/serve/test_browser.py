@@ -279,6 +279,16 @@ def test_the_rating_moves_and_words_show_their_influence(visit):
     )
 
 
+@pytest.mark.parametrize("name", ["sentiment", "ner"])
+def test_another_language_is_noted_on_the_card(visit, name):
+    place = card(visit(), name)
+    note = "This looks like French, but the model knows English"
+    place.get_by_label("Text", exact=True).fill("Ce film est bon, mais je ne l'ai pas aimé.")
+    expect(place).to_contain_text(note, timeout=SECONDS)
+    place.get_by_label("Text", exact=True).fill("I liked the film.")
+    expect(place).not_to_contain_text(note, timeout=SECONDS)
+
+
 def test_names_are_highlighted_in_any_script(visit, tmp_path):
     page = visit()
     names = card(page, "ner")

@@ -35,6 +35,23 @@ def test_texts_are_answered_as_by_predict(client, command, task, count):
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize(("task", "key"), [("sentiment", "label"), ("ner", "names")])
+def test_an_unsure_answer_and_another_language_are_answered_as_by_predict(
+    client, command, task, key
+):
+    texts = ["Ce film est bon, mais Paris n'est pas belle pour nous.", "A film."]
+    body = {"inputs": texts, "options": {"abstain": 1.0}}
+    answer = client(task).post(f"/v1/{task}/predict", json=body)
+    status, out, _ = command("predict", task, *texts, "--json", "--abstain", 1.0)
+    assert (answer.status_code, status) == (200, 0)
+    assert answer.text == out.strip()
+    french, english = answer.json()["predictions"]
+    assert not french[key]
+    assert not english[key]
+    assert "French" in french["note"]
+    assert "note" not in english
+
+
 @pytest.mark.parametrize(
     ("task", "file", "options"),
     [("speech", "fox.flac", {"beam": 4, "lm": "none"}), ("video", "runner.mp4", {})],

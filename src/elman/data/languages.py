@@ -112,6 +112,7 @@ _OTHERS = {
 _FOREIGN = frozenset().union(*_OTHERS.values()) - _ENGLISH
 # French and Italian join an article or pronoun to the next word
 _ELISION = re.compile(r"(?:[cdjlmnst]|qu|dell|nell|all|un)'(?=\w{2})")
+_ELIDED = re.compile(rf"(?<!\S){_ELISION.pattern}")
 #: a model knows a language if its vocabulary has this fraction of the common words
 _KNOWN = 0.9
 #: fewer words say too little
@@ -156,6 +157,8 @@ def notice(words: Sequence[str], known: Known) -> str:
     script = _script(words)
     if script is not None and script not in known.scripts:
         found = f"is in {script} script"
+    elif "English" in known.languages and _has_no_other_words(words):
+        return ""
     else:
         language = language_of(words)
         if language is None or language in known.languages:
@@ -184,6 +187,12 @@ def language_of(words: Sequence[str]) -> str | None:
     if tied or len(found) < 1.5 * english or _FOREIGN.isdisjoint(found):
         return None
     return language if _enough(found, plain) else None
+
+
+def _has_no_other_words(words: Sequence[str]) -> bool:
+    """Whether no word is of another language, which settles nearly all English texts quickly."""
+    text = " ".join(words).lower().replace("\u2019", "'")
+    return _FOREIGN.isdisjoint(text.split()) and not _ELIDED.search(text)
 
 
 def _enough(found: Sequence[str], plain: Sequence[str]) -> bool:
