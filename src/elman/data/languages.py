@@ -192,7 +192,7 @@ def language_of(words: Sequence[str]) -> str | None:
 def _has_no_other_words(words: Sequence[str]) -> bool:
     """Whether no word is of another language, which settles nearly all English texts quickly."""
     text = " ".join(words).lower().replace("\u2019", "'")
-    return _FOREIGN.isdisjoint(text.split()) and not _ELIDED.search(text)
+    return _FOREIGN.isdisjoint(text.split()) and not ("'" in text and _ELIDED.search(text))
 
 
 def _enough(found: Sequence[str], plain: Sequence[str]) -> bool:

@@ -16,7 +16,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from elman.data import Vocabulary, WordVectors, read_vectors, rows_for, spellings, train_vectors
+from elman.data import (
+    UNKNOWN,
+    Vocabulary,
+    WordVectors,
+    read_vectors,
+    rows_for,
+    spellings,
+    train_vectors,
+)
 from elman.data.languages import Known, known_in
 from elman.data.words import composed, without_accents
 from elman.errors import DataWarning
@@ -55,7 +63,10 @@ class TextSymbols:
 
     def encode(self, words: Sequence[str]) -> list[int]:
         """The index of each word."""
-        return self.words.encode([self.known(word) for word in words])
+        found = self.words.encode([self.fold(word) for word in words])
+        if UNKNOWN in found:
+            found = self.words.encode([self.known(word) for word in words])
+        return found
 
     def known(self, word: str) -> str:
         """The form of a word that the vocabulary has: folded, or also without its accents."""

@@ -11,7 +11,14 @@ from types import MappingProxyType
 import torch
 from torch import Generator, Tensor
 
-from elman.data import LabelledText, Vocabulary, pad_sequences, read_labelled_texts, split_words
+from elman.data import (
+    UNKNOWN,
+    LabelledText,
+    Vocabulary,
+    pad_sequences,
+    read_labelled_texts,
+    split_words,
+)
 from elman.data.faults import Row, Rows, rows_or_error
 from elman.data.plain_text import read_lines
 from elman.data.sources import is_folder
@@ -115,8 +122,7 @@ def collate(
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
     """Collates word indices (time, batch), lengths and label indices."""
-    known = [_known(example.words, symbols, symbols.words) for example in examples]
-    words, lengths = pad_sequences([symbols.words.encode(text) for text in known])
+    words, lengths = pad_sequences([_indices(example.words, symbols) for example in examples])
     batch = {"words": words, "lengths": lengths}
     batch |= string_tensors([example.words for example in examples], symbols.encoders)
     if symbols.phrases is not None:
@@ -127,6 +133,13 @@ def collate(
         places = [symbols.labels.index(str(example.label)) for example in examples]
         batch["labels"] = torch.tensor(places)
     return batch
+
+
+def _indices(words: Sequence[str], symbols: TextSymbols) -> list[int]:
+    found = symbols.words.encode([symbols.fold(word) for word in words])
+    if UNKNOWN in found:
+        found = symbols.words.encode(_known(words, symbols, symbols.words))
+    return found
 
 
 def _known(words: Sequence[str], symbols: TextSymbols, vocabulary: Vocabulary) -> list[str]:
