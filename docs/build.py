@@ -35,13 +35,12 @@ GENERATED = DOCS / "generated"
 def equations() -> str:
     """The catalogue in groups, with a section for each cell."""
     parts = []
-    catalogue = {**cells.CATALOGUE, **cells.WITH_INPUTS}
-    missing = set(catalogue) - {name for group in GROUPS.values() for name in group}
+    missing = set(cells.ALL) - {name for group in GROUPS.values() for name in group}
     if missing:
         raise SystemExit(f"docs/cell_guide.py lacks {', '.join(sorted(missing))}")
     for title, group in GROUPS.items():
         parts.append(f"## {title}\n")
-        parts += [_section(catalogue[name], when) for name, when in group.items()]
+        parts += [_section(cells.ALL[name], when) for name, when in group.items()]
     return "\n".join(parts)
 
 

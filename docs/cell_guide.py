@@ -44,6 +44,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "co_rnn": "Very long sequences and oscillations: gradients neither vanish nor explode.",
         "lem": "Signals with several time scales, and long dependencies.",
     },
+    "Matrices computed from parameters": {
+        "antisymmetric_rnn": "Long sequences: the state neither dies out nor explodes.",
+        "orthogonal_rnn": "Copying over hundreds of steps: the state keeps its length.",
+        "lipschitz_rnn": "Long and noisy sequences; small steps of a damped system.",
+    },
     "Inputs beside x": {
         "gru_d": "Tables with missing values, such as measurements of patients; for one layer.",
         "cfc": "Steps that are not equally far apart: sensors, control.",

@@ -40,3 +40,37 @@ class TorchMathematics:
     @staticmethod
     def rsqrt(a: Tensor, offset: float) -> Tensor:
         return torch.rsqrt(a + offset)
+
+    # functions of matrices
+
+    @staticmethod
+    def transpose(a: Tensor) -> Tensor:
+        return a.mT
+
+    @staticmethod
+    def orthogonal(a: Tensor) -> Tensor:
+        unit = torch.eye(len(a), dtype=a.dtype, device=a.device)
+        skew = a - a.mT
+        found: Tensor = torch.linalg.solve(unit + skew, unit - skew)
+        return found
+
+    @staticmethod
+    def householder(a: Tensor) -> Tensor:
+        below = a.tril(-1)
+        lengths = 1 + (below * below).sum(0)
+        found: Tensor = torch.linalg.householder_product(below, 2 / lengths)
+        return found
+
+    @staticmethod
+    def unit_rows(a: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(a, dim=1)
+
+    @staticmethod
+    def lower_triangle(a: Tensor) -> Tensor:
+        return a.tril()
+
+    @staticmethod
+    def heads(a: Tensor, count: int) -> Tensor:
+        blocks = a.unflatten(0, (count, -1)).movedim(0, -1)  # row column head
+        rows, columns = a.shape[0], a.shape[1] * count
+        return torch.diag_embed(blocks).permute(2, 0, 3, 1).reshape(rows, columns)

@@ -39,7 +39,27 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "at_least": lambda a, b: a >= b,
     "where": torch.where,
     "layer_norm": lambda a: torch.nn.functional.layer_norm(a, a.shape[-1:]),
+    "transpose": lambda a: a.T,
+    "skew": lambda a: a - a.T,
+    "orthogonal": lambda a: torch.linalg.inv(identity(a) + a - a.T) @ (identity(a) - a + a.T),
+    "householder": lambda a: reflections(a),
+    "unit_rows": lambda a: torch.stack([row / (row * row).sum().sqrt() for row in a]),
+    "lower_triangle": lambda a: a * torch.ones_like(a).tril(),
+    "heads": lambda a, count: torch.block_diag(*a.chunk(int(count))),
 }
+
+
+def identity(a: Tensor) -> Tensor:
+    return torch.eye(len(a), dtype=a.dtype)
+
+
+def reflections(a: Tensor) -> Tensor:
+    """The product of the reflections along the columns, each with a 1 on the diagonal."""
+    found = identity(a)
+    for k in range(len(a)):
+        v = torch.cat([a.new_zeros(k), a.new_ones(1), a[k + 1 :, k]])
+        found = found @ (identity(a) - 2 * torch.outer(v, v) / (v @ v))
+    return found
 
 
 @dataclass(frozen=True)

@@ -154,11 +154,12 @@ def test_operands_of_two_sizes_clash_and_say_which():
     assert (caught.value.first, caught.value.second) == (0, 2)
 
 
-def test_a_matrix_is_for_products_only():
+def test_a_matrix_is_for_products_and_functions_of_matrices():
     matrix = intern("matrix", (), ("W", "f"))
-    with pytest.raises(Misuse, match="can only be the left operand of @"):
-        apply("tanh", matrix)
+    assert apply("tanh", matrix).size == "matrix"
+    with pytest.raises(Misuse, match="a matrix and a vector are not of one size"):
+        apply("add", matrix, H)
     with pytest.raises(Misuse, match="the left operand of @ must be a matrix"):
         apply("product", H, X)
-    with pytest.raises(Misuse, match="two matrices of learned parameters cannot"):
+    with pytest.raises(Misuse, match="the product of two matrices is not available"):
         apply("product", matrix, matrix)

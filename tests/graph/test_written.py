@@ -1,6 +1,7 @@
 """Equations read from text: the same cells as ``@cell`` makes, and nothing is executed."""
 
 import builtins
+import sys
 from contextlib import suppress
 from types import FunctionType
 
@@ -135,8 +136,11 @@ def step(line, arguments="x, h, *, W, b"):
         ("def a(x, h): return h\0", "null bytes"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_in_a_sentence(source, sentence, monkeypatch):
+def test_anything_else_is_refused_in_a_sentence(source, sentence, monkeypatch, request):
     executed = []
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)  # torch's compiler raises it
+    request.addfinalizer(lambda: sys.setrecursionlimit(limit))
     with monkeypatch.context() as patched:
         for name in ("exec", "eval", "print"):
             patched.setattr(builtins, name, lambda *given, name=name: executed.append(name))

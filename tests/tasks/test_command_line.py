@@ -79,8 +79,7 @@ def test_training_never_overwrites_a_run_and_names_the_next_folder(command, tmp_
 def test_the_catalogue_and_the_equations_are_printed(command):
     status, out, _ = command("cells")
     assert status == 0
-    known = [*elman.cells.CATALOGUE, *elman.cells.WITH_INPUTS]
-    assert [line.split()[0] for line in out.splitlines()] == known
+    assert [line.split()[0] for line in out.splitlines()] == [*elman.cells.ALL]
     assert command("cells", "lstm")[1].splitlines()[4:] == [
         "c' = f * c + i * g",
         "h' = o * tanh(c')",

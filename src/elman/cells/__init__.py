@@ -1,10 +1,12 @@
 """The catalogue of cells, each defined by its equations alone.
 
 Pass a cell such as ``elman.cells.lstm`` to ``elman.Recurrent``; ``CATALOGUE`` maps names to cells.
-Those in ``WITH_INPUTS`` take other inputs beside x, such as the time since the last step.
+Those in ``WITH_INPUTS`` take other inputs beside x, such as the time since the last step; those in
+``WITH_MATRICES`` compute matrices from their parameters.
 Define your own cells with ``elman.cell``.
 """
 
+from elman.cells.constrained import antisymmetric_rnn, lipschitz_rnn, orthogonal_rnn
 from elman.cells.differential import co_rnn, lem
 from elman.cells.elementwise import ind_rnn, lru, min_gru, min_lstm, qrnn, rg_lru, sru
 from elman.cells.extended import multiplicative_lstm, nas, rhn, slstm
@@ -52,10 +54,19 @@ CATALOGUE: dict[str, Cell] = {
 }
 #: the cells that take other inputs beside x, by name
 WITH_INPUTS: dict[str, Cell] = {cell.name: cell for cell in (gru_d, cfc)}
+#: the cells that compute matrices from their parameters, by name
+WITH_MATRICES: dict[str, Cell] = {
+    cell.name: cell for cell in (antisymmetric_rnn, orthogonal_rnn, lipschitz_rnn)
+}
+#: all of them
+ALL: dict[str, Cell] = {**CATALOGUE, **WITH_INPUTS, **WITH_MATRICES}
 
 __all__ = [
+    "ALL",
     "CATALOGUE",
     "WITH_INPUTS",
+    "WITH_MATRICES",
+    "antisymmetric_rnn",
     "cfc",
     "co_rnn",
     "coupled_lstm",
@@ -71,12 +82,14 @@ __all__ = [
     "layer_norm_lstm",
     "lem",
     "lru",
+    "lipschitz_rnn",
     "lstm",
     "mgu",
     "min_gru",
     "min_lstm",
     "multiplicative_lstm",
     "nas",
+    "orthogonal_rnn",
     "peephole_lstm",
     "qrnn",
     "rhn",

@@ -22,7 +22,7 @@ def cells(
     hidden_size: Annotated[int, typer.Option(min=1, help="Hidden units, for --plan.")] = 256,
 ) -> None:
     """List the cells of the catalogue, or print the equations of one."""
-    catalogue = {**cell_catalogue.CATALOGUE, **cell_catalogue.WITH_INPUTS}
+    catalogue = cell_catalogue.ALL
     if name is None:
         if plan:
             raise OptionError("--plan needs the name of a cell: elman cells lstm --plan")

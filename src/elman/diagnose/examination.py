@@ -22,7 +22,7 @@ from elman.diagnose.trajectory import Trajectory, in_reverse, run_in_float64
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.nn import Recurrent
-from elman.passes.separate import separated
+from elman.passes.separate import needs_inputs
 
 
 def diagnose(
@@ -117,7 +117,7 @@ def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
 def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: int) -> Recurrent:
     """The layer, or a new layer for a cell."""
     cell = model.cell if isinstance(model, Recurrent) else model
-    if isinstance(cell, Cell) and separated(cell.text) is not None:
+    if isinstance(cell, Cell) and needs_inputs(cell.text):
         raise OptionError(
             f"diagnose: {cell.name} has side inputs or vectors of the size of x, which diagnose "
             "does not take; pass another cell."
@@ -125,13 +125,13 @@ def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: 
     if isinstance(model, Cell):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return Recurrent(model, input_size, hidden_size)
+            return Recurrent(model, input_size, hidden_size).core("diagnose")
     if not isinstance(model, Recurrent):
         raise OptionError(
             f"diagnose: {type(model).__name__} is neither a cell nor a Recurrent; for a whole "
             "model pass loss=, a function that runs it and returns the loss."
         )
-    return model
+    return model.core("diagnose")
 
 
 def _noise(layer: Recurrent, steps: int, batch: int, seed: int) -> Tensor:

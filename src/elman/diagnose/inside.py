@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.nn import Recurrent
-from elman.passes.separate import separated
+from elman.passes.separate import needs_inputs
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
     handles = []
     kept = {parameter: parameter.grad for parameter in model.parameters()}
     for name, module in model.named_modules():
-        if isinstance(module, Recurrent) and separated(module.cell.text) is None:
+        if isinstance(module, Recurrent) and not needs_inputs(module.cell.text):
             hook = _recorder(calls.setdefault(name or "layer", []))
             handles.append(module.register_forward_hook(hook, with_kwargs=True))
     try:

@@ -180,10 +180,9 @@ def _start(layer: Recurrent, contestant: Contestant, time: int) -> None:
             parameter.fill_(value)
         elif p.kind == "matrix" and contestant.states != "orthogonal":
             begin = nn.init.eye_ if contestant.states == "identity" else nn.init.xavier_uniform_
-            blocks = parameter.split([sizes.width((size,)) for size in p.columns], 1)
-            for size, block in zip(p.columns, blocks, strict=True):
+            for size, rows, columns in p.blocks(sizes):
                 if size == "hidden":
-                    begin(block)
+                    begin(parameter[rows, columns])
 
 
 def _loss(problem: Problem, answers: Tensor, wanted: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack, State
 from elman.nn.torch_layers import GRU, LSTM, RNN
 from elman.nn.torch_weights import parameters_in_order, stack_of
-from elman.passes.separate import separated
+from elman.passes.separate import needs_inputs
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Layers:
 
 def refuse_side_inputs(layer: Recurrent) -> None:
     """Raise ``ExportError`` for a layer whose cell computes values from side inputs beforehand."""
-    if separated(layer.cell.text) is not None:
+    if needs_inputs(layer.cell.text):
         raise ExportError(
             f"{layer.stack.title}: no exporter writes cells with side inputs or with vectors of "
             "the size of x."
@@ -97,8 +97,9 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     """
     cell_order: Sequence[Sequence[Tensor]]
     if isinstance(module, Recurrent):
-        stack, cell = module.stack, module.cell
         refuse_side_inputs(module)
+        module = module.core("export")
+        stack, cell = module.stack, module.cell
         # get_parameter would find a method of the module where a family has its name
         named = dict(module.named_parameters())
         cell_order = [

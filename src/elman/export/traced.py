@@ -5,6 +5,7 @@ What an exporter writes around recurrent layers is read from such a program.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,9 +27,7 @@ def traced(
 
     Raises ``ExportError`` where its Python cannot be traced, or a layer has side inputs.
     """
-    for layer in module.modules():
-        if isinstance(layer, Recurrent):
-            refuse_side_inputs(layer)
+    module = _with_cores(module)
     free = [
         {place: torch.export.Dim.AUTO for place, axis in enumerate(own) if isinstance(axis, str)}
         for own in axes
@@ -37,6 +36,26 @@ def traced(
         return torch.export.export(
             module, tuple(example), dynamic_shapes=_arguments(module, free), strict=False
         )
+
+
+def _with_cores(module: nn.Module) -> nn.Module:
+    """The module with the computed matrices of its layers as parameters; a copy if there are any.
+
+    Raises ``ExportError`` if a layer has side inputs.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
+    for layer in layers:
+        refuse_side_inputs(layer)
+    if all([layer.core("export") is layer for layer in layers]):
+        return module
+    if isinstance(module, Recurrent):
+        return module.core("export")
+    module = copy.deepcopy(module)
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, Recurrent):
+                setattr(parent, name, child.core("export"))
+    return module
 
 
 def decomposed(

@@ -26,7 +26,8 @@ from elman.graph.text import write_cell
 class Parameter:
     """A learned parameter of a cell: ``W.f`` is ``Parameter("W", "f", "matrix", columns)``.
 
-    A vector has one value per unit, or per feature of the input if ``columns`` says so.
+    A vector has one value per unit, or per feature of the input if ``columns`` says so.  A matrix
+    with ``heads`` holds the blocks of a block-diagonal matrix, one below the other.
     """
 
     family: str
@@ -35,6 +36,7 @@ class Parameter:
     #: the sizes of the operands of a matrix, in the order written; for a vector its size, if that
     #: is not hidden
     columns: tuple[Size, ...] = ()
+    heads: int = 1
 
     @property
     def key(self) -> str:
@@ -42,10 +44,27 @@ class Parameter:
         return f"{self.family}.{self.gate}"
 
     def shape(self, sizes: Sizes) -> tuple[int, ...]:
-        """(hidden, total size of the operands) of a matrix, (size,) of a vector."""
+        """(hidden, total size of the operands / heads) of a matrix, (size,) of a vector."""
         if self.kind == "vector":
             return (sizes.width(self.columns or ("hidden",)),)
-        return (sizes.hidden, sizes.width(self.columns))
+        return (sizes.hidden, sizes.width(self.columns) // self.heads)
+
+    def blocks(self, sizes: Sizes) -> list[tuple[Size, slice, slice]]:
+        """The rows and columns of a matrix that multiply each operand, for each head.
+
+        >>> Parameter("W", "h", "matrix", ("hidden", "input")).blocks(Sizes(3, 4))[1]
+        ('input', slice(0, 4, None), slice(4, 7, None))
+        """
+        rows = sizes.hidden // self.heads
+        found, start = [], 0
+        for size in self.columns:
+            end = start + sizes.width((size,)) // self.heads
+            found += [
+                (size, slice(k * rows, (k + 1) * rows), slice(start, end))
+                for k in range(self.heads)
+            ]
+            start = end
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,12 +19,16 @@ from typing import Any, Literal, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 #: The size of a node's last axis: a symbol that becomes a number when a layer is built.
-#: ``"one"`` is the size of a constant; ``"matrix"`` marks a parameter that only products accept.
+#: ``"one"`` is the size of a constant; ``"matrix"`` marks a matrix of parameters, or one computed
+#: from them.
 Size = str
 
-#: "parameter": a learned leaf; "arithmetic": cheaper to compute than to load; "condition": only
-#: allowed as the first operand of ``where``; "reduction": combines all units of a row
-Kind = Literal["leaf", "parameter", "product", "arithmetic", "function", "condition", "reduction"]
+#: "parameter": a learned leaf; "matrix": a function of matrices of parameters; "arithmetic":
+#: cheaper to compute than to load; "condition": only allowed as the first operand of ``where``;
+#: "reduction": combines all units of a row
+Kind = Literal[
+    "leaf", "parameter", "matrix", "product", "arithmetic", "function", "condition", "reduction"
+]
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,10 @@ class Misuse(Exception):
 
 
 NO_DIVISION_BY_ZERO = "this divides by the number 0; divide by another number"
-NO_MATRIX = "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]"
+NO_MATRIX = (
+    "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]; write a "
+    "matrix that is computed from them with matrix(W.f)"
+)
 
 
 class SupportsNode(Protocol):
@@ -144,7 +151,15 @@ class Arithmetic:
         return apply("at_least", other, self)
 
     def __matmul__(self, other: Operand) -> Node:
-        raise Misuse(NO_MATRIX)
+        matrix = as_node(self)
+        if matrix.size != "matrix":
+            raise Misuse(NO_MATRIX)
+        return apply("product", matrix, *(other if isinstance(other, (list, tuple)) else [other]))
+
+    @property
+    def T(self) -> Node:  # noqa: N802, as in NumPy
+        """The transpose of a matrix."""
+        return apply("transpose", as_matrix(self))
 
     def __rmatmul__(self, other: Operand) -> Node:
         raise Misuse(NO_MATRIX)
@@ -243,6 +258,9 @@ def intern(operation: str, operands: tuple[Node, ...], attribute: Any) -> Node:
 
 def apply(operation: str, *operands: Operand, attribute: Any = None) -> Node:
     """Apply the operation of that name; numbers become constants."""
+    if OPERATIONS[operation].kind != "product" and any(map(_is_matrix, operands)):
+        # beside a matrix, W.f is one too
+        operands = tuple([as_matrix(o) if hasattr(o, "__matrix__") else o for o in operands])
     node = intern(operation, tuple([as_node(operand) for operand in operands]), attribute)
     for observe in observers.called:
         observe(node)
@@ -255,6 +273,18 @@ def sum_of(terms: Sequence[Node]) -> Node:
     for term in terms[1:]:
         total = intern("add", (total, term), None)
     return total
+
+
+def _is_matrix(value: Operand) -> bool:
+    return isinstance(value, Node) and value.size == "matrix"
+
+
+def as_matrix(value: Operand) -> Node:
+    """The matrix that a learned parameter or a node is."""
+    node = value.__matrix__() if hasattr(value, "__matrix__") else value
+    if not (isinstance(node, Node) and node.size == "matrix"):
+        raise Misuse("this takes a matrix of learned parameters, such as W.f")
+    return node
 
 
 def as_node(value: Operand) -> Node:

@@ -10,14 +10,25 @@ from __future__ import annotations
 from math import inf
 from typing import Any, Protocol
 
-from elman.graph.node import OPERATIONS, Kind, Node, Operand, Operation, apply
+from elman.graph.node import (
+    OPERATIONS,
+    Kind,
+    Misuse,
+    Node,
+    Operand,
+    Operation,
+    apply,
+    as_matrix,
+)
 from elman.graph.sizes import (
     blocks,
     columns_of,
     declared,
     elementwise,
     fixed,
+    of_matrix,
     of_vector,
+    of_vectors,
     product,
 )
 
@@ -52,6 +63,17 @@ class Mathematics(Protocol):
     def where(self, condition: Value, a: Value, b: Value) -> Value: ...
     def mean(self, a: Value) -> Value: ...
     def rsqrt(self, a: Value, offset: float) -> Value: ...
+
+
+class MatrixMathematics(Protocol):
+    """The functions of matrices of parameters, which are computed with torch before the steps."""
+
+    def transpose(self, a: Value) -> Value: ...
+    def orthogonal(self, a: Value) -> Value: ...
+    def householder(self, a: Value) -> Value: ...
+    def unit_rows(self, a: Value) -> Value: ...
+    def lower_triangle(self, a: Value) -> Value: ...
+    def heads(self, a: Value, count: Value) -> Value: ...
 
 
 def _normalise(m: Mathematics, a: Value) -> tuple[Value, Value]:
@@ -203,9 +225,45 @@ TABLE = (
         lambda m, c, a, b: m.where(c, a, b),
         "where({0}, {1}, {2})", r"\operatorname{{where}}({0}, {1}, {2})",
     ),
+    # functions of matrices of parameters; computed before the steps (``passes/separate.py``)
+    Operation(
+        "transpose", of_matrix, None, lambda m, a: m.transpose(a),
+        "{0}ᵀ", r"{0}^{{\top}}", 8,
+        kind="matrix",
+    ),
+    Operation(
+        "skew", of_matrix, None, lambda m, a: m.subtract(a, m.transpose(a)),
+        "skew({0})", r"\operatorname{{skew}}({0})",
+        kind="matrix",
+    ),
+    Operation(
+        "orthogonal", of_matrix, None, lambda m, a: m.orthogonal(a),
+        "orthogonal({0})", r"\operatorname{{orthogonal}}({0})",
+        kind="matrix",
+    ),
+    Operation(
+        "householder", of_matrix, None, lambda m, a: m.householder(a),
+        "householder({0})", r"\operatorname{{householder}}({0})",
+        kind="matrix",
+    ),
+    Operation(
+        "unit_rows", of_matrix, None, lambda m, a: m.unit_rows(a),
+        "unit_rows({0})", r"\operatorname{{unit\_rows}}({0})",
+        kind="matrix",
+    ),
+    Operation(
+        "lower_triangle", of_matrix, None, lambda m, a: m.lower_triangle(a),
+        "lower_triangle({0})", r"\operatorname{{lower\_triangle}}({0})",
+        kind="matrix",
+    ),
+    Operation(
+        "heads", of_matrix, None, lambda m, a, n: m.heads(a, n),
+        "heads({0}, {1})", r"\operatorname{{heads}}_{{{1}}}({0})",
+        kind="matrix",
+    ),
     # reductions over the vector
     Operation(
-        "layer_norm", elementwise,
+        "layer_norm", of_vectors,
         lambda g, y, v: (apply("layer_norm_gradient", g, v[0]),),
         lambda m, a: _normalise(m, a)[0], "layer_norm({0})", r"\operatorname{{LN}}({0})",
         kind="reduction",
@@ -240,6 +298,8 @@ def _of_kind(*kinds: Kind) -> frozenset[str]:
 LEAVES = _of_kind("leaf", "parameter")
 #: The learned leaves.
 PARAMETERS = _of_kind("parameter")
+#: Functions of matrices of parameters.
+MATRICES = _of_kind("matrix")
 #: Matrix products; their first operand is the matrix.
 PRODUCTS = _of_kind("product")
 #: Comparisons; allowed only as the first operand of ``where``.
@@ -330,3 +390,61 @@ def layer_norm(a: Operand) -> Node:
     Write gain and bias as vectors of the cell: ``p.f * layer_norm(W.f @ [h, x]) + b.f``.
     """
     return apply("layer_norm", a)
+
+
+def matrix(a: Operand) -> Node:
+    """``W.f`` as a matrix to compute with, as in ``exp(matrix(W.f)) @ h``.
+
+    Matrices are computed once per call, not at each step, and have gradients.  They take
+    arithmetic with one another and with numbers, elementwise functions, ``W.f.T`` (the transpose)
+    and the functions ``skew``, ``orthogonal``, ``householder``, ``unit_rows``, ``lower_triangle``
+    and ``heads``.
+    """
+    return as_matrix(a)
+
+
+def transpose(a: Operand) -> Node:
+    """The transpose of a square matrix; ``W.f.T`` is short for it."""
+    return apply("transpose", as_matrix(a))
+
+
+def skew(a: Operand) -> Node:
+    """W - Wᵀ, an antisymmetric matrix: its eigenvalues are imaginary (Chang et al. 2019)."""
+    return apply("skew", as_matrix(a))
+
+
+def orthogonal(a: Operand) -> Node:
+    """An orthogonal matrix: the Cayley transform of W - Wᵀ (Helfrich, Willmott and Ye 2018)."""
+    return apply("orthogonal", as_matrix(a))
+
+
+def householder(a: Operand) -> Node:
+    """An orthogonal matrix: a product of reflections (Mhammedi et al. 2017).
+
+    The reflections are along the columns of the matrix, each below a 1 on the diagonal.
+    """
+    return apply("householder", as_matrix(a))
+
+
+def unit_rows(a: Operand) -> Node:
+    """Each row divided by its length, as in weight normalisation (Salimans and Kingma 2016).
+
+    ``p.f * (unit_rows(W.f) @ h)`` has a learned length for each row.
+    """
+    return apply("unit_rows", as_matrix(a))
+
+
+def lower_triangle(a: Operand) -> Node:
+    """Zeros above the diagonal."""
+    return apply("lower_triangle", as_matrix(a))
+
+
+def heads(a: Operand, count: int) -> Node:
+    """A block-diagonal matrix: units are in ``count`` heads, which do not read one another.
+
+    ``heads(W.i, 4) @ h`` multiplies each quarter of h with a matrix of its own.  The number of
+    units must be divisible by ``count``, and so must that of the operand.
+    """
+    if type(count) is not int or count < 1:
+        raise Misuse(f"the number of heads is {count!r}; it must be a positive integer")
+    return apply("heads", as_matrix(a), count)

@@ -80,10 +80,10 @@ def _at(nodes: Sequence[Node], position: object) -> Node:
     return nodes[position]
 
 
-def _parameter(family: str, gate: str, kind: str, columns: list[str]) -> Parameter:
+def _parameter(family: str, gate: str, kind: str, columns: list[str], heads: int = 1) -> Parameter:
     if kind == "matrix":
-        return Parameter(family, gate, "matrix", tuple(columns))
-    if kind == "vector":
+        return Parameter(family, gate, "matrix", tuple(columns), heads)
+    if kind == "vector" and heads == 1:
         return Parameter(family, gate, "vector", tuple(columns))
     raise ValueError(f"{family}.{gate} is a {kind}")
 

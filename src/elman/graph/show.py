@@ -142,7 +142,7 @@ def _write(
         right = operands[0] if len(operands) == 1 else f"[{', '.join(operands)}]"
         if len(operands) == 1 and _precedence(node.operands[1], names) < 9:
             right = f"({right})"
-        return f"{inner(node.operands[0])} {chr(92) + 'cdot' if in_latex else '·'} {right}"
+        return f"{inner(node.operands[0], 6)} {chr(92) + 'cdot' if in_latex else '·'} {right}"
     if node.operation == "transposed_product":
         sign = r"^{\top} \cdot " if in_latex else "ᵀ · "
         pairs = zip(node.operands[::2], node.operands[1::2], strict=True)

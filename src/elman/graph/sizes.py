@@ -1,7 +1,7 @@
 """The size of a result from the sizes of its operands.
 
 Sizes are symbols: ``input``, ``hidden``, ``one`` (a constant, or one value per row) and ``matrix``
-(a parameter that only products accept).  ``Sizes`` binds them to the numbers of a layer.
+(a matrix of parameters, or one computed from them).  ``Sizes`` binds them to a layer's numbers.
 """
 
 from __future__ import annotations
@@ -71,15 +71,29 @@ def elementwise(sizes: Sequence[Size], attribute: object) -> Size:
     """Elementwise operations: all operands have one size; constants match any size."""
     found: int | None = None
     for position, size in enumerate(sizes):
-        if size == "matrix":
-            raise Misuse("a matrix of learned parameters can only be the left operand of @")
         if size == "one":
             continue
         if found is None:
             found = position
         elif sizes[found] != size:
+            if "matrix" in (size, sizes[found]):
+                raise Misuse("a matrix and a vector are not of one size; multiply them with @")
             raise SizeClash(found, position)
     return "one" if found is None else sizes[found]
+
+
+def of_vectors(sizes: Sequence[Size], attribute: object) -> Size:
+    """Functions of all units of a row, which are no functions of a matrix."""
+    if "matrix" in sizes:
+        raise Misuse("a row's mean and variance are not those of a matrix of learned parameters")
+    return elementwise(sizes, attribute)
+
+
+def of_matrix(sizes: Sequence[Size], attribute: object) -> Size:
+    """Functions of a matrix: the result is one too."""
+    if sizes[0] != "matrix":
+        raise Misuse("this takes a matrix of learned parameters, such as W.f")
+    return "matrix"
 
 
 def product(sizes: Sequence[Size], attribute: object) -> Size:
@@ -90,7 +104,9 @@ def product(sizes: Sequence[Size], attribute: object) -> Size:
         raise Misuse("the list that is the right operand of @ is empty")
     for size in sizes[1:]:
         if size == "matrix":
-            raise Misuse("two matrices of learned parameters cannot be multiplied; use one matrix")
+            raise Misuse(
+                "the product of two matrices is not available; multiply with one after the other"
+            )
         if size == "one":
             raise Misuse(
                 "a matrix cannot multiply a constant or an input of size one; use a vector, such "

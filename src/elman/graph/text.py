@@ -25,7 +25,10 @@ def write_cell(cell: Cell) -> str:
         "input": cell.input,
         "states": cell.states,
         "gates": cell.gates,
-        "parameters": [[p.family, p.gate, p.kind, p.columns] for p in cell.parameters],
+        "parameters": [
+            [p.family, p.gate, p.kind, p.columns, *([p.heads] if p.heads > 1 else [])]
+            for p in cell.parameters
+        ],
         "nodes": [
             [node.operation, [index[operand] for operand in node.operands], node.attribute]
             for node in cell.nodes

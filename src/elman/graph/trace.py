@@ -122,7 +122,7 @@ def cell(
 
 
 class LearnedParameter(Arithmetic):
-    """``W.f`` in the equations: a matrix as the left operand of ``@``, else a vector."""
+    """``W.f`` in the equations: a matrix on the left of ``@`` or beside one, else a vector."""
 
     __slots__ = ("family", "gate", "recorder")
 
@@ -130,12 +130,13 @@ class LearnedParameter(Arithmetic):
         self.recorder, self.family, self.gate = recorder, family, gate
 
     def __matmul__(self, other: Any) -> Node:
-        operands = [as_node(v) for v in (other if isinstance(other, (list, tuple)) else [other])]
-        self.recorder.use(self, "matrix")
-        matrix = intern("matrix", (), (self.family, self.gate))
-        product = nodes.apply("product", matrix, *operands)
-        self.recorder.columns(self, tuple([operand.size for operand in operands]))
+        product: Node = self.__matrix__() @ other
         return product
+
+    def __matrix__(self) -> Node:
+        """The parameter as a matrix."""
+        self.recorder.use(self, "matrix")
+        return intern("matrix", (), (self.family, self.gate))
 
     def __node__(self) -> Node:
         """The parameter as a vector."""
@@ -184,6 +185,7 @@ class Recorder(ABC):
         self.declared, self.sizes = declared, sizes
         self.kinds: dict[tuple[str, str], Literal["matrix", "vector"]] = {}
         self.widths: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.heads: dict[tuple[str, str], int] = {}
         self.names: dict[Node, str] = {}
         self.order: dict[str, None] = {}
 
@@ -201,9 +203,8 @@ class Recorder(ABC):
                 "are two parameters, so give them two names"
             )
 
-    def columns(self, parameter: LearnedParameter, sizes: tuple[str, ...]) -> None:
+    def columns(self, key: tuple[str, str], sizes: tuple[str, ...]) -> None:
         """Note the sizes of the operands of a matrix."""
-        key = (parameter.family, parameter.gate)
         first = self.widths.setdefault(key, sizes)
         if first != sizes:
             raise Misuse(
@@ -222,6 +223,13 @@ class Recorder(ABC):
         """Called after each operation: check its grammar and record the names of locals."""
         for sentence in problems([made]):
             raise Misuse(sentence.removesuffix("."))
+        if made.operation == "heads":
+            self.heads[made.operands[0].attribute] = int(made.operands[1].attribute)
+        if made.operation == "product":
+            sizes = tuple([operand.size for operand in made.operands[1:]])
+            for leaf in ancestors(made.operands[:1]):
+                if leaf.operation == "matrix":
+                    self.columns(leaf.attribute, sizes)
         self.names.update(
             {v: name for name, v in self.local_names().items() if isinstance(v, Node)}
         )
@@ -511,7 +519,9 @@ def _parameters(
 ) -> tuple[Parameter, ...]:
     return tuple(
         [
-            Parameter(f, g, recorder.kinds[f, g], recorder.columns_of(f, g))
+            Parameter(
+                f, g, recorder.kinds[f, g], recorder.columns_of(f, g), recorder.heads.get((f, g), 1)
+            )
             for f in families
             for g in gates
             if (f, g) in recorder.kinds

@@ -4,7 +4,8 @@ cell       next states, one for each state, of hidden size
 leaf       input | side (NAME, SIZE) | state NAME | vector (FAMILY, GATE) | matrix (FAMILY, GATE)
            | vector (FAMILY, GATE, input) | constant NUMBER | adjoint NAME
            | mask (ROLE, OF, step | sequence)
-product    a matrix leaf, then one or more operands
+matrix     a matrix leaf | a function of matrices | arithmetic of matrices and constants
+product    a matrix, then one or more operands
 condition  greater | at_least; allowed only as the first operand of `where`
 otherwise  a row of the table of operations, on values
 
@@ -21,7 +22,7 @@ from math import isfinite
 
 from elman.errors import CellError
 from elman.graph.cell import Cell
-from elman.graph.node import OPERATIONS, Node
+from elman.graph.node import OPERATIONS, Node, ancestors
 from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, PARAMETERS, PRODUCTS
 
 #: maximum number of characters of a name, so that it fits a line and a file name
@@ -29,6 +30,8 @@ MAX_NAME = 100
 #: maximum number of values of a cell, and maximum depth of its graph: published cells have some
 #: dozens of values, and each takes a few hundredths of a second to compile
 MAX_VALUES, MAX_DEPTH = 500, 250
+#: maximum number of heads
+MAX_HEADS = 1024
 #: the sizes that an input beside x can have, and those of a vector besides hidden
 SIDE_SIZES = ("one", "hidden", "input")
 VECTOR_COLUMNS: tuple[tuple[str, ...], ...] = ((), ("input",))
@@ -54,14 +57,55 @@ def problems(nodes: Iterable[Node]) -> Iterable[str]:
         if not _has_its_attribute(node):
             yield f"{node.operation} cannot have the attribute {node.attribute!r}."
         if node.operation in PRODUCTS and (
-            len(node.operands) < 2 or node.operands[0].operation != "matrix"
+            len(node.operands) < 2 or node.operands[0].size != "matrix"
         ):
             yield f"the {node.operation} does not multiply a matrix with a value."
+        elif node.operation == "product":
+            yield from _problems_of_product(node)
+        elif node.size == "matrix":
+            yield from _problems_of_matrix(node)
         if node.operation == "where" and node.operands[0].operation not in CONDITIONS:
             yield "the first operand of where is not a comparison; write where(a > b, ...)."
         for position, operand in enumerate(node.operands):
             if operand.operation in CONDITIONS and (node.operation, position) != ("where", 0):
                 yield "a comparison can only be the first operand of where(condition, a, b)."
+
+
+#: functions of square matrices, and of the matrix of one operand
+_SQUARE = frozenset({"transpose", "skew", "orthogonal", "householder"})
+_OF_ONE = frozenset({"heads", "lower_triangle"})
+
+
+def _problems_of_product(product: Node) -> Iterable[str]:
+    """Operands that do not fit the functions of their matrix."""
+    sizes = [operand.size for operand in product.operands[1:]]
+    for node in ancestors(product.operands[:1]):
+        if node.operation in _SQUARE and sizes != ["hidden"]:
+            yield (
+                f"{node.operation} is a function of a square matrix, which multiplies one operand "
+                f"of size hidden, not [{', '.join(sizes)}]."
+            )
+        elif node.operation in _OF_ONE and len(sizes) > 1:
+            yield (
+                f"{node.operation} is a function of the matrix of one operand; write a product "
+                "for each operand and add them."
+            )
+
+
+def _problems_of_matrix(node: Node) -> Iterable[str]:
+    """A computed matrix that depends on anything but parameters and numbers."""
+    for operand in node.operands:
+        if operand.size != "matrix" and operand.operation != "constant":
+            yield (
+                "a matrix can be computed from matrices of learned parameters and numbers, not "
+                f"from {operand.operation} values."
+            )
+    if node.operation == "heads":
+        matrix, count = node.operands
+        if matrix.operation != "matrix":
+            yield "heads takes a matrix of learned parameters itself, as in heads(W.f, 4)."
+        if count.operation != "constant" or count.attribute not in range(1, MAX_HEADS + 1):
+            yield f"the number of heads must be an integer from 1 to {MAX_HEADS:,}."
 
 
 def _problems_of_size(cell: Cell) -> Iterable[str]:
@@ -112,13 +156,25 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
             elif parameter.kind == "vector" and (parameter.columns or ("hidden",)) != (node.size,):
                 yield f"{parameter.key} has two sizes."
         elif node.operation == "product":
-            matrix = known.get(("matrix", *node.operands[0].attribute))
             sizes = tuple([operand.size for operand in node.operands[1:]])
-            if matrix is not None and matrix.columns != sizes:
-                yield (
-                    f"{matrix.key} has columns for [{', '.join(matrix.columns)}] but multiplies "
-                    f"[{', '.join(sizes)}]."
-                )
+            for leaf in ancestors(node.operands[:1]):
+                is_leaf = leaf.operation == "matrix"
+                matrix = known.get(("matrix", *leaf.attribute)) if is_leaf else None
+                if matrix is not None and matrix.columns != sizes:
+                    yield (
+                        f"{matrix.key} has columns for [{', '.join(matrix.columns)}] but "
+                        f"multiplies [{', '.join(sizes)}]."
+                    )
+    for node in cell.nodes:
+        for operand in node.operands:
+            heads = int(node.operands[1].attribute) if node.operation == "heads" else 1
+            if operand.operation == "matrix":
+                matrix = known.get(("matrix", *operand.attribute))
+                if matrix is not None and matrix.heads != heads:
+                    yield (
+                        f"{matrix.key} has {matrix.heads} heads in one place and {heads} in "
+                        "another; give them two names."
+                    )
     keys = [parameter.key for parameter in cell.parameters]
     for key, value in cell.init.items():
         if key not in keys:
@@ -158,6 +214,8 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
     for p in cell.parameters:
         if p.kind == "vector" and p.columns not in VECTOR_COLUMNS:
             yield f"the size of {p.key} is {_shortened(p.columns)}, not hidden or input."
+        if type(p.heads) is not int or p.heads not in range(1, MAX_HEADS + 1):
+            yield f"the number of heads of {p.key} is {_shortened(p.heads)}."
         if p.kind == "matrix" and not (p.columns and {*p.columns} <= {"input", "hidden"}):
             yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden."
     if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from elman.errors import CellError
 from elman.graph import ops
 from elman.graph.cell import Cell
-from elman.graph.node import OPERATIONS, Misuse, SizeClash
+from elman.graph.node import OPERATIONS, Arithmetic, Misuse, SizeClash, as_matrix
 from elman.graph.trace import (
     Declaration,
     Family,
@@ -309,6 +309,8 @@ class _Reader:
                 return self._named(name)
             case ast.Attribute(value=ast.Name(id=family), attr=gate):
                 return self._parameter(family, gate)
+            case ast.Attribute(value=matrix, attr="T"):
+                return as_matrix(self._value(matrix)).T
             case ast.BinOp(left=left, op=ast.MatMult(), right=ast.List() | ast.Tuple() as right):
                 operands = [self._value(each) for each in right.elts]
                 return operator.matmul(self._value(left), operands)
@@ -348,6 +350,8 @@ class _Reader:
     def _parameter(self, family: str, gate: str) -> Any:
         found = self._values.get(family)
         if not isinstance(found, Family):
+            if gate == "T" and isinstance(found, Arithmetic):
+                return found.T
             if family in self._values:
                 raise Misuse(
                     f'{family} has no attribute "{gate}"; declare families of parameters after a '

@@ -8,6 +8,7 @@ real time.
 from torch.nn import GRUCell, LSTMCell, RNNCell
 
 from elman.nn import safe_globals
+from elman.nn.initial import chrono, hippo_
 from elman.nn.recurrent import Recurrent
 from elman.nn.sequence import Stack
 from elman.nn.stepper import Stepper
@@ -27,8 +28,10 @@ __all__ = [
     "Recurrent",
     "Stack",
     "Stepper",
+    "chrono",
     "chunks",
     "detached",
     "from_torch",
+    "hippo_",
     "to_torch",
 ]

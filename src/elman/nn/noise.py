@@ -131,10 +131,11 @@ class Noise:
     def _weight_mask(
         self, p: Parameter, tensor: Tensor, sizes: Sizes, masks: MaskCache, place: str
     ) -> Tensor:
+        recurrent = (sizes.hidden, sizes.hidden // p.heads)
         blocks = [
-            masks.lasting(f"{place} {k}", (sizes.hidden, sizes.hidden), self.drop_connect, tensor)
+            masks.lasting(f"{place} {k}", recurrent, self.drop_connect, tensor)
             if size == "hidden"
-            else tensor.new_ones(sizes.hidden, sizes.input)
+            else tensor.new_ones(sizes.hidden, sizes.width((size,)) // p.heads)
             for k, size in enumerate(p.columns)
         ]
         return torch.cat(blocks, 1)

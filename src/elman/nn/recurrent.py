@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
+from numbers import Real
 from operator import is_, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from elman.nn.stepper import Stepper
 
 
+#: how a parameter begins: a number, or a function that fills the tensor
+Initial = float | Callable[[Tensor], object]
+
+
 class Recurrent(NotForTorchScript, nn.Module):
     """A recurrent layer of any cell.  ``layer(x)`` runs over sequences, ``step`` runs one step.
 
@@ -59,7 +64,9 @@ class Recurrent(NotForTorchScript, nn.Module):
     Input weights are initialised Glorot-uniform (Glorot and Bengio 2010), recurrent weights by
     ``initial``: "orthogonal" (Saxe et al. 2014), "identity" (Le, Jaitly and Hinton 2015) or
     "glorot".  Biases are initialised to zero or to the cell's own value, such as 1 for an LSTM's
-    forget gate (Jozefowicz et al. 2015); ``forget_bias`` overrides the value of ``b.f``.
+    forget gate (Jozefowicz et al. 2015); ``forget_bias`` overrides the value of ``b.f``.  ``init``
+    maps names of parameters to a number, or to a function that fills a tensor, such as those of
+    ``torch.nn.init``, ``elman.nn.chrono`` and ``elman.nn.hippo_``.
 
     Training can apply noise, with rates from 0 (off) to 1, on every engine and for any cell:
 
@@ -112,6 +119,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         temporal_penalty: float = 0.0,
         initial: Literal["orthogonal", "identity", "glorot"] = "orthogonal",
         forget_bias: float | None = None,
+        init: Mapping[str, Initial] | None = None,
         truncate: int | None = None,
         backend: str = "auto",
         device: torch.device | str | None = None,
@@ -149,7 +157,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         self.penalties.check(self.stack.title)
         #: the penalty of the last run in training, to be added to the loss
         self.penalty: Tensor | None = None
-        self.initial, self.forget_bias = initial, forget_bias
+        self.initial, self.forget_bias, self.init = initial, forget_bias, dict(init or {})
         self._check_start()
         self.layers = nn.ModuleList(
             [
@@ -212,6 +220,17 @@ class Recurrent(NotForTorchScript, nn.Module):
                 '"identity" or "glorot".'
             )
         keys = [parameter.key for parameter in self.cell.parameters]
+        for key, value in self.init.items():
+            if key not in keys:
+                raise OptionError(
+                    f"{self.stack.title}: init names {key}, which is not one of the cell's "
+                    f"parameters: {', '.join(keys)}."
+                )
+            if not callable(value) and not isinstance(value, Real):
+                raise OptionError(
+                    f"{self.stack.title}: init gives {key} the value {value!r}; it must be a "
+                    "number or a function that fills a tensor, as in torch.nn.init."
+                )
         if self.forget_bias is not None and "b.f" not in keys:
             raise OptionError(
                 f"{self.stack.title}: forget_bias sets b.f, which is not one of the cell's "
@@ -221,7 +240,7 @@ class Recurrent(NotForTorchScript, nn.Module):
     def reset_parameters(self) -> None:
         """Initialise all parameters again."""
         self.freeze(False)
-        first_values = dict(self.cell.init)
+        first_values: dict[str, Initial] = {**self.cell.init, **self.init}
         if self.forget_bias is not None:
             first_values["b.f"] = self.forget_bias
         for k, layer in enumerate(self.layers):
@@ -401,19 +420,44 @@ class Recurrent(NotForTorchScript, nn.Module):
         """
         if self.bidirectional:
             raise OptionError(_both_directions(self.stack.title))
-        if self.stack.early_in_evaluation is not None:
-            raise OptionError(
-                f"{self.stack.title}: stepper takes x alone, but the cell has side inputs or "
-                "vectors of x's size; use step."
-            )
+        core = self.core("stepper")
         layers = [
-            StepLayer(self.cell, direction.in_order(self.cell), self._sizes(k))
-            for k, direction in enumerate(self._directions())
+            StepLayer(core.cell, direction.in_order(core.cell), self._sizes(k))
+            for k, direction in enumerate(core._directions())
         ]
         like = next(iter(layers[0].parameters), torch.empty(0))  # a cell may have no parameters
         backend, _ = choose(self.stack.backend, like.dtype, like.device)
         title = f"{self.stack.title}.stepper"
-        return make_stepper(title, layers, batch, output, like, backend, self._frozen_step)
+        return make_stepper(title, layers, batch, output, like, backend, core._frozen_step)
+
+    @torch.no_grad()
+    def core(self, use: str) -> Recurrent:
+        """The layer in evaluation with its matrices computed, such as ``orthogonal(W.h)``.
+
+        That is the layer itself if its cell computes none.  Raises ``OptionError`` if the cell has
+        inputs beside x; ``use`` says what does not take them.
+        """
+        early = self.stack.early_in_evaluation
+        if early is None:
+            return self
+        if early.core.inputs:
+            raise OptionError(
+                f"{self.stack.title}: {use} takes x alone, but the cell has side inputs or "
+                "vectors of x's size; use step."
+            )
+        own = [direction.in_order(self.cell) for direction in self._directions()]
+        like = own[0][0]
+        stack = self.stack
+        layer = Recurrent(
+            early.core, stack.input_size, stack.hidden_size, stack.num_layers,
+            bidirectional=stack.bidirectional, batch_first=stack.batch_first,
+            backend=stack.backend, device=like.device, dtype=like.dtype,
+        )  # fmt: skip
+        for k, (direction, given) in enumerate(zip(layer._directions(), own, strict=True)):
+            computed = early.matrices(given, self._sizes(k // stack.directions))
+            for tensor, value in zip(direction.in_order(early.core), computed, strict=True):
+                tensor.copy_(value)
+        return layer.eval()
 
     def _frozen_step(self) -> Step:
         """``step`` with weights of its own."""
@@ -577,17 +621,19 @@ class _Direction(_Named):
 
     @torch.no_grad()
     def reset(
-        self, cell: Cell, sizes: Sizes, first_values: Mapping[str, float], initial: str
+        self, cell: Cell, sizes: Sizes, first_values: Mapping[str, Initial], initial: str
     ) -> None:
         """Initialise the parameters; see ``Recurrent``."""
         for p in cell.parameters:
             tensor = self._tensor(p)
-            if p.key in first_values:
-                tensor.fill_(first_values[p.key])
+            first = first_values.get(p.key)
+            if callable(first):
+                first(tensor)
+            elif first is not None:
+                tensor.fill_(first)
             elif p.kind == "matrix":
-                for size, block in zip(
-                    p.columns, tensor.split([sizes.width((s,)) for s in p.columns], 1), strict=True
-                ):
+                for size, rows, columns in p.blocks(sizes):
+                    block = tensor[rows, columns]
                     if size == "input" or initial == "glorot":
                         nn.init.xavier_uniform_(block)
                     elif initial == "identity":

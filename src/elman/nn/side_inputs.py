@@ -1,7 +1,7 @@
 """Side inputs of a layer: tensors by name, and what the core of a cell takes instead of them.
 
-``passes/separate.py`` splits a cell with side inputs.  The values that need no state are computed
-here for all steps at once, with torch operations, which torch differentiates.
+``passes/separate.py`` splits a cell with side inputs or computed matrices.  The values that need no
+state are computed here for all steps at once, with torch operations, which torch differentiates.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def checked(
 class _Step:
     """An operation on earlier values, by their positions.
 
-    ``leaf`` is the name of a side input, the position of a parameter, or a number; ``blocks`` are
+    ``leaf`` is the name of a side input, the position of a parameter, or a number (a constant or
+    the number of heads); ``blocks`` are
     the columns of a matrix that multiply each operand.
     """
 
@@ -107,8 +108,8 @@ class Early:
 
     def __init__(self, cell: Cell, parts: Separated) -> None:
         self.core = parts.core
-        self._parts = parts.parts
-        nodes = ancestors(parts.early)
+        matrices = ancestors([part.value for part in parts.parts])
+        nodes = tuple(dict.fromkeys([*matrices, *ancestors(parts.early)]))
         index = {node: k for k, node in enumerate(nodes)}
         known = {(str(p.kind), p.family, p.gate): k for k, p in enumerate(cell.parameters)}
         self._steps = [
@@ -121,34 +122,69 @@ class Early:
             for node in nodes
         ]
         self._results = [index[node] for node in parts.early]
+        self._parts = [(index[part.value], part.blocks) for part in parts.parts]
+        #: the steps that compute matrices, which come first
+        self._matrices = len(matrices)
 
-    def parameters(self, given: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
-        """The parameters of the core: views of the cell's where possible."""
-        found = []
-        for part in self._parts:
-            tensor = given[part.position]
-            if part.blocks is not None:
-                pieces = [tensor[:, sizes.columns(block)] for block in part.blocks]
-                tensor = pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
-            found.append(tensor)
-        return found
-
-    def sides(
+    def run(
         self,
         x: Tensor,  # time batch input
         sides: Sides,
         parameters: Sequence[Tensor],
         lengths: Tensor | None,
         sizes: Sizes,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters of the core, and its side inputs (time, batch, hidden).
+
+        Values are computed in at least float32.  Parameters are views of the cell's where possible;
+        computed matrices have the type of the cell's.
+        """
+        kind = x.device.type
+        with torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext():
+            wide = torch.promote_types(x.dtype, torch.float32)
+            own = [parameter.to(wide) for parameter in parameters]
+            values: list[Tensor] = []
+            for step in self._steps[: self._matrices]:
+                values.append(_value(step, values, x, {}, own, sizes))
+            found = self._sides(x.to(wide), sides, own, values, lengths, sizes)
+            return self._parameters(parameters, values, sizes), found
+
+    def matrices(self, parameters: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
+        """The parameters of the core alone."""
+        with torch.no_grad():
+            return self.run(
+                parameters[0].new_empty(0, 0, sizes.input), {}, parameters, None, sizes
+            )[0]
+
+    def _parameters(
+        self, given: Sequence[Tensor], values: Sequence[Tensor], sizes: Sizes
     ) -> list[Tensor]:
-        """The side inputs of the core, (time, batch, hidden), in at least float32.
+        found = []
+        for position, blocks in self._parts:
+            leaf = self._steps[position].leaf
+            own = given[leaf] if isinstance(leaf, int) else None
+            tensor = values[position].to(given[0].dtype) if own is None else own
+            if blocks is not None:
+                pieces = [tensor[:, sizes.columns(block)] for block in blocks]
+                tensor = pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+            found.append(tensor)
+        return found
+
+    def _sides(
+        self,
+        x: Tensor,  # time batch input
+        sides: Sides,
+        parameters: Sequence[Tensor],
+        matrices: Sequence[Tensor],
+        lengths: Tensor | None,
+        sizes: Sizes,
+    ) -> list[Tensor]:
+        """The values that need no state.
 
         Padding is not computed: what stands there may be no number, nor its gradient.
         """
         time, batch, _ = x.shape
-        wide = torch.promote_types(x.dtype, torch.float32)
-        x = x.to(wide)
-        given = {name: tensor.to(wide) for name, tensor in sides.items()}
+        given = {name: tensor.to(x.dtype) for name, tensor in sides.items()}
         rows = None
         if lengths is not None:
             steps = torch.arange(time, device="cpu")  # not the user's default device
@@ -161,13 +197,10 @@ class Early:
                 .index_select(0, rows)
                 for name, tensor in given.items()
             }
-        kind = x.device.type
-        with torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext():
-            own = [parameter.to(wide) for parameter in parameters]
-            values: list[Tensor] = []
-            for step in self._steps:
-                values.append(_value(step, values, x, given, own, sizes))
-            found = [values[k] for k in self._results]
+        values = list(matrices)
+        for step in self._steps[self._matrices :]:
+            values.append(_value(step, values, x, given, parameters, sizes))
+        found = [values[k] for k in self._results]
         if rows is None:
             return [value.expand(time, batch, sizes.hidden) for value in found]
         return [
@@ -190,6 +223,8 @@ def _leaf(node: Node, known: Mapping[tuple[str, str, str], int]) -> str | int | 
         return known[node.operation, family, gate]
     if node.operation == "side":
         return str(node.attribute[0])
+    if node.operation == "heads":
+        return float(node.operands[1].attribute)
     return float(node.attribute) if node.operation == "constant" else None
 
 
@@ -216,6 +251,9 @@ def _value(
         return sides[step.leaf]
     if isinstance(step.leaf, int):
         return parameters[step.leaf]
+    if step.operation == "heads":
+        assert isinstance(step.leaf, float)
+        return TorchMathematics.heads(values[step.operands[0]], int(step.leaf))
     if isinstance(step.leaf, float):
         return torch.full((), step.leaf, dtype=x.dtype, device=x.device)
     operands = [values[k] for k in step.operands]

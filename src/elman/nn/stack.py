@@ -98,6 +98,7 @@ class Stack:
                 f"{self.title}: {wide[0]} has the size of x, which the layers above do not read; "
                 "use one layer, and other cells above it (elman.Stack)."
             )
+        self._check_heads()
         self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(
@@ -106,6 +107,18 @@ class Stack:
             )
         check(self.backend)
         self._separate()
+
+    def _check_heads(self) -> None:
+        for layer in range(self.num_layers):
+            sizes = Sizes(self.layer_input_size(layer), self.hidden_size)
+            for p in self.cell.parameters:
+                for size in ("hidden", *p.columns):
+                    width = sizes.width((size,))
+                    if width % p.heads:
+                        raise OptionError(
+                            f"{self.title}: {p.key} has {p.heads} heads, but the {size} size "
+                            f"{width} is not divisible by {p.heads}; choose another."
+                        )
 
     def _separate(self) -> None:
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
@@ -296,8 +309,7 @@ class Stack:
             parameters = self.noise.weights(cell, parameters, sizes, training.masks, str(k))
         given: list[Tensor] = []
         if early is not None:
-            given = early.sides(x, sides, parameters, lengths, sizes)
-            parameters = early.parameters(parameters, sizes)
+            parameters, given = early.run(x, sides, parameters, lengths, sizes)
         tensors = (x, *states, *parameters, *given)
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in tensors])
         backend, _ = choose(self.backend, x.dtype, x.device)

@@ -1,10 +1,12 @@
-"""Separate what depends on side inputs alone from the recurrent step.
+"""Separate what no engine needs to know from the recurrent step.
 
-Engines know one kind of side input: a value of hidden size at each step.  This pass splits a cell
-in two.  ``early`` are the values that need a side input, but no state; they can be computed for all
-steps at once, outside the engine.  The ``core`` is a cell that takes these values as its side
-inputs.  So side inputs of any size, products with them, and vectors of the input's size need
-nothing from an engine.  Products with x alone stay in the core, which hoists them (``hoist.py``).
+Engines know one kind of side input, a value of hidden size at each step, and matrices that are
+parameters.  This pass splits a cell in two.  ``early`` are the values that need a side input, but
+no state; they can be computed for all steps at once, outside the engine.  The ``core`` is a cell
+that takes these values as its side inputs, and the matrices that the cell computes from parameters
+as its parameters.  So side inputs of any size, products with them, vectors of the input's size and
+functions of matrices need nothing from an engine.  Products with x alone stay in the core, which
+hoists them (``hoist.py``).
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ Positions = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """A parameter of the core: that at ``position`` in the cell.
+    """A parameter of the core: a parameter of the cell, or a matrix computed from them.
 
     ``blocks`` are the columns of a matrix that the core multiplies; ``None`` for all.
     """
 
-    position: int
+    value: Node
     blocks: tuple[Block, ...] | None
 
 
@@ -50,7 +52,19 @@ class Separated:
 def separated(text: str) -> Separated | None:
     """The two parts of the cell with this text; ``None`` if its step needs no separation."""
     cell = read_cell(text)
-    return separate(cell) if any(map(_is_early_leaf, cell.nodes)) else None
+    foreign = any([_is_early_leaf(node) or is_computed_matrix(node) for node in cell.nodes])
+    return separate(cell) if foreign else None
+
+
+def needs_inputs(text: str) -> bool:
+    """Whether the step of the cell with this text needs side inputs, or vectors of x's size.
+
+    >>> from elman.cells import cfc, gru
+    >>> needs_inputs(gru.text), needs_inputs(cfc.text)
+    (False, True)
+    """
+    parts = separated(text)
+    return parts is not None and bool(parts.early)
 
 
 @lru_cache(maxsize=256)
@@ -64,7 +78,8 @@ def is_core(text: str) -> bool:
     parts = separated(text)
     if parts is None:
         return True
-    return all([node.operation == "side" and node.size == "hidden" for node in parts.early])
+    plain = all([node.operation == "side" and node.size == "hidden" for node in parts.early])
+    return plain and not any([is_computed_matrix(part.value) for part in parts.parts])
 
 
 def separate(cell: Cell) -> Separated:
@@ -93,7 +108,7 @@ def without_states(nodes: Iterable[Node]) -> tuple[set[Node], set[Node]]:
             continue
         free.add(node)
         if _is_early_leaf(node) or not early.isdisjoint(node.operands):
-            early.add(node)
+            early.add(node)  # a computed matrix alone makes no value early
     return free, early
 
 
@@ -102,11 +117,21 @@ def _is_early_leaf(node: Node) -> bool:
     return node.operation == "side" or (node.operation == "vector" and node.size != "hidden")
 
 
+def _first_leaf(matrix: Node) -> Node:
+    """The parameter from which a matrix is computed, or the first of them."""
+    return next(node for node in ancestors([matrix]) if node.operation == "matrix")
+
+
+def is_computed_matrix(node: Node) -> bool:
+    """Whether a node is a matrix that is computed from parameters."""
+    return node.size == "matrix" and bool(node.operands)
+
+
 class _Separation:
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
-        #: the core's matrices by family, gate and positions of the operands kept
-        self.matrices: dict[tuple[str, str, Positions], Parameter] = {}
+        #: the core's matrices by that of the cell and the positions of the operands kept
+        self.matrices: dict[tuple[Node, Positions], Parameter] = {}
         self.leaves: dict[Node, Node] = {}
         names = {name for name, _ in cell.inputs}
         self.taken = {cell.input, *cell.states, *cell.names.values()} - names
@@ -125,7 +150,7 @@ class _Separation:
         self.partial = {o for node in adds for o in node.operands if self._is_partial(o)}
         late = rewrite(following, self._late)
         next_states = tuple([self._given(node, late) for node in following])
-        kept = [(old, late[new]) for old, new in split.items() if new not in self.early]
+        kept = [(o, late[n]) for o, n in split.items() if n in late and n not in self.early]
         named = {new: cell.names[old] for old, new in kept if old in cell.names}
         nodes = set(ancestors(next_states))
         parameters, parts = self._parameters(nodes)
@@ -147,8 +172,7 @@ class _Separation:
         matrix, *vectors = node.operands
         sizes = tuple([vector.size for vector in vectors])
         kept = tuple([k for k, vector in enumerate(vectors) if vector not in early])
-        family, gate = matrix.attribute
-        own = self._own_matrix(family, gate, kept, sizes)
+        own = self._own_matrix(matrix, kept, sizes)
         factors = [new[vectors[k]] for k in kept]
         own_matrix = intern("matrix", (), (own.family, own.gate))
         terms = [intern("product", (own_matrix, *factors), None)]
@@ -157,17 +181,17 @@ class _Separation:
                 terms.append(intern("block_product", (matrix, new[vectors[k]]), block))
         return sum_of(terms)
 
-    def _own_matrix(
-        self, family: str, gate: str, kept: Positions, sizes: tuple[Size, ...]
-    ) -> Parameter:
+    def _own_matrix(self, matrix: Node, kept: Positions, sizes: tuple[Size, ...]) -> Parameter:
         """The core's matrix with the columns that multiply these operands.
 
-        Where the core multiplies others elsewhere, it has two, with different names.
+        Where the core multiplies others elsewhere, or computes several matrices from one, they have
+        different names.
         """
-        key = (family, gate, kept)
+        key = (matrix, kept)
         if key not in self.matrices:
+            family, gate = _first_leaf(matrix).attribute
             taken = {p.gate for p in self.matrices.values() if p.family == family}
-            if any([(f, g) == (family, gate) for f, g, _ in self.matrices]):
+            if any([_first_leaf(own).attribute == (family, gate) for own, _ in self.matrices]):
                 taken |= {p.gate for p in self.cell.parameters if p.family == family}
             names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
             name = next(name for name in names if name not in taken)
@@ -226,15 +250,15 @@ class _Separation:
         """The core's parameters, and where they are in the cell's."""
         read = {(n.operation, *n.attribute) for n in nodes if n.operation in ("vector", "matrix")}
         found: list[tuple[Parameter, Part]] = []
-        for position, p in enumerate(self.cell.parameters):
+        for p in self.cell.parameters:
             if p.kind == "vector":
-                found.append((p, Part(position, None)))
+                found.append((p, Part(intern("vector", (), (p.family, p.gate)), None)))
                 continue
-            for (family, gate, kept), own in self.matrices.items():
-                if (family, gate) == (p.family, p.gate):
+            for (matrix, kept), own in self.matrices.items():
+                if _first_leaf(matrix).attribute == (p.family, p.gate):
                     blocks = columns_of(p.columns)
                     whole = len(kept) == len(blocks)
                     kept_blocks = None if whole else tuple([blocks[k] for k in kept])
-                    found.append((own, Part(position, kept_blocks)))
+                    found.append((own, Part(matrix, kept_blocks)))
         found = [(p, part) for p, part in found if (p.kind, p.family, p.gate) in read]
         return tuple([p for p, _ in found]), tuple([part for _, part in found])

@@ -371,13 +371,12 @@ def find_cell(name: str) -> Cell:
     """
     file, colon, attribute = name.rpartition(":")
     if not colon:
-        known = {**cells.CATALOGUE, **cells.WITH_INPUTS}
-        if name not in known:
+        if name not in cells.ALL:
             raise OptionError(
-                f'cell is "{name}", which is not in the catalogue: {", ".join(known)}. '
+                f'cell is "{name}", which is not in the catalogue: {", ".join(cells.ALL)}. '
                 "Give your own cell as FILE.py:NAME."
             )
-        return known[name]
+        return cells.ALL[name]
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None or kind_of(Path(file)) != "file":
         raise OptionError(f'cell is "{name}", but there is no Python file {file}.')
