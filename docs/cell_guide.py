@@ -49,6 +49,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "orthogonal_rnn": "Copying over hundreds of steps: the state keeps its length.",
         "lipschitz_rnn": "Long and noisy sequences; small steps of a damped system.",
     },
+    "Matrix states": {
+        "linear_attention": "The simplest: sums of what was written; for short memories.",
+        "retention": "Each head forgets at its own rate; language models with long texts.",
+        "gated_linear_attention": "Each key forgets as x says; language models.",
+        "delta_net": "Recall of pairs: a new value under a key replaces the old one.",
+        "gated_delta_net": "As DeltaNet, and forgets; the strongest of these on language.",
+        "mlstm": "The LSTM's gates with a matrix as its memory; stack it with sLSTM.",
+        "mamba": "Long sequences of text, sound and DNA; one head, 16 keys.",
+        "rwkv_6": "Language models that are to run step by step.",
+    },
     "Inputs beside x": {
         "gru_d": "Tables with missing values, such as measurements of patients; for one layer.",
         "cfc": "Steps that are not equally far apart: sensors, control.",

@@ -41,6 +41,20 @@ class TorchMathematics:
     def rsqrt(a: Tensor, offset: float) -> Tensor:
         return torch.rsqrt(a + offset)
 
+    # matrix states: the last axes are head, unit and key
+
+    @staticmethod
+    def key_sum(a: Tensor) -> Tensor:
+        return a.sum(-1, keepdim=True)
+
+    @staticmethod
+    def unit_sum(a: Tensor) -> Tensor:
+        return a.sum(-2, keepdim=True)
+
+    @staticmethod
+    def head_sum(a: Tensor) -> Tensor:
+        return a.sum((-2, -1), keepdim=True)
+
     # functions of matrices
 
     @staticmethod

@@ -123,7 +123,7 @@ def step(line, arguments="x, h, *, W, b"):
         ("@cell(init={'b.f': 'x'})\n" + step("h = b.f"), "init gives b.f the value 'x', not a number"),
         ("@cell(init=3)\n" + step("h = b.f"), "init must map names of parameters to numbers"),
         ("@cell(inputs={'k'})\n" + step("h = b.f"), "inputs must map names of inputs to sizes"),
-        ("@cell(sizes=['b.f'])\n" + step("h = b.f"), "sizes must map names of vectors to sizes"),
+        ("@cell(sizes=['b.f'])\n" + step("h = b.f"), "sizes must map names of states and parameters to sizes"),
         ("def a(x, h, h):\n    return h, h", "the argument h is declared twice"),
         ("def a(x, h, *, h):\n    return h", "the argument h is declared twice"),
         ("@cell(heads=3)\n" + step("h = b.f"), "@cell takes gates, init, inputs, sizes here, not heads"),

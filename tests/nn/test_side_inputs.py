@@ -410,14 +410,14 @@ def test_vectors_of_the_size_of_x_need_no_side_input():
         ({"inputs": {"h": "one", "dt": "one"}}, "at least one state; all arguments are inputs"),
         (
             {"inputs": {"dt": "one"}, "sizes": {"q.f": "input"}},
-            "sizes names q.f; the cell's vectors",
+            "sizes names q.f; the cell's parameters",
         ),
         ({"inputs": {"dt": "one"}, "sizes": {"b.h": "big"}}, "sizes gives b.h the size 'big'"),
         ({"inputs": ["dt"]}, 'inputs must map names of inputs to sizes, as in {"dt": "one"}'),
         ({"inputs": "dt"}, "inputs must map names of inputs to sizes"),
         (
             {"inputs": {"dt": "one"}, "sizes": "b.h"},
-            'sizes must map names of vectors to sizes, as in {"w.x": "input"}',
+            'sizes must map names of states and parameters to sizes, as in {"w.x": "input"}',
         ),
         ({"inputs": {"dt": "hidden"}}, ""),
     ],
@@ -544,7 +544,7 @@ def test_mistakes_in_a_call():
         elman.Recurrent(gru_d, INPUT, HIDDEN, 2)
     with pytest.raises(OptionError, match="layer 0 takes the side inputs dt, which a stack"):
         elman.Stack([layer])
-    with pytest.raises(OptionError, match="stepper takes x alone"):
+    with pytest.raises(OptionError, match="stepper does not take cells with side inputs"):
         layer.stepper()
     with pytest.raises(OptionError, match="diagnose does not take"):
         elman.diagnose(cfc)

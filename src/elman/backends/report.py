@@ -8,9 +8,11 @@ import torch
 
 from elman.backends import find_engine
 from elman.backends.engine import Call
+from elman.backends.native import matrix_states
 from elman.backends.plan import plan_of
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+from elman.passes.memory import memory_parts
 from elman.passes.separate import separated
 
 
@@ -26,6 +28,8 @@ def memory(name: str, cell: Cell, layers: Sequence[Sizes], dtype: torch.dtype) -
 
 def saved_bytes(name: str, cell: Cell, sizes: Sizes, dtype: torch.dtype) -> int:
     """The bytes that forward saves for backward, per row and step."""
+    if cell.has_memory:
+        return matrix_states.saved_bytes(memory_parts(cell.text).core.text, sizes, dtype)
     parts = separated(cell.text)
     cell = cell if parts is None else parts.core
     x = torch.empty(1, 1, sizes.input, dtype=dtype, device="meta")

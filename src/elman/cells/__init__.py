@@ -2,7 +2,8 @@
 
 Pass a cell such as ``elman.cells.lstm`` to ``elman.Recurrent``; ``CATALOGUE`` maps names to cells.
 Those in ``WITH_INPUTS`` take other inputs beside x, such as the time since the last step; those in
-``WITH_MATRICES`` compute matrices from their parameters.
+``WITH_MATRICES`` compute matrices from their parameters, those in ``WITH_MATRIX_STATES`` have a
+state with a value for each unit and key.
 Define your own cells with ``elman.cell``.
 """
 
@@ -13,6 +14,16 @@ from elman.cells.extended import multiplicative_lstm, nas, rhn, slstm
 from elman.cells.gated_recurrent_unit import gru, gru_reset_after
 from elman.cells.layer_normalised import layer_norm_gru, layer_norm_lstm
 from elman.cells.long_short_term_memory import coupled_lstm, lstm
+from elman.cells.matrix import (
+    delta_net,
+    gated_delta_net,
+    gated_linear_attention,
+    linear_attention,
+    mamba,
+    mlstm,
+    retention,
+    rwkv_6,
+)
 from elman.cells.minimal import fast_grnn, janet, mgu
 from elman.cells.peephole import coupled_peephole_lstm, diagonal_peephole_lstm, peephole_lstm
 from elman.cells.plain import relu_rnn, rnn
@@ -58,21 +69,39 @@ WITH_INPUTS: dict[str, Cell] = {cell.name: cell for cell in (gru_d, cfc)}
 WITH_MATRICES: dict[str, Cell] = {
     cell.name: cell for cell in (antisymmetric_rnn, orthogonal_rnn, lipschitz_rnn)
 }
+#: the cells with a matrix state, by name
+WITH_MATRIX_STATES: dict[str, Cell] = {
+    cell.name: cell
+    for cell in (
+        linear_attention,
+        retention,
+        gated_linear_attention,
+        delta_net,
+        gated_delta_net,
+        mlstm,
+        mamba,
+        rwkv_6,
+    )
+}
 #: all of them
-ALL: dict[str, Cell] = {**CATALOGUE, **WITH_INPUTS, **WITH_MATRICES}
+ALL: dict[str, Cell] = {**CATALOGUE, **WITH_INPUTS, **WITH_MATRICES, **WITH_MATRIX_STATES}
 
 __all__ = [
     "ALL",
     "CATALOGUE",
     "WITH_INPUTS",
     "WITH_MATRICES",
+    "WITH_MATRIX_STATES",
     "antisymmetric_rnn",
     "cfc",
     "co_rnn",
     "coupled_lstm",
     "coupled_peephole_lstm",
+    "delta_net",
     "diagonal_peephole_lstm",
     "fast_grnn",
+    "gated_delta_net",
+    "gated_linear_attention",
     "gru",
     "gru_d",
     "gru_reset_after",
@@ -81,21 +110,26 @@ __all__ = [
     "layer_norm_gru",
     "layer_norm_lstm",
     "lem",
-    "lru",
+    "linear_attention",
     "lipschitz_rnn",
+    "lru",
     "lstm",
+    "mamba",
     "mgu",
     "min_gru",
     "min_lstm",
+    "mlstm",
     "multiplicative_lstm",
     "nas",
     "orthogonal_rnn",
     "peephole_lstm",
     "qrnn",
-    "rhn",
     "relu_rnn",
+    "retention",
     "rg_lru",
+    "rhn",
     "rnn",
+    "rwkv_6",
     "slstm",
     "sru",
 ]

@@ -119,8 +119,8 @@ def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: 
     cell = model.cell if isinstance(model, Recurrent) else model
     if isinstance(cell, Cell) and needs_inputs(cell.text):
         raise OptionError(
-            f"diagnose: {cell.name} has side inputs or vectors of the size of x, which diagnose "
-            "does not take; pass another cell."
+            f"diagnose: {cell.name} has side inputs, vectors of x's size or a matrix state, "
+            "which diagnose does not take; pass another cell."
         )
     if isinstance(model, Cell):
         with torch.random.fork_rng(devices=[]):

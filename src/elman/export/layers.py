@@ -80,8 +80,8 @@ def refuse_side_inputs(layer: Recurrent) -> None:
     """Raise ``ExportError`` for a layer whose cell computes values from side inputs beforehand."""
     if needs_inputs(layer.cell.text):
         raise ExportError(
-            f"{layer.stack.title}: no exporter writes cells with side inputs or with vectors of "
-            "the size of x."
+            f"{layer.stack.title}: no exporter writes cells with side inputs, with vectors of "
+            "x's size or with a matrix state."
         )
 
 

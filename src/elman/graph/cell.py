@@ -14,7 +14,7 @@ from typing import Literal
 
 from elman.errors import CellError
 from elman.graph import show
-from elman.graph.node import Node, Size, ancestors
+from elman.graph.node import Node, Size, ancestors, state_leaf
 from elman.graph.ops import PARAMETERS
 from elman.graph.rewrite import moved, rewrite
 from elman.graph.show import expression
@@ -37,17 +37,31 @@ class Parameter:
     #: is not hidden
     columns: tuple[Size, ...] = ()
     heads: int = 1
+    #: the size of a matrix's products
+    rows: Size = "hidden"
 
     @property
     def key(self) -> str:
         """The name in the equations and in a ``state_dict``, such as ``W.f``."""
         return f"{self.family}.{self.gate}"
 
+    @property
+    def size(self) -> Size:
+        """The size of a vector, or of a matrix's products."""
+        if self.kind == "matrix":
+            return self.rows
+        return self.columns[0] if self.columns else "hidden"
+
     def shape(self, sizes: Sizes) -> tuple[int, ...]:
-        """(hidden, total size of the operands / heads) of a matrix, (size,) of a vector."""
+        """(hidden, total size of the operands / heads) of a matrix, (size,) of a vector.
+
+        Instead of hidden, ``rows``.  A vector of size memory has a value for each unit and key.
+        """
+        if self.columns == ("memory",):
+            return (sizes.hidden, sizes.keys)
         if self.kind == "vector":
             return (sizes.width(self.columns or ("hidden",)),)
-        return (sizes.hidden, sizes.width(self.columns) // self.heads)
+        return (sizes.width((self.rows,)), sizes.width(self.columns) // self.heads)
 
     def blocks(self, sizes: Sizes) -> list[tuple[Size, slice, slice]]:
         """The rows and columns of a matrix that multiply each operand, for each head.
@@ -55,7 +69,7 @@ class Parameter:
         >>> Parameter("W", "h", "matrix", ("hidden", "input")).blocks(Sizes(3, 4))[1]
         ('input', slice(0, 4, None), slice(4, 7, None))
         """
-        rows = sizes.hidden // self.heads
+        rows = sizes.width((self.rows,)) // self.heads
         found, start = [], 0
         for size in self.columns:
             end = start + sizes.width((size,)) // self.heads
@@ -74,7 +88,8 @@ class Cell:
     ``next_states`` are in the order of ``states``; the first state is the output of a layer.
     ``names`` holds the author's names of values in the author's order, ``init`` the initial values
     of parameters that do not have the default, ``doc`` the docstring.  ``inputs`` are the names and
-    sizes of the inputs beside ``input`` (side inputs), such as the time since the last step.
+    sizes of the inputs beside ``input`` (side inputs), such as the time since the last step;
+    ``sizes`` are those of the states that are not hidden: matrix states and what they need.
 
     >>> from elman.cells import gru
     >>> gru.states
@@ -93,6 +108,7 @@ class Cell:
     init: Mapping[str, float] = field(default_factory=dict)
     doc: str = ""
     inputs: tuple[tuple[str, Size], ...] = ()
+    sizes: Mapping[str, Size] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
@@ -108,6 +124,20 @@ class Cell:
     def masks(self) -> tuple[Node, ...]:
         """The masks that a step takes in training, besides its input (``passes/noise.py``)."""
         return tuple([node for node in self.nodes if node.operation == "mask"])
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether it has a matrix state, and so heads and keys."""
+        return bool(self.sizes)
+
+    @property
+    def state_leaves(self) -> tuple[Node, ...]:
+        """The leaves of the states' previous values."""
+        return tuple([state_leaf(name, self.state_size(name)) for name in self.states])
+
+    def state_size(self, name: str) -> Size:
+        """The size of a state."""
+        return self.sizes.get(name, "hidden")
 
     @cached_property
     def text(self) -> str:

@@ -20,14 +20,22 @@ from weakref import WeakValueDictionary
 
 #: The size of a node's last axis: a symbol that becomes a number when a layer is built.
 #: ``"one"`` is the size of a constant; ``"matrix"`` marks a matrix of parameters, or one computed
-#: from them.
+#: from them.  ``sizes.py`` lists them.
 Size = str
 
-#: "parameter": a learned leaf; "matrix": a function of matrices of parameters; "arithmetic":
-#: cheaper to compute than to load; "condition": only allowed as the first operand of ``where``;
-#: "reduction": combines all units of a row
+#: "parameter": a learned leaf; "matrix": a function of matrices of parameters; "memory": for matrix
+#: states; "arithmetic": cheaper to compute than to load; "condition": only allowed as the first
+#: operand of ``where``; "reduction": combines all units of a row
 Kind = Literal[
-    "leaf", "parameter", "matrix", "product", "arithmetic", "function", "condition", "reduction"
+    "leaf",
+    "parameter",
+    "matrix",
+    "memory",
+    "product",
+    "arithmetic",
+    "function",
+    "condition",
+    "reduction",
 ]
 
 
@@ -152,9 +160,12 @@ class Arithmetic:
 
     def __matmul__(self, other: Operand) -> Node:
         matrix = as_node(self)
+        if matrix.size == "memory":
+            return apply("read", matrix, other)
         if matrix.size != "matrix":
             raise Misuse(NO_MATRIX)
-        return apply("product", matrix, *(other if isinstance(other, (list, tuple)) else [other]))
+        operands = other if isinstance(other, (list, tuple)) else [other]
+        return apply("product", matrix, *operands, attribute=rows_of(matrix))
 
     @property
     def T(self) -> Node:  # noqa: N802, as in NumPy
@@ -265,6 +276,17 @@ def apply(operation: str, *operands: Operand, attribute: Any = None) -> Node:
     for observe in observers.called:
         observe(node)
     return node
+
+
+def rows_of(matrix: Node) -> Size | None:
+    """The size of a matrix's products, if that is not hidden."""
+    leaf = next(node for node in ancestors([matrix]) if node.operation == "matrix")
+    return leaf.attribute[2] if len(leaf.attribute) > 2 else None
+
+
+def state_leaf(name: str, size: Size = "hidden") -> Node:
+    """The leaf of a state's previous value."""
+    return intern("state", (), name if size == "hidden" else (name, size))
 
 
 def sum_of(terms: Sequence[Node]) -> Node:

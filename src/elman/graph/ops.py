@@ -26,10 +26,19 @@ from elman.graph.sizes import (
     declared,
     elementwise,
     fixed,
+    given,
     of_matrix,
+    of_state,
     of_vector,
     of_vectors,
     product,
+    read,
+)
+from elman.graph.sizes import (
+    head_sum as size_of_head_sum,
+)
+from elman.graph.sizes import (
+    outer as size_of_outer,
 )
 
 #: Added to the variance in layer normalisation (Ba, Kiros and Hinton 2016), as torch.nn does.
@@ -63,6 +72,14 @@ class Mathematics(Protocol):
     def where(self, condition: Value, a: Value, b: Value) -> Value: ...
     def mean(self, a: Value) -> Value: ...
     def rsqrt(self, a: Value, offset: float) -> Value: ...
+
+
+class HeadMathematics(Protocol):
+    """The sums that cells with a matrix state need: over the keys, units, or both, of each head."""
+
+    def key_sum(self, a: Value) -> Value: ...
+    def unit_sum(self, a: Value) -> Value: ...
+    def head_sum(self, a: Value) -> Value: ...
 
 
 class MatrixMathematics(Protocol):
@@ -106,7 +123,7 @@ def _transposed(g: Node, operands: tuple[Node, ...]) -> tuple[Node | None, ...]:
 TABLE = (
     # leaves
     Operation("input", fixed("input"), text="x", latex=r"x_t", kind="leaf"),
-    Operation("state", fixed("hidden"), kind="leaf"),
+    Operation("state", of_state, kind="leaf"),
     Operation("vector", of_vector, kind="parameter"),
     Operation("matrix", fixed("matrix"), kind="parameter"),
     Operation("adjoint", declared, kind="leaf", internal=True),
@@ -261,6 +278,38 @@ TABLE = (
         "heads({0}, {1})", r"\operatorname{{heads}}_{{{1}}}({0})",
         kind="matrix",
     ),
+    # matrix states: a value for each unit and key of a head (``backends/memory``)
+    Operation(
+        "outer", size_of_outer, lambda g, y, v: (g * v[1], g * v[0]),
+        lambda m, a, b: m.multiply(a, b), "outer({0}, {1})", r"\operatorname{{outer}}({0}, {1})",
+        kind="memory",
+    ),
+    Operation(
+        "read", read, lambda g, y, v: (apply("outer", g, v[1]), g * v[0]),
+        lambda m, a, b: m.key_sum(m.multiply(a, b)), "{0} · {1}", r"{0} \cdot {1}", 5,
+        kind="memory",
+    ),
+    Operation(
+        "head_sum", size_of_head_sum, lambda g, y, v: (g,),
+        lambda m, a: m.head_sum(a), "head_sum({0})", r"\operatorname{{head\_sum}}({0})",
+        kind="memory",
+    ),
+    # what adjoints need: the sum over the keys, or the units, of each head, and a repeated value
+    Operation(
+        "key_sum", given, None, lambda m, a: m.key_sum(a),
+        "key_sum({0})", r"\operatorname{{key\_sum}}({0})",
+        kind="memory", internal=True,
+    ),
+    Operation(
+        "unit_sum", given, None, lambda m, a: m.unit_sum(a),
+        "unit_sum({0})", r"\operatorname{{unit\_sum}}({0})",
+        kind="memory", internal=True,
+    ),
+    Operation(
+        "repeated", given, None, lambda m, a: a,
+        "{0}", "{0}",
+        kind="memory", internal=True,
+    ),
     # reductions over the vector
     Operation(
         "layer_norm", of_vectors,
@@ -300,6 +349,8 @@ LEAVES = _of_kind("leaf", "parameter")
 PARAMETERS = _of_kind("parameter")
 #: Functions of matrices of parameters.
 MATRICES = _of_kind("matrix")
+#: Operations of cells with a matrix state.
+MEMORY = _of_kind("memory")
 #: Matrix products; their first operand is the matrix.
 PRODUCTS = _of_kind("product")
 #: Comparisons; allowed only as the first operand of ``where``.
@@ -448,3 +499,16 @@ def heads(a: Operand, count: int) -> Node:
     if type(count) is not int or count < 1:
         raise Misuse(f"the number of heads is {count!r}; it must be a positive integer")
     return apply("heads", as_matrix(a), count)
+
+
+def outer(v: Operand, k: Operand) -> Node:
+    """The products of each unit's value and each key's, in each head: what a matrix state adds.
+
+    ``S @ q`` reads a matrix state: for each unit the sum over the keys.
+    """
+    return apply("outer", v, k)
+
+
+def head_sum(a: Operand) -> Node:
+    """The sum over the units, or the keys, of each head."""
+    return apply("head_sum", a)

@@ -60,6 +60,7 @@ def read_cell(text: str) -> Cell:
             init={key: float(value) for key, value in record["start"].items()},
             doc=record["doc"],
             inputs=tuple([(name, size) for name, size in record.get("inputs", ())]),
+            sizes=dict(record.get("sizes", {})),
         )
         verify(cell)
         return cell
@@ -80,10 +81,12 @@ def _at(nodes: Sequence[Node], position: object) -> Node:
     return nodes[position]
 
 
-def _parameter(family: str, gate: str, kind: str, columns: list[str], heads: int = 1) -> Parameter:
+def _parameter(
+    family: str, gate: str, kind: str, columns: list[str], heads: int = 1, rows: str = "hidden"
+) -> Parameter:
     if kind == "matrix":
-        return Parameter(family, gate, "matrix", tuple(columns), heads)
-    if kind == "vector" and heads == 1:
+        return Parameter(family, gate, "matrix", tuple(columns), heads, rows)
+    if kind == "vector" and (heads, rows) == (1, "hidden"):
         return Parameter(family, gate, "vector", tuple(columns))
     raise ValueError(f"{family}.{gate} is a {kind}")
 

@@ -122,7 +122,8 @@ def _write(
     if node.operation == "input":
         return _latex_name(x, "t") if in_latex else x
     if node.operation == "state":
-        return _latex_name(node.attribute, "t-1") if in_latex else str(node.attribute)
+        name = node.attribute if isinstance(node.attribute, str) else node.attribute[0]
+        return _latex_name(name, "t-1") if in_latex else str(name)
     if node.operation == "side":
         return _latex_name(node.attribute[0], "t") if in_latex else str(node.attribute[0])
     if node.operation in {"vector", "matrix"}:
@@ -147,6 +148,11 @@ def _write(
         sign = r"^{\top} \cdot " if in_latex else "ᵀ · "
         pairs = zip(node.operands[::2], node.operands[1::2], strict=True)
         return " + ".join([f"{inner(matrix)}{sign}{inner(g, 9)}" for matrix, g in pairs])
+    if node.operation == "read":
+        state, vector = [inner(operand, 6) for operand in node.operands]
+        if node.operands[1].operation == "product" and node.operands[1] not in names:
+            vector = f"({vector})"
+        return f"{state} {chr(92) + 'cdot' if in_latex else '·'} {vector}"
     row = OPERATIONS[node.operation]
     template = row.latex if in_latex else row.text
     if row.precedence == 9:

@@ -1,7 +1,9 @@
 """The size of a result from the sizes of its operands.
 
 Sizes are symbols: ``input``, ``hidden``, ``one`` (a constant, or one value per row) and ``matrix``
-(a matrix of parameters, or one computed from them).  ``Sizes`` binds them to a layer's numbers.
+(a matrix of parameters, or one computed from them).  Cells with a matrix state have heads, each
+with its part of the units: ``head`` is a value per head, ``key`` one per key of each head,
+``memory`` one per unit and key.  ``Sizes`` binds them to a layer's numbers.
 """
 
 from __future__ import annotations
@@ -40,11 +42,29 @@ class Sizes:
 
     input: int
     hidden: int
+    heads: int = 1
+    #: keys of each head
+    keys: int = 0
 
     def width(self, sizes: Sequence[Size]) -> int:
         """The total width of concatenated operands of these sizes."""
-        values = {"input": self.input, "one": 1}
+        values = {"input": self.input, "one": 1, "head": self.heads, "key": self.heads * self.keys}
         return sum([values.get(size, self.hidden) for size in sizes])
+
+    def of_row(self, size: Size) -> tuple[int, ...]:
+        """The shape of a state's value in one row.
+
+        >>> Sizes(input=3, hidden=8, heads=2, keys=5).of_row("memory")
+        (2, 4, 5)
+        """
+        units = self.hidden // self.heads
+        shapes = {
+            "hidden": (self.hidden,),
+            "head": (self.heads,),
+            "key": (self.heads, self.keys),
+            "memory": (self.heads, units, self.keys),
+        }
+        return shapes[size]
 
     def columns(self, block: Block) -> slice:
         """The columns of a block as a slice."""
@@ -57,6 +77,11 @@ def declared(sizes: Sequence[Size], attribute: tuple[str, Size]) -> Size:
     return attribute[1]
 
 
+def of_state(sizes: Sequence[Size], attribute: str | tuple[str, Size]) -> Size:
+    """The size of a state: hidden, or that in its attribute (NAME, SIZE)."""
+    return "hidden" if isinstance(attribute, str) else attribute[1]
+
+
 def of_vector(sizes: Sequence[Size], attribute: tuple[str, ...]) -> Size:
     """The size of a vector (FAMILY, GATE), which is hidden, or (FAMILY, GATE, SIZE)."""
     return attribute[2] if len(attribute) == 3 else "hidden"
@@ -67,19 +92,57 @@ def fixed(size: Size) -> Any:
     return lambda sizes, attribute: size
 
 
+#: what is repeated to the size of another operand, besides ``one``
+_WITHIN = {"hidden": {"head"}, "key": {"head"}, "memory": {"head", "hidden", "key"}}
+
+
+def contains(size: Size, other: Size) -> bool:
+    """Whether a value of the other size can be repeated to this size."""
+    return other in (size, "one") or other in _WITHIN.get(size, ())
+
+
 def elementwise(sizes: Sequence[Size], attribute: object) -> Size:
-    """Elementwise operations: all operands have one size; constants match any size."""
-    found: int | None = None
+    """Elementwise operations: the largest size, to which the other operands are repeated."""
+    found = 0
     for position, size in enumerate(sizes):
-        if size == "one":
+        if contains(sizes[found], size):
             continue
-        if found is None:
-            found = position
-        elif sizes[found] != size:
+        if not contains(size, sizes[found]):
             if "matrix" in (size, sizes[found]):
                 raise Misuse("a matrix and a vector are not of one size; multiply them with @")
+            if {size, sizes[found]} == {"hidden", "key"}:
+                raise Misuse("units and keys are not of one size; outer(v, k) has both")
             raise SizeClash(found, position)
-    return "one" if found is None else sizes[found]
+        found = position
+    return sizes[found]
+
+
+def outer(sizes: Sequence[Size], attribute: object) -> Size:
+    """The products of units and keys."""
+    if tuple(sizes) != ("hidden", "key"):
+        raise Misuse(
+            f"outer takes a value per unit and a value per key, not {sizes[0]} and {sizes[1]}"
+        )
+    return "memory"
+
+
+def read(sizes: Sequence[Size], attribute: object) -> Size:
+    """A matrix state times a vector of keys."""
+    if tuple(sizes) != ("memory", "key"):
+        raise Misuse("a matrix state multiplies a value per key, as in S @ (W.q @ x)")
+    return "hidden"
+
+
+def head_sum(sizes: Sequence[Size], attribute: object) -> Size:
+    """A sum over the units or keys of each head."""
+    if sizes[0] not in ("hidden", "key"):
+        raise Misuse(f"head_sum takes a value per unit or per key, not of size {sizes[0]}")
+    return "head"
+
+
+def given(sizes: Sequence[Size], attribute: Size) -> Size:
+    """The size that the attribute names."""
+    return attribute
 
 
 def of_vectors(sizes: Sequence[Size], attribute: object) -> Size:
@@ -96,8 +159,8 @@ def of_matrix(sizes: Sequence[Size], attribute: object) -> Size:
     return "matrix"
 
 
-def product(sizes: Sequence[Size], attribute: object) -> Size:
-    """A matrix times one operand or several concatenated ones: a vector of hidden size."""
+def product(sizes: Sequence[Size], attribute: Size | None) -> Size:
+    """A matrix times one operand or several concatenated ones: hidden, or as the attribute says."""
     if sizes[0] != "matrix":
         raise Misuse(NO_MATRIX)
     if len(sizes) == 1:
@@ -112,7 +175,7 @@ def product(sizes: Sequence[Size], attribute: object) -> Size:
                 "a matrix cannot multiply a constant or an input of size one; use a vector, such "
                 "as b.f or p.f * dt"
             )
-    return "hidden"
+    return attribute or "hidden"
 
 
 def blocks(sizes: Sequence[Size], attribute: tuple[Block, ...]) -> Size:

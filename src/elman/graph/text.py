@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from elman.graph.cell import Cell
+    from elman.graph.cell import Cell, Parameter
 
 #: the format number of a saved cell
 FORMAT = 1
@@ -25,10 +25,7 @@ def write_cell(cell: Cell) -> str:
         "input": cell.input,
         "states": cell.states,
         "gates": cell.gates,
-        "parameters": [
-            [p.family, p.gate, p.kind, p.columns, *([p.heads] if p.heads > 1 else [])]
-            for p in cell.parameters
-        ],
+        "parameters": [[p.family, p.gate, p.kind, p.columns, *_more(p)] for p in cell.parameters],
         "nodes": [
             [node.operation, [index[operand] for operand in node.operands], node.attribute]
             for node in cell.nodes
@@ -40,4 +37,13 @@ def write_cell(cell: Cell) -> str:
     }
     if cell.inputs:  # absent from cells of earlier versions, whose text stays the same
         record["inputs"] = cell.inputs
+    if cell.sizes:
+        record["sizes"] = dict(cell.sizes)
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+
+def _more(parameter: Parameter) -> list[int | str]:
+    """Heads and size of the rows of a matrix, where they are not the usual."""
+    if parameter.rows != "hidden":
+        return [parameter.heads, parameter.rows]
+    return [parameter.heads] if parameter.heads > 1 else []

@@ -37,10 +37,11 @@ from elman.graph.node import (
     ancestors,
     as_node,
     intern,
+    state_leaf,
 )
 from elman.graph.ops import CONDITIONS
 from elman.graph.show import expression
-from elman.graph.verify import SIDE_SIZES, problems, verify
+from elman.graph.verify import MEMORY_SIZES, SIDE_SIZES, SIZES, problems, verify
 
 #: names that no side input can have, because a layer takes arguments of these names
 RESERVED = ("self", "x", "state", "lengths")
@@ -49,7 +50,7 @@ RESERVED = ("self", "x", "state", "lengths")
 _MAPPINGS = {
     "init": 'names of parameters to numbers, as in {"b.f": 1.0}',
     "inputs": 'names of inputs to sizes, as in {"dt": "one"}',
-    "sizes": 'names of vectors to sizes, as in {"w.x": "input"}',
+    "sizes": 'names of states and parameters to sizes, as in {"w.x": "input"}',
 }
 
 
@@ -87,6 +88,11 @@ def cell(
     ``layer(x, dt=gaps)``.  They have gradients.  ``sizes={"w.x": "input"}`` gives a vector one
     value per feature of x.
 
+    ``sizes={"S": "memory"}`` makes a state a matrix: a value for each unit and key, in heads.
+    ``outer(v, k)`` is what it adds, ``S @ q`` reads it; other values can have the size "key" (one
+    per key of each head) or "head", as can matrices' products: ``{"W.k": "key"}``.  Values of a
+    smaller size are repeated.  Matrices multiply x and what is computed from it, but no state.
+
     >>> from elman import cell, sigmoid, tanh
     >>> @cell(gates="f g", init={"b.f": 1.0})
     ... def minimal_gated_unit(x, h, *, W, b):
@@ -108,6 +114,19 @@ def cell(
     ...     return tanh(W.h @ [exp(-dt * softplus(p.h)) * h, x] + b.h)
     >>> layer = elman.Recurrent(decaying, 3, 4)
     >>> y, _ = layer(torch.randn(7, 2, 3), dt=torch.rand(7, 2, 1))
+
+    >>> from elman import head_sum, outer, sqrt
+    >>> @cell(sizes={"S": "memory", "W.k": "key", "W.q": "key", "W.b": "head"})
+    ... def delta_net(x, y, S, *, W):
+    ...     "A matrix state that is corrected (Yang et al. 2024)."
+    ...     k = W.k @ x
+    ...     k = k / sqrt(head_sum(k * k) + 1e-6)
+    ...     S = S + outer(sigmoid(W.b @ x) * (W.v @ x - S @ k), k)
+    ...     return S @ (W.q @ x), S
+    >>> layer = elman.Recurrent(delta_net, 6, 8, heads=2)
+    >>> y, (_, S) = layer(torch.randn(7, 3, 6))
+    >>> y.shape, S.shape
+    (torch.Size([7, 3, 8]), torch.Size([1, 3, 2, 4, 4]))
     """
     if function is None:
         if init is not None and start is not None:
@@ -136,7 +155,9 @@ class LearnedParameter(Arithmetic):
     def __matrix__(self) -> Node:
         """The parameter as a matrix."""
         self.recorder.use(self, "matrix")
-        return intern("matrix", (), (self.family, self.gate))
+        rows = self.recorder.sizes.get(f"{self.family}.{self.gate}", "hidden")
+        sized = () if rows == "hidden" else (rows,)
+        return intern("matrix", (), (self.family, self.gate, *sized))
 
     def __node__(self) -> Node:
         """The parameter as a vector."""
@@ -212,24 +233,25 @@ class Recorder(ABC):
                 f"[{', '.join(first)}] before; the columns of a matrix must match"
             )
 
-    def columns_of(self, family: str, gate: str) -> tuple[str, ...]:
-        """The sizes of a matrix's operands, or that of a vector that is not hidden."""
+    def parameter(self, family: str, gate: str) -> Parameter:
+        """A parameter, as the equations use it."""
         size = self.sizes.get(f"{family}.{gate}", "hidden")
         if self.kinds[family, gate] == "vector":
-            return () if size == "hidden" else (size,)
-        return self.widths.get((family, gate), ())
+            return Parameter(family, gate, "vector", () if size == "hidden" else (size,))
+        columns = self.widths.get((family, gate), ())
+        return Parameter(family, gate, "matrix", columns, self.heads.get((family, gate), 1), size)
 
     def note(self, made: Node) -> None:
         """Called after each operation: check its grammar and record the names of locals."""
         for sentence in problems([made]):
             raise Misuse(sentence.removesuffix("."))
         if made.operation == "heads":
-            self.heads[made.operands[0].attribute] = int(made.operands[1].attribute)
+            self.heads[made.operands[0].attribute[:2]] = int(made.operands[1].attribute)
         if made.operation == "product":
             sizes = tuple([operand.size for operand in made.operands[1:]])
             for leaf in ancestors(made.operands[:1]):
                 if leaf.operation == "matrix":
-                    self.columns(leaf.attribute, sizes)
+                    self.columns(leaf.attribute[:2], sizes)
         self.names.update(
             {v: name for name, v in self.local_names().items() if isinstance(v, Node)}
         )
@@ -290,7 +312,7 @@ class Declaration:
             if name in self.inputs:
                 found[name] = intern("side", (), (name, self.inputs[name]))
             else:
-                found[name] = intern("state", (), name)
+                found[name] = state_leaf(name, self.sizes.get(name, "hidden"))
         return found
 
     def check(self) -> None:
@@ -315,9 +337,15 @@ class Declaration:
                 f"{self.place}a cell needs at least one state; all arguments are inputs."
             )
         for key, size in self.sizes.items():
-            if size not in ("hidden", "input"):
+            allowed = SIZES if "." in key else ("hidden", *MEMORY_SIZES)
+            if size not in allowed:
                 raise CellError(
-                    f"{self.place}sizes gives {key} the size {size!r}; it must be hidden or input."
+                    f"{self.place}sizes gives {key} the size {size!r}; it must be one of "
+                    f"{', '.join(allowed)}."
+                )
+            if "." not in key and key not in self.states:
+                raise CellError(
+                    f"{self.place}sizes names {key}; the states are {', '.join(self.states)}."
                 )
 
 
@@ -364,7 +392,7 @@ def _trace(
 def assembled(declaration: Declaration, recorder: Recorder, returned: object) -> Cell:
     """The cell of a declaration, from what its equations recorded and returned."""
     try:
-        following = _next_states(declaration.name, declaration.states, returned)
+        following = _next_states(declaration, returned)
     except Misuse as misuse:
         raise CellError(f"{declaration.return_place}{misuse}.") from None
     declared = declaration.gates
@@ -389,6 +417,11 @@ def assembled(declaration: Declaration, recorder: Recorder, returned: object) ->
         init={key: float(value) for key, value in init.items() if _is_number(value)},
         doc=declaration.doc,
         inputs=sides,
+        sizes={
+            name: declaration.sizes[name]
+            for name in declaration.states
+            if declaration.sizes.get(name, "hidden") != "hidden"
+        },
     )
     read = {node.attribute[0] for node in made.nodes if node.operation == "side"}
     for side, _ in sides:
@@ -397,12 +430,11 @@ def assembled(declaration: Declaration, recorder: Recorder, returned: object) ->
                 f"{declaration.place}no state depends on the input {side}; use it or omit it."
             )
     keys = [parameter.key for parameter in made.parameters]
-    vectors = [p.key for p in made.parameters if p.kind == "vector"]
     for key in declaration.sizes:
-        if key not in vectors:
+        if key not in keys and key not in declaration.states:
             raise CellError(
-                f"{declaration.place}sizes names {key}; the cell's vectors are "
-                f"{', '.join(vectors) or 'none'}."
+                f"{declaration.place}sizes names {key}; the cell's parameters are "
+                f"{', '.join(keys) or 'none'}."
             )
     for key, value in init.items():
         if key not in keys:
@@ -416,8 +448,9 @@ def assembled(declaration: Declaration, recorder: Recorder, returned: object) ->
     return made
 
 
-def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[Node, ...]:
-    """The function's result, as one value of hidden size per state."""
+def _next_states(declaration: Declaration, returned: object) -> tuple[Node, ...]:
+    """The function's result, as one value per state, of the state's size."""
+    name, states = declaration.name, declaration.states
     wanted = f"end with `return {', '.join(states)}`, the next value of each state"
     if returned is None:
         raise Misuse(f"{name} returns nothing; {wanted}")
@@ -434,8 +467,10 @@ def _next_states(name: str, states: Sequence[str], returned: object) -> tuple[No
         node = as_node(value)
         if node.operation in CONDITIONS:
             raise Misuse(f"the next {state} is a comparison; use where(condition, a, b)")
-        if node.size != "hidden":
-            raise Misuse(f"the next {state} has size {node.size}; a state has size hidden")
+        size = declaration.sizes.get(state, "hidden")
+        if node.size != size:
+            article = "a state" if size == "hidden" else state
+            raise Misuse(f"the next {state} has size {node.size}; {article} has size {size}")
         following.append(node)
     return tuple(following)
 
@@ -518,14 +553,7 @@ def _parameters(
     recorder: Recorder, families: Sequence[str], gates: Sequence[str]
 ) -> tuple[Parameter, ...]:
     return tuple(
-        [
-            Parameter(
-                f, g, recorder.kinds[f, g], recorder.columns_of(f, g), recorder.heads.get((f, g), 1)
-            )
-            for f in families
-            for g in gates
-            if (f, g) in recorder.kinds
-        ]
+        [recorder.parameter(f, g) for f in families for g in gates if (f, g) in recorder.kinds]
     )
 
 

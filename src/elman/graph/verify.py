@@ -34,7 +34,10 @@ MAX_VALUES, MAX_DEPTH = 500, 250
 MAX_HEADS = 1024
 #: the sizes that an input beside x can have, and those of a vector besides hidden
 SIDE_SIZES = ("one", "hidden", "input")
-VECTOR_COLUMNS: tuple[tuple[str, ...], ...] = ((), ("input",))
+#: the sizes of states, besides hidden, in cells with a matrix state; and those of parameters
+MEMORY_SIZES = ("memory", "key", "head")
+SIZES = ("hidden", "input", *MEMORY_SIZES)
+VECTOR_COLUMNS: tuple[tuple[str, ...], ...] = ((), *[(size,) for size in SIZES[1:]])
 
 
 def verify(cell: Cell) -> None:
@@ -130,13 +133,16 @@ def _problems_of_size(cell: Cell) -> Iterable[str]:
 def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
     """Mismatches between a cell's graph, its states and its parameters."""
     yield from _problems_of_names(cell)
+    yield from _problems_of_memory(cell)
     if not cell.states:
         yield "a cell needs at least one state after its input."
     if len(cell.states) != len(cell.next_states):
         yield f"it has {len(cell.states)} states and {len(cell.next_states)} next states."
     for state, node in zip(cell.states, cell.next_states, strict=False):
-        if node.size != "hidden":
-            yield f"the next {state} has size {node.size}, but a state has size hidden."
+        size = cell.state_size(state)
+        if node.size != size:
+            whose = "a state" if size == "hidden" else state
+            yield f"the next {state} has size {node.size}, but {whose} has size {size}."
         if node.operation in CONDITIONS:
             yield f"the next {state} is a comparison."
     known = {(p.kind, p.family, p.gate): p for p in cell.parameters}
@@ -145,7 +151,7 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
     for node in cell.nodes:
         if node.operation in INTERNAL:
             yield f"a cell cannot contain {node.operation}."
-        elif node.operation == "state" and node.attribute not in cell.states:
+        elif node.operation == "state" and node not in cell.state_leaves:
             yield f"{node.attribute} is not one of its states."
         elif node.operation == "side" and node.attribute not in cell.inputs:
             yield f"{node.attribute[0]} is not one of its inputs."
@@ -153,13 +159,15 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
             parameter = known.get((node.operation, *node.attribute[:2]))
             if parameter is None:
                 yield f"{'.'.join(node.attribute[:2])} is not one of its parameters."
-            elif parameter.kind == "vector" and (parameter.columns or ("hidden",)) != (node.size,):
+                continue
+            size = node.size if parameter.kind == "vector" else (*node.attribute, "hidden")[2]
+            if size != parameter.size:
                 yield f"{parameter.key} has two sizes."
         elif node.operation == "product":
             sizes = tuple([operand.size for operand in node.operands[1:]])
             for leaf in ancestors(node.operands[:1]):
                 is_leaf = leaf.operation == "matrix"
-                matrix = known.get(("matrix", *leaf.attribute)) if is_leaf else None
+                matrix = known.get(("matrix", *leaf.attribute[:2])) if is_leaf else None
                 if matrix is not None and matrix.columns != sizes:
                     yield (
                         f"{matrix.key} has columns for [{', '.join(matrix.columns)}] but "
@@ -169,7 +177,7 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
         for operand in node.operands:
             heads = int(node.operands[1].attribute) if node.operation == "heads" else 1
             if operand.operation == "matrix":
-                matrix = known.get(("matrix", *operand.attribute))
+                matrix = known.get(("matrix", *operand.attribute[:2]))
                 if matrix is not None and matrix.heads != heads:
                     yield (
                         f"{matrix.key} has {matrix.heads} heads in one place and {heads} in "
@@ -181,6 +189,33 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
             yield f"it has an initial value for {_shortened(key)}, which is not a parameter."
         elif not isfinite(value):
             yield f"the initial value of {key} is {value}, which is not finite."
+
+
+def _problems_of_memory(cell: Cell) -> Iterable[str]:
+    """What needs a matrix state, and what a cell with one cannot have."""
+    if not cell.has_memory:
+        sized = [p.key for p in cell.parameters if {*p.columns, p.rows} & {*MEMORY_SIZES}]
+        if sized:
+            yield f'the size of {sized[0]} needs a matrix state, as in sizes={{"S": "memory"}}.'
+        return
+    if cell.state_size(cell.states[0]) != "hidden":
+        yield f"the first state, {cell.states[0]}, is the output, and must have size hidden."
+    for name, size in cell.sizes.items():
+        if name not in cell.states or size not in MEMORY_SIZES:
+            yield f"it has a size for {_shortened(name)}, which is not such a state."
+    needy: set[Node] = set()
+    for node in cell.nodes:
+        if node.operation == "state" or not needy.isdisjoint(node.operands):
+            needy.add(node)
+            if node.operation == "product":
+                yield (
+                    "a cell with a matrix state multiplies matrices with x and what is computed "
+                    "from it, but with no state."
+                )
+        if node.operation == "layer_norm":
+            yield "layer_norm is not for cells with a matrix state; divide by a head_sum."
+        if node.operation == "mask":
+            yield "a cell with a matrix state takes no masks."
 
 
 def _problems_of_names(cell: Cell) -> Iterable[str]:
@@ -208,16 +243,19 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
     if len({cell.input, *cell.states, *sides}) < len({cell.input, *cell.states}) + len(sides):
         yield "two of its inputs and states have the same name."
     for name, size in cell.inputs:
-        if size not in SIDE_SIZES:
+        if size not in (*SIDE_SIZES, *MEMORY_SIZES):
             allowed = ", ".join(SIDE_SIZES)
             yield f"the size of the input {name} is {_shortened(size)}, not one of {allowed}."
     for p in cell.parameters:
         if p.kind == "vector" and p.columns not in VECTOR_COLUMNS:
-            yield f"the size of {p.key} is {_shortened(p.columns)}, not hidden or input."
+            yield f"the size of {p.key} is {_shortened(p.columns)}, not one of {', '.join(SIZES)}."
         if type(p.heads) is not int or p.heads not in range(1, MAX_HEADS + 1):
             yield f"the number of heads of {p.key} is {_shortened(p.heads)}."
-        if p.kind == "matrix" and not (p.columns and {*p.columns} <= {"input", "hidden"}):
+        known = {"input", "hidden"} | ({"key", "head"} if cell.has_memory else set())
+        if p.kind == "matrix" and not (p.columns and {*p.columns} <= known):
             yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden."
+        if p.rows not in ("hidden", "key", "head"):
+            yield f"the size of {p.key} is {_shortened(p.rows)}; products have hidden, key or head."
     if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):
         yield "its description is not text."
 
@@ -241,7 +279,10 @@ def _has_its_attribute(node: Node) -> bool:
     if node.operation == "constant":
         return isinstance(attribute, float)
     if node.operation == "state":
-        return isinstance(attribute, str)
+        sized = isinstance(attribute, tuple) and len(attribute) == 2
+        return isinstance(attribute, str) or (sized and attribute[1] in MEMORY_SIZES)
+    if node.operation == "product":
+        return attribute is None or attribute in ("key", "head")
     if node.operation == "mask":
         if not isinstance(attribute, tuple) or len(attribute) != 3:
             return False
@@ -250,9 +291,10 @@ def _has_its_attribute(node: Node) -> bool:
         return role in ("drop", "zone") and named and per in ("step", "sequence")
     if node.operation == "side":
         pair = isinstance(attribute, tuple) and len(attribute) == 2
-        return pair and isinstance(attribute[0], str) and attribute[1] in SIDE_SIZES
+        sizes = (*SIDE_SIZES, *MEMORY_SIZES)  # the latter in what ``passes/memory.py`` makes
+        return pair and isinstance(attribute[0], str) and attribute[1] in sizes
     if node.operation in PARAMETERS:
         names = isinstance(attribute, tuple) and all([isinstance(name, str) for name in attribute])
-        sized = node.operation == "vector" and names and attribute[2:] == ("input",)
-        return names and (len(attribute) == 2 or (sized and len(attribute) == 3))
+        sized = names and len(attribute) == 3 and attribute[2] in SIZES[1:]
+        return names and (len(attribute) == 2 or sized)
     return node.operation in INTERNAL or attribute is None

@@ -38,6 +38,7 @@ from elman.nn.penalties import Penalties
 from elman.nn.stack import Lengths, Stack, State, Training, autocast
 from elman.nn.stepper import Step, make_stepper
 from elman.nn.torchscript import NotForTorchScript
+from elman.passes.separate import needs_inputs
 
 if TYPE_CHECKING:
     from elman.backends.engine import Stepper as StepperOfEngine
@@ -67,6 +68,10 @@ class Recurrent(NotForTorchScript, nn.Module):
     forget gate (Jozefowicz et al. 2015); ``forget_bias`` overrides the value of ``b.f``.  ``init``
     maps names of parameters to a number, or to a function that fills a tensor, such as those of
     ``torch.nn.init``, ``elman.nn.chrono`` and ``elman.nn.hippo_``.
+
+    A cell with a matrix state (``elman.cell``) has its units in ``heads``, each with ``key_size``
+    keys; by default, as many as it has units.  The state S has the shape (num_layers * directions,
+    batch, heads, units, keys).
 
     Training can apply noise, with rates from 0 (off) to 1, on every engine and for any cell:
 
@@ -120,6 +125,8 @@ class Recurrent(NotForTorchScript, nn.Module):
         initial: Literal["orthogonal", "identity", "glorot"] = "orthogonal",
         forget_bias: float | None = None,
         init: Mapping[str, Initial] | None = None,
+        heads: int = 1,
+        key_size: int | None = None,
         truncate: int | None = None,
         backend: str = "auto",
         device: torch.device | str | None = None,
@@ -150,6 +157,8 @@ class Recurrent(NotForTorchScript, nn.Module):
             ),
             truncate=truncate,
             backend=backend,
+            heads=heads,
+            keys=_keys(cell, hidden_size, heads, key_size),
         )
         if torch.device(device or "cpu").type == "cpu":
             self.stack.check_memory(dtype or torch.get_default_dtype())
@@ -357,7 +366,8 @@ class Recurrent(NotForTorchScript, nn.Module):
                 f"{tuple(x.shape)}."
             )
         by_torch = torch.is_grad_enabled() or forward_ad._current_level >= 0 or is_seen_by_torch()
-        separate = self.stack.early_in_evaluation is not None
+        stack = self.stack
+        separate = stack.early_in_evaluation is not None or stack.matrix_states is not None
         if not (by_torch or self._is_noisy or inputs or separate):
             results = self._fast_step(autocast(x), state)
             if results is not None:
@@ -435,16 +445,16 @@ class Recurrent(NotForTorchScript, nn.Module):
         """The layer in evaluation with its matrices computed, such as ``orthogonal(W.h)``.
 
         That is the layer itself if its cell computes none.  Raises ``OptionError`` if the cell has
-        inputs beside x; ``use`` says what does not take them.
+        inputs beside x or a matrix state; ``use`` says what does not take them.
         """
         early = self.stack.early_in_evaluation
+        if needs_inputs(self.cell.text):
+            raise OptionError(
+                f"{self.stack.title}: {use} does not take cells with side inputs, vectors of x's "
+                "size or a matrix state yet; use step."
+            )
         if early is None:
             return self
-        if early.core.inputs:
-            raise OptionError(
-                f"{self.stack.title}: {use} takes x alone, but the cell has side inputs or "
-                "vectors of x's size; use step."
-            )
         own = [direction.in_order(self.cell) for direction in self._directions()]
         like = own[0][0]
         stack = self.stack
@@ -542,7 +552,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         return f"Recurrent({', '.join(parts)})"
 
     def _sizes(self, layer: int) -> Sizes:
-        return Sizes(self.stack.layer_input_size(layer), self.stack.hidden_size)
+        return self.stack.sizes(self.stack.layer_input_size(layer))
 
     def _directions(self) -> Sequence[_Direction]:
         found = []
@@ -552,6 +562,13 @@ class Recurrent(NotForTorchScript, nn.Module):
                 assert isinstance(direction, _Direction)
                 found.append(direction)
         return found
+
+
+def _keys(cell: Cell, hidden_size: int, heads: int, key_size: int | None) -> int:
+    """The keys of each head of a cell with a matrix state; by default as many as its units."""
+    if key_size is None and cell.has_memory and isinstance(hidden_size, int):
+        return hidden_size // heads if isinstance(heads, int) and heads > 0 else 0
+    return key_size or 0
 
 
 def _both_directions(title: str) -> str:

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from elman.autograd import autocasts
 from elman.backends.arguments import unusual
 from elman.errors import ShapeError
 from elman.graph import Cell
-from elman.graph.node import OPERATIONS, Node, ancestors
-from elman.graph.ops import PARAMETERS
-from elman.graph.sizes import Block, Sizes, columns_of
+from elman.graph.node import ancestors
+from elman.graph.sizes import Sizes
+from elman.nn.early_steps import Sides, steps_of, value_of
 from elman.passes.separate import Separated, separated
-from elman.torch_mathematics import TorchMathematics
-
-#: side inputs by name, (time, batch, size), or (1, batch, size) if they are the same at all steps
-Sides = Mapping[str, Tensor]
 
 
 def checked(
@@ -85,21 +78,6 @@ def checked(
     return found
 
 
-@dataclass(frozen=True)
-class _Step:
-    """An operation on earlier values, by their positions.
-
-    ``leaf`` is the name of a side input, the position of a parameter, or a number (a constant or
-    the number of heads); ``blocks`` are
-    the columns of a matrix that multiply each operand.
-    """
-
-    operation: str
-    operands: tuple[int, ...]
-    leaf: str | int | float | None
-    blocks: tuple[Block, ...]
-
-
 class Early:
     """What a cell computes before its core: the values that need no state.
 
@@ -111,16 +89,7 @@ class Early:
         matrices = ancestors([part.value for part in parts.parts])
         nodes = tuple(dict.fromkeys([*matrices, *ancestors(parts.early)]))
         index = {node: k for k, node in enumerate(nodes)}
-        known = {(str(p.kind), p.family, p.gate): k for k, p in enumerate(cell.parameters)}
-        self._steps = [
-            _Step(
-                node.operation,
-                tuple([index[operand] for operand in node.operands]),
-                _leaf(node, known),
-                _blocks(node),
-            )
-            for node in nodes
-        ]
+        self._steps = steps_of(cell, nodes)
         self._results = [index[node] for node in parts.early]
         self._parts = [(index[part.value], part.blocks) for part in parts.parts]
         #: the steps that compute matrices, which come first
@@ -145,7 +114,7 @@ class Early:
             own = [parameter.to(wide) for parameter in parameters]
             values: list[Tensor] = []
             for step in self._steps[: self._matrices]:
-                values.append(_value(step, values, x, {}, own, sizes))
+                values.append(value_of(step, values, x, {}, own, sizes))
             found = self._sides(x.to(wide), sides, own, values, lengths, sizes)
             return self._parameters(parameters, values, sizes), found
 
@@ -199,7 +168,7 @@ class Early:
             }
         values = list(matrices)
         for step in self._steps[self._matrices :]:
-            values.append(_value(step, values, x, given, parameters, sizes))
+            values.append(value_of(step, values, x, given, parameters, sizes))
         found = [values[k] for k in self._results]
         if rows is None:
             return [value.expand(time, batch, sizes.hidden) for value in found]
@@ -215,56 +184,3 @@ def early_of(cell: Cell) -> Early | None:
     """What to compute before the core of a cell; ``None`` if an engine can run the whole cell."""
     parts = separated(cell.text)
     return None if parts is None else Early(cell, parts)
-
-
-def _leaf(node: Node, known: Mapping[tuple[str, str, str], int]) -> str | int | float | None:
-    if node.operation in PARAMETERS:
-        family, gate = node.attribute[:2]
-        return known[node.operation, family, gate]
-    if node.operation == "side":
-        return str(node.attribute[0])
-    if node.operation == "heads":
-        return float(node.operands[1].attribute)
-    return float(node.attribute) if node.operation == "constant" else None
-
-
-def _blocks(node: Node) -> tuple[Block, ...]:
-    if node.operation == "block_product":
-        return (node.attribute,)
-    if node.operation != "product":
-        return ()
-    return columns_of([operand.size for operand in node.operands[1:]])
-
-
-def _value(
-    step: _Step,
-    values: Sequence[Tensor],
-    x: Tensor,
-    sides: Sides,
-    parameters: Sequence[Tensor],
-    sizes: Sizes,
-) -> Tensor:
-    """The value of a step at all times."""
-    if step.operation == "input":
-        return x
-    if isinstance(step.leaf, str):
-        return sides[step.leaf]
-    if isinstance(step.leaf, int):
-        return parameters[step.leaf]
-    if step.operation == "heads":
-        assert isinstance(step.leaf, float)
-        return TorchMathematics.heads(values[step.operands[0]], int(step.leaf))
-    if isinstance(step.leaf, float):
-        return torch.full((), step.leaf, dtype=x.dtype, device=x.device)
-    operands = [values[k] for k in step.operands]
-    if step.blocks:
-        matrix, *factors = operands
-        terms = [
-            linear(factor, matrix[:, sizes.columns(block)])
-            for factor, block in zip(factors, step.blocks, strict=True)
-        ]
-        return reduce(torch.add, terms)
-    rule = OPERATIONS[step.operation].evaluate
-    assert rule is not None, f"{step.operation} has no definition"
-    value: Tensor = rule(TorchMathematics, *operands)
-    return value

@@ -26,9 +26,11 @@ from elman.backends.engine import Memo
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+from elman.nn.early_steps import Sides
+from elman.nn.matrix_states import MatrixStates, matrix_states_of
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
-from elman.nn.side_inputs import Early, Sides, checked, early_of
+from elman.nn.side_inputs import Early, checked, early_of
 
 State = tuple[Tensor, ...]
 Lengths = Tensor | Sequence[int]
@@ -76,6 +78,9 @@ class Stack:
     noise: Noise
     truncate: int | None
     backend: str
+    #: the heads of a cell with a matrix state, and the keys of each
+    heads: int = 1
+    keys: int = 0
     #: the engines' caches for each layer and direction
     memos: dict[int, Memo] = field(init=False, compare=False, repr=False, default_factory=dict)
 
@@ -92,13 +97,14 @@ class Stack:
                 "and dropout or zoneout as options."
             )
         wide = [name for name, size in self.cell.inputs if size == "input"]
-        wide += [p.key for p in self.cell.parameters if p.kind == "vector" and p.columns]
+        wide += [p.key for p in self.cell.parameters if p.kind == "vector" and p.size == "input"]
         if wide and self.num_layers > 1:
             raise OptionError(
                 f"{self.title}: {wide[0]} has the size of x, which the layers above do not read; "
                 "use one layer, and other cells above it (elman.Stack)."
             )
         self._check_heads()
+        self._check_memory()
         self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(
@@ -110,7 +116,7 @@ class Stack:
 
     def _check_heads(self) -> None:
         for layer in range(self.num_layers):
-            sizes = Sizes(self.layer_input_size(layer), self.hidden_size)
+            sizes = self.sizes(self.layer_input_size(layer))
             for p in self.cell.parameters:
                 for size in ("hidden", *p.columns):
                     width = sizes.width((size,))
@@ -120,13 +126,41 @@ class Stack:
                             f"{width} is not divisible by {p.heads}; choose another."
                         )
 
+    def _check_memory(self) -> None:
+        """Whether heads and keys fit the cell."""
+        if not self.cell.has_memory:
+            if (self.heads, self.keys) != (1, 0):
+                raise OptionError(
+                    f"{self.title}: heads and key_size are for cells with a matrix state; omit "
+                    "them."
+                )
+            return
+        for name, value in (("heads", self.heads), ("key_size", self.keys)):
+            if not isinstance(value, int) or value < 1:
+                raise OptionError(
+                    f"{self.title}: {name} is {value!r}; it must be a positive integer."
+                )
+        if self.hidden_size % self.heads:
+            raise OptionError(
+                f"{self.title}: hidden_size {self.hidden_size} is not divisible by {self.heads} "
+                "heads; choose another."
+            )
+        noise = self.noise
+        if noise.recurrent_dropout or noise.candidate_dropout or noise.drop_connect:
+            raise OptionError(
+                f"{self.title}: no matrix multiplies a state of this cell, so it takes dropout "
+                "between layers, on x and on y only."
+            )
+        if noise.zoneout:
+            raise OptionError(f"{self.title}: a matrix state takes no zoneout; omit it.")
+
     def _separate(self) -> None:
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
-        _ = self.early_in_training, self.early_in_evaluation
+        _ = self.early_in_training, self.early_in_evaluation, self.matrix_states
 
     def __getstate__(self) -> dict[str, Any]:
         # a saved layer holds its equations; what is derived from them is no part of the file
-        derived = ("early_in_training", "early_in_evaluation")
+        derived = ("early_in_training", "early_in_evaluation", "matrix_states")
         return {name: value for name, value in vars(self).items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -157,12 +191,17 @@ class Stack:
     @cached_property
     def early_in_training(self) -> Early | None:
         """What is computed before the core of that cell, if it has side inputs."""
-        return early_of(self.in_training)
+        return None if self.cell.has_memory else early_of(self.in_training)
 
     @cached_property
     def early_in_evaluation(self) -> Early | None:
         """The same for evaluation."""
-        return early_of(self.in_evaluation)
+        return None if self.cell.has_memory else early_of(self.in_evaluation)
+
+    @cached_property
+    def matrix_states(self) -> MatrixStates | None:
+        """How a cell with a matrix state runs."""
+        return matrix_states_of(self.cell)
 
     @property
     def directions(self) -> int:
@@ -173,12 +212,21 @@ class Stack:
         """The layer's input size: the module's, or all directions of the layer below."""
         return self.input_size if layer == 0 else self.hidden_size * self.directions
 
+    def sizes(self, input_size: int) -> Sizes:
+        """The sizes of a layer with that input."""
+        return Sizes(input_size, self.hidden_size, self.heads, self.keys)
+
+    def state_shape(self, name: str, batch: int) -> tuple[int, ...]:
+        """The shape of a state: (layers * directions, batch, hidden), or with heads and keys."""
+        row = self.sizes(self.input_size).of_row(self.cell.state_size(name))
+        return (self.num_layers * self.directions, batch, *row)
+
     def check_memory(self, dtype: torch.dtype) -> None:
         """Raise ``OptionError`` if the parameters do not fit into this machine's memory."""
         if not hasattr(os, "sysconf"):
             return
         first, others = [
-            sum([math.prod(p.shape(Sizes(size, self.hidden_size))) for p in self.cell.parameters])
+            sum([math.prod(p.shape(self.sizes(size))) for p in self.cell.parameters])
             for size in (self.input_size, self.hidden_size * self.directions)
         ]
         count = self.directions * (first + (self.num_layers - 1) * others)
@@ -301,8 +349,13 @@ class Stack:
         cell, early = self.in_evaluation, self.early_in_evaluation
         if training is not None:
             cell, early = self.in_training, self.early_in_training
+        if self.matrix_states is not None:
+            return self.matrix_states.run(
+                x, sides, states, parameters, lengths, reverse, self.sizes(x.shape[-1]),
+                self.backend, self.truncate,
+            )  # fmt: skip
         core = cell if early is None else early.core
-        sizes = Sizes(x.shape[-1], self.hidden_size)
+        sizes = self.sizes(x.shape[-1])
         masks: list[Tensor] = []
         if training is not None:
             masks = self.noise.masks(core, x, self.hidden_size, training.masks, str(k))
@@ -398,14 +451,12 @@ class Stack:
 
     def _initial_state(self, state: State | None, x: Tensor, batch: int) -> State:
         if state is None:
-            shape = (self.num_layers * self.directions, batch, self.hidden_size)
-            return tuple([x.new_zeros(shape) for _ in self.cell.states])
+            return tuple([x.new_zeros(self.state_shape(s, batch)) for s in self.cell.states])
         return self.checked_state(state, x, batch)
 
     def checked_state(self, state: State, x: Tensor, batch: int) -> State:
         """The state as contiguous tensors; raises ``ShapeError`` if one does not match."""
         names = self.cell.states
-        shape = (self.num_layers * self.directions, batch, self.hidden_size)
         if isinstance(state, Tensor) or len(state) != len(names):
             came = "a tensor"
             if not isinstance(state, Tensor):
@@ -417,10 +468,13 @@ class Stack:
             )
         state = tuple([autocast(tensor) for tensor in state])
         for name, tensor in zip(names, state, strict=True):
+            shape = self.state_shape(name, batch)
             if tuple(tensor.shape) != shape:
+                size = self.cell.state_size(name)
+                axes = {"memory": "heads, units, keys", "key": "heads, keys", "head": "heads"}
                 raise ShapeError(
                     f"{self.title}: the initial {name} has the shape {tuple(tensor.shape)}, but "
-                    f"(layers * directions, batch, hidden) is {shape}."
+                    f"(layers * directions, batch, {axes.get(size, size)}) is {shape}."
                 )
             if tensor.dtype != x.dtype or tensor.device != x.device:
                 raise ShapeError(

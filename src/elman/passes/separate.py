@@ -57,12 +57,16 @@ def separated(text: str) -> Separated | None:
 
 
 def needs_inputs(text: str) -> bool:
-    """Whether the step of the cell with this text needs side inputs, or vectors of x's size.
+    """Whether a step of the cell with this text needs more than x, its parameters and vectors.
+
+    That is side inputs, vectors of x's size, or a matrix state.
 
     >>> from elman.cells import cfc, gru
     >>> needs_inputs(gru.text), needs_inputs(cfc.text)
     (False, True)
     """
+    if read_cell(text).has_memory:
+        return True
     parts = separated(text)
     return parts is not None and bool(parts.early)
 
@@ -75,6 +79,8 @@ def is_core(text: str) -> bool:
     >>> is_core(gru.text), is_core(cfc.text), is_core(separate(cfc).core.text)
     (True, False, True)
     """
+    if read_cell(text).has_memory:
+        return False
     parts = separated(text)
     if parts is None:
         return True

@@ -378,6 +378,11 @@ class Builder:
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         return self.set(f"shufflevector {v} {one}, {v} poison, {zeros}")
 
+    def store_first(self, value: Value, pointer: Value, offset: Value | int = 0) -> None:
+        """Store the first lane."""
+        one = self.set(f"extractelement {self.vector} {value}, i64 0")
+        self.emit(f"store {self.scalar} {one}, ptr {self.at(pointer, offset)}, align {self.width}")
+
     # bfloat16
 
     def load_bf16(self, address: Value, active: int | None = None) -> Value:
