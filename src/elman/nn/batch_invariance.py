@@ -29,6 +29,8 @@ ROWS, STEPS = 16, 256
 LARGE = (1024, 256, 64)
 #: bytes; kernels may add in another order where memory begins elsewhere
 ALIGNMENT = 64
+#: bytes; rows of a length that is no multiple of it are filled up, so that all begin alike
+ROW_ALIGNMENT = 16
 
 
 class batch_invariant(TorchFunctionMode):  # noqa: N801 - a context manager
@@ -74,7 +76,12 @@ def at_full_speed() -> Iterator[None]:
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    rows = input.reshape(-1, input.shape[-1]).contiguous()
+    outputs = weight.shape[0]
+    rows = input.reshape(-1, input.shape[-1])
+    if rows.shape[1] * rows.itemsize % ROW_ALIGNMENT:
+        missing = -rows.shape[1] % (ALIGNMENT // rows.itemsize)
+        rows, weight = [nn.functional.pad(matrix, (0, missing)) for matrix in (rows, weight)]
+    rows = rows.contiguous()
     count = len(rows)
     if count % ROWS or rows.data_ptr() % ALIGNMENT:
         rows = nn.functional.pad(rows, (0, 0, 0, -count % ROWS))
@@ -85,8 +92,8 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
         blocks = rows.split(sizes)
         found = torch.cat([nn.functional.linear(block, weight, bias) for block in blocks])
     else:
-        found = rows.new_zeros(0, weight.shape[0])
-    return found[:count].reshape(*input.shape[:-1], weight.shape[0])
+        found = rows.new_zeros(0, outputs)
+    return found[:count].reshape(*input.shape[:-1], outputs)
 
 
 def _blocks(count: int, weight: Tensor, bias: Tensor | None) -> list[int]:
@@ -211,6 +218,11 @@ def _mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any =
     return total if total is NotImplemented else total / input.shape[_one(dim) or 0]
 
 
+def _sigmoid(input: Tensor, *, out: Any = None) -> Any:
+    """torch's own has other last bits where elements do not fill a vector."""
+    return NotImplemented if out is not None else 1 / (1 + input.neg().exp())
+
+
 def _softmax(input: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
     if _one(dim) is None or kwargs.get("dtype") is not None or any(args):
         return NotImplemented
@@ -247,6 +259,8 @@ _REPLACEMENTS: Mapping[Any, Callable[..., Any]] = {
     Tensor.sum: _sum,
     torch.mean: _mean,
     Tensor.mean: _mean,
+    torch.sigmoid: _sigmoid,
+    Tensor.sigmoid: _sigmoid,
     torch.softmax: _softmax,
     nn.functional.softmax: _softmax,
     Tensor.softmax: _softmax,
