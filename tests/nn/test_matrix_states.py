@@ -197,6 +197,36 @@ def test_pieces_and_steps_are_the_whole(name):
         torch.testing.assert_close(a, c)
 
 
+@cell(sizes={"S": "memory", "W.k": "key", "W.q": "key"})
+def deeper(x, y, S, *, W, b):
+    """Products of what is computed from x, which the steps of a stepper do not know."""
+    a = tanh(W.a @ x + b.a)
+    S = 0.9 * S + outer(W.v @ a, W.k @ [a, x])
+    return S @ (W.q @ x), S
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("name", [*WITH_MATRIX_STATES, "keys_alone", "deeper"])
+def test_a_stepper_runs_the_layers_in_place(name, batch):
+    own = {**WITH_MATRIX_STATES, "keys_alone": keys_alone, "deeper": deeper}[name]
+    layer, output = layer_of(own, 5, 3, 2, num_layers=2), nn.Linear(10, 2, dtype=torch.float64)
+    x = torch.randn(TIME, batch, INPUT, dtype=torch.float64)
+    stepper = layer.stepper(batch, output=output)
+    with torch.no_grad():
+        y, last = layer(x)
+        for now, wanted in zip(x, output(y), strict=True):
+            torch.testing.assert_close(stepper(now), wanted, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(stepper.state, last, rtol=1e-9, atol=1e-11)
+        _, stepper.state = layer(x[:2])
+        torch.testing.assert_close(stepper(x[2]), output(y[2]), rtol=1e-10, atol=1e-12)
+        stepper.reset()
+        for p in layer.parameters():  # a stepper has copied them
+            p.zero_()
+        torch.testing.assert_close(stepper(x[0]), output(y[0]), rtol=1e-10, atol=1e-12)
+    with pytest.raises(ShapeError, match=f"state 1 has the shape .*; it must be .2, {batch}, 2"):
+        stepper.state = (last[0], *[state[:, :, :1] for state in last[1:]])
+
+
 def test_a_row_has_the_same_bits_in_any_batch_and_on_any_threads():
     layer = layer_of(delta_net, 16, 16, 2, dtype=torch.float32)
     x = torch.randn(40, 9, INPUT)
@@ -431,7 +461,7 @@ def test_a_state_of_another_shape_is_refused():
 def test_what_does_not_take_them_says_so(tmp_path):
     layer = layer_of(delta_net)
     with pytest.raises(OptionError, match="stepper does not take cells with"):
-        layer.stepper()
+        layer_of(everything).stepper()
     with pytest.raises(OptionError, match="which diagnose does not take"):
         elman.diagnose(delta_net)
     with pytest.raises(ExportError, match="no exporter writes cells with"):

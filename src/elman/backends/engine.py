@@ -161,7 +161,10 @@ class FrozenSteps(Protocol):
         """Run a step; returns ``y``, or ``None`` if x is not as expected."""
 
     def states(self) -> list[list[Tensor]]:
-        """The states (batch, hidden) of each layer that the next step reads, in its memory."""
+        """The states of each layer that the next step reads, in its memory.
+
+        They begin with the batch; the rest of a shape is the engine's, with the numbers in order.
+        """
 
 
 class Engine(Protocol):

@@ -66,6 +66,23 @@ class Sizes:
         }
         return shapes[size]
 
+    def axes(self, size: Size) -> tuple[int, int, int]:
+        """The lengths of the axes (head, unit, key) of a value in a cell with a matrix state.
+
+        >>> Sizes(input=3, hidden=8, heads=2, keys=5).axes("key")
+        (2, 1, 5)
+        """
+        units = self.hidden // self.heads
+        axes = {
+            "hidden": (self.heads, units, 1),
+            "key": (self.heads, 1, self.keys),
+            "head": (self.heads, 1, 1),
+            "memory": (self.heads, units, self.keys),
+            "input": (1, 1, self.input),
+            "one": (1, 1, 1),
+        }
+        return axes[size]
+
     def columns(self, block: Block) -> slice:
         """The columns of a block as a slice."""
         start = self.width(block.before)

@@ -71,7 +71,7 @@ class MatrixStates:
             given = self._early(x, sides, parameters, lengths, sizes)
             wide = given[0].dtype if given else torch.promote_types(x.dtype, torch.float32)
             now = [
-                state.to(wide).reshape(batch, *_axes(size, sizes))
+                state.to(wide).reshape(batch, *sizes.axes(size))
                 for state, size in zip(states, self._states, strict=True)
             ]
             size = truncate or max(time, 1)
@@ -122,7 +122,7 @@ class MatrixStates:
         found = []
         count = len(flat["x"])
         for position, size, fixed in self._sides:
-            axes = _axes(size, sizes)
+            axes = sizes.axes(size)
             if fixed:
                 found.append(values[position].expand(axes))
                 continue
@@ -134,24 +134,6 @@ class MatrixStates:
         return found
 
 
-def _axes(size: str, sizes: Sizes) -> tuple[int, int, int]:
-    """The lengths of the axes (head, unit, key) of a value.
-
-    >>> _axes("key", Sizes(input=3, hidden=8, heads=2, keys=5))
-    (2, 1, 5)
-    """
-    units = sizes.hidden // sizes.heads
-    axes = {
-        "hidden": (sizes.heads, units, 1),
-        "key": (sizes.heads, 1, sizes.keys),
-        "head": (sizes.heads, 1, 1),
-        "memory": (sizes.heads, units, sizes.keys),
-        "input": (1, 1, sizes.input),
-        "one": (1, 1, 1),
-    }
-    return axes[size]
-
-
 def _value(
     step: EarlyStep,
     values: Sequence[Tensor],
@@ -161,21 +143,21 @@ def _value(
 ) -> Tensor:
     """The value of a step at all times, with the three axes; of a matrix, with its own."""
     if step.operation == "input":
-        return given["x"].reshape(-1, *_axes("input", sizes))
+        return given["x"].reshape(-1, *sizes.axes("input"))
     if step.operation == "side":
         assert isinstance(step.leaf, str)
-        return given[step.leaf].reshape(-1, *_axes(step.size, sizes))
+        return given[step.leaf].reshape(-1, *sizes.axes(step.size))
     if step.operation == "vector":
         assert isinstance(step.leaf, int)
-        return parameters[step.leaf].reshape(_axes(step.size, sizes))
+        return parameters[step.leaf].reshape(sizes.axes(step.size))
     if step.operation == "product":
         matrix, *factors = [values[k] for k in step.operands]
         total: Tensor | None = None
         for factor, block in zip(factors, step.blocks, strict=True):
             width = sizes.width((block.size,))
-            flat = factor.expand(-1, *_axes(block.size, sizes)).reshape(-1, width)
+            flat = factor.expand(-1, *sizes.axes(block.size)).reshape(-1, width)
             term = linear(flat, matrix[:, sizes.columns(block)])
             total = term if total is None else total + term
         assert total is not None
-        return total.reshape(-1, *_axes(step.size, sizes))
+        return total.reshape(-1, *sizes.axes(step.size))
     return value_of(step, values, given["x"], {}, parameters, sizes)

@@ -430,7 +430,9 @@ class Recurrent(NotForTorchScript, nn.Module):
         """
         if self.bidirectional:
             raise OptionError(_both_directions(self.stack.title))
-        core = self.core("stepper")
+        # the steps of a matrix state need no computed core
+        is_plain = self.stack.matrix_states is not None and not self.cell.inputs
+        core = self if is_plain else self.core("stepper")
         layers = [
             StepLayer(core.cell, direction.in_order(core.cell), self._sizes(k))
             for k, direction in enumerate(core._directions())

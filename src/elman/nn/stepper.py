@@ -52,10 +52,13 @@ class Stepper:
     """
 
     def __init__(
-        self, title: str, steps: FrozenSteps, depth: int, batch: int, size: int, like: Tensor
+        self, title: str, steps: FrozenSteps, layers: Sequence[StepLayer], batch: int, like: Tensor
     ) -> None:
-        self._title, self._steps, self._depth = title, steps, depth
-        self._shape, self._dtype, self._device = (batch, size), like.dtype, like.device
+        self._title, self._steps, self._depth = title, steps, len(layers)
+        cell, sizes = layers[0].cell, layers[0].sizes
+        self._shape, self._dtype, self._device = (batch, sizes.input), like.dtype, like.device
+        rows = [sizes.of_row(cell.state_size(name)) for name in cell.states]
+        self._state_shapes = [(self._depth, batch, *row) for row in rows]
         self._step = steps.step
 
     def __call__(self, x: Float[Tensor, "batch input"]) -> Float[Tensor, "batch output"]:
@@ -96,7 +99,8 @@ class Stepper:
 
         Raises ``ShapeError`` for states of other shapes.
         """
-        return tuple([torch.stack(parts) for parts in self._parts()])
+        pairs = zip(self._parts(), self._state_shapes, strict=True)
+        return tuple([torch.stack(parts).reshape(shape) for parts, shape in pairs])
 
     @state.setter
     def state(self, state: State) -> None:
@@ -106,21 +110,23 @@ class Stepper:
                 f"{self._title}: state must be a tuple of {len(parts)} "
                 f"{'tensor' if len(parts) == 1 else 'tensors'}."
             )
-        for k, (given, own) in enumerate(zip(state, parts, strict=True)):
-            wanted = (self._depth, *own[0].shape)
+        for k, (given, wanted) in enumerate(zip(state, self._state_shapes, strict=True)):
             if not isinstance(given, Tensor) or tuple(given.shape) != wanted:
                 shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
                 raise ShapeError(
-                    f"{self._title}: state {k} has the shape {shape}, but (layers, batch, hidden) "
-                    f"is {wanted}."
+                    f"{self._title}: state {k} has the shape {shape}; it must be {wanted} (layers, "
+                    "batch, and the sizes of the state)."
                 )
         with torch.no_grad():
             for given, own in zip(state, parts, strict=True):
                 for part, values in zip(own, given, strict=True):
-                    part.copy_(values)
+                    part.copy_(values.reshape(part.shape))
 
     def _parts(self) -> list[tuple[Tensor, ...]]:
-        """Each state's part in each layer, in the memory that the next step reads."""
+        """Each state's part in each layer, in the memory that the next step reads.
+
+        A part has the state's numbers; its shape is the engine's.
+        """
         return list(zip(*self._steps.states()[: self._depth], strict=True))
 
     def reset(self) -> None:
@@ -174,8 +180,7 @@ def make_stepper(
         steps = find_engine(backend).frozen_steps(parts, batch, like.dtype) if plain else None
         if steps is None:
             steps = _GeneralSteps(step(), layers, batch, output, like)
-    size = layers[0].sizes.input
-    return Stepper(title, steps, len(layers), batch, size, like)
+    return Stepper(title, steps, layers, batch, like)
 
 
 class _GeneralSteps:
@@ -193,10 +198,11 @@ class _GeneralSteps:
         if output is not None:
             bias = None if output.bias is None else output.bias.detach().clone()
             self._weights = output.weight.detach().clone(), bias
+        cell = layers[0].cell
         self._state = tuple(
             [
-                like.new_zeros(len(layers), batch, layers[0].sizes.hidden)
-                for _ in layers[0].cell.states
+                like.new_zeros(len(layers), batch, *layers[0].sizes.of_row(cell.state_size(name)))
+                for name in cell.states
             ]
         )
         size = layers[-1].sizes.hidden if output is None else output.out_features

@@ -28,8 +28,11 @@ class MemoryParts:
 
 
 @lru_cache(maxsize=256)
-def memory_parts(text: str) -> MemoryParts:
+def memory_parts(text: str, *, all_inside: bool = False) -> MemoryParts:
     """The core of the cell with this text, which has a matrix state.
+
+    With ``all_inside``, the core computes everything but products and what never varies, which is
+    best for a single step.
 
     >>> from elman.graph import cell, outer, sigmoid
     >>> @cell(sizes={"S": "memory", "W.k": "key", "W.q": "key", "a.s": "head"})
@@ -51,8 +54,9 @@ def memory_parts(text: str) -> MemoryParts:
         if node.operation in ("input", "side") or not varying.isdisjoint(node.operands):
             varying.add(node)
         # a matrix for each step would take much memory, so it is computed step by step
-        is_matrix = node.size == "memory" and node in varying
-        if node.operation == "state" or is_matrix or not needy.isdisjoint(node.operands):
+        inside = node.size == "memory" or (all_inside and node.size in ("hidden", "key", "head"))
+        depends = not needy.isdisjoint(node.operands) or (inside and node in varying)
+        if node.operation == "state" or (depends and node.operation != "product"):
             needy.add(node)
     taken = {cell.input, *cell.states, *cell.names.values()}
     names = (name for k in itertools.count(1) if (name := f"v_{k}") not in taken)

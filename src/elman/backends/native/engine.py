@@ -19,6 +19,8 @@ from elman.backends.native.kernels import INSIDE, SCALARS, CompiledLayer, Compil
 from elman.backends.native.llvm.layout import segmented_stride
 from elman.backends.native.llvm.target import WIDTH, chosen_target
 from elman.backends.native.llvm.team import find_team
+from elman.backends.native.matrix_frozen_steps import MatrixFrozenSteps, can_be_frozen
+from elman.backends.native.matrix_states import SCALARS as MATRIX_SCALARS
 from elman.backends.native.memory import empty
 from elman.backends.native.programs import INPUT, Program, programs_of
 from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
@@ -209,8 +211,13 @@ class NativeEngine:
 
     def frozen_steps(
         self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype
-    ) -> FrozenSteps | None:
+    ) -> FrozenSteps | MatrixFrozenSteps | None:
         """Steps of one call each (``frozen_steps.py``), in the dtype of the equations."""
+        if any([each.cell.has_memory for each in layers]):
+            own = [each.cell for each in layers if each.cell.has_memory]
+            if dtype not in MATRIX_SCALARS or not all(map(can_be_frozen, own)):
+                return None
+            return MatrixFrozenSteps(layers, batch, dtype)
         computed = [programs_of(each.cell.text).precompute for each in layers]
         if INSIDE.get(dtype) is not dtype or any(computed):
             return None

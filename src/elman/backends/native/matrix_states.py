@@ -57,6 +57,10 @@ class Compiled:
         key = f"matrix steps of {self.writer.cell.name}\n{shape}\n{fixed}\n{core}"
         self._kernel: Kernel = load(key, target, lambda: self.writer.text(fixed))
 
+    def address(self, name: str) -> int:
+        """The address of a function."""
+        return self._kernel.address(name)
+
     def run(self, name: str, words: Sequence[int], heads: int, chunks: int, work: float) -> None:
         """Run a function over all heads of all rows, on several threads if there is enough work."""
         table = array("q", words)
@@ -83,7 +87,7 @@ def compiled(
     return Compiled(core, Shape(scalar, target.lanes(scalar), units, keys), fixed, target)
 
 
-class _Call:
+class Prepared:
     """A run with its kernels, and its tensors as the kernels take them."""
 
     def __init__(self, run: Run) -> None:
@@ -135,15 +139,22 @@ class _Call:
 
     def states_of(self, record: Tensor) -> list[Tensor]:
         """The states in a record: (batch, head, unit, key) each."""
+        found = []
+        for part, size in zip(self.views(record), self.sizes, strict=True):
+            axis = {"key": -2, "hidden": -1, "head": -1}.get(size)
+            found.append((part if axis is None else part.unsqueeze(axis)).contiguous())
+        return found
+
+    def views(self, record: Tensor) -> list[Tensor]:
+        """The states in a record, without a copy: (batch, head, ...)."""
         shape, found = self.compiled.shape, []
         widths = [shape.padded(size) for size in self.sizes]
         for part, size in zip(record.split(widths, -1), self.sizes, strict=True):
             if size == "memory":
                 matrix = part.unflatten(-1, (self.keys, shape.padded_units))
-                found.append(matrix[..., : self.units].mT.contiguous())
-                continue
-            flat = part[..., : shape.width(size)]
-            found.append(flat.unsqueeze(-2 if size == "key" else -1).contiguous())
+                found.append(matrix[..., : self.units].mT)
+            else:
+                found.append(part[..., : shape.width(size)])
         return found
 
     def _padded_matrix(self, matrix: Tensor) -> Tensor:
@@ -168,7 +179,7 @@ def saved_bytes(core: str, sizes: Sizes, dtype: torch.dtype) -> int:
 
 def forward(run: Run, *, save: bool) -> tuple[Tensor, list[Tensor], Saved | None]:
     """The outputs (time, batch, head, unit, 1), the last states, and what backward needs."""
-    call = _Call(run)
+    call = Prepared(run)
     ragged = run.lengths is not None
     shape = (run.time, call.batch, call.heads, call.units, 1)
     y = call.like.new_zeros(shape) if ragged else call.empty(*shape)
@@ -185,7 +196,7 @@ def backward(
     run: Run, saved: Saved, dy: Tensor, dlast: Sequence[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """dL/d(side inputs), and dL/d(states)."""
-    call = _Call(run)
+    call = Prepared(run)
     record = call.recorded(dlast)
     dy = dy.contiguous()
     kept = call.empty(call.batch * call.heads * CHUNK, call.record)
