@@ -67,7 +67,7 @@ def _section(cell: Cell, when: str) -> str:
             str(cell),
             "```",
             "",
-            f"States: {', '.join([f'`{state}`' for state in cell.states])}; the first is the "
+            f"States: {', '.join([_state(cell, name) for name in cell.states])}; the first is the "
             f"output of a layer.  {inputs}Parameters: {shapes}.",
             "",
             '??? note "LaTeX"',
@@ -79,10 +79,17 @@ def _section(cell: Cell, when: str) -> str:
     )
 
 
+def _state(cell: Cell, name: str) -> str:
+    """A state, with its size if that is not hidden."""
+    return f"`{name}`" + (f" ({cell.sizes[name]})" if name in cell.sizes else "")
+
+
 def _shape(parameter: Parameter) -> str:
     """The shape of a parameter as text: (hidden,), or (hidden, hidden + input)."""
     sizes = " + ".join(parameter.columns)
-    return f"(hidden, {sizes})" if parameter.kind == "matrix" else f"({sizes or 'hidden'},)"
+    if parameter.kind == "vector":
+        return "(hidden, keys of a head)" if sizes == "memory" else f"({sizes or 'hidden'},)"
+    return f"({parameter.rows}, {f'{sizes} / {parameter.heads}' if parameter.heads > 1 else sizes})"
 
 
 def options() -> str:

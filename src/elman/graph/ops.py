@@ -265,12 +265,12 @@ TABLE = (
     ),
     Operation(
         "unit_rows", of_matrix, None, lambda m, a: m.unit_rows(a),
-        "unit_rows({0})", r"\operatorname{{unit\_rows}}({0})",
+        "unit_rows({0})", r"\operatorname{{unitrows}}({0})",
         kind="matrix",
     ),
     Operation(
         "lower_triangle", of_matrix, None, lambda m, a: m.lower_triangle(a),
-        "lower_triangle({0})", r"\operatorname{{lower\_triangle}}({0})",
+        "lower_triangle({0})", r"\operatorname{{lower}}({0})",
         kind="matrix",
     ),
     Operation(
@@ -291,18 +291,18 @@ TABLE = (
     ),
     Operation(
         "head_sum", size_of_head_sum, lambda g, y, v: (g,),
-        lambda m, a: m.head_sum(a), "head_sum({0})", r"\operatorname{{head\_sum}}({0})",
+        lambda m, a: m.head_sum(a), "head_sum({0})", r"\sum_{{\mathrm{{head}}}}({0})",
         kind="memory",
     ),
     # what adjoints need: the sum over the keys, or the units, of each head, and a repeated value
     Operation(
         "key_sum", given, None, lambda m, a: m.key_sum(a),
-        "key_sum({0})", r"\operatorname{{key\_sum}}({0})",
+        "key_sum({0})", r"\sum_{{\mathrm{{key}}}}({0})",
         kind="memory", internal=True,
     ),
     Operation(
         "unit_sum", given, None, lambda m, a: m.unit_sum(a),
-        "unit_sum({0})", r"\operatorname{{unit\_sum}}({0})",
+        "unit_sum({0})", r"\sum_{{\mathrm{{unit}}}}({0})",
         kind="memory", internal=True,
     ),
     Operation(

@@ -134,6 +134,8 @@ def _write(
         return _latex_name(role, of.replace("_", ",")) if in_latex else f"{role}.{of}"
     if node.operation == "constant":
         number = f"{node.attribute:g}"
+        if in_latex and "e" in number:
+            number = _in_powers_of_ten(number)
         return f"({number})" if tightness > 4 and node.attribute < 0 else number
     if node.operation == "adjoint":
         name = node.attribute[0]
@@ -163,6 +165,13 @@ def _write(
     ]
     whole = template.format(*written)
     return f"({whole})" if row.precedence < tightness else whole
+
+
+def _in_powers_of_ten(number: str) -> str:
+    """1e-06 in LaTeX."""
+    digits, _, exponent = number.partition("e")
+    power = f"10^{{{int(exponent)}}}"
+    return {"1": power, "-1": f"-{power}"}.get(digits, rf"{digits} \cdot {power}")
 
 
 def _precedence(node: Node, names: Mapping[Node, str]) -> int:
