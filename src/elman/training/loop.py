@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import RunError, TrainingError
+from elman.training.allocation import keep_freed_memory
 from elman.training.averaging import WeightAverage
 from elman.training.baselines import Metric, verdict
 from elman.training.carried import carried_tensors
@@ -102,7 +103,7 @@ def fit(
     ``options.checkpoint_seconds``.  With ``resume``, training continues from the checkpoint and
     ends bit for bit as if it had never stopped.  Ctrl-C saves a checkpoint and ends with the reason
     "interrupted"; the model then holds its latest weights.  torch keeps the number of threads that
-    training used.
+    training used, and the process up to 1 GiB of freed memory (``allocation.py``).
 
     ``seconds_before`` is how long the work on this training has taken before the call: reading the
     data then counts as training time.
@@ -137,6 +138,7 @@ def fit(
     (3.0, 1.0, True)
     """
     check_logger(options)
+    keep_freed_memory()
     processes = Processes()
     if not processes.is_main:
         progress = Silence()
