@@ -539,8 +539,8 @@ def two_values(x, h, *, W):
 @pytest.mark.parametrize("function", [wrong_way_round, two_values])
 def test_the_left_of_a_product_is_a_matrix(function):
     assert sentence(function) == place(function) + (
-        "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]; write a "
-        "matrix that is computed from them with matrix(W.f)."
+        "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x], or a "
+        "matrix state; write a matrix that is computed from parameters with matrix(W.f)."
     )
 
 
@@ -550,8 +550,8 @@ def list_on_the_left(x, h, *, W):
 
 def test_a_list_on_the_left_of_a_product():
     assert sentence(list_on_the_left) == place(list_on_the_left) + (
-        "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]; write a "
-        "matrix that is computed from them with matrix(W.f)."
+        "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x], or a "
+        "matrix state; write a matrix that is computed from parameters with matrix(W.f)."
     )
 
 

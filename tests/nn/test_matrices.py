@@ -323,8 +323,14 @@ def test_mistakes_in_initial_values(init, said):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("heads(W.h, 3) @ [h, x]", "heads is a function of the matrix of one operand"),
-        ("W.h.T @ x", "transpose is a function of a square matrix"),
+        (
+            "heads(W.h, 3) @ [h, x]",
+            r"heads takes a matrix that multiplies one operand, not \[hidden, input\]; write",
+        ),
+        (
+            "W.h.T @ x",
+            "transpose takes a square matrix, which multiplies one operand of size hidden",
+        ),
         ("heads(W.h, h) @ h", "the number of heads is state"),
         ("heads(W.h, 2.5) @ h", "the number of heads is 2.5; it must be a positive integer"),
         ("heads(W.h, 5000) @ h", "the number of heads must be an integer from 1 to 1,024"),
@@ -333,7 +339,7 @@ def test_mistakes_in_initial_values(init, said):
         ("(W.h.T * h) @ h", "a matrix and a vector are not of one size"),
         ("layer_norm(matrix(W.h)) @ h", "a row's mean and variance are not those of a matrix"),
         ("matrix(W.h)", "the next h has size matrix"),
-        ("exp(W.h) @ h", r"write a matrix that is computed from them with matrix\(W.f\)"),
+        ("exp(W.h) @ h", r"write a matrix that is computed from parameters with matrix\(W.f\)"),
         ("W.a @ matrix(W.b) @ h", "the product of two matrices is not available"),
         ("skew(h) @ h", "this takes a matrix of learned parameters"),
         ("h.T", "this takes a matrix of learned parameters"),

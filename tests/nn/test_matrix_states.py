@@ -290,9 +290,8 @@ def test_any_number_of_steps(time):
         layer = layer_of(delta_net, backend=backend)
         y, last = layer(x)
         results.append([y, *last])
-        if time:
-            (y.sum() + last[1].sum()).backward()
-            results[-1] += [p.grad for p in layer.parameters()]
+        (y.sum() + last[1].sum()).backward()
+        results[-1] += [p.grad for p in layer.parameters()]
     torch.testing.assert_close(*results)
 
 
@@ -339,6 +338,42 @@ def test_bfloat16_is_computed_in_float32():
     y, states = half(x.bfloat16())
     assert {y.dtype, *[state.dtype for state in states]} == {torch.bfloat16}
     torch.testing.assert_close(y.float(), exact(x)[0], rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("name", ["delta_net", "mlstm"])
+def test_one_sequence_carries_its_state_on(name):
+    layer = layer_of(WITH_MATRIX_STATES[name], num_layers=2)
+    x = torch.randn(TIME, INPUT, dtype=torch.float64)
+    y, last = layer(x)
+    first, state = layer(x[:2])
+    rest, state = layer(x[2:], state)
+    torch.testing.assert_close(torch.cat([first, rest]), y)
+    for a, b in zip(last, state, strict=True):
+        torch.testing.assert_close(a, b)
+    one, _ = layer.step(x[2], layer(x[:2])[1])
+    torch.testing.assert_close(one, y[2])
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_division_of_padding_has_no_gradient(backend):
+    @cell(sizes={"S": "memory", "W.k": "key", "W.d": "head"})
+    def dividing(x, y, S, *, W):
+        S = S / exp(W.d @ x) + outer(W.v @ x, W.k @ x)
+        return (S @ (W.k @ x)) / sqrt(W.n @ x * (W.n @ x)), S
+
+    layer = layer_of(dividing, backend=backend)
+    x = torch.randn(TIME, BATCH, INPUT, dtype=torch.float64, requires_grad=True)
+    y, last = layer(x, lengths=[TIME, 2, 0])
+    wanted = [x, *layer.parameters()]
+    loss = y.sum() + last[1].sum()
+    gradients = torch.autograd.grad(loss, wanted, create_graph=True)
+    assert all([g.isfinite().all() for g in gradients])
+    second = torch.autograd.grad(sum([g.square().sum() for g in gradients]), wanted)
+    assert all([g.isfinite().all() for g in second])
+
+
+def test_a_layer_shows_its_heads_and_keys():
+    assert repr(elman.Recurrent(delta_net, 4, 8, heads=2)).endswith("4, 8, heads=2, key_size=4)")
 
 
 def test_packed_sequences_and_batch_first():
@@ -436,6 +471,7 @@ def test_parameters_have_the_shapes_of_their_sizes():
         ({"heads": 3}, "hidden_size 8 is not divisible by 3 heads"),
         ({"heads": 0}, "heads is 0; it must be a positive integer"),
         ({"key_size": 0}, "key_size is 0; it must be a positive integer"),
+        ({"key_size": 1.5}, "key_size is 1.5; it must be a positive integer"),
         ({"zoneout": 0.1}, "takes no zoneout"),
         ({"drop_connect": 0.1}, "takes dropout between layers, on x and on y only"),
     ],
@@ -474,10 +510,12 @@ def test_what_does_not_take_them_says_so(tmp_path):
     [
         (
             "S = S + outer(W.k @ x, W.v @ x)\n    return S @ (W.k @ x), S",
-            "outer takes a value per u",
+            'not key and hidden; sizes makes a product one per key, as in sizes={"W.k": "key"}',
         ),
-        ("return S @ y, S", "a matrix state multiplies a value per key"),
-        ("S = S * (W.v @ y)\n    return S @ (W.k @ x), S", "but with no state"),
+        ("return S @ y, S", "a matrix state multiplies a value per key, not one of size hidden"),
+        ("return W.k @ x, S * head_sum(W.p @ S)", "a matrix cannot multiply a matrix state"),
+        ("return S @ [W.k @ x, W.k @ x], S", "a matrix state multiplies one value per key"),
+        ("S = S * (W.v @ y)\n    return S @ (W.k @ x), S", "W.v multiplies a value that"),
         ("return W.v @ x, W.v @ x", "the next S has size hidden; S has size memory"),
         ("return (W.v @ x) * (W.k @ x), S", "units and keys are not of one size"),
         (
@@ -505,6 +543,8 @@ def test_mistakes_in_equations(lines, said):
         ('{"S": "memory", "W.q": "key"}', "sizes names W.q; the cell's parameters are W.v"),
         ('{"W.v": "key"}', "the next y has size key"),
         ('{"y": "memory"}', "the next y has size hidden"),
+        ('{"S": "memory", "W.v": "input"}', "the product of a matrix has one of the sizes hidden"),
+        ('{"S": "memory", "W.v": "memory"}', r"read learned values with \(1 \* W.v\) @ k"),
     ],
 )
 def test_mistakes_in_sizes(sizes, said):

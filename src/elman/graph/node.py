@@ -90,8 +90,8 @@ class Misuse(Exception):
 
 NO_DIVISION_BY_ZERO = "this divides by the number 0; divide by another number"
 NO_MATRIX = (
-    "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x]; write a "
-    "matrix that is computed from them with matrix(W.f)"
+    "the left operand of @ must be a matrix of learned parameters, as in W.f @ [h, x], or a matrix "
+    "state; write a matrix that is computed from parameters with matrix(W.f)"
 )
 
 
@@ -161,6 +161,8 @@ class Arithmetic:
     def __matmul__(self, other: Operand) -> Node:
         matrix = as_node(self)
         if matrix.size == "memory":
+            if isinstance(other, (list, tuple)):
+                raise Misuse("a matrix state multiplies one value per key, not a list of them")
             return apply("read", matrix, other)
         if matrix.size != "matrix":
             raise Misuse(NO_MATRIX)

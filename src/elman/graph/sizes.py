@@ -138,7 +138,9 @@ def outer(sizes: Sequence[Size], attribute: object) -> Size:
     """The products of units and keys."""
     if tuple(sizes) != ("hidden", "key"):
         raise Misuse(
-            f"outer takes a value per unit and a value per key, not {sizes[0]} and {sizes[1]}"
+            f"outer takes a value per unit and a value per key, of sizes hidden and key, not "
+            f"{sizes[0]} and {sizes[1]}; sizes makes a product one per key, as in "
+            'sizes={"W.k": "key"}'
         )
     return "memory"
 
@@ -146,7 +148,10 @@ def outer(sizes: Sequence[Size], attribute: object) -> Size:
 def read(sizes: Sequence[Size], attribute: object) -> Size:
     """A matrix state times a vector of keys."""
     if tuple(sizes) != ("memory", "key"):
-        raise Misuse("a matrix state multiplies a value per key, as in S @ (W.q @ x)")
+        raise Misuse(
+            f"a matrix state multiplies a value per key, not one of size {sizes[1]}, as in "
+            'S @ (W.q @ x) with sizes={"W.q": "key"}'
+        )
     return "hidden"
 
 
@@ -187,6 +192,8 @@ def product(sizes: Sequence[Size], attribute: Size | None) -> Size:
             raise Misuse(
                 "the product of two matrices is not available; multiply with one after the other"
             )
+        if size == "memory":
+            raise Misuse("a matrix cannot multiply a matrix state; read it first, as in S @ k")
         if size == "one":
             raise Misuse(
                 "a matrix cannot multiply a constant or an input of size one; use a vector, such "

@@ -41,7 +41,14 @@ from elman.graph.node import (
 )
 from elman.graph.ops import CONDITIONS
 from elman.graph.show import expression
-from elman.graph.verify import MEMORY_SIZES, SIDE_SIZES, SIZES, problems, verify
+from elman.graph.verify import (
+    MEMORY_SIZES,
+    PRODUCT_SIZES,
+    SIDE_SIZES,
+    SIZES,
+    problems,
+    verify,
+)
 
 #: names that no side input can have, because a layer takes arguments of these names
 RESERVED = ("self", "x", "state", "lengths")
@@ -155,7 +162,14 @@ class LearnedParameter(Arithmetic):
     def __matrix__(self) -> Node:
         """The parameter as a matrix."""
         self.recorder.use(self, "matrix")
-        rows = self.recorder.sizes.get(f"{self.family}.{self.gate}", "hidden")
+        key = f"{self.family}.{self.gate}"
+        rows = self.recorder.sizes.get(key, "hidden")
+        if rows not in PRODUCT_SIZES:
+            raise Misuse(
+                f"sizes gives {key} the size {rows}, but the product of a matrix has one of the "
+                f"sizes {', '.join(PRODUCT_SIZES)}"
+                + (f"; read learned values with (1 * {key}) @ k" if rows == "memory" else "")
+            )
         sized = () if rows == "hidden" else (rows,)
         return intern("matrix", (), (self.family, self.gate, *sized))
 

@@ -37,6 +37,8 @@ SIDE_SIZES = ("one", "hidden", "input")
 #: the sizes of states, besides hidden, in cells with a matrix state; and those of parameters
 MEMORY_SIZES = ("memory", "key", "head")
 SIZES = ("hidden", "input", *MEMORY_SIZES)
+#: the sizes of products of matrices
+PRODUCT_SIZES = ("hidden", "key", "head")
 VECTOR_COLUMNS: tuple[tuple[str, ...], ...] = ((), *[(size,) for size in SIZES[1:]])
 
 
@@ -85,13 +87,14 @@ def _problems_of_product(product: Node) -> Iterable[str]:
     for node in ancestors(product.operands[:1]):
         if node.operation in _SQUARE and sizes != ["hidden"]:
             yield (
-                f"{node.operation} is a function of a square matrix, which multiplies one operand "
-                f"of size hidden, not [{', '.join(sizes)}]."
+                f"{node.operation} takes a square matrix, which multiplies one operand of size "
+                f"hidden, not [{', '.join(sizes)}]."
             )
         elif node.operation in _OF_ONE and len(sizes) > 1:
             yield (
-                f"{node.operation} is a function of the matrix of one operand; write a product "
-                "for each operand and add them."
+                f"{node.operation} takes a matrix that multiplies one operand, not "
+                f"[{', '.join(sizes)}]; write a product for each operand, with a matrix of its "
+                "own, and add them."
             )
 
 
@@ -208,9 +211,15 @@ def _problems_of_memory(cell: Cell) -> Iterable[str]:
         if node.operation == "state" or not needy.isdisjoint(node.operands):
             needy.add(node)
             if node.operation == "product":
+                family, gate = next(
+                    leaf.attribute[:2]
+                    for leaf in ancestors(node.operands[:1])
+                    if leaf.operation == "matrix"
+                )
                 yield (
-                    "a cell with a matrix state multiplies matrices with x and what is computed "
-                    "from it, but with no state."
+                    f"{family}.{gate} multiplies a value that depends on a state; in a cell with a "
+                    "matrix state, matrices multiply only x, inputs beside it and what is computed "
+                    "from them."
                 )
         if node.operation == "layer_norm":
             yield "layer_norm is not for cells with a matrix state; divide by a head_sum."
@@ -254,7 +263,7 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
         known = {"input", "hidden"} | ({"key", "head"} if cell.has_memory else set())
         if p.kind == "matrix" and not (p.columns and {*p.columns} <= known):
             yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden."
-        if p.rows not in ("hidden", "key", "head"):
+        if p.rows not in PRODUCT_SIZES:
             yield f"the size of {p.key} is {_shortened(p.rows)}; products have hidden, key or head."
     if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):
         yield "its description is not text."

@@ -551,6 +551,8 @@ class Recurrent(NotForTorchScript, nn.Module):
         }
         parts += [f"{name}={value}" for name, value in named.items() if value]
         parts += [f"truncate={stack.truncate}"] if stack.truncate else []
+        if self.cell.has_memory:
+            parts += [f"heads={stack.heads}", f"key_size={stack.keys}"]
         return f"Recurrent({', '.join(parts)})"
 
     def _sizes(self, layer: int) -> Sizes:
@@ -570,7 +572,7 @@ def _keys(cell: Cell, hidden_size: int, heads: int, key_size: int | None) -> int
     """The keys of each head of a cell with a matrix state; by default as many as its units."""
     if key_size is None and cell.has_memory and isinstance(hidden_size, int):
         return hidden_size // heads if isinstance(heads, int) and heads > 0 else 0
-    return key_size or 0
+    return 0 if key_size is None else key_size
 
 
 def _both_directions(title: str) -> str:

@@ -103,8 +103,8 @@ class Stack:
                 f"{self.title}: {wide[0]} has the size of x, which the layers above do not read; "
                 "use one layer, and other cells above it (elman.Stack)."
             )
-        self._check_heads()
         self._check_memory()
+        self._check_heads()
         self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(
@@ -262,7 +262,7 @@ class Stack:
         unbatched = x.dim() == 2
         if unbatched:
             x = x.unsqueeze(1)
-            state = None if state is None else tuple([s.unsqueeze(-2) for s in state])
+            state = None if state is None else tuple([s.unsqueeze(1) for s in state])
         elif self.batch_first:
             x = x.transpose(0, 1)
         batch = x.shape[1]

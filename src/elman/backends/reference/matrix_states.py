@@ -6,7 +6,7 @@ time and batch.  torch's autograd differentiates it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -31,25 +31,37 @@ def scan(
     running = None
     if lengths is not None:
         steps = torch.arange(time, device="cpu")
-        running = (steps[:, None] < lengths.cpu()[None, :]).to(states[0].device)
+        running = steps[:, None] < lengths.cpu()[None, :]
     outputs: dict[int, Tensor] = {}
     for t in reversed(range(time)) if reverse else range(time):
-        values: dict[Node, Tensor] = dict(fixed)
-        values |= {leaf: side[t] for leaf, side in varying}
-        values |= dict(zip(core.state_leaves, states, strict=True))
-        following = [
-            value.expand_as(state)
-            for value, state in zip(_values(core, values, states[0]), states, strict=True)
-        ]
-        if running is None:
-            outputs[t], states = following[0], following
+        given = {leaf: side[t] for leaf, side in varying}
+        rows = None if running is None or running[t].all() else running[t].nonzero().squeeze(1)
+        if rows is None:
+            states = _step(core, fixed, given, states)
+            outputs[t] = states[0]
             continue
-        now = running[t].reshape(-1, 1, 1, 1)
-        outputs[t] = torch.where(now, following[0], 0)
-        states = [torch.where(now, a, b) for a, b in zip(following, states, strict=True)]
+        # rows that have ended are not computed: a division of padding has no gradient
+        rows = rows.to(states[0].device)
+        own = {leaf: side.index_select(0, rows) for leaf, side in given.items()}
+        following = _step(core, fixed, own, [state.index_select(0, rows) for state in states])
+        outputs[t] = torch.zeros_like(states[0]).index_copy(0, rows, following[0])
+        states = [a.index_copy(0, rows, b) for a, b in zip(states, following, strict=True)]
     if not outputs:
-        return states[0].new_zeros(0, *states[0].shape), list(states)
+        y = states[0].new_zeros(0, *states[0].shape)
+        return y + sum([side.sum() for _, side in varying]), list(states)  # has a gradient: zero
     return torch.stack([outputs[t] for t in range(time)]), list(states)
+
+
+def _step(
+    core: Cell,
+    fixed: Mapping[Node, Tensor],
+    varying: Mapping[Node, Tensor],
+    states: Sequence[Tensor],
+) -> list[Tensor]:
+    """The next states of all rows."""
+    values = {**fixed, **varying, **dict(zip(core.state_leaves, states, strict=True))}
+    following = _values(core, values, states[0])
+    return [value.expand_as(state) for value, state in zip(following, states, strict=True)]
 
 
 def _values(core: Cell, values: dict[Node, Tensor], like: Tensor) -> list[Tensor]:
