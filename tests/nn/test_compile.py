@@ -72,6 +72,25 @@ def test_inductor_compiles_a_layer_before_its_first_run(tmp_path):
     run(QUICKLY + compiled(LAYERS["any cell"], "inductor"), tmp_path)
 
 
+def test_lengths_and_batches_may_vary_in_one_program(tmp_path):
+    """With ``dynamic=True``, torch makes symbols of all sizes, and of rates of noise."""
+    run(
+        """
+for options in ({}, {"dropout": 0.5, "zoneout": 0.1, "activation_penalty": 0.1}):
+    layer = elman.Recurrent(elman.cells.lstm, 3, 4, 2, **options)
+    made = torch.compile(layer, dynamic=True, fullgraph=not options, backend="eager")
+    for time, batch in ((5, 2), (7, 3), (4, 1)):
+        x = torch.randn(time, batch, 3)
+        assert made(x)[0].shape == (time, batch, 4)
+        made.eval(), layer.eval()
+        compare_to = layer(x)[0]
+        torch.testing.assert_close(made(x)[0], compare_to)
+        made.train()
+        """,
+        tmp_path,
+    )
+
+
 @COMPILER
 def test_aot_inductor_packs_a_layer(tmp_path):
     program = f"""

@@ -32,6 +32,20 @@ class Noise:
     candidate_dropout: float = 0.0
     zoneout: float | Mapping[str, float] = 0.0
     drop_connect: float = 0.0
+    #: whether training differs from evaluation; known at once, since torch.compile can make rates
+    #: symbols, which it cannot compare
+    any: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        rates = [self.dropout, self.input_dropout, self.output_dropout, self.recurrent_dropout]
+        rates += [self.candidate_dropout, self.drop_connect]
+        zoneout = self.zoneout
+        rates += zoneout.values() if isinstance(zoneout, Mapping) else [zoneout]
+        object.__setattr__(self, "any", any(rates))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)  # a saved layer of an earlier version has no ``any``
+        self.__post_init__()
 
     def check(self, title: str, cell: Cell) -> None:
         """Raise ``OptionError`` for an invalid option."""
@@ -80,11 +94,6 @@ class Noise:
         """The cell with the mean of its zoneout; inverted dropout needs no change."""
         rates = self.zoneout_of(cell)
         return zone_out(cell, rates, expected=True) if rates else cell
-
-    @property
-    def any(self) -> bool:
-        """Whether training differs from evaluation."""
-        return self != Noise(locked_dropout=self.locked_dropout)
 
     def drop(self, x: Tensor, p: float, masks: MaskCache, place: str) -> Tensor:
         """Dropout on x (time, batch, features), the same at all steps if locked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,6 +31,15 @@ class Penalties:
 
     activation: float = 0.0
     temporal: float = 0.0
+    #: whether there is one
+    any: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "any", bool(self.activation or self.temporal))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)  # a saved layer of an earlier version has no ``any``
+        self.__post_init__()
 
     def check(self, title: str) -> None:
         """Raise ``OptionError`` for an invalid value."""

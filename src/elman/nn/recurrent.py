@@ -319,7 +319,7 @@ class Recurrent(NotForTorchScript, nn.Module):
     @property
     def _is_noisy(self) -> bool:
         """Whether a run in the current mode differs from one in evaluation."""
-        return self.training and (self.stack.noise.any or self.penalties != Penalties())
+        return self.training and (self.stack.noise.any or self.penalties.any)
 
     def step(
         self,
