@@ -12,6 +12,7 @@ from elman.benchmark.contest import difference
 from elman.benchmark.contestants import rivals, torch_layer
 from elman.benchmark.machine import machine, sentence
 from elman.benchmark.short import row, short_benchmark
+from elman.errors import OptionError
 
 SMALL = Shape(4, 2, 3, 5)
 
@@ -118,6 +119,12 @@ def test_the_short_benchmark_reports_every_comparison():
 
 def test_a_cell_that_torch_lacks_stands_beside_the_loop_alone():
     assert [one.name for one in rivals(layer(elman.cells.coupled_lstm))] == ["eager loop"]
+
+
+@pytest.mark.parametrize("name", ["cfc", "orthogonal_rnn", "delta_net"])
+def test_a_cell_that_the_loop_does_not_run_is_refused(name):
+    with pytest.raises(OptionError, match=f"benchmark: {name} has inputs beside x, matrices"):
+        short_benchmark(elman.cells.ALL[name], [1])
 
 
 def test_the_machine_is_described_in_one_line():

@@ -192,3 +192,5 @@ def test_options_that_do_not_go_together_are_refused():
         Translator(elman.cells.gru, 5, 6, shared=True, **sizes)
     with pytest.raises(OptionError, match="decoder_layers is 1; without input_feeding"):
         Translator(elman.cells.gru, 5, 6, decoder_layers=1, **sizes)
+    with pytest.raises(OptionError, match="the state S of delta_net has the size memory"):
+        Translator(elman.cells.delta_net, 5, 6, **sizes)

@@ -114,6 +114,27 @@ def test_steps_are_the_sequence(options):
     torch.testing.assert_close(single, whole[:, 0])
 
 
+def test_matrix_states_are_learned_too():
+    layers = [
+        elman.Recurrent(elman.cells.delta_net, INPUT, 8, heads=2, key_size=3),
+        elman.Recurrent(elman.cells.mlstm, 8, 8, heads=4, key_size=5),
+    ]
+    stack, x = elman.Stack(layers, learned_state=True), torch.randn(6, 2, INPUT)
+    with torch.no_grad():
+        for state in stack.initial:
+            state.normal_()
+    whole, last = stack(x)
+    torch.testing.assert_close(stack(x[:, 0])[0], whole[:, 0])
+    state = None
+    for x_t, y_t in zip(x, whole, strict=True):
+        y, state = stack.step(x_t, state)
+        torch.testing.assert_close(y, y_t)
+    for ours, theirs in zip(state, last, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    whole.square().mean().backward()
+    assert all(s.grad.any() for s in stack.initial[1:2])
+
+
 def test_all_parts_are_learned_and_saved():
     stack = elman.Stack(one_way(), norm=True, learned_state=True)
     stack(torch.randn(6, 2, INPUT))[0].square().mean().backward()

@@ -34,21 +34,40 @@ SETTINGS = {
     "temporal_penalty": "1",
     "initial": "identity",
     "forget_bias": "3",
+    "heads": "2",
+    "key_size": "3",
 }
+#: those that only cells with a matrix state take, and those that they do not take
+OF_HEADS = ("heads", "key_size")
+NOT_OF_HEADS = ("recurrent_dropout", "candidate_dropout", "zoneout", "drop_connect", "forget_bias")
 
 
 def test_every_option_is_set_in_this_file():
     assert list(SETTINGS) == [each.name for each in fields(RecurrentOptions)]
 
 
-@pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
-def test_the_options_of_a_task_are_those_of_its_layers(task):
-    options = with_settings(task.Options(num_layers=2, dropout=0.7, hidden_size=4), SETTINGS)
+def encoder_of(task, cell, without):
+    """The recurrent layers of the task's model with the other settings."""
+    settings = {name: value for name, value in SETTINGS.items() if name not in without}
+    options = with_settings(task.Options(num_layers=2, dropout=0.7, hidden_size=4), settings)
     examples = {
         "sentiment": [Review("a b", ("a", "b"), label) for label in "xy"],
         "ner": [Sentence(("a", "b"), ("O", "B-PER"))],
     }[task.name]
-    encoder = task.build(options, LSTM, task.build_vocab(examples, options, 0)).encoder
+    return task.build(options, cell, task.build_vocab(examples, options, 0)).encoder
+
+
+@pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
+def test_a_task_gives_heads_and_keys_to_a_cell_with_a_matrix_state(task):
+    stack = encoder_of(task, elman.cells.delta_net, without=NOT_OF_HEADS).stack
+    assert (stack.heads, stack.keys) == (2, 3)
+    with pytest.raises(OptionError, match="heads and key_size are for cells with a matrix state"):
+        encoder_of(task, LSTM, without=())
+
+
+@pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
+def test_the_options_of_a_task_are_those_of_its_layers(task):
+    encoder = encoder_of(task, LSTM, without=OF_HEADS)
     noise = encoder.stack.noise
     assert asdict(noise) == {
         "dropout": 0.7,

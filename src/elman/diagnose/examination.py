@@ -79,6 +79,7 @@ def diagnose(
                 raise OptionError(f"diagnose: {model.name} is a cell and has no loss; omit loss=.")
             looked_at = visits(model, loss)
             if not looked_at:
+                _refuse_layers_of(model)
                 raise OptionError(
                     f"diagnose: no Recurrent in this {type(model).__name__} received a gradient; "
                     "pass a model with elman.Recurrent layers that affect the loss."
@@ -100,6 +101,20 @@ def diagnose(
     return Comparison(found)
 
 
+def _refuse_layers_of(model: nn.Module) -> None:
+    """Raise ``OptionError`` if the model has layers, but ``visits`` takes none of their cells."""
+    layers = [module for module in model.modules() if isinstance(module, Recurrent)]
+    if layers and all([needs_inputs(layer.cell.text) for layer in layers]):
+        raise OptionError(_not_for(layers[0].cell))
+
+
+def _not_for(cell: Cell) -> str:
+    return (
+        f"diagnose: {cell.name} has side inputs, vectors of x's size or a matrix state, which "
+        "diagnose does not take; pass another cell."
+    )
+
+
 def _check(**sizes: int) -> None:
     for name, value in sizes.items():
         if value < 1:
@@ -118,10 +133,7 @@ def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: 
     """The layer, or a new layer for a cell."""
     cell = model.cell if isinstance(model, Recurrent) else model
     if isinstance(cell, Cell) and needs_inputs(cell.text):
-        raise OptionError(
-            f"diagnose: {cell.name} has side inputs, vectors of x's size or a matrix state, "
-            "which diagnose does not take; pass another cell."
-        )
+        raise OptionError(_not_for(cell))
     if isinstance(model, Cell):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

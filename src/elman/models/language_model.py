@@ -102,10 +102,8 @@ class LanguageModel(Generator):
 
     def initial_state(self, batch: int) -> State:
         """The zero state with which texts begin."""
-        layer = self.recurrent
-        weight = self.embedding.weight
-        shape = (layer.num_layers, batch, layer.hidden_size)
-        return tuple([torch.zeros(shape, dtype=weight.dtype) for _ in self._states])
+        shapes = [self.recurrent.stack.state_shape(name, batch) for name in self._states]
+        return tuple([torch.zeros(shape, dtype=self.embedding.weight.dtype) for shape in shapes])
 
     def _initial(self, place: Tensor) -> State | None:
         """The carried state, zero in rows that begin anew."""
@@ -116,7 +114,8 @@ class LanguageModel(Generator):
         goes_on = place == before[: len(place)] + 1
         states = [self.carried[f"state.{name}"][:, : len(place)] for name in self._states]
         if not goes_on.all():
-            states = [torch.where(goes_on[:, None], state, 0.0) for state in states]
+            ended = (~goes_on).nonzero().squeeze(1)
+            states = [state.index_fill(1, ended, 0.0) for state in states]
         return tuple(states)
 
     def _carry(self, state: State, place: Tensor) -> None:

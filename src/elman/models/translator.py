@@ -109,6 +109,13 @@ class Translator(nn.Module):
             if attention == "additive"
             else MultiplicativeAttention(hidden_size, memory_size)
         )
+        for name in cell.states:
+            size = cell.state_size(name)
+            if size != "hidden":
+                raise OptionError(
+                    f"Translator: the state {name} of {cell.name} has the size {size}, but the "
+                    "decoder begins with states of one value per unit; choose another cell."
+                )
         self.bridge = nn.ModuleList(
             [nn.Linear(memory_size, hidden_size * decoder_layers) for _ in cell.states]
         )

@@ -98,11 +98,8 @@ class Stack(nn.Module):
         self.initial = nn.ParameterList()
         if learned_state:
             for layer in found:
-                places = layer.num_layers * layer.stack.directions
-                shape = (places, 1, layer.hidden_size)
-                self.initial += [
-                    nn.Parameter(torch.zeros(shape, **kind)) for _ in layer.cell.states
-                ]
+                shapes = [layer.stack.state_shape(name, 1) for name in layer.cell.states]
+                self.initial += [nn.Parameter(torch.zeros(shape, **kind)) for shape in shapes]
 
     def _size(self, layer: Recurrent) -> int:
         """The size of a layer's merged output."""
@@ -204,7 +201,12 @@ class Stack(nn.Module):
         for layer in layers:
             tensors = [next(learned) for _ in layer.cell.states]
             found.append(
-                tuple([t.squeeze(1) if unbatched else t.expand(-1, batch, -1) for t in tensors])
+                tuple(
+                    [
+                        t.squeeze(1) if unbatched else t.expand(-1, batch, *t.shape[2:])
+                        for t in tensors
+                    ]
+                )
             )
         return found
 

@@ -255,5 +255,5 @@ def _(model: Translator, files: Files) -> None:
 
 def zero_states(layer: Any, batch: int) -> State:
     """The states with which sequences begin."""
-    shape = (layer.num_layers * layer.stack.directions, batch, layer.hidden_size)
-    return tuple([torch.zeros(shape) for _ in layer.cell.states])
+    shapes = [layer.stack.state_shape(name, batch) for name in layer.cell.states]
+    return tuple([torch.zeros(shape) for shape in shapes])

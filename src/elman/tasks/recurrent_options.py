@@ -1,4 +1,4 @@
-"""The options of recurrent layers, which every task has: dropout, penalties, initialisation.
+"""The options of recurrent layers, which every task has: noise, penalties, initialisation, heads.
 
 A task's options inherit ``RecurrentOptions``, and its model is built with ``recurrent_layer`` or,
 if it builds its own layers, with the keywords from ``recurrent_keywords``.  The docstring of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecurrentOptions(DeclaredOptions):
-    """The options of recurrent layers besides their sizes; all are off by default."""
+    """The options of recurrent layers besides hidden_size; all are off by default."""
 
     input_dropout: float = option(
         0.0, "dropout rate on the inputs of recurrent layers", minimum=0, maximum=1
@@ -64,6 +64,14 @@ class RecurrentOptions(DeclaredOptions):
     )
     forget_bias: float | None = option(
         None, "initial value of the bias b.f; none uses the cell's own"
+    )
+    heads: int = option(
+        1,
+        "heads of a cell with a matrix state, such as delta_net; they divide the units",
+        minimum=1,
+    )
+    key_size: int | None = option(
+        None, "keys of each head of such a cell; none takes as many as units", minimum=1
     )
 
 

@@ -39,9 +39,13 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
-def model_of(units, **options):
+#: cells, and options of their layers
+CELLS = [(elman.cells.lstm, {}), (elman.cells.delta_net, {"heads": 4, "key_size": 3})]
+
+
+def model_of(units, cell=elman.cells.lstm, layer=None, **options):
     torch.manual_seed(0)
-    recurrent = elman.Recurrent(elman.cells.lstm, 8, 8)
+    recurrent = elman.Recurrent(cell, 8, 8, **(layer or {}))
     return LanguageModel(WordEmbedding(len(units), 8), recurrent, len(units), **options)
 
 
@@ -60,21 +64,33 @@ def test_training_goes_on_with_the_state_of_the_window_before():
     assert not torch.allclose(sum(losses), sum([forgetful.loss(**r) * r["lengths"] for r in rows]))
 
 
-def test_a_row_that_continues_nothing_begins_at_zero():
+# two rows, and two units of a head: a mask along a wrong axis fits, too
+@pytest.mark.parametrize(("cell", "layer"), CELLS)
+def test_a_row_that_continues_nothing_begins_at_zero(cell, layer):
     units = Units.characters(["ab"])
-    model = model_of(units)
+    model = model_of(units, cell, layer)
     tokens = torch.randint(3, 5, (6, 2), generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([5, 5])
     model.loss(tokens[:-1], tokens[1:], lengths, torch.tensor([4, 9]))
     carried = {name: tensor.clone() for name, tensor in model.carried.items()}
     first = model._initial(torch.tensor([5, 11]))
     assert first is not None
-    for name, state in zip(("h", "c"), first, strict=True):
+    assert [state.shape for state in first] == [s.shape for s in model.initial_state(2)]
+    for name, state in zip(cell.states, first, strict=True):
         assert torch.equal(state[:, 0], carried[f"state.{name}"][:, 0])
         assert not state[:, 1].any()
     model.eval()
     model.loss(tokens[:-1], tokens[1:], lengths, torch.tensor([5, 10]))
     assert all(torch.equal(model.carried[name], carried[name]) for name in carried), "read only"
+
+
+def test_a_cell_with_a_matrix_state_writes(tmp_path):
+    folder = samples(tmp_path, "language")
+    data = Data(folder / TASK.train_file, folder / TASK.valid_file)
+    settings = {**SMALL, "epochs": 1, "cell": "delta_net", "heads": 2, "key_size": 3}
+    train(TASK, data, folder / "run", settings, progress=Silence())
+    [answer] = elman.load(folder / "run")(["Day 3. "], length=5, samples=2, seed=5)
+    assert [len(each.text) for each in answer.samples] == [5, 5]
 
 
 @given(st.integers(1, 60), st.integers(1, 70))

@@ -61,7 +61,9 @@ def sampled(
 ) -> Iterator[tuple[list[int], list[float]]]:
     """Yields the next token of each sample, with its log probability, ``wanted.length`` times."""
     model, state, last = _read(fitted, primer, wanted)
-    state = tuple([tensor.expand(-1, wanted.samples, -1).contiguous() for tensor in state])
+    state = tuple(
+        [tensor.expand(-1, wanted.samples, *tensor.shape[2:]).contiguous() for tensor in state]
+    )
     tokens = torch.full((wanted.samples,), last)
     sampler = Sampler(wanted.temperature, wanted.top_k, wanted.top_p, wanted.seed)
     for _ in range(wanted.length):
