@@ -35,7 +35,7 @@ def write_card(
         "## Data",
         f"- trained on: {data['title'] or data['train']}, {data['train_examples']} examples",
         *([f"- initial weights: {data['start']}"] if data.get("start") else []),
-        f"- validated on: {data['valid'] or 'a held-out tenth of the training examples'}, "
+        f"- validated on: {data['valid'] or task.held_out(options)}, "
         f"{data['valid_examples']} examples",
         f"- licence: {data['licence'] or 'not stated'}",
         "",

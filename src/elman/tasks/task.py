@@ -262,6 +262,10 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
             split[self.group(row.value) in held].append(row)
         return split
 
+    def held_out(self, options: TaskOptions) -> str:
+        """What ``hold_out`` holds out, for the card."""
+        return "a held-out tenth of the training examples"
+
     def leak_keys(self, example: Example) -> tuple[Hashable, ...]:
         """Keys: examples of two splits that share one of these are a leak."""
         return (self.group(example),)

@@ -290,6 +290,7 @@ def test_without_a_defined_mase_the_best_epoch_is_that_of_the_least_mae(tmp_path
     assert not {"mase", "seasonal_naive_mase", "nse", "kge"} & set(model.evaluate(path))
     card = (tmp_path / "run/card.md").read_text()
     assert "- mase" not in card
+    assert "- validated on: the last tenth of each series, " in card
     assert "Baselines on the validation data (mae)" in card
 
 

@@ -123,6 +123,11 @@ class SeriesModelling(
             return data.hold_out(rows, fold, folds)
         return super().hold_out(rows, fold, folds)
 
+    def held_out(self, options: SeriesOptions) -> str:
+        if options.mode in ("forecast", "anomaly"):
+            return "the last tenth of each series"
+        return super().held_out(options)
+
     def check_labels(self, rows: Sequence[Row[Window]], symbols: SeriesSymbols) -> None:
         from elman.tasks.series import data
 
