@@ -553,3 +553,8 @@ def test_mistakes_in_equations(lines, said):
 def test_mistakes_in_sizes(sizes, said):
     with pytest.raises(CellError, match=said):
         read_equations(f"@cell(sizes={sizes})\ndef wrong(x, y, S, *, W):\n    return W.v @ x, S")
+
+
+def test_a_sum_over_a_head_needs_heads():
+    with pytest.raises(CellError, match="head_sum needs a matrix state, as in sizes="):
+        read_equations("def wrong(x, h, *, W):\n    return head_sum(h) * (W.h @ [h, x])")

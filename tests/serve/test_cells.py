@@ -11,11 +11,11 @@ import pytest
 import elman
 from elman.backends.native.describe import describe
 from elman.cells import CATALOGUE
-from elman.errors import CellError
+from elman.errors import CellError, OptionError
 from elman.graph import read_equations
 from elman.graph.sizes import Sizes
 from elman.serve import experiments
-from elman.serve.cells import MOST_CHARACTERS, accepted, source_of
+from elman.serve.cells import MOST_CHARACTERS, accepted, formula, source_of
 from elman.serve.experiments import ExperimentOptions
 
 LIGHTER = """
@@ -132,6 +132,18 @@ def test_a_cell_with_many_values_is_refused():
 def test_a_cell_with_inputs_beside_x_is_refused(equations):
     with pytest.raises(CellError, match="the service takes cells of x alone"):
         accepted(equations)
+
+
+def test_heads_that_do_not_divide_the_units_are_refused():
+    cell = accepted("def a(x, h, *, W): return tanh(W.x @ x + heads(W.h, 3) @ h)")
+    with pytest.raises(CellError, match="has 3 heads, but the hidden size 64 is not divisible"):
+        formula(cell, ExperimentOptions(hidden_size=64))
+
+
+def test_the_speed_of_a_cell_with_computed_matrices_is_refused_in_a_sentence():
+    cell = accepted("def a(x, h, *, W): return tanh(W.x @ x + orthogonal(W.h) @ h)")
+    with pytest.raises(OptionError, match="matrices computed from parameters"):
+        experiments.speed(cell, ExperimentOptions())
 
 
 def test_the_speed_of_a_cell_without_parameters_is_refused_in_a_sentence():

@@ -120,7 +120,16 @@ def torch_module(module: nn.RNNBase) -> Contestant:
 
 
 def eager_loop(layer: Recurrent) -> Contestant:
-    """The fair loop over time in torch, with the same weights."""
+    """The fair loop over time in torch, with the same weights.
+
+    Raises ``OptionError`` for a cell that it does not run.
+    """
+    stack = layer.stack
+    if stack.early_in_evaluation is not None or stack.matrix_states is not None:
+        raise OptionError(
+            f"benchmark: {layer.cell.name} has inputs beside x, matrices computed from parameters "
+            "or a matrix state, which the loop over time does not run; choose another cell."
+        )
     loop = fair_loop(layer.cell)
     sizes = Sizes(layer.input_size, layer.hidden_size)
     leaves = [leaf.detach().requires_grad_() for leaf in loop.stack(parameters_of(layer), sizes)]

@@ -12,7 +12,6 @@ from rich.table import Table
 from elman.benchmark.contest import Result, Shape, Work, contest
 from elman.benchmark.contestants import rivals
 from elman.benchmark.machine import machine
-from elman.errors import OptionError
 from elman.graph import Cell
 from elman.nn import Recurrent
 
@@ -55,12 +54,6 @@ def short_benchmark(
         torch.manual_seed(0)
         for shape, count, work in rounds:
             layer = Recurrent(cell, shape.input, shape.hidden)
-            if layer.stack.early_in_evaluation is not None or cell.has_memory:
-                raise OptionError(
-                    f"benchmark: {cell.name} has inputs beside x, matrices computed from "
-                    "parameters or a matrix state, which the loop over time does not run; "
-                    "choose another cell."
-                )
             found = contest(layer, rivals(layer), shape, work, count, seconds / len(rounds))
             results += found
             engine = layer.backend_report()

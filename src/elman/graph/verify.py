@@ -23,7 +23,7 @@ from math import isfinite
 from elman.errors import CellError
 from elman.graph.cell import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors
-from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, PARAMETERS, PRODUCTS
+from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, MEMORY, PARAMETERS, PRODUCTS
 
 #: maximum number of characters of a name, so that it fits a line and a file name
 MAX_NAME = 100
@@ -200,6 +200,8 @@ def _problems_of_memory(cell: Cell) -> Iterable[str]:
         sized = [p.key for p in cell.parameters if {*p.columns, p.rows} & {*MEMORY_SIZES}]
         if sized:
             yield f'the size of {sized[0]} needs a matrix state, as in sizes={{"S": "memory"}}.'
+        for operation in {node.operation: None for node in cell.nodes if node.operation in MEMORY}:
+            yield f'{operation} needs a matrix state, as in sizes={{"S": "memory"}}.'
         return
     if cell.state_size(cell.states[0]) != "hidden":
         yield f"the first state, {cell.states[0]}, is the output, and must have size hidden."

@@ -113,6 +113,12 @@ def formula(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
     parameters = []
     count = 0
     for each in cell.parameters:
+        for size in ("hidden", *each.columns):
+            if sizes.width((size,)) % each.heads:
+                raise CellError(
+                    f"{cell.name}: {each.key} has {each.heads} heads, but the {size} size "
+                    f"{sizes.width((size,))} is not divisible by {each.heads}; choose another."
+                )
         shape = each.shape(sizes)
         parameters.append({"key": each.key, "shape": list(shape), "of": list(each.columns)})
         count += shape[0] * (shape[1] if len(shape) > 1 else 1)
