@@ -214,6 +214,24 @@ def named_entities_case() -> str:
     return "\n".join(lines) + "\n"
 
 
+def sentiment_negation() -> str:
+    """The accuracy of sentiment on made sentences, trained with and without others."""
+    record = read("sentiment_negation")
+    parts = ("valid", "plain", "negated", "test")
+    lines = [
+        "| `negation` | seeds | validation | plain | negated | test | test, each seed |",
+        "|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in sorted(record["rows"], key=lambda row: row["negation"]):
+        runs = row["runs"]
+        means = [f"{statistics.mean(points(runs, part, 'accuracy')):.1f}" for part in parts]
+        test = [f"{run['seed']}: {100 * run['test']['accuracy']:.1f}" for run in runs]
+        cells = [f"{row['negation']:g}", str(len(runs)), *means, ", ".join(test)]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", f"`{record['command']}`, one thread of {record['machine']['processor']}."]
+    return "\n".join(lines) + "\n"
+
+
 def negation() -> str:
     """The shipped model's answers to sentences with a negation."""
     record = read("negation")

@@ -154,6 +154,7 @@ def main() -> None:
     write_whole(GENERATED / "series_classes.md", tables.series_classes())
     write_whole(GENERATED / "language.md", tables.language())
     write_whole(GENERATED / "named_entities_case.md", tables.named_entities_case())
+    write_whole(GENERATED / "sentiment_negation.md", tables.sentiment_negation())
     write_whole(GENERATED / "negation.md", tables.negation())
     write_whole(GENERATED / "other_languages.md", tables.other_languages())
     write_whole(GENERATED / "music_tunes.md", tables.music_tunes())

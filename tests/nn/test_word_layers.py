@@ -55,6 +55,16 @@ def test_word_dropout_makes_whole_words_unknown_in_training_only():
     assert (embedding(words)[1::2] == embedding.weight[4]).all()
 
 
+def test_word_dropout_never_hides_kept_words():
+    torch.manual_seed(0)
+    embedding = WordEmbedding(5, 3, word_dropout=0.5, kept=[3])
+    words = torch.tensor([3, 4, 0]).repeat(500)
+    found = embedding(words)
+    assert (found[::3] == embedding.weight[3]).all()
+    assert 200 < (found[1::3] == embedding.weight[1]).all(-1).sum() < 300
+    assert (found[2::3] == 0).all()
+
+
 def test_options_and_shapes_that_cannot_be_are_refused():
     with pytest.raises(OptionError, match=r"word_dropout is 1\.1; it must be from"):
         WordEmbedding(5, 3, word_dropout=1.1)

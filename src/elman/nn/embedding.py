@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -18,9 +20,9 @@ class WordEmbedding(nn.Module):
     Index 0 is padding and has the zero vector; index 1 is the unknown word.  ``vectors`` (word,
     size) are initial values, such as word2vec's; ``frozen`` does not train them.  In training,
     ``word_dropout`` is the probability that a word becomes the unknown word, which trains the
-    unknown word's vector and regularises (Iyyer et al. 2015).  ``dropout`` is the fraction of the
-    vocabulary whose vectors are zero throughout a batch; the rest is scaled by 1 / (1 - p) (Gal and
-    Ghahramani 2016).
+    unknown word's vector and regularises (Iyyer et al. 2015); those with an index in ``kept`` never
+    do.  ``dropout`` is the fraction of the vocabulary whose vectors are zero throughout a batch;
+    the rest is scaled by 1 / (1 - p) (Gal and Ghahramani 2016).
 
     Raises ``ShapeError`` if the shape of ``vectors`` is wrong, and ``OptionError`` for an invalid
     probability.
@@ -40,6 +42,7 @@ class WordEmbedding(nn.Module):
         frozen: bool = False,
         word_dropout: float = 0.0,
         dropout: float = 0.0,
+        kept: Sequence[int] = (),
     ) -> None:
         super().__init__()
         for name, p in (("word_dropout", word_dropout), ("dropout", dropout)):
@@ -53,6 +56,7 @@ class WordEmbedding(nn.Module):
         self.size = size
         self.word_dropout = word_dropout
         self.dropout = dropout
+        self.kept = tuple(kept)
         first = torch.randn(num_words, size) / size**0.5 if vectors is None else vectors.clone()
         first[PADDING] = 0
         self.weight = nn.Parameter(first, requires_grad=not frozen)
@@ -61,6 +65,8 @@ class WordEmbedding(nn.Module):
         """The vector of each index."""
         if self.training and self.word_dropout:
             dropped = torch.rand(words.shape, device=words.device) < self.word_dropout
+            if self.kept:
+                dropped &= ~torch.isin(words, torch.tensor(self.kept, device=words.device))
             words = torch.where(dropped & (words != PADDING), UNKNOWN, words)
         vectors = nn.functional.embedding(words, self.weight, padding_idx=PADDING)
         if self.training and self.dropout:

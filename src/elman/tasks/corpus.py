@@ -88,8 +88,9 @@ class Corpus:
         return len(self.train)
 
     def prepare(self, symbols: Any) -> Sequence[Any]:
-        """The examples as training takes them (``Task.prepare``)."""
-        self.examples = self.task.prepare(self.examples, symbols, self.options)
+        """The examples as training takes them (``Task.augment`` and ``Task.prepare``)."""
+        examples = self.task.augment(self.examples, symbols, self.options)
+        self.examples = self.task.prepare(examples, symbols, self.options)
         return self.examples
 
     def begin(self, symbols: Any) -> str:

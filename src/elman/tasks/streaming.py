@@ -243,9 +243,9 @@ class Stream:
             values = [row.value for row in rows_for("train", self._task, rows)]
             examples += self._task.cut(values, self._options.longest)
         # each window has numbers of its own, so that none seems to continue another
-        prepared = self._task.prepare(
-            examples, self._symbols, self._options, first=(window + 1) << 32
-        ) or [self._spare]  # fmt: skip
+        first = (window + 1) << 32
+        added = self._task.augment(examples, self._symbols, self._options, first)
+        prepared = self._task.prepare(added, self._symbols, self._options, first) or [self._spare]
         batches = self._task.deal(
             prepared,
             int(plan.counts[window]),

@@ -280,6 +280,16 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
 
     # ---- training
 
+    def augment(
+        self, examples: Sequence[Example], symbols: Symbols, options: TaskOptions, first: int = 0
+    ) -> Sequence[Example]:
+        """The training examples with others that are made of them; by default the same.
+
+        ``prepare`` gets the result.  ``first`` is above 0 for a window of a stream, and is
+        different for each.
+        """
+        return examples
+
     def prepare(
         self, examples: Sequence[Example], symbols: Symbols, options: TaskOptions, first: int = 0
     ) -> Sequence[Any]:

@@ -207,8 +207,9 @@ class _FirstAndSeen(Container[str]):
         return self.left >= 0 or word in self.seen
 
 
-def word_embedding(options: TextOptions, vocab: Vocab) -> WordEmbedding:
-    """The embedding layer of the words."""
+def word_embedding(options: TextOptions, vocab: Vocab, kept: Sequence[str] = ()) -> WordEmbedding:
+    """The embedding layer of the words; word dropout never hides the words ``kept``."""
+    known = vocab.symbols.words
     return WordEmbedding(
         len(vocab.symbols.words),
         vocab.symbols.vector_size,
@@ -216,6 +217,7 @@ def word_embedding(options: TextOptions, vocab: Vocab) -> WordEmbedding:
         frozen=options.frozen_vectors,
         word_dropout=options.word_dropout,
         dropout=options.embedding_dropout,
+        kept=known.encode([word for word in kept if word in known]),
     )
 
 

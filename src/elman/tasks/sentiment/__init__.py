@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from elman.errors import OptionError
 from elman.tasks.sentiment.options import RatingOptions, SentimentOptions
 from elman.tasks.task import TEXT_CUTS, Fitted, Task, Vocab
 from elman.training import LoopOptions
@@ -92,6 +93,24 @@ class SentimentClassification(
         from elman.tasks.sentiment import data
 
         return data.cut(examples, longest)
+
+    def augment(
+        self,
+        examples: Sequence[Review],
+        symbols: TextSymbols,
+        options: SentimentOptions,
+        first: int = 0,
+    ) -> Sequence[Review]:
+        if not options.negation:
+            return examples
+        from elman.tasks.sentiment.negation import with_negations
+
+        try:
+            return with_negations(examples, symbols.labels, options.negation, first)
+        except OptionError:
+            if first == 0:
+                raise
+            return examples  # a window of a stream may be too small to tell the labels' words
 
     def collate(
         self,

@@ -18,6 +18,7 @@ from elman.models.feed_forward import BagOfWords
 from elman.models.standard import StandardClassifier
 from elman.tasks.sentiment.data import PhraseVocab
 from elman.tasks.sentiment.naive_bayes import NaiveBayes
+from elman.tasks.sentiment.negation import NEGATIONS
 from elman.tasks.sentiment.options import SentimentOptions
 from elman.tasks.task import Vocab
 from elman.tasks.word_model import (
@@ -90,7 +91,9 @@ def build(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> n
 
 
 def _reader(options: SentimentOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> Reader:
-    embedding, strings = word_embedding(options, vocab), word_strings(vocab.symbols, options)
+    # a hidden "not" would leave a sentence with the label of its opposite
+    embedding = word_embedding(options, vocab, sorted(NEGATIONS) if options.negation else ())
+    strings = word_strings(vocab.symbols, options)
     if strings is not None and options.model != "recurrent":
         raise OptionError(
             f"init_from: a language model can be the encoder of the model recurrent, not of "

@@ -41,6 +41,13 @@ class SentimentOptions(TextOptions):
     phrase_min_count: int = option(
         1, "ignore phrases that occur in fewer training texts", minimum=1
     )
+    negation: float = option(
+        0.0,
+        "made sentences per training text in which a negation such as not turns words around; for "
+        "English and two labels",
+        minimum=0,
+        maximum=10,
+    )
     text_column: str = option("text", "name of the text column", reads_data=True)
     label_column: str = option("label", "name of the label column", reads_data=True)
 
