@@ -115,7 +115,7 @@ class Stack:
         self._separate()
 
     def _check_heads(self) -> None:
-        for layer in range(self.num_layers):
+        for layer in range(min(self.num_layers, 2)):  # all above have the sizes of the second
             sizes = self.sizes(self.layer_input_size(layer))
             for p in self.cell.parameters:
                 for size in ("hidden", *p.columns):
