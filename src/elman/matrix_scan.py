@@ -22,7 +22,6 @@ from elman.backends.reference import matrix_states as reference
 from elman.graph import read_cell
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # compilers cannot trace nodes
 def scan(
     core: str,
     sides: Sequence[Tensor],  # time batch head unit key, or head unit key

@@ -74,6 +74,8 @@ class MatrixStates:
                 state.to(wide).reshape(batch, *sizes.axes(size))
                 for state, size in zip(states, self._states, strict=True)
             ]
+            # a compiler leaves its graph for the steps, since it cannot trace nodes
+            steps = torch.compiler.disable(scan) if torch.compiler.is_compiling() else scan
             size = truncate or max(time, 1)
             outputs: dict[int, Tensor] = {}
             starts = range(0, max(time, 1), size)
@@ -83,7 +85,7 @@ class MatrixStates:
                 stop = min(start + size, time)
                 part = None if lengths is None else (lengths - start).clamp(0, stop - start)
                 cut = [side[start:stop] if side.dim() == 5 else side for side in given]
-                outputs[start], now = scan(
+                outputs[start], now = steps(
                     self.core, cut, now, stop - start, part, reverse, backend
                 )
             y = torch.cat([outputs[start] for start in starts])
