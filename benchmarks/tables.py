@@ -504,6 +504,26 @@ def c_step() -> str:
     return "\n".join(lines) + "\n"
 
 
+def matrix_states() -> str:
+    """How many times as fast as torch the cells with a matrix state are."""
+    record = read("matrix_states")
+    lines = [
+        "| cell | steps, batch | threads | inference | training |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for row in record["rows"]:
+        lines.append(
+            f"| {row['cell']} | {row['time']:,}, {row['batch']} | {row['threads']} "
+            f"| {row['inference']['ratio']:.1f} | {row['training']['ratio']:.1f} |"
+        )
+    lines += [
+        "",
+        "How many times as fast as the faster of the loops in torch; medians, interleaved in one "
+        f"process (`benchmarks/matrix_states.py`); {sentence(record['machine'])}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def series_forecasts() -> str:
     """The MASE of forecasts beside seasonal naive, ETS and an LSTM."""
     found = read("series")["forecasts"]
