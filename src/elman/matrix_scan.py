@@ -18,6 +18,7 @@ from elman.autograd import is_seen_by_torch
 from elman.backends import choose
 from elman.backends.arguments import is_plain
 from elman.backends.native import matrix_states as native
+from elman.backends.native.kernels import SCALARS
 from elman.backends.reference import matrix_states as reference
 from elman.graph import read_cell
 
@@ -47,7 +48,7 @@ def _is_native(tensors: Sequence[Tensor], backend: str) -> bool:
     if is_seen_by_torch() or forward_ad._current_level >= 0:
         return False
     like = tensors[0]
-    if like.dtype not in native.SCALARS or not all(map(is_plain, tensors)):
+    if like.dtype not in SCALARS or not all(map(is_plain, tensors)):
         return False
     chosen, _ = choose(backend, like.dtype, like.device)
     return chosen == "native"

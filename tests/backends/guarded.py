@@ -80,7 +80,7 @@ def guard_the_engine(shifted: str = "") -> None:
     ``shifted`` is the name of the buffer that is a byte too far.
     """
     pack, run = kernels.CompiledProgram.pack, kernels.CompiledProgram.run
-    outer, call = kernels.CompiledOuter.run, kernels._call
+    outer, call = kernels.CompiledOuter.run, kernels.run_partitions
     kernels.aligned = aligned
 
     def guarded_pack(self, parameters, dtype):
@@ -117,7 +117,7 @@ def guard_the_engine(shifted: str = "") -> None:
     kernels.CompiledProgram.pack = guarded_pack
     kernels.CompiledProgram.run = guarded_run
     kernels.CompiledOuter.run = guarded_outer
-    kernels._call = guarded_call
+    kernels.run_partitions = guarded_call
 
 
 NAMED = {**CATALOGUE, **VARIANTS, **EDGES}

@@ -117,7 +117,7 @@ def test_a_row_is_the_same_bit_for_bit_in_any_batch(name, hoisted, hoist, thread
 @each_cell
 def test_any_number_of_threads_gives_the_same_bits(name, threads, monkeypatch):
     used = []
-    monkeypatch.setattr(kernels, "_call", spy(kernels._call, used))
+    monkeypatch.setattr(kernels, "run_partitions", spy(kernels.run_partitions, used))
     cell = CELLS[name]
     for numbers in in_all_orders(draw(cell, 7, 19, batch=5)):
         threads(1)
@@ -194,7 +194,7 @@ def test_interruptions_change_no_bit(name, hoisted, hoist, monkeypatch, threads)
             used = []
             with monkeypatch.context() as patch:
                 patch.setattr(tuning, "MAX_CALL_WORK", 1.0)
-                patch.setattr(kernels, "_call", spy(kernels._call, used))
+                patch.setattr(kernels, "run_partitions", spy(kernels.run_partitions, used))
                 threads(count)
                 assert_same(results(cell, numbers), expected)
             for bounds, begin, end in used:

@@ -130,7 +130,7 @@ def test_without_the_team_of_torch_all_is_the_same(name, monkeypatch):
 
 def test_shares_may_be_computed_in_turn(monkeypatch):
     """Where the team is lost after the work was shared out."""
-    monkeypatch.setattr(kernels, "_threads", lambda work, pieces: max(1, min(3, pieces)))
+    monkeypatch.setattr(kernels, "threads_for", lambda work, pieces: max(1, min(3, pieces)))
     cell = CATALOGUE["gru"]
     numbers = replace(draw(cell, 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
     monkeypatch.setattr(kernels, "find_team", lambda: None)

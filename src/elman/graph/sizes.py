@@ -1,9 +1,10 @@
 """The size of a result from the sizes of its operands.
 
 Sizes are symbols: ``input``, ``hidden``, ``one`` (a constant, or one value per row) and ``matrix``
-(a matrix of parameters, or one computed from them).  Cells with a matrix state have heads, each
-with its part of the units: ``head`` is a value per head, ``key`` one per key of each head,
-``memory`` one per unit and key.  ``Sizes`` binds them to a layer's numbers.
+(a matrix of parameters, or one computed from them).  In a cell with a matrix state, the units are
+divided among heads, and each head has keys: a value of size ``head`` has one number for each head,
+``key`` one for each key of each head, ``memory`` one for each pair of a unit and a key of a head.
+``Sizes`` binds these symbols to a layer's numbers.
 """
 
 from __future__ import annotations

@@ -75,6 +75,17 @@ def _blocks(node: Node) -> tuple[Block, ...]:
     return columns_of([operand.size for operand in node.operands[1:]])
 
 
+def running_steps(lengths: Tensor, time: int) -> Tensor:
+    """The positions, in (time, batch) flattened, of steps before the end of their row.
+
+    >>> running_steps(torch.tensor([2, 1]), 3)
+    tensor([0, 1, 2])
+    """
+    steps = torch.arange(time, device="cpu")  # not the user's default device
+    running = steps[:, None] < lengths.cpu()[None, :]
+    return running.reshape(-1).nonzero().squeeze(1)
+
+
 def value_of(
     step: EarlyStep,
     values: Sequence[Tensor],

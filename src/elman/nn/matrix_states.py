@@ -19,7 +19,7 @@ from elman.graph import Cell
 from elman.graph.node import ancestors
 from elman.graph.sizes import Sizes
 from elman.matrix_scan import scan
-from elman.nn.early_steps import EarlyStep, Sides, steps_of, value_of
+from elman.nn.early_steps import EarlyStep, Sides, running_steps, steps_of, value_of
 from elman.passes.memory import memory_parts
 
 
@@ -113,9 +113,7 @@ class MatrixStates:
         flat = {name: s.reshape(time * batch, s.shape[-1]).to(wide) for name, s in flat.items()}
         rows = None
         if lengths is not None:
-            steps = torch.arange(time, device="cpu")  # not the user's default device
-            running = steps[:, None] < lengths.cpu()[None, :]
-            rows = running.reshape(-1).nonzero().squeeze(1).to(x.device)
+            rows = running_steps(lengths, time).to(x.device)
             flat = {name: s.index_select(0, rows) for name, s in flat.items()}
         own = [parameter.to(wide) for parameter in parameters]
         values: list[Tensor] = []

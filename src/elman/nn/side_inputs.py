@@ -18,7 +18,7 @@ from elman.errors import ShapeError
 from elman.graph import Cell
 from elman.graph.node import ancestors
 from elman.graph.sizes import Sizes
-from elman.nn.early_steps import Sides, steps_of, value_of
+from elman.nn.early_steps import Sides, running_steps, steps_of, value_of
 from elman.passes.separate import Separated, separated
 
 
@@ -156,9 +156,7 @@ class Early:
         given = {name: tensor.to(x.dtype) for name, tensor in sides.items()}
         rows = None
         if lengths is not None:
-            steps = torch.arange(time, device="cpu")  # not the user's default device
-            running = steps[:, None] < lengths.cpu()[None, :]
-            rows = running.reshape(-1).nonzero().squeeze(1).to(x.device)
+            rows = running_steps(lengths, time).to(x.device)
             x = x.reshape(time * batch, x.shape[-1]).index_select(0, rows)
             given = {
                 name: tensor.expand(time, batch, tensor.shape[-1])

@@ -20,7 +20,6 @@ from elman.backends.native.llvm.layout import segmented_stride
 from elman.backends.native.llvm.target import WIDTH, chosen_target
 from elman.backends.native.llvm.team import find_team
 from elman.backends.native.matrix_frozen_steps import MatrixFrozenSteps, can_be_frozen
-from elman.backends.native.matrix_states import SCALARS as MATRIX_SCALARS
 from elman.backends.native.memory import empty
 from elman.backends.native.programs import INPUT, Program, programs_of
 from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
@@ -215,7 +214,7 @@ class NativeEngine:
         """Steps of one call each (``frozen_steps.py``), in the dtype of the equations."""
         if any([each.cell.has_memory for each in layers]):
             own = [each.cell for each in layers if each.cell.has_memory]
-            if dtype not in MATRIX_SCALARS or not all(map(can_be_frozen, own)):
+            if dtype not in SCALARS or not all(map(can_be_frozen, own)):
                 return None
             return MatrixFrozenSteps(layers, batch, dtype)
         computed = [programs_of(each.cell.text).precompute for each in layers]

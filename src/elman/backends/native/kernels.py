@@ -93,8 +93,8 @@ class CompiledProgram:
         """The weights in the kernel's order; vectors must have the dtype of the equations."""
         packed = aligned(self.layout.packed_size, dtype)
         table = array("q", [packed.data_ptr(), *[p.data_ptr() for p in parameters]])
-        threads = _threads(tuning.PACKING_WORK * self.layout.packed_size, self.layout.blocks)
-        _call(self.functions[1], self.addresses[1], table, range(threads + 1), threads, 0)
+        threads = threads_for(tuning.PACKING_WORK * self.layout.packed_size, self.layout.blocks)
+        run_partitions(self.functions[1], self.addresses[1], table, range(threads + 1), threads, 0)
         return packed
 
     @cached_property
@@ -126,7 +126,7 @@ class CompiledProgram:
         for name, apart in self._buffers:
             table.append(tensors[name].data_ptr() - gradients_from * apart)
         each = self.work * schedule.total / schedule.time
-        threads = _threads(each * (last_step - first_step), schedule.batch)
+        threads = threads_for(each * (last_step - first_step), schedule.batch)
         chunk = max(1, int(tuning.MAX_CALL_WORK * threads / each))
         # a single step of many rows may also be long, such as in programs without a time loop
         parts = min(-(-schedule.batch // threads), math.ceil(each / tuning.MAX_CALL_WORK / threads))
@@ -136,7 +136,7 @@ class CompiledProgram:
         for begin, end in turns if self.layout.program.direction == 1 else turns[::-1]:
             for k in range(0, threads * parts, threads):
                 partitions = bounds[k : k + threads + 1]
-                _call(self.functions[0], self.addresses[0], table, partitions, begin, end)
+                run_partitions(self.functions[0], self.addresses[0], table, partitions, begin, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +200,7 @@ class CompiledOuter:
         index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
         width = self.outer.layout.width
         work = 2.0 * (stop - start) * width * sum([o.width for o in self.outer.operands])
-        threads = _threads(work, self.outer.tiles)
+        threads = threads_for(work, self.outer.tiles)
         scratch = aligned(self.outer.scratch * threads, INSIDE[tensors["gradients"].dtype])
         table = [tensors["gradients"].data_ptr(), start, stop, again, scratch.data_ptr()]
         for operand in self.outer.operands:
@@ -215,7 +215,7 @@ class CompiledOuter:
             table += [tensors[place.buffer.name].data_ptr(), first, rows.ctypes.data]
         table += [gradients[index[product.matrix]].data_ptr() for product in programs.outer]
         table += [gradients[index[key]].data_ptr() for key, _ in programs.sums]
-        _call(*self.call, array("q", table), range(threads + 1), threads, 0)
+        run_partitions(*self.call, array("q", table), range(threads + 1), threads, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,14 +331,14 @@ def _layer(programs: Programs, layout: Layout) -> CompiledLayer:
     return CompiledLayer(programs, layout.sizes, layout.scalar, layout.target)
 
 
-def _threads(work: float, pieces: int) -> int:
+def threads_for(work: float, pieces: int) -> int:
     """The number of threads that this amount of work justifies."""
     if work < tuning.MIN_PARALLEL_WORK or find_team() is None:
         return 1
     return max(1, min(torch.get_num_threads(), pieces))
 
 
-def _call(
+def run_partitions(
     function: Callable[..., None],
     address: int,
     table: array[int],
@@ -346,6 +346,7 @@ def _call(
     begin: int,
     end: int,
 ) -> None:
+    """Call ``function(table, bounds[k], bounds[k + 1], begin, end)`` for each k, on its thread."""
     team = find_team() if len(bounds) > 2 else None
     if team is None:
         for low, high in itertools.pairwise(bounds):

@@ -6,9 +6,8 @@ a matrix state has a row of units, padded to whole vectors, for each key.
 
 from __future__ import annotations
 
-import itertools
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,15 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from elman.backends.native import tuning
+from elman.backends.native.kernels import SCALARS, run_partitions, threads_for
 from elman.backends.native.llvm.jit import Kernel, load
 from elman.backends.native.llvm.matrix_steps import CHUNK, Kernels, Shape
 from elman.backends.native.llvm.target import WIDTH, Target, chosen_target
-from elman.backends.native.llvm.team import find_team
 from elman.graph import read_cell
 from elman.graph.sizes import Sizes
-
-SCALARS = {torch.float32: "float", torch.float64: "double"}
 
 
 @dataclass(frozen=True)
@@ -63,19 +59,10 @@ class Compiled:
 
     def run(self, name: str, words: Sequence[int], heads: int, chunks: int, work: float) -> None:
         """Run a function over all heads of all rows, on several threads if there is enough work."""
-        table = array("q", words)
-        threads = 1
-        if work >= tuning.MIN_PARALLEL_WORK and find_team() is not None:
-            threads = max(1, min(torch.get_num_threads(), heads))
+        threads = threads_for(work, heads)
         bounds = [heads * k // threads for k in range(threads + 1)]
-        team = find_team() if threads > 1 else None
-        if team is None:
-            function: Callable[..., None] = self._kernel.function(name)
-            for low, high in itertools.pairwise(bounds):
-                function(table.buffer_info()[0], low, high, chunks, 0)
-        else:
-            address = self._kernel.address(name)
-            team.run(address, table.buffer_info()[0], bounds, chunks, 0)
+        function, address = self._kernel.function(name), self._kernel.address(name)
+        run_partitions(function, address, array("q", words), bounds, chunks, 0)
 
 
 @lru_cache(maxsize=256)
