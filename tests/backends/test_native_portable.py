@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import elman
+from backends.kernel_texts import programs_as_text
 from backends.precision import assert_near, assert_same, draw, results, truth
 from cells.variants import VARIANTS
-from elman.backends.native import kernels, tuning
+from elman.backends.native import tuning
 from elman.backends.native.llvm import jit
 from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE
 from elman.errors import OptionError
-from elman.graph.sizes import Sizes
 
 CELLS = {**CATALOGUE, "exponential_gates": VARIANTS["exponential_gates"]}
 on_x86 = pytest.mark.skipif(
@@ -49,32 +49,10 @@ def test_a_row_is_the_same_bit_for_bit_in_any_batch_there_too(target, monkeypatc
         assert torch.equal(results(cell, numbers.with_tensors(tensors))["y"], whole[:, rows])
 
 
-def modules(name, target, scalar, monkeypatch):
-    """The text of every program of a cell, without running it."""
-    texts = []
-
-    class Unused:
-        pass
-
-    def keep(key, target, write, explain):
-        texts.append(write())
-        return Unused()
-
-    monkeypatch.setattr(kernels, "load", keep)
-    programs = kernels.programs_of(CELLS[name].text)
-    layer = kernels.CompiledLayer(programs, Sizes(5, 11), scalar, target)
-    found = [layer.forward(save=k, hoisted=h) for k in (False, True) for h in (False, True)]
-    found += [layer.projection, layer.precompute, layer.backward, layer.into_input, layer.outer]
-    for program in found:
-        if program is not None:
-            assert isinstance(program.kernel, Unused)
-    return texts
-
-
 @pytest.mark.parametrize(("name", "scalar"), [*[(n, "float") for n in CELLS], ("lstm", "double")])
 def test_every_program_compiles_for_arm(name, scalar, monkeypatch):
     target = find_target("aarch64")
-    texts = modules(name, target, scalar, monkeypatch)
+    texts = programs_as_text(CELLS[name], target, scalar, monkeypatch)
     assert len(texts) >= 8
     for text in texts:
         code = jit.compile_module(text, target)
@@ -104,7 +82,7 @@ def undefined(code):
 @each_cell
 def test_plain_x86_code_needs_nothing_from_any_library(name, monkeypatch):
     target = replace(find_target("x86-64"), triple="x86_64-unknown-linux-gnu")
-    for text in modules(name, target, "float", monkeypatch):
+    for text in programs_as_text(CELLS[name], target, "float", monkeypatch):
         assert undefined(jit.compile_module(text, target)) == set()
 
 

@@ -73,7 +73,12 @@ class Tiling:
 
     accumulators: int
     blocks: int
-    registers: int
+    target: Target
+
+    @property
+    def registers(self) -> int:
+        """The number of vector registers."""
+        return self.target.registers
 
     @cached_property
     def rows(self) -> int:
@@ -92,7 +97,8 @@ class Tiling:
     def columns(self, rows: int) -> int:
         """The number of blocks for this many rows."""
         if rows == 1:
-            most = tuning.ONE_ROW_VECTORS[32 if self.registers >= 32 else 16]
+            plenty = self.registers >= 32 and self.target.is_x86
+            most = tuning.ONE_ROW_VECTORS[32 if plenty else 16]
         elif self.registers >= 32:
             most = min(tuning.FEW_ROWS_VECTORS, tuning.FEW_ROWS_REGISTERS // (rows + 1))
         else:
@@ -199,7 +205,7 @@ class Layout:
         """The tiling of a phase's products."""
         index = self.program.phases.index(phase)
         widest = max([group.count for group in self.groups[index]], default=1)
-        return Tiling(widest, self.blocks, self.target.registers)
+        return Tiling(widest, self.blocks, self.target)
 
     def padded(self, buffer: Buffer) -> int:
         """The padded size of a value in a segment of a buffer."""

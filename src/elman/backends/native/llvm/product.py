@@ -1,14 +1,17 @@
 """The product of a phase: rows × blocks of units × accumulators, kept in registers.
 
 Each shape has its own function.  It loads the initial values of the sums, loops over the operands
-of the group, and stores the sums for ``pointwise.py``.  Every shape sums over k in the same order,
-so a row's values do not depend on other rows.  In bfloat16, operands and weights are pairs; one
+of the group, and stores the sums for ``pointwise.py``.  While it loops over an operand, registers
+hold only the sums that this operand feeds: with 16 registers, one more would be stored and loaded
+again at each k.  Every shape sums over k in the same order, so a row's values do not depend on
+other rows.  In bfloat16, operands and weights are pairs; one
 instruction multiplies two pairs and adds both products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Container
 from functools import partial
 
 from elman.backends.native import tuning
@@ -53,9 +56,12 @@ def emit_product(
     for total in group.accumulators:
         b.comment(module.comments.get(total.value, ""))
     lanes, block = layout.lanes, group.block
+    feeds = [[a for a, _ in segment.fed] for segment in group.segments]
     sums: dict[Key, Value] = {}
-    for column in range(columns):
-        for a in range(group.count):
+
+    def begin(a: int) -> None:
+        """Load the initial values of an accumulator."""
+        for column in range(columns):
             if a in starts:
                 start = group.accumulators[a].start
                 assert start is not None
@@ -66,6 +72,22 @@ def emit_product(
                 first = b.load(b.at("%w", column * block + a * lanes))
                 for row in range(rows):
                     sums[row, column, a] = first
+
+    def place_of(key: Key) -> int:
+        row, column, a = key
+        return row * row_stride + column * block_stride + (group.first + a) * lanes
+
+    def put_away(kept: Container[int]) -> None:
+        """Move the sums of other accumulators from registers to memory."""
+        for key in [key for key in sums if key[2] not in kept]:
+            b.store(sums.pop(key), "%sums", place_of(key))
+
+    def take(a: int) -> None:
+        """Load the sums of an accumulator that were moved to memory."""
+        for row, column in itertools.product(range(rows), range(columns)):
+            sums[row, column, a] = b.load("%sums", place_of((row, column, a)))
+
+    begun: set[int] = set()
     weights = group.count * lanes
 
     def multiplier(at: list[Value], step: int, row: int) -> Value:
@@ -86,9 +108,15 @@ def emit_product(
             and (u == 1 or u * rows * columns * len(segment.fed) <= tuning.MAX_UNROLLED)
         )
         fed = [a for a, _ in segment.fed]
-        touched = {key: value for key, value in sums.items() if key[2] in fed}
+        put_away(fed)
+        for a in fed:
+            if a not in begun:
+                begin(a)
+            elif (0, 0, a) not in sums:
+                take(a)
+        begun.update(fed)
         if whole:
-            for k, changing in b.repeat(whole, unroll, touched):
+            for k, changing in b.repeat(whole, unroll, sums):
                 at_weights = b.at("%w", b.int_op("mul", k, each))
                 at_operands = [b.at(at_row, k) for at_row in at_rows]
                 for step in range(unroll):
@@ -96,17 +124,17 @@ def emit_product(
                         b, layout, changing, fed, rows, columns, at_weights,
                         weights + step * each, block, partial(multiplier, at_operands, step),
                     )  # fmt: skip
-            touched = changing
+            sums.update(changing)
         if whole < segment.steps:
             _multiply(
-                b, layout, touched, fed, rows, columns, "%w",
+                b, layout, sums, fed, rows, columns, "%w",
                 weights + whole * each, block, partial(last_multiplier, at_rows, whole),
             )  # fmt: skip
-        sums |= touched
         weights += segment.steps * each
-    for (row, column, a), value in sums.items():
-        offset = row * row_stride + column * block_stride + (group.first + a) * lanes
-        b.store(value, "%sums", offset)
+    for a in range(group.count):
+        if a not in begun:
+            begin(a)
+    put_away(())
     b.end()
     module.add(b)
 
