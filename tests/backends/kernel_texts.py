@@ -8,7 +8,7 @@ class Unused:
     """Stands for a kernel."""
 
 
-def programs_as_text(cell, target, scalar, monkeypatch, sizes=Sizes(5, 11)):
+def programs_as_text(cell, target, scalar, monkeypatch, input_size=5, hidden_size=11):
     """LLVM's language for every program of a cell."""
     texts = []
 
@@ -17,6 +17,7 @@ def programs_as_text(cell, target, scalar, monkeypatch, sizes=Sizes(5, 11)):
         return Unused()
 
     monkeypatch.setattr(kernels, "load", keep)
+    sizes = Sizes(input_size, hidden_size)
     layer = kernels.CompiledLayer(kernels.programs_of(cell.text), sizes, scalar, target)
     found = [layer.forward(save=k, hoisted=h) for k in (False, True) for h in (False, True)]
     found += [layer.projection, layer.precompute, layer.backward, layer.into_input, layer.outer]

@@ -12,7 +12,7 @@ import elman
 from backends.kernel_texts import programs_as_text
 from backends.precision import assert_near, assert_same, draw, results, truth
 from cells.variants import VARIANTS
-from elman.backends.native import tuning
+from elman.backends.native import kernels, tuning
 from elman.backends.native.llvm import jit
 from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE

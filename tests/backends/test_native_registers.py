@@ -13,7 +13,6 @@ from backends.kernel_texts import programs_as_text
 from elman.backends.native.llvm import jit
 from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE
-from elman.graph.sizes import Sizes
 
 MULTIPLIES = re.compile(r"vfmadd|fmla")
 ON_STACK = re.compile(r"\(%r[sb]p|\[sp\b")
@@ -44,7 +43,7 @@ def loops(code):
 
 
 def compiled(name, target, monkeypatch):
-    for text in programs_as_text(CATALOGUE[name], target, "float", monkeypatch, Sizes(64, 64)):
+    for text in programs_as_text(CATALOGUE[name], target, "float", monkeypatch, 64, 64):
         for function, lines in loops(assembly(text, target)):
             if len([line for line in lines if MULTIPLIES.search(line)]) >= 4:
                 yield function, lines

@@ -56,7 +56,6 @@ def emit_product(
     for total in group.accumulators:
         b.comment(module.comments.get(total.value, ""))
     lanes, block = layout.lanes, group.block
-    feeds = [[a for a, _ in segment.fed] for segment in group.segments]
     sums: dict[Key, Value] = {}
 
     def begin(a: int) -> None:
