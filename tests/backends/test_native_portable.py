@@ -15,6 +15,7 @@ from cells.variants import VARIANTS
 from elman.backends.native import kernels, tuning
 from elman.backends.native.llvm import jit
 from elman.backends.native.llvm.target import find_target
+from elman.backends.native.llvm.workers import Workers
 from elman.cells import CATALOGUE
 from elman.errors import OptionError
 
@@ -92,18 +93,24 @@ def test_a_call_of_a_library_would_be_seen():
     assert undefined(jit.compile_module(text, target)) == {"expf"}
 
 
-@each_cell
-def test_without_the_team_of_torch_all_is_the_same(name, monkeypatch):
-    monkeypatch.setattr(tuning, "MIN_PARALLEL_WORK", 0)
-    numbers = replace(draw(CELLS[name], 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
+@pytest.fixture
+def two_threads(monkeypatch):
+    """Work of any size is shared by two threads."""
+    for constant in ("MIN_PARALLEL_WORK", "MIN_WORKERS_WORK"):
+        monkeypatch.setattr(tuning, constant, 0)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    try:
-        together = results(CELLS[name], numbers)
-        monkeypatch.setattr(kernels, "find_team", lambda: None)
+    yield
+    torch.set_num_threads(before)
+
+
+@each_cell
+def test_without_the_team_of_torch_all_is_the_same(name, monkeypatch, two_threads):
+    numbers = replace(draw(CELLS[name], 7, 19), lengths=torch.tensor((6, 0, 3, 6, 1)))
+    together = results(CELLS[name], numbers)
+    for other in (None, Workers()):
+        monkeypatch.setattr(kernels, "find_team", lambda other=other: other)
         assert_same(results(CELLS[name], numbers), together)
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_shares_may_be_computed_in_turn(monkeypatch):

@@ -21,7 +21,8 @@ Code generation
 
 Execution
     ``schedule.py``        the sequences that run at each step, so that padding costs nothing
-    ``memory.py``          a pool of large blocks; ``llvm/team.py`` torch's threads
+    ``memory.py``          a pool of large blocks
+    ``llvm/team.py``       torch's threads; ``llvm/workers.py`` our own
     ``kernels.py``         compiles a layer's programs and calls them with tables of addresses
     ``engine.py``          runs tensors; ``stepping.py`` runs single steps
     ``weights.py``         caches packed weights, checked by ``llvm/fingerprint.py``

@@ -226,12 +226,14 @@ class NativeEngine:
         """The dtype, processor and threads."""
         number = str(dtype).removeprefix("torch.")
         threads = torch.get_num_threads()
-        several = f"up to {threads} of torch's threads" if threads > 1 else "one thread"
         target, scalar = chosen_target(), SCALARS[INSIDE[dtype]]
         if dtype is torch.bfloat16:
             number += f" ({'sums and states' if target.multiplies_bfloat16 else 'all'} in float32)"
-        if find_team() is None:
-            several = "one thread, because torch's OpenMP threads were not found"
+        team = find_team()
+        if team is None:
+            several = "one thread, because the process is a fork of one with several"
+        else:
+            several = f"up to {threads} of {team.title}" if threads > 1 else "one thread"
         return (
             f"{number}, compiled for {target.cpu} with vectors of {target.lanes(scalar)} values "
             f"({8 * WIDTH[scalar] * target.lanes(scalar)} bits); {several}."

@@ -333,7 +333,8 @@ def _layer(programs: Programs, layout: Layout) -> CompiledLayer:
 
 def threads_for(work: float, pieces: int) -> int:
     """The number of threads that this amount of work justifies."""
-    if work < tuning.MIN_PARALLEL_WORK or find_team() is None:
+    team = find_team()
+    if team is None or work < team.min_work:
         return 1
     return max(1, min(torch.get_num_threads(), pieces))
 

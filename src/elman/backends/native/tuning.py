@@ -70,6 +70,8 @@ HOISTED_BATCH = ((1 << 20, 4), (1 << 19, 2), (0, 1))
 
 #: work below which one thread is faster than two.  engine, 2026-11-25
 MIN_PARALLEL_WORK = 1e6
+#: the same for threads of our own, which sleep while they wait (``llvm/workers.py``)
+MIN_WORKERS_WORK = 2e7
 #: work of a call, about 0.1 s, after which Python can handle Ctrl-C.  engine, 2026-11-25
 MAX_CALL_WORK = 4e9
 #: work that the equations of one unit are worth.  estimate, 2026-11-25

@@ -50,7 +50,13 @@ class Kernel:
 
     def function(self, name: str) -> Any:
         """A function as a Python callable, which releases the GIL."""
-        return _PROTOTYPE(self.address(name))
+        return as_function(self.address(name))
+
+
+def as_function(address: int) -> Function:
+    """A compiled function as a Python callable, which releases the GIL."""
+    found: Function = _PROTOTYPE(address)
+    return found
 
 
 def dump_folder() -> Path | None:

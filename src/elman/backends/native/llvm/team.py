@@ -1,8 +1,8 @@
-"""Run native functions on the threads of torch's OpenMP team, if available.
+"""Run native functions on several threads: torch's OpenMP team, if available.
 
-A second thread pool would compete with torch's workers, which spin while they wait.  Partitions of
-the work therefore run on the team of torch's libgomp (Linux); on other platforms, one thread runs
-them in turn, with the same result.
+A second thread pool competes with torch's workers, which spin while they wait.  Partitions of the
+work therefore run on the team of torch's libgomp (Linux).  On other platforms they run on threads
+of our own (``workers.py``), with the same result.
 
 A fork copies only one thread, and OpenMP in the child would wait forever for the others.  The child
 of a process with several threads therefore has no team: its kernels run on one thread.  Torch's
@@ -20,8 +20,10 @@ from typing import Any
 import llvmlite.binding as llvm
 import torch
 
+from elman.backends.native import tuning
 from elman.backends.native.llvm.jit import Kernel, load
 from elman.backends.native.llvm.target import find_target
+from elman.backends.native.llvm.workers import Workers
 
 #: words before the bounds: function, table, begin, end, number of partitions
 _HEAD = 5
@@ -68,6 +70,8 @@ leave:
 class Team:
     """torch's OpenMP threads."""
 
+    title = "torch's threads"
+
     def __init__(self, library: Any) -> None:
         for name in ("omp_get_thread_num", "omp_get_num_threads"):
             address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
@@ -79,6 +83,11 @@ class Team:
         self._parallel.restype = None
         #: whether it has run work
         self.is_up = False
+
+    @property
+    def min_work(self) -> float:
+        """Work below which one thread is faster than two."""
+        return tuning.MIN_PARALLEL_WORK
 
     def run(self, function: int, table: int, bounds: Sequence[int], begin: int, end: int) -> None:
         """Call ``function(table, bounds[k], bounds[k + 1], begin, end)`` for each k."""
@@ -93,29 +102,29 @@ class Team:
 class _Here:
     """The state of this process."""
 
-    team: Team | None = None
+    team: Team | Workers | None = None
     #: whether the team has been looked for
     is_known = False
     #: whether there were several threads when the last fork began
     had_threads = False
 
 
-def find_team() -> Team | None:
-    """torch's team, or ``None`` if torch does not use libgomp or after a fork."""
+def find_team() -> Team | Workers | None:
+    """The threads that run kernels; ``None`` after a fork: one thread."""
     if not _Here.is_known:
         _Here.team, _Here.is_known = _team_of_this_process(), True
     return _Here.team
 
 
-def _team_of_this_process() -> Team | None:
+def _team_of_this_process() -> Team | Workers:
     if not sys.platform.startswith("linux"):
-        return None
+        return Workers()
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
             paths = [line.split()[-1] for line in maps if "libgomp" in line]
-        return Team(ctypes.CDLL(paths[0])) if paths else None
+        return Team(ctypes.CDLL(paths[0])) if paths else Workers()
     except (OSError, AttributeError):
-        return None
+        return Workers()
 
 
 def _before_fork() -> None:
