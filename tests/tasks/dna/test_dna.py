@@ -365,6 +365,34 @@ def test_counted_scores_find_genes_before_any_training(run):
         dna.build(DnaOptions(kmer=3, grammar=False), elman.cells.lstm, vocab)
 
 
+def test_training_has_no_scores_that_were_counted_in_the_sequence_itself(run):
+    options = DnaOptions(**TINY, kmer=3)
+    examples = [row.value for row in dna.read(run.parent / "train.fa", options)]
+    fold = set(examples[0].folds.tolist())
+    assert len(fold) == 1  # a short sequence lies in one fold
+    others = [each for each in examples if not fold & set(each.folds.tolist())]
+    assert 0 < len(others) < len(examples)
+
+    def counts(some):
+        vocab = dna.build_vocab(some, options, 0)
+        return dna.build(options, elman.cells.lstm, vocab), vocab.symbols
+
+    model, symbols = counts(examples)
+    alone = counts(others)[0].reader.counted.table
+    assert torch.allclose(model.reader.counted.tables[min(fold)], alone, atol=1e-6)
+    batch = dna.collate(examples[:1], symbols, options, torch.Generator())
+    assert set(batch["folds"].flatten().tolist()) == fold
+    own, lengths, folds = batch["codes"], batch["lengths"], batch["folds"]
+    with torch.no_grad():
+        held_out = model(own, lengths, folds)
+        assert not torch.allclose(held_out, model(own, lengths), atol=0.01)
+        # a table that was not counted in the training data, as that of ``--init-from``, has no folds
+        model.reader.counted.table.copy_(alone)
+        assert torch.equal(model(own, lengths, folds), model(own, lengths))
+        assert torch.allclose(held_out, model(own, lengths), atol=1e-5)
+    assert "folds" not in dna.collate(examples[:1], symbols, options)
+
+
 def test_a_model_with_counted_scores_trains_predicts_in_pieces_and_loads(run, tmp_path):
     data = Data(run.parent / "train.fa", run.parent / "valid.fa")
     settings = {**SMALL, "epochs": 1, "kmer": 3, "motif_width": 11, "shortest_intron": 12}

@@ -5,6 +5,11 @@ are a Markov chain of order k - 1 for each codon position, introns, untranslated
 (Borodovsky and McIninch 1993), the bases around splice sites, starts and stops (Staden 1984), and
 how often one class follows another.  A model adds these scores to those of its layers, which learn
 what counts cannot say; before training it is a hidden Markov model (Burge and Karlin 1997).
+
+A sequence scores higher by k-mers that were counted in itself than a new sequence would: the codons
+of training genes score a fifth more by hexamers.  A model that learns from such scores trusts
+them too much and misses new genes.  In training, each base therefore has the scores that were
+counted in the other *folds* of the data (cross-fitting; Stone 1974).
 """
 
 from __future__ import annotations
@@ -36,7 +41,10 @@ _CHAINS = {
     "N": "N",
 }
 #: weight of the shorter context in a Markov chain, in occurrences of the longer one
-_SMOOTHING = 8.0
+_SMOOTHING = 64.0
+#: number of folds, which are numbered from 1, and the length of a part of a sequence in one fold
+FOLDS = 10
+_FOLD_SIZE = 5000
 
 
 class Annotated(Protocol):
@@ -46,6 +54,18 @@ class Annotated(Protocol):
     def codes(self) -> Codes: ...
     @property
     def path(self) -> npt.NDArray[Any]: ...
+    @property
+    def folds(self) -> npt.NDArray[np.int64]: ...
+
+
+def folds_of(start: int, end: int, length: int) -> npt.NDArray[np.int64]:
+    """The fold of each base of a part of a sequence that has ``length`` bases.
+
+    >>> folds_of(4999, 5001, 20_000).tolist()
+    [1, 2]
+    """
+    # sequences begin with different folds, so that short ones do not share one
+    return (np.arange(start, end) // _FOLD_SIZE + length) % FOLDS + 1
 
 
 def classes_of_one_strand(grammar: Grammar) -> tuple[str, ...]:
@@ -54,19 +74,23 @@ def classes_of_one_strand(grammar: Grammar) -> tuple[str, ...]:
 
 
 def count_scores(examples: Sequence[Annotated], grammar: Grammar, k: int) -> Tensor:
-    """The scores as one vector: of k-mers (4**k, class), sites (class, base, place), and edges."""
+    """The scores as one vector.
+
+    They are those of k-mers (fold, 4**k, class), sites (class, base, place), and edges.  K-mers are
+    counted outside of each fold; outside of fold 0, which is empty, are all.
+    """
     classes = classes_of_one_strand(grammar)
     chains = sorted(set(_CHAINS.values()))
     chain_of = np.array([chains.index(_CHAINS[each]) for each in classes])
-    kmers = np.zeros((len(chains), 4**k))
+    kmers = np.zeros((FOLDS + 1, len(chains), 4**k))
     sites = np.full((len(classes), 2 * REACH + 1, 4), 1.0)
     bases = np.full(4, 1.0)
-    for codes, path in _readings(examples, grammar):
+    for codes, path, folds in _readings(examples, grammar):
         kinds = grammar.state_classes[path]
         kinds = np.where(kinds < len(classes), kinds, -1)
         index, valid = _indices(codes, k)
         inside = valid & (kinds >= 0)
-        own = chain_of[kinds[inside]] * 4**k + index[inside]
+        own = (folds[inside] * len(chains) + chain_of[kinds[inside]]) * 4**k + index[inside]
         kmers += np.bincount(own, minlength=kmers.size).reshape(kmers.shape)
         outside = codes[(kinds == 0) & (codes < 4)]
         bases += np.bincount(outside, minlength=4)[:4]
@@ -78,8 +102,9 @@ def count_scores(examples: Sequence[Annotated], grammar: Grammar, k: int) -> Ten
                 known = around[:, place]
                 counts = np.bincount(known[known < 4], minlength=4)[:4]
                 sites[classes.index(name), place] += counts
-    logs = np.log(np.stack([_conditional(each, k) for each in kmers]))
-    table = (logs - logs[chains.index("N")])[chain_of].T
+    kmers = kmers.sum(0) - kmers
+    logs = np.log([[_conditional(each, k) for each in chain] for chain in kmers])
+    tables = (logs - logs[:, chains.index("N"), None])[:, chain_of].transpose(0, 2, 1)
     motifs = np.zeros_like(sites)
     for name, (before, after) in _SITES.items():
         own = sites[classes.index(name)]
@@ -88,14 +113,14 @@ def count_scores(examples: Sequence[Annotated], grammar: Grammar, k: int) -> Ten
             REACH - before : REACH + after + 1
         ]
     edges = _edge_scores(examples, grammar)
-    parts = (table, motifs.transpose(0, 2, 1), edges)
+    parts = (tables, motifs.transpose(0, 2, 1), edges)
     return torch.from_numpy(np.concatenate([part.reshape(-1) for part in parts])).float()
 
 
 def _readings(
     examples: Sequence[Annotated], grammar: Grammar
-) -> Iterator[tuple[Codes, npt.NDArray[Any]]]:
-    """Each sequence and, if the grammar has both strands, its reverse complement."""
+) -> Iterator[tuple[Codes, npt.NDArray[Any], npt.NDArray[np.int64]]]:
+    """Codes, path and folds of each sequence and, with both strands, of its reverse complement."""
     count = len(grammar.states)
     both = any(name.endswith("-") for name in grammar.states)
     half = (count - 1) // 2
@@ -107,9 +132,9 @@ def _readings(
         )
     for example in examples:
         path = np.where(example.path < count, example.path, 0)
-        yield example.codes, path
+        yield example.codes, path, example.folds
         if both:
-            yield COMPLEMENT[example.codes[::-1]], mirror[path[::-1]]
+            yield COMPLEMENT[example.codes[::-1]], mirror[path[::-1]], example.folds[::-1]
 
 
 def _indices(codes: Codes, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -145,7 +170,7 @@ def _edge_scores(examples: Sequence[Annotated], grammar: Grammar) -> Floats:
     one_strand = ~np.array([name.endswith("-") for name in grammar.states])
     own = one_strand[grammar.edges].all(1)
     sources[grammar.edge_groups[own]] = grammar.state_classes[grammar.edges[own, 0]]
-    for _, path in _readings(examples, grammar):
+    for _, path, _ in _readings(examples, grammar):
         if len(path) < 2:
             continue
         inside = one_strand[path[:-1]] & one_strand[path[1:]]
@@ -158,10 +183,12 @@ def _edge_scores(examples: Sequence[Annotated], grammar: Grammar) -> Floats:
 class CountedScores(nn.Module):
     """Looks up the counted scores of each base: (time, batch, class).
 
-    They are constants of the model; ``scale`` (class) is learned.
+    They are constants of the model.  ``tables`` (fold, 4**k, class) are for training only, and are
+    not saved.
     """
 
     table: Tensor
+    tables: Tensor
     motifs: Tensor
     letters: Tensor
 
@@ -169,6 +196,7 @@ class CountedScores(nn.Module):
         super().__init__()
         self.k = k
         self.register_buffer("table", torch.zeros(4**k, num_classes))
+        self.register_buffer("tables", torch.zeros(0, 4**k, num_classes), persistent=False)
         self.register_buffer("motifs", torch.zeros(num_classes, 4, 2 * REACH + 1))
         self.register_buffer("letters", torch.from_numpy(PROBABILITIES), persistent=False)
         self.output_size = num_classes
@@ -177,16 +205,20 @@ class CountedScores(nn.Module):
 
     def put(self, scores: Tensor) -> Tensor:
         """Takes the vector of ``count_scores``; returns the scores of the edges."""
-        sizes = [self.table.numel(), self.motifs.numel()]
-        table, motifs = scores[: sizes[0]], scores[sizes[0] : sum(sizes)]
-        self.table.copy_(table.view_as(self.table))
+        sizes = [(FOLDS + 1) * self.table.numel(), self.motifs.numel()]
+        tables, motifs = scores[: sizes[0]], scores[sizes[0] : sum(sizes)]
+        self.tables = tables.view(-1, *self.table.shape)
+        self.table.copy_(self.tables[0])
         self.motifs.copy_(motifs.view_as(self.motifs))
         return scores[sum(sizes) :]
 
     def forward(
-        self, codes: Int64[Tensor, "time batch"], inside: Float[Tensor, "batch one time"]
+        self,
+        codes: Int64[Tensor, "time batch"],
+        inside: Float[Tensor, "batch one time"],
+        folds: Int64[Tensor, "time batch"] | None = None,
     ) -> Float[Tensor, "time batch class"]:
-        """The scores of the bases where ``inside`` is 1."""
+        """The scores of the bases where ``inside`` is 1; counted outside of their ``folds``."""
         time = codes.shape[0]
         # padding and ambiguous letters are no bases
         known = (codes < 4) & (inside.permute(2, 0, 1).squeeze(-1) > 0)
@@ -199,7 +231,12 @@ class CountedScores(nn.Module):
             index = index + padded[first : first + time] * 4**back
             valid = valid * weight[first : first + time]
         index = torch.where(valid > 0, index, torch.zeros_like(index))
-        content = nn.functional.embedding(index, self.table) * valid[..., None].to(self.table)
+        table = self.table
+        # another table comes from a model that training begins with, and was counted elsewhere
+        if folds is not None and len(self.tables) and torch.equal(table, self.tables[0]):
+            table = self.tables.flatten(0, 1)
+            index = index + folds * 4**self.k
+        content = nn.functional.embedding(index, table) * valid[..., None].to(table)
         x = nn.functional.embedding(codes, self.letters).permute(1, 2, 0) * inside
         sites = nn.functional.conv1d(x, self.motifs, padding=REACH).permute(2, 0, 1)
         # zero in padding, which the encoder reads where bases do not fill the last step

@@ -17,7 +17,7 @@ from elman.data.folders import files_below
 from elman.data.sources import is_folder
 from elman.errors import DataError
 from elman.tasks.dna.bases import NO_BASE, Codes, encode_bases
-from elman.tasks.dna.counted import count_scores
+from elman.tasks.dna.counted import count_scores, folds_of
 from elman.tasks.dna.fasta import Bases, is_fasta, open_fasta
 from elman.tasks.dna.fasta import Sequence as BaseSequence
 from elman.tasks.dna.genbank import genbank_rows, is_genbank
@@ -46,6 +46,11 @@ class Segment:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    @property
+    def folds(self) -> npt.NDArray[np.int64]:
+        """The fold of each base, see ``counted.py``."""
+        return folds_of(self.start, self.start + len(self), len(self.whole or self))
 
 
 def read(path: Path, options: DnaOptions) -> list[Row[Segment]]:
@@ -110,7 +115,8 @@ def collate(
 ) -> dict[str, Tensor]:
     """Collates codes and states (time, batch) and lengths.
 
-    With a ``generator``, shifts parts of long sequences and crops a fraction of all at random.
+    With a ``generator``, shifts parts of long sequences and crops a fraction of all at random, and
+    adds the folds of the bases if the model has counted scores.
     """
     if generator is not None and options.jitter:
         most = int(options.jitter * options.longest)
@@ -121,7 +127,10 @@ def collate(
     path, _ = pad_sequences([judged_path(example, symbols).tolist() for example in examples])
     if not options.grammar:
         path = torch.from_numpy(plain_path(symbols))[path]
-    return {"codes": codes, "lengths": lengths, "path": path}
+    tensors = {"codes": codes, "lengths": lengths, "path": path}
+    if generator is not None and options.kmer:
+        tensors["folds"], _ = pad_sequences([example.folds.tolist() for example in examples])
+    return tensors
 
 
 def judged_path(example: Segment, symbols: GeneSymbols) -> npt.NDArray[np.int16]:

@@ -72,8 +72,10 @@ class BaseReader(nn.Module):
         if counted is not None:
             self.context = max(self.context, counted.context)
 
-    def forward(self, codes: Steps, lengths: Lengths) -> Float[Tensor, "time batch channel"]:
-        """Computes the features of each base."""
+    def forward(
+        self, codes: Steps, lengths: Lengths, folds: Steps | None = None
+    ) -> Float[Tensor, "time batch channel"]:
+        """Computes the features of each base; ``folds`` are those of ``CountedScores``."""
         # padding must look like the end of the sequence: zeros, also after each layer
         inside = running(codes[..., None], lengths).permute(1, 2, 0).to(self.symbols)
         x = nn.functional.embedding(codes, self.symbols).permute(1, 2, 0) * inside
@@ -82,7 +84,7 @@ class BaseReader(nn.Module):
             x = y if k == 0 else x + y
         features: Tensor = x.permute(2, 0, 1)
         if self.counted is not None:
-            features = torch.cat([features, self.counted(codes, inside)], -1)
+            features = torch.cat([features, self.counted(codes, inside, folds)], -1)
         return features
 
 
@@ -129,21 +131,26 @@ class BaseTagger(nn.Module):
         self.register_buffer("complement", complement, persistent=False)
         self.crf = crf
 
-    def forward(self, codes: Steps, lengths: Lengths) -> Float[Tensor, "time batch class"]:
+    def forward(
+        self, codes: Steps, lengths: Lengths, folds: Steps | None = None
+    ) -> Float[Tensor, "time batch class"]:
         """Computes the score of each class for each base."""
         if self.complement is None:
-            return self._read(codes, lengths)
+            return self._read(codes, lengths, folds)
         batch = codes.shape[1]
         places = reversal_indices(codes.shape[0], lengths)
         other = self.complement[codes.gather(0, places)]
-        scores = self._read(torch.cat([codes, other], 1), lengths.repeat(2))
+        both = None if folds is None else torch.cat([folds, folds.gather(0, places)], 1)
+        scores = self._read(torch.cat([codes, other], 1), lengths.repeat(2), both)
         given, reversed_ = scores[:, :batch], scores[:, batch:]
         reversed_ = reversed_.gather(0, places[..., None].expand_as(reversed_))
         return _both(given, reversed_)
 
-    def loss(self, codes: Steps, lengths: Lengths, path: Steps) -> Float[Tensor, ""]:
+    def loss(
+        self, codes: Steps, lengths: Lengths, path: Steps, folds: Steps | None = None
+    ) -> Float[Tensor, ""]:
         """The mean over bases of -log p(path), from the CRF or a softmax per base."""
-        return self.loss_of(self(codes, lengths), codes, lengths, path)
+        return self.loss_of(self(codes, lengths, folds), codes, lengths, path)
 
     def loss_of(
         self, scores: Tensor, codes: Steps, lengths: Lengths, path: Steps
@@ -209,9 +216,11 @@ class BaseTagger(nn.Module):
         ):
             yield self.scores(stepped(k)[0], encoded)[:, 0]
 
-    def steps(self, codes: Steps, lengths: Lengths) -> tuple[Tensor, Tensor, Tensor]:
+    def steps(
+        self, codes: Steps, lengths: Lengths, folds: Steps | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The features of each base, the input of the encoder, and its lengths."""
-        features = self.reader(codes, lengths)
+        features = self.reader(codes, lengths, folds)
         return features, self._stacked(features), (lengths + self.stride - 1) // self.stride
 
     def _stacked(self, features: Tensor) -> Tensor:
@@ -231,8 +240,8 @@ class BaseTagger(nn.Module):
             scores = scores + self.scale * features[..., size:]
         return scores
 
-    def _read(self, codes: Steps, lengths: Lengths) -> Tensor:
-        features, stacked, steps = self.steps(codes, lengths)
+    def _read(self, codes: Steps, lengths: Lengths, folds: Steps | None) -> Tensor:
+        features, stacked, steps = self.steps(codes, lengths, folds)
         encoded, _ = self.encoder(self.dropout(stacked), lengths=steps)
         return self.scores(features, encoded)
 
