@@ -31,7 +31,19 @@ torch.testing.assert_close(list(found), expected, rtol=1e-5, atol=1e-5)
 assert not [name for name in sys.modules if name.startswith("elman.")]
 """
 LOAD = 'torch.export.load("{name}").module()'
+#: compiles a.pt2 to packed.pt2, in a short time
+PACK = """
+import torch
+torch._inductor.config.aot_inductor.precompile_headers = False
+torch._inductor.config.aot_inductor.compile_wrapper_opt_level = "O0"
+torch._inductor.aoti_compile_and_package(torch.export.load("a.pt2"), package_path="packed.pt2")
+"""
 PACKED = 'torch._inductor.aoti_load_package("{name}")'
+
+needs_a_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None and shutil.which("clang++") is None,
+    reason="inductor needs a C++ compiler",
+)
 
 
 def run_alone(folder, load, inputs, expected):
@@ -154,22 +166,12 @@ def test_a_translator_s_two_programs_translate(command, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(
-    shutil.which("g++") is None and shutil.which("clang++") is None,
-    reason="inductor needs a C++ compiler",
-)
+@needs_a_compiler
 def test_aot_inductor_compiles_a_program_that_then_runs_without_elman(tmp_path):
     torch.manual_seed(0)
     layer = elman.Recurrent(elman.cells.peephole_lstm, 3, 5)
     elman.export.torch_program(layer, tmp_path / "a.pt2")
-    program = (
-        "import torch\n"
-        "torch._inductor.config.aot_inductor.precompile_headers = False\n"
-        "torch._inductor.config.aot_inductor.compile_wrapper_opt_level = 'O0'\n"
-        "torch._inductor.aoti_compile_and_package("
-        "torch.export.load('a.pt2'), package_path='packed.pt2')"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", PACK], cwd=tmp_path, check=True)
     for time, batch in ((12, 4), (1, 1)):
         x, lengths = torch.randn(time, batch, 3), torch.randint(0, time + 1, (batch,))
         state = tuple([torch.randn(1, batch, 5) for _ in "hc"])

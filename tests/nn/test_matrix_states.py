@@ -503,8 +503,8 @@ def test_what_does_not_take_them_says_so(tmp_path):
     model, x = nn.Sequential(layer), torch.randn(TIME, BATCH, INPUT, dtype=torch.float64)
     with pytest.raises(OptionError, match="delta_net has side inputs, vectors of x"):
         elman.diagnose(model, loss=lambda: model(x)[0].sum())
-    with pytest.raises(ExportError, match="no exporter writes cells with"):
-        elman.export.onnx(layer, tmp_path / "layer.onnx")
+    with pytest.raises(ExportError, match="C is not written for cells with side inputs"):
+        elman.export.c(layer, tmp_path / "layer.c")
     assert "Training saves" in layer.backend_report()
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from elman.errors import ExportError, OptionError
+from elman.export.layers import layers_of
 from elman.models.classifier import RowClassifier
 from elman.models.decoders import FeedingDecoder, Memory, Recall
 from elman.models.generator import Generator as GeneratorModel
@@ -210,7 +211,7 @@ def _(model: Transcriber) -> list[Form]:
     ]
     if model.encoder.bidirectional:
         return forms
-    states, shape = model.encoder.cell.states, state_axes(model.encoder)
+    encoder = model.encoder
 
     def step(frames: Tensor, *state: Tensor) -> list[Tensor]:
         # batch frame mel -> frame batch mel
@@ -225,8 +226,8 @@ def _(model: Transcriber) -> list[Form]:
         Form(
             "step",
             Calls(step, model),
-            {"frames": ["batch", size, width], **{f"state.{n}": shape for n in states}},
-            {"log_probs": ["batch", "symbol"], **{f"next_state.{n}": shape for n in states}},
+            {"frames": ["batch", size, width], **state_axes(encoder)},
+            {"log_probs": ["batch", "symbol"], **state_axes(encoder, "next_state")},
             draw_step,
             {"frames_per_step": str(size)},
         )
@@ -265,14 +266,11 @@ def _(model: Transducer) -> list[Form]:
         shape = (sizes["batch"], joint)
         return [torch.randn(shape, generator=generator) for _ in range(2)]
 
-    def states_of(layer: Recurrent, prefix: str) -> dict[str, Axes]:
-        return {f"{prefix}.{name}": state_axes(layer) for name in layer.cell.states}
-
     encoder_step = Form(
         "step",
         Calls(step, model),
-        {"frames": ["batch", size, width], **states_of(model.encoder, "state")},
-        {"encoded": ["batch", joint], **states_of(model.encoder, "next_state")},
+        {"frames": ["batch", size, width], **state_axes(model.encoder, "state")},
+        {"encoded": ["batch", joint], **state_axes(model.encoder, "next_state")},
         draw_step,
         metadata,
     )
@@ -291,8 +289,8 @@ def _(model: Transducer) -> list[Form]:
         Form(
             "predict",
             Calls(predict, model),
-            {"symbol": ["batch"], **states_of(model.prediction, "state")},
-            {"predicted": ["batch", joint], **states_of(model.prediction, "next_state")},
+            {"symbol": ["batch"], **state_axes(model.prediction, "state")},
+            {"predicted": ["batch", joint], **state_axes(model.prediction, "next_state")},
             draw_predict,
         ),
         Form(
@@ -313,7 +311,6 @@ def _(model: GeneratorModel) -> list[Form]:
             "full, or export the recurrent layers alone."
         )
     layer = model.recurrent
-    names, shape = layer.cell.states, state_axes(layer)
     tokens = isinstance(model.embedding, WordEmbedding | nn.Embedding)
     own: list[int | str] = [] if tokens else [layer.input_size]
     head = (
@@ -346,7 +343,7 @@ def _(model: GeneratorModel) -> list[Form]:
         return [x, *draw_states(layer, sizes["batch"], generator)]
 
     said = "features" if head is None else "logits"
-    after = {f"next_state.{name}": shape for name in names}
+    after = state_axes(layer, "next_state")
     forms = [
         Form(
             "sequence",
@@ -358,7 +355,7 @@ def _(model: GeneratorModel) -> list[Form]:
         Form(
             "step",
             Calls(step, model),
-            {"x": ["batch", *own], **{f"state.{name}": shape for name in names}},
+            {"x": ["batch", *own], **state_axes(layer)},
             {said: ["batch", said], **after},
             draw_step,
         ),
@@ -395,11 +392,9 @@ def _(model: Translator) -> list[Form]:
     assert isinstance(decoder, nn.Module)
     layers = [decoder.recurrent] if feeding else [decoder.asking, decoder.reading]
     parts = ("recurrent",) if feeding else ("asking", "reading")
-    states = {
-        f"state.{part}.{name}": state_axes(layer)
-        for part, layer in zip(parts, layers, strict=True)
-        for name in cell.states
-    }
+    states: dict[str, Axes] = {}
+    for part, layer in zip(parts, layers, strict=True):
+        states |= state_axes(layer, f"state.{part}")
     if feeding:
         states["state.fed"] = [1, "batch", model.target.size]
     after = {f"next_{name}": axes for name, axes in states.items()}
@@ -466,15 +461,21 @@ def _fixed(axes: Axes, model: Translator) -> Axes:
     return [*axes[:-1], size]
 
 
-def state_axes(layer: Any) -> Axes:
-    """The axes of each state of a layer."""
-    return [layer.num_layers * layer.stack.directions, "batch", layer.hidden_size]
+def state_axes(layer: Any, prefix: str = "state") -> dict[str, Axes]:
+    """The axes of each state of a layer, as ``state.h`` ..."""
+    found: dict[str, Axes] = {}
+    for name in layer.cell.states:
+        rows, _, *row = layer.stack.state_shape(name, 1)
+        found[f"{prefix}.{name}"] = [rows, "batch", *row]
+    return found
 
 
-def draw_states(layer: Any, batch: int, generator: Generator) -> list[Tensor]:
-    """Random states of a layer."""
-    shape = (layer.num_layers * layer.stack.directions, batch, layer.hidden_size)
-    return [torch.randn(shape, generator=generator) for _ in layer.cell.states]
+def draw_states(layer: Recurrent, batch: int, generator: Generator) -> list[Tensor]:
+    """Random states of a layer; see ``Layers.draw_state``."""
+    if layer.cell.has_memory:
+        return [*layers_of(layer).draw_state(batch, generator)]
+    shapes = [layer.stack.state_shape(name, batch) for name in layer.cell.states]
+    return [torch.randn(shape, generator=generator) for shape in shapes]
 
 
 def form_called(model: nn.Module, name: str | None, *, step: bool) -> Form:

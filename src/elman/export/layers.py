@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from elman.errors import ExportError
 from elman.graph import Cell
@@ -36,7 +37,12 @@ class Layers:
 
     def sizes(self, layer: int) -> Sizes:
         """The sizes of a layer."""
-        return Sizes(self.stack.layer_input_size(layer), self.stack.hidden_size)
+        return self.stack.sizes(self.stack.layer_input_size(layer))
+
+    def state_axes(self, name: str) -> tuple[int, tuple[int, ...]]:
+        """The number of a state's layers and directions, and the shape of its value in one row."""
+        rows, _, *row = self.stack.state_shape(name, 1)
+        return rows, tuple(row)
 
     def recurrent(self) -> Recurrent:
         """A new ``Recurrent`` in evaluation that computes the same."""
@@ -48,6 +54,8 @@ class Layers:
             stack.num_layers,
             bidirectional=stack.bidirectional,
             batch_first=stack.batch_first,
+            heads=stack.heads,
+            key_size=stack.keys if cell.has_memory else None,
             dtype=first[0].dtype if first else None,
         )
         weights = {
@@ -65,24 +73,49 @@ class Layers:
         return Layers(self.stack, tuple([tuple(each) for each in moved]))
 
     def on_reference_engine(
-        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+        self,
+        x: Tensor,
+        state: State | None = None,
+        lengths: Tensor | None = None,
+        inputs: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> tuple[Tensor, State]:
-        """The outputs and last states of x (time, batch, input), whatever the module's layout."""
+        """The outputs and last states of x (time, batch, input), whatever the module's layout.
+
+        ``inputs`` are the cell's side inputs, (time, batch, size), or (batch, size).
+        """
         stack = replace(self.stack, backend="reference", batch_first=False)
         flat = [list(own) for layer in self.parameters for own in layer]
         with torch.no_grad():
-            y, last = stack.run(flat, x, state, lengths, None)
+            y, last = stack.run(flat, x, state, lengths, None, inputs)
         assert isinstance(y, Tensor)
         return y, last
 
+    def draw_inputs(self, *axes: int, generator: Generator) -> dict[str, Tensor]:
+        """Random side inputs (axes, size), from 0 to 1 since many are times or masks."""
+        sizes = self.sizes(0)
+        return {
+            name: torch.rand((*axes, sizes.width((size,))), generator=generator)
+            for name, size in self.cell.inputs
+        }
 
-def refuse_side_inputs(layer: Recurrent) -> None:
-    """Raise ``ExportError`` for a layer whose cell computes values from side inputs beforehand."""
-    if needs_inputs(layer.cell.text):
-        raise ExportError(
-            f"{layer.stack.title}: no exporter writes cells with side inputs, with vectors of "
-            "x's size or with a matrix state."
+    def draw_state(self, batch: int, generator: Generator) -> State:
+        """Random states; with a matrix state, those that some random steps leave.
+
+        Other values of such states need not be possible: a normaliser is a sum of positive keys.
+        """
+        if not self.cell.has_memory:
+            shapes = [self.stack.state_shape(name, batch) for name in self.cell.states]
+            return tuple([torch.randn(shape, generator=generator) for shape in shapes])
+        x = torch.randn(5, batch, self.stack.input_size, generator=generator)
+        _, state = self.on_reference_engine(
+            x, inputs=self.draw_inputs(5, batch, generator=generator)
         )
+        return state
+
+
+def is_written_whole(layer: Recurrent) -> bool:
+    """Whether exporters write what its cell computes before the steps, from side inputs and x."""
+    return needs_inputs(layer.cell.text)
 
 
 def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
@@ -97,8 +130,7 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     """
     cell_order: Sequence[Sequence[Tensor]]
     if isinstance(module, Recurrent):
-        refuse_side_inputs(module)
-        module = module.core("export")
+        module = module if is_written_whole(module) else module.core("export")
         stack, cell = module.stack, module.cell
         # get_parameter would find a method of the module where a family has its name
         named = dict(module.named_parameters())

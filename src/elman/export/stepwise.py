@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import ExportError
-from elman.export.layers import Layers, layers_of
+from elman.export.layers import Layers, is_written_whole, layers_of
 from elman.models.classifier import Classifier
 from elman.models.generator import Generator
 from elman.models.tagger import Tagger
@@ -137,6 +137,11 @@ def linear(module: nn.Linear) -> Linear:
 
 
 def _one_direction(title: str, module: nn.Module) -> Layers:
+    if isinstance(module, Recurrent) and is_written_whole(module):
+        raise ExportError(
+            f"{module.stack.title}: C is not written for cells with side inputs, with vectors of "
+            "x's size or with a matrix state; export to ONNX or torch."
+        )
     layers = layers_of(module)
     if layers.stack.bidirectional:
         raise ExportError(

@@ -1,4 +1,4 @@
-"""A module as a torch program, whose recurrent layers are calls of Elman's operator.
+"""A module as a torch program, whose recurrent layers are calls of Elman's operators.
 
 What an exporter writes around recurrent layers is read from such a program.
 """
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from elman.errors import ExportError
-from elman.export.layers import refuse_side_inputs
+from elman.export.layers import is_written_whole
+from elman.export.one_operator import as_one_operator
 from elman.nn.recurrent import Recurrent
 
 
@@ -25,14 +26,14 @@ def traced(
 ) -> ExportedProgram:
     """The program of a module, with free lengths of the axes that have names.
 
-    Raises ``ExportError`` where its Python cannot be traced, or a layer has side inputs.
+    Raises ``ExportError`` where its Python cannot be traced.
     """
     module = _with_cores(module)
     free = [
         {place: torch.export.Dim.AUTO for place, axis in enumerate(own) if isinstance(axis, str)}
         for own in axes
     ]
-    with _tracing(type(module).__name__):
+    with _tracing(type(module).__name__), as_one_operator(module):
         return torch.export.export(
             module, tuple(example), dynamic_shapes=_arguments(module, free), strict=False
         )
@@ -41,21 +42,23 @@ def traced(
 def _with_cores(module: nn.Module) -> nn.Module:
     """The module with the computed matrices of its layers as parameters; a copy if there are any.
 
-    Raises ``ExportError`` if a layer has side inputs.
+    Layers that are written whole (``one_operator.py``) stay as they are.
     """
     layers = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
-    for layer in layers:
-        refuse_side_inputs(layer)
-    if all([layer.core("export") is layer for layer in layers]):
+    if all([_core(layer) is layer for layer in layers]):
         return module
     if isinstance(module, Recurrent):
-        return module.core("export")
+        return _core(module)
     module = copy.deepcopy(module)
     for parent in module.modules():
         for name, child in parent.named_children():
             if isinstance(child, Recurrent):
-                setattr(parent, name, child.core("export"))
+                setattr(parent, name, _core(child))
     return module
+
+
+def _core(layer: Recurrent) -> Recurrent:
+    return layer if is_written_whole(layer) else layer.core("export")
 
 
 def decomposed(

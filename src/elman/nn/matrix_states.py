@@ -68,7 +68,7 @@ class MatrixStates:
         time, batch, _ = x.shape
         kind = x.device.type
         with torch.autocast(kind, enabled=False) if autocasts(kind) else nullcontext():
-            given = self._early(x, sides, parameters, lengths, sizes)
+            given = self.early(x, sides, parameters, lengths, sizes)
             wide = given[0].dtype if given else torch.promote_types(x.dtype, torch.float32)
             now = [
                 state.to(wide).reshape(batch, *sizes.axes(size))
@@ -95,7 +95,7 @@ class MatrixStates:
         ]
         return y.reshape(time, batch, sizes.hidden).to(x.dtype), last
 
-    def _early(
+    def early(
         self,
         x: Tensor,
         sides: Sides,
@@ -120,7 +120,7 @@ class MatrixStates:
         for step in self._steps:
             values.append(_value(step, values, flat, own, sizes))
         found = []
-        count = len(flat["x"])
+        count = flat["x"].shape[0]  # len() would fix it while torch exports
         for position, size, fixed in self._sides:
             axes = sizes.axes(size)
             if fixed:

@@ -319,7 +319,7 @@ class Stack:
             for direction in range(self.directions):
                 k = layer * self.directions + direction
                 start = [state[k] for state in first]
-                y, final = self._run_direction(
+                y, final = self.run_direction(
                     k, parameters[k], x, start, lengths, direction == 1, training, sides
                 )
                 outputs.append(y)
@@ -335,7 +335,7 @@ class Stack:
             return x, tuple([state.unsqueeze(0) for state in last[0]])
         return x, tuple([torch.stack(states) for states in zip(*last, strict=True)])
 
-    def _run_direction(
+    def run_direction(
         self,
         k: int,
         parameters: Sequence[Tensor],
@@ -346,6 +346,7 @@ class Stack:
         training: Training | None,
         sides: Sides,
     ) -> tuple[Tensor, Sequence[Tensor]]:
+        """The outputs (time, batch, hidden) and last states of one layer in one direction."""
         cell, early = self.in_evaluation, self.early_in_evaluation
         if training is not None:
             cell, early = self.in_training, self.early_in_training

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import elman
-from elman.errors import DataError, DataWarning, ExportError, OptionError
+from elman.errors import DataError, DataWarning, OptionError
 from elman.tasks import TASKS, Data, train
 from elman.tasks.series import data, scores
 from elman.tasks.series.options import SeriesOptions
@@ -145,11 +145,27 @@ def test_gru_d_reads_irregular_steps_and_missing_values(tmp_path, strategy, capf
     torch.testing.assert_close(y, wanted)
     if strategy == "direct":  # the recursive one is refused as such
         capfd.readouterr()
-        for export, file in ((elman.export.onnx, "a.onnx"), (elman.export.torch_program, "a.pt2")):
-            with pytest.raises(ExportError, match="no exporter writes cells with side inputs"):
-                export(loaded.model, tmp_path / file)
-            assert not (tmp_path / file).exists()
+        assert elman.export.onnx(loaded.model, tmp_path / "a.onnx").difference < 1e-5
         assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_a_program_reads_missing_values_as_gru_d_does(tmp_path):
+    settings = {**IRREGULAR, "cell": "gru_d", "epochs": 1}
+    model, _ = train(series, Data(irregular(tmp_path)), tmp_path / "run", settings)
+    assert elman.export.torch_program(model.model, tmp_path / "a.pt2").difference < 1e-5
+
+
+def test_the_onnx_files_of_gru_d_give_the_same_forecasts(tmp_path, command):
+    path = irregular(tmp_path)
+    train(series, Data(path), tmp_path / "run", {**IRREGULAR, "cell": "gru_d"}, progress=Silence())
+    status, _, said = command("export", tmp_path / "run", "--to", "onnx", "--out", tmp_path / "to")
+    assert status == 0, said
+    [expected], [found] = [
+        elman.load(p)(path) for p in (tmp_path / "run", tmp_path / "to/run.onnx")
+    ]
+    for ours, theirs in zip(found.forecasts, expected.forecasts, strict=True):
+        np.testing.assert_allclose(ours.quantiles, theirs.quantiles, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ computed for all steps before the loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,12 +15,16 @@ import numpy as np
 
 from elman.errors import ExportError
 from elman.export.onnx_format.graph import Graph, Name
+from elman.export.onnx_format.matrices import matrices_of, name_of_matrix
 from elman.graph import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors, intern
+from elman.graph.ops import CONDITIONS
 from elman.graph.sizes import Sizes
 from elman.passes import PackedProduct, hoist, pack, simplify
 
 INPUT = intern("input", (), None)
+#: the leaves that have a value at each step
+VARYING = frozenset({"input", "side"})
 
 
 class OnnxMathematics:
@@ -62,6 +66,21 @@ class OnnxMathematics:
         """Over the last axis, which stays."""
         return self.graph.reduce("ReduceMean", a, -1)
 
+    def key_sum(self, a: Name) -> Name:
+        """Over the keys of each head, the last axis, which stays."""
+        return self._sum(a, -1)
+
+    def unit_sum(self, a: Name) -> Name:
+        """Over the units of each head."""
+        return self._sum(a, -2)
+
+    def head_sum(self, a: Name) -> Name:
+        """Over the units and keys of each head."""
+        return self._sum(a, -2, -1)
+
+    def _sum(self, a: Name, *axes: int) -> Name:
+        return self.graph.op("ReduceSum", a, self.graph.integers(*axes), keepdims=1)
+
     def rsqrt(self, a: Name, offset: float) -> Name:
         """1 / sqrt(a + offset)"""
         shifted = self.graph.op("Add", a, self.graph.constant(offset))
@@ -76,11 +95,16 @@ class Equations:
     sizes: Sizes
     parameters: Sequence[np.ndarray]
 
-    def step(self, graph: Graph, x: Name, states: Sequence[Name]) -> list[Name]:
-        """The next states (batch, hidden) from x (batch, input) and the states."""
+    def step(
+        self, graph: Graph, x: Name, states: Sequence[Name], sides: Sequence[Name] = ()
+    ) -> list[Name]:
+        """The next states (batch, hidden) from x (batch, input) and the states.
+
+        ``sides`` are the cell's side inputs, (batch, size).
+        """
         roots = hoist(simplify(self.cell.next_states)).roots
-        values = {INPUT: x} | self._state_values(states)
-        self._write(graph, ancestors(roots), values)
+        values = self._given(x, sides) | self._state_values(states)
+        self._write(graph, nodes_of(roots), values)
         return [
             self._fill(graph, root, values[root], state)
             for root, state in zip(roots, states, strict=True)
@@ -92,32 +116,36 @@ class Equations:
         x: Name,
         states: Sequence[Name],
         inside: Name,
+        sides: Sequence[Name] = (),
         *,
         reverse: bool,
     ) -> tuple[Name, list[Name]]:
         """The outputs (time, batch, hidden) and the last states of x (time, batch, input).
 
         ``inside`` (time, batch, 1) says which steps a row has: elsewhere its states stay as they
-        are and its output is zero.
+        are and its output is zero.  ``sides`` are the cell's side inputs, (time, batch, size).
         """
         hoisted = hoist(simplify(self.cell.next_states))
-        everything = ancestors(hoisted.roots)
-        values = {INPUT: x}
+        everything = nodes_of(hoisted.roots)
+        values = self._given(x, sides)
         self._write(graph, [node for node in everything if node in hoisted.before], values)
         # values of each step go into the loop as sequences, those of parameters are seen from it
         step = [node for node in everything if node not in hoisted.before]
         used = {operand for node in step for operand in node.operands} | {*hoisted.roots}
-        each_step = [node for node in values if node in used and _is_made_of(node, {"input"})]
+        each_step = [node for node in values if node in used and _is_made_of(node, VARYING)]
 
         body = Graph(graph.opset, graph)
         hidden = self.sizes.hidden
-        old = [body.input(name, np.float32, ["batch", hidden]) for name in self.cell.states]
-        here = {n: value for n, value in values.items() if not _is_made_of(n, {"input"})}
+        # the names of outputs of the whole graph, such as y, stay free
+        old = [
+            body.input(f"{name}_before", np.float32, ["batch", hidden]) for name in self.cell.states
+        ]
+        here = {n: value for n, value in values.items() if not _is_made_of(n, VARYING)}
         running = body.input("running", np.bool_, ["batch", 1])
         for node in each_step:
             here[node] = body.input(
                 "x_t" if node is INPUT else node.operation,
-                np.float32,
+                np.bool_ if node.operation in CONDITIONS else np.float32,
                 ["batch", self.sizes.width((node.size,))],
             )
         here |= self._state_values(old)
@@ -128,7 +156,7 @@ class Equations:
         ]
         y = body.op("Where", running, here[hoisted.roots[0]], body.constant(0.0))
         for name, value in zip(self.cell.states, following, strict=True):
-            body.output(f"{name}_next", value, np.float32, ["batch", hidden])
+            body.output(f"{name}_after", value, np.float32, ["batch", hidden])
         body.output("y_t", y, np.float32, ["batch", hidden])
 
         sequences = [inside, *[values[node] for node in each_step]]
@@ -145,6 +173,10 @@ class Equations:
         )
         return outputs, last
 
+    def _given(self, x: Name, sides: Sequence[Name]) -> dict[Node, Name]:
+        leaves = [intern("side", (), side) for side in self.cell.inputs]
+        return {INPUT: x} | dict(zip(leaves, sides, strict=True))
+
     def _state_values(self, states: Sequence[Name]) -> dict[Node, Name]:
         return {
             intern("state", (), name): value
@@ -158,17 +190,19 @@ class Equations:
             for p, array in zip(self.cell.parameters, self.parameters, strict=True)
         }
         mathematics = OnnxMathematics(graph)
-        wanted = [node for node in nodes if node not in values]
+        wanted = [node for node in nodes if node not in values and node.size != "matrix"]
+        matrices = matrices_of(self.cell, nodes, self.parameters, self.sizes)
         for node in [leaf for leaf in _leaves_of(wanted) if leaf not in values]:
             if node.operation == "constant":
                 values[node] = graph.constant(node.attribute)
             elif node.operation == "vector":
+                family, gate = node.attribute[:2]
                 values[node] = graph.constant(
-                    arrays["vector", *node.attribute], hint=".".join(node.attribute)
+                    arrays["vector", family, gate], hint=f"{family}.{gate}"
                 )
         for item in pack([node for node in wanted if node.operands]):
             if isinstance(item, PackedProduct):
-                self._product(graph, item, arrays, values)
+                self._product(graph, item, matrices, values)
                 continue
             rule = OPERATIONS[item.operation].evaluate
             if rule is None:
@@ -181,15 +215,15 @@ class Equations:
         self,
         graph: Graph,
         item: PackedProduct,
-        arrays: Mapping[tuple[str, ...], np.ndarray],
+        matrices: Mapping[Node, np.ndarray],
         values: dict[Node, Name],
     ) -> None:
         """Products of one operand with several matrices as one product."""
         blocks = [
-            arrays["matrix", *node.operands[0].attribute][:, self.sizes.columns(node.attribute)]
+            matrices[node.operands[0]][:, self.sizes.columns(node.attribute)]
             for node in item.products
         ]
-        keys = [".".join(node.operands[0].attribute) for node in item.products]
+        keys = [name_of_matrix(node.operands[0]) for node in item.products]
         matrix = graph.constant(np.concatenate(blocks).T, hint="_".join(keys))
         product = graph.op("MatMul", values[item.operand], matrix)
         if len(blocks) == 1:
@@ -201,12 +235,17 @@ class Equations:
 
     def _fill(self, graph: Graph, node: Node, value: Name, like: Name) -> Name:
         """A value that is made from parameters only, repeated for each row."""
-        if _is_made_of(node, {"input", "state"}):
+        if _is_made_of(node, VARYING | {"state"}):
             return value
         return graph.op("Expand", value, graph.op("Shape", like))
 
 
-def _is_made_of(node: Node, leaves: set[str]) -> bool:
+def nodes_of(roots: Sequence[Node]) -> tuple[Node, ...]:
+    """The nodes that roots depend on, without what matrices are computed from."""
+    return ancestors(roots, {node for node in ancestors(roots) if node.size == "matrix"})
+
+
+def _is_made_of(node: Node, leaves: Set[str]) -> bool:
     """Whether one of these leaves has a part in the value."""
     return any([leaf.operation in leaves for leaf in ancestors([node])])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -163,19 +163,21 @@ def sequence_difference(session: Session, layers: Layers) -> float:
     """How far the file is from Elman on random sequences: full, ragged, and of one step."""
     stack, worst = layers.stack, 0.0
     generator = torch.Generator().manual_seed(0)
-    rows = stack.num_layers * stack.directions
     for time, lengths in ((7, None), (9, (4, 9, 0, 1)), (1, (1,))):
         batch = 3 if lengths is None else len(lengths)
         x = torch.randn(time, batch, stack.input_size, generator=generator)
         feeds = {"x": (x.transpose(0, 1) if stack.batch_first else x).numpy()}
+        steps = 1 if lengths is None else time  # one value for a sequence, or one a step
+        inputs = layers.draw_inputs(steps, batch, generator=generator)
+        feeds |= _sides(inputs, transposed=stack.batch_first)
+        inputs = {name: side.expand(time, -1, -1) for name, side in inputs.items()}
         state = None
         if lengths is not None:
-            shape = (rows, batch, stack.hidden_size)
-            state = tuple([torch.randn(shape, generator=generator) for _ in layers.cell.states])
+            state = layers.draw_state(batch, generator)
             feeds["lengths"] = np.array(lengths, np.int64)
             feeds |= _named(layers, state, "state")
         given = None if lengths is None else torch.tensor(lengths)
-        y, last = layers.on_reference_engine(x, state, given)
+        y, last = layers.on_reference_engine(x, state, given, inputs)
         wanted = {"y": (y.transpose(0, 1) if stack.batch_first else y).numpy()}
         wanted |= _named(layers, last, "next_state")
         worst = max(worst, largest_difference(session.run(feeds), wanted))
@@ -187,18 +189,26 @@ def step_difference(session: Session, layers: Layers) -> float:
     stack, worst = layers.stack, 0.0
     generator = torch.Generator().manual_seed(0)
     for batch in (1, 3):
-        shape = (stack.num_layers, batch, stack.hidden_size)
-        state = tuple([torch.randn(shape, generator=generator) for _ in layers.cell.states])
+        state = layers.draw_state(batch, generator)
         x = torch.randn(5, batch, stack.input_size, generator=generator)
-        y, last = layers.on_reference_engine(x, state)
+        inputs = layers.draw_inputs(5, batch, generator=generator)
+        y, last = layers.on_reference_engine(x, state, None, inputs)
         feeds, outputs = _named(layers, state, "state"), []
-        for x_t in x.numpy():
-            found = session.run({"x": x_t, **feeds})
+        for t, x_t in enumerate(x.numpy()):
+            sides = _sides({name: side[t] for name, side in inputs.items()})
+            found = session.run({"x": x_t, **sides, **feeds})
             outputs.append(found["y"])
             feeds = {name: found[f"next_{name}"] for name in feeds}
         wanted = {"y": y.numpy(), **_named(layers, last, "state")}
         worst = max(worst, largest_difference({"y": np.stack(outputs), **feeds}, wanted))
     return worst
+
+
+def _sides(inputs: Mapping[str, torch.Tensor], *, transposed: bool = False) -> dict[str, Any]:
+    return {
+        f"input.{name}": (side.transpose(0, 1) if transposed else side).numpy()
+        for name, side in inputs.items()
+    }
 
 
 def _named(layers: Layers, state: tuple[torch.Tensor, ...], prefix: str) -> dict[str, np.ndarray]:

@@ -5,6 +5,9 @@ Whole sequences: ``x`` (time, batch, input), batch first where the module is, an
 left out, rows are full and states zero.  Out come ``y`` and ``next_state.h`` ...: an ONNX graph
 has one value of a name, so what is to be fed in again as ``state.h`` comes out with "next_"
 before it.  One step: ``x`` (batch, input) and all states, which are needed then.
+
+A cell's inputs beside x are ``input.dt`` ..., of a length 1 or of all steps, in the order of x's
+axes.  They are needed in either graph.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from elman.export.layers import Layers
-from elman.export.onnx_format.graph import Graph, Name
+from elman.export.onnx_format.graph import Graph, Name, Shape
 from elman.export.onnx_format.recurrent import EVERY, Layer, lengths_of
 
 
@@ -40,19 +43,30 @@ class LayerExport:
         none = np.zeros((0,), np.int64)
         lengths = graph.input("lengths", np.int64, ["rows"], none)
         rows = stack.num_layers * stack.directions
+        names = self.layers.cell.states
+        own_axes = {name: self.layers.state_axes(name)[1] for name in names}
         starts = [
             graph.input(
                 f"state.{name}",
                 np.float32,
-                [rows, "rows", stack.hidden_size],
-                np.zeros((rows, 1, stack.hidden_size), np.float32),
+                [rows, "rows", *row],
+                np.zeros((rows, 1, *row), np.float32),
             )
-            for name in self.layers.cell.states
+            for name, row in own_axes.items()
         ]
+        sides = self._sides(graph, ["batch", "steps"] if stack.batch_first else ["steps", "batch"])
         x = graph.op("Transpose", given, perm=[1, 0, 2]) if stack.batch_first else given
         batch = graph.size(x, 1)
-        shape = graph.join([graph.integers(rows), batch, graph.integers(stack.hidden_size)], 0)
-        starts = [graph.op("Expand", start, shape) for start in starts]
+        starts = [
+            graph.op("Expand", start, graph.join([graph.integers(rows), batch, row], 0))
+            for start, row in zip(
+                starts, [graph.integers(*row) for row in own_axes.values()], strict=True
+            )
+        ]
+        if stack.batch_first:
+            sides = [graph.op("Transpose", side, perm=[1, 0, 2]) for side in sides]
+        every = graph.join([graph.size(x, 0), batch, graph.integers(1)], 0) if sides else ""
+        sides = [graph.op("Expand", side, every) for side in sides]
         # behind the lengths that are given, if any, those of full rows
         full = graph.op("Expand", graph.size(x, 0), batch)
         zero = graph.integers(0)
@@ -62,30 +76,40 @@ class LayerExport:
         for k in range(stack.num_layers):
             first = k * stack.directions
             own = [graph.slice(state, 0, first, first + stack.directions) for state in starts]
-            x, after = self.layer(k).sequence(graph, x, own, ends)
+            x, after = self.layer(k).sequence(graph, x, own, ends, sides)
             last.append(after)
         y = graph.op("Transpose", x, perm=[1, 0, 2]) if stack.batch_first else x
         graph.output("y", y, np.float32, [*axes, stack.hidden_size * stack.directions])
-        for name, values in zip(self.layers.cell.states, zip(*last, strict=True), strict=True):
-            shape_of_state: list[int | str] = [rows, "batch", stack.hidden_size]
-            graph.output(f"next_state.{name}", graph.join(values, 0), np.float32, shape_of_state)
+        for (name, row), values in zip(own_axes.items(), zip(*last, strict=True), strict=True):
+            shape: Shape = [rows, "batch", *row]
+            graph.output(f"next_state.{name}", graph.join(values, 0), np.float32, shape)
         return graph
+
+    def _sides(self, graph: Graph, axes: list[str]) -> list[Name]:
+        """The cell's side inputs, as inputs of the graph."""
+        sizes = self.layers.sizes(0)
+        return [
+            graph.input(f"input.{name}", np.float32, [*axes, sizes.width((size,))])
+            for name, size in self.layers.cell.inputs
+        ]
 
     def step(self) -> Graph:
         """The graph of one step."""
         graph, stack = Graph(self.opset), self.layers.stack
         x = graph.input("x", np.float32, ["batch", stack.input_size])
-        shape: list[int | str] = [stack.num_layers, "batch", stack.hidden_size]
-        starts = [
-            graph.input(f"state.{name}", np.float32, shape) for name in self.layers.cell.states
-        ]
+        shapes: dict[str, Shape] = {
+            name: [stack.num_layers, "batch", *self.layers.state_axes(name)[1]]
+            for name in self.layers.cell.states
+        }
+        starts = [graph.input(f"state.{name}", np.float32, shape) for name, shape in shapes.items()]
+        sides = self._sides(graph, ["batch"])
         last: list[list[Name]] = []
         for k in range(stack.num_layers):
             own = [graph.squeeze(graph.slice(state, 0, k, k + 1), 0) for state in starts]
-            x, after = self.layer(k).step(graph, x, own)
+            x, after = self.layer(k).step(graph, x, own, sides)
             last.append([graph.unsqueeze(state, 0) for state in after])
         graph.output("y", x, np.float32, ["batch", stack.hidden_size])
-        for name, values in zip(self.layers.cell.states, zip(*last, strict=True), strict=True):
+        for (name, shape), values in zip(shapes.items(), zip(*last, strict=True), strict=True):
             graph.output(f"next_state.{name}", graph.join(values, 0), np.float32, shape)
         return graph
 
@@ -93,7 +117,9 @@ class LayerExport:
     def metadata(self) -> Mapping[str, str]:
         """What the file says of itself."""
         stack = self.layers.stack
+        heads = {"elman.heads": str(stack.heads), "elman.key_size": str(stack.keys)}
         return {
+            **(heads if self.layers.cell.has_memory else {}),
             "elman.cell": self.layers.cell.name,
             "elman.equations": str(self.layers.cell),
             "elman.cell_graph": self.layers.cell.text,

@@ -15,7 +15,10 @@ import numpy as np
 import torch
 
 from elman.errors import ExportError
+from elman.export.onnx_format.graph import Graph
 from elman.export.onnx_format.values import Dynamic, Size, Values
+from elman.graph import read_cell
+from elman.graph.sizes import Sizes
 
 Rule = Callable[..., Any]
 
@@ -539,12 +542,63 @@ def _cumsum(t: Values, node: Any, x: Dynamic, axis: int, **_: Any) -> Dynamic:
     return Dynamic(t.graph.op("CumSum", _as(t, node.args[0], x, _dtype(node)), place))
 
 
+@_row("aten.cummax.default")
+def _cummax(t: Values, node: Any, x: Dynamic, axis: int) -> list[Any]:
+    """The values alone."""
+    if any([user.args[1] == 1 for user in node.users]):
+        raise ExportError("the indices of torch.cummax have no ONNX form here.")
+    axis, kind = axis % _rank(node.args[0]), _numpy(_dtype(node.args[0]))
+    shape = [f"axis_{k}" for k in range(_rank(node.args[0])) if k != axis]
+    body = Graph(t.graph.opset, t.graph)
+    before, now = [body.input(name, kind, shape) for name in ("before", "now")]
+    largest = body.op("Max", before, now)
+    for name in ("after", "largest"):
+        body.output(name, largest, kind, shape)
+    first = t.graph.squeeze(t.graph.slice(x, axis, 0, 1), axis)
+    _, values = t.graph.ops(
+        "Scan", first, x, outputs=2, body=body.proto("cummax"), num_scan_inputs=1,
+        scan_input_axes=[axis], scan_output_axes=[axis],
+    )  # fmt: skip
+    return [Dynamic(values), None]
+
+
+@_row("aten.expm1.default")
+def _expm1(t: Values, node: Any, x: Dynamic) -> Dynamic:
+    exp = t.graph.op("Exp", _as(t, node.args[0], x, _dtype(node)))
+    return Dynamic(t.graph.op("Sub", exp, t.graph.constant(1.0)))
+
+
 @_row("elman.recurrent.default")
 def _recurrent(
     t: Values, node: Any, x: Dynamic, states: Sequence[Any], parameters: Sequence[Any],
     lengths: Any, cell: str, reverse: bool, *_: Any,
 ) -> list[Dynamic]:  # fmt: skip
-    if not all([isinstance(parameter, torch.Tensor) for parameter in parameters]):
-        raise ExportError("a recurrent layer whose weights depend on the input has no ONNX form.")
+    _refuse_dynamic(parameters)
     ends = None if lengths is None else t.tensor(lengths)
     return t.recurrent(t.tensor(x), [t.tensor(s) for s in states], parameters, ends, cell, reverse)
+
+
+def _refuse_dynamic(parameters: Sequence[Any]) -> None:
+    if not all([isinstance(parameter, torch.Tensor) for parameter in parameters]):
+        raise ExportError("a recurrent layer whose weights depend on the input has no ONNX form.")
+
+
+@_row("elman.equations.default")
+def _equations(
+    t: Values, node: Any, x: Dynamic, states: Sequence[Any], parameters: Sequence[Any],
+    lengths: Any, cell: str, reverse: bool, heads: int, keys: int, sides: Sequence[Any],
+) -> list[Dynamic]:  # fmt: skip
+    _refuse_dynamic(parameters)
+    time, _, width = node.args[0].meta["val"].shape
+    hidden = node.args[1][0].meta["val"].shape[-1]
+    return t.equations(
+        t.tensor(x),
+        [t.tensor(state) for state in states],
+        parameters,
+        None if lengths is None else t.tensor(lengths),
+        read_cell(cell),
+        Sizes(width, hidden, heads, keys),
+        [t.tensor(side) for side in sides],
+        reverse=reverse,
+        single=isinstance(time, int) and time == 1,
+    )

@@ -14,9 +14,11 @@ import numpy as np
 
 from elman.export.onnx_format.equations import Equations
 from elman.export.onnx_format.graph import Graph, Name
+from elman.export.onnx_format.matrix_states import MatrixEquations
 from elman.export.onnx_format.recognise import USUAL, Operator, recognise
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+from elman.passes.separate import needs_inputs
 
 #: the recurrent operators of ONNX
 EVERY = frozenset(USUAL)
@@ -65,13 +67,15 @@ class Layer:
         x: Name,
         states: Sequence[Name],
         lengths: Lengths,
+        sides: Sequence[Name] = (),
         *,
         reverse: bool = False,
     ) -> tuple[Name, list[Name]]:
         """The outputs (time, batch, directions * hidden) and the last states.
 
-        ``x`` is (time, batch, input), each state (directions, batch, hidden).  ``reverse`` is for
-        a layer of one direction that runs from each row's end.
+        ``x`` is (time, batch, input), each state (directions, batch, hidden), or with the axes of a
+        matrix state, and each of the cell's side inputs (time, batch, size).  ``reverse`` is for a
+        layer of one direction that runs from each row's end.
         """
         operator = self._operator()
         if operator is not None:
@@ -82,18 +86,23 @@ class Layer:
                 graph.squeeze(graph.slice(state, 0, direction, direction + 1), 0)
                 for state in states
             ]
-            y, after = Equations(self.cell, self.sizes, parameters).scan(
-                graph, x, own, lengths.inside, reverse=reverse or direction == 1
+            y, after = self._equations(parameters).scan(
+                graph, x, own, lengths.inside, sides, reverse=reverse or direction == 1
             )
             outputs.append(y)
             last.append([graph.unsqueeze(state, 0) for state in after])
         return graph.join(outputs, 2), [graph.join(each, 0) for each in zip(*last, strict=True)]
 
-    def step(self, graph: Graph, x: Name, states: Sequence[Name]) -> tuple[Name, list[Name]]:
-        """The output (batch, hidden) and the next states (batch, hidden) of x (batch, input)."""
+    def step(
+        self, graph: Graph, x: Name, states: Sequence[Name], sides: Sequence[Name] = ()
+    ) -> tuple[Name, list[Name]]:
+        """The output (batch, hidden) and the next states (batch, hidden) of x (batch, input).
+
+        ``sides`` are the cell's side inputs, (batch, size).
+        """
         operator = self._operator()
         if operator is None:
-            following = Equations(self.cell, self.sizes, self.parameters[0]).step(graph, x, states)
+            following = self._equations(self.parameters[0]).step(graph, x, states, sides)
             return following[0], following
         time = graph.unsqueeze(x, 0)
         begun = [graph.unsqueeze(state, 0) for state in states]
@@ -101,7 +110,13 @@ class Layer:
         following = [graph.squeeze(state, 0) for state in outputs[1:]]
         return following[0], following
 
+    def _equations(self, parameters: Sequence[np.ndarray]) -> Equations | MatrixEquations:
+        kind = MatrixEquations if self.cell.has_memory else Equations
+        return kind(self.cell, self.sizes, parameters)
+
     def _operator(self) -> Operator | None:
+        if needs_inputs(self.cell.text):
+            return None
         found = recognise(self.cell)
         return found if found is not None and found.name in self.native else None
 

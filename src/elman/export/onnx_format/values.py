@@ -85,12 +85,49 @@ class Values:
         )
         if lengths is None:
             lengths = graph.op("Expand", graph.size(x, 0), graph.size(x, 1))
+        layer = Layer(chosen, Sizes(self._width(chosen, arrays), hidden), [arrays], self.native)
+        return self._sequence(layer, x, states, lengths, (), reverse)
+
+    def equations(
+        self,
+        x: Name,
+        states: Sequence[Name],
+        parameters: Sequence[Tensor],
+        lengths: Name | None,
+        cell: Cell,
+        sizes: Sizes,
+        sides: Sequence[Name],
+        *,
+        reverse: bool,
+        single: bool,
+    ) -> list[Dynamic]:
+        """The same for a cell with side inputs or a matrix state; ``single`` is for one step."""
+        graph = self.graph
+        arrays = [parameter.float().numpy() for parameter in parameters]
+        layer = Layer(cell, sizes, [arrays], self.native)
+        if single and lengths is None:
+            x, *own = [graph.squeeze(value, 0) for value in (x, *sides)]
+            y, last = layer.step(graph, x, states, own)
+            return [Dynamic(graph.unsqueeze(y, 0)), *[Dynamic(state) for state in last]]
+        if lengths is None:
+            lengths = graph.op("Expand", graph.size(x, 0), graph.size(x, 1))
+        return self._sequence(layer, x, states, lengths, sides, reverse)
+
+    def _sequence(
+        self,
+        layer: Layer,
+        x: Name,
+        states: Sequence[Name],
+        lengths: Name,
+        sides: Sequence[Name],
+        reverse: bool,
+    ) -> list[Dynamic]:
+        graph = self.graph
         key = (str(lengths), str(x))
         if key not in self._lengths:
             self._lengths[key] = lengths_of(graph, lengths, x)
-        layer = Layer(chosen, Sizes(self._width(chosen, arrays), hidden), [arrays], self.native)
         begun = [graph.unsqueeze(state, 0) for state in states]
-        y, last = layer.sequence(graph, x, begun, self._lengths[key], reverse=reverse)
+        y, last = layer.sequence(graph, x, begun, self._lengths[key], sides, reverse=reverse)
         return [Dynamic(y), *[Dynamic(graph.squeeze(state, 0)) for state in last]]
 
     @staticmethod

@@ -1,8 +1,9 @@
-"""Elman's operator in terms of torch's: a cell's equations in a loop over time.
+"""Elman's operators in terms of torch's: a cell's equations in a loop over time.
 
-``written_out`` has the arguments of ``elman::recurrent``, so that ``run_decompositions`` of a
-program puts it in the operator's place.  The loop is torch's own operator ``scan``, which keeps the
-number of steps free.  What needs no state is computed for all steps before the loop.
+``written_out`` has the arguments of ``elman::recurrent``, and ``whole_cell`` those of
+``elman::equations`` (``one_operator.py``), so that ``run_decompositions`` of a program puts them in
+the operators' place.  The loop is torch's own operator ``scan``, which keeps the number of steps
+free.  What needs no state is computed for all steps before the loop.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from torch import Tensor
 from elman.graph import Cell, read_cell
 from elman.graph.node import OPERATIONS, Node, ancestors, intern
 from elman.graph.sizes import Sizes
+from elman.nn.matrix_states import MatrixStates
+from elman.nn.side_inputs import early_of
 from elman.passes import PackedProduct, hoist, pack, simplify
 from elman.torch_mathematics import TorchMathematics
 
@@ -37,15 +40,47 @@ def written_out(
 ) -> list[Tensor]:
     """[y, last states ...] of x (time, batch, input), as ``elman::recurrent`` returns them.
 
-    In evaluation, where nothing is saved and nothing masked; exporters refuse side inputs.
+    In evaluation, where nothing is saved and nothing masked.  ``sides`` are those of a core
+    (``passes/separate.py``), all (time, batch, hidden).
     """
     assert not save
     assert not masks
-    assert not sides
-    step = _Step(read_cell(cell), x, states, parameters or ())
-    if isinstance(x.shape[0], int) and x.shape[0] == 1 and lengths is None:
-        return _one_step(step, x, states)
-    return _scan(step, x, states, lengths, reverse=reverse)
+    step = _Step(read_cell(cell), x, states, parameters or (), sides or ())
+    return _run(step, x, states, lengths, reverse=reverse)
+
+
+def whole_cell(
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor] | None,
+    lengths: Tensor | None,
+    cell: str,
+    reverse: bool,
+    heads: int,
+    keys: int,
+    sides: Sequence[Tensor] | None,
+) -> list[Tensor]:
+    """The same for a cell with side inputs (time, batch, size) or a matrix state."""
+    chosen = read_cell(cell)
+    sizes = Sizes(x.shape[-1], states[0].shape[-1], heads, keys)
+    given = dict(zip([name for name, _ in chosen.inputs], sides or (), strict=True))
+    if not chosen.has_memory:
+        early = early_of(chosen)
+        assert early is not None
+        own, values = early.run(x, given, parameters or (), None, sizes)
+        return _run(_Step(early.core, x, states, own, values), x, states, lengths, reverse=reverse)
+    matrix_states = MatrixStates(chosen)
+    values = matrix_states.early(x, given, parameters or (), None, sizes)
+    of_states = [chosen.state_size(name) for name in chosen.states]
+    begun = [
+        state.reshape(-1, *sizes.axes(size)) for state, size in zip(states, of_states, strict=True)
+    ]
+    step = _MatrixStep(read_cell(matrix_states.core), values)
+    y, *last = _run(step, x, begun, lengths, reverse=reverse)
+    last = [
+        state.reshape(-1, *sizes.of_row(size)) for state, size in zip(last, of_states, strict=True)
+    ]
+    return [y.reshape(*x.shape[:2], sizes.hidden), *last]
 
 
 class _Step:
@@ -55,7 +90,12 @@ class _Step:
     """
 
     def __init__(
-        self, cell: Cell, x: Tensor, states: Sequence[Tensor], parameters: Sequence[Tensor]
+        self,
+        cell: Cell,
+        x: Tensor,
+        states: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+        sides: Sequence[Tensor],
     ) -> None:
         self.cell = cell
         self.sizes = Sizes(x.shape[-1], states[0].shape[-1])
@@ -70,7 +110,9 @@ class _Step:
         self.instructions = pack(
             [node for node in everything if node.operands and node not in hoisted.before]
         )
-        values: Values = {INPUT: x} | self._outside(x, before, self.instructions)
+        leaves = [intern("side", (), side) for side in cell.inputs]
+        values: Values = {INPUT: x} | dict(zip(leaves, sides, strict=True))
+        values |= self._outside(x, before, self.instructions)
         self.run(before, values)
         used: set[Any] = {o for item in self.instructions for o in _operands(item)}
         used |= {*self.roots} | {i for i in self.instructions if isinstance(i, PackedProduct)}
@@ -116,7 +158,44 @@ class _Step:
         return [values[root] for root in self.roots]
 
 
-def _one_step(step: _Step, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+class _MatrixStep:
+    """The same for the core of a cell with a matrix state (``passes/memory.py``)."""
+
+    def __init__(self, core: Cell, sides: Sequence[Tensor]) -> None:
+        self.core = core
+        leaves = [intern("side", (), side) for side in core.inputs]
+        given = dict(zip(leaves, sides, strict=True))
+        self.sequences: Values = {leaf: s for leaf, s in given.items() if s.dim() == 5}
+        self.same: Values = {leaf: s for leaf, s in given.items() if s.dim() == 3}
+
+    def following(self, values: Values, states: Sequence[Tensor]) -> list[Tensor]:
+        """The next states, from what ``values`` has from outside and the old ones."""
+        values |= dict(zip(self.core.state_leaves, states, strict=True))
+        for node in self.core.nodes:
+            if node.operation == "constant":
+                values[node] = states[0].new_full((), node.attribute)
+            elif node not in values:
+                rule = OPERATIONS[node.operation].evaluate
+                assert rule is not None
+                values[node] = rule(TorchMathematics, *[values[o] for o in node.operands])
+        return [values[node] for node in self.core.next_states]
+
+
+def _run(
+    step: _Step | _MatrixStep,
+    x: Tensor,
+    states: Sequence[Tensor],
+    lengths: Tensor | None,
+    *,
+    reverse: bool,
+) -> list[Tensor]:
+    """[y, last states ...] of a step on x (time, batch, input)."""
+    if isinstance(x.shape[0], int) and x.shape[0] == 1 and lengths is None:
+        return _one_step(step, states)
+    return _scan(step, x, states, lengths, reverse=reverse)
+
+
+def _one_step(step: _Step | _MatrixStep, states: Sequence[Tensor]) -> list[Tensor]:
     """A single step of full rows, without a loop."""
     values = {**step.same, **{node: value[0] for node, value in step.sequences.items()}}
     found = step.following(values, states)
@@ -126,7 +205,7 @@ def _one_step(step: _Step, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _scan(
-    step: _Step,
+    step: _Step | _MatrixStep,
     x: Tensor,
     states: Sequence[Tensor],
     lengths: Tensor | None,
@@ -136,7 +215,8 @@ def _scan(
     time, batch = x.shape[:2]
     steps = torch.arange(time, device=x.device).unsqueeze(1)
     full = torch.full((batch,), time, device=x.device) if lengths is None else lengths
-    running = (steps < full.to(x.device)).unsqueeze(-1)  # time batch 1
+    running = steps < full.to(x.device)
+    running = running.reshape(time, batch, *[1] * (states[0].dim() - 1))
     sequences = [running, *step.sequences.values()]
     if reverse:
         sequences = [sequence.flip(0) for sequence in sequences]
@@ -151,7 +231,7 @@ def _scan(
         found = step.following(values, old)
         after = [torch.where(here, new, state) for new, state in zip(found, old, strict=True)]
         y = torch.where(here, found[0], 0.0)
-        return [*after, y.reshape(free[0], step.sizes.hidden) if free else y]
+        return [*after, y.reshape(free[0], *y.shape[1:]) if free else y]
 
     begun = [state.contiguous() for state in states]
     # inductor must be given the number of rows to know the size of the outputs
@@ -165,5 +245,7 @@ def _operands(item: Node | PackedProduct) -> tuple[Node, ...]:
 
 
 def _is_of_a_step(key: Node | PackedProduct) -> bool:
-    """Whether a value has been computed from x."""
-    return isinstance(key, Node) and INPUT in ancestors([key])
+    """Whether a value has been computed from x or a side input."""
+    return isinstance(key, Node) and any(
+        [node is INPUT or node.operation == "side" for node in ancestors([key])]
+    )

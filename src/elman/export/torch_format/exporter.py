@@ -10,7 +10,7 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from elman.export.check import (
 )
 from elman.export.forms import (
     SIZES,
+    Axes,
     Calls,
     Form,
     described,
@@ -40,7 +41,7 @@ from elman.export.forms import (
     state_axes,
 )
 from elman.export.layers import Layers, layers_of
-from elman.export.torch_format.equations import written_out
+from elman.export.torch_format.equations import whole_cell, written_out
 from elman.export.traced import decomposed, traced
 from elman.files import refuse_name
 
@@ -65,8 +66,9 @@ def torch_program(
 
     ``torch.export.load(path).module()`` is called with tensors in the order of the forms that
     ``elman.export.onnx`` writes: ``y, *states = program(x, lengths, *states)`` for a layer, and
-    ``y, *states = program(x, *states)`` with ``step``.  Batch and time are free, values are
-    float32.  ``form`` names another part of a model, such as the "encode" of a translator.
+    ``y, *states = program(x, *states)`` with ``step``.  A cell's inputs beside x come last, with a
+    value for each step.  Batch and time are free, values are float32.  ``form`` names another part
+    of a model, such as the "encode" of a translator.
     The file's extra file ``elman.json`` holds the names of inputs and outputs, the equations, and
     ``metadata``.
 
@@ -110,7 +112,11 @@ def _export(
 def plain_program(form: Form) -> ExportedProgram:
     """The traced program of a form, with Elman's operator written out."""
     program = traced(form.module, draw_inputs(form, 0), [*form.inputs.values()])
-    program = decomposed(program, {torch.ops.elman.recurrent.default: written_out})
+    table: dict[Any, Callable[..., Any]] = {
+        torch.ops.elman.recurrent.default: written_out,
+        torch.ops.elman.equations.default: whole_cell,
+    }
+    program = decomposed(program, table)
     for node in _nodes(program):
         if str(node.target).startswith("elman."):
             raise ExportError(f"the operator {node.target} is not one of torch's own.")
@@ -131,9 +137,9 @@ def _form_of_a_layer(layers: Layers, name: str | None, *, step: bool) -> Form:
     if name is not None:
         raise OptionError(f"form is {name!r}, but a layer has none; use step=True for one step.")
     stack, layer = layers.stack, layers.recurrent()
-    names = layers.cell.states
-    before = {f"state.{name}": state_axes(layer) for name in names}
-    after = {f"next_{name}": axes for name, axes in before.items()}
+    before, after = state_axes(layer), state_axes(layer, "next_state")
+    count, names = len(before), [name for name, _ in layers.cell.inputs]
+    widths = {name: layers.sizes(0).width((size,)) for name, size in layers.cell.inputs}
     if step:
         if stack.bidirectional:
             raise OptionError(
@@ -141,24 +147,28 @@ def _form_of_a_layer(layers: Layers, name: str | None, *, step: bool) -> Form:
                 "later steps; export whole sequences."
             )
 
-        def one(x: Tensor, *state: Tensor) -> list[Tensor]:
-            y, last = layer.step(x, state)
+        def one(x: Tensor, *rest: Tensor) -> list[Tensor]:
+            inputs = dict(zip(names, rest[count:], strict=True))
+            y, last = layer.step(x, rest[:count], **inputs)
             return [y, *last]
 
         def draw_one(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
             x = torch.randn((sizes["batch"], stack.input_size), generator=generator)
-            return [x, *draw_states(layer, sizes["batch"], generator)]
+            inputs = layers.draw_inputs(sizes["batch"], generator=generator)
+            return [x, *draw_states(layer, sizes["batch"], generator), *inputs.values()]
 
+        sides: dict[str, Axes] = {f"input.{name}": ["batch", w] for name, w in widths.items()}
         return Form(
             "step",
             Calls(one, layer),
-            {"x": ["batch", stack.input_size], **before},
+            {"x": ["batch", stack.input_size], **before, **sides},
             {"y": ["batch", stack.hidden_size], **after},
             draw_one,
         )
 
-    def run(x: Tensor, lengths: Tensor, *state: Tensor) -> list[Tensor]:
-        y, last = layer(x, state, lengths=lengths)
+    def run(x: Tensor, lengths: Tensor, *rest: Tensor) -> list[Tensor]:
+        inputs = dict(zip(names, rest[count:], strict=True))
+        y, last = layer(x, rest[:count], lengths=lengths, **inputs)
         return [y, *last]
 
     def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
@@ -166,13 +176,20 @@ def _form_of_a_layer(layers: Layers, name: str | None, *, step: bool) -> Form:
         x = torch.randn((time, batch, stack.input_size), generator=generator)
         given = x.transpose(0, 1).contiguous() if stack.batch_first else x
         states = draw_states(layer, batch, generator)
-        return [given, draw_lengths(sizes, generator), *states]
+        order = (batch, time) if stack.batch_first else (time, batch)
+        inputs = layers.draw_inputs(*order, generator=generator)
+        return [given, draw_lengths(sizes, generator), *states, *inputs.values()]
 
-    axes: list[str] = ["batch", "time"] if stack.batch_first else ["time", "batch"]
+    axes: list[int | str] = ["batch", "time"] if stack.batch_first else ["time", "batch"]
     return Form(
         "sequence",
         Calls(run, layer),
-        {"x": [*axes, stack.input_size], "lengths": ["batch"], **before},
+        {
+            "x": [*axes, stack.input_size],
+            "lengths": ["batch"],
+            **before,
+            **{f"input.{name}": [*axes, width] for name, width in widths.items()},
+        },
         {"y": [*axes, layer.output_size], **after},
         draw,
     )

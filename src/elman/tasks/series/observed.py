@@ -43,11 +43,12 @@ class ObservedRecurrent(Recurrent):
         return super().step(x, state, **options, **self._sides(x))
 
     def _sides(self, x: Tensor) -> dict[str, Tensor]:
+        count = self.targets
         there, since = torch.ones_like(x), torch.zeros_like(x)
-        if self.targets:
-            there[..., : self.targets] = x[..., self.targets : 2 * self.targets]
-        if self.targets and self.gaps:
-            since[..., : self.targets] = torch.expm1(x[..., -self.targets :])
+        if count:
+            there = torch.cat([x[..., count : 2 * count], there[..., count:]], -1)
+        if count and self.gaps:
+            since = torch.cat([torch.expm1(x[..., -count:]), since[..., count:]], -1)
         return {"m": there, "d": since}
 
 
@@ -61,6 +62,6 @@ def _carried(x: Tensor, targets: int) -> Tensor:
     if not targets:
         return x
     values, there = x[..., :targets], x[..., targets : 2 * targets] > 0
-    steps = torch.arange(len(x), device=x.device).view(-1, 1, 1)
+    steps = torch.arange(x.shape[0], device=x.device).view(-1, 1, 1)
     last = torch.where(there, steps, 0).cummax(0).values
     return torch.cat([values.gather(0, last), x[..., targets:]], -1)

@@ -44,9 +44,8 @@ def _(model: VideoClassifier) -> list[Form]:
     ]  # fmt: skip
     if model.encoder.bidirectional or model.pooling == "attention":
         return forms
-    names, shape = model.encoder.cell.states, state_axes(model.encoder)
     states: dict[str, Axes] = {"state.pooled": ["batch", model.encoder.output_size]}
-    states |= {f"state.{name}": shape for name in names}
+    states |= state_axes(model.encoder)
 
     def step(
         frame: Tensor, before: Tensor, count: Tensor, pooled: Tensor, *state: Tensor
