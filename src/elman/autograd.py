@@ -255,12 +255,13 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
         cell, reverse, needs.input, needs.parameters, backend, masks, sides,
     )  # fmt: skip
     tensors = [grad_y, *grad_states, x, *states, *parameters, y, *saved, *masks, *sides]
+    operator = _gradients_by_torch if backend == "torch" else recurrent_backward
     if is_seen_by_torch():
-        dx, *others = recurrent_backward(*given)
+        dx, *others = operator(*given)
     elif _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors)):
         dx, *others = _gradients_by_torch(*given)
     elif torch.is_grad_enabled() or not all(map(is_plain, tensors)):
-        dx, *others = recurrent_backward(*given)
+        dx, *others = operator(*given)
     else:
         call = _call(x, states, parameters, lengths, cell, reverse, True, masks, sides)
         outputs, outer = Outputs(y, ()), Outputs(grad_y, grad_states)
@@ -452,6 +453,7 @@ def run(
     torch.compile traces the code before the operator and cannot trace the making of a plan.
     """
     if is_seen_by_torch():
+        backend = _of_operator(backend)
         if not torch.compiler.is_dynamo_compiling():
             refuse_onnx_export()
             _warn_of_tracing()
@@ -465,7 +467,7 @@ def run(
         by_torch = _has_tangent(tensors) or any(map(_is_in_old_vmap, tensors))
         compute = _forward_by_torch if by_torch else recurrent
         results = compute(
-            x, states, parameters, lengths, cell, reverse, save, backend, masks, sides
+            x, states, parameters, lengths, cell, reverse, save, _of_operator(backend), masks, sides
         )
         return results[0], results[1 : 1 + len(states)]
     call = Call(plan_of(cell), x, states, parameters, lengths, reverse, save, masks, memo, sides)
@@ -475,6 +477,11 @@ def run(
         return y, last
     outputs, *_ = _forward(call, backend)
     return outputs.y, outputs.states
+
+
+def _of_operator(backend: str) -> str:
+    """The engine for calls of the operator, beneath which torch cannot differentiate."""
+    return "reference" if backend == "torch" else backend
 
 
 def refuse_onnx_export() -> None:

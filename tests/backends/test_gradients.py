@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 import elman.graph
 from backends.gradient_check import call_of, check, forward, gradients
-from elman.backends import ENGINES, find_engine
+from elman.backends import find_engine
 from elman.cells import CATALOGUE
 from elman.graph import cell, tanh, where
 from elman.graph.node import OPERATIONS
 from elman.graph.ops import INTERNAL, MATRICES, MEMORY, PRODUCTS
+from engines import ANY_CELL
 from graph.plain import FUNCTIONS, draw_numbers
 from graph.random_cells import (
     NO_OPERAND,
@@ -30,7 +31,7 @@ from graph.random_cells import (
 LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant", "mask", "side"}
 
 
-each_engine = pytest.mark.parametrize("backend", ENGINES)
+each_engine = pytest.mark.parametrize("backend", ANY_CELL)
 
 
 @each_engine

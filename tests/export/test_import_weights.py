@@ -12,7 +12,7 @@ from elman import cells
 from elman.cells import CATALOGUE
 from elman.errors import OptionError, RunError
 from elman.export.importing.layer_file import save_layer
-from elman.export.onnx_format.recognise import recognise
+from elman.passes.recognise import recognise
 from nn.onnx_nodes import Node
 from nn.test_onnx_runtime import HIDDEN, KINDS, random_node
 

@@ -8,8 +8,8 @@ import torch
 import elman
 from elman.errors import OptionError
 from elman.nn.dropout import VariationalDropout, draw_mask
+from engines import ANY_CELL
 
-ENGINES = tuple(elman.backends.ENGINES)
 INPUT, HIDDEN = 3, 5
 PLACES = {"lstm": "hc", "gru": "h", "gru_reset_after": "h", "rnn": "a"}
 sigmoid = torch.sigmoid
@@ -160,7 +160,7 @@ def run_both(name, options, backend, drawn, **more):
     return [x, *state, *layer.parameters()], [y, *last], [expected, *expected_last]
 
 
-@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("backend", ANY_CELL)
 @pytest.mark.parametrize(
     ("name", "options"), CASES, ids=lambda v: v if isinstance(v, str) else "+".join(v)
 )
@@ -172,7 +172,7 @@ def test_noise_is_what_the_papers_say_in_values_and_gradients(name, options, bac
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("backend", ANY_CELL)
 def test_truncated_runs_have_the_masks_of_their_steps(backend, drawn):
     run_both("lstm", ALL, backend, drawn, truncate=3)
 
@@ -330,7 +330,7 @@ def test_noisy_layers_are_copied_and_compiled():
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("backend", ANY_CELL)
 def test_torch_finds_nothing_wrong_with_an_operator_that_has_masks(backend):
     cell = layer_of(recurrent_dropout=0.5, zoneout=0.5).stack.in_training
     layer = layer_of(dtype=torch.float64)

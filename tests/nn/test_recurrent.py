@@ -10,10 +10,10 @@ from safetensors.torch import load, save
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
-from elman.backends import ENGINES
 from elman.backends.native.llvm.target import chosen_target
 from elman.errors import OptionError, ShapeError
 from elman.passes.noise import drop_states
+from engines import ANY_CELL
 from nn.independent_cells import run
 
 CELLS = tuple(elman.cells.CATALOGUE.values())
@@ -63,7 +63,7 @@ def all_gradients(outputs, weights, inputs):
     return torch.autograd.grad(outputs, inputs, weights, allow_unused=True, materialize_grads=True)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("backend", ANY_CELL)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
 @pytest.mark.parametrize("num_layers", [1, 2])
@@ -431,7 +431,7 @@ def test_the_report_says_why_it_is_not_the_native_engine():
     )
 
 
-@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("backend", ANY_CELL)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @each_cell
 def test_the_report_says_how_much_training_keeps(cell, dtype, backend):

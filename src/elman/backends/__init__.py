@@ -2,9 +2,10 @@
 
 ``engine.py`` defines the protocol of an engine and ``Call``, the record of what to compute.
 ``arguments.py`` checks a ``Call`` once; ``plan.py`` prepares a cell for every engine.  ``native/``
-compiles kernels for the CPU; its docstring is a tour.  ``reference/`` interprets the plan with
-torch's operations: slow and simple, for every device, twice differentiable.  Tests compare other
-engines with it.
+compiles kernels for the CPU; its docstring is a tour.  ``torch_kernels/`` runs torch's own kernels
+for the cells of ``torch.nn`` on a GPU.  ``reference/`` interprets the plan with torch's operations:
+slow and simple, for every cell and device, twice differentiable.  Tests compare other engines with
+it.
 
 To add an engine, add a package with a class that implements ``engine.Engine``, and a line in
 ``ENGINES``.
@@ -21,10 +22,12 @@ from elman.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
     from elman.backends.engine import Engine
+    from elman.graph import Cell
 
 #: the engines, fastest first, and the location of their classes, which are imported when first used
 ENGINES = {
     "native": ("elman.backends.native.engine", "NativeEngine"),
+    "torch": ("elman.backends.torch_kernels.engine", "TorchEngine"),
     "reference": ("elman.backends.reference.engine", "ReferenceEngine"),
 }
 
@@ -59,23 +62,25 @@ def check(backend: str) -> None:
         find_engine(name)
 
 
-def choose(backend: str, dtype: torch.dtype, device: torch.device) -> tuple[str, str]:
+def choose(
+    backend: str, dtype: torch.dtype, device: torch.device, cell: Cell | None = None
+) -> tuple[str, str]:
     """The engine for these tensors and this value of ``backend=``, and the reason.
 
-    "auto" selects the first engine that supports the tensors.  Raises ``BackendError`` if the
-    requested engine does not.
+    "auto" selects the first engine that supports the tensors and the cell.  Raises
+    ``BackendError`` if the requested engine does not.
 
     >>> choose("auto", torch.float32, torch.device("cpu"))[0]
     'native'
     """
     if backend != "auto":
-        why_not = find_engine(backend).unsupported_reason(dtype, device)
+        why_not = find_engine(backend).unsupported_reason(dtype, device, cell)
         if why_not:
             raise BackendError(f'backend is "{backend}", but {why_not}; use backend="auto".')
         return backend, "requested"
     reasons: list[str] = []
     for name in ENGINES:
-        why_not = find_engine(name).unsupported_reason(dtype, device)
+        why_not = find_engine(name).unsupported_reason(dtype, device, cell)
         if why_not is None:
             return name, reasons[0] if reasons else "the fastest for these tensors"
         reasons.append(why_not)

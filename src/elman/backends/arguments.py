@@ -157,7 +157,9 @@ class _Border:
 
     def __init__(self, call: Call, backend: str) -> None:
         self.title, self.x = _title(call.plan), call.x
-        why_not = find_engine(backend).unsupported_reason(self.x.dtype, self.x.device)
+        why_not = find_engine(backend).unsupported_reason(
+            self.x.dtype, self.x.device, call.plan.cell
+        )
         if why_not:
             raise BackendError(f'{self.title}: backend is "{backend}", but {why_not}.')
 

@@ -172,8 +172,10 @@ class Engine(Protocol):
 
     name: str
 
-    def unsupported_reason(self, dtype: torch.dtype, device: torch.device) -> str | None:
-        """Why the engine does not support such tensors, as a clause; ``None`` if it does."""
+    def unsupported_reason(
+        self, dtype: torch.dtype, device: torch.device, cell: Cell | None = None
+    ) -> str | None:
+        """Why the engine does not support them, as a clause; ``None`` if it does."""
 
     def forward(self, call: Call) -> tuple[Outputs, Saved]:
         """Run all steps; saves tensors only with ``call.save``."""

@@ -397,7 +397,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         if not reader.reads(flat):
             return None  # parametrizations compute new tensors at each access
         self.stack.check_input(x.unsqueeze(0), parameters)
-        backend, _ = choose(self.stack.backend, x.dtype, x.device)
+        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
         batch, plan = x.shape[0], plan_of(self.cell.text)
         x, stepper = x.contiguous(), self._stepper
         if stepper is not None:  # perhaps x only had another dtype or stride
@@ -438,7 +438,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             for k, direction in enumerate(core._directions())
         ]
         like = next(iter(layers[0].parameters), torch.empty(0))  # a cell may have no parameters
-        backend, _ = choose(self.stack.backend, like.dtype, like.device)
+        backend, _ = choose(self.stack.backend, like.dtype, like.device, core.cell)
         title = f"{self.stack.title}.stepper"
         return make_stepper(title, layers, batch, output, like, backend, core._frozen_step)
 
@@ -526,7 +526,8 @@ class Recurrent(NotForTorchScript, nn.Module):
         (first, *_) = self.parameters()
         dtype, device = self._ran or (first.dtype, first.device)
         try:
-            chosen, why = choose(self.stack.backend, dtype, device)
+            runs = self.stack.in_training if self.training else self.stack.in_evaluation
+            chosen, why = choose(self.stack.backend, dtype, device, runs)
         except BackendError as error:
             return f"{self.stack.title}: no engine can run: {error}"
         layers = [

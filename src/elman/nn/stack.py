@@ -366,7 +366,7 @@ class Stack:
             parameters, given = early.run(x, sides, parameters, lengths, sizes)
         tensors = (x, *states, *parameters, *given)
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in tensors])
-        backend, _ = choose(self.backend, x.dtype, x.device)
+        backend, _ = choose(self.backend, x.dtype, x.device, core)
         memo = None
         if early is None and not torch.compiler.is_compiling():
             memo = self.memos.setdefault(k, Memo())

@@ -48,7 +48,7 @@ def _run_layers(
     cell = torch_cell(module.mode, bias=module.bias, projected=projected)
     if projected:
         states = [pad_state(states[0], module.hidden_size), *states[1:]]
-    backend, _ = choose("auto", x.dtype, x.device)
+    backend, _ = choose("auto", x.dtype, x.device, cell)
     directions = 2 if module.bidirectional else 1
     last: list[Sequence[Tensor]] = []
     for layer in range(module.num_layers):

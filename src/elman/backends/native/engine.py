@@ -41,7 +41,9 @@ class NativeEngine:
 
     name = "native"
 
-    def unsupported_reason(self, dtype: torch.dtype, device: torch.device) -> str | None:
+    def unsupported_reason(
+        self, dtype: torch.dtype, device: torch.device, cell: Cell | None = None
+    ) -> str | None:
         """Why the native engine does not support such tensors."""
         if device.type != "cpu":
             return f"tensors are on {device}, and the native engine is for the CPU"

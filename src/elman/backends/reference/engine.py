@@ -25,7 +25,9 @@ class ReferenceEngine:
 
     name = "reference"
 
-    def unsupported_reason(self, dtype: torch.dtype, device: torch.device) -> str | None:
+    def unsupported_reason(
+        self, dtype: torch.dtype, device: torch.device, cell: Cell | None = None
+    ) -> str | None:
         """``None``: it supports all tensors."""
         return None
 

@@ -20,8 +20,8 @@ from elman import cells
 from elman.errors import OptionError, RunError
 from elman.export.importing.found import Found, FoundLayer, join_gates, negate_gate
 from elman.export.onnx_format.libraries import onnx
-from elman.export.onnx_format.recognise import USUAL
 from elman.graph import Cell, cell, sigmoid, tanh
+from elman.passes.recognise import USUAL
 
 _LETTERS = {"LSTM": "iofg", "GRU": "zrh", "RNN": "a"}
 

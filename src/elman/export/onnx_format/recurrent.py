@@ -15,9 +15,9 @@ import numpy as np
 from elman.export.onnx_format.equations import Equations
 from elman.export.onnx_format.graph import Graph, Name
 from elman.export.onnx_format.matrix_states import MatrixEquations
-from elman.export.onnx_format.recognise import USUAL, Operator, recognise
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+from elman.passes.recognise import USUAL, Operator, recognise
 from elman.passes.separate import needs_inputs
 
 #: the recurrent operators of ONNX
@@ -155,7 +155,7 @@ class Layer:
         direction: str,
     ) -> list[Name]:
         """The operator itself; y is (time, direction, batch, hidden)."""
-        weights = [operator.weights(self.cell, own, self.sizes) for own in self.parameters]
+        weights = [_weights(operator, self.cell, own, self.sizes) for own in self.parameters]
         stored = {
             name: graph.constant(np.stack([own[name] for own in weights]), hint=name)
             for name in weights[0]
@@ -175,3 +175,29 @@ class Layer:
             hidden_size=self.sizes.hidden,
             **attributes,
         )
+
+
+def _weights(
+    operator: Operator, cell: Cell, parameters: Sequence[np.ndarray], sizes: Sizes
+) -> dict[str, np.ndarray]:
+    """W, R, B and, where a gate sees the memory, P of one direction."""
+    arrays = {
+        (p.family, p.gate): array for p, array in zip(cell.parameters, parameters, strict=True)
+    }
+    vector = np.zeros(sizes.hidden, np.float32)
+    matrices = {
+        side: np.zeros((sizes.hidden, width), np.float32)
+        for side, width in (("x", sizes.input), ("h", sizes.hidden))
+    }
+    w, r = [
+        [gate.matrix(side, arrays, sizes, zeros) for gate in operator.gates]
+        for side, zeros in matrices.items()
+    ]
+    biases = [
+        gate.vector(f"bias_{side}", arrays, vector) for side in "xh" for gate in operator.gates
+    ]
+    found = {"W": np.concatenate(w), "R": np.concatenate(r), "B": np.concatenate(biases)}
+    if any([gate.peephole for gate in operator.gates]):
+        seeing = [gate.vector("peephole", arrays, vector) for gate in operator.gates[:3]]
+        found["P"] = np.concatenate(seeing)
+    return found

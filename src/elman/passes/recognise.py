@@ -1,7 +1,8 @@
 """Which of ONNX's recurrent operators computes a cell, seen from its equations alone.
 
 A cell's name means nothing here: whoever writes an LSTM by himself, in whatever order, gets
-ONNX's ``LSTM``.  A cell that is none of them is ``None`` and is written out (``equations.py``).
+ONNX's ``LSTM``.  A cell that is none of them is ``None``.  The exporter of ONNX uses the operators,
+and so does the engine that runs torch's kernels, which compute the usual ones.
 
 ONNX: gates i o f c and z r h; z weighs the old value; with ``input_forget`` the gate i is kept
 and f = 1 - i; peepholes i o f, of which o sees the new memory.
@@ -9,23 +10,25 @@ and f = 1 - i; peepholes i o f, of which o sees the new memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any, TypeVar
 
-import numpy as np
-
-from elman.export.onnx_format.sums import Blocked, Factor, Product, Sum, Sums, TooLarge
 from elman.graph import Cell, read_cell
 from elman.graph.node import Node, intern
 from elman.graph.sizes import Block, Sizes
+from elman.passes.sums import Blocked, Factor, Product, Sum, Sums, TooLarge
 
 #: activations of the language that ONNX's operators have, by ONNX's names
 ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 USUAL = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 
 INPUT = intern("input", (), None)
-Arrays = Mapping[tuple[str, str], np.ndarray]
+#: the family and gate of a parameter
+Key = tuple[str, str]
+#: an array of NumPy or a tensor of torch
+Array = TypeVar("Array", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,17 @@ class Gate:
         }
         return Gate(**flip)
 
-    def matrix(self, side: str, arrays: Arrays, sizes: Sizes) -> np.ndarray:
-        """The gate's weights (hidden, input) or (hidden, hidden)."""
-        width = sizes.input if side == "x" else sizes.hidden
-        total = np.zeros((sizes.hidden, width), np.float32)
+    def matrix(self, side: str, arrays: Mapping[Key, Array], sizes: Sizes, zeros: Array) -> Array:
+        """The gate's weights (hidden, input) or (hidden, hidden), added to zeros of that shape."""
         for coefficient, matrix, block in getattr(self, side):
-            total += coefficient * arrays[matrix.attribute][:, sizes.columns(block)]
-        return total
+            zeros = zeros + coefficient * arrays[matrix.attribute][:, sizes.columns(block)]
+        return zeros
 
-    def vector(self, name: str, arrays: Arrays, sizes: Sizes) -> np.ndarray:
-        """A bias or a peephole (hidden,)."""
-        total = np.zeros(sizes.hidden, np.float32)
+    def vector(self, name: str, arrays: Mapping[Key, Array], zeros: Array) -> Array:
+        """A bias or a peephole (hidden,), added to zeros of that shape."""
         for coefficient, vector in getattr(self, name):
-            total += coefficient * (1.0 if vector is None else arrays[vector.attribute])
-        return total
+            zeros = zeros + coefficient * (1.0 if vector is None else arrays[vector.attribute])
+        return zeros
 
 
 @dataclass(frozen=True)
@@ -75,25 +75,6 @@ class Operator:
     gates: tuple[Gate, ...]
     activations: tuple[str, ...]
     attributes: Mapping[str, int] = field(default_factory=dict)
-
-    def weights(
-        self, cell: Cell, parameters: Sequence[np.ndarray], sizes: Sizes
-    ) -> dict[str, np.ndarray]:
-        """W, R, B and, where a gate sees the memory, P of one direction."""
-        arrays = {
-            (p.family, p.gate): array for p, array in zip(cell.parameters, parameters, strict=True)
-        }
-        found = {
-            "W": np.concatenate([gate.matrix("x", arrays, sizes) for gate in self.gates]),
-            "R": np.concatenate([gate.matrix("h", arrays, sizes) for gate in self.gates]),
-            "B": np.concatenate(
-                [gate.vector(f"bias_{side}", arrays, sizes) for side in "xh" for gate in self.gates]
-            ),
-        }
-        if any([gate.peephole for gate in self.gates]):
-            seeing = [gate.vector("peephole", arrays, sizes) for gate in self.gates[:3]]
-            found["P"] = np.concatenate(seeing)
-        return found
 
 
 def recognise(cell: Cell) -> Operator | None:
