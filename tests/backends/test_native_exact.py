@@ -156,8 +156,12 @@ def test_padding_is_never_touched(name, reverse, lengths):
 
 @pytest.mark.parametrize("lengths", [None, RAGGED, SHORTER], ids=["whole", "ragged", "shorter"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@each_way
 @each_cell
-def test_stretches_of_steps_give_the_same_gradients(name, reverse, lengths, monkeypatch):
+def test_stretches_of_steps_give_the_same_gradients(
+    name, hoisted, hoist, reverse, lengths, monkeypatch
+):
+    hoist(hoisted)
     cell = CELLS[name]
     given = None if lengths is None else torch.tensor(lengths)
     numbers = replace(draw(cell, 7, 19), lengths=given, reverse=reverse)
@@ -166,9 +170,27 @@ def test_stretches_of_steps_give_the_same_gradients(name, reverse, lengths, monk
         monkeypatch.setattr(tuning, "CHUNK_BYTES", size)
         found = results(cell, numbers)
         assert_near(found, expected, 2e-6)  # sums over rows are taken in other parts
-        for state in cell.states:
-            assert torch.equal(found[f"d{state}"], expected[f"d{state}"])
-        assert torch.equal(found["dx"], expected["dx"])
+        names = ["y", "dx"] + [f"{kind}{k}" for kind in ("last ", "d") for k in cell.states]
+        for each in names:
+            assert torch.equal(found[each], expected[each]), each
+
+
+def test_products_ahead_of_the_steps_need_memory_for_a_stretch_only(hoist, monkeypatch):
+    hoist(True)
+    made = []
+    memory = kernels.CompiledLayer.memory
+    monkeypatch.setattr(tuning, "CHUNK_BYTES", 5000)
+    monkeypatch.setattr(
+        kernels.CompiledLayer,
+        "memory",
+        lambda self, layout, buffer, rows: (
+            made.append((buffer.name, rows)) or memory(self, layout, buffer, rows)
+        ),
+    )
+    numbers = draw(CELLS["lstm"], 7, 19, time=50, batch=2)
+    results(CELLS["lstm"], numbers)
+    (rows,) = {rows for name, rows in made if name == "projected"}
+    assert rows < 20
 
 
 def test_there_are_as_many_stretches_as_the_bytes_ask_for(monkeypatch):

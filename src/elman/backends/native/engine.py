@@ -106,14 +106,14 @@ class NativeEngine:
             tensors |= dict(zip(names, saved[1:], strict=True))
         _precompute(layer, schedule, weights, tensors)
         hoisted = should_hoist(layer, schedule)
-        if hoisted:
-            buffer = programs.projected_buffer
-            tensors["projected"] = layer.memory(layer.projection.layout, buffer, schedule.total)
-            _run_all(layer.projection, layer, schedule, weights, tensors)
         compiled = layer.forward(save=call.save, hoisted=hoisted)
         tensors |= layer.scratch(compiled.layout, batch)
         tensors |= _in_bf16(compiled.layout.program, tensors)
-        compiled.run(schedule, weights(compiled), tensors)
+        packed = weights(compiled)
+        if hoisted:
+            _run_hoisted(compiled, layer, schedule, packed, weights(layer.projection), tensors)
+        else:
+            compiled.run(schedule, packed, tensors)
         if not schedule.is_whole:
             y.index_fill_(0, schedule.idle, 0)
         y = y.view(time, batch, sizes.hidden)
@@ -309,6 +309,27 @@ def _precompute(
             shape = (schedule.total, layer.sizes.input)
             tensors[place.buffer.name] = empty(shape, tensors["x"].dtype)
     _run_all(layer.precompute, layer, schedule, weights, tensors)
+
+
+def _run_hoisted(
+    compiled: CompiledProgram,
+    layer: CompiledLayer,
+    schedule: Schedule,
+    packed: Tensor,
+    packed_projection: Tensor,
+    tensors: dict[str, Tensor],
+) -> None:
+    """Run the steps of a chunk after the products with its input, whose memory all chunks share."""
+    projection, buffer = layer.projection, layer.programs.projected_buffer
+    layout = projection.layout
+    chunks = schedule.chunks(layout.stride(buffer), layout.number_bytes(buffer))
+    longest = max([stop - start for _, _, start, stop in chunks], default=0)
+    tensors["projected"] = layer.memory(layout, buffer, longest)
+    for begin, end, start, stop in chunks:
+        rows = all_at_once(schedule, start, stop)
+        scratch = layer.scratch(layout, rows.batch)
+        projection.run(rows, packed_projection, {**tensors, **scratch})
+        compiled.run(schedule, packed, tensors, begin, end, start)
 
 
 def _run_all(

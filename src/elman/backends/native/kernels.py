@@ -100,10 +100,11 @@ class CompiledProgram:
     @cached_property
     def _buffers(self) -> list[tuple[str, int]]:
         """Each buffer's name, and its row stride in bytes if it may start at a later row."""
-        gradients = self.programs.gradients_buffer
-        apart = self.layout.stride(gradients) * self.layout.number_bytes(gradients)
-        buffers = self.layout.program.buffers
-        return [(buffer.name, apart if buffer == gradients else 0) for buffer in buffers]
+        partial = (self.programs.gradients_buffer, self.programs.projected_buffer)
+        return [
+            (buffer.name, self.layout.row_bytes(buffer) if buffer in partial else 0)
+            for buffer in self.layout.program.buffers
+        ]
 
     def run(
         self,
@@ -112,11 +113,11 @@ class CompiledProgram:
         tensors: Mapping[str, Tensor],
         first_step: int = 0,
         last_step: int | None = None,
-        gradients_from: int = 0,
+        first_row: int = 0,
     ) -> None:
         """Run the steps ``first_step`` to before ``last_step``; ``tensors`` are buffers by name.
 
-        The first row of the buffer ``gradients`` is row ``gradients_from``.
+        The first row of the buffers ``gradients`` and ``projected`` is row ``first_row``.
         """
         if schedule.total == 0:
             return
@@ -124,7 +125,7 @@ class CompiledProgram:
         counts, offsets, order, times = schedule.addresses
         table = array("q", [counts, offsets, schedule.batch, packed.data_ptr(), order, times])
         for name, apart in self._buffers:
-            table.append(tensors[name].data_ptr() - gradients_from * apart)
+            table.append(tensors[name].data_ptr() - first_row * apart)
         each = self.work * schedule.total / schedule.time
         threads = threads_for(each * (last_step - first_step), schedule.batch)
         chunk = max(1, int(tuning.MAX_CALL_WORK * threads / each))
