@@ -109,11 +109,11 @@ class NativeEngine:
         compiled = layer.forward(save=call.save, hoisted=hoisted)
         tensors |= layer.scratch(compiled.layout, batch)
         tensors |= _in_bf16(compiled.layout.program, tensors)
-        packed = weights(compiled)
+        own = weights(compiled)
         if hoisted:
-            _run_hoisted(compiled, layer, schedule, packed, weights(layer.projection), tensors)
+            _run_hoisted(compiled, layer, schedule, own, weights(layer.projection), tensors)
         else:
-            compiled.run(schedule, packed, tensors)
+            compiled.run(schedule, own, tensors)
         if not schedule.is_whole:
             y.index_fill_(0, schedule.idle, 0)
         y = y.view(time, batch, sizes.hidden)
