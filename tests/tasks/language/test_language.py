@@ -218,6 +218,12 @@ def test_a_stream_of_several_texts_is_refused(run):
         elman.load(run)(["a"], beam=2, samples=3)
 
 
+@pytest.mark.parametrize(("name", "value"), [("temperature", 1.2), ("top_k", 3), ("top_p", 0.5)])
+def test_a_beam_search_takes_no_option_of_sampling(name, value):
+    with pytest.raises(OptionError, match=f"beam is 2 and {name} is {value}; a beam search draws"):
+        WritingOptions(beam=2, **{name: value})
+
+
 def test_a_wide_beam_finds_the_most_likely_of_all_texts():
     units = Units.characters(["ab"])
     fitted = Fitted(model_of(units).eval(), units, LanguageOptions())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from elman.errors import OptionError
@@ -112,8 +112,15 @@ class WritingOptions(DeclaredOptions):
     )
 
     def __post_init__(self) -> None:
-        """Also rejects a beam that is too narrow for the number of texts."""
+        """Also rejects a beam that is too narrow for the number of texts, or that would sample."""
         super().__post_init__()
+        for each in fields(self) if self.beam else ():
+            value = getattr(self, each.name)
+            if each.name in ("temperature", "top_k", "top_p") and value != each.default:
+                raise OptionError(
+                    f"beam is {self.beam} and {each.name} is {value}; a beam search draws nothing "
+                    "at random, so leave one of them out."
+                )
         if 0 < self.beam < self.samples:
             raise OptionError(
                 f"beam is {self.beam} and samples is {self.samples}; the beam must be at least as "
