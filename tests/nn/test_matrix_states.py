@@ -498,11 +498,6 @@ def test_what_does_not_take_them_says_so(tmp_path):
     layer = layer_of(delta_net)
     with pytest.raises(OptionError, match="stepper does not take cells with"):
         layer_of(everything).stepper()
-    with pytest.raises(OptionError, match="which diagnose does not take"):
-        elman.diagnose(delta_net)
-    model, x = nn.Sequential(layer), torch.randn(TIME, BATCH, INPUT, dtype=torch.float64)
-    with pytest.raises(OptionError, match="delta_net has side inputs, vectors of x"):
-        elman.diagnose(model, loss=lambda: model(x)[0].sum())
     with pytest.raises(ExportError, match="C is not written for cells with side inputs"):
         elman.export.c(layer, tmp_path / "layer.c")
     assert "Training saves" in layer.backend_report()

@@ -546,7 +546,5 @@ def test_mistakes_in_a_call():
         elman.Stack([layer])
     with pytest.raises(OptionError, match="stepper does not take cells with side inputs"):
         layer.stepper()
-    with pytest.raises(OptionError, match="diagnose does not take"):
-        elman.diagnose(cfc)
     with pytest.raises(ExportError, match="C is not written for cells with side inputs"):
         elman.export.c(layer, "unused.c")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from elman.diagnose.comparison import Comparison
 from elman.diagnose.diagnosis import Diagnosis
 from elman.diagnose.flow import follow_back, losses_of
 from elman.diagnose.gates import gates_of, units_of
-from elman.diagnose.inside import Visit, visits
-from elman.diagnose.jacobian import spectrum
+from elman.diagnose.inside import Visit, sides_of, visits
+from elman.diagnose.jacobian import WIDEST, spectrum
 from elman.diagnose.trajectory import Trajectory, in_reverse, run_in_float64
+from elman.diagnose.whole import AnyTrajectory, run_whole
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.nn import Recurrent
@@ -29,6 +31,7 @@ def diagnose(
     *models: Cell | nn.Module,
     x: Tensor | None = None,
     lengths: Tensor | Sequence[int] | None = None,
+    inputs: Mapping[str, Tensor] | None = None,
     output_gradient: Tensor | None = None,
     loss: Callable[[], Tensor] | None = None,
     names: Sequence[str] = (),
@@ -49,13 +52,14 @@ def diagnose(
     ``Recurrent`` and the gradients of its outputs in that run.  ``names`` are the models' names.
 
     Cells and layers run on ``x`` (time, batch, input) with ``lengths``; the default is normal noise
-    with ``steps`` and ``batch``.  ``output_gradient`` (time, batch, hidden) is dL/dy; by default,
-    each step's loss is its output projected on a random unit vector.
+    with ``steps`` and ``batch``.  ``inputs`` are side inputs by name, as the layer takes them; for
+    those not given, the default is uniform noise from 0 to 1.  ``output_gradient`` (time, batch,
+    hidden) is dL/dy; by default, each step's loss is its output projected on a random unit vector.
 
     ``losses`` limits the steps of each sequence from which gradients are followed back (``None``:
     all), ``distance`` the number of steps back.  For ``exact`` sequences, the Jacobians of all
-    steps are computed.  All computations use float64.  A layer's ``truncate`` is ignored, so the
-    result shows what it would cut.
+    steps are computed, unless the states of a row have more than 1024 values.  All computations use
+    float64.  A layer's ``truncate`` is ignored, so the result shows what it would cut.
 
     Raises ``OptionError`` if a model cannot be diagnosed, ``ShapeError`` if tensors do not match.
 
@@ -88,7 +92,8 @@ def diagnose(
             size = input_size if x is None else x.shape[-1]
             layer = _layer_of(model, size, hidden_size, seed)
             read = x if x is not None else _noise(layer, steps, batch, seed)
-            looked_at = {"": _visit(layer, read, lengths, output_gradient)}
+            sides = _sides(layer, read, inputs or {}, seed)
+            looked_at = {"": _visit(layer, read, lengths, output_gradient, sides)}
         for inner, visit in looked_at.items():
             name = called.get(k, "" if inner else visit.layer.cell.name)
             name = f"{name}.{inner}" if name and inner else name or inner
@@ -102,17 +107,13 @@ def diagnose(
 
 
 def _refuse_layers_of(model: nn.Module) -> None:
-    """Raise ``OptionError`` if the model has layers, but ``visits`` takes none of their cells."""
+    """Raise ``OptionError`` if all layers of the model compute side inputs of their own."""
     layers = [module for module in model.modules() if isinstance(module, Recurrent)]
-    if layers and all([needs_inputs(layer.cell.text) for layer in layers]):
-        raise OptionError(_not_for(layers[0].cell))
-
-
-def _not_for(cell: Cell) -> str:
-    return (
-        f"diagnose: {cell.name} has side inputs, vectors of x's size or a matrix state, which "
-        "diagnose does not take; pass another cell."
-    )
+    if layers and all([layer.cell.inputs for layer in layers]):
+        raise OptionError(
+            f"diagnose: the {type(layers[0]).__name__} of this model was not given the inputs of "
+            f"{layers[0].cell.name} by name; pass the layer itself, with inputs=."
+        )
 
 
 def _check(**sizes: int) -> None:
@@ -131,19 +132,16 @@ def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
 
 def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: int) -> Recurrent:
     """The layer, or a new layer for a cell."""
-    cell = model.cell if isinstance(model, Recurrent) else model
-    if isinstance(cell, Cell) and needs_inputs(cell.text):
-        raise OptionError(_not_for(cell))
     if isinstance(model, Cell):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return Recurrent(model, input_size, hidden_size).core("diagnose")
+            model = Recurrent(model, input_size, hidden_size)
     if not isinstance(model, Recurrent):
         raise OptionError(
             f"diagnose: {type(model).__name__} is neither a cell nor a Recurrent; for a whole "
             "model pass loss=, a function that runs it and returns the loss."
         )
-    return model.core("diagnose")
+    return model if needs_inputs(model.cell.text) else model.core("diagnose")
 
 
 def _noise(layer: Recurrent, steps: int, batch: int, seed: int) -> Tensor:
@@ -153,15 +151,30 @@ def _noise(layer: Recurrent, steps: int, batch: int, seed: int) -> Tensor:
     return x.transpose(0, 1) if layer.batch_first else x
 
 
+def _sides(
+    layer: Recurrent, x: Tensor, inputs: Mapping[str, Tensor], seed: int
+) -> Mapping[str, Tensor]:
+    """The side inputs of the layer, drawn where they are not given."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes, known = layer.stack.sizes(layer.input_size), layer.cell.inputs
+    return {
+        name: inputs[name]
+        if name in inputs
+        else torch.rand(*x.shape[:-1], sizes.width((size,)), generator=generator)
+        for name, size in known
+    }
+
+
 def _visit(
     layer: Recurrent,
     x: Tensor,
     lengths: Tensor | Sequence[int] | None,
     output_gradient: Tensor | None,
+    inputs: Mapping[str, Tensor],
 ) -> Visit:
     """The layer with its input sequences, time first."""
     layer.stack.check_input(x, [])
-    x = _time_first(x, layer)
+    unbatched, x = x.dim() == 2, _time_first(x, layer)
     rows = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths)
     if rows.shape != x.shape[1:2] or (rows < 0).any() or (rows > len(x)).any():
         raise ShapeError(
@@ -175,7 +188,8 @@ def _visit(
             f"diagnose: output_gradient has the shape {tuple(output_gradient.shape)}, but the "
             f"outputs have {wanted}."
         )
-    return Visit(layer, x, None, rows, output_gradient)
+    sides = sides_of(layer, inputs, x, unbatched=unbatched)
+    return Visit(layer, x, None, rows, output_gradient, sides)
 
 
 def _time_first(tensor: Tensor, layer: Recurrent) -> Tensor:
@@ -185,11 +199,13 @@ def _time_first(tensor: Tensor, layer: Recurrent) -> Tensor:
     return tensor.transpose(0, 1) if layer.batch_first else tensor
 
 
-def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
+def _directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor | None]]:
     """The position, run and dL/dy of each layer and direction, in the order of its own time.
 
     A gradient at the top is propagated to the layers below.
     """
+    if needs_inputs(visit.layer.cell.text):
+        return _whole_directions(visit)
     layer, lengths = visit.layer, visit.lengths
     plan, directions = plan_of(layer.cell.text), 1 + layer.bidirectional
     named = dict(layer.named_parameters())
@@ -202,14 +218,12 @@ def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
     for k in range(layer.num_layers):
         outputs = []
         for d in range(directions):
-            place = [f"layer {k + 1}"] if layer.num_layers > 1 else []
-            place += [("forward", "reverse")[d]] if layer.bidirectional else []
             keys = [f"layers.{k}.{d}.{p.key}" for p in layer.cell.parameters]
             parameters = [named[key].detach().double() for key in keys]
             start = [state[k * directions + d].contiguous() for state in first]
             own = in_reverse(x, lengths) if d else x
             trajectory = run_in_float64(layer.cell, parameters, own, start, lengths)
-            found.append((" ".join(place), trajectory, None))
+            found.append((_place(layer, k, d), trajectory, None))
             call = Call(plan, x, start, parameters, lengths, d == 1)
             found_here, saved = reference.forward(call)
             outputs.append(found_here.y)
@@ -232,9 +246,55 @@ def _directions(visit: Visit) -> list[tuple[str, Trajectory, Tensor | None]]:
     return found
 
 
+def _place(layer: Recurrent, k: int, direction: int) -> str:
+    place = [f"layer {k + 1}"] if layer.num_layers > 1 else []
+    place += [("forward", "reverse")[direction]] if layer.bidirectional else []
+    return " ".join(place)
+
+
+def _whole_directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor | None]]:
+    """The same for a cell with side inputs or a matrix state."""
+    layer, lengths = visit.layer, visit.lengths
+    stack = replace(layer.stack, backend="reference", truncate=None)
+    named = dict(layer.named_parameters())
+    x = visit.x.detach().double()
+    sides = {name: side.double() for name, side in visit.sides.items()}
+    shapes = [stack.state_shape(name, x.shape[1]) for name in layer.cell.states]
+    first = visit.state or tuple([x.new_zeros(shape) for shape in shapes])
+    found: list[tuple[str, AnyTrajectory, Tensor | None]] = []
+    runs: list[tuple[Tensor, list[Tensor]]] = []
+    for k in range(layer.num_layers):
+        x = x.detach().requires_grad_()
+        outputs = []
+        for d in range(stack.directions):
+            keys = [f"layers.{k}.{d}.{p.key}" for p in layer.cell.parameters]
+            parameters = [named[key].detach().double() for key in keys]
+            at = k * stack.directions + d
+            start = [state[at].double().contiguous() for state in first]
+            with torch.enable_grad():
+                y, _ = stack.run_direction(at, parameters, x, start, lengths, d == 1, None, sides)
+            outputs.append(y)
+            own = run_whole(stack, parameters, x.detach(), sides, start, lengths, reverse=d == 1)
+            found.append((_place(layer, k, d), own, None))
+        runs.append((x, outputs))
+        x = torch.cat(outputs, -1)
+    above = visit.output_gradient
+    if above is None:
+        return found
+    for k in reversed(range(layer.num_layers)):
+        parts = above.detach().double().split(layer.hidden_size, -1)
+        for d, gradient in enumerate(parts):
+            at = k * stack.directions + d
+            own_order = in_reverse(gradient, lengths) if d else gradient
+            found[at] = (*found[at][:2], own_order)
+        given, outputs = runs[k]
+        [above] = torch.autograd.grad(outputs, given, parts, materialize_grads=True)
+    return found
+
+
 def _look(
     name: str,
-    trajectory: Trajectory,
+    trajectory: AnyTrajectory,
     output_gradient: Tensor | None,
     *,
     distance: int | None,
@@ -261,6 +321,7 @@ def _look(
         if arrival.parameters is not None and arrival.distance < reach:
             for key, term in zip(terms, arrival.parameters, strict=True):
                 terms[key][arrival.distance] = float(term.norm())
+    wide = sum([state.shape[-1] for state in trajectory.states])
     longest = torch.argsort(trajectory.lengths, descending=True, stable=True)[:exact].tolist()
     return Diagnosis(
         name=name,
@@ -271,7 +332,7 @@ def _look(
         terms=terms,
         gates=gates_of(trajectory),
         units=units_of(trajectory),
-        jacobians=spectrum(trajectory, longest, reach) if exact else None,
+        jacobians=spectrum(trajectory, longest, reach) if exact and wide <= WIDEST else None,
     )
 
 
@@ -281,14 +342,15 @@ def gradient_terms(
     output_gradient: Tensor,
     *,
     lengths: Tensor | Sequence[int] | None = None,
+    inputs: Mapping[str, Tensor] | None = None,
     distance: int | None = None,
 ) -> dict[str, Tensor]:
     """The contribution of each distance in time to each parameter's gradient.
 
     ``x`` is (time, batch, input) and ``output_gradient`` dL/dy (time, batch, hidden), for a single
-    layer in one direction.  Returns a tensor (distance, *shape) for each parameter, such as
-    ``"W.f"``; its sum over distances is the gradient of backpropagation through time, unless
-    ``distance`` truncates it.
+    layer in one direction, and ``inputs`` its side inputs.  Returns a tensor (distance, *shape) for
+    each parameter, such as ``"W.f"``; its sum over distances is the gradient of backpropagation
+    through time, unless ``distance`` truncates it.
 
     >>> import elman
     >>> layer = elman.Recurrent(elman.cells.rnn, 2, 3)
@@ -306,7 +368,7 @@ def gradient_terms(
             "gradient_terms: the layer has several layers or directions; pass a single layer in "
             "one direction."
         )
-    visit = _visit(layer, x, lengths, output_gradient)
+    visit = _visit(layer, x, lengths, output_gradient, inputs or {})
     [(_, trajectory, gradient)] = _directions(visit)
     starts = losses_of(trajectory, gradient, None, 0)
     reach = trajectory.time if distance is None else min(distance + 1, trajectory.time)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elman.diagnose.trajectory import Trajectory
+from elman.diagnose.whole import AnyTrajectory
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class Losses:
 
 
 def losses_of(
-    trajectory: Trajectory, output_gradient: Tensor | None, most: int | None, seed: int
+    trajectory: AnyTrajectory,
+    output_gradient: Tensor | None,
+    most: int | None,
+    seed: int,
 ) -> Losses:
     """The losses to follow back: at most ``most`` steps of each sequence, including the last.
 
@@ -75,11 +78,17 @@ class Arrival:
 
 @torch.no_grad()
 def follow_back(
-    trajectory: Trajectory, losses: Losses, distance: int, *, parameters: bool = True
+    trajectory: AnyTrajectory,
+    losses: Losses,
+    distance: int,
+    *,
+    parameters: bool = True,
 ) -> Iterator[Arrival]:
     """The gradients at distances 0, 1, ... ``distance``, until no step is left."""
     gradients = losses.gradients
-    adjoints = [gradients, *[torch.zeros_like(gradients) for _ in trajectory.states[1:]]]
+    count = len(gradients)
+    others = [gradients.new_zeros(count, state.shape[-1]) for state in trajectory.states[1:]]
+    adjoints = [gradients, *others]
     for k in range(distance + 1):
         count = int((losses.steps >= k).sum())
         if not count:
@@ -87,6 +96,6 @@ def follow_back(
             return
         rows = (losses.steps[:count] - k) * trajectory.batch + losses.sequences[:count]
         entering, values = trajectory.step_back(rows, [a[:count] for a in adjoints])
-        terms = trajectory.engine.parameter_gradients(values) if parameters else None
+        terms = trajectory.parameter_gradients(values) if parameters else None
         yield Arrival(k, adjoints, terms)
         adjoints = entering

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.diagnose.trajectory import Trajectory
+from elman.diagnose.whole import AnyTrajectory
 from elman.graph.node import Node
 from elman.graph.ops import SATURATING
 from elman.graph.show import expression, labels
-from elman.passes import hoist, simplify
 
 #: a gate is saturated below the first or above the second value: within a tenth of its range from
 #: an end, if both ends are finite
@@ -58,7 +57,7 @@ class Units:
     frozen: NDArray[np.int64]
 
 
-def gates_of(trajectory: Trajectory) -> tuple[Gate, ...]:
+def gates_of(trajectory: AnyTrajectory) -> tuple[Gate, ...]:
     """The statistics of every gate, in the order of the equations."""
     running = trajectory.running()
     found = []
@@ -77,21 +76,20 @@ def gates_of(trajectory: Trajectory) -> tuple[Gate, ...]:
     return tuple(found)
 
 
-def _gate_nodes(trajectory: Trajectory) -> dict[Node, str]:
+def _gate_nodes(trajectory: AnyTrajectory) -> dict[Node, str]:
     """The values of the plan that are gates, with their names in the equations."""
     cell = trajectory.cell
     called = labels(cell)
     found: dict[Node, str] = {}
     for node in [*called, *cell.nodes]:
         if node.operation in ENDS:
-            # a separate pass for each, to get the node of the plan
-            *_, planned = hoist(simplify([*cell.next_states, node])).roots
+            planned = trajectory.planned(node)
             if planned in trajectory.values and trajectory.values[planned].dim() == 2:
                 found.setdefault(planned, called.get(node) or expression(node, cell))
     return found
 
 
-def units_of(trajectory: Trajectory) -> dict[str, Units]:
+def units_of(trajectory: AnyTrajectory) -> dict[str, Units]:
     """The statistics of each state's units, by the state's name."""
     running = trajectory.running()
     found = {}

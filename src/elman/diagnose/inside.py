@@ -5,8 +5,8 @@ The model can be any ``torch.nn.Module`` that contains a ``Recurrent``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.nn import Recurrent
-from elman.passes.separate import needs_inputs
+from elman.nn.side_inputs import checked
 
 
 @dataclass(frozen=True)
 class Visit:
     """A layer with its inputs: x (time, batch, input), the initial state if any, and lengths.
 
-    ``output_gradient`` is dL/dy (time, batch, output), or ``None`` without a loss.
+    ``output_gradient`` is dL/dy (time, batch, output), or ``None`` without a loss.  ``sides`` are
+    the inputs beside x, (time, batch, size).
     """
 
     layer: Recurrent
@@ -29,6 +30,7 @@ class Visit:
     state: tuple[Tensor, ...] | None
     lengths: Tensor
     output_gradient: Tensor | None
+    sides: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,20 +39,21 @@ class _Call:
     state: tuple[Tensor, ...] | None
     lengths: Tensor
     gradient: Tensor
+    sides: Mapping[str, Tensor]
 
 
 def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
     """Run ``loss()`` and its backward; returns the inputs of each ``Recurrent`` by name.
 
     The steps of a layer that runs step by step, such as a decoder, are concatenated.  Layers that
-    do not affect the loss, or whose cells have side inputs, are omitted.  The ``grad`` of
+    do not affect the loss, or make side inputs of their own, are omitted.  The ``grad`` of
     parameters does not change.
     """
     calls: dict[str, list[_Call]] = {}
     handles = []
     kept = {parameter: parameter.grad for parameter in model.parameters()}
     for name, module in model.named_modules():
-        if isinstance(module, Recurrent) and not needs_inputs(module.cell.text):
+        if isinstance(module, Recurrent):
             hook = _recorder(calls.setdefault(name or "layer", []))
             handles.append(module.register_forward_hook(hook, with_kwargs=True))
     try:
@@ -76,18 +79,22 @@ def _recorder(calls: list[_Call]) -> Callable[..., None]:
     ) -> None:
         assert isinstance(layer, Recurrent)
         given = dict(zip(("x", "state"), arguments, strict=False)) | named
+        inputs = {name: given[name] for name, _ in layer.cell.inputs if name in given}
+        if len(inputs) < len(layer.cell.inputs):
+            return
         x, y, lengths = given["x"], result[0], given.get("lengths")
         if isinstance(x, PackedSequence):
             (x, lengths), outputs = pad_packed_sequence(x), y.data
         else:
             outputs = y
             x = x.transpose(0, 1) if layer.batch_first and x.dim() == 3 else x
-        state = given.get("state")
-        if x.dim() == 2:  # one sequence without a batch
+        state, unbatched = given.get("state"), x.dim() == 2
+        if unbatched:
             x = x.unsqueeze(1)
             state = None if state is None else tuple([each.unsqueeze(-2) for each in state])
         rows = torch.full((x.shape[1],), len(x)) if lengths is None else torch.as_tensor(lengths)
-        call = _Call(x.detach(), state, rows.cpu(), x.new_zeros(0))
+        sides = sides_of(layer, inputs, x, unbatched=unbatched)
+        call = _Call(x.detach(), state, rows.cpu(), x.new_zeros(0), sides)
         if not outputs.requires_grad:
             return
 
@@ -104,6 +111,20 @@ def _recorder(calls: list[_Call]) -> Callable[..., None]:
     return record
 
 
+def sides_of(
+    layer: Recurrent, inputs: Mapping[str, Tensor], x: Tensor, *, unbatched: bool
+) -> dict[str, Tensor]:
+    """Inputs beside x (time, batch, input) as (time, batch, size).
+
+    Raises ``ShapeError`` if one does not match.
+    """
+    found = checked(
+        layer.stack.title, layer.cell, inputs, x, layer.hidden_size,
+        batch_first=layer.batch_first, unbatched=unbatched,
+    )  # fmt: skip
+    return {name: side.detach().expand(*x.shape[:2], -1) for name, side in found.items()}
+
+
 def _joined(layer: Recurrent, calls: list[_Call]) -> Visit:
     """Merge all calls: concatenate single steps, or else take the call with the most steps."""
     for call in calls:
@@ -115,9 +136,14 @@ def _joined(layer: Recurrent, calls: list[_Call]) -> Visit:
         x, gradient = (
             torch.cat([getattr(call, name) for call in calls]) for name in ("x", "gradient")
         )
-        return Visit(layer, x, _detached(calls[0].state), lengths, gradient)
+        names = calls[0].sides
+        sides = {name: torch.cat([call.sides[name] for call in calls]) for name in names}
+        return Visit(layer, x, _detached(calls[0].state), lengths, gradient, sides)
     longest = max(calls, key=lambda call: int(call.lengths.sum()))
-    return Visit(layer, longest.x, _detached(longest.state), longest.lengths, longest.gradient)
+    return Visit(
+        layer, longest.x, _detached(longest.state), longest.lengths, longest.gradient,
+        longest.sides,
+    )  # fmt: skip
 
 
 def _detached(state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:

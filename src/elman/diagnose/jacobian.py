@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from elman.diagnose.trajectory import Trajectory
+from elman.diagnose.whole import AnyTrajectory
 
 #: rows of Jacobians computed at once
 ROWS_AT_ONCE = 8192
+#: Jacobians of more values of a row are not computed, as of a matrix state of 64 units and keys
+WIDEST = 1024
 #: distances with singular values, and steps with eigenvalues; fewer if a Jacobian is wider than
 #: ``WIDE``, because the work is cubic in its width
 PLACES, WIDE = 32, 256
@@ -42,7 +44,7 @@ class Jacobians:
 
 
 @torch.no_grad()
-def step_jacobians(trajectory: Trajectory, sequence: int) -> Tensor:
+def step_jacobians(trajectory: AnyTrajectory, sequence: int) -> Tensor:
     """∂(next states)/∂(states) of each step of a sequence, (steps, states * hidden, the same).
 
     States are concatenated in the cell's order.
@@ -56,28 +58,28 @@ def step_jacobians(trajectory: Trajectory, sequence: int) -> Tensor:
     >>> step_jacobians(run_in_float64(layer.cell, parameters, x, start, length), 0).shape
     torch.Size([5, 6, 6])
     """
-    hidden, count = trajectory.hidden_size, len(trajectory.states)
-    width, length = hidden * count, int(trajectory.lengths[sequence])
+    widths = [state.shape[-1] for state in trajectory.states]
+    width, length = sum(widths), int(trajectory.lengths[sequence])
     identity = torch.eye(width, dtype=torch.float64)
     at_once = max(1, ROWS_AT_ONCE // width)
     parts = []
     for start in range(0, length, at_once):
         steps = torch.arange(start, min(start + at_once, length))
         rows = (steps * trajectory.batch + sequence).repeat_interleave(width)
-        seeds = identity.repeat(len(steps), 1).split(hidden, 1)
+        seeds = identity.repeat(len(steps), 1).split(widths, 1)
         entering, _ = trajectory.step_back(rows, seeds)
         parts.append(torch.cat(entering, 1).reshape(len(steps), width, width))
     return torch.cat(parts) if parts else identity.new_zeros(0, width, width)
 
 
-def spectrum(trajectory: Trajectory, sequences: list[int], distance: int) -> Jacobians:
+def spectrum(trajectory: AnyTrajectory, sequences: list[int], distance: int) -> Jacobians:
     """Singular values of products and spectral radii of steps, of some sequences.
 
     The smallest singular value is the inverse of the largest one of the inverse product, whose
     rounding errors do not hide it; where a step cannot be inverted, it is 0.
     """
     distance = min(distance, int(trajectory.lengths[sequences].max()))
-    width = trajectory.hidden_size * len(trajectory.states)
+    width = sum([state.shape[-1] for state in trajectory.states])
     most = max(4, PLACES * WIDE // max(WIDE, width))
     distances = _spread(1, distance, most)
     steps = _spread(0, int(trajectory.lengths[sequences].max()) - 1, most)

@@ -2,7 +2,8 @@
 
 The reference engine computes values and derivatives from the cell's graph: ``step_back`` runs the
 adjoint step (``passes/gradient.py``) on any of the steps, with any adjoints of the next states.
-``flow.py`` and ``jacobian.py`` use it.
+``flow.py`` and ``jacobian.py`` use it.  ``whole.py`` is the same for cells with side inputs or a
+matrix state.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +19,9 @@ from torch import Tensor
 from elman.backends.plan import Plan, plan_of
 from elman.backends.reference.interpreter import INPUT, Interpreter, Values
 from elman.graph import Cell
-from elman.graph.node import intern
+from elman.graph.node import Node, intern
 from elman.graph.sizes import Sizes
+from elman.passes import hoist, simplify
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,16 @@ class Trajectory:
     def running(self) -> Tensor:
         """(time * batch,): whether a row is within its sequence's length."""
         return (torch.arange(self.time)[:, None] < self.lengths[None, :]).reshape(-1)
+
+    def planned(self, node: Node) -> Node:
+        """The node of ``values`` that has a node's value."""
+        # a separate pass for each, to get the node of the plan
+        *_, found = hoist(simplify([*self.cell.next_states, node])).roots
+        return found
+
+    def parameter_gradients(self, values: Any) -> list[Tensor]:
+        """The gradients of the parameters, from the values that ``step_back`` returned."""
+        return self.engine.parameter_gradients(values)
 
     def step_back(self, rows: Tensor, adjoints: Sequence[Tensor]) -> tuple[list[Tensor], Values]:
         """dL/d(states before the steps ``rows``) from dL/d(states after them).

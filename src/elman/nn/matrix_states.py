@@ -118,7 +118,7 @@ class MatrixStates:
         own = [parameter.to(wide) for parameter in parameters]
         values: list[Tensor] = []
         for step in self._steps:
-            values.append(_value(step, values, flat, own, sizes))
+            values.append(value_with_axes(step, values, flat, own, sizes))
         found = []
         count = flat["x"].shape[0]  # len() would fix it while torch exports
         for position, size, fixed in self._sides:
@@ -134,7 +134,7 @@ class MatrixStates:
         return found
 
 
-def _value(
+def value_with_axes(
     step: EarlyStep,
     values: Sequence[Tensor],
     given: Mapping[str, Tensor],
