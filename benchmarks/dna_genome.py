@@ -1,18 +1,18 @@
 """Train the gene finder on a piece of a genome, and score it on a chromosome as the field does.
 
-    python benchmarks/dna_genome.py [--seed 0] [--only valid]
+    python benchmarks/dna_genome.py [--seed 0]
+    python benchmarks/dna_genome.py --held-out IV [--seed 0]  # how choices were made
 
 The annotation is the longest transcript of each protein-coding gene, also of genes that overlap
 others or that the end of the sequence cuts off, which ``elman evaluate`` leaves out.  An exon (CDS)
 is right if its strand and both ends are, a coding base if its strand is, a gene if all its exons
-are.  Choices were made on chromosome X; chromosome III was scored once, after them.
+are.  On X, and on IV when it is held out, exons found in an annotated pseudogene are not counted,
+as a pseudogene has most of the signals of a gene; on III all are.
 
-Training has two stages: on the genome and joined small genes, then on the genome alone, where genes
-are as far apart as they are.  The first stage of the published run was stopped after 181 of its 640
-steps, for want of time, and the second, which began from its last weights, after 124 of 186; its
-last weights were taken, of the lowest validation loss.  Afterwards the score of introns is lowered
-by ``INTRONS`` per base, the best on X of 0, -0.005, -0.01, -0.02 and -0.04, and the scores of
-beginning in a class are counted.
+Choices were made with chromosome IV held out: the model was trained without it and scored on it and
+X.  So were chosen the smoothing of the counted scores, dropout, the length of parts, the number of
+epochs, and ``CODING``, which is added to the score of each coding base afterwards.  Then it was
+trained on IV too, with three seeds, of which the best on X ships.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,17 @@ from elman.benchmark import machine
 from elman.data.faults import Row
 from elman.files import write_whole
 from elman.tasks import TASKS, Data, train
-from elman.tasks.dna.fasta import Sequence
+from elman.tasks.dna.fasta import Sequence as Bases
 from elman.tasks.dna.gff3 import gff3_rows
 from elman.tasks.dna.grammar import Grammar
 from elman.tasks.dna.options import DnaOptions
 from elman.training.metrics import Score
-from recipes.worm_genome import worm_genome
+from elman.training.weights import read_tensors
+from recipes.worm_genome import TRAINING, pseudogenes, worm_genome
 
 RUNS = Path("runs")
 #: each exon of a gene as (sequence, strand, start, end)
 Gene = tuple[tuple[str, str, int, int], ...]
-#: the options of both stages
 SETTINGS: dict[str, object] = {
     "strands": "both",
     "transcript": "longest",
@@ -55,28 +55,22 @@ SETTINGS: dict[str, object] = {
     "channels": 32,
     "hidden_size": 64,
     "num_layers": 1,
-    "dropout": 0.1,
+    "dropout": 0.2,
     "longest": 3000,
+    "jitter": 1.0,
     "batch_size": 8,
+    "learning_rate": 3e-3,
+    "epochs": 4,
+    "average_weights": 0.98,
     "threads": 1,
 }
-FIRST = {"jitter": 0.5, "learning_rate": 3e-3, "epochs": 8}
-SECOND = {
-    "jitter": 1.0,
-    "learning_rate": 2e-3,
-    "epochs": 6,
-    "average_weights": 0.98,
-    "warmup_steps": 5,
-}
-INTRONS = -0.005
-TITLES = (
-    "C. elegans (WormBase WS282): pieces of I, II, IV and V, and smallgenes",
-    "C. elegans (WormBase WS282): pieces of I, II, IV and V",
-)
-#: AUGUSTUS (species caenorhabditis) and the first shipped model of Elman on chromosome III
+CODING = 0.01
+TITLE = "C. elegans (WormBase WS282): pieces of I, II, IV and V, and smallgenes"
+#: AUGUSTUS (species caenorhabditis) and earlier shipped models on chromosome III
 OTHERS = {
     "AUGUSTUS": {"exon_f1": 79.0, "coding_f1": 89.7, "genes_right": 12},
     "Elman 0.1.0": {"exon_f1": 20.7, "coding_f1": 33.6, "genes_right": 0},
+    "Elman, the model before": {"exon_f1": 51.0, "coding_f1": 64.8, "genes_right": 5},
 }
 
 
@@ -116,6 +110,23 @@ def predicted(model: Any, path: Path) -> list[Gene]:
     ]
 
 
+def outside(
+    found: list[Gene], expected: list[Gene], spans: list[tuple[str, int, int]]
+) -> list[Gene]:
+    """The genes without exons in the ``spans``, unless these share coding bases with a gene."""
+    coding = [exon for gene in expected for exon in gene]
+
+    def counts(exon: tuple[str, str, int, int]) -> bool:
+        name, strand, start, end = exon
+        inside = any(name == n and start < b and a < end for n, a, b in spans)
+        return not inside or any(
+            (name, strand) == (n, s) and start < b and a < end for n, s, a, b in coding
+        )
+
+    kept = [tuple([exon for exon in gene if counts(exon)]) for gene in found]
+    return [gene for gene in kept if gene]
+
+
 def compared(expected: list[Gene], found: list[Gene]) -> dict[str, Any]:
     """The scores of the field, in per cent, and for each strand."""
 
@@ -143,27 +154,29 @@ def compared(expected: list[Gene], found: list[Gene]) -> dict[str, Any]:
 def random_genes(model: Any, size: int = 100_000) -> int:
     """The number of genes in random bases with the composition of the genome (36 % G or C)."""
     letters = np.random.default_rng(0).choice(list("ACGT"), size, p=[0.32, 0.18, 0.18, 0.32])
-    (answer,) = model([Sequence("random", "".join(letters))])
+    (answer,) = model([Bases("random", "".join(letters))])
     return len(answer.genes)
 
 
 def trained(paths: dict[str, Path], folder: Path, seed: int) -> None:
-    """Trains both stages."""
-    first = folder.with_name(f"joined-{seed}")
-    licence = "free to use with attribution; MIT"
-    if not (first / "card.md").exists():
-        data = Data(paths["train"], paths["windows"], TITLES[0], licence)
-        train(TASKS["dna"], data, first, {**SETTINGS, **FIRST, "seed": seed}, resume=True)
-    data = Data(paths["train"] / "genome.fa", paths["windows"], TITLES[1], licence)
-    settings = {**SETTINGS, **SECOND, "seed": seed}
-    model, _ = train(TASKS["dna"], data, folder, settings, start=elman.load(first))
+    """Trains, and puts the scores of beginning in a class and of coding bases into the model."""
+    data = Data(paths["train"], paths["windows"], TITLE, "free to use with attribution; MIT")
+    model, _ = train(TASKS["dna"], data, folder, {**SETTINGS, "seed": seed}, resume=True)
     grammar = model.symbols.grammar
-    classes = grammar.classes[: model.model.output.out_features]
+    last = read_tensors(model.folder.checkpoint_path)[0]
+    start = start_scores(grammar, paths["train"] / "genome.fa")
     with torch.no_grad():
-        model.model.crf.start.copy_(start_scores(grammar, paths["train"] / "genome.fa"))
-        for k, name in enumerate(classes):
-            model.model.output.bias[k] += INTRONS if name in ("I", "Iu") else 0.0
+        # X has too few genes to choose an epoch: the average at the end, not the best on X
+        for k, weights in enumerate([p for p in model.model.parameters() if p.requires_grad]):
+            weights.copy_(last[f"average.{k}"])
+        model.model.crf.start.copy_(start)
+        model.model.output.bias += coding_scores(grammar, CODING)[: len(model.model.output.bias)]
     model.folder.save_weights(model.model)
+
+
+def coding_scores(grammar: Grammar, score: float) -> torch.Tensor:
+    """``score`` for the classes of coding bases, 0 for the others."""
+    return torch.tensor([score if name[0] in "SEX" else 0.0 for name in grammar.classes])
 
 
 def start_scores(grammar: Grammar, path: Path) -> torch.Tensor:
@@ -181,12 +194,58 @@ def start_scores(grammar: Grammar, path: Path) -> torch.Tensor:
     return torch.from_numpy(np.log(found / found.sum() / states))
 
 
+def scored(model: Any, fasta: Path, ignored: Sequence[tuple[str, int, int]] = ()) -> dict[str, Any]:
+    """The scores on an annotated sequence, and how long finding its genes took."""
+    expected = annotated(fasta.with_suffix(".gff3"))
+    started = time.perf_counter()
+    found = predicted(model, fasta)
+    seconds = time.perf_counter() - started
+    found = outside(found, expected, list(ignored))
+    return {**compared(expected, found), "seconds": round(seconds, 1)}
+
+
+def choose(held_out: str, seed: int) -> None:
+    """Trains without a chromosome, and scores it and X with several scores of coding bases."""
+    paths = worm_genome(RUNS / "data", held_out)
+    folder = RUNS / "dna_genome" / f"without-{held_out}-{seed}"
+    if not (folder / "card.md").exists():
+        trained(paths, folder, seed)
+    model = elman.load(folder)
+    bias = model.model.output.bias.detach().clone()
+    for coding in (-0.01, 0.0, 0.01, 0.02, 0.03):
+        with torch.no_grad():
+            added = coding_scores(model.symbols.grammar, coding - CODING)
+            model.model.output.bias.copy_(bias + added[: len(bias)])
+        scores = scored(model, paths["valid"], pseudogenes(paths["valid"]))
+        print(f"coding {coding:+.2f}", json.dumps(scores))
+
+
+def write_record(record: dict[str, Any], seed: int) -> None:
+    """Writes the record of the seed that is best on X, with the main figures of all seeds."""
+    target = Path(__file__).parent / "results" / "dna_genome.json"
+    before = json.loads(target.read_text(encoding="utf-8"))
+    same = before["settings"] | {"seed": seed} == record["settings"]
+    own = {
+        "valid": record["valid"]["evaluate"]["exon_f1"],
+        **{name: record["test"][name] for name in ("exon_f1", "coding_f1", "genes_right")},
+        **{name: record[name] for name in ("random_genes", "minutes")},
+    }
+    seeds = {**(before["seeds"] if same else {}), str(seed): own}
+    best = max(seeds, key=lambda each: seeds[each]["valid"])
+    chosen = record if best == str(seed) else before
+    write_whole(target, json.dumps({**chosen, "seeds": seeds}, indent=1) + "\n")
+
+
 def main() -> None:
     """Train unless the run exists, score, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--held-out", choices=TRAINING, help="a chromosome for validation")
     parser.add_argument("--only", choices=["valid"], help="do not touch the test data")
     asked = parser.parse_args()
+    if asked.held_out:
+        choose(asked.held_out, asked.seed)
+        return
     paths = worm_genome(RUNS / "data")
     folder = RUNS / "dna_genome" / f"genome-{asked.seed}"
     if not (folder / "card.md").exists():
@@ -197,7 +256,7 @@ def main() -> None:
     record: dict[str, Any] = {
         "command": f"python benchmarks/dna_genome.py --seed {asked.seed}",
         "machine": machine(),
-        "settings": {**SETTINGS, "first": FIRST, "second": SECOND, "seed": asked.seed},
+        "settings": {**SETTINGS, "coding": CODING, "seed": asked.seed},
         "parameters": sum(p.numel() for p in model.model.parameters()),
         "epochs": len(history),
         "minutes": minutes,
@@ -205,12 +264,11 @@ def main() -> None:
         "random_genes": random_genes(model),
     }
     for part in ("valid",) if asked.only else ("valid", "test"):
-        started = time.perf_counter()
-        found = predicted(model, paths[part])
-        seconds = time.perf_counter() - started
-        record[part] = compared(annotated(paths[part].with_suffix(".gff3")), found)
-        record[part]["seconds"] = round(seconds, 1)
-        record[part]["evaluate"] = model.evaluate(paths[part])
+        ignored = pseudogenes(paths[part]) if part == "valid" else ()
+        record[part] = scored(model, paths[part], ignored)
+        # of the windows of X, which have no pseudogenes
+        judged = paths["windows"] if part == "valid" else paths[part]
+        record[part]["evaluate"] = model.evaluate(judged)
         print(part, json.dumps(record[part], indent=1))
     print("genes in 100,000 random bases:", record["random_genes"])
     if not asked.only:
@@ -222,8 +280,7 @@ def main() -> None:
             "threads": 1,
         }
         write_whole(folder / "figures.json", json.dumps(figures))
-        target = Path(__file__).parent / "results" / "dna_genome.json"
-        write_whole(target, json.dumps(record, indent=1) + "\n")
+        write_record(record, asked.seed)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Training, validation and test data for gene finding in a genome: one hundredth of C. elegans.
 
     >>> paths = worm_genome(Path("runs/data"))  # doctest: +SKIP
+    >>> paths = worm_genome(Path("runs/data"), held_out="IV")  # doctest: +SKIP
 
-Chromosome III is the test set, X the validation set, and the others are training data.  The genes
-of smallgenes (numbers that end in 0 or 1 excepted, which stay test and validation data) are joined
-to sequences with pieces of what lies between the training genes; genes that share 60 bases with
-chromosome III or X, on either strand, are left out.
+Chromosome III is the test set, X the validation set, and the others are training data.  X has only
+ten genes, so choices were made on another split, in which ``held_out`` is validation data too.  The
+genes of smallgenes (numbers that end in 0 or 1 excepted, which stay test and validation data) are
+joined to sequences with pieces of what lies between the training genes; genes that share 60 bases
+with test or validation data, on either strand, are left out.
 """
 
 from __future__ import annotations
@@ -23,25 +25,31 @@ from elman.tasks.dna.genes import CodingGene
 from elman.tasks.dna.loci import Locus, locus_rows
 from recipes.real_data import SOURCE, smallgenes
 
-CHROMOSOMES = {"train": ("I", "II", "IV", "V"), "valid": ("X",), "test": ("III",)}
+TRAINING = ("I", "II", "IV", "V")
 #: two sequences that share this many bases are the same gene
 _SHARED = 60
 #: number of genes in a joined sequence
 _JOINED = 10
 
 
-def worm_genome(folder: Path) -> dict[str, Path]:
+def worm_genome(folder: Path, held_out: str = "") -> dict[str, Path]:
     """Writes the files; returns the training folder, and the validation and test FASTA.
 
-    ``windows`` is the validation chromosome in parts, which training scores after each epoch.
+    ``windows`` is the validation data in parts without pseudogenes, which training scores after
+    each epoch.  ``held_out`` names a chromosome of the training data that becomes validation data.
     """
-    target = folder / "worm-genome"
-    paths = {part: target / part / "genome.fa" for part in CHROMOSOMES}
-    windows = paths["valid"].with_name("windows.fa")
+    target = folder / (f"worm-genome-without-{held_out}" if held_out else "worm-genome")
+    chromosomes = {
+        "train": [name for name in TRAINING if name != held_out],
+        "valid": [name for name in (held_out, "X") if name],
+        "test": ["III"],
+    }
+    paths = {part: target / part / "genome.fa" for part in chromosomes}
+    windows = paths["valid"].with_name("windows-without-pseudogenes.fa")
     found = {**paths, "train": paths["train"].parent, "windows": windows}
     if windows.with_suffix(".gff3").exists():  # the last file that is written
         return found
-    for part, names in CHROMOSOMES.items():
+    for part, names in chromosomes.items():
         fasta, annotation = [_text(f"celegans_1pct.{ending}.gz") for ending in ("fa", "gff3")]
         blocks = {block.split()[0]: f">{block}" for block in fasta.split(">")[1:]}
         lines = [line for line in annotation.splitlines(True) if line.split("\t")[0] in names]
@@ -49,10 +57,10 @@ def worm_genome(folder: Path) -> dict[str, Path]:
         write_whole(paths[part], "".join([blocks[name] for name in names]))
         write_whole(paths[part].with_suffix(".gff3"), "".join(lines))
     genome = _loci(paths["train"])
-    held_out = "".join(
+    unseen = "".join(
         [each.bases + "|" for part in ("valid", "test") for each in _loci(paths[part])]
     )
-    both = held_out + reverse_complement(held_out.replace("|", "N"))
+    both = unseen + reverse_complement(unseen.replace("|", "N"))
     small = [
         locus
         for locus in _loci(smallgenes(folder)["train"])
@@ -62,29 +70,44 @@ def worm_genome(folder: Path) -> dict[str, Path]:
     fasta, annotation = _joined(small, between, np.random.default_rng(0))
     write_whole(paths["train"].with_name("joined.fa"), fasta)
     write_whole(paths["train"].with_name("joined.gff3"), annotation)
-    fasta, annotation = _windows(_loci(paths["valid"]))
+    fasta, annotation = _windows(_loci(paths["valid"]), pseudogenes(paths["valid"]))
     write_whole(windows, fasta)
     write_whole(windows.with_suffix(".gff3"), annotation)
     return found
 
 
-def _windows(loci: list[Locus], longest: int = 20_000) -> tuple[str, str]:
-    """Parts of the sequences with five coding parts or more: faster to score during training."""
+def pseudogenes(fasta: Path) -> list[tuple[str, int, int]]:
+    """The pseudogenes of an annotated FASTA file: (sequence, start, end)."""
+    lines = fasta.with_suffix(".gff3").read_text(encoding="utf-8").splitlines()
+    columns = [line.split("\t") for line in lines]
+    return [(c[0], int(c[3]) - 1, int(c[4])) for c in columns if c[2] == "pseudogenic_transcript"]
+
+
+def _windows(
+    loci: list[Locus], pseudogenes: list[tuple[str, int, int]], longest: int = 20_000
+) -> tuple[str, str]:
+    """What lies outside of pseudogenes, in parts of about ``longest`` bases with whole genes."""
     fasta: list[str] = []
     found = []
     for locus in loci:
-        start = 0
-        while start < len(locus):
-            end = min(len(locus), start + longest)
-            for gene in locus.genes:
-                if gene.start < end < gene.end:
-                    end = min(len(locus), gene.end + 200)
-            name = f"{locus.name}.{start + 1}"
-            genes = [FoundGene(g.moved(-start)) for g in locus.genes if start <= g.start < end]
-            if sum(len(each.gene.coding) for each in genes) >= 5:
+        free = np.ones(len(locus), dtype=bool)
+        for name, start, end in pseudogenes:
+            free[start:end] &= name != locus.name
+        for gene in locus.genes:
+            free[gene.start : gene.end] = True
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], free, [0]])))
+        for first, last in edges.reshape(-1, 2).tolist():
+            start = first
+            while start < last:
+                end = min(last, start + longest)
+                for gene in locus.genes:
+                    if gene.start < end < gene.end:
+                        end = min(last, gene.end + 200)
+                genes = [FoundGene(g.moved(-start)) for g in locus.genes if start <= g.start < end]
+                name = f"{locus.name}.{start + 1}"
                 fasta.append(f">{name}\n{locus.bases[start:end]}\n")
                 found.append((name, end - start, genes))
-            start = end
+                start = end
     return "".join(fasta), gff3_text(found)
 
 

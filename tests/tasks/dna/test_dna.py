@@ -423,7 +423,7 @@ SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 def test_the_scores_are_those_of_the_card(tmp_path, monkeypatch):
     monkeypatch.setattr(real_data, "SOURCE", SHARED)
     monkeypatch.setattr(worm_genome, "SOURCE", SHARED)
-    valid = worm_genome.worm_genome(tmp_path)["valid"]
+    valid = worm_genome.worm_genome(tmp_path)["windows"]
     model = elman.load("dna")
     card = (model.folder.path / "card.md").read_text(encoding="utf-8")
     scores = model.evaluate(valid)
