@@ -14,7 +14,7 @@ from elman.diagnose.examination import _directions
 from elman.diagnose.flow import follow_back, losses_of
 from elman.diagnose.inside import visits
 from elman.diagnose.table import tables
-from elman.errors import OptionError, ShapeError
+from elman.errors import ShapeError
 
 TIME, BATCH, INPUT, HIDDEN = 6, 3, 3, 4
 LENGTHS = (6, 3, 0)
@@ -163,8 +163,11 @@ class WithInputsOfItsOwn(elman.Recurrent):
         return super().forward(x, state, dt=torch.ones_like(x[..., :1]), **options)
 
 
-def test_a_layer_that_makes_its_inputs_is_refused():
+def test_a_layer_that_makes_its_inputs_is_diagnosed_with_them():
     layer = WithInputsOfItsOwn(CELLS["cfc"], INPUT, HIDDEN).double()
-    x = normal(TIME, BATCH, INPUT)
-    with pytest.raises(OptionError, match="was not given the inputs of cfc by name"):
-        elman.diagnose(nn.Sequential(layer), loss=lambda: layer(x)[0].sum())
+    x, stack = normal(TIME, BATCH, INPUT), layer.stack
+    [visit] = visits(nn.Sequential(layer), lambda: layer(x)[0].square().sum()).values()
+    torch.testing.assert_close(visit.sides["dt"], torch.ones(TIME, BATCH, 1).double())
+    assert layer.stack is stack
+    found = elman.diagnose(nn.Sequential(layer), loss=lambda: layer(x)[0].square().sum())
+    assert np.isfinite(found["0"].gradient["h"][0]).all()

@@ -83,7 +83,6 @@ def diagnose(
                 raise OptionError(f"diagnose: {model.name} is a cell and has no loss; omit loss=.")
             looked_at = visits(model, loss)
             if not looked_at:
-                _refuse_layers_of(model)
                 raise OptionError(
                     f"diagnose: no Recurrent in this {type(model).__name__} received a gradient; "
                     "pass a model with elman.Recurrent layers that affect the loss."
@@ -104,16 +103,6 @@ def diagnose(
                     seed=seed,
                 )  # fmt: skip
     return Comparison(found)
-
-
-def _refuse_layers_of(model: nn.Module) -> None:
-    """Raise ``OptionError`` if all layers of the model compute side inputs of their own."""
-    layers = [module for module in model.modules() if isinstance(module, Recurrent)]
-    if layers and all([layer.cell.inputs for layer in layers]):
-        raise OptionError(
-            f"diagnose: the {type(layers[0]).__name__} of this model was not given the inputs of "
-            f"{layers[0].cell.name} by name; pass the layer itself, with inputs=."
-        )
 
 
 def _check(**sizes: int) -> None:

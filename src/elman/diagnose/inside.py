@@ -5,8 +5,9 @@ The model can be any ``torch.nn.Module`` that contains a ``Recurrent``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.nn import Recurrent
 from elman.nn.side_inputs import checked
+from elman.nn.stack import Lengths, Stack, State, Training
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,21 @@ def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
     """Run ``loss()`` and its backward; returns the inputs of each ``Recurrent`` by name.
 
     The steps of a layer that runs step by step, such as a decoder, are concatenated.  Layers that
-    do not affect the loss, or make side inputs of their own, are omitted.  The ``grad`` of
-    parameters does not change.
+    do not affect the loss are omitted.  The ``grad`` of parameters does not change.
     """
     calls: dict[str, list[_Call]] = {}
-    handles = []
+    stacks: dict[Recurrent, Stack] = {}
     kept = {parameter: parameter.grad for parameter in model.parameters()}
     for name, module in model.named_modules():
         if isinstance(module, Recurrent):
-            hook = _recorder(calls.setdefault(name or "layer", []))
-            handles.append(module.register_forward_hook(hook, with_kwargs=True))
+            stacks[module] = module.stack
+            module.stack = _recording(module, calls.setdefault(name or "layer", []))
     try:
         with torch.enable_grad():
             loss().backward()
     finally:
-        for handle in handles:
-            handle.remove()
+        for layer, stack in stacks.items():
+            layer.stack = stack
         for parameter, gradient in kept.items():
             parameter.grad = gradient
     modules = {name or "layer": m for name, m in model.named_modules() if isinstance(m, Recurrent)}
@@ -73,22 +74,39 @@ def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
     }
 
 
-def _recorder(calls: list[_Call]) -> Callable[..., None]:
+def _recording(layer: Recurrent, calls: list[_Call]) -> Stack:
+    """The layer's stack, which records its calls: also those of a layer that computes its x."""
+    record = _recorder(layer, calls)
+
+    class Recording(Stack):
+        def run(
+            self,
+            parameters: Sequence[Sequence[Tensor]],
+            x: Tensor | PackedSequence,
+            state: State | None,
+            lengths: Lengths | None,
+            training: Training | None,
+            inputs: Mapping[str, Tensor] = MappingProxyType({}),
+        ) -> tuple[Tensor | PackedSequence, State]:
+            """As every stack runs."""
+            y, last = super().run(parameters, x, state, lengths, training, inputs)
+            record(x, state, lengths, inputs, y)
+            return y, last
+
+    values = {f.name: getattr(layer.stack, f.name) for f in fields(layer.stack) if f.init}
+    return Recording(**values)
+
+
+def _recorder(layer: Recurrent, calls: list[_Call]) -> Callable[..., None]:
     def record(
-        layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], result: Any
+        x: Any, state: State | None, lengths: Any, inputs: Mapping[str, Tensor], y: Any
     ) -> None:
-        assert isinstance(layer, Recurrent)
-        given = dict(zip(("x", "state"), arguments, strict=False)) | named
-        inputs = {name: given[name] for name, _ in layer.cell.inputs if name in given}
-        if len(inputs) < len(layer.cell.inputs):
-            return
-        x, y, lengths = given["x"], result[0], given.get("lengths")
         if isinstance(x, PackedSequence):
             (x, lengths), outputs = pad_packed_sequence(x), y.data
         else:
             outputs = y
             x = x.transpose(0, 1) if layer.batch_first and x.dim() == 3 else x
-        state, unbatched = given.get("state"), x.dim() == 2
+        unbatched = x.dim() == 2
         if unbatched:
             x = x.unsqueeze(1)
             state = None if state is None else tuple([each.unsqueeze(-2) for each in state])

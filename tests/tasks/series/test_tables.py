@@ -13,6 +13,7 @@ import torch
 import elman
 from elman.errors import DataError, DataWarning, OptionError
 from elman.tasks import TASKS, Data, train
+from elman.tasks.diagnosed import diagnose_run
 from elman.tasks.series import data, scores
 from elman.tasks.series.options import SeriesOptions
 from elman.tasks.series.symbols import Scale
@@ -146,6 +147,8 @@ def test_gru_d_reads_irregular_steps_and_missing_values(tmp_path, strategy, capf
     if strategy == "direct":  # the recursive one is refused as such
         capfd.readouterr()
         assert elman.export.onnx(loaded.model, tmp_path / "a.onnx").difference < 1e-5
+        found = diagnose_run(loaded, path, examples=2, exact=0)
+        assert np.isfinite(found["encoder"].gradient["h"][0]).all()
         assert capfd.readouterr().err == ""
 
 
