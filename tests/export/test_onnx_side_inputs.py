@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 import elman
 from elman import cell, heads, outer, sigmoid, tanh, where
 from elman.cells import WITH_INPUTS, WITH_MATRIX_STATES
+from elman.errors import ExportError
 from elman.export.check import largest_difference
+from elman.export.layers import layers_of
+from elman.export.onnx_format import exporter
 from elman.models.classifier import Classifier
 from elman.nn.embedding import WordEmbedding
 from export.test_onnx_layers import run, session_of
@@ -234,6 +237,25 @@ def test_a_model_of_such_layers_is_exported(name, tmp_path):
     expected = model.eval()(words, lengths).detach().numpy()
     check(found, {"logits": expected})
     assert type(encoder.stack) is elman.nn.stack.Stack  # as it was before
+
+
+def deep_mlstm():
+    torch.manual_seed(0)
+    options = {"bidirectional": True, "heads": 2, "key_size": 16}
+    return elman.Recurrent(CELLS["mlstm"], 16, 64, 3, **options)
+
+
+def test_a_layer_that_float32_itself_rounds_more_is_exported(tmp_path):
+    layer = deep_mlstm()
+    done = elman.export.onnx(layer, tmp_path / "a.onnx")
+    assert 1e-5 < done.difference < min(0.01, 10 * layers_of(layer).rounding())
+
+
+def test_another_value_is_still_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, "sequence_difference", lambda *_: 0.011)
+    with pytest.raises(ExportError, match=r"differ from Elman's by 0\.011, more than"):
+        elman.export.onnx(deep_mlstm(), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["gru_d", "cfc", "retention", "gated_delta_net"])

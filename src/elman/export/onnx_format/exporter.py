@@ -24,7 +24,7 @@ from elman.export.check import (
     write_checked,
 )
 from elman.export.forms import Form, described, form_in_float32, forms_of
-from elman.export.layers import Layers, layers_of
+from elman.export.layers import Layers, bound_of, layers_of
 from elman.export.onnx_format.graph import Graph
 from elman.export.onnx_format.layers import LayerExport
 from elman.export.onnx_format.libraries import onnx as onnx_library
@@ -114,7 +114,8 @@ def _export(
     session = Session(content, path.name)
     difference = step_difference(session, layers) if step else sequence_difference(session, layers)
     note = "random steps" if step else "random sequences"
-    return write_checked({path: content}, difference, _bound(quantize), note)
+    bound = bound_of(model, _bound(quantize), difference)
+    return write_checked({path: content}, difference, bound, note)
 
 
 def _native(quantize: str | None) -> Container[str]:
@@ -138,7 +139,8 @@ def _export_model(
     graph = model_graph(form, opset, native=_native(quantize))
     content = to_bytes(graph, type(model).__name__, entries["elman.equations"], entries, quantize)
     difference = model_difference(Session(content, path.name), form)
-    return write_checked({path: content}, difference, _bound(quantize), "random inputs")
+    bound = bound_of(model, _bound(quantize), difference)
+    return write_checked({path: content}, difference, bound, "random inputs")
 
 
 def check_opset(opset: int) -> None:

@@ -40,7 +40,7 @@ from elman.export.forms import (
     forms_of,
     state_axes,
 )
-from elman.export.layers import Layers, layers_of
+from elman.export.layers import Layers, bound_of, layers_of
 from elman.export.torch_format.equations import whole_cell, written_out
 from elman.export.traced import decomposed, traced
 from elman.files import refuse_name
@@ -106,7 +106,9 @@ def _export(
     entries["elman.inputs"] = ", ".join(chosen.inputs)
     entries["elman.outputs"] = ", ".join(chosen.outputs)
     content = _to_bytes(plain_program(chosen), entries)
-    return write_checked({target: content}, _difference(content, chosen), BOUND, "random inputs")
+    difference = _difference(content, chosen)
+    bound = bound_of(model, BOUND, difference)
+    return write_checked({target: content}, difference, bound, "random inputs")
 
 
 def plain_program(form: Form) -> ExportedProgram:
