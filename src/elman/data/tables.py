@@ -38,6 +38,7 @@ def table_records(
     first = 1 if named is None else 2
     stand_in = next((sign for sign in _STAND_INS if sign not in text), "")
     body = re.sub(r"\r(?!\n)", stand_in or " ", text if named is None else text[named.end() :])
+    replaced = stand_in != "" and stand_in in body  # once: a file may have a million records
     reader = csv.reader(
         io.StringIO(body, newline="\n"),
         delimiter=delimiter,
@@ -60,7 +61,7 @@ def table_records(
                 'write a quote inside a quoted text twice ("").',
             )
             continue
-        if stand_in and stand_in in body:
+        if replaced:
             record = [cell.replace(stand_in, "\r") for cell in record]
         if any(cell.strip() for cell in record):
             yield Row(place, record)
