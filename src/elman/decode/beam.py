@@ -5,7 +5,7 @@ It takes functions and does not depend on a model.  With a sufficiently wide bea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -24,6 +24,7 @@ def beam_search(
     beam: int = 5,
     n_best: int = 1,
     length_penalty: float = 1.0,
+    penalty: Callable[[State], torch.Tensor] | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds up to ``n_best`` hypotheses for each row of ``state``, best first.
 
@@ -31,7 +32,9 @@ def beam_search(
     log p / length ** ``length_penalty``, where the length includes the end token: 0 ranks by
     probability, which favours short sequences, and 1 by the mean per token.  The search of a row
     ends when ``beam`` hypotheses are complete, or when no other can overtake the ``n_best``-th.
-    Hypotheses are truncated at ``longest[row]`` tokens.  Raises ``OptionError`` for invalid values.
+    Hypotheses are truncated at ``longest[row]`` tokens.  ``penalty(state)``, of shape (rows,) and
+    at most 0, is added to the scores of hypotheses that end in this state.  Raises ``OptionError``
+    for invalid values.
 
     >>> first, then = torch.tensor([0.0, 0.55, 0.45]), torch.tensor([[0.5, 0.5, 0], [0.9, 0.1, 0]])
     >>> table = torch.cat([first[None], then]).log()      # token 0 ends, 3 starts
@@ -61,13 +64,15 @@ def beam_search(
         sizes = scores.shape[-1]
         sums = (totals[:, :, None] + scores.float().view(len(alive), beam, sizes)).flatten(1)
         # twice the beam, because up to `beam` candidates may be end tokens
+        extra = [0.0] * len(tokens) if penalty is None else penalty(state).tolist()
         best, which = sums.topk(min(2 * beam, sums.shape[1]), dim=1)
         kept, chosen, next_tokens, next_totals = [], [], [], []
         for at, (row, values, picks) in enumerate(
             zip(alive, best.tolist(), which.tolist(), strict=True)
         ):
             search = searches[row]
-            going = search.advance(values, [divmod(pick, sizes) for pick in picks])
+            theirs = extra[at * beam : (at + 1) * beam]
+            going = search.advance(values, [divmod(pick, sizes) for pick in picks], theirs)
             if search.done:
                 continue
             kept.append(row)
@@ -97,9 +102,15 @@ class _Search:
             self.ended.append(Hypothesis((), 0.0, 0.0, ended=False))
 
     def advance(
-        self, totals: Sequence[float], picks: Sequence[tuple[int, int]]
+        self,
+        totals: Sequence[float],
+        picks: Sequence[tuple[int, int]],
+        extra: Sequence[float],
     ) -> list[tuple[int, int, float]]:
-        """Processes the best continuations (place, token); returns those that stay active."""
+        """Processes the best continuations (place, token); returns those that stay active.
+
+        ``extra`` is added to the score of a hypothesis that ends, by its place.
+        """
         going: list[tuple[int, int, float]] = []
         tokens: list[tuple[int, ...]] = []
         for rank, (total, (place, token)) in enumerate(zip(totals, picks, strict=True)):
@@ -108,14 +119,14 @@ class _Search:
             if token == self.end:
                 # an end token counts only if it ranks within the beam
                 if rank < self.beam:
-                    self._end(self.going[place], total, ended=True)
+                    self._end(self.going[place], total, extra[place], ended=True)
             else:
                 going.append((place, token, total))
                 tokens.append((*self.going[place], token))
         length = len(tokens[0]) if tokens else 0
         if length == self.longest:
-            for hypothesis, (_, _, total) in zip(tokens, going, strict=True):
-                self._end(hypothesis, total, ended=False)
+            for hypothesis, (place, _, total) in zip(tokens, going, strict=True):
+                self._end(hypothesis, total, extra[place], ended=False)
         self.going = tokens
         self.done = not going or length == self.longest or self._decided(going[0][2])
         # fill empty places with hypotheses that cannot win
@@ -128,9 +139,9 @@ class _Search:
         """The best completed hypotheses."""
         return sorted(self.ended, key=lambda each: -each.score)[: self.n_best]
 
-    def _end(self, tokens: tuple[int, ...], total: float, *, ended: bool) -> None:
+    def _end(self, tokens: tuple[int, ...], total: float, extra: float, *, ended: bool) -> None:
         score: float = total / max(1, len(tokens) + ended) ** self.length_penalty
-        self.ended.append(Hypothesis(tokens, total, score, ended))
+        self.ended.append(Hypothesis(tokens, total, score + extra, ended))
 
     def _decided(self, total: float) -> bool:
         complete = [each for each in self.ended if each.ended]

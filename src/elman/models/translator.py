@@ -64,6 +64,9 @@ class Translator(nn.Module):
     torch.Size([4, 2, 40])
     """
 
+    #: tensors that weights of older versions lack
+    added_later = ("confidence",)
+
     def __init__(
         self,
         cell: Cell,
@@ -89,6 +92,9 @@ class Translator(nn.Module):
                 f"{source_tokens} and {target_tokens} tokens."
             )
         self.label_smoothing = label_smoothing
+        #: slope and offset of the confidence as a function of the mean log p; 0 if not fitted
+        self.confidence: Tensor
+        self.register_buffer("confidence", torch.zeros(2))
         self.target = WordEmbedding(target_tokens, embedding_size)
         self.source = self.target if shared else WordEmbedding(source_tokens, embedding_size)
         # output weights must be small, but inputs need elements of about 1, or the recurrent layers

@@ -60,7 +60,9 @@ def fitting_tensors(
     """``tensors`` under all of the model's names; raises like ``put_model_tensors``."""
     own = model.state_dict()
     again = {name: first for name, first in _second_names(model).items() if first in tensors}
-    tensors = {**{name: tensors[first] for name, first in again.items()}, **tensors}
+    # tensors that a version of the model added, which files of older versions lack
+    added = {name: own[name] for name in getattr(model, "added_later", ()) if name in own}
+    tensors = {**added, **{name: tensors[first] for name, first in again.items()}, **tensors}
     faults = [f"{name} is missing" for name in own if name not in tensors]
     faults += [f"{name} is not part of the model" for name in tensors if name not in own]
     faults += [

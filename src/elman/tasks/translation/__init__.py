@@ -73,6 +73,14 @@ class Translation(
 
         return data.build_vocab(examples, options, seed)
 
+    def merge_symbols(
+        self, known: TranslationSymbols, found: TranslationSymbols
+    ) -> TranslationSymbols:
+        """The subwords of the other model, and the words of both trainings."""
+        from elman.tasks.translation import data
+
+        return data.merged(known, found)
+
     def build(
         self, options: TranslationOptions, cell: Cell, vocab: Vocab[TranslationSymbols]
     ) -> nn.Module:
@@ -112,6 +120,13 @@ class Translation(
         from elman.tasks.translation import baselines
 
         return baselines.baselines(train, valid)
+
+    def finish(
+        self, fitted: Fitted[TranslationSymbols, TranslationOptions], examples: Sequence[Pair]
+    ) -> bool:
+        from elman.tasks.translation import evaluation
+
+        return evaluation.fit_confidence(fitted, examples)
 
     def score(
         self,

@@ -25,13 +25,18 @@ class Attention:
 
 @dataclass(frozen=True)
 class Translated:
-    """The best translation, and the n best with their scores, best first."""
+    """The best translation, and the n best with their scores, best first.
+
+    ``confidence`` is the probability that the translation is close to a reference, if the model was
+    calibrated.
+    """
 
     text: str
     translation: str
     n_best: tuple[tuple[str, float], ...]
     attention: Attention | None = None
     note: str = ""
+    confidence: float | None = None
 
 
 def save(predictions: Sequence[Translated], wanted: SearchOptions) -> list[Path]:
@@ -70,6 +75,8 @@ def record(prediction: Translated) -> dict[str, Any]:
         "translation": prediction.translation,
         "n_best": [{"text": text, "score": round(s, 6)} for text, s in prediction.n_best],
     }
+    if prediction.confidence is not None:
+        made["confidence"] = round(prediction.confidence, 4)
     if prediction.note:
         made["note"] = prediction.note
     if prediction.attention is not None:

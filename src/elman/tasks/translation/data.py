@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
 from elman.data import pad_sequences
 from elman.data.faults import Row, Rows, rows_or_error
+from elman.data.languages import Known, known_in
 from elman.data.plain_text import read_lines
 from elman.data.sources import data_files
 from elman.data.subwords import END, START, SubWords
 from elman.errors import OptionError
 from elman.saved import parse_json, sentences
 from elman.tasks.task import Vocab
+from elman.tasks.translation.augmentation import augmented
 from elman.tasks.translation.options import TranslationOptions
 from elman.tasks.translation.parallel import groups, pair_rows, tidy, tidy_source
+from elman.tasks.translation.preparation import plain_quotes, prepare
 from elman.tasks.translation.scores import translation_scores
+from elman.tasks.translation.spelling import Spelling
+from elman.tasks.translation.words import KnownWords
 
 
 @dataclass(frozen=True)
@@ -42,15 +50,37 @@ class Pair:
 
 @dataclass(frozen=True)
 class TranslationSymbols:
-    """The subwords of both languages; the same object if they are shared."""
+    """The subwords of both languages, the same object if they are shared, and their words.
+
+    Runs of versions before 0.2 have no words.
+    """
 
     source: SubWords
     target: SubWords
+    words: KnownWords = field(default_factory=KnownWords)
+
+    @cached_property
+    def spelling(self) -> Spelling | None:
+        """How words are spelled in subwords; None without words."""
+        return Spelling(self.target, self.words.target) if self.words.target else None
+
+    @cached_property
+    def languages(self) -> Known:
+        """The languages of the training sources, as far as they can be told."""
+        return known_in(self.words.vocabulary) if self.words.source else Known()
+
+    @cached_property
+    def small_words(self) -> frozenset[str]:
+        """The words of the training targets that are written in lower case."""
+        return frozenset([word for word in self.words.target if word.islower()])
 
     def to_json(self) -> str:
         """Serialises to JSON."""
         target = None if self.source is self.target else json.loads(self.target.to_json())
         record = {"source": json.loads(self.source.to_json()), "target": target}
+        if self.words.target:
+            sides = (self.words.source, self.words.target)
+            record["words"] = dict(zip(("source", "target"), map(" ".join, sides), strict=True))
         return json.dumps(record, ensure_ascii=False)
 
     @classmethod
@@ -59,8 +89,11 @@ class TranslationSymbols:
         record = parse_json(text, "symbols.json")
         with sentences("symbols.json"):
             source, target = record["source"], record["target"]
+            words = record.get("words", {"source": "", "target": ""})
+            known = KnownWords(*[tuple(words[side].split()) for side in ("source", "target")])
         read = SubWords.from_json(json.dumps(source))
-        return cls(read, read if target is None else SubWords.from_json(json.dumps(target)))
+        other = read if target is None else SubWords.from_json(json.dumps(target))
+        return cls(read, other, known)
 
 
 def read(path: Path, options: TranslationOptions) -> list[Row[Pair]]:
@@ -96,14 +129,25 @@ def build_vocab(
 ) -> Vocab[TranslationSymbols]:
     """Learns the subwords of the training sentences."""
     translation_scores(["a"], [["a"]])  # a missing package is reported before training
-    sources = [tidy_source(example.source) for example in examples]
-    targets = [str(example.target) for example in examples]
+    pairs = [(tidy_source(each.source), str(each.target)) for each in examples]
+    if options.copied:
+        pairs = [(source, plain_quotes(target)) for source, target in pairs]
+    words = KnownWords.of(pairs)
+    if options.copied or options.lowercase:
+        chance = random.Random(seed)
+        pairs = [augmented(*pair, options, words, chance) for pair in pairs]
+    sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
     size = options.vocabulary
     if options.joint:
         both = SubWords.learn([*sources, *targets], size=size)
-        return Vocab(TranslationSymbols(both, both), None)
+        return Vocab(TranslationSymbols(both, both, words), None)
     source = SubWords.learn(sources, size=size)
-    return Vocab(TranslationSymbols(source, SubWords.learn(targets, size=size)), None)
+    return Vocab(TranslationSymbols(source, SubWords.learn(targets, size=size), words), None)
+
+
+def merged(known: TranslationSymbols, found: TranslationSymbols) -> TranslationSymbols:
+    """The subwords of ``known``, and the words of both."""
+    return replace(known, words=known.words.with_those_of(found.words))
 
 
 def cut(examples: Sequence[Pair], longest: int) -> list[Pair]:
@@ -135,14 +179,25 @@ def collate(
     Truncates both sides to `most_subwords`, because long words may have very many.
     """
     most = most_subwords(options)
-    source, lengths = pad_sequences([encode_source(e.source, symbols, most) for e in examples])
+    if generator is not None and (options.copied or options.lowercase or options.careless):
+        chance = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        pairs = [
+            augmented(e.source, str(e.target), options, symbols.words, chance) for e in examples
+        ]
+    else:
+        pairs = [(prepare(e.source, options, symbols.words).text, e.target or "") for e in examples]
+    sources = [_encoded(symbols.source, text, most) for text, _ in pairs]
+    source, lengths = pad_sequences([[*indices, END] for indices in sources])
     batch = {"source": source, "lengths": lengths}
     if all(example.target is not None for example in examples):
-        texts = [_first_letters(str(example.target), most) for example in examples]
-        targets = [symbols.target.encode(text)[:most] for text in texts]
+        targets = [_encoded(symbols.target, text, most) for _, text in pairs]
         batch["target"], batch["target_lengths"] = pad_sequences([[START, *t] for t in targets])
         batch["following"], _ = pad_sequences([[*t, END] for t in targets])
     return batch
+
+
+def _encoded(subwords: SubWords, text: str, most: int) -> list[int]:
+    return subwords.encode(_first_letters(text, most))[:most]
 
 
 def most_subwords(options: TranslationOptions) -> int:
@@ -157,7 +212,7 @@ def _first_letters(text: str, most: int) -> str:
 
 def encode_source(source: str, symbols: TranslationSymbols, most: int) -> list[int]:
     """The first ``most`` subwords of a source sentence, and the end symbol."""
-    return [*symbols.source.encode(tidy_source(_first_letters(source, most)))[:most], END]
+    return [*_encoded(symbols.source, source, most), END]
 
 
 def read_inputs(path: Path, options: TranslationOptions) -> list[Pair]:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from elman.decode import Hypothesis
+import torch
+
 from elman.tasks.inference import in_batches
 from elman.tasks.task import Fitted
+from elman.tasks.translation.confidence import CLOSE, FEWEST, MOST, logistic_curve
 from elman.tasks.translation.data import Pair, TranslationSymbols, collate
 from elman.tasks.translation.options import SearchOptions, TranslationOptions
 from elman.tasks.translation.parallel import tidy_source
-from elman.tasks.translation.scores import Bleu, translation_scores
-from elman.tasks.translation.search import search
+from elman.tasks.translation.scores import translation_scores
+from elman.tasks.translation.search import mean_log_probability, text_of, translated
 from elman.training.watch import ANSWERS
 
 #: maximum number of sentences translated after an epoch; the final evaluation uses all
@@ -30,9 +32,9 @@ def validate(
     chosen = names if len(names) <= VALIDATED else some
     known = set(chosen)
     pairs = [example for example in examples if tidy_source(example.source) in known]
-    answers = search(fitted, [Pair(name) for name in chosen], SearchOptions(beam=1))
-    scores = _scores(fitted, answers, [sources[name] for name in chosen])
-    said = {tuple(each[0].tokens) for each in answers}
+    texts = texts_of(chosen, fitted, SearchOptions(beam=1))
+    scores = translation_scores(texts, [sources[name] for name in chosen])
+    said = set(texts)
     return {
         "bleu": scores.bleu,
         "chrf": scores.chrf,
@@ -48,8 +50,8 @@ def score(
 ) -> dict[str, Any]:
     """BLEU and chrF of the best translations against all references in the file."""
     sources = _references(examples)
-    answers = search(fitted, [Pair(source) for source in sources], replace(wanted, n_best=1))
-    scores = _scores(fitted, answers, list(sources.values()))
+    texts = texts_of(list(sources), fitted, wanted)
+    scores = translation_scores(texts, list(sources.values()))
     return {
         "bleu": scores.bleu,
         "chrf": scores.chrf,
@@ -71,14 +73,34 @@ def _references(examples: Sequence[Pair]) -> dict[str, list[str]]:
     return found
 
 
-def _scores(
+def texts_of(
+    sources: Sequence[str],
     fitted: Fitted[TranslationSymbols, TranslationOptions],
-    answers: Sequence[Sequence[Hypothesis]],
-    references: Sequence[Sequence[str]],
-) -> Bleu:
-    symbols: TranslationSymbols = fitted.symbols
-    texts = [symbols.target.decode(each[0].tokens) for each in answers]
-    return translation_scores(texts, references)
+    wanted: SearchOptions,
+) -> list[str]:
+    """The best translation of each source."""
+    found = translated(sources, fitted, replace(wanted, n_best=1))
+    return [text_of(pieces, fitted) for pieces in found]
+
+
+def fit_confidence(
+    fitted: Fitted[TranslationSymbols, TranslationOptions], examples: Sequence[Pair]
+) -> bool:
+    """Fits the curve of the confidence on validation examples; whether there are enough."""
+    references = _references(examples)
+    if len(references) < FEWEST:
+        return False
+    sources = list(references)[:: -(-len(references) // MOST)]
+    found = translated(sources, fitted, SearchOptions())
+    means = [mean_log_probability(pieces) for pieces in found]
+    texts = [text_of(pieces, fitted) for pieces in found]
+    close = [
+        translation_scores([text], [references[source]]).chrf >= CLOSE
+        for source, text in zip(sources, texts, strict=True)
+    ]
+    curve = torch.tensor(logistic_curve(means, close))
+    fitted.model.confidence.copy_(curve)  # type: ignore[operator]
+    return True
 
 
 def _loss(

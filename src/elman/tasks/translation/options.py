@@ -28,6 +28,22 @@ class TranslationOptions(RecurrentOptions):
     tied: bool = option(True, "use the target embeddings as output weights")
     vocabulary: int = option(4000, "maximum number of subwords per language", minimum=300)
     joint: bool = option(False, "share subwords and embeddings between the languages")
+    lowercase: bool = option(
+        False,
+        "read sources in lower case and restore missing accents; sources in capitals get answers in"
+        " capitals",
+    )
+    copied: Literal["", "as_written", "french_english"] = option(
+        "",
+        "names and numbers that are copied by placeholders: as_written; french_english also"
+        " converts numbers, dates and times; empty copies nothing",
+    )
+    careless: float = option(
+        0.0,
+        "fraction of the training sources read without accents, half of them without a full stop",
+        minimum=0,
+        maximum=1,
+    )
     dropout: float = option(0.1, "dropout rate", minimum=0, below=1)
     label_smoothing: float = option(
         0.1, "label smoothing (Szegedy et al. 2016)", minimum=0, below=1
@@ -53,6 +69,17 @@ class SearchOptions(DeclaredOptions):
         "exponent of the length by which log p is divided; larger favours longer",
         minimum=0,
         request_maximum=10,
+    )
+    coverage: float = option(
+        0.0,
+        "penalty for parts of the source that attention leaves out (Wu et al. 2016)",
+        minimum=0,
+        request_maximum=10,
+    )
+    known_words: bool = option(
+        True,
+        "write only words of the training translations, copied names and numbers, and no phrase"
+        " twice in a row",
     )
     show: Literal["", "attention"] = option(
         "", "attention: also print the attention weights", scored=False

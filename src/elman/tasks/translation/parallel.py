@@ -140,6 +140,8 @@ def _sorted(items: list[Item]) -> list[Item]:
 
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "\u200b": None, "\u00ad": None})
+#: characters that no text shows; placeholders.py uses some of them
+_CONTROL = dict.fromkeys([*range(0x09), *range(0x0E, 0x1C), *range(0x7F, 0x85), *range(0x86, 0xA0)])
 _BEFORE_SIGN = re.compile(r" +([?!;:»])")
 _AFTER_QUOTE = re.compile(r"« +")
 _ELISION = re.compile(r"\b([cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)'(?=\w)", re.IGNORECASE)
@@ -151,7 +153,7 @@ def tidy(text: str) -> str:
     >>> tidy("J’ai  dit\\u00a0: e\\u0301te\\u0301")
     "J'ai dit : été"
     """
-    composed = unicodedata.normalize("NFC", text).translate(_APOSTROPHES)
+    composed = unicodedata.normalize("NFC", text).translate(_APOSTROPHES | _CONTROL)
     return " ".join(composed.split())
 
 
