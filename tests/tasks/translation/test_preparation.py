@@ -50,11 +50,11 @@ def test_normalisation_is_the_same_for_all_spellings(words):
 @pytest.mark.parametrize(
     ("french", "english"),
     [
-        ("1 250 euros", "1,250"), ("1\u202f250,50 €", "1,250.50"), ("3,5 litres", "3.5"),
+        ("1 250 euros", "1,250 euros"), ("1\u202f250,50 €", "1,250.50 euros"), ("3,5 litres", "3.5 liters"),
         ("12 %", "12%"), ("en 1861", "1861"), ("18h45", "18:45"), ("18 h", "18:00"),
         ("à 19 heures 30", "19:30"), ("le 3 mars 1861", "March 3, 1861"), ("1er mai", "May 1"),
         ("le 2e", "2nd"), ("le 11ème", "11th"), ("06 12 34 56 78", "06 12 34 56 78"),
-        ("100.000 yens", "100,000"), ("3/4/2021", "3/4/2021"), ("14:30", "14:30"),
+        ("100.000 yens", "100,000 yen"), ("3/4/2021", "3/4/2021"), ("14:30", "14:30"),
         ("écris à ab@c.fr", "ab@c.fr"),
     ],
 )  # fmt: skip
@@ -69,11 +69,13 @@ def test_numbers_of_other_languages_are_copied_as_written(words):
 
 def test_names_that_the_training_lacks_are_copied_and_their_titles_are_not(words):
     for text, copied in (
-        ("Mme Lefèvre est à Grenoble.", ["Lefèvre", "Grenoble"]),
+        ("Mme Lefèvre est à Grenoble.", ["Mrs. Lefèvre", "Grenoble"]),
         ("Jean-Paul Morvan est ici.", ["Jean-Paul Morvan"]),
         ("Où est le livre de Marie ?", []),
         ("JE SUIS À GRENOBLE.", ["GRENOBLE"]),
         ("Asseyez-vous ici.", []),
+        ("Le docteur Okoro et M. Blanc sont ici.", ["Dr. Okoro"]),
+        ("Je suis à l'Hotel.", []),
     ):
         assert list(prepare(text, FRENCH, words).answers.values()) == copied, text
 

@@ -18,6 +18,25 @@ TITLES = frozenset(
     mère oncle tante
     """.split()  # noqa: SIM905
 )
+#: titles that are copied with an unknown name
+TITLED = (
+    (re.compile(r"\b(?:M\.|monsieur) $", re.IGNORECASE), "Mr."),
+    (re.compile(r"\b(?:Mme\.?|madame) $", re.IGNORECASE), "Mrs."),
+    (re.compile(r"\b(?:Mlle\.?|mademoiselle) $", re.IGNORECASE), "Miss"),
+    (re.compile(r"\b(?:(?:le |la )?docteure?|(?:le |la )?Dre?\.?) $", re.IGNORECASE), "Dr."),
+    (
+        re.compile(r"\b(?:(?:le |la )?professeure?|(?:le |la )?Pre?\.) $", re.IGNORECASE),
+        "Professor",
+    ),
+)
+#: units that are copied with a number
+UNITS = {
+    "euros?": "euros", "dollars?": "dollars", "francs?": "francs", "yens?": "yen",
+    "livres sterling": "pounds", "kilos?": "kilos", "kg": "kg", "grammes?": "grams",
+    "tonnes?": "tons", "km": "km", "kilomètres?": "kilometers", "kilometres?": "kilometers",
+    "cm": "cm", "centimètres?": "centimeters", "degrés?": "degrees", "degres?": "degrees",
+    "°C": "°C", "litres?": "liters", "hectares?": "hectares",
+}  # fmt: skip
 MONTHS = {
     "janvier": "January", "février": "February", "fevrier": "February", "mars": "March",
     "avril": "April", "mai": "May", "juin": "June", "juillet": "July", "août": "August",
@@ -87,7 +106,8 @@ _ORDINAL = re.compile(r"\b(\d+)(?:ers?|res?|èmes?|emes?|ième|es?|nde?)\b", re.
 _PHONE = re.compile(r"(?<![\w.,])\+?\d{2}(?: \d{2}){3,4}\b")
 _NUMBER = re.compile(
     r"(?<![\w.,/-])(?:(\d{1,3}(?:[ .]\d{3})+)(?:,(\d+))?|(\d+),(\d+)|\d+(?:[./-]\d+)*)"
-    r"(?![\d])( ?%)?"
+    rf"(?![\d])( ?%| (?:{'|'.join(UNITS)})(?!\w))?",
+    re.IGNORECASE,
 )
 _SIGNS = (
     (re.compile(r"€ ?(\d[\d ,.]*\d|\d)"), r"\1 euros"),
@@ -113,7 +133,7 @@ def spans(text: str) -> list[Span]:
 
     >>> text = "Le 3 mars 2021 à 18h45, la 2e de 1 250,50 euros"
     >>> [span.answer for span in spans(text)]
-    ['March 3, 2021', '18:45', '2nd', '1,250.50']
+    ['March 3, 2021', '18:45', '2nd', '1,250.50 euros']
     """
     found = [_date(each) for each in _DATE.finditer(text)]
     found += [
@@ -170,15 +190,24 @@ def _number(found: re.Match[str]) -> Span:
         answer = whole if fraction else found[0].rstrip(" %")
     if decimals:
         answer = f"{answer}.{decimals}"
-    if found[5]:
-        answer += "%"
     plain = answer.replace(",", "")
     forms = [rf"(?<![\w.,:]){re.escape(answer)}(?![\d:]|,\d|\.\d)"]
     if plain.isdigit():
         english = f"{int(plain):,}"
         forms += [rf"(?<![\w.,:])(?:{english}|{plain})(?![\d:]|,\d|\.\d)"]
-        if int(plain) in HOUR_WORDS:
+        if found[5] is None and int(plain) in HOUR_WORDS:
             forms += [rf"\b{HOUR_WORDS[int(plain)]}\b"]
-    if found[5]:
-        forms += [rf"(?<![\w.,:]){re.escape(answer[:-1])} ?(?:%|percent|per cent)"]
+    unit = (found[5] or "").strip()
+    if unit == "%":
+        forms = [rf"{form} ?(?:%|percent|per cent)" for form in forms]
+        answer += "%"
+    elif unit:
+        english = next(right for left, right in UNITS.items() if re.fullmatch(left, unit, re.I))
+        # in the singular, as in "a 10-dollar bill", the unit stays with the model
+        signs = {"dollars": r"\$", "euros": "€", "pounds": "£"}.get(english, "(?!)")
+        forms = [
+            *[rf"{form} {english.removesuffix('s')}s?\b" for form in forms],
+            *[form.replace(r"(?<![\w.,:])", rf"(?<![\w.,:]){signs}", 1) for form in forms],
+        ]
+        answer = f"{answer} {english}"
     return Span("number", found.start(), found.end(), answer, tuple(forms))

@@ -66,11 +66,22 @@ def addresses(text: str) -> list[Span]:
     return [Span("name", each.start(), each.end(), each[0]) for each in _ADDRESS.finditer(text)]
 
 
-def names(text: str, words: KnownWords, titles: frozenset[str], capitals: bool) -> list[Span]:
+#: patterns of titles before a name, and what the target writes
+Titled = Sequence[tuple[re.Pattern[str], str]]
+
+
+def names(
+    text: str,
+    words: KnownWords,
+    titles: frozenset[str],
+    capitals: bool,
+    titled: Titled = (),
+) -> list[Span]:
     """The names that the training sources do not have.
 
     A name is an unknown word with a capital letter, together with the capitalised names beside it
-    that are not ``titles``.  In a text in ``capitals`` it is any unknown word.
+    that are not ``titles``.  In a text in ``capitals`` it is any unknown word.  The title before a
+    name, if it is one of ``titled``, is copied with it.
 
     >>> known = KnownWords(("le", "livre", "de", "est", "ici", "Marie", "Mme"))
     >>> text = "Le livre de Marie Delacroix est ici."
@@ -84,7 +95,7 @@ def names(text: str, words: KnownWords, titles: frozenset[str], capitals: bool) 
         # a compound name has capitals in all parts, but "Asseyez-vous" has one
         upper = all(part[:1].isupper() for part in word.split("-"))
         strange = upper and not words.knows(word) and word.lower() not in titles
-        if capitals and strange:
+        if strange:
             strange = any(not words.knows(words.spelled(part)) for part in word.split("-"))
         unknown.append(strange and len(word) > 1)
         named = upper and (strange or words.is_name(word)) and word.lower() not in titles
@@ -102,7 +113,12 @@ def names(text: str, words: KnownWords, titles: frozenset[str], capitals: bool) 
             last += 1
         if any(unknown[k : last + 1]):
             start, end = found[k].start(), found[last].end()
-            spans.append(Span("name", start, end, text[start:end]))
+            answer = text[start:end]
+            for pattern, title in titled:
+                if (before := pattern.search(text[:start])) is not None:
+                    start, answer = before.start(), f"{title} {answer}"
+                    break
+            spans.append(Span("name", start, end, answer))
         k = last + 1
     return spans
 

@@ -16,6 +16,7 @@ from elman.tasks.translation.parallel import tidy_source
 from elman.tasks.translation.placeholders import (
     CHARACTERS,
     FindSpans,
+    Titled,
     addresses,
     names,
     plain_numbers,
@@ -33,13 +34,17 @@ class Language:
 
     spans: FindSpans = plain_numbers
     titles: frozenset[str] = frozenset()
+    titled: Titled = ()
     spelled_out: Callable[[str], str] = str
 
 
 LANGUAGES: Mapping[str, Language] = {
     "as_written": Language(),
     "french_english": Language(
-        french_english.spans, french_english.TITLES, french_english.spelled_out
+        french_english.spans,
+        french_english.TITLES,
+        french_english.TITLED,
+        french_english.spelled_out,
     ),
 }
 
@@ -60,7 +65,7 @@ def prepare(source: str, options: TranslationOptions, words: KnownWords) -> Prep
     >>> words = KnownWords(("le", "à", "loyer", "est", "de", "euros", "très"))
     >>> found = prepare("LE LOYER EST TRES DE 1 250 €.", options, words)
     >>> found.text, found.answers, found.capitals
-    ('le loyer est très de \\x07 euros.', {'\\x07': '1,250'}, True)
+    ('le loyer est très de \\x07.', {'\\x07': '1,250 euros'}, True)
     """
     text = normalised(source, options)
     capitals = options.lowercase and in_capitals(tidy_source(source))
@@ -68,7 +73,7 @@ def prepare(source: str, options: TranslationOptions, words: KnownWords) -> Prep
     if options.copied:
         language = LANGUAGES[options.copied]
         found = [*addresses(text), *language.spans(text)]
-        found += names(text, words, language.titles, capitals)
+        found += names(text, words, language.titles, capitals, language.titled)
         text, answers = replaced(text, without_overlaps(found), CHARACTERS)
     if options.lowercase:
         text = lowered(text, words)

@@ -60,6 +60,9 @@ class Spelling:
             self._add(subwords.encode(f" {word}", verbatim=True), AFTER_WORD)
             self._add(subwords.encode(f"-{word}", verbatim=True), AFTER_WORD)
             self._add(subwords.encode(word, verbatim=True), AFTER_SIGN)
+        # what follows the apostrophe of a copied name, as in "Ann's"
+        for ending in sorted({word.partition("'")[2] for word in words} - {""}):
+            self._add(subwords.encode(ending, verbatim=True), AFTER_SIGN)
         self._size = len(pieces)
         #: the node of a space that is a token of its own, and what may follow it beside words
         self._space = next(

@@ -19,9 +19,8 @@ from elman.data.words import without_accents
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 #: a word without hyphens; it ends in an apostrophe in "boys'"
 PART = re.compile(r"[^\W\d_]+(?:'[^\W\d_]*)*")
-#: a word is a slip of the keyboard if it has at most this many occurrences, and with an accent
-#: ``_COMMONER`` times as many
-_SLIPS, _COMMONER = 3, 20
+#: a word is a slip of the keyboard if it is this many times as frequent with an accent
+_COMMONER = 20
 #: names that are always copied are learned as words if they occur this often
 _OFTEN = 5
 
@@ -130,5 +129,5 @@ def _without_slips(counts: Mapping[str, int]) -> dict[str, int]:
     return {
         word: count
         for word, count in counts.items()
-        if count > _SLIPS or best[without_accents(word)] < _COMMONER * count
+        if best[without_accents(word)] < _COMMONER * count
     }
