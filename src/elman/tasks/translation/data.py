@@ -26,7 +26,7 @@ from elman.tasks.task import Vocab
 from elman.tasks.translation.augmentation import augmented
 from elman.tasks.translation.options import TranslationOptions
 from elman.tasks.translation.parallel import groups, pair_rows, tidy, tidy_source
-from elman.tasks.translation.preparation import plain_quotes, prepare
+from elman.tasks.translation.preparation import prepare
 from elman.tasks.translation.scores import translation_scores
 from elman.tasks.translation.spelling import Spelling
 from elman.tasks.translation.words import KnownWords
@@ -129,14 +129,10 @@ def build_vocab(
 ) -> Vocab[TranslationSymbols]:
     """Learns the subwords of the training sentences."""
     translation_scores(["a"], [["a"]])  # a missing package is reported before training
-    pairs = [(tidy_source(each.source), str(each.target)) for each in examples]
-    if options.copied:
-        pairs = [(source, plain_quotes(target)) for source, target in pairs]
-    words = KnownWords.of(pairs)
-    if options.copied or options.lowercase:
-        chance = random.Random(seed)
-        pairs = [augmented(*pair, options, words, chance) for pair in pairs]
-    sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    # as they are written: a model that is trained further keeps its subwords with other options
+    sources = [tidy_source(example.source) for example in examples]
+    targets = [str(example.target) for example in examples]
+    words = KnownWords.of(zip(sources, targets, strict=True))
     size = options.vocabulary
     if options.joint:
         both = SubWords.learn([*sources, *targets], size=size)

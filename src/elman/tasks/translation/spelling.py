@@ -43,8 +43,16 @@ class Spelling:
         self.placeholders: dict[int, str] = {}
         #: the number of double quotation marks in each token
         self.quotes = [piece.count(b'"') for piece in pieces]
-        #: whether each token begins a word
-        self.begins = [piece[:1] == b" " and piece[1:2].isalpha() for piece in pieces]
+        #: whether each token begins a word, or is a sign but no digit
+        self.begins = [
+            (piece[:1] == b" " and piece[1:2].isalpha())
+            or (
+                piece.isascii()
+                and piece.strip() != b""
+                and not any(map(str.isalnum, piece.decode()))
+            )
+            for piece in pieces
+        ]
         for index, piece in enumerate(pieces[START + 2 :], START + 2):
             text = piece.decode("ascii", "ignore") if piece.isascii() else ""
             sign = PLACEHOLDER.search(text)
@@ -103,9 +111,14 @@ class Spelling:
             for node in nodes
         ]
         mask = self._bases[torch.tensor(kinds)]
+        rows: list[int] = []
+        columns: list[int] = []
         for row, node in enumerate(nodes):
-            if node > AFTER_SIGN and self._children[node]:
-                mask[row, list(self._children[node])] = True
+            if node > AFTER_SIGN and (children := self._children[node]):
+                rows += [row] * len(children)
+                columns += children
+        if rows:
+            mask[rows, columns] = True
         return mask
 
     @cached_property

@@ -88,13 +88,10 @@ class Rules:
         if self._spelling is None:
             return scores, state
         allowed = self._spelling.allowed(state.nodes)
+        allowed[:, list(self._spelling.placeholders)] &= self._placeholders(state)
         for row, (written, source) in enumerate(zip(state.tokens, state.sources, strict=True)):
-            used = {self._spelling.placeholders.get(token) for token in written}
-            for token, sign in self._spelling.placeholders.items():
-                if sign in used or sign not in self._signs[source]:
-                    allowed[row, token] = False
-            if not self._repeats[source]:
-                allowed[row, self._repeating(written)] = False
+            if not self._repeats[source] and (repeating := self._repeating(written)):
+                allowed[row, repeating] = False
         # a row in which nothing is left ends
         allowed[~allowed.any(1), END] = True
         scores = scores.masked_fill(~allowed, -torch.inf)
@@ -118,6 +115,23 @@ class Rules:
             nodes = tuple([after(n, token) for n, token in zip(nodes, tokens, strict=True)])
         return replace(state, tokens=tuple(written), nodes=nodes)
 
+    def _placeholders(self, state: Written) -> Tensor:
+        """Which placeholder tokens each row may write: those of its source that it has not yet."""
+        assert self._spelling is not None
+        tokens = self._spelling.placeholders
+        if not any(self._signs):
+            return torch.zeros(1, len(tokens), dtype=torch.bool)
+        left = [self._left(*row) for row in zip(state.tokens, state.sources, strict=True)]
+        return torch.tensor([[sign in each for sign in tokens.values()] for each in left])
+
+    def _left(self, written: Sequence[int], source: int) -> frozenset[str]:
+        """The placeholders of a source that are not written yet."""
+        assert self._spelling is not None
+        signs = self._signs[source]
+        if not signs:
+            return signs
+        return signs - {self._spelling.placeholders.get(token, "") for token in written}
+
     def _repeating(self, written: Sequence[int]) -> list[int]:
         """The tokens that would write a phrase for the second time in a row."""
         assert self._spelling is not None
@@ -135,10 +149,9 @@ class Rules:
         assert self._spelling is not None
         lost = []
         for written, source in zip(state.tokens, state.sources, strict=True):
-            used = {self._spelling.placeholders.get(token) for token in written}
             quotes = sum([self._spelling.quotes[token] for token in written])
             opened = (quotes - self._quotes[source]) % 2
-            lost.append(_MISSING * len(self._signs[source] - used) + _OPEN * opened)
+            lost.append(_MISSING * len(self._left(written, source)) + _OPEN * opened)
         return torch.tensor(lost)
 
 
