@@ -6,6 +6,7 @@ encode it, and of digits, punctuation and placeholders.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -46,11 +47,7 @@ class Spelling:
         #: whether each token begins a word, or is a sign but no digit
         self.begins = [
             (piece[:1] == b" " and piece[1:2].isalpha())
-            or (
-                piece.isascii()
-                and piece.strip() != b""
-                and not any(map(str.isalnum, piece.decode()))
-            )
+            or re.fullmatch(rb" ?[!-/:-@[-`{-~]+", piece) is not None
             for piece in pieces
         ]
         for index, piece in enumerate(pieces[START + 2 :], START + 2):
