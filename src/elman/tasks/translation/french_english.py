@@ -187,7 +187,7 @@ def _number(found: re.Match[str]) -> Span:
     if grouped:
         answer = re.sub("[ .]", ",", grouped)
     else:
-        answer = whole if fraction else found[0].rstrip(" %")
+        answer = whole if fraction else found[0].removesuffix(found[5] or "")
     if decimals:
         answer = f"{answer}.{decimals}"
     plain = answer.replace(",", "")

@@ -129,5 +129,5 @@ def _without_slips(counts: Mapping[str, int]) -> dict[str, int]:
     return {
         word: count
         for word, count in counts.items()
-        if best[without_accents(word)] < _COMMONER * count
+        if word != without_accents(word) or best[word] < _COMMONER * count
     }
