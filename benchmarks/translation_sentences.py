@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="translation")
     parser.add_argument("--sentences", nargs="*", default=["development"])
     parser.add_argument("--part", choices=["valid", "test"])
+    parser.add_argument("--scores", action="store_true", help="also BLEU and chrF of the part")
     parser.add_argument("--wrong", action="store_true", help="also print the wrong answers")
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE")
     asked = parser.parse_args()
@@ -121,8 +122,9 @@ def main() -> None:
             "processor time per sentence",
         )
         print([fault for fault in faults if fault][:40])
-        scores = model.evaluate(data[asked.part], **settings)
-        print({name: scores[name] for name in ("bleu", "chrf", "loss", "examples")})
+        if asked.scores:
+            scores = model.evaluate(data[asked.part], **settings)
+            print({name: scores[name] for name in ("bleu", "chrf", "loss", "examples")})
 
 
 if __name__ == "__main__":

@@ -95,10 +95,13 @@ SHIPMENTS = (
         "punctuation, form a group; of every 46 groups, the 23rd is test data, the 46th validation "
         "data, and the others are training data. Each French sentence is scored against all its "
         "English translations in the data",
-        "French to English, short everyday sentences, one at a time. Long sentences, rare names, "
-        "numbers, and literary or legal language are translated badly. Tom and Mary occur in many "
-        "training sentences, and appear in translations where they should not. The output is "
-        "fluent English even if the model misunderstands the source.",
+        "French to English, everyday sentences; longer texts are translated sentence by sentence. "
+        "Long sentences, rare words, and literary or legal language are translated badly. Unknown "
+        "names, numbers, dates and times are copied; words that French writes with an accent and "
+        "without one, such as `a` and `à`, stay ambiguous in text without accents. Only words of "
+        "the training translations are written, so a rare word is replaced by a wrong one. The "
+        "confidence of an answer is calibrated on such sentences as the training has. The model "
+        "was trained in two stages of 4.4 and 1.8 epochs; the time above is that of the second.",
         scale=1,
         largest=8_000_000,
     ),
