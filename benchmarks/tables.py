@@ -387,9 +387,9 @@ def speed() -> str:
     return "\n".join(lines) + "\n"
 
 
-def engine() -> str:
-    """Each speed target with the worst shape and the mean of all shapes."""
-    record = read("engine")
+def engine(name: str = "engine") -> str:
+    """Each speed target with the worst shape and the mean of all shapes, on one processor."""
+    record = read(name)
     machine = record["machine"]
     lines = [
         "| comparison | threads | shapes | worst | geometric mean | required | result |",

@@ -107,7 +107,7 @@ def test_the_operator_says_what_does_not_fit(name, change, sentence):
 def test_the_operator_says_which_engines_there_are():
     layer = made()
     with pytest.raises(
-        OptionError, match='backend is "os"; for the operator it must be "native" or'
+        OptionError, match='backend is "os"; for the operator it must be "native", "torch" or'
     ):
         call(layer, backend="os")
     half = given(layer)

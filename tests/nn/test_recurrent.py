@@ -376,7 +376,7 @@ def test_a_tensor_that_does_not_fit_gets_a_sentence(call, sentence):
         ({"num_layers": 1.5}, "num_layers is 1.5"),
         ({"dropout": 2.0}, "dropout is 2.0; it must be a probability"),
         ({"truncate": 0}, "truncate is 0"),
-        ({"backend": "quantum"}, 'backend is "quantum"; it must be "auto", "native" or'),
+        ({"backend": "quantum"}, 'backend is "quantum"; it must be "auto", "native", "torch" or'),
         ({"cell": "lstm"}, "cell is 'lstm'; pass a cell such as elman.cells.lstm"),
     ],
 )

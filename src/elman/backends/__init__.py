@@ -45,6 +45,20 @@ def find_engine(name: str) -> Engine:
     return found
 
 
+def engine_names() -> str:
+    """The engines' names for a sentence.
+
+    >>> engine_names()
+    '"native", "torch" or "reference"'
+    """
+    return _listed([*ENGINES])
+
+
+def _listed(found: list[str]) -> str:
+    *others, last = [f'"{name}"' for name in found]
+    return f"{', '.join(others)} or {last}"
+
+
 def check(backend: str) -> None:
     """Raise ``OptionError`` if there is no such engine.
 
@@ -53,11 +67,7 @@ def check(backend: str) -> None:
     >>> check("auto")
     """
     if backend not in ("auto", *ENGINES):
-        raise OptionError(
-            f'backend is "{backend}"; it must be "auto", '
-            + " or ".join([f'"{name}"' for name in ENGINES])
-            + "."
-        )
+        raise OptionError(f'backend is "{backend}"; it must be {_listed(["auto", *ENGINES])}.')
     for name in ENGINES:
         find_engine(name)
 

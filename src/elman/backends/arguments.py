@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elman.backends import ENGINES, find_engine
+from elman.backends import ENGINES, engine_names, find_engine
 from elman.backends.engine import Call, Outputs, Saved
 from elman.backends.plan import Plan
 from elman.errors import BackendError, OptionError, ShapeError
@@ -67,11 +67,7 @@ def check_call(call: Call, backend: str) -> Call:
     not support x, and ``OptionError`` if there is no such engine.
     """
     if backend not in ENGINES:
-        raise OptionError(
-            f'backend is "{backend}"; for the operator it must be '
-            + " or ".join([f'"{name}"' for name in ENGINES])
-            + "."
-        )
+        raise OptionError(f'backend is "{backend}"; for the operator it must be {engine_names()}.')
     check_counts(call)
     border, cell = _Border(call, backend), call.plan.cell
     time, batch, width = border.shape_of_input()
