@@ -25,9 +25,11 @@ MAX_ACCUMULATORS = 6
 MANY_ROWS_VECTORS = 4
 #: accumulators × blocks of units for one row, with 32 registers and with 16.  Each needs its own
 #: vector of weights: x86 multiplies by one in memory, ARM must load it, so it has room for fewer
-ONE_ROW_VECTORS = {32: 16, 16: 12}
+ONE_ROW_VECTORS = {32: 16, 16: 12, 12: 8}
 #: accumulators × blocks of units for a few rows, with 32 registers
 FEW_ROWS_VECTORS = 8
+#: registers for products on their way to a sum, without an instruction that does both
+UNFUSED_REGISTERS = 4
 #: registers for the sums and operands of a few rows, out of 32
 FEW_ROWS_REGISTERS = 30
 #: registers for the sums and weights of many rows, out of 32

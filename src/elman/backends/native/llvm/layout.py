@@ -77,8 +77,8 @@ class Tiling:
 
     @property
     def registers(self) -> int:
-        """The number of vector registers."""
-        return self.target.registers
+        """The number of vector registers that sums, operands and weights may take."""
+        return self.target.registers - (0 if self.target.fuses else tuning.UNFUSED_REGISTERS)
 
     @cached_property
     def rows(self) -> int:
@@ -98,7 +98,7 @@ class Tiling:
         """The number of blocks for this many rows."""
         if rows == 1:
             plenty = self.registers >= 32 and self.target.is_x86
-            most = tuning.ONE_ROW_VECTORS[32 if plenty else 16]
+            most = tuning.ONE_ROW_VECTORS[32 if plenty else 16 if self.registers >= 16 else 12]
         elif self.registers >= 32:
             most = min(tuning.FEW_ROWS_VECTORS, tuning.FEW_ROWS_REGISTERS // (rows + 1))
         else:

@@ -35,6 +35,11 @@ class Target:
         return self.vector_bytes == 64 and "+avx512bf16" in self.features.split(",")
 
     @property
+    def fuses(self) -> bool:
+        """Whether it multiplies and adds in one instruction, which overwrites the sum alone."""
+        return not (self.is_x86 and self.vector_bytes == 16)
+
+    @property
     def is_x86(self) -> bool:
         """Whether the flush-to-zero mode is in the MXCSR register."""
         return self.triple.startswith(("x86_64", "i686"))
