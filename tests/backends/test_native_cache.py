@@ -214,6 +214,17 @@ def test_a_key_tells_versions_apart(monkeypatch):
     assert cache.digest("key", find_target("host")) == before
 
 
+def test_a_changed_compiler_is_another_version(tmp_path, monkeypatch):
+    files = cache.compiler_files()
+    parts = {"/".join(path.parts[-2:]) for path in files}
+    assert parts >= {"llvm/product.py", "native/tuning.py", "graph/node.py", "passes/gradient.py"}
+    before = cache._compiler.__wrapped__()
+    changed = tmp_path / "changed.py"
+    changed.write_bytes(files[0].read_bytes() + b"#")
+    monkeypatch.setattr(cache, "compiler_files", lambda: [changed, *files[1:]])
+    assert cache._compiler.__wrapped__() != before
+
+
 @pytest.mark.parametrize(
     ("platform", "variables", "expected"),
     [

@@ -334,7 +334,7 @@ def _layer(programs: Programs, layout: Layout) -> CompiledLayer:
 
 def threads_for(work: float, pieces: int) -> int:
     """The number of threads that this amount of work justifies."""
-    team = find_team()
+    team = find_team() if work >= tuning.MIN_PARALLEL_WORK else None
     if team is None or work < team.min_work:
         return 1
     return max(1, min(torch.get_num_threads(), pieces))

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import llvmlite
 
+from elman import graph
 from elman.backends.native.llvm import trust
 from elman.backends.native.llvm.target import Target
 from elman.errors import RunError
@@ -69,12 +70,17 @@ def digest(key: str, target: Target) -> str:
 @lru_cache(maxsize=1)
 def _compiler() -> str:
     """The digest of the source of Elman's compiler, which determines the code."""
-    package = Path(__file__).parents[2]
     hashed = hashlib.sha256()
-    for part in ("backends", "graph", "passes"):
-        for path in sorted((package / part).rglob("*.py")):
-            hashed.update(path.read_bytes())
+    for path in compiler_files():
+        hashed.update(path.read_bytes())
     return hashed.hexdigest()
+
+
+def compiler_files() -> list[Path]:
+    """The source files that determine the code."""
+    package = Path(graph.__file__).parents[1]
+    parts = [package / part for part in ("backends", "graph", "passes")]
+    return [path for part in parts for path in sorted(part.rglob("*.py"))]
 
 
 def read(name: str) -> bytes | None:
