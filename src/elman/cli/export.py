@@ -122,6 +122,10 @@ def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
         "elman.cell_graph": trained.cell.text,
         "elman.weights": _fingerprint(trained.model),
     }
+    constants = getattr(trained.model, "constants", ())
+    if constants:
+        numbers = {name: getattr(trained.model, name).tolist() for name in constants}
+        described["elman.constants"] = json.dumps(numbers)
     if "sample_rate" in options:
         described["elman.sample_rate"] = str(options["sample_rate"])
     return find_run(run).resolve().name, trained.model, described

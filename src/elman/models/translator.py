@@ -66,6 +66,8 @@ class Translator(nn.Module):
 
     #: tensors that weights of older versions lack
     added_later = ("confidence",)
+    #: tensors that answers need and that no graph of ``forward`` holds
+    constants = ("confidence",)
 
     def __init__(
         self,

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elman.data.sources import why_not_a_file
 from elman.errors import RunError
 from elman.export.onnx_format.runtime import Session
+from elman.saved import parse_json
 
 #: metadata that a file must have
 ENTRIES = ("elman.task", "elman.symbols", "elman.options", "elman.cell_graph", "elman.form")
@@ -88,3 +89,21 @@ class Files:
                     "both from one run."
                 )
         return session
+
+
+def put_constants(model: nn.Module, files: Files) -> None:
+    """Give the model the numbers of the metadata that its graphs do not hold.
+
+    Files of older versions have none; the model then keeps its own.  Raises ``RunError`` where they
+    are others than the model's.
+    """
+    where = f"{files.path}, elman.constants"
+    found = parse_json(files.metadata.get("elman.constants", "{}"), where)
+    for name in getattr(model, "constants", ()) if found else ():
+        own = getattr(model, name)
+        try:
+            own.copy_(torch.tensor(found[name], dtype=own.dtype).view_as(own))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{where}: {name} must be {own.numel()} numbers; export the run again."
+            ) from error

@@ -22,7 +22,7 @@ from elman.nn.frozen import frozen_weights
 from elman.options import known_options, refuse_unknown, with_settings
 from elman.saved import in_short, parse_json, sentences
 from elman.tasks.onnx_models import answer_by, refuse_torch
-from elman.tasks.onnx_network import Files
+from elman.tasks.onnx_network import Files, put_constants
 from elman.tasks.reading import read_rows
 from elman.tasks.registry import TASKS
 from elman.tasks.runs import find_run, is_onnx, task_name
@@ -248,6 +248,7 @@ def open_onnx(path: Path) -> Trained:
     cell = read_cell(said["elman.cell_graph"])
     with within_memory():
         model = task.build(options, cell, Vocab(symbols)).eval()
+    put_constants(model, files)
     answer_by(model, files)
     refuse_torch(model, files)
     folder = RunFolder(path.parent)
