@@ -11,7 +11,7 @@ from elman.benchmark.contest import difference
 from elman.benchmark.contestants import elman_layer, parameters_of, torch_layer
 from elman.cells import CATALOGUE
 from elman.graph.sizes import Sizes
-from graph.random_cells import quick, random_cells
+from graph.random_cells import cell_from_source, quick, random_cells
 
 
 @cell
@@ -64,6 +64,11 @@ def test_the_loop_agrees_with_the_layer_in_values_and_gradients(chosen):
     torch.manual_seed(1)
     # rounding in float64, over six steps
     assert disagreement(chosen) < 1e-12
+
+
+def test_numbers_have_the_type_of_what_they_are_compared_with():
+    source = "def random_cell(x, h, *, W, b, p):\n    return maximum(tanh(h), 0.21) + b.h"
+    assert disagreement(cell_from_source(source)) < 1e-12
 
 
 @quick

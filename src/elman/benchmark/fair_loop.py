@@ -384,8 +384,13 @@ def _labels(gates: Sequence[_Gate]) -> str:
 
 
 def _with_numbers(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any, Any], Tensor]:
-    """Accept plain numbers, which torch.maximum and torch.minimum do not."""
-    return lambda a, b: function(torch.as_tensor(a), torch.as_tensor(b))
+    """Accept plain numbers, which torch.maximum and torch.minimum do not, in the other's type."""
+
+    def accept(a: Any, b: Any) -> Tensor:
+        like = next((each.dtype for each in (a, b) if isinstance(each, Tensor)), None)
+        return function(torch.as_tensor(a, dtype=like), torch.as_tensor(b, dtype=like))
+
+    return accept
 
 
 _TORCH: dict[str, Any] = {
