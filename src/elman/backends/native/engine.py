@@ -308,7 +308,8 @@ def _precompute(
         if node is not INPUT:
             shape = (schedule.total, layer.sizes.input)
             tensors[place.buffer.name] = empty(shape, tensors["x"].dtype)
-    _run_all(layer.precompute, layer, schedule, weights, tensors)
+    rows = all_at_once(schedule, 0, schedule.total)
+    _run_rows(layer.precompute, layer, rows, weights(layer.precompute), tensors)
 
 
 def _run_hoisted(
@@ -327,19 +328,16 @@ def _run_hoisted(
     tensors["projected"] = layer.memory(layout, buffer, longest)
     for begin, end, start, stop in chunks:
         rows = all_at_once(schedule, start, stop)
-        scratch = layer.scratch(layout, rows.batch)
-        projection.run(rows, packed_projection, {**tensors, **scratch})
+        _run_rows(projection, layer, rows, packed_projection, tensors)
         compiled.run(schedule, packed, tensors, begin, end, start)
 
 
-def _run_all(
+def _run_rows(
     compiled: CompiledProgram,
     layer: CompiledLayer,
-    schedule: Schedule,
-    weights: Weights,
+    rows: Schedule,
+    packed: Tensor,
     tensors: Mapping[str, Tensor],
 ) -> None:
-    """Run a program without a time loop over all rows."""
-    rows = all_at_once(schedule, 0, schedule.total)
-    scratch = layer.scratch(compiled.layout, rows.batch)
-    compiled.run(rows, weights(compiled), {**tensors, **scratch})
+    """Run a program without a time loop over rows that ``all_at_once`` made a single step."""
+    compiled.run(rows, packed, {**tensors, **layer.scratch(compiled.layout, rows.batch)})

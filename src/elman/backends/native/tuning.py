@@ -23,8 +23,8 @@ from __future__ import annotations
 MAX_ACCUMULATORS = 6
 #: accumulators × blocks of units where there are many rows
 MANY_ROWS_VECTORS = 4
-#: accumulators × blocks of units for one row, with 32 registers and with 16.  Each needs its own
-#: vector of weights: x86 multiplies by one in memory, ARM must load it, so it has room for fewer
+#: accumulators × blocks of units for one row, by the number of registers.  Each needs its own
+#: vector of weights: x86 multiplies by one in memory, ARM must load it and counts as 16 registers
 ONE_ROW_VECTORS = {32: 16, 16: 12, 12: 8}
 #: accumulators × blocks of units for a few rows, with 32 registers
 FEW_ROWS_VECTORS = 8

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from elman.backends.engine import Call, Grads, Outputs, Saved, StepLayer
 from elman.graph import Cell
@@ -94,11 +94,8 @@ class TorchEngine:
         tensors = [call.x, *call.states, *call.parameters]
         with torch.enable_grad():
             own = [tensor.detach().requires_grad_() for tensor in tensors]
-            x, states, parameters = (
-                own[0],
-                own[1 : 1 + len(call.states)],
-                own[1 + len(call.states) :],
-            )
+            x, *rest = own
+            states, parameters = rest[: len(call.states)], rest[len(call.states) :]
             again = _run(call, x, states, parameters)
             pairs = zip([again.y, *again.states], [grads.y, *grads.states], strict=True)
             known = [(output, grad) for output, grad in pairs if output.requires_grad]
@@ -153,13 +150,8 @@ def _run(call: Call, x: Tensor, states: Sequence[Tensor], parameters: Sequence[T
     assert back is not None
     sorted_states = [state.index_select(1, rows) for state in first]
     begun = tuple(sorted_states) if len(first) > 1 else sorted_states[0]
-    flat, *last = run(
-        packed.data, packed.batch_sizes, begun, weights,
-        *options,
-    )  # fmt: skip
-    padded, _ = torch.nn.utils.rnn.pad_packed_sequence(
-        packed._replace(data=flat), total_length=time
-    )
+    flat, *last = run(packed.data, packed.batch_sizes, begun, weights, *options)
+    padded, _ = pad_packed_sequence(packed._replace(data=flat), total_length=time)
     y = padded if order is None else _rearranged(padded, order)
     empty = (lengths == 0).to(x.device)[:, None]
     return Outputs(

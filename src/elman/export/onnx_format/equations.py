@@ -87,6 +87,30 @@ class OnnxMathematics:
         return self.graph.op("Reciprocal", self.graph.op("Sqrt", shifted))
 
 
+def loop(
+    graph: Graph,
+    body: Graph,
+    name: str,
+    states: Sequence[Name],
+    sequences: Sequence[Name],
+    *,
+    reverse: bool,
+) -> tuple[Name, list[Name]]:
+    """The outputs of all steps, and the last states, of a body that runs over sequences."""
+    direction = int(reverse)
+    *last, outputs = graph.ops(
+        "Scan",
+        *states,
+        *sequences,
+        outputs=len(states) + 1,
+        body=body.proto(name),
+        num_scan_inputs=len(sequences),
+        scan_input_directions=[direction] * len(sequences),
+        scan_output_directions=[direction],
+    )
+    return outputs, last
+
+
 @dataclass(frozen=True)
 class Equations:
     """A cell with its parameters, in the cell's order, ready to be written into a graph."""
@@ -160,18 +184,7 @@ class Equations:
         body.output("y_t", y, np.float32, ["batch", hidden])
 
         sequences = [inside, *[values[node] for node in each_step]]
-        direction = int(reverse)
-        *last, outputs = graph.ops(
-            "Scan",
-            *states,
-            *sequences,
-            outputs=len(states) + 1,
-            body=body.proto(self.cell.name),
-            num_scan_inputs=len(sequences),
-            scan_input_directions=[direction] * len(sequences),
-            scan_output_directions=[direction],
-        )
-        return outputs, last
+        return loop(graph, body, self.cell.name, states, sequences, reverse=reverse)
 
     def _given(self, x: Name, sides: Sequence[Name]) -> dict[Node, Name]:
         leaves = [intern("side", (), side) for side in self.cell.inputs]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elman.export.onnx_format.equations import VARYING, OnnxMathematics, nodes_of
+from elman.export.onnx_format.equations import VARYING, OnnxMathematics, loop, nodes_of
 from elman.export.onnx_format.graph import Graph, Name
 from elman.export.onnx_format.matrices import matrices_of, name_of_matrix
 from elman.graph import Cell
@@ -83,17 +83,8 @@ class MatrixEquations:
         for name, value, shape in zip(self.cell.states, following, shapes, strict=True):
             body.output(f"{name}_after", value, np.float32, ["batch", *shape])
         body.output("y_t", y, np.float32, ["batch", *shapes[0]])
-        direction = int(reverse)
-        *last, outputs = graph.ops(
-            "Scan",
-            *self._with_axes(graph, states),
-            *sequences,
-            outputs=len(states) + 1,
-            body=body.proto(self.cell.name),
-            num_scan_inputs=len(sequences),
-            scan_input_directions=[direction] * len(sequences),
-            scan_output_directions=[direction],
-        )
+        begun = self._with_axes(graph, states)
+        outputs, last = loop(graph, body, self.cell.name, begun, sequences, reverse=reverse)
         y = graph.op("Reshape", outputs, graph.integers(0, 0, self.sizes.hidden))
         return y, self._as_rows(graph, last)
 

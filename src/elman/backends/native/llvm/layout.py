@@ -97,8 +97,7 @@ class Tiling:
     def columns(self, rows: int) -> int:
         """The number of blocks for this many rows."""
         if rows == 1:
-            plenty = self.registers >= 32 and self.target.is_x86
-            most = tuning.ONE_ROW_VECTORS[32 if plenty else 16 if self.registers >= 16 else 12]
+            most = tuning.ONE_ROW_VECTORS[min(self.registers, 32 if self.target.is_x86 else 16)]
         elif self.registers >= 32:
             most = min(tuning.FEW_ROWS_VECTORS, tuning.FEW_ROWS_REGISTERS // (rows + 1))
         else:

@@ -4,8 +4,8 @@ Each shape has its own function.  It loads the initial values of the sums, loops
 of the group, and stores the sums for ``pointwise.py``.  While it loops over an operand, registers
 hold only the sums that this operand feeds: with 16 registers, one more would be stored and loaded
 again at each k.  Every shape sums over k in the same order, so a row's values do not depend on
-other rows.  In bfloat16, operands and weights are pairs; one
-instruction multiplies two pairs and adds both products.
+other rows.  In bfloat16, operands and weights are pairs; one instruction multiplies two pairs and
+adds both products.
 """
 
 from __future__ import annotations
