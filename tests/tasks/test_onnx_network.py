@@ -223,3 +223,17 @@ def test_the_demo_shows_the_same_by_exported_files(command, tmp_path, monkeypatc
     assert len([*(tmp_path / "files").glob("*.onnx")]) == 7
     status, _, err = command("demo", "--files", "files")
     assert (status, "--files needs --engine onnx" in err) == (1, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("constants", ['{"confidence": [1]}', '{"slope": 1}', "[1, 2]", "{"])
+def test_damaged_constants_get_a_sentence(constants, exported, tmp_path):
+    first = Path(exported("translation"))
+    shutil.copytree(first.parent, tmp_path / "files")
+    path = tmp_path / "files" / first.name
+    model = onnx.load(path)
+    (entry,) = [each for each in model.metadata_props if each.key == "elman.constants"]
+    entry.value = constants
+    onnx.save(model, path)
+    with pytest.raises(RunError, match=r"elman\.constants"):
+        elman.load(path)
