@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from elman.benchmark import machine
 from elman.benchmark.timing import clock_for, geometric_mean, interleaved
 from elman.cells import WITH_MATRIX_STATES
 from elman.files import write_whole
+from linear_scans import InPlace
 
 RESULTS = Path(__file__).parent / "results" / "matrix_states.json"
 #: steps and rows
@@ -43,10 +44,8 @@ SIZES = {
 class Weights:
     """The weights of a layer, and the parts of a product with x in heads."""
 
-    def __init__(self, layer: elman.Recurrent, heads: int) -> None:
-        named = layer.named_parameters()
-        self.of = {name.removeprefix("layers.0.0."): p for name, p in named}
-        self.heads = heads
+    def __init__(self, named: Mapping[str, Tensor], heads: int) -> None:
+        self.of, self.heads = named, heads
 
     def project(self, x: Tensor, *names: str) -> list[Tensor]:
         """(time, batch * heads, size) for each name, by one product; with the bias, if any."""
@@ -121,30 +120,8 @@ def mamba(w: Weights, x: Tensor) -> Tensor:
     return _mamba(w, x, scan)
 
 
-class _Scan(torch.autograd.Function):
-    """The states of s' = a s + b, in place, with its gradient by hand."""
-
-    @staticmethod
-    def forward(ctx: Any, keep: Tensor, write: Tensor) -> Tensor:
-        states = write.clone()
-        for t in range(1, len(states)):
-            states[t].addcmul_(keep[t], states[t - 1])
-        ctx.save_for_backward(keep, states)
-        return states
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        keep, states = ctx.saved_tensors
-        gradient = gradient.clone()
-        for t in range(len(states) - 2, -1, -1):
-            gradient[t].addcmul_(keep[t + 1], gradient[t + 1])
-        dkeep = torch.zeros_like(keep)
-        torch.mul(gradient[1:], states[:-1], out=dkeep[1:])
-        return dkeep, gradient
-
-
 def mamba_by_hand(w: Weights, x: Tensor) -> Tensor:
-    return _mamba(w, x, lambda keep, write: list(_Scan.apply(keep, write).unbind(0)))
+    return _mamba(w, x, lambda keep, write: list(InPlace.apply(keep, write).unbind(0)))
 
 
 RIVALS: dict[str, dict[str, Callable[[Weights, Tensor], Tensor]]] = {
@@ -160,7 +137,8 @@ def compare(name: str, time: int, batch: int, threads: int, seconds: float) -> d
     heads, keys = SIZES[name]
     torch.manual_seed(0)
     layer = elman.Recurrent(WITH_MATRIX_STATES[name], UNITS, UNITS, heads=heads, key_size=keys)
-    weights, x = Weights(layer, heads), torch.randn(time, batch, UNITS)
+    named = {name.removeprefix("layers.0.0."): p for name, p in layer.named_parameters()}
+    weights, x = Weights(named, heads), torch.randn(time, batch, UNITS)
     contestants = {"elman": lambda: layer(x)[0]}
     contestants |= {n: lambda f=f: f(weights, x) for n, f in RIVALS[name].items()}
 

@@ -8,6 +8,7 @@ prints the main tables.  No figure is written by hand; a test compares README wi
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -522,6 +523,57 @@ def matrix_states() -> str:
         f"process (`benchmarks/matrix_states.py`); {sentence(record['machine'])}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def published_cells() -> str:
+    """Published cells beside loops in torch, before and now, and what they had to do for it."""
+    record = read("published_cells")
+    shapes = [
+        f"{one['time']:,} steps, batch {one['batch']}, {one['hidden']} units"
+        for one in record["rows"][0]["shapes"]
+    ]
+    lines = [
+        f"| cell | {' | '.join(shapes)} | largest error | no longer needed | not as in the paper |",
+        "|---|---|---|---|---:|---|---|",
+    ]
+    for row in record["rows"]:
+        source = re.search(r"\([^()]*\d{4}[^()]*\)", row["doc"])
+        assert source, row["doc"]
+        cells = [f"{row['cell']} {source.group()}"]
+        for k, shape in enumerate(row["shapes"]):
+            now = _pair(shape, "ratio")
+            now += f" [{_pair(shape, 'best')}]" if row["rivals"] else ""
+            before = row["before"][k] if row["before"] else "-"
+            before += f" [{row['before_best'][k]}]" if row["before_best"] else ""
+            cells.append(now if before == "-" else f"{before} → {now}")
+        cells += [f"{row['largest_error']:.0e}", row["gone"], row["left"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    means = record["geometric_means"]
+    pairs = zip(means["training"], means["inference"], strict=True)
+    total = " | ".join([f"{_plain(a)}/{_plain(b)}" for a, b in pairs])
+    measured = [one[what] for row in record["rows"] for one in row["shapes"] for what in means]
+    fewest = min([each["runs"] for each in measured])
+    lines += [
+        f"| geometric mean of {len(record['rows'])} | {total} | | | |",
+        "",
+        "How many times as fast as the loop in torch, training/inference, before → now; in "
+        "brackets, as the fastest of the loop and other rivals.  The ratios before are from "
+        "another day and a processor with AVX-512 (Zen 4), beside other loops.  "
+        f"Float32, one thread; medians of {fewest} or more runs, interleaved in one process, by "
+        "its processor time, because other work ran on the machine (load average "
+        f"{record['load_average']:g}).  The errors are the largest of values and all gradients in "
+        f"float64.  `{record['command']}`; {sentence(record['machine'])}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _pair(shape: Mapping[str, Any], which: str) -> str:
+    """The ratios of training and inference."""
+    return "/".join([_plain(shape[what][which]) for what in ("training", "inference")])
+
+
+def _plain(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio >= 0.95 else f"{ratio:.2f}"
 
 
 def series_forecasts() -> str:
