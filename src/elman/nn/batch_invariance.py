@@ -3,8 +3,9 @@
 Libraries of linear algebra choose a kernel by the shape of a product, and kernels add in different
 orders: a row alone and the same row in a batch, or with more padding, may differ in their last
 bits.  Inside ``batch_invariant``, products and convolutions are computed in blocks of a fixed
-shape, and sums over a dimension in an order that zeros at its end do not change.  Recurrent layers
-on the native engine need no such help.  ``tasks/trained.py`` answers inputs in this way.
+shape, and sums over a dimension in an order that zeros at its end do not change.  The steps of
+recurrent layers on the native engine need no such help.  ``tasks/trained.py`` answers inputs in
+this way.
 """
 
 from __future__ import annotations
@@ -223,6 +224,13 @@ def _sigmoid(input: Tensor, *, out: Any = None) -> Any:
     return NotImplemented if out is not None else 1 / (1 + input.neg().exp())
 
 
+def _softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Any:
+    """torch's own has other last bits where elements do not fill a vector."""
+    if beta != 1:
+        return NotImplemented
+    return input.clamp(min=0) + input.abs().neg().exp().log1p()
+
+
 def _softmax(input: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
     if _one(dim) is None or kwargs.get("dtype") is not None or any(args):
         return NotImplemented
@@ -261,6 +269,7 @@ _REPLACEMENTS: Mapping[Any, Callable[..., Any]] = {
     Tensor.mean: _mean,
     torch.sigmoid: _sigmoid,
     Tensor.sigmoid: _sigmoid,
+    nn.functional.softplus: _softplus,
     torch.softmax: _softmax,
     nn.functional.softmax: _softmax,
     Tensor.softmax: _softmax,

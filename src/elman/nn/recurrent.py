@@ -308,7 +308,10 @@ class Recurrent(NotForTorchScript, nn.Module):
     ) -> tuple[Tensor | PackedSequence, State]:
         parameters = [d.in_order(self.cell) for d in self._directions()]
         training = Training(self.penalties, masks) if self._is_noisy else None
-        with nullcontext() if torch.compiler.is_compiling() else at_full_speed():
+        # what is computed before the steps needs the help of `batch_invariant`, the steps do not
+        alone = self.stack.early_in_evaluation is None and self.stack.matrix_states is None
+        fast = alone and not torch.compiler.is_compiling()
+        with at_full_speed() if fast else nullcontext():
             results = self.stack.run(parameters, x, state, lengths, training, inputs)
         self.penalty = None if training is None else training.penalty
         if not torch.compiler.is_compiling():
