@@ -98,7 +98,9 @@ def test_every_cell_of_the_catalogue_is_exported_within_the_bound(name, sizes, q
 
 
 @needs_gcc
-@pytest.mark.parametrize("name", [name for name in CATALOGUE if "norm" not in name])
+@pytest.mark.parametrize(
+    "name", ["rnn", "lstm", "gru", "gru_reset_after", "slstm", "rhn", "lru", "lem"]
+)
 def test_ten_thousand_steps_stay_with_the_reference(name, tmp_path):
     layer = make_layer(CATALOGUE[name], 2, 12, 2, scale=0.5)
     model = stepwise(layer)
@@ -158,8 +160,11 @@ def test_sanitisers_find_nothing_in_any_shape(name, sizes, outputs, quantized, t
     assert torch.isfinite(values).all()
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
+@pytest.mark.parametrize(
+    ("compiler", "quantized"),
+    # whole numbers are the same few lines in any cell
+    [*[(compiler, False) for compiler in COMPILERS], ("clang", True), ("arm", True)],
+)
 @pytest.mark.parametrize("name", [*CATALOGUE, *OWN])
 def test_every_compiler_takes_it_without_a_warning(name, quantized, compiler, tmp_path):
     layer = make_layer({**CATALOGUE, **OWN}[name], 3, 20, 2)

@@ -17,7 +17,18 @@ from elman.errors import ExportError, OptionError
 from elman.export.forms import draw_inputs, form_in_float32, forms_of
 from graph.random_cells import random_cells
 
-CELLS = [pytest.param(cell, id=name) for name, cell in CATALOGUE.items()]
+#: a cell of each kind: several states, functions, biases and depths of products
+KINDS = (
+    "rnn",
+    "lstm",
+    "gru_reset_after",
+    "peephole_lstm",
+    "layer_norm_lstm",
+    "slstm",
+    "rhn",
+    "lru",
+)
+CELLS = [pytest.param(CATALOGUE[name], id=name) for name in KINDS]
 
 #: runs a program on stored inputs where Elman cannot be imported
 ALONE = """
@@ -120,7 +131,7 @@ def test_steps_go_on_from_the_state_that_came_out(layer, tmp_path):
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cell=random_cells())
 def test_random_cells_are_written_out(cell, tmp_path):
     layer = elman.Recurrent(cell, 2, 3)
@@ -135,7 +146,7 @@ def test_random_cells_are_written_out(cell, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sentiment", "ner", "speech", "music", "dna", "video"])
+@pytest.mark.parametrize("name", ["ner", "speech", "music", "dna"])
 def test_a_shipped_model_runs_without_elman(name, command, tmp_path):
     status, out, err = command("export", name, "--to", "torch", "--out", tmp_path, "--json")
     assert status == 0, err
