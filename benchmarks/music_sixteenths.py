@@ -26,6 +26,10 @@ SETTINGS = {
     "epochs": 50,
     "schedule": "cosine",
     "patience": 60,
+    "longest": 640,
+    "choice_size": 256,
+    "dropout": 0.5,
+    "choice_dropout": 0.4,
 }
 
 if __name__ == "__main__":

@@ -751,6 +751,33 @@ def sentiment_folds() -> str:
     return "\n".join(lines) + "\n"
 
 
+def small_data() -> str:
+    """Trainings without options on small data, beside the rival of each."""
+    record = read("small_data")
+    lines = [
+        "| data | model without options | each seed | seconds | rival | seconds |",
+        "|---|---:|---|---:|---|---:|",
+    ]
+    for row in record["rows"]:
+        scale, digits = (100, 1) if row["unit"] == "%" else (1, 2)
+        scores = [scale * run["test"][row["metric"]] for run in row["runs"]]
+        spent = max([run["processor_seconds"] for run in row["runs"]])
+        rival = row["rival"]
+        if row["rival_score"] is not None:
+            rival += f": {scale * row['rival_score']:.{digits}f}"
+        lines.append(
+            f"| {row['name']}, {row['metric']} | {statistics.mean(scores):.{digits}f} "
+            f"| {_list(scores, digits)} | {spent:.0f} | {rival} | {row['rival_seconds']:.0f} |"
+        )
+    lines += [
+        "",
+        f"`{record['command']} --minutes {record['minutes']:g}`: processor seconds of one thread, "
+        "start and reading included, of the longest training. "
+        f"{sentence(record['machine'])}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def motion_limits() -> str:
     """The accuracy of boosted trees on the motion itself, and windows without a turn."""
     record = read("motion_limits")

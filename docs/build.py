@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from elman import cells, diagnose, shipped
 from elman.diagnose import standings
@@ -19,6 +21,8 @@ from elman.graph import Cell, Parameter
 from elman.options import described, known_options
 from elman.serve.cells import mathml
 from elman.tasks import TASKS, Data, load, train
+from elman.tasks.small_data import SmallData
+from elman.tasks.task import Task
 from elman.training import LoopOptions
 from elman.training.progress import Silence
 
@@ -97,16 +101,31 @@ def options() -> str:
     parts = ["## Training", "", *_options(LoopOptions())]
     for task in TASKS.values():
         parts += [f"## {task.name}", "", f"{task.title[0].upper()}{task.title[1:]}.", ""]
-        parts += _options(task.Options())
+        parts += _options(task.Options(), task.small_data)
+        parts += _small_data(task)
         asked = _options(task.PredictOptions())
         parts += ["Prediction options:", "", *asked] if asked else []
     return "\n".join(parts)
 
 
-def _options(values: object) -> list[str]:
+def _small_data(task: Task) -> list[str]:
+    """The options of training that have another default for small data."""
+    ordinary = vars(task.training)
+    rules = {name: rule for name, rule in task.small_data.items() if name in ordinary}
+    if not rules:
+        return []
+    lines = [f"- `{name}`: {rule.text(ordinary[name])}" for name, rule in rules.items()]
+    return ["Defaults of training that depend on the amount of data:", "", *lines, ""]
+
+
+def _options(
+    values: object, small_data: Mapping[str, SmallData] = MappingProxyType({})
+) -> list[str]:
     rows = []
     for name, each in known_options([type(values)]).items():
         default = getattr(values, name)
+        if name in small_data:
+            default = small_data[name].text(default)
         if default is None or isinstance(default, bool):
             default = {True: "yes", False: "no", None: "none"}[default]
         cells = [
@@ -165,6 +184,7 @@ def main() -> None:
     write_whole(GENERATED / "engine_avx2.md", tables.engine("engine_avx2"))
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
     write_whole(GENERATED / "motion_limits.md", tables.motion_limits())
+    write_whole(GENERATED / "small_data.md", tables.small_data())
     write_whole(GENERATED / "noise.md", tables.noise())
     write_whole(GENERATED / "c_step.md", tables.c_step())
     write_whole(GENERATED / "matrix_states.md", tables.matrix_states())

@@ -289,6 +289,7 @@ def test_labels_that_are_new_to_a_model_begin_anew_and_all_else_is_kept(command,
     path.write_text("".join(["text,label\n", *texts]))
     other.write_text("".join(["text,label\n", *texts, *more]))
     sizes = ("--hidden-size", 6, "--learning-rate", "1e-9", "--epochs", 1, "--threads", 1)
+    sizes += ("--phrases", 0)
     for out, more in (("one", ()), ("two", ("--init-from", tmp_path / "one"))):
         data = path if out == "one" else other
         arguments = ("train", "sentiment", "--train", data, "--out", tmp_path / out, *sizes, *more)

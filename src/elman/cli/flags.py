@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
 from elman.errors import OptionError
 from elman.options import choices_of, value_syntax
+from elman.tasks.small_data import SmallData
 from elman.tasks.task import OF_A_FILE, Task
 
 
@@ -21,16 +23,18 @@ def flags_of(
     *,
     only: Callable[[Field[Any]], bool] = lambda declared: True,
     switches: bool = False,
+    small_data: Mapping[str, SmallData] = MappingProxyType({}),
 ) -> list[inspect.Parameter]:
     """A flag for each option of a dataclass; its value is None if it is not given.
 
-    ``only`` selects among the options.  With ``switches``, an option that is off by default becomes
-    a flag without a value; an option declared as a ``switch`` always does.
+    ``small_data`` are the rules for other defaults (``Task.small_data``).  ``only`` selects among
+    the options.  With ``switches``, an option that is off by default becomes a flag without a
+    value; an option declared as a ``switch`` always does.
     """
     return [
         switch(each.name, each.metadata["help"], panel)
         if each.metadata.get("switch") or (switches and each.default is False)
-        else _flag(kind, each, panel, defaults[each.name])
+        else _flag(kind, each, panel, defaults[each.name], small_data.get(each.name))
         for each in fields(kind)
         if only(each)
     ]
@@ -45,7 +49,11 @@ def file_flags(task: Task, panel: str, *, labelled: bool = True) -> list[inspect
     )
 
 
-def _flag(kind: type, declared: Field[Any], panel: str, default: object) -> inspect.Parameter:
+def _flag(
+    kind: type, declared: Field[Any], panel: str, default: object, rule: SmallData | None
+) -> inspect.Parameter:
+    if rule is not None:
+        default = rule.text(default)
     if isinstance(default, bool):
         default = "yes" if default else "no"
     shown = "" if default in ("", None) else f" [dim](default: {default})[/]"

@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 def train_command(task: Task) -> tuple[Callable[..., None], str]:
     """``elman train`` of a task, with flags for the options of the task and of training."""
     flags = [
-        *flags_of(task.Options, vars(task.Options()), f"Options of {task.name}"),
-        *flags_of(LoopOptions, vars(task.training), "Options of training"),
+        *flags_of(
+            task.Options,
+            vars(task.Options()),
+            f"Options of {task.name}",
+            small_data=task.small_data,
+        ),
+        *flags_of(
+            LoopOptions,
+            vars(task.training),
+            "Options of training",
+            small_data=task.small_data,
+        ),
     ]
 
     def command(

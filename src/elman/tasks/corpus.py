@@ -24,6 +24,7 @@ from elman.data.sources import data_files, is_folder, kind_of
 from elman.errors import DataError
 from elman.stages import stage
 from elman.tasks.reading import in_shards, index, read_rows, read_sources, warn_of_skipped
+from elman.tasks.small_data import amounts, for_small_data
 from elman.tasks.streaming import Stream
 from elman.tasks.task import Task
 from elman.tasks.trained import rows_for
@@ -87,6 +88,22 @@ class Corpus:
         """The number of training examples before they are cut."""
         return len(self.train)
 
+    def choose_defaults(
+        self, training: LoopOptions, given: Mapping[str, object]
+    ) -> tuple[Any, LoopOptions]:
+        """The options of the task and of training, with the defaults for this amount of data.
+
+        Those that are ``given`` stay as they are (``Task.small_data``).
+        """
+        rules = self.task.small_data
+        if not rules:
+            return self.options, training
+        found = amounts([self.task.length(row.value) for row in self.train])
+        before, self.options = self.options, for_small_data(self.options, rules, given, found)
+        if self.options.longest != before.longest:
+            self.examples = self.task.cut([row.value for row in self.train], self.options.longest)
+        return self.options, for_small_data(training, rules, given, found)
+
     def prepare(self, symbols: Any) -> Sequence[Any]:
         """The examples as training takes them (``Task.augment`` and ``Task.prepare``)."""
         examples = self.task.augment(self.examples, symbols, self.options)
@@ -127,6 +144,11 @@ class StreamedCorpus(Corpus):
     ) -> None:
         super().__init__(task, options, seed, stream.sample(), valid, digest, files)
         self._stream = stream
+
+    def choose_defaults(
+        self, training: LoopOptions, given: Mapping[str, object]
+    ) -> tuple[Any, LoopOptions]:
+        return self.options, training  # a stream is not small
 
     @property
     def size(self) -> int:

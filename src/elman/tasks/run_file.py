@@ -59,7 +59,10 @@ def run_file(task: Task) -> str:
             lines.append(f"# {each.metadata['help']} ({described(type(options), each.name)})")
             value = values[each.name]
             written = to_toml({each.name: value}).strip() if value is not None else ""
-            if each.name == "batch_size":  # a value that is given is not reduced for small data
+            # a value that is given holds for small data too
+            if each.name in task.small_data:
+                written = f"# {written}  # {task.small_data[each.name].text(value)}"
+            elif each.name == "batch_size":
                 written = f"# {written}  # reduced for small data unless you set it"
             lines.append(written or f"# {each.name} = none")
     return "\n".join(lines) + "\n"

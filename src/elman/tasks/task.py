@@ -23,6 +23,7 @@ from typing_extensions import TypeVar
 
 from elman.errors import DataError, OptionError
 from elman.options import DeclaredOptions
+from elman.tasks.small_data import SmallData
 from elman.training import LoopOptions
 from elman.training.baselines import Metric
 
@@ -117,6 +118,8 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     unit: str = "%"
     #: the default training options
     training: LoopOptions = LoopOptions()
+    #: options of the task and of training that have another default for small data
+    small_data: Mapping[str, SmallData] = {}
     #: the frozen dataclass of the task's options, ``cell`` and ``longest`` among them
     Options: type[TaskOptions]
     #: the frozen dataclass of the options for prediction
@@ -346,6 +349,14 @@ class Task(ABC, Generic[Example, Symbols, Answer, Input, TaskOptions, Wanted]):
     ) -> dict[str, Any]:
         """The metrics after an epoch, including ``metric``; may be faster than ``score``."""
         return self.score(fitted, examples, self.PredictOptions())
+
+    def trained_part(self, fitted: Fitted[Symbols, TaskOptions]) -> Fitted[Symbols, TaskOptions]:
+        """The part of the model that training changes; by default all of it.
+
+        ``validate`` scores this part, and the monitor of training looks into it: the other parts
+        could hide that it learns nothing.
+        """
+        return fitted
 
     def training_for(self, options: TaskOptions) -> LoopOptions:
         """The default training options, for a task in which they depend on its own."""

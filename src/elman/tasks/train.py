@@ -130,6 +130,10 @@ def _train(
     check_logger(training)
     corpus = read_corpus(task, data, options, training)
     try:
+        if not resume:
+            # a model to initialise from has set the options of its layers
+            chosen = dict(settings) if start is None else {**vars(options), **settings}
+            options, training = corpus.choose_defaults(training, chosen)
         return _train_on(
             corpus, data, run, options, training, cell, settings, start, encoders, resume,
             overwrite, progress, begun,
@@ -258,10 +262,16 @@ def _background(
     known = {key for row in train for key in task.leak_keys(row.value)}
     repeated = sum([known.issuperset(task.leak_keys(row.value)) for row in valid])
     known_values, valid_values = [[row.value for row in rows] for rows in (train, valid)]
-    batch = sample(task, examples, fitted.symbols, fitted.options)
+    part = task.trained_part(fitted)
+    batch = sample(task, examples, part.symbols, part.options)
 
     def look(model: torch.nn.Module, failing: bool) -> list[Finding]:
-        return [] if batch is None else inspect(model, batch, fitted.options, failing)
+        inner = task.trained_part(replace(fitted, model=model)).model
+        return [] if batch is None else inspect(inner, batch, part.options, failing)
+
+    def score(model: torch.nn.Module) -> float:
+        whole = replace(fitted, model=model)
+        return float(task.score(whole, valid_values, task.PredictOptions())[metric.name])
 
     return Background(
         unit=metric.unit,
@@ -269,6 +279,7 @@ def _background(
         repeated=repeated,
         valid_examples=len(valid),
         inspect=look,
+        score=None if part is fitted else score,
     )
 
 

@@ -331,6 +331,14 @@ class _Training:
             )
         return scores
 
+    def final_score(self, best: float) -> float:
+        """The metric of the whole model with its best weights."""
+        if self.background.score is None:
+            return best
+        self.model.eval()
+        with torch.no_grad():
+            return self.background.score(self.model)
+
     def reason_to_stop(self) -> str | None:
         if self.signals.interrupted:
             return "interrupted"
@@ -356,7 +364,9 @@ class _Training:
             )
             if self.processes.is_main and state.best_metric is not None:
                 findings = self.watch.end(state.best_metric, state.epochs_done)
-                said = verdict(self.measured, state.best_metric, self.background.baselines)
+                said = verdict(
+                    self.measured, self.final_score(state.best_metric), self.background.baselines
+                )
                 for sentence in [*findings, said] if said else findings:
                     self.progress.say(sentence)
         return TrainingResult(

@@ -73,7 +73,8 @@ class Background:
 
     ``unit`` is how scores of the metric are written.  ``repeated`` of the ``valid_examples`` are in
     the training data too.  ``inspect(model, failing)`` looks into the model; ``failing`` says that
-    it is no better than a constant answer.
+    it is no better than a constant answer.  ``score(model)`` is the metric of the whole model, if
+    validation looks at a part of it.
     """
 
     unit: str = "%"
@@ -81,6 +82,7 @@ class Background:
     repeated: int = 0
     valid_examples: int = 0
     inspect: Callable[[nn.Module, bool], Sequence[Finding]] | None = None
+    score: Callable[[nn.Module], float] | None = None
 
 
 def symptoms(expected: Sequence[Hashable], predicted: Sequence[Hashable]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from elman.tasks.music.options import ComposeOptions, MusicOptions
+from elman.tasks.small_data import SmallData
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.training import LoopOptions
 
@@ -46,6 +47,16 @@ class MusicGeneration(
         patience=40,
         plateau_patience=7,
         average_weights=0.99,
+    )
+    # short windows give more steps of training in each pass over few tunes, and less dropout makes
+    # each of them count for more
+    small_data = MappingProxyType(
+        {
+            "longest": SmallData(96, most=100_000, large=1_000_000, unit="steps"),
+            "dropout": SmallData(0.3, most=100_000, large=1_000_000, unit="steps"),
+            "choice_dropout": SmallData(0.2, most=100_000, large=1_000_000, unit="steps"),
+            "choice_size": SmallData(128, most=100_000, large=1_000_000, unit="steps"),
+        }
     )
     Options = MusicOptions
     PredictOptions = ComposeOptions

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from elman.errors import OptionError
 from elman.tasks.sentiment.options import RatingOptions, SentimentOptions
+from elman.tasks.small_data import SmallData
 from elman.tasks.task import TEXT_CUTS, Fitted, Task, Vocab
 from elman.training import LoopOptions
 
@@ -40,6 +41,13 @@ class SentimentClassification(
     pipeline_tag = "text-classification"
     training = LoopOptions(
         batch_size=64, epochs=20, learning_rate=2e-3, patience=4, average_weights=0.99
+    )
+    # phrases that are counted tell more than a network learns from few texts, except of negations
+    small_data = MappingProxyType(
+        {
+            "phrases": SmallData(2, most=5_000, without="negation"),
+            "phrase_weight": SmallData(1.0, most=5_000, without="negation"),
+        }
     )
     Options = SentimentOptions
     PredictOptions = RatingOptions
@@ -129,6 +137,13 @@ class SentimentClassification(
         from elman.tasks.sentiment import answers
 
         return answers.validate(fitted, examples)
+
+    def trained_part(
+        self, fitted: Fitted[TextSymbols, SentimentOptions]
+    ) -> Fitted[TextSymbols, SentimentOptions]:
+        from elman.tasks.sentiment import answers
+
+        return answers.trained_part(fitted)
 
     def baselines(
         self,

@@ -53,6 +53,15 @@ def predict(
     return ratings
 
 
+def trained_part(
+    fitted: Fitted[TextSymbols, SentimentOptions],
+) -> Fitted[TextSymbols, SentimentOptions]:
+    """The network without naive Bayes, which is counted and not trained."""
+    if not isinstance(fitted.model, WithPhrases):
+        return fitted
+    return Fitted(fitted.model.reader, replace(fitted.symbols, phrases=None), fitted.options)
+
+
 def validate(
     fitted: Fitted[TextSymbols, SentimentOptions], examples: Sequence[Review]
 ) -> dict[str, Any]:
@@ -61,10 +70,7 @@ def validate(
     Excludes naive Bayes: with it, early stopping would end training before the network has
     learned.
     """
-    if isinstance(fitted.model, WithPhrases):
-        symbols = replace(fitted.symbols, phrases=None)
-        fitted = Fitted(fitted.model.reader, symbols, fitted.options)
-    expected, probabilities = _answers(fitted, examples)
+    expected, probabilities = _answers(trained_part(fitted), examples)
     predicted = [int(row.argmax()) for row in probabilities]
     return {**class_scores(expected, probabilities), **symptoms(expected, predicted)}
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import elman.shipped
+from elman.tasks.small_data import SmallData
 from elman.tasks.task import TEXT_CUTS, Fitted, Task, Vocab
 from elman.tasks.video.options import StripOptions, VideoOptions
 from elman.training import LoopOptions
@@ -45,6 +46,15 @@ class ActivityRecognition(
         schedule="cosine",
         patience=20,
         buffer_examples=256,
+    )
+    # few videos need small batches for enough steps, and weights for their rare labels
+    small_data = MappingProxyType(
+        {
+            "batch_size": SmallData(8, most=500, large=1_000),
+            "epochs": SmallData(30, most=100, large=1_000),
+            "average_weights": SmallData(0.98, most=999),
+            "balance": SmallData(0.5, most=999),
+        }
     )
     Options = VideoOptions
     PredictOptions = StripOptions
