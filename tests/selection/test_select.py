@@ -34,7 +34,7 @@ SPACE = read_space(
     """,
     "test",
 )
-SETTINGS = {"epochs": 2, "embedding_size": 6, "min_count": 1, "bidirectional": False}
+SETTINGS = {"epochs": 2, "embedding_size": 6, "min_count": 1, "bidirectional": False, "phrases": 0}
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ def test_a_task_on_words_takes_language_models_as_encoders(name, language_models
 def test_a_resumed_training_unfreezes_at_the_same_steps(language_models, tmp_path):
     task, folder = TASKS["sentiment"], samples(tmp_path, "sentiment")
     data = Data(folder / task.valid_file, folder / task.valid_file)
-    steps = {**SMALL, "unfreeze_steps": 3, "schedule": "constant"}
+    steps = {**SMALL, "unfreeze_steps": 3, "schedule": "constant", "phrases": 0}
     whole, parts = folder / "whole", folder / "parts"
     train(task, data, whole, steps, start=language_models, progress=Silence())
     train(task, data, parts, {**steps, "epochs": 1}, start=language_models, progress=Silence())

@@ -50,11 +50,12 @@ def diagnose_run(
         raise DataError(f"{path}: every example is empty; give one with at least one step.")
     count = min(examples, len(values))
     chosen = [values[k * len(values) // count] for k in range(count)]
-    batch = task.collate(chosen, trained.symbols, options, None)
-    loss: Callable[..., Any] = trained.model.loss  # type: ignore[assignment]
+    part = task.trained_part(trained.fitted)
+    batch = task.collate(chosen, part.symbols, options, None)
+    loss: Callable[..., Any] = part.model.loss  # type: ignore[assignment]
 
     def run() -> Tensor:
         found: Tensor = loss(**batch)
         return found
 
-    return diagnose(trained.model, loss=run, distance=distance, exact=exact, seed=seed)
+    return diagnose(part.model, loss=run, distance=distance, exact=exact, seed=seed)
