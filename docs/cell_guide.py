@@ -34,6 +34,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "lru": "Very long sequences and oscillations; stack several, with layers between.",
         "rg_lru": "Take it for very long sequences, between other layers, as Griffin does.",
     },
+    "Sizes of their own": {
+        "lstmp": "A large memory with small recurrent matrices, as in speech recognition.",
+        "scrn": "A slow context beside a plain network: topics of a text, trends.",
+    },
     "More than the LSTM": {
         "slstm": "Revises what it stored by exponential gates; take it for tracking and counting.",
         "multiplicative_lstm": "Characters of text: each symbol has its own transition.",

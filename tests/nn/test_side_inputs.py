@@ -403,8 +403,8 @@ def test_vectors_of_the_size_of_x_need_no_side_input():
     ("options", "sentence"),
     [
         (
-            {"inputs": {"dt": "two"}},
-            "inputs gives dt the size 'two'; it must be one of one, hidden",
+            {"inputs": {"dt": "two words"}},
+            "inputs gives dt the size 'two words'; it must be one of one, hidden",
         ),
         ({"inputs": {"gap": "one"}}, "inputs names gap; the arguments after x are h, dt"),
         ({"inputs": {"h": "one", "dt": "one"}}, "at least one state; all arguments are inputs"),
@@ -412,7 +412,7 @@ def test_vectors_of_the_size_of_x_need_no_side_input():
             {"inputs": {"dt": "one"}, "sizes": {"q.f": "input"}},
             "sizes names q.f; the cell's parameters",
         ),
-        ({"inputs": {"dt": "one"}, "sizes": {"b.h": "big"}}, "sizes gives b.h the size 'big'"),
+        ({"inputs": {"dt": "one"}, "sizes": {"b.h": 0.5}}, "sizes gives b.h the size 0.5"),
         ({"inputs": ["dt"]}, 'inputs must map names of inputs to sizes, as in {"dt": "one"}'),
         ({"inputs": "dt"}, "inputs must map names of inputs to sizes"),
         (
@@ -467,7 +467,7 @@ def test_the_operator_takes_the_core_alone(name):
     parameters = [torch.zeros(p.shape(Sizes(9, 4))) for p in own.parameters]
     sides = [torch.zeros(2, 3, 4) for _ in own.inputs]
     for backend in ("reference", "native"):
-        with pytest.raises(ShapeError, match="engines take side inputs of hidden size"):
+        with pytest.raises(ShapeError, match="engines take side inputs of a state's size"):
             torch.ops.elman.recurrent(
                 x, states, parameters, None, own.text, False, True, backend, [], sides
             )

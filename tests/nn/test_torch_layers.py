@@ -135,8 +135,6 @@ def test_a_recurrent_layer_comes_from_torch_and_goes_there(kind, bias):
 def test_what_torch_has_not_is_said():
     with pytest.raises(OptionError, match=r"torch\.nn has no equivalent of coupled_lstm"):
         elman.nn.to_torch(elman.Recurrent(elman.cells.coupled_lstm, 3, 4))
-    with pytest.raises(OptionError, match="proj_size is 2"):
-        elman.nn.from_torch(torch.nn.LSTM(3, 4, proj_size=2))
     with pytest.raises(OptionError, match=r"is a Linear; it must be a torch\.nn RNN"):
         elman.nn.from_torch(torch.nn.Linear(3, 4))
 

@@ -19,6 +19,7 @@ from elman.backends import ENGINES, engine_names, find_engine
 from elman.backends.engine import Call, Outputs, Saved
 from elman.backends.plan import Plan
 from elman.errors import BackendError, OptionError, ShapeError
+from elman.graph.node import Size
 from elman.graph.sizes import Sizes
 from elman.passes.separate import is_core
 
@@ -70,18 +71,23 @@ def check_call(call: Call, backend: str) -> Call:
         raise OptionError(f'backend is "{backend}"; for the operator it must be {engine_names()}.')
     check_counts(call)
     border, cell = _Border(call, backend), call.plan.cell
-    time, batch, width = border.shape_of_input()
-    hidden = border.hidden_of(call.states[0])
+    time, batch, _ = border.shape_of_input()
+    for state in call.states:
+        border.check_rows(state)
+    sizes = call.sizes
     for name, state in zip(cell.states, call.states, strict=True):
-        border.check(f"the initial {name}", state, (batch, hidden))
-    sizes = Sizes(width, hidden)
+        border.check(
+            f"the initial {name}", state, (batch, border.width(sizes, cell.state_size(name)))
+        )
     for p, tensor in zip(cell.parameters, call.parameters, strict=True):
+        border.width(sizes, p.size)
         border.check(p.key, tensor, p.shape(sizes), own_type=True)
     for k, (node, mask) in enumerate(zip(cell.masks, call.masks, strict=True)):
-        shape = (time, batch, hidden) if node.attribute[2] == "step" else (batch, hidden)
+        width = border.width(sizes, node.size)
+        shape = (time, batch, width) if node.attribute[2] == "step" else (batch, width)
         border.check(f"mask {k}", mask, shape, own_type=True)
-    for (name, _), side in zip(cell.inputs, call.sides, strict=True):
-        border.check(name, side, (time, batch, hidden), own_type=True)
+    for (name, size), side in zip(cell.inputs, call.sides, strict=True):
+        border.check(name, side, (time, batch, border.width(sizes, size)), own_type=True)
     if call.lengths is None:
         return call
     return replace(call, lengths=border.copied(call.lengths, time, batch))
@@ -96,7 +102,7 @@ def check_counts(call: Call) -> None:
     title = _title(call.plan)
     if not is_core(cell.text):
         raise ShapeError(
-            f"{title}: engines take side inputs of hidden size that no matrix multiplies; call "
+            f"{title}: engines take side inputs of a state's size that no matrix multiplies; call "
             "elman.Recurrent, which computes the rest before."
         )
     for what, tensors, names in (
@@ -120,19 +126,16 @@ def check_gradients(
     """Check the other arguments of backward; the call has already been checked."""
     border = _Border(call, backend)
     time, batch, _ = call.x.shape
-    hidden, states = call.sizes.hidden, call.plan.cell.states
-    border.check("y", outputs.y, (time, batch, hidden))
-    border.check("the gradient of y", grads.y, (time, batch, hidden))
-    _check_count(border.title, "gradients of states", len(grads.states), states)
-    for name, grad in zip(states, grads.states, strict=True):
-        border.check(f"the gradient of the last {name}", grad, (batch, hidden))
+    names = call.plan.cell.states
+    border.check("y", outputs.y, (time, batch, call.output_size))
+    border.check("the gradient of y", grads.y, (time, batch, call.output_size))
+    _check_count(border.title, "gradients of states", len(grads.states), names)
+    for name, grad, state in zip(names, grads.states, call.states, strict=True):
+        border.check(f"the gradient of the last {name}", grad, (batch, state.shape[1]))
     like_x = torch.empty(call.x.shape, dtype=call.x.dtype, device="meta")
-    like_state = torch.empty(batch, hidden, dtype=call.x.dtype, device="meta")
-    likes = find_engine(backend).saved_like(
-        Call(call.plan, like_x, [like_state] * len(states), (), None, False)
-    )
-    names = [str(k) for k in range(len(likes))]
-    _check_count(border.title, "tensors saved by forward", len(saved), names)
+    likes = find_engine(backend).saved_like(replace(call, x=like_x))
+    numbers = [str(k) for k in range(len(likes))]
+    _check_count(border.title, "tensors saved by forward", len(saved), numbers)
     for k, (tensor, like) in enumerate(zip(saved, likes, strict=True)):
         border.check(f"saved tensor {k}", tensor, tuple(like.shape), like.dtype)
 
@@ -170,15 +173,21 @@ class _Border:
         time, batch, width = x.shape
         return time, batch, width
 
-    def hidden_of(self, state: Tensor) -> int:
-        """The size of a state."""
-        self._check_memory("the first state", state)
+    def check_rows(self, state: Tensor) -> None:
+        """Raise ``ShapeError`` unless a state has rows of one size."""
+        self._check_memory("an initial state", state)
         if state.dim() != 2:
             raise ShapeError(
                 f"{self.title}: an initial state has the shape {tuple(state.shape)}; it must be "
                 "(batch, hidden)."
             )
-        return state.shape[1]
+
+    def width(self, sizes: Sizes, size: Size) -> int:
+        """The number of a size; raises ``ShapeError`` if no tensor gives it."""
+        try:
+            return sizes.width((size,))
+        except ValueError:
+            raise ShapeError(f"{self.title}: no tensor has the size {size}.") from None
 
     def check(
         self,

@@ -70,12 +70,12 @@ def memo_of(owner: object, k: int) -> Memo:
 class Call:
     """One run of a cell over a batch, in one direction.
 
-    ``x`` is (time, batch, input), each state (batch, hidden), ``parameters`` are in the order of
+    ``x`` is (time, batch, input), each state (batch, its size), ``parameters`` are in the order of
     the cell, ``lengths`` is (batch,) or ``None``.  ``reverse`` runs from each row's last step to
     its first.  ``save`` saves what backward needs.  ``masks`` are the cell's masks: (time, batch,
-    hidden) per step, or (batch, hidden) per sequence.  ``sides`` (time, batch, hidden) are the
-    cell's side inputs, all of hidden size (``passes/separate.py``).  x and the states have one
-    dtype; parameters, side inputs and their gradients may have a wider one.
+    size) per step, or (batch, size) per sequence.  ``sides`` (time, batch, size) are the cell's
+    side inputs, of hidden size or one of the cell's own (``passes/separate.py``).  x and the
+    states have one dtype; parameters, side inputs and their gradients may have a wider one.
 
     Check a new ``Call`` with ``arguments.check_call``; engines do not check it.
     """
@@ -93,12 +93,25 @@ class Call:
 
     @property
     def sizes(self) -> Sizes:
-        """The values of the cell's sizes."""
-        return Sizes(self.x.shape[-1], self.states[0].shape[-1])
+        """The values of the cell's sizes, from the shapes of states, side inputs and parameters."""
+        cell = self.plan.cell
+        if not (cell.sizes or cell.own_sizes):
+            return Sizes(self.x.shape[-1], self.states[0].shape[-1])
+        return cell.bind(
+            self.x.shape[-1],
+            [state.shape[-1] for state in self.states],
+            [parameter.shape for parameter in self.parameters],
+            [side.shape[-1] for side in self.sides],
+        )
+
+    @property
+    def output_size(self) -> int:
+        """The number of features of y, which is the first state."""
+        return self.states[0].shape[-1]
 
 
 class Outputs(NamedTuple):
-    """``y`` (time, batch, hidden), and each state (batch, hidden) at each row's last step."""
+    """``y`` (time, batch, size), and each state (batch, size) at each row's last step."""
 
     y: Tensor
     states: Sequence[Tensor]
@@ -145,11 +158,17 @@ class StepLayer(NamedTuple):
     parameters: Sequence[Tensor]
     sizes: Sizes
 
+    @property
+    def output_size(self) -> int:
+        """The number of features of its output, the first state."""
+        (units,) = self.sizes.of_row(self.cell.state_size(self.cell.states[0]))
+        return units
+
 
 class FrozenSteps(Protocol):
     """Steps through layers, each of which reads the output of the one below; starts at zeros.
 
-    Weights are copied.  ``y`` (batch, hidden) is the last layer's output, overwritten by each step.
+    Weights are copied.  ``y`` (batch, size) is the last layer's output, overwritten by each step.
     """
 
     y: Tensor

@@ -42,6 +42,6 @@ def make_plan(cell: Cell) -> Plan:
     3
     """
     hoisted = hoist(simplify(cell.next_states))
-    gradient = differentiate(cell.states, hoisted.roots)
+    gradient = differentiate(cell.state_leaves, hoisted.roots)
     assert not list(problems(ancestors([*hoisted.roots, *gradient.roots])))
     return Plan(cell, hoisted.roots, hoisted.before, gradient)

@@ -33,6 +33,9 @@ def saved_bytes(name: str, cell: Cell, sizes: Sizes, dtype: torch.dtype) -> int:
     parts = separated(cell.text)
     cell = cell if parts is None else parts.core
     x = torch.empty(1, 1, sizes.input, dtype=dtype, device="meta")
-    states = [torch.empty(1, sizes.hidden, dtype=dtype, device="meta") for _ in cell.states]
-    saved = find_engine(name).saved_like(Call(plan_of(cell.text), x, states, (), None, False))
+    states = [x.new_empty(1, *sizes.of_row(cell.state_size(state))) for state in cell.states]
+    parameters = [x.new_empty(p.shape(sizes)) for p in cell.parameters]
+    saved = find_engine(name).saved_like(
+        Call(plan_of(cell.text), x, states, parameters, None, False)
+    )
     return sum([tensor.numel() * tensor.itemsize for tensor in saved])

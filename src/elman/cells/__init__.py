@@ -3,7 +3,7 @@
 Pass a cell such as ``elman.cells.lstm`` to ``elman.Recurrent``; ``CATALOGUE`` maps names to cells.
 Those in ``WITH_INPUTS`` take other inputs beside x, such as the time since the last step; those in
 ``WITH_MATRICES`` compute matrices from their parameters, those in ``WITH_MATRIX_STATES`` have a
-state with a value for each unit and key.
+state with a value for each unit and key, and those in ``WITH_SIZES`` have sizes of their own.
 Define your own cells with ``elman.cell``.
 """
 
@@ -27,6 +27,7 @@ from elman.cells.matrix import (
 from elman.cells.minimal import fast_grnn, janet, mgu
 from elman.cells.peephole import coupled_peephole_lstm, diagonal_peephole_lstm, peephole_lstm
 from elman.cells.plain import relu_rnn, rnn
+from elman.cells.sized import lstmp, scrn
 from elman.cells.timed import cfc, gru_d
 from elman.graph import Cell
 
@@ -83,8 +84,16 @@ WITH_MATRIX_STATES: dict[str, Cell] = {
         rwkv_6,
     )
 }
+#: the cells with sizes of their own, by name
+WITH_SIZES: dict[str, Cell] = {cell.name: cell for cell in (lstmp, scrn)}
 #: all of them
-ALL: dict[str, Cell] = {**CATALOGUE, **WITH_INPUTS, **WITH_MATRICES, **WITH_MATRIX_STATES}
+ALL: dict[str, Cell] = {
+    **CATALOGUE,
+    **WITH_INPUTS,
+    **WITH_MATRICES,
+    **WITH_MATRIX_STATES,
+    **WITH_SIZES,
+}
 
 __all__ = [
     "ALL",
@@ -92,6 +101,7 @@ __all__ = [
     "WITH_INPUTS",
     "WITH_MATRICES",
     "WITH_MATRIX_STATES",
+    "WITH_SIZES",
     "antisymmetric_rnn",
     "cfc",
     "co_rnn",
@@ -114,6 +124,7 @@ __all__ = [
     "lipschitz_rnn",
     "lru",
     "lstm",
+    "lstmp",
     "mamba",
     "mgu",
     "min_gru",
@@ -128,6 +139,7 @@ __all__ = [
     "retention",
     "rg_lru",
     "rhn",
+    "scrn",
     "rnn",
     "rwkv_6",
     "slstm",

@@ -24,7 +24,7 @@ from elman.diagnose.whole import AnyTrajectory, run_whole
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.nn import Recurrent
-from elman.passes.separate import needs_inputs
+from elman.passes.separate import is_of_units
 
 
 def diagnose(
@@ -39,6 +39,7 @@ def diagnose(
     batch: int = 8,
     input_size: int = 32,
     hidden_size: int = 64,
+    sizes: Mapping[str, int] | None = None,
     distance: int | None = None,
     losses: int | None = 16,
     exact: int = 1,
@@ -47,14 +48,15 @@ def diagnose(
     """Analyse how gradients flow back through time in cells, layers or models.
 
     Each of ``models`` is a cell, for which a layer with ``input_size`` and ``hidden_size`` is
-    created; a ``Recurrent``; or, with ``loss``, any module that contains a ``Recurrent``.
+    created, with ``sizes`` of the cell's own (``hidden_size`` where they do not name one); a
+    ``Recurrent``; or, with ``loss``, any module that contains a ``Recurrent``.
     ``loss()`` runs the module and returns the loss; the analysis uses the inputs of each
     ``Recurrent`` and the gradients of its outputs in that run.  ``names`` are the models' names.
 
     Cells and layers run on ``x`` (time, batch, input) with ``lengths``; the default is normal noise
     with ``steps`` and ``batch``.  ``inputs`` are side inputs by name, as the layer takes them; for
     those not given, the default is uniform noise from 0 to 1.  ``output_gradient`` (time, batch,
-    hidden) is dL/dy; by default, each step's loss is its output projected on a random unit vector.
+    output) is dL/dy; by default, each step's loss is its output projected on a random unit vector.
 
     ``losses`` limits the steps of each sequence from which gradients are followed back (``None``:
     all), ``distance`` the number of steps back.  For ``exact`` sequences, the Jacobians of all
@@ -89,7 +91,7 @@ def diagnose(
                 )
         else:
             size = input_size if x is None else x.shape[-1]
-            layer = _layer_of(model, size, hidden_size, seed)
+            layer = _layer_of(model, size, hidden_size, sizes or {}, seed)
             read = x if x is not None else _noise(layer, steps, batch, seed)
             sides = _sides(layer, read, inputs or {}, seed)
             looked_at = {"": _visit(layer, read, lengths, output_gradient, sides)}
@@ -119,18 +121,21 @@ def _free(name: str, taken: Mapping[str, Diagnosis]) -> str:
     return free
 
 
-def _layer_of(model: Cell | nn.Module, input_size: int, hidden_size: int, seed: int) -> Recurrent:
+def _layer_of(
+    model: Cell | nn.Module, input_size: int, hidden_size: int, sizes: Mapping[str, int], seed: int
+) -> Recurrent:
     """The layer, or a new layer for a cell."""
     if isinstance(model, Cell):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = Recurrent(model, input_size, hidden_size)
+            own = {name: sizes.get(name, hidden_size) for name in model.own_sizes}
+            model = Recurrent(model, input_size, hidden_size, sizes=own)
     if not isinstance(model, Recurrent):
         raise OptionError(
             f"diagnose: {type(model).__name__} is neither a cell nor a Recurrent; for a whole "
             "model pass loss=, a function that runs it and returns the loss."
         )
-    return model if needs_inputs(model.cell.text) else model.core("diagnose")
+    return model.core("diagnose") if is_of_units(model.cell.text) else model
 
 
 def _noise(layer: Recurrent, steps: int, batch: int, seed: int) -> Tensor:
@@ -193,7 +198,7 @@ def _directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor | Non
 
     A gradient at the top is propagated to the layers below.
     """
-    if needs_inputs(visit.layer.cell.text):
+    if not is_of_units(visit.layer.cell.text):
         return _whole_directions(visit)
     layer, lengths = visit.layer, visit.lengths
     plan, directions = plan_of(layer.cell.text), 1 + layer.bidirectional
@@ -223,7 +228,7 @@ def _directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor | Non
         return found
     for k in reversed(range(layer.num_layers)):
         below = torch.zeros(())
-        for d, gradient in enumerate(above.detach().double().split(layer.hidden_size, -1)):
+        for d, gradient in enumerate(above.detach().double().split(layer.stack.output_units, -1)):
             at = k * directions + d
             own_order = in_reverse(gradient, lengths) if d else gradient
             found[at] = (*found[at][:2], own_order)
@@ -271,7 +276,7 @@ def _whole_directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor
     if above is None:
         return found
     for k in reversed(range(layer.num_layers)):
-        parts = above.detach().double().split(layer.hidden_size, -1)
+        parts = above.detach().double().split(layer.stack.output_units, -1)
         for d, gradient in enumerate(parts):
             at = k * stack.directions + d
             own_order = in_reverse(gradient, lengths) if d else gradient

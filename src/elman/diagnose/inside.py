@@ -137,7 +137,7 @@ def sides_of(
     Raises ``ShapeError`` if one does not match.
     """
     found = checked(
-        layer.stack.title, layer.cell, inputs, x, layer.hidden_size,
+        layer.stack.title, layer.cell, inputs, x, layer.stack.sizes(x.shape[-1]),
         batch_first=layer.batch_first, unbatched=unbatched,
     )  # fmt: skip
     return {name: side.detach().expand(*x.shape[:2], -1) for name, side in found.items()}

@@ -1,4 +1,4 @@
-"""A run of a layer with side inputs or a matrix state in float64, differentiated by torch.
+"""A run in float64 of a layer with side inputs, a matrix state or sizes, differentiated by torch.
 
 ``trajectory.py`` is the same for all other cells, by the adjoint step that Elman derives.  Here, a
 step computes everything from x, side inputs and states, so that gradients reach every parameter.
@@ -57,8 +57,8 @@ class WholeTrajectory:
 
     @property
     def hidden_size(self) -> int:
-        """The number of units."""
-        return self.stack.hidden_size
+        """The number of units of the output."""
+        return self.stack.output_units
 
     def running(self) -> Tensor:
         """(time * batch,): whether a row is within its sequence's length."""

@@ -21,7 +21,7 @@ from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack, State
 from elman.nn.torch_layers import GRU, LSTM, RNN
 from elman.nn.torch_weights import parameters_in_order, stack_of
-from elman.passes.separate import needs_inputs
+from elman.passes.separate import is_of_units
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Layers:
             batch_first=stack.batch_first,
             heads=stack.heads,
             key_size=stack.keys if cell.has_memory else None,
+            sizes=dict(stack.own),
             dtype=first[0].dtype if first else None,
         )
         weights = {
@@ -132,8 +133,8 @@ class Layers:
 
 
 def is_written_whole(layer: Recurrent) -> bool:
-    """Whether exporters write what its cell computes before the steps, from side inputs and x."""
-    return needs_inputs(layer.cell.text)
+    """Whether exporters write the whole cell, with side inputs, matrix states and own sizes."""
+    return not is_of_units(layer.cell.text)
 
 
 def bound_of(module: nn.Module, bound: float, difference: float) -> float:
@@ -170,11 +171,6 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
             for d in range(module.stack.directions)
         ]
     elif isinstance(module, RNN | LSTM | GRU):
-        if module.proj_size:
-            raise ExportError(
-                f"LSTM: proj_size is {module.proj_size}, which no exporter writes; export a layer "
-                "without a projection."
-            )
         stack = stack_of(module)
         cell_order = [
             parameters_in_order(module.mode, weights, bias=module.bias)

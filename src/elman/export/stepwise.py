@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.errors import ExportError
-from elman.export.layers import Layers, is_written_whole, layers_of
+from elman.export.layers import Layers, layers_of
 from elman.models.classifier import Classifier
 from elman.models.generator import Generator
 from elman.models.tagger import Tagger
@@ -23,6 +23,7 @@ from elman.nn.predictions import AdaptiveToken, IndependentPitches, NextToken
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import State
 from elman.nn.torch_layers import GRU, LSTM, RNN
+from elman.passes.separate import is_of_units
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,12 @@ def linear(module: nn.Linear) -> Linear:
 
 
 def _one_direction(title: str, module: nn.Module) -> Layers:
-    if isinstance(module, Recurrent) and is_written_whole(module):
-        raise ExportError(
-            f"{module.stack.title}: C is not written for cells with side inputs, with vectors of "
-            "x's size or with a matrix state; export to ONNX or torch."
-        )
     layers = layers_of(module)
+    if not is_of_units(layers.cell.text):
+        raise ExportError(
+            f"{layers.stack.title}: C is not written for cells with side inputs, with vectors of "
+            "x's size, with a matrix state or with sizes of their own; export to ONNX or torch."
+        )
     if layers.stack.bidirectional:
         raise ExportError(
             f"{title}: it reads in both directions and must see the whole input, so it has no "

@@ -7,18 +7,18 @@ prints it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 from elman.errors import CellError
 from elman.graph import show
-from elman.graph.node import Node, Size, ancestors, state_leaf
+from elman.graph.node import Node, Size, ancestors, intern, state_leaf
 from elman.graph.ops import PARAMETERS
 from elman.graph.rewrite import moved, rewrite
 from elman.graph.show import expression
-from elman.graph.sizes import Sizes
+from elman.graph.sizes import MEMORY_SIZES, Sizes, own_names
 from elman.graph.text import write_cell
 
 
@@ -44,6 +44,12 @@ class Parameter:
     def key(self) -> str:
         """The name in the equations and in a ``state_dict``, such as ``W.f``."""
         return f"{self.family}.{self.gate}"
+
+    @property
+    def leaf(self) -> Node:
+        """Its node in a graph."""
+        sized = () if self.size == "hidden" else (self.size,)
+        return intern(self.kind, (), (self.family, self.gate, *sized))
 
     @property
     def size(self) -> Size:
@@ -89,7 +95,7 @@ class Cell:
     ``names`` holds the author's names of values in the author's order, ``init`` the initial values
     of parameters that do not have the default, ``doc`` the docstring.  ``inputs`` are the names and
     sizes of the inputs beside ``input`` (side inputs), such as the time since the last step;
-    ``sizes`` are those of the states that are not hidden: matrix states and what they need.
+    ``sizes`` are those of the states that are not hidden.
 
     >>> from elman.cells import gru
     >>> gru.states
@@ -113,7 +119,7 @@ class Cell:
     def __post_init__(self) -> None:
         # computed now: torch.compile cannot trace the lock of a cached property in Python 3.11
         if self.names.keys() <= set(self.nodes):  # otherwise ``verify`` rejects the cell
-            _ = self.masks, self.text
+            _ = self.masks, self.text, self.own_sizes
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -128,7 +134,25 @@ class Cell:
     @property
     def has_memory(self) -> bool:
         """Whether it has a matrix state, and so heads and keys."""
-        return bool(self.sizes)
+        return any([size in MEMORY_SIZES for size in self.sizes.values()])
+
+    @cached_property
+    def own_sizes(self) -> tuple[Size, ...]:
+        """The names of sizes of its own, to which a layer gives numbers.
+
+        >>> from elman.cells import lstmp
+        >>> lstmp.own_sizes
+        ('projection',)
+        """
+        used = [*self.sizes.values(), *[size for _, size in self.inputs]]
+        for p in self.parameters:
+            used += [*p.columns, p.rows]
+        return own_names(used)
+
+    @property
+    def side_leaves(self) -> tuple[Node, ...]:
+        """The leaves of the inputs beside ``input``."""
+        return tuple([intern("side", (), each) for each in self.inputs])
 
     @property
     def state_leaves(self) -> tuple[Node, ...]:
@@ -138,6 +162,33 @@ class Cell:
     def state_size(self, name: str) -> Size:
         """The size of a state."""
         return self.sizes.get(name, "hidden")
+
+    def bind(
+        self,
+        input_size: int,
+        states: Sequence[int],
+        parameters: Sequence[Sequence[int]] = (),
+        sides: Sequence[int] = (),
+        heads: int = 1,
+        keys: int = 0,
+    ) -> Sizes:
+        """A layer's sizes from those of its states and side inputs and its parameters' shapes.
+
+        >>> from elman.cells import lstmp
+        >>> lstmp.bind(3, [8, 20]).own
+        (('projection', 8),)
+        """
+        if self.has_memory or not (self.sizes or self.own_sizes):
+            return Sizes(input_size, states[0], heads, keys)
+        found: dict[Size, int] = {}
+        for name, width in zip(self.states, states, strict=False):
+            found.setdefault(self.state_size(name), width)
+        for (_, size), width in zip(self.inputs, sides, strict=False):
+            found.setdefault(size, width)
+        for parameter, shape in zip(self.parameters, parameters, strict=False):
+            found.setdefault(parameter.size, shape[0])
+        own = tuple([(name, found[name]) for name in self.own_sizes if name in found])
+        return Sizes(input_size, found.get("hidden", 0), own=own)
 
     @cached_property
     def text(self) -> str:

@@ -291,6 +291,11 @@ def state_leaf(name: str, size: Size = "hidden") -> Node:
     return intern("state", (), name if size == "hidden" else (name, size))
 
 
+def name_of(state: Node) -> str:
+    """The name of a state, from its leaf."""
+    return str(state.attribute if isinstance(state.attribute, str) else state.attribute[0])
+
+
 def sum_of(terms: Sequence[Node]) -> Node:
     """The sum of one or more values, from the first to the last."""
     total = terms[0]

@@ -27,12 +27,14 @@ from elman.graph.sizes import (
     elementwise,
     fixed,
     given,
+    of_mask,
     of_matrix,
     of_state,
     of_vector,
     of_vectors,
     product,
     read,
+    rows_of_block,
 )
 from elman.graph.sizes import (
     head_sum as size_of_head_sum,
@@ -111,9 +113,9 @@ def _larger_takes_all(g: Node, winner: Node, loser: Node) -> Node:
     return apply("where", winner > loser, g, apply("where", loser > winner, 0.0, g * 0.5))
 
 
-def _transposed(g: Node, operands: tuple[Node, ...]) -> tuple[Node | None, ...]:
+def _transposed(g: Node, y: Node, operands: tuple[Node, ...]) -> tuple[Node | None, ...]:
     """The adjoint of each operand of a product: its block of the matrix, transposed, times g."""
-    columns = columns_of([operand.size for operand in operands[1:]])
+    columns = columns_of([operand.size for operand in operands[1:]], y.attribute)
     return (
         None,
         *[apply("transposed_product", operands[0], g, attribute=(block,)) for block in columns],
@@ -130,12 +132,13 @@ TABLE = (
     Operation("constant", fixed("one"), kind="leaf"),
     # an input beside x: (NAME, SIZE)
     Operation("side", declared, kind="leaf"),
-    # random masks for training: (ROLE, OF, "step" or "sequence"); created by passes, not by users
-    Operation("mask", fixed("hidden"), kind="leaf"),
+    # random masks for training: (ROLE, OF, "step" or "sequence"), and a size that is not hidden;
+    # created by passes, not by users
+    Operation("mask", of_mask, kind="leaf"),
     # products; passes, not users, create `block_product` and `transposed_product`
-    Operation("product", product, lambda g, y, v: _transposed(g, v), kind="product"),
+    Operation("product", product, _transposed, kind="product"),
     Operation(
-        "block_product", fixed("hidden"),
+        "block_product", rows_of_block,
         lambda g, y, v: (None, apply("transposed_product", v[0], g, attribute=(y.attribute,))),
         kind="product", internal=True,
     ),

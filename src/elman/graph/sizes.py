@@ -4,33 +4,60 @@ Sizes are symbols: ``input``, ``hidden``, ``one`` (a constant, or one value per 
 (a matrix of parameters, or one computed from them).  In a cell with a matrix state, the units are
 divided among heads, and each head has keys: a value of size ``head`` has one number for each head,
 ``key`` one for each key of each head, ``memory`` one for each pair of a unit and a key of a head.
+Any other name is a size of the cell's own, such as ``projection``, and a number is itself.
 ``Sizes`` binds these symbols to a layer's numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from elman.graph.node import NO_MATRIX, Misuse, Size, SizeClash
 
+#: the sizes of states, besides hidden, in cells with a matrix state; and those of parameters
+MEMORY_SIZES = ("memory", "key", "head")
+#: the sizes with a meaning of their own; those of a cell's own have other names
+COMMON_SIZES = frozenset({"input", "hidden", "one", "matrix", *MEMORY_SIZES})
+
+
+def is_own_size(size: object) -> bool:
+    """Whether this is a size of a cell's own: a name, or a number.
+
+    >>> is_own_size("projection"), is_own_size("16"), is_own_size("hidden"), is_own_size("01")
+    (True, True, False, False)
+    """
+    if not isinstance(size, str) or size in COMMON_SIZES:
+        return False
+    return size.isidentifier() or (size.isdecimal() and size.isascii() and size[0] != "0")
+
+
+def own_names(sizes: Iterable[Size]) -> tuple[Size, ...]:
+    """The names, in order of first use, to which a layer must give a number."""
+    return tuple(dict.fromkeys([s for s in sizes if is_own_size(s) and s.isidentifier()]))
+
 
 @dataclass(frozen=True)
 class Block:
-    """The columns of a matrix that multiply one operand: ``size`` columns after ``before``."""
+    """The columns of a matrix that multiply one operand: ``size`` columns after ``before``.
+
+    ``rows`` is the size of the product.
+    """
 
     before: tuple[Size, ...]
     size: Size
+    rows: Size = "hidden"
 
 
-def columns_of(sizes: Sequence[Size]) -> tuple[Block, ...]:
+def columns_of(sizes: Sequence[Size], rows: Size | None = None) -> tuple[Block, ...]:
     """The columns of a matrix that multiply each of its operands, from the operands' sizes.
 
     >>> columns_of(("hidden", "input"))[1]
-    Block(before=('hidden',), size='input')
+    Block(before=('hidden',), size='input', rows='hidden')
     """
-    return tuple([Block(tuple(sizes[:k]), size) for k, size in enumerate(sizes)])
+    made = rows or "hidden"
+    return tuple([Block(tuple(sizes[:k]), size, made) for k, size in enumerate(sizes)])
 
 
 @dataclass(frozen=True)
@@ -46,11 +73,20 @@ class Sizes:
     heads: int = 1
     #: keys of each head
     keys: int = 0
+    #: the cell's own sizes by name
+    own: tuple[tuple[Size, int], ...] = ()
 
     def width(self, sizes: Sequence[Size]) -> int:
         """The total width of concatenated operands of these sizes."""
-        values = {"input": self.input, "one": 1, "head": self.heads, "key": self.heads * self.keys}
-        return sum([values.get(size, self.hidden) for size in sizes])
+        values = {
+            "input": self.input,
+            "hidden": self.hidden,
+            "one": 1,
+            "head": self.heads,
+            "key": self.heads * self.keys,
+            **dict(self.own),
+        }
+        return sum([values[size] if size in values else int(size) for size in sizes])
 
     def of_row(self, size: Size) -> tuple[int, ...]:
         """The shape of a state's value in one row.
@@ -65,7 +101,7 @@ class Sizes:
             "key": (self.heads, self.keys),
             "memory": (self.heads, units, self.keys),
         }
-        return shapes[size]
+        return shapes[size] if size in shapes else (self.width((size,)),)
 
     def axes(self, size: Size) -> tuple[int, int, int]:
         """The lengths of the axes (head, unit, key) of a value in a cell with a matrix state.
@@ -103,6 +139,16 @@ def of_state(sizes: Sequence[Size], attribute: str | tuple[str, Size]) -> Size:
 def of_vector(sizes: Sequence[Size], attribute: tuple[str, ...]) -> Size:
     """The size of a vector (FAMILY, GATE), which is hidden, or (FAMILY, GATE, SIZE)."""
     return attribute[2] if len(attribute) == 3 else "hidden"
+
+
+def of_mask(sizes: Sequence[Size], attribute: tuple[str, ...]) -> Size:
+    """The size of a mask (ROLE, OF, PER), which is hidden, or (ROLE, OF, PER, SIZE)."""
+    return attribute[3] if len(attribute) == 4 else "hidden"
+
+
+def rows_of_block(sizes: Sequence[Size], attribute: Block | None) -> Size:
+    """The size of the product of some columns of a matrix."""
+    return "hidden" if attribute is None else attribute.rows
 
 
 def fixed(size: Size) -> Any:

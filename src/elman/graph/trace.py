@@ -41,14 +41,8 @@ from elman.graph.node import (
 )
 from elman.graph.ops import CONDITIONS
 from elman.graph.show import expression
-from elman.graph.verify import (
-    MEMORY_SIZES,
-    PRODUCT_SIZES,
-    SIDE_SIZES,
-    SIZES,
-    problems,
-    verify,
-)
+from elman.graph.sizes import MEMORY_SIZES, is_own_size
+from elman.graph.verify import PRODUCT_SIZES, SIDE_SIZES, SIZES, problems, verify
 
 #: names that no side input can have, because a layer takes arguments of these names
 RESERVED = ("self", "x", "state", "lengths")
@@ -68,8 +62,8 @@ def cell(
     *,
     gates: str = "",
     init: Mapping[str, float] | None = None,
-    inputs: Mapping[str, str] | None = None,
-    sizes: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str | int] | None = None,
+    sizes: Mapping[str, str | int] | None = None,
     start: Mapping[str, float] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]: ...
 def cell(
@@ -78,8 +72,8 @@ def cell(
     *,
     gates: str = "",
     init: Mapping[str, float] | None = None,
-    inputs: Mapping[str, str] | None = None,
-    sizes: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str | int] | None = None,
+    sizes: Mapping[str, str | int] | None = None,
     start: Mapping[str, float] | None = None,
 ) -> Cell | Callable[[Callable[..., Any]], Cell]:
     """Make a cell from its equations.
@@ -99,6 +93,10 @@ def cell(
     ``outer(v, k)`` is what it adds, ``S @ q`` reads it; other values can have the size "key" (one
     per key of each head) or "head", as can matrices' products: ``{"W.k": "key"}``.  Values of a
     smaller size are repeated.  Matrices multiply x and what is computed from it, but no state.
+
+    Without a matrix state, a size can have any name, or be a number:
+    ``sizes={"h": "projection", "W.p": "projection", "W.d": 16}``; a layer takes the number of each
+    name, ``elman.Recurrent(cell, 10, 20, sizes={"projection": 8})``.
 
     >>> from elman import cell, sigmoid, tanh
     >>> @cell(gates="f g", init={"b.f": 1.0})
@@ -164,7 +162,7 @@ class LearnedParameter(Arithmetic):
         self.recorder.use(self, "matrix")
         key = f"{self.family}.{self.gate}"
         rows = self.recorder.sizes.get(key, "hidden")
-        if rows not in PRODUCT_SIZES:
+        if rows not in PRODUCT_SIZES and not is_own_size(rows):
             raise Misuse(
                 f"sizes gives {key} the size {rows}, but the product of a matrix has one of the "
                 f"sizes {', '.join(PRODUCT_SIZES)}"
@@ -341,10 +339,10 @@ class Declaration:
                 raise CellError(
                     f"{self.place}an input cannot be named {name}, an argument of every layer."
                 )
-            if size not in SIDE_SIZES:
+            if size not in SIDE_SIZES and not is_own_size(size):
                 raise CellError(
                     f"{self.place}inputs gives {name} the size {size!r}; it must be one of "
-                    f"{', '.join(SIDE_SIZES)}."
+                    f"{', '.join(SIDE_SIZES)}, a name of your own or a positive integer."
                 )
         if not self.states:
             raise CellError(
@@ -352,10 +350,10 @@ class Declaration:
             )
         for key, size in self.sizes.items():
             allowed = SIZES if "." in key else ("hidden", *MEMORY_SIZES)
-            if size not in allowed:
+            if size not in allowed and not is_own_size(size):
                 raise CellError(
                     f"{self.place}sizes gives {key} the size {size!r}; it must be one of "
-                    f"{', '.join(allowed)}."
+                    f"{', '.join(allowed)}, a name of your own or a positive integer."
                 )
             if "." not in key and key not in self.states:
                 raise CellError(
@@ -367,8 +365,8 @@ def _trace(
     function: Callable[..., Any],
     gates: str,
     init: Mapping[str, float],
-    inputs: Mapping[str, str],
-    sizes: Mapping[str, str],
+    inputs: Mapping[str, str | int],
+    sizes: Mapping[str, str | int],
 ) -> Cell:
     name, code = function.__name__, function.__code__
     place = _where(name, code, code.co_firstlineno)
@@ -376,8 +374,8 @@ def _trace(
     input_name, arguments, families = _arguments(place, name, function)
     declaration = Declaration(
         name, input_name, arguments, families, gates_declared,
-        declared_mapping(place, "init", init), declared_mapping(place, "inputs", inputs),
-        declared_mapping(place, "sizes", sizes),
+        declared_mapping(place, "init", init), declared_sizes(place, "inputs", inputs),
+        declared_sizes(place, "sizes", sizes),
         inspect.cleandoc(function.__doc__ or ""), place, _where(name, code, _return_line(code)),
     )  # fmt: skip
     declaration.check()
@@ -510,6 +508,15 @@ def declared_mapping(declaration: str, option: str, given: object) -> Mapping[st
         raise CellError(f"{declaration}{option} must map {_MAPPINGS[option]}.")
     # normalised as Python normalises the names in the equations
     return {normalize("NFKC", key): value for key, value in given.items()}
+
+
+def declared_sizes(declaration: str, option: str, given: object) -> dict[str, Any]:
+    """What ``inputs`` or ``sizes`` gives; a number becomes the size of that name."""
+    found = declared_mapping(declaration, option, given)
+    return {
+        key: str(size) if isinstance(size, int) and not isinstance(size, bool) else size
+        for key, size in found.items()
+    }
 
 
 def _is_number(value: object) -> bool:

@@ -24,6 +24,7 @@ from elman.errors import CellError
 from elman.graph.cell import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors
 from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, MEMORY, PARAMETERS, PRODUCTS
+from elman.graph.sizes import MEMORY_SIZES, is_own_size
 
 #: maximum number of characters of a name, so that it fits a line and a file name
 MAX_NAME = 100
@@ -34,12 +35,9 @@ MAX_VALUES, MAX_DEPTH = 500, 250
 MAX_HEADS = 1024
 #: the sizes that an input beside x can have, and those of a vector besides hidden
 SIDE_SIZES = ("one", "hidden", "input")
-#: the sizes of states, besides hidden, in cells with a matrix state; and those of parameters
-MEMORY_SIZES = ("memory", "key", "head")
 SIZES = ("hidden", "input", *MEMORY_SIZES)
 #: the sizes of products of matrices
 PRODUCT_SIZES = ("hidden", "key", "head")
-VECTOR_COLUMNS: tuple[tuple[str, ...], ...] = ((), *[(size,) for size in SIZES[1:]])
 
 
 def verify(cell: Cell) -> None:
@@ -84,11 +82,17 @@ _OF_ONE = frozenset({"heads", "lower_triangle"})
 def _problems_of_product(product: Node) -> Iterable[str]:
     """Operands that do not fit the functions of their matrix."""
     sizes = [operand.size for operand in product.operands[1:]]
+    rows = product.attribute or "hidden"
     for node in ancestors(product.operands[:1]):
-        if node.operation in _SQUARE and sizes != ["hidden"]:
+        if node.operation == "matrix" and (*node.attribute, "hidden")[2] != rows:
+            yield (
+                f"the products of {'.'.join(node.attribute[:2])} and of another matrix beside it "
+                "have two sizes."
+            )
+        if node.operation in _SQUARE and sizes != [rows]:
             yield (
                 f"{node.operation} takes a square matrix, which multiplies one operand of size "
-                f"hidden, not [{', '.join(sizes)}]."
+                f"{rows}, not [{', '.join(sizes)}]."
             )
         elif node.operation in _OF_ONE and len(sizes) > 1:
             yield (
@@ -203,6 +207,11 @@ def _problems_of_memory(cell: Cell) -> Iterable[str]:
         for operation in {node.operation: None for node in cell.nodes if node.operation in MEMORY}:
             yield f'{operation} needs a matrix state, as in sizes={{"S": "memory"}}.'
         return
+    if cell.own_sizes or any(
+        [s.isdecimal() for p in cell.parameters for s in (*p.columns, p.rows)]
+    ):
+        yield "a cell with a matrix state has no sizes of its own besides key and head."
+        return
     if cell.state_size(cell.states[0]) != "hidden":
         yield f"the first state, {cell.states[0]}, is the output, and must have size hidden."
     for name, size in cell.sizes.items():
@@ -254,21 +263,26 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
     if len({cell.input, *cell.states, *sides}) < len({cell.input, *cell.states}) + len(sides):
         yield "two of its inputs and states have the same name."
     for name, size in cell.inputs:
-        if size not in (*SIDE_SIZES, *MEMORY_SIZES):
+        if size not in (*SIDE_SIZES, *MEMORY_SIZES) and not is_own_size(size):
             allowed = ", ".join(SIDE_SIZES)
             yield f"the size of the input {name} is {_shortened(size)}, not one of {allowed}."
     for p in cell.parameters:
-        if p.kind == "vector" and p.columns not in VECTOR_COLUMNS:
+        if p.kind == "vector" and not (p.columns == () or _is_size_of_vector(p.columns)):
             yield f"the size of {p.key} is {_shortened(p.columns)}, not one of {', '.join(SIZES)}."
         if type(p.heads) is not int or p.heads not in range(1, MAX_HEADS + 1):
             yield f"the number of heads of {p.key} is {_shortened(p.heads)}."
         known = {"input", "hidden"} | ({"key", "head"} if cell.has_memory else set())
-        if p.kind == "matrix" and not (p.columns and {*p.columns} <= known):
+        fit = [size in known or is_own_size(size) for size in p.columns]
+        if p.kind == "matrix" and not (fit and all(fit)):
             yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden."
-        if p.rows not in PRODUCT_SIZES:
+        if p.rows not in PRODUCT_SIZES and not is_own_size(p.rows):
             yield f"the size of {p.key} is {_shortened(p.rows)}; products have hidden, key or head."
     if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):
         yield "its description is not text."
+
+
+def _is_size_of_vector(columns: tuple[object, ...]) -> bool:
+    return len(columns) == 1 and (columns[0] in SIZES[1:] or is_own_size(columns[0]))
 
 
 def _title(name: object) -> str:
@@ -291,21 +305,25 @@ def _has_its_attribute(node: Node) -> bool:
         return isinstance(attribute, float)
     if node.operation == "state":
         sized = isinstance(attribute, tuple) and len(attribute) == 2
-        return isinstance(attribute, str) or (sized and attribute[1] in MEMORY_SIZES)
+        own = sized and (attribute[1] in MEMORY_SIZES or is_own_size(attribute[1]))
+        return isinstance(attribute, str) or own
     if node.operation == "product":
-        return attribute is None or attribute in ("key", "head")
+        return attribute is None or attribute in ("key", "head") or is_own_size(attribute)
     if node.operation == "mask":
-        if not isinstance(attribute, tuple) or len(attribute) != 3:
+        if not isinstance(attribute, tuple) or len(attribute) not in (3, 4):
             return False
-        role, of, per = attribute
+        role, of, per = attribute[:3]
+        if not all([is_own_size(size) for size in attribute[3:]]):
+            return False
         named = isinstance(of, str) and (of.isidentifier() or of.isdecimal())
         return role in ("drop", "zone") and named and per in ("step", "sequence")
     if node.operation == "side":
         pair = isinstance(attribute, tuple) and len(attribute) == 2
         sizes = (*SIDE_SIZES, *MEMORY_SIZES)  # the latter in what ``passes/memory.py`` makes
-        return pair and isinstance(attribute[0], str) and attribute[1] in sizes
+        fits = pair and (attribute[1] in sizes or is_own_size(attribute[1]))
+        return fits and isinstance(attribute[0], str)
     if node.operation in PARAMETERS:
         names = isinstance(attribute, tuple) and all([isinstance(name, str) for name in attribute])
-        sized = names and len(attribute) == 3 and attribute[2] in SIZES[1:]
+        sized = names and len(attribute) == 3 and _is_size_of_vector(attribute[2:])
         return names and (len(attribute) == 2 or sized)
     return node.operation in INTERNAL or attribute is None

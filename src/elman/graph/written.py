@@ -27,6 +27,7 @@ from elman.graph.trace import (
     clashing,
     declared_gates,
     declared_mapping,
+    declared_sizes,
     foreign,
 )
 
@@ -197,7 +198,10 @@ def _declaration(
         if names.count(name) > 1:
             raise CellError(f"{place}the argument {name} is declared twice.")
     init, inputs, sizes = [
-        declared_mapping(place, option, options.get(option) or {}) for option in OPTIONS[1:]
+        (declared_mapping if option == "init" else declared_sizes)(
+            place, option, options.get(option) or {}
+        )
+        for option in OPTIONS[1:]
     ]
     declaration = Declaration(
         function.name, positional[0], tuple(positional[1:]), families,

@@ -72,7 +72,7 @@ def _blocks(node: Node) -> tuple[Block, ...]:
         return (node.attribute,)
     if node.operation != "product":
         return ()
-    return columns_of([operand.size for operand in node.operands[1:]])
+    return columns_of([operand.size for operand in node.operands[1:]], node.attribute)
 
 
 def running_steps(lengths: Tensor, time: int) -> Tensor:

@@ -104,19 +104,20 @@ class Noise:
         return x * masks.lasting(place, (1, *x.shape[1:]), p, x).to(x.dtype)
 
     def masks(
-        self, cell: Cell, x: Tensor, hidden: int, masks: MaskCache, place: str
+        self, cell: Cell, x: Tensor, sizes: Sizes, masks: MaskCache, place: str
     ) -> list[Tensor]:
         """The masks of a noisy cell that runs over x (time, batch, input)."""
         found = []
         for mask in cell.masks:
-            role, of, per = mask.attribute
+            role, of, per = mask.attribute[:3]
+            width = sizes.width((mask.size,))
             p = self._rate(role, of, per)
             if per == "sequence":
-                found.append(masks.lasting(f"{place} {of}", (x.shape[1], hidden), p, x))
+                found.append(masks.lasting(f"{place} {of}", (x.shape[1], width), p, x))
             elif role == "zone":  # 1 keeps the old value
-                found.append(draw_mask((*x.shape[:2], hidden), 1 - p, x, scaled=False))
+                found.append(draw_mask((*x.shape[:2], width), 1 - p, x, scaled=False))
             else:
-                found.append(draw_mask((*x.shape[:2], hidden), p, x))
+                found.append(draw_mask((*x.shape[:2], width), p, x))
         return found
 
     def _rate(self, role: str, of: str, per: str) -> float:
@@ -132,7 +133,7 @@ class Noise:
             return parameters
         return [
             tensor * self._weight_mask(p, tensor, sizes, masks, f"{place} {p.key}").to(tensor.dtype)
-            if "hidden" in p.columns
+            if p.kind == "matrix" and {*p.columns} != {"input"}
             else tensor
             for p, tensor in zip(cell.parameters, parameters, strict=True)
         ]
@@ -140,12 +141,13 @@ class Noise:
     def _weight_mask(
         self, p: Parameter, tensor: Tensor, sizes: Sizes, masks: MaskCache, place: str
     ) -> Tensor:
-        recurrent = (sizes.hidden, sizes.hidden // p.heads)
+        rows = sizes.width((p.rows,))
+        shapes = [(rows, sizes.width((size,)) // p.heads) for size in p.columns]
         blocks = [
-            masks.lasting(f"{place} {k}", recurrent, self.drop_connect, tensor)
-            if size == "hidden"
-            else tensor.new_ones(sizes.hidden, sizes.width((size,)) // p.heads)
-            for k, size in enumerate(p.columns)
+            tensor.new_ones(shape)
+            if size == "input"
+            else masks.lasting(f"{place} {k}", shape, self.drop_connect, tensor)
+            for k, (size, shape) in enumerate(zip(p.columns, shapes, strict=True))
         ]
         return torch.cat(blocks, 1)
 

@@ -71,7 +71,8 @@ class Recurrent(NotForTorchScript, nn.Module):
 
     A cell with a matrix state (``elman.cell``) has its units in ``heads``, each with ``key_size``
     keys; by default, as many as it has units.  The state S has the shape (num_layers * directions,
-    batch, heads, units, keys).
+    batch, heads, units, keys).  ``sizes`` gives numbers to the sizes of the cell's own, such as
+    ``sizes={"projection": 64}``; y has the size of the first state.
 
     Training can apply noise, with rates from 0 (off) to 1, on every engine and for any cell:
 
@@ -127,6 +128,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         init: Mapping[str, Initial] | None = None,
         heads: int = 1,
         key_size: int | None = None,
+        sizes: Mapping[str, int] | None = None,
         truncate: int | None = None,
         backend: str = "auto",
         device: torch.device | str | None = None,
@@ -159,6 +161,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             backend=backend,
             heads=heads,
             keys=_keys(cell, hidden_size, heads, key_size),
+            own=tuple((sizes or {}).items()),
         )
         if torch.device(device or "cpu").type == "cpu":
             self.stack.check_memory(dtype or torch.get_default_dtype())
@@ -204,8 +207,8 @@ class Recurrent(NotForTorchScript, nn.Module):
 
     @property
     def output_size(self) -> int:
-        """The number of features of y: hidden_size, or twice that if bidirectional."""
-        return self.stack.hidden_size * self.stack.directions
+        """The number of features of y: the units of the first state, or twice if bidirectional."""
+        return self.stack.output_units * self.stack.directions
 
     @property
     def num_layers(self) -> int:
@@ -329,7 +332,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         x: Float[Tensor, "batch input"],
         state: State | None = None,
         **inputs: Tensor,
-    ) -> tuple[Float[Tensor, "batch hidden"], State]:
+    ) -> tuple[Float[Tensor, "batch output"], State]:
         """Run one time step: ``x`` is (batch, input); returns its output and the next state.
 
         ``inputs`` are the cell's side inputs by name, (batch, size).
@@ -466,7 +469,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         layer = Recurrent(
             early.core, stack.input_size, stack.hidden_size, stack.num_layers,
             bidirectional=stack.bidirectional, batch_first=stack.batch_first,
-            backend=stack.backend, device=like.device, dtype=like.dtype,
+            sizes=dict(stack.own), backend=stack.backend, device=like.device, dtype=like.dtype,
         )  # fmt: skip
         for k, (direction, given) in enumerate(zip(layer._directions(), own, strict=True)):
             computed = early.matrices(given, self._sizes(k // stack.directions))
@@ -557,6 +560,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         parts += [f"truncate={stack.truncate}"] if stack.truncate else []
         if self.cell.has_memory:
             parts += [f"heads={stack.heads}", f"key_size={stack.keys}"]
+        parts += [f"sizes={dict(stack.own)}"] if stack.own else []
         return f"Recurrent({', '.join(parts)})"
 
     def _sizes(self, layer: int) -> Sizes:

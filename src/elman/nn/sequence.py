@@ -103,7 +103,7 @@ class Stack(nn.Module):
 
     def _size(self, layer: Recurrent) -> int:
         """The size of a layer's merged output."""
-        return layer.output_size if self.merge == "concatenate" else layer.hidden_size
+        return layer.output_size if self.merge == "concatenate" else layer.stack.output_units
 
     @property
     def output_size(self) -> int:

@@ -27,7 +27,7 @@ def checked(
     cell: Cell,
     given: Mapping[str, Tensor],
     x: Tensor,  # time batch input
-    hidden: int,
+    sizes: Sizes,
     *,
     batch_first: bool,
     unbatched: bool,
@@ -42,8 +42,7 @@ def checked(
         if name not in known:
             takes = f"its side inputs are {', '.join(known)}" if known else "it has no side inputs"
             raise ShapeError(f"{title}: the cell takes no input {name}; {takes}.")
-    time, batch, width = x.shape
-    sizes = Sizes(width, hidden)
+    time, batch, _ = x.shape
     found = {}
     for name, size in known.items():
         if name not in given:
@@ -90,7 +89,8 @@ class Early:
         nodes = tuple(dict.fromkeys([*matrices, *ancestors(parts.early)]))
         index = {node: k for k, node in enumerate(nodes)}
         self._steps = steps_of(cell, nodes)
-        self._results = [index[node] for node in parts.early]
+        sized = zip(parts.early, parts.core.inputs, strict=True)
+        self._results = [(index[node], size) for node, (_, size) in sized]
         self._parts = [(index[part.value], part.blocks) for part in parts.parts]
         #: the steps that compute matrices, which come first
         self._matrices = len(matrices)
@@ -103,7 +103,7 @@ class Early:
         lengths: Tensor | None,
         sizes: Sizes,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The parameters of the core, and its side inputs (time, batch, hidden).
+        """The parameters of the core, and its side inputs (time, batch, size).
 
         Values are computed in at least float32.  Parameters are views of the cell's where possible;
         computed matrices have the type of the cell's.
@@ -167,14 +167,14 @@ class Early:
         values = list(matrices)
         for step in self._steps[self._matrices :]:
             values.append(value_of(step, values, x, given, parameters, sizes))
-        found = [values[k] for k in self._results]
+        found = [(values[k], sizes.width((size,))) for k, size in self._results]
         if rows is None:
-            return [value.expand(time, batch, sizes.hidden) for value in found]
+            return [value.expand(time, batch, width) for value, width in found]
         return [
-            value.new_zeros(time * batch, sizes.hidden)
-            .index_copy(0, rows, value.expand(len(rows), sizes.hidden))
-            .reshape(time, batch, sizes.hidden)
-            for value in found
+            value.new_zeros(time * batch, width)
+            .index_copy(0, rows, value.expand(len(rows), width))
+            .reshape(time, batch, width)
+            for value, width in found
         ]
 
 

@@ -81,6 +81,8 @@ class Stack:
     #: the heads of a cell with a matrix state, and the keys of each
     heads: int = 1
     keys: int = 0
+    #: the numbers of the cell's own sizes, by name
+    own: tuple[tuple[str, int], ...] = ()
     #: the engines' caches for each layer and direction
     memos: dict[int, Memo] = field(init=False, compare=False, repr=False, default_factory=dict)
 
@@ -104,6 +106,7 @@ class Stack:
                 "use one layer, and other cells above it (elman.Stack)."
             )
         self._check_memory()
+        self._check_own()
         self._check_heads()
         self.noise.check(self.title, self.cell)
         if self.truncate is not None and self.truncate < 1:
@@ -114,11 +117,32 @@ class Stack:
         check(self.backend)
         self._separate()
 
+    def _check_own(self) -> None:
+        """Whether each size of the cell's own has a number."""
+        names, given = self.cell.own_sizes, dict(self.own)
+        for name, number in given.items():
+            if name not in names:
+                has = f"its own are {', '.join(names)}" if names else "it has none of its own"
+                raise OptionError(
+                    f"{self.title}: sizes names {name}, but of the cell's sizes {has}."
+                )
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise OptionError(
+                    f"{self.title}: sizes gives {name} the number {number!r}; it must be a "
+                    "positive integer."
+                )
+        for name in names:
+            if name not in given:
+                raise OptionError(
+                    f"{self.title}: the cell has the size {name}; pass its number, as in "
+                    f'sizes={{"{name}": 64}}.'
+                )
+
     def _check_heads(self) -> None:
         for layer in range(min(self.num_layers, 2)):  # all above have the sizes of the second
             sizes = self.sizes(self.layer_input_size(layer))
             for p in self.cell.parameters:
-                for size in ("hidden", *p.columns):
+                for size in (p.rows, *p.columns):
                     width = sizes.width((size,))
                     if width % p.heads:
                         raise OptionError(
@@ -210,11 +234,17 @@ class Stack:
 
     def layer_input_size(self, layer: int) -> int:
         """The layer's input size: the module's, or all directions of the layer below."""
-        return self.input_size if layer == 0 else self.hidden_size * self.directions
+        return self.input_size if layer == 0 else self.output_units * self.directions
+
+    @property
+    def output_units(self) -> int:
+        """The number of units of the output of one direction: the size of the first state."""
+        (units,) = self.sizes(self.input_size).of_row(self.cell.state_size(self.cell.states[0]))
+        return units
 
     def sizes(self, input_size: int) -> Sizes:
         """The sizes of a layer with that input."""
-        return Sizes(input_size, self.hidden_size, self.heads, self.keys)
+        return Sizes(input_size, self.hidden_size, self.heads, self.keys, self.own)
 
     def state_shape(self, name: str, batch: int) -> tuple[int, ...]:
         """The shape of a state: (layers * directions, batch, hidden), or with heads and keys."""
@@ -227,7 +257,7 @@ class Stack:
             return
         first, others = [
             sum([math.prod(p.shape(self.sizes(size))) for p in self.cell.parameters])
-            for size in (self.input_size, self.hidden_size * self.directions)
+            for size in (self.input_size, self.output_units * self.directions)
         ]
         count = self.directions * (first + (self.num_layers - 1) * others)
         needed = count * dtype.itemsize
@@ -359,7 +389,7 @@ class Stack:
         sizes = self.sizes(x.shape[-1])
         masks: list[Tensor] = []
         if training is not None:
-            masks = self.noise.masks(core, x, self.hidden_size, training.masks, str(k))
+            masks = self.noise.masks(core, x, sizes, training.masks, str(k))
             parameters = self.noise.weights(cell, parameters, sizes, training.masks, str(k))
         given: list[Tensor] = []
         if early is not None:
@@ -430,7 +460,7 @@ class Stack:
         if not (inputs or self.cell.inputs):
             return {}
         return checked(
-            self.title, self.cell, inputs, x, self.hidden_size,
+            self.title, self.cell, inputs, x, self.sizes(x.shape[-1]),
             batch_first=batch_first, unbatched=unbatched,
         )  # fmt: skip
 

@@ -95,7 +95,7 @@ class Stepper:
 
     @property
     def state(self) -> State:
-        """A copy of the states (layers, batch, hidden); can be set, for the next step.
+        """A copy of the states (layers, batch, size); can be set, for the next step.
 
         Raises ``ShapeError`` for states of other shapes.
         """
@@ -158,7 +158,7 @@ def make_stepper(
     """
     if not isinstance(batch, int) or batch < 1:
         raise OptionError(f"{title}: batch is {batch!r}; it must be a positive integer.")
-    hidden = layers[-1].sizes.hidden
+    hidden = layers[-1].output_size
     if output is not None and (
         not isinstance(output, nn.Linear)
         or output.in_features != hidden
@@ -205,7 +205,7 @@ class _GeneralSteps:
                 for name in cell.states
             ]
         )
-        size = layers[-1].sizes.hidden if output is None else output.out_features
+        size = layers[-1].output_size if output is None else output.out_features
         self.y = like.new_zeros(batch, size)
         self._known: Tensor | None = None
 

@@ -15,7 +15,6 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from elman.autograd import run
 from elman.backends import choose
 from elman.backends.engine import memo_of
-from elman.nn.projection import cut_state, pad_state
 from elman.nn.torch_weights import parameters_in_order, torch_cell
 
 
@@ -44,10 +43,7 @@ def _run_layers(
     states: Sequence[Tensor],
     lengths: Tensor | None,
 ) -> tuple[Tensor, list[Tensor]]:
-    projected = module.proj_size > 0
-    cell = torch_cell(module.mode, bias=module.bias, projected=projected)
-    if projected:
-        states = [pad_state(states[0], module.hidden_size), *states[1:]]
+    cell = torch_cell(module.mode, bias=module.bias, projected=module.proj_size > 0)
     backend, _ = choose("auto", x.dtype, x.device, cell)
     directions = 2 if module.bidirectional else 1
     last: list[Sequence[Tensor]] = []
@@ -64,18 +60,14 @@ def _run_layers(
             y, final = run(
                 cell.text, x, start, parameters, lengths, direction == 1, keep, backend, (), memo
             )
-            outputs.append(cut_state(y, module.proj_size) if projected else y)
+            outputs.append(y)
             last.append(final)
         x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
         if module.training and module.dropout and layer < module.num_layers - 1:
             x = _drop(x, module.dropout, lengths)
     if len(last) == 1:
-        stacked = [state.unsqueeze(0) for state in last[0]]
-    else:
-        stacked = [torch.stack(each) for each in zip(*last, strict=True)]
-    if projected:
-        stacked[0] = cut_state(stacked[0], module.proj_size)
-    return x, stacked
+        return x, [state.unsqueeze(0) for state in last[0]]
+    return x, [torch.stack(each) for each in zip(*last, strict=True)]
 
 
 def _drop(x: Tensor, p: float, lengths: Tensor | None) -> Tensor:

@@ -3,7 +3,7 @@
 torch.nn stacks its gates in one matrix for x and one for h, with a bias each (LSTM: i f g o,
 GRU: r z n).  A cell has one matrix per gate, with its columns in the order written, and one bias.
 The conversion splits the matrices and adds the biases; the reverse sets the second bias to zero,
-which is equivalent.  ``projection.py`` handles an LSTM's projection.
+which is equivalent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from elman import cells
 from elman.errors import OptionError
 from elman.graph import Cell
 from elman.nn.noise import Noise
-from elman.nn.projection import pad_projection, pad_recurrent, projected_lstm
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack
 
@@ -34,7 +33,7 @@ CELL_OF_MODE: dict[str, Cell] = {
 _WITHOUT_BIAS = {mode: cell.without("b") for mode, cell in CELL_OF_MODE.items()}
 
 #: the LSTM with a projection, with and without biases
-_PROJECTED = {True: projected_lstm, False: projected_lstm.without("b")}
+_PROJECTED = {True: cells.lstmp, False: cells.lstmp.without("b")}
 
 #: the gates in torch.nn's order
 _TORCH_GATES = {"RNN_TANH": "a", "RNN_RELU": "a", "LSTM": "ifgo", "GRU": "rzn"}
@@ -54,11 +53,9 @@ def parameters_in_order(mode: str, weights: Sequence[Tensor], *, bias: bool) -> 
     """
     w_ih, w_hh, *others = weights
     biases, projection = (others[:2], others[2:]) if bias else ([], others)
-    if projection:
-        w_hh = pad_recurrent(w_hh, projection[0].shape[1])
     found = cell_parameters(mode, w_ih, w_hh, *biases)
     if projection:
-        found["W.r"] = pad_projection(projection[0])
+        found["W.p"] = projection[0]
     return [
         found[p.key] for p in torch_cell(mode, bias=bias, projected=bool(projection)).parameters
     ]
@@ -81,7 +78,11 @@ def cell_parameters(
 
 
 def torch_parameters(mode: str, parameters: Mapping[str, Tensor], hidden: int) -> list[Tensor]:
-    """[w_ih, w_hh] or [w_ih, w_hh, b_ih, b_hh] of torch.nn from a layer's parameters by key."""
+    """torch.nn's tensors of a layer from the cell's parameters by key.
+
+    They are [w_ih, w_hh], then [b_ih, b_hh] with biases, then w_hr with a projection; ``hidden``
+    is the size of h.
+    """
     gates = _TORCH_GATES[mode]
     if mode == "GRU":
         x = [parameters[f"W.{g}"][:, hidden:] for g in "rz"] + [parameters["W.n"]]
@@ -96,13 +97,13 @@ def torch_parameters(mode: str, parameters: Mapping[str, Tensor], hidden: int) -
         if mode == "GRU":
             b_hh[2 * hidden :] = parameters["b.m"]
         found += [b_ih, b_hh]
-    return found
+    return [*found, parameters["W.p"]] if "W.p" in parameters else found
 
 
 def stack_of(module: nn.RNNBase) -> Stack:
-    """The ``Stack`` of a torch.nn module without a projection."""
+    """The ``Stack`` of a torch.nn module."""
     return Stack(
-        cell=torch_cell(module.mode, bias=module.bias),
+        cell=torch_cell(module.mode, bias=module.bias, projected=module.proj_size > 0),
         input_size=module.input_size,
         hidden_size=module.hidden_size,
         num_layers=module.num_layers,
@@ -111,13 +112,12 @@ def stack_of(module: nn.RNNBase) -> Stack:
         noise=Noise(dropout=module.dropout),
         truncate=None,
         backend="auto",
+        own=(("projection", module.proj_size),) if module.proj_size else (),
     )
 
 
 def from_torch(module: nn.RNNBase) -> Recurrent:
     """A ``Recurrent`` equivalent to a torch.nn RNN, LSTM or GRU.
-
-    Raises ``OptionError`` for an LSTM with ``proj_size``; use ``elman.nn.LSTM``.
 
     >>> import torch, elman
     >>> theirs = torch.nn.GRU(4, 5, bidirectional=True)
@@ -131,18 +131,14 @@ def from_torch(module: nn.RNNBase) -> Recurrent:
             f"from_torch: the module is a {type(module).__name__}; it must be a torch.nn RNN, LSTM "
             "or GRU."
         )
-    if module.proj_size:
-        raise OptionError(
-            f"from_torch: proj_size is {module.proj_size}, but all states of a cell have the "
-            "hidden size; load this module's state_dict into elman.nn.LSTM(..., proj_size=...)."
-        )
     example = module.weight_ih_l0
     assert isinstance(example, Tensor)
     layer = Recurrent(
-        CELL_OF_MODE[module.mode],
+        cells.lstmp if module.proj_size else CELL_OF_MODE[module.mode],
         module.input_size,
         module.hidden_size,
         module.num_layers,
+        sizes={"projection": module.proj_size} if module.proj_size else {},
         bidirectional=module.bidirectional,
         batch_first=module.batch_first,
         bias=module.bias,
@@ -153,7 +149,10 @@ def from_torch(module: nn.RNNBase) -> Recurrent:
     state: dict[str, Tensor] = {}
     for position, tensors in enumerate(module.all_weights):
         k, d = divmod(position, layer.stack.directions)
-        found = cell_parameters(module.mode, *tensors)
+        keys = [p.key for p in layer.cell.parameters]
+        found = dict(
+            zip(keys, parameters_in_order(module.mode, tensors, bias=module.bias), strict=True)
+        )
         state |= {f"layers.{k}.{d}.{key}": tensor for key, tensor in found.items()}
     layer.load_state_dict(state)
     return layer
@@ -172,6 +171,8 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
     True
     """
     modes = [m for m, cell in CELL_OF_MODE.items() if layer.cell in (cell, cell.without("b"))]
+    projected = layer.cell in _PROJECTED.values()
+    modes += ["LSTM"] if projected else []
     if not modes:
         raise OptionError(
             f"to_torch: torch.nn has no equivalent of {layer.cell.name}; it has "
@@ -179,10 +180,11 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         )
     mode = modes[0]
     example = next(layer.parameters())
+    size = dict(layer.stack.own).get("projection", 0)
     make: dict[str, Callable[..., nn.RNNBase]] = {
         "RNN_TANH": nn.RNN,
         "RNN_RELU": partial(nn.RNN, nonlinearity="relu"),
-        "LSTM": nn.LSTM,
+        "LSTM": partial(nn.LSTM, proj_size=size),
         "GRU": nn.GRU,
     }
     module = make[mode](
@@ -205,7 +207,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
                 key.removeprefix(prefix): t for key, t in ours.items() if key.startswith(prefix)
             }
             for theirs, tensor in zip(
-                tensors, torch_parameters(mode, mine, layer.hidden_size), strict=True
+                tensors, torch_parameters(mode, mine, layer.stack.output_units), strict=True
             ):
                 theirs.copy_(tensor)
     return module

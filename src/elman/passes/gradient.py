@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from elman.graph import Cell
-from elman.graph.node import OPERATIONS, Node, ancestors, intern, sum_of
+from elman.graph.node import OPERATIONS, Node, ancestors, intern, name_of, sum_of
 from elman.graph.sizes import Block, columns_of
 from elman.passes.simplify import simplify
 
@@ -59,16 +59,16 @@ class Gradient:
         return tuple(dict.fromkeys([node for node in outputs if node is not None]))
 
 
-def differentiate(states: Sequence[str], next_states: Sequence[Node]) -> Gradient:
-    """The adjoint of the step that computes ``next_states`` from ``states``.
+def differentiate(states: Sequence[Node], next_states: Sequence[Node]) -> Gradient:
+    """The adjoint of the step that computes ``next_states`` from the leaves ``states``.
 
     >>> from elman.cells import rnn
     >>> from elman.graph.show import expression
-    >>> adjoint = differentiate(rnn.states, rnn.next_states)
+    >>> adjoint = differentiate(rnn.state_leaves, rnn.next_states)
     >>> expression(adjoint.vectors["b", "a"])
     '∂L/∂a * (1 - tanh(W.a · [a, x] + b.a) * tanh(W.a · [a, x] + b.a))'
     """
-    seeds = tuple([intern("adjoint", (), (state, "hidden")) for state in states])
+    seeds = tuple([intern("adjoint", (), (name_of(state), state.size)) for state in states])
     contributions: dict[Node, list[Node]] = {}
     for node, seed in zip(next_states, seeds, strict=True):
         contributions.setdefault(node, []).append(seed)
@@ -95,10 +95,10 @@ def differentiate(states: Sequence[str], next_states: Sequence[Node]) -> Gradien
     adjoints = dict(zip(keys, simple[: len(keys)], strict=True))
     return Gradient(
         seeds=seeds,
-        states=tuple([adjoints.get(intern("state", (), state)) for state in states]),
+        states=tuple([adjoints.get(state) for state in states]),
         input=adjoints.get(intern("input", (), None)),
         sides={n: g for n, g in adjoints.items() if n.operation == "side"},
-        vectors={n.attribute: g for n, g in adjoints.items() if n.operation == "vector"},
+        vectors={n.attribute[:2]: g for n, g in adjoints.items() if n.operation == "vector"},
         products=tuple(
             [
                 OuterProduct(matrix, block, g, operand)
@@ -115,10 +115,10 @@ def _blocks(product: Node) -> list[tuple[tuple[ParameterKey, Block], Node]]:
     """The columns of the matrix that multiply each operand of a product."""
     matrix, *vectors = product.operands
     if product.operation == "block_product":
-        return [((matrix.attribute, product.attribute), vectors[0])]
-    blocks = columns_of([vector.size for vector in vectors])
+        return [((matrix.attribute[:2], product.attribute), vectors[0])]
+    blocks = columns_of([vector.size for vector in vectors], product.attribute)
     pairs = zip(blocks, vectors, strict=True)
-    return [((matrix.attribute, block), vector) for block, vector in pairs]
+    return [((matrix.attribute[:2], block), vector) for block, vector in pairs]
 
 
 def _sum(terms: Sequence[Node]) -> Node:

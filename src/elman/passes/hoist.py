@@ -68,7 +68,8 @@ def _split(node: Node, new: Mapping[Node, Node]) -> Node:
     if node.operation != "product":
         return moved(node, new)
     matrix, *vectors = [new[operand] for operand in node.operands]
-    pairs = zip(vectors, columns_of([vector.size for vector in vectors]), strict=True)
+    columns = columns_of([vector.size for vector in vectors], node.attribute)
+    pairs = zip(vectors, columns, strict=True)
     return sum_of([intern("block_product", (matrix, vector), block) for vector, block in pairs])
 
 

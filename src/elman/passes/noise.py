@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from elman.graph import Cell
-from elman.graph.node import Node, ancestors, as_node, intern
+from elman.graph.node import Node, Size, ancestors, as_node, intern, name_of, state_leaf
 from elman.graph.ops import CHEAP, PRODUCTS, REDUCTIONS, SATURATING
 from elman.graph.rewrite import Rule, moved, rewrite
 from elman.passes.separate import without_states
@@ -43,8 +43,8 @@ def drop_states(cell: Cell) -> Cell:
             return moved(node, new)
         matrix, *factors = node.operands
         masked = [
-            _mask("drop", _state_of(cell, old), "sequence") * new[old]
-            if old.size == "hidden" and old not in early
+            _mask("drop", _state_of(cell, old), "sequence", old.size) * new[old]
+            if old.size != "input" and old not in early
             else new[old]
             for old in factors
         ]
@@ -73,7 +73,7 @@ def drop_candidates(cell: Cell) -> Cell:
 
     def change(node: Node, new: Mapping[Node, Node]) -> Node:
         found = [
-            _mask("drop", names[old], "step") * new[old] if old in names else new[old]
+            _mask("drop", names[old], "step", old.size) * new[old] if old in names else new[old]
             for old in node.operands
         ]
         return intern(node.operation, tuple(found), node.attribute)
@@ -117,12 +117,12 @@ def zone_out(cell: Cell, rates: Mapping[str, float], *, expected: bool = False) 
     """
 
     def next_state(state: str, new: Node) -> Node:
-        rate, old = rates.get(state, 0.0), intern("state", (), state)
+        rate, old = rates.get(state, 0.0), state_leaf(state, cell.state_size(state))
         if rate == 0:
             return new
         if rate == 1:
             return old
-        kept = as_node(rate) if expected else _mask("zone", state, "step")
+        kept = as_node(rate) if expected else _mask("zone", state, "step", old.size)
         return kept * old + (1 - rate if expected else 1 - kept) * new
 
     pairs = zip(cell.states, cell.next_states, strict=True)
@@ -136,8 +136,8 @@ def zone_out(cell: Cell, rates: Mapping[str, float], *, expected: bool = False) 
     return replace(cell, next_states=following, names=names)
 
 
-def _mask(role: str, of: str, per: Literal["step", "sequence"]) -> Node:
-    return intern("mask", (), (role, of, per))
+def _mask(role: str, of: str, per: Literal["step", "sequence"], size: Size) -> Node:
+    return intern("mask", (), (role, of, per, *((size,) if size != "hidden" else ())))
 
 
 def _changed(cell: Cell, change: Rule) -> Cell:
@@ -153,10 +153,10 @@ def _changed(cell: Cell, change: Rule) -> Cell:
 def _state_of(cell: Cell, value: Node) -> str:
     """The state whose mask a value gets; see ``drop_states``."""
     factors = value.operands if value.operation == "multiply" else (value,)
-    found = [factor.attribute for factor in factors if factor.operation == "state"]
+    found = [name_of(factor) for factor in factors if factor.operation == "state"]
     if value in cell.next_states:
         found.append(cell.states[cell.next_states.index(value)])
-    return str(found[0]) if found else cell.states[0]
+    return found[0] if found else cell.states[0]
 
 
 def _sums_products(value: Node) -> bool:

@@ -19,10 +19,10 @@ from functools import lru_cache
 
 from elman.graph import Cell, read_cell
 from elman.graph.cell import Parameter
-from elman.graph.node import Node, Size, ancestors, intern, sum_of
+from elman.graph.node import Node, Size, ancestors, intern, rows_of, sum_of
 from elman.graph.ops import CONDITIONS
 from elman.graph.rewrite import moved, rewrite
-from elman.graph.sizes import Block, columns_of
+from elman.graph.sizes import Block, columns_of, is_own_size
 
 #: the operands of a matrix, by their positions in the order written
 Positions = tuple[int, ...]
@@ -71,6 +71,18 @@ def needs_inputs(text: str) -> bool:
     return parts is not None and bool(parts.early)
 
 
+def is_of_units(text: str) -> bool:
+    """Whether a step of the cell with this text reads x and values of hidden size alone.
+
+    >>> from elman.cells import cfc, gru, lstmp
+    >>> is_of_units(gru.text), is_of_units(cfc.text), is_of_units(lstmp.text)
+    (True, False, False)
+    """
+    cell = read_cell(text)
+    numbers = [p for p in cell.parameters if any([s.isdecimal() for s in (*p.columns, p.rows)])]
+    return not (needs_inputs(text) or cell.sizes or cell.own_sizes or numbers)
+
+
 @lru_cache(maxsize=256)
 def is_core(text: str) -> bool:
     """Whether an engine can run the cell with this text: its early values are its side inputs.
@@ -84,7 +96,12 @@ def is_core(text: str) -> bool:
     parts = separated(text)
     if parts is None:
         return True
-    plain = all([node.operation == "side" and node.size == "hidden" for node in parts.early])
+    plain = all(
+        [
+            node.operation == "side" and (node.size == "hidden" or is_own_size(node.size))
+            for node in parts.early
+        ]
+    )
     return plain and not any([is_computed_matrix(part.value) for part in parts.parts])
 
 
@@ -119,8 +136,8 @@ def without_states(nodes: Iterable[Node]) -> tuple[set[Node], set[Node]]:
 
 
 def _is_early_leaf(node: Node) -> bool:
-    """Whether no engine knows a leaf: side inputs, and vectors of another size than hidden."""
-    return node.operation == "side" or (node.operation == "vector" and node.size != "hidden")
+    """Whether no engine knows a leaf: side inputs, and vectors of the size of x."""
+    return node.operation == "side" or (node.operation == "vector" and node.size == "input")
 
 
 def _first_leaf(matrix: Node) -> Node:
@@ -138,7 +155,7 @@ class _Separation:
         self.cell = cell
         #: the core's matrices by that of the cell and the positions of the operands kept
         self.matrices: dict[tuple[Node, Positions], Parameter] = {}
-        self.leaves: dict[Node, Node] = {}
+        self.leaves: dict[tuple[Node, Size], Node] = {}
         names = {name for name, _ in cell.inputs}
         self.taken = {cell.input, *cell.states, *cell.names.values()} - names
 
@@ -155,7 +172,12 @@ class _Separation:
         #: partial sums, whose terms a larger sum takes
         self.partial = {o for node in adds for o in node.operands if self._is_partial(o)}
         late = rewrite(following, self._late)
-        next_states = tuple([self._given(node, late) for node in following])
+        next_states = tuple(
+            [
+                self._given(node, late, leaf.size)
+                for node, leaf in zip(following, cell.state_leaves, strict=True)
+            ]
+        )
         kept = [(o, late[n]) for o, n in split.items() if n in late and n not in self.early]
         named = {new: cell.names[old] for old, new in kept if old in cell.names}
         nodes = set(ancestors(next_states))
@@ -169,7 +191,7 @@ class _Separation:
             init={},
             inputs=tuple([leaf.attribute for leaf in self.leaves.values()]),
         )
-        return Separated(core, tuple(self.leaves), parts)
+        return Separated(core, tuple([node for node, _ in self.leaves]), parts)
 
     def _split(self, node: Node, new: Mapping[Node, Node], early: set[Node]) -> Node:
         """A product of early and other values as a sum of two."""
@@ -180,9 +202,8 @@ class _Separation:
         kept = tuple([k for k, vector in enumerate(vectors) if vector not in early])
         own = self._own_matrix(matrix, kept, sizes)
         factors = [new[vectors[k]] for k in kept]
-        own_matrix = intern("matrix", (), (own.family, own.gate))
-        terms = [intern("product", (own_matrix, *factors), None)]
-        for k, block in enumerate(columns_of(sizes)):
+        terms = [intern("product", (own.leaf, *factors), node.attribute)]
+        for k, block in enumerate(columns_of(sizes, node.attribute)):
             if k not in kept:
                 terms.append(intern("block_product", (matrix, new[vectors[k]]), block))
         return sum_of(terms)
@@ -195,14 +216,15 @@ class _Separation:
         """
         key = (matrix, kept)
         if key not in self.matrices:
-            family, gate = _first_leaf(matrix).attribute
+            family, gate = _first_leaf(matrix).attribute[:2]
             taken = {p.gate for p in self.matrices.values() if p.family == family}
-            if any([_first_leaf(own).attribute == (family, gate) for own, _ in self.matrices]):
+            if any([_first_leaf(own).attribute[:2] == (family, gate) for own, _ in self.matrices]):
                 taken |= {p.gate for p in self.cell.parameters if p.family == family}
             names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
             name = next(name for name in names if name not in taken)
             columns = tuple([sizes[k] for k in kept])
-            self.matrices[key] = Parameter(family, name, "matrix", columns)
+            rows = rows_of(matrix) or "hidden"
+            self.matrices[key] = Parameter(family, name, "matrix", columns, rows=rows)
         return self.matrices[key]
 
     def _late(self, node: Node, new: Mapping[Node, Node]) -> Node:
@@ -211,7 +233,7 @@ class _Separation:
             return node
         if node.operation == "add":
             return self._sum(node, new)
-        operands = tuple([self._given(operand, new) for operand in node.operands])
+        operands = tuple([self._given(operand, new, node.size) for operand in node.operands])
         return intern(node.operation, operands, node.attribute)
 
     def _sum(self, node: Node, new: Mapping[Node, Node]) -> Node:
@@ -219,7 +241,7 @@ class _Separation:
         terms = self._terms(node)
         early = [term for term in terms if term in self.early]
         late = [new[term] for term in terms if term not in self.early]
-        return sum_of([*late, self._leaf(sum_of(early))] if early else late)
+        return sum_of([*late, self._leaf(sum_of(early), node.size)] if early else late)
 
     def _terms(self, node: Node) -> list[Node]:
         """The terms of a sum; a partial sum that is also used elsewhere stays one term."""
@@ -231,40 +253,41 @@ class _Separation:
     def _is_partial(self, node: Node) -> bool:
         return node.operation == "add" and self.uses[node] == 1 and node not in self.early
 
-    def _given(self, node: Node, new: Mapping[Node, Node]) -> Node:
-        """A value as the core reads it."""
+    def _given(self, node: Node, new: Mapping[Node, Node], size: Size) -> Node:
+        """A value as the core reads it, for a result of this size."""
         if node not in self.early:
             return new[node]
         if node.operation in CONDITIONS:  # no memory holds conditions
-            operands = tuple([self._given(operand, new) for operand in node.operands])
+            operands = tuple([self._given(operand, new, size) for operand in node.operands])
             return intern(node.operation, operands, node.attribute)
-        return self._leaf(node)
+        return self._leaf(node, size)
 
-    def _leaf(self, node: Node) -> Node:
-        """The side input of the core that has an early value."""
-        if node not in self.leaves:
+    def _leaf(self, node: Node, context: Size) -> Node:
+        """The side input of the core that has an early value, for a result of this size."""
+        size = next((s for s in (node.size, context) if s not in ("one", "input")), "hidden")
+        if (node, size) not in self.leaves:
             number = len(self.leaves) + 1
             name = node.attribute[0] if node.operation == "side" else f"v_{number}"
             while name in self.taken:
                 number += 1
                 name = f"v_{number}"
             self.taken.add(name)
-            self.leaves[node] = intern("side", (), (name, "hidden"))
-        return self.leaves[node]
+            self.leaves[node, size] = intern("side", (), (name, size))
+        return self.leaves[node, size]
 
     def _parameters(self, nodes: set[Node]) -> tuple[tuple[Parameter, ...], tuple[Part, ...]]:
         """The core's parameters, and where they are in the cell's."""
-        read = {(n.operation, *n.attribute) for n in nodes if n.operation in ("vector", "matrix")}
+        read = {n for n in nodes if n.operation in ("vector", "matrix")}
         found: list[tuple[Parameter, Part]] = []
         for p in self.cell.parameters:
             if p.kind == "vector":
-                found.append((p, Part(intern("vector", (), (p.family, p.gate)), None)))
+                found.append((p, Part(p.leaf, None)))
                 continue
             for (matrix, kept), own in self.matrices.items():
-                if _first_leaf(matrix).attribute == (p.family, p.gate):
-                    blocks = columns_of(p.columns)
+                if _first_leaf(matrix) is p.leaf:
+                    blocks = columns_of(p.columns, p.rows)
                     whole = len(kept) == len(blocks)
                     kept_blocks = None if whole else tuple([blocks[k] for k in kept])
                     found.append((own, Part(matrix, kept_blocks)))
-        found = [(p, part) for p, part in found if (p.kind, p.family, p.gate) in read]
+        found = [(p, part) for p, part in found if p.leaf in read]
         return tuple([p for p, _ in found]), tuple([part for _, part in found])

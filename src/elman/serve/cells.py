@@ -24,7 +24,7 @@ from elman.errors import CellError
 from elman.graph import Cell, read_equations
 from elman.graph.sizes import Sizes
 from elman.graph.written import FUNCTIONS
-from elman.passes.separate import needs_inputs
+from elman.passes.separate import is_of_units
 from elman.serve.experiments import EXPERIMENTS, ExperimentOptions
 from elman.serve.laboratory import Laboratory
 from elman.serve.limits import Limits
@@ -102,7 +102,7 @@ def accepted(equations: str) -> Cell:
         raise CellError(
             f"{cell.name}: a step has {len(cell.nodes)} values; the service takes {MOST_VALUES}."
         )
-    if needs_inputs(cell.text):
+    if not is_of_units(cell.text):
         raise CellError(f"{cell.name}: the service takes cells of x alone; omit inputs and sizes.")
     return cell
 

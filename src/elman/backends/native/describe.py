@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from elman.backends.native.kernels import layer_of
@@ -20,11 +22,13 @@ def describe(
     input_size: int,
     hidden_size: int,
     *,
+    sizes: Mapping[str, int] | None = None,
     dtype: torch.dtype = torch.float32,
     target: Target | None = None,
 ) -> str:
     """The native engine's plan for a layer of these sizes, as plain text.
 
+    ``sizes`` are those of the cell's own; ``hidden_size`` where it does not name one.
     ``dtype`` is float32, float64 or bfloat16; ``target`` defaults to this machine's processor.  Of
     a cell with side inputs, the plan is that of the core (``passes/separate.py``), and of a cell
     with a matrix state that of its steps (``passes/memory.py``).
@@ -35,9 +39,10 @@ def describe(
     """
     if cell.has_memory:
         return _of_matrix_state(cell, input_size, hidden_size)
-    sizes, parts = Sizes(input_size, hidden_size), separated(cell.text)
-    core = cell if parts is None else parts.core
-    found = page(layer_of(core.text, sizes, dtype, target or chosen_target()))
+    given, parts = sizes or {}, separated(cell.text)
+    own = tuple([(name, given.get(name, hidden_size)) for name in cell.own_sizes])
+    core, numbers = cell if parts is None else parts.core, Sizes(input_size, hidden_size, own=own)
+    found = page(layer_of(core.text, numbers, dtype, target or chosen_target()))
     if parts is None:
         return found
     named = zip(core.inputs, parts.early, strict=True)

@@ -16,17 +16,17 @@ from elman.backends.engine import Call, Grads, Outputs, Saved, StepLayer
 from elman.backends.native.frozen_steps import FrozenSteps
 from elman.backends.native.hoisting import should_hoist
 from elman.backends.native.kernels import INSIDE, SCALARS, CompiledLayer, CompiledProgram, layer_of
-from elman.backends.native.llvm.layout import segmented_stride
+from elman.backends.native.llvm.layout import Layout, segmented_stride
 from elman.backends.native.llvm.target import WIDTH, chosen_target
 from elman.backends.native.llvm.team import find_team
 from elman.backends.native.matrix_frozen_steps import MatrixFrozenSteps, can_be_frozen
 from elman.backends.native.memory import empty
-from elman.backends.native.programs import INPUT, Program, programs_of
+from elman.backends.native.programs import INPUT, Buffer, Place, Program, Programs, programs_of
 from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
 from elman.backends.native.stepping import Stepper
 from elman.backends.native.weights import SHARED, PackedWeights, packed_once
-from elman.backends.plan import Plan
 from elman.graph import Cell
+from elman.graph.node import Node
 
 #: returns the packed weights of a program
 Weights = Callable[[CompiledProgram], Tensor]
@@ -59,17 +59,17 @@ class NativeEngine:
         """The saved values of all steps, in padded rows, and the histories of states."""
         dtype = INSIDE[call.x.dtype]
         rows = call.x.shape[0] * call.x.shape[1]
-        widths = _saved_widths(call.plan, call.sizes.hidden, dtype)
+        widths = _saved_widths(call, dtype)
         return [call.x.new_empty(rows, width, dtype=dtype) for width in widths]
 
     def forward(self, call: Call) -> tuple[Outputs, Saved]:
         """Run all steps.  Inference reuses packed weights, see ``weights.py``."""
         given = call.x.dtype
-        plan, states, parameters = call.plan, call.states, call.parameters
+        states, parameters = call.states, call.parameters
         layer = _layer(call)
         x = call.x
         x = _as(x, layer.external_dtype)
-        programs, sizes = layer.programs, layer.sizes
+        programs = layer.programs
         time, batch, _ = x.shape
         schedule = make_schedule(time, batch, call.lengths, call.reverse)
         if call.save:
@@ -87,23 +87,21 @@ class NativeEngine:
             state.to(dtype, copy=True, memory_format=torch.contiguous_format)
             for state, dtype in zip(states, types, strict=True)
         ]
-        y = empty((time * batch, sizes.hidden), x.dtype)
-        widths = _saved_widths(plan, sizes.hidden, layer.dtype) if call.save else []
+        y = empty((time * batch, call.output_size), x.dtype)
+        widths = _saved_widths(call, layer.dtype) if call.save else []
         saved = [empty((time * batch, width), layer.dtype) for width in widths]
+        kept = dict(zip(_saved_names(programs), saved, strict=False))
         # never read, but torch compares the results of an operator's runs
-        if call.save:
-            padded = layer.backward.layout.padded(programs.saved_buffer)
-            saved[0][:, len(programs.saved) * padded :].zero_()
+        for buffer in _buffers(programs.saved_places) if call.save else ():
+            padded = layer.backward.layout.padded(buffer)
+            kept[buffer.name][:, buffer.segments * padded :].zero_()
         if not schedule.is_whole:
             for tensor in saved:
                 tensor[schedule.total :].zero_()
         tensors = {"x": x.contiguous(), "y": y, **_first(layer, schedule, states)}
         tensors |= {f"last {k}": state for k, state in enumerate(last)}
         tensors |= _masks(layer, call.masks) | _sides(layer, call.sides)
-        if call.save:
-            tensors["saved"] = saved[0]
-            names = [f"history {k}" for k in programs.histories]
-            tensors |= dict(zip(names, saved[1:], strict=True))
+        tensors |= kept
         _precompute(layer, schedule, weights, tensors)
         hoisted = should_hoist(layer, schedule)
         compiled = layer.forward(save=call.save, hoisted=hoisted)
@@ -116,7 +114,7 @@ class NativeEngine:
             compiled.run(schedule, own, tensors)
         if not schedule.is_whole:
             y.index_fill_(0, schedule.idle, 0)
-        y = y.view(time, batch, sizes.hidden)
+        y = y.view(time, batch, call.output_size)
         return Outputs(_as(y, given), [_as(state, given) for state in last]), saved
 
     def backward(
@@ -154,11 +152,9 @@ class NativeEngine:
             "x": x.contiguous(),
             "y": y.contiguous(),
             "dy": grad_y.contiguous(),
-            "saved": saved[0],
             "dx": dx,
+            **dict(zip(_saved_names(programs), saved, strict=True)),
         }
-        names = [f"history {k}" for k in programs.histories]
-        tensors |= dict(zip(names, saved[1:], strict=True))
         tensors |= _first(layer, schedule, states) | _masks(layer, call.masks)
         tensors |= _sides(layer, call.sides)
         dsides = [
@@ -180,13 +176,10 @@ class NativeEngine:
         packed = weights(compiled)
         into_input = layer.into_input if need_input else None
         packed_input = None if into_input is None else weights(into_input)
-        buffer, layout = programs.gradients_buffer, compiled.layout
-        chunks = schedule.chunks(layout.stride(buffer), layout.number_bytes(buffer))
-        longest = max([stop - start for _, _, start, stop in chunks], default=0)
-        room = layer.memory(layout, buffer, longest)
+        chunks, room = _in_chunks(layer, compiled.layout, programs.gradient_places, schedule)
+        tensors |= room
         for begin, end, start, stop in reversed(chunks):
             # a chunk's gradients are used while they are in cache, then overwritten
-            tensors["gradients"] = room
             compiled.run(schedule, packed, tensors, begin, end, start)
             if need_parameters:
                 layer.outer.run(schedule, tensors, gradients, start, stop, again=end < time)
@@ -206,8 +199,8 @@ class NativeEngine:
         self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
     ) -> Stepper | None:
         """Steps that call the kernel directly from Python (``stepping.py``)."""
-        if programs_of(cell.text).precompute is not None:
-            return None  # the step reads values that another program computes from the input
+        if programs_of(cell.text).precompute is not None or cell.sizes or cell.own_sizes:
+            return None  # it reads values that another program computes, or has several sizes
         return Stepper(cell, input_sizes, x.shape, x.dtype, hidden_size)
 
     def frozen_steps(
@@ -242,16 +235,35 @@ class NativeEngine:
         )
 
 
-def _saved_widths(plan: Plan, hidden: int, dtype: torch.dtype) -> list[int]:
-    programs = programs_of(plan.cell.text)
-    return [_stride(len(programs.saved), hidden, dtype), *[hidden for _ in programs.histories]]
+def _saved_names(programs: Programs) -> list[str]:
+    """The names of the buffers that forward saves."""
+    saved = [buffer.name for buffer in _buffers(programs.saved_places)]
+    return [*saved, *[f"history {k}" for k in programs.histories]]
 
 
-def _stride(segments: int, hidden: int, dtype: torch.dtype) -> int:
-    """The length of a row with this many padded segments."""
-    scalar = SCALARS[dtype]
+def _saved_widths(call: Call, dtype: torch.dtype) -> list[int]:
+    """The lengths of their rows."""
+    programs, sizes, scalar = programs_of(call.plan.cell.text), call.sizes, SCALARS[dtype]
     lanes = chosen_target().lanes(scalar)
-    return segmented_stride(segments, hidden, lanes, WIDTH[scalar]) if segments else 0
+    saved = [
+        segmented_stride(buffer.segments, sizes.width((buffer.size,)), lanes, WIDTH[scalar])
+        for buffer in _buffers(programs.saved_places)
+    ]
+    return [*saved, *[call.states[k].shape[-1] for k in programs.histories]]
+
+
+def _buffers(places: Mapping[Node, Place]) -> list[Buffer]:
+    return list(dict.fromkeys([place.buffer for place in places.values()]))
+
+
+def _in_chunks(
+    layer: CompiledLayer, layout: Layout, places: Mapping[Node, Place], schedule: Schedule
+) -> tuple[list[tuple[int, int, int, int]], dict[str, Tensor]]:
+    """Chunks of steps, and memory for the buffers of these places that all chunks share."""
+    buffers = _buffers(places)
+    chunks = schedule.chunks(sum(map(layout.row_bytes, buffers)))
+    longest = max([stop - start for _, _, start, stop in chunks], default=0)
+    return chunks, {b.name: layer.memory(layout, b, longest) for b in buffers}
 
 
 def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -321,11 +333,9 @@ def _run_hoisted(
     tensors: dict[str, Tensor],
 ) -> None:
     """Run the steps of a chunk after the products with its input, whose memory all chunks share."""
-    projection, buffer = layer.projection, layer.programs.projected_buffer
-    layout = projection.layout
-    chunks = schedule.chunks(layout.stride(buffer), layout.number_bytes(buffer))
-    longest = max([stop - start for _, _, start, stop in chunks], default=0)
-    tensors["projected"] = layer.memory(layout, buffer, longest)
+    projection, places = layer.projection, layer.programs.projected_places
+    chunks, room = _in_chunks(layer, projection.layout, places, schedule)
+    tensors |= room
     for begin, end, start, stop in chunks:
         rows = all_at_once(schedule, start, stop)
         _run_rows(projection, layer, rows, packed_projection, tensors)

@@ -43,14 +43,18 @@ class FrozenSteps:
         self._tables: list[np.ndarray[tuple[int, int], np.dtype[np.int64]]] = []
         below = 0
         for layer, made in zip(layers, self._made, strict=True):
-            shape = (batch, layer.sizes.hidden)
-            y = torch.zeros(shape, dtype=dtype, device="cpu")
-            states = [torch.zeros(2, *shape, dtype=dtype, device="cpu") for _ in layer.cell.states]
+            y = torch.zeros(batch, layer.output_size, dtype=dtype, device="cpu")
+            states = [
+                torch.zeros(
+                    2, batch, *layer.sizes.of_row(layer.cell.state_size(state)),
+                    dtype=dtype, device="cpu",
+                )
+                for state in layer.cell.states
+            ]  # fmt: skip
             copies = np.array([[copy.data_ptr() for copy in state] for state in states])
             # an even step reads the first copy and writes the second, an odd step the other way
-            apart = np.array([1, -1]) * (copies[0, 1] - copies[0, 0])
             made.pack([p.detach().to(dtype).contiguous() for p in layer.parameters], dtype)
-            self._tables.append(made.tables(below, y.data_ptr(), copies[:, ::-1], apart, 2))
+            self._tables.append(made.tables(below, y.data_ptr(), copies, copies[:, ::-1], 2))
             self._states.append(states)
             self._outputs.append(y)
             below = y.data_ptr()

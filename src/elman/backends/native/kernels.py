@@ -30,9 +30,9 @@ from elman.backends.native.llvm.team import find_team
 from elman.backends.native.memory import aligned, empty
 from elman.backends.native.names import comments_of
 from elman.backends.native.page import explain
-from elman.backends.native.programs import SCRATCH, Buffer, Program, Programs, programs_of
+from elman.backends.native.programs import Buffer, Program, Programs, programs_of
 from elman.backends.native.schedule import Schedule
-from elman.graph.sizes import Block, Sizes
+from elman.graph.sizes import Sizes, columns_of
 
 SCALARS = {torch.float32: "float", torch.float64: "double"}
 
@@ -82,25 +82,27 @@ class CompiledProgram:
     @cached_property
     def work(self) -> float:
         """Multiplications and additions per row, including other work in the same unit."""
-        weights = [g.block * self.layout.blocks for phase in self.layout.groups for g in phase]
-        stored = sum([len(places) for places in self.layout.program.stores.values()])
-        return (
-            2.0 * sum(weights)
-            + (tuning.EQUATION_WORK + tuning.STORE_WORK * stored) * self.layout.width
-        )
+        layout = self.layout
+        places = [place for found in layout.program.stores.values() for place in found]
+        stored = sum([layout.sizes.width((place.buffer.size,)) for place in places])
+        equations = tuning.EQUATION_WORK * layout.widest.width
+        return 2.0 * layout.weights_size + equations + tuning.STORE_WORK * stored
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
         """The weights in the kernel's order; vectors must have the dtype of the equations."""
         packed = aligned(self.layout.packed_size, dtype)
         table = array("q", [packed.data_ptr(), *[p.data_ptr() for p in parameters]])
-        threads = threads_for(tuning.PACKING_WORK * self.layout.packed_size, self.layout.blocks)
+        threads = threads_for(
+            tuning.PACKING_WORK * self.layout.packed_size, self.layout.widest.blocks
+        )
         run_partitions(self.functions[1], self.addresses[1], table, range(threads + 1), threads, 0)
         return packed
 
     @cached_property
     def _buffers(self) -> list[tuple[str, int]]:
         """Each buffer's name, and its row stride in bytes if it may start at a later row."""
-        partial = (self.programs.gradients_buffer, self.programs.projected_buffer)
+        places = [self.programs.gradient_places, self.programs.projected_places]
+        partial = {place.buffer for each in places for place in each.values()}
         return [
             (buffer.name, self.layout.row_bytes(buffer) if buffer in partial else 0)
             for buffer in self.layout.program.buffers
@@ -117,7 +119,7 @@ class CompiledProgram:
     ) -> None:
         """Run the steps ``first_step`` to before ``last_step``; ``tensors`` are buffers by name.
 
-        The first row of the buffers ``gradients`` and ``projected`` is row ``first_row``.
+        The first row of the buffers of gradients and projections is row ``first_row``.
         """
         if schedule.total == 0:
             return
@@ -175,9 +177,10 @@ class CompiledOuter:
         programs = self.outer.programs
         written = {(o.matrix, o.block) for o in programs.outer}
         wanted = {
-            ((p.family, p.gate), Block(p.columns[:k], p.columns[k]))
+            ((p.family, p.gate), block)
             for p in programs.cell.parameters
-            for k in range(len(p.columns))
+            if p.kind == "matrix"
+            for block in columns_of(p.columns, p.rows)
         }
         vectors = {(p.family, p.gate) for p in programs.cell.parameters if p.kind == "vector"}
         return wanted <= written and vectors <= {key for key, _ in programs.sums}
@@ -192,18 +195,23 @@ class CompiledOuter:
         *,
         again: bool,
     ) -> None:
-        """Add the contribution of rows ``start`` to before ``stop`` to the parameters' gradients.
+        """Add what rows ``start`` to before ``stop`` contribute to the parameters' gradients.
 
-        The first row of ``tensors["gradients"]`` is row ``start``.  Without ``again``, the result
+        The first row of the gradients in ``tensors`` is row ``start``.  Without ``again``, it
         overwrites the gradients.
         """
         programs = self.outer.programs
         index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
-        width = self.outer.layout.width
-        work = 2.0 * (stop - start) * width * sum([o.width for o in self.outer.operands])
-        threads = threads_for(work, self.outer.tiles)
-        scratch = aligned(self.outer.scratch * threads, INSIDE[tensors["gradients"].dtype])
-        table = [tensors["gradients"].data_ptr(), start, stop, again, scratch.data_ptr()]
+        outer = self.outer
+        most = max([outer.layout.sizes.width((b.size,)) for b in outer.gradients], default=0)
+        work = 2.0 * (stop - start) * most * sum([o.width for o in outer.operands])
+        threads = threads_for(work, outer.most_tiles)
+        scratch = aligned(
+            outer.scratch * threads,
+            torch.float64 if outer.layout.scalar == "double" else torch.float32,
+        )
+        table = [start, stop, again, scratch.data_ptr()]
+        table += [tensors[buffer.name].data_ptr() for buffer in outer.gradients]
         for operand in self.outer.operands:
             place, first = operand.place, 0
             if place.shift:
@@ -261,7 +269,8 @@ class CompiledLayer:
 
     def _key(self, name: str) -> str:
         number = "bfloat16" if self.programs.bf16 else self.scalar
-        sizes = f"{self.sizes.input}x{self.sizes.hidden} {number}"
+        numbers = [self.sizes.input, self.sizes.hidden, *[width for _, width in self.sizes.own]]
+        sizes = f"{'x'.join(map(str, numbers))} {number}"
         title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
         return f"{title}\n{self.programs.cell.text}"
 
@@ -316,7 +325,7 @@ class CompiledLayer:
         for buffer in layout.program.buffers:
             if buffer.rows == "pair":
                 found[buffer.name] = self.memory(layout, buffer, 2 * batch)
-            elif buffer.name in SCRATCH:
+            elif buffer.is_scratch:
                 found[buffer.name] = self.memory(layout, buffer, batch)
         return found
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from elman.backends.native.phases import Accumulator
-from elman.backends.native.programs import INPUT, OUTER, Outer, Programs
+from elman.backends.native.programs import INPUT, Outer, Programs, outer_gradient
 from elman.graph.cell import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression, labels
@@ -27,7 +27,7 @@ from elman.passes import hoist, lower, simplify
 from elman.passes.gradient import ParameterKey
 
 Names = dict[Node, str]
-Sum = tuple[ParameterKey, int]
+Sum = tuple[ParameterKey, Node]
 
 
 def names_of(programs: Programs) -> Names:
@@ -58,14 +58,14 @@ def comments_of(programs: Programs) -> dict[Node | Outer | Sum, str]:
 
 def outer_texts(programs: Programs, names: Names) -> dict[Outer | Sum, str]:
     """The term of a parameter's gradient for each outer product and each sum."""
-    left = [expression(node, programs.cell, names=names) for node in programs.adjoint[1]]
+    left = {node: expression(node, programs.cell, names=names) for node in programs.adjoint[1]}
     found: dict[Outer | Sum, str] = {}
     for product in programs.outer:
         met = expression(product.operand, programs.cell, names=names)
         met = met if product.operand in names or not product.operand.operands else f"({met})"
-        found[product] = f"∂{'.'.join(product.matrix)} += {left[product.segment]} ⊗ {met}"
-    for key, segment in programs.sums:
-        found[key, segment] = f"∂{'.'.join(key)} += {left[segment]}"
+        found[product] = f"∂{'.'.join(product.matrix)} += {left[product.gradient]} ⊗ {met}"
+    for key, node in programs.sums:
+        found[key, node] = f"∂{'.'.join(key)} += {left[node]}"
     return found
 
 
@@ -77,7 +77,7 @@ def sum_text(total: Accumulator, names: Names) -> str:
         if term.operand not in names and term.operand.operands:
             operand = f"({operand})"
         sign = "ᵀ" if term.transposed else ""
-        parts.append(f"{'.'.join(term.matrix.attribute)}{sign} · {operand}")
+        parts.append(f"{'.'.join(term.matrix.attribute[:2])}{sign} · {operand}")
     parts += [expression(term, names=names) for term in total.rest]
     return " + ".join(parts)
 
@@ -110,7 +110,7 @@ def _normalised(cell: Cell, names: Names) -> Names:
         total = centred.operands[0]
         matrices = [each for each in total.operands if each.operation == "matrix"]
         if matrices and total not in names:  # its gate has another sum
-            found.setdefault(total, f"Σ{'.'.join(matrices[0].attribute)}")
+            found.setdefault(total, f"Σ{'.'.join(matrices[0].attribute[:2])}")
         value = expression(total, cell, names={**names, **found})
         found.setdefault(whole, f"norm({value})")
         found.setdefault(scale, f"1/sd({value})")
@@ -119,7 +119,7 @@ def _normalised(cell: Cell, names: Names) -> Names:
 
 def _adjoint_names(programs: Programs, forward: Names) -> Names:
     gradient, cell = programs.plan.gradient, programs.cell
-    names: Names = {OUTER: f"output.{cell.states[0]}"}
+    names: Names = {outer_gradient(cell): f"output.{cell.states[0]}"}
     for seed, state in zip(gradient.seeds, cell.states, strict=True):
         names[seed] = f"later.{state}"
     named = dict(forward)

@@ -8,21 +8,23 @@ kernel.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from elman.backends.native import tuning
 from elman.backends.native.hoisting import should_hoist
 from elman.backends.native.llvm.layout import Layout
 from elman.backends.native.llvm.outer import OuterLayout
+from elman.backends.native.llvm.pointwise import stored_places
 from elman.backends.native.llvm.target import WIDTH
 from elman.backends.native.names import Names, names_of, outer_texts, projection_names, sum_text
 from elman.backends.native.phases import Phase
-from elman.backends.native.programs import SCRATCH, Buffer, Program
+from elman.backends.native.programs import Buffer, Place, Program
 from elman.backends.native.schedule import make_schedule
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors
 from elman.graph.show import expression
+from elman.graph.sizes import Sizes
 from elman.passes import lower
 
 if TYPE_CHECKING:
@@ -70,6 +72,18 @@ def _graph(cell: Cell, program: Program, names: Names) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _numbers(sizes: Sizes) -> list[str]:
+    """The sizes by name."""
+    named = {"input": sizes.input, "hidden": sizes.hidden, **dict(sizes.own)}
+    return [f"{name} {number}" for name, number in named.items()]
+
+
+def _total(row_bytes: Callable[[Buffer], int], places: Mapping[Node, Place]) -> int:
+    """The bytes of a row of all these buffers."""
+    buffers = dict.fromkeys([place.buffer for place in places.values()])
+    return sum(map(row_bytes, buffers))
+
+
 class _Page:
     """The lines of ``describe``."""
 
@@ -81,7 +95,7 @@ class _Page:
     def lines(self) -> Iterator[str]:
         target, sizes, cell = self.layer.target, self.layer.sizes, self.cell
         yield (
-            f"{cell.name}, input {sizes.input}, hidden {sizes.hidden}, "
+            f"{cell.name}, {', '.join(_numbers(sizes))}, "
             f"{str(self.layer.external_dtype).removeprefix('torch.')}: "
             "the plan of the native engine"
         )
@@ -183,8 +197,9 @@ class _Page:
         programs, width = self.programs, WIDTH[self.layer.scalar]
         row_bytes = self._layout(programs.backward).row_bytes
         yield from _head("MEMORY: bytes per row of the batch and step")
-        saved = row_bytes(programs.saved_buffer) if programs.saved else 0
-        histories = self.layer.sizes.hidden * width * len(programs.histories)
+        saved = _total(row_bytes, programs.saved_places)
+        units = [self.layer.sizes.width((programs.states[k].size,)) for k in programs.histories]
+        histories = width * sum(units)
         yield _amount("saved for backward", saved + histories, "besides x and y")
         if saved:
             shown = [self._show(node) for node in lower(programs.saved)]
@@ -194,11 +209,11 @@ class _Page:
             yield _amount("  histories", histories, ", ".join(states))
         yield _amount(
             "temporary `gradients`",
-            row_bytes(programs.gradients_buffer),
+            _total(row_bytes, programs.gradient_places),
             f"about {tuning.CHUNK_BYTES >> 20} MB at a time, then overwritten",
         )
         if programs.hoisted:
-            ahead = row_bytes(programs.projected_buffer)
+            ahead = _total(row_bytes, programs.projected_places)
             yield _amount("temporary `projected`", ahead, "if computed before the loop")
         each = {
             "inference": programs.forward(save=False, hoisted=False),
@@ -210,7 +225,7 @@ class _Page:
             row = [
                 row_bytes(buffer) * (2 if buffer.rows == "pair" else 1)
                 for buffer in program.buffers
-                if buffer.rows == "pair" or buffer.name in SCRATCH
+                if buffer.rows == "pair" or buffer.is_scratch
             ]
             found.append(f"{title} {sum(row):,}")
         yield f"  and per row, for any number of steps: {', '.join(found)}"
@@ -245,7 +260,7 @@ class _Page:
     def _written(self, program: Program, phase: Phase, names: Names) -> str:
         found: dict[Buffer, list[str]] = {}
         for node in phase.stored:
-            for place in program.stores.get(node, ()):
+            for place in stored_places(self._layout(program), phase, node):
                 text = expression(node, self.cell, names=names)
                 found.setdefault(place.buffer, []).append(text)
         return "; ".join([f"{', '.join(v)} to `{buffer.title}`" for buffer, v in found.items()])

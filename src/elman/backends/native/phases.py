@@ -1,7 +1,8 @@
 """Split a step into phases: products that run together, then the equations that use them.
 
 A product needs all units of its operand, so a new phase starts after an operand is computed: an
-LSTM has one phase, a cell whose candidate reads ``r * h`` has two.  In a phase, each sum of
+LSTM has one phase, a cell whose candidate reads ``r * h`` has two.  Values of different sizes are
+in different phases.  In a phase, each sum of
 products is an ``Accumulator``, which an engine can keep in registers; the rest is elementwise
 arithmetic.  The adjoint step is split by the same rule.  This module does not depend on how an
 engine computes; ``programs.py`` assigns memory to values.
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from elman.graph.node import Node, ancestors, intern
+from elman.graph.node import Node, Size, ancestors, intern
 from elman.graph.ops import CONDITIONS, PRODUCTS, REDUCTIONS
 from elman.graph.sizes import Block
 
@@ -60,11 +61,15 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class Phase:
-    """Sums of products, then ``values`` in topological order; ``stored`` go to memory."""
+    """Sums of products, then ``values`` in topological order; ``stored`` go to memory.
+
+    All values have one ``size``, or are the same for all units.
+    """
 
     accumulators: tuple[Accumulator, ...]
     values: tuple[Node, ...]
     stored: tuple[Node, ...]
+    size: Size
 
     def from_initial(self) -> Phase:
         """The same phase, with sums starting from ``initial`` in memory."""
@@ -79,9 +84,11 @@ class Phase:
 
 
 def divide(
-    roots: Sequence[Node], given: Container[Node]
+    roots: Sequence[Node], given: Container[Node], sizes: Sequence[Size] = ("hidden",)
 ) -> tuple[tuple[Phase, ...], tuple[Node, ...]]:
     """The phases that compute and store ``roots`` from leaves and the values ``given`` in memory.
+
+    A root that is the same for all units is stored in each of the ``sizes``.
 
     Also returns the values that one phase stores for a later one, including operands of products,
     in the order in which they are stored.
@@ -94,12 +101,18 @@ def divide(
     >>> [len(phase.accumulators) for phase in phases], len(spilled)
     ([1, 2], 1)
     """
-    return _Division(roots, given).run()
+    return _Division(roots, given, sizes).run()
+
+
+#: a phase while they are found: the number of phases that must come before, and its size
+Key = tuple[int, Size]
 
 
 class _Division:
-    def __init__(self, roots: Sequence[Node], given: Container[Node]) -> None:
-        self.given = given
+    def __init__(
+        self, roots: Sequence[Node], given: Container[Node], sizes: Sequence[Size]
+    ) -> None:
+        self.given, self.sizes = given, sizes
         self.roots = tuple(dict.fromkeys(roots))
         self.nodes = ancestors(self.roots, stop=given)
         self.sums = self._find_sums()
@@ -124,18 +137,19 @@ class _Division:
         return node.operands if total is None else total.rest
 
     def run(self) -> tuple[tuple[Phase, ...], tuple[Node, ...]]:
-        targets: dict[int, list[Node]] = {}
+        targets: dict[Key, list[Node]] = {}
         for node in dict.fromkeys([*self.operands, *self.roots]):
-            targets.setdefault(self.level[node], []).append(node)
-        stored: dict[int, list[Node]] = {p: list(found) for p, found in targets.items()}
-        values: dict[int, list[Node]] = {}
-        computed_in: dict[Node, int] = {}
+            for size in self.sizes if node.size == "one" else (node.size,):
+                targets.setdefault((self.level[node], size), []).append(node)
+        stored: dict[Key, list[Node]] = {p: list(found) for p, found in targets.items()}
+        values: dict[Key, list[Node]] = {}
+        computed_in: dict[Node, Key] = {}
         carried: list[Node] = []
         available: set[Node] = set()
         for phase in sorted(targets):
             found: dict[Node, None] = {}
 
-            def needs_earlier_sum(node: Node, phase: int = phase) -> bool:
+            def needs_earlier_sum(node: Node, phase: Key = phase) -> bool:
                 """Whether recomputing it would need a sum of an earlier phase."""
                 if self.in_memory(node) or node in available:
                     return False
@@ -143,7 +157,7 @@ class _Division:
                     return True
                 return any([needs_earlier_sum(operand) for operand in self.needs(node)])
 
-            def visit(node: Node, phase: int = phase, found: dict[Node, None] = found) -> None:
+            def visit(node: Node, phase: Key = phase, found: dict[Node, None] = found) -> None:
                 if node in found or self.in_memory(node) or node in available:
                     return
                 earlier = computed_in.get(node, phase)
@@ -162,7 +176,7 @@ class _Division:
             values[phase] = list(found)
             for node in found:
                 computed_in.setdefault(node, phase)
-            available.update(targets[phase])
+            available.update([node for node in targets[phase] if node.size != "one"])
         phases = tuple(
             [
                 Phase(
@@ -171,6 +185,7 @@ class _Division:
                     ),
                     tuple(values[p]),
                     tuple(dict.fromkeys(stored[p])),
+                    p[1],
                 )
                 for p in sorted(targets)
             ]

@@ -14,7 +14,8 @@ With ``bf16``, operands of products and the caller's tensors are stored as bfloa
 and equations use the kernel's own type.  A value that is an operand and also used elsewhere is
 stored twice.
 
-Sizes are symbolic; the compiler (``llvm/``) binds them.
+Values of different sizes are in different buffers.  Sizes are symbolic; the compiler (``llvm/``)
+binds them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Literal
 from elman.backends.native.phases import Phase, divide
 from elman.backends.plan import Plan, plan_of
 from elman.graph import Cell
-from elman.graph.node import Node, ancestors, as_node, intern
+from elman.graph.node import Node, Size, ancestors, as_node, intern
 from elman.graph.ops import CONDITIONS
 from elman.graph.rewrite import moved, rewrite
 from elman.graph.sizes import Block
@@ -36,8 +37,11 @@ from elman.passes import lower
 from elman.passes.gradient import ParameterKey
 
 INPUT = intern("input", (), None)
-#: dL/dy of a step, which is added to the gradient from later steps
-OUTER = intern("adjoint", (), (None, "hidden"))
+
+
+def outer_gradient(cell: Cell) -> Node:
+    """The leaf of dL/dy of a step, which is added to the gradient from later steps."""
+    return intern("adjoint", (), (None, cell.state_size(cell.states[0])))
 
 
 #: buffers for values that one phase stores for a later one, and for computed operands
@@ -61,10 +65,15 @@ class Buffer:
     name: str
     rows: Literal["step", "batch", "pair"]
     segments: int = 0
-    size: Literal["hidden", "input"] = "hidden"
+    size: Size = "hidden"
     external: bool = False
     bf16: bool = False
     of: str = field(default="", compare=False)
+
+    @property
+    def is_scratch(self) -> bool:
+        """Whether a program uses it between phases only."""
+        return self.name.partition(" ")[0] in SCRATCH
 
     @property
     def in_bf16(self) -> Buffer:
@@ -100,7 +109,7 @@ class Program:
 
     Products read ``operands``, equations read ``loads``.  ``direction`` is 1 to run from the first
     step, -1 from the last.  ``lasts``: after a sequence's last step, its row is copied from the
-    place to the buffer.  ``width`` is the size of all values, ``hidden`` or ``input``.
+    place to the buffer.
     """
 
     name: str
@@ -110,7 +119,6 @@ class Program:
     stores: Mapping[Node, tuple[Place, ...]]
     lasts: tuple[tuple[Place, Buffer], ...] = ()
     direction: Literal[1, -1] = 1
-    width: Literal["hidden", "input"] = "hidden"
     bf16: bool = False
 
     @cached_property
@@ -132,11 +140,12 @@ class Program:
 
 @dataclass(frozen=True)
 class Outer:
-    """dW[:, block] = Σ over rows of a segment of ``gradients`` ⊗ the operand."""
+    """dW[:, block] = Σ over rows of a value in ``gradients`` ⊗ the operand."""
 
     matrix: ParameterKey
     block: Block
-    segment: int
+    gradient: Node
+    place: Place
     operand: Node
 
 
@@ -162,7 +171,12 @@ class Programs:
     @cached_property
     def states(self) -> tuple[Node, ...]:
         """The leaves of the states."""
-        return tuple([intern("state", (), name) for name in self.cell.states])
+        return self.cell.state_leaves
+
+    @cached_property
+    def sizes(self) -> tuple[Size, ...]:
+        """The sizes of the states."""
+        return tuple(dict.fromkeys([state.size for state in self.states]))
 
     @cached_property
     def inputs(self) -> tuple[Node, ...]:
@@ -193,7 +207,7 @@ class Programs:
         """The places of the caller's masks, with a row per step or per sequence."""
         rows: dict[str, Literal["step", "batch"]] = {"step": "step", "sequence": "batch"}
         return {
-            node: Place(Buffer(f"mask {k}", rows[node.attribute[2]], external=True))
+            node: Place(Buffer(f"mask {k}", rows[node.attribute[2]], size=node.size, external=True))
             for k, node in enumerate(self.cell.masks)
         }
 
@@ -201,12 +215,13 @@ class Programs:
     def sides(self) -> dict[Node, Place]:
         """The places of the caller's side inputs."""
         return {
-            intern("side", (), leaf): Place(Buffer(f"side {k}", "step", external=True))
-            for k, leaf in enumerate(self.cell.inputs)
+            leaf: Place(Buffer(f"side {k}", "step", size=leaf.size, external=True))
+            for k, leaf in enumerate(self.cell.side_leaves)
         }
 
-    def external(self, name: str, size: Literal["hidden", "input"] = "hidden") -> Buffer:
-        """A buffer for a tensor of the caller: x, y and their gradients."""
+    def external(self, name: str, size: Size | None = None) -> Buffer:
+        """A buffer for a tensor of the caller: x, y and their gradients; of y's size by default."""
+        size = size or self.states[0].size
         return Buffer(name, "step", size=size, external=True, bf16=self.bf16)
 
     @cached_property
@@ -251,14 +266,18 @@ class Programs:
     def in_adjoint(self, gradients: Sequence[Node]) -> tuple[Node, ...]:
         """The plan's gradients as nodes of ``adjoint``."""
         seed = self.plan.gradient.seeds[0]
-        return _replaced(lower(gradients), seed, intern("add", (seed, OUTER), None))
+        total = intern("add", (seed, outer_gradient(self.cell)), None)
+        return _replaced(lower(gradients), seed, total)
 
     @cached_property
     def side_gradients(self) -> tuple[tuple[Node, Place], ...]:
         """The gradients of the side inputs, and their places."""
         found = enumerate(self.plan.gradient.of_sides(self.cell))
         wanted = [(k, node) for k, node in found if node is not None]
-        places = [Place(Buffer(f"d side {k}", "step", external=True)) for k, _ in wanted]
+        places = [
+            Place(Buffer(f"d side {k}", "step", size=self.cell.inputs[k][1], external=True))
+            for k, _ in wanted
+        ]
         return tuple(zip(self.in_adjoint([node for _, node in wanted]), places, strict=True))
 
     @cached_property
@@ -301,8 +320,8 @@ class Programs:
         bf16: bool = False,
     ) -> Buffer:
         """The buffer of state ``k`` with this role."""
-        of = self.cell.states[k]
-        return Buffer(f"{role} {k}", rows, external=external, bf16=bf16, of=of)
+        of, size = self.cell.states[k], self.states[k].size
+        return Buffer(f"{role} {k}", rows, size=size, external=external, bf16=bf16, of=of)
 
     def first(self, k: int) -> Buffer:
         """The buffer of a state's initial values, in the row order of its next values."""
@@ -316,25 +335,24 @@ class Programs:
         if node in self.states:
             k = self.states.index(node)
             return Place(self.state_place(k, save=True), 0, -1, self.first(k))
-        saved = lower(self.saved)
-        if node in saved:
-            return Place(self.saved_buffer, saved.index(node))
+        if node in self.saved_places:
+            return self.saved_places[node]
         return Place(self.state_place(self.next_states.index(node), save=True))
 
     @cached_property
-    def saved_buffer(self) -> Buffer:
-        """The buffer that forward saves for backward."""
-        return Buffer("saved", "step", len(self.saved))
+    def saved_places(self) -> dict[Node, Place]:
+        """Where forward saves values for backward, by their elementary operations."""
+        return _segments("saved", "step", lower(self.saved))
 
     @cached_property
-    def gradients_buffer(self) -> Buffer:
-        """The buffer of gradients that the adjoint step writes for parameters and input."""
-        return Buffer("gradients", "step", len(self.adjoint[1]), bf16=self.bf16)
+    def gradient_places(self) -> dict[Node, Place]:
+        """Where the adjoint step writes gradients for parameters and input."""
+        return _segments("gradients", "step", self.adjoint[1], bf16=self.bf16)
 
     @cached_property
-    def projected_buffer(self) -> Buffer:
-        """The buffer that ``projection`` writes for the step."""
-        return Buffer("projected", "step", len(self.hoisted))
+    def projected_places(self) -> dict[Node, Place]:
+        """Where ``projection`` writes what the step reads."""
+        return _segments("projected", "step", self.hoisted)
 
     # the programs
 
@@ -349,10 +367,6 @@ class Programs:
         return tuple(dict.fromkeys([t.initial for t in totals if t.initial is not None]))
 
     @cached_property
-    def _projected_places(self) -> dict[Node, Place]:
-        return {node: Place(self.projected_buffer, k) for k, node in enumerate(self.hoisted)}
-
-    @cached_property
     def precompute(self) -> Program | None:
         """The operands that depend only on the input."""
         made = [node for node in self.inputs if node is not INPUT]
@@ -362,25 +376,25 @@ class Programs:
         phases, _ = divide(roots, ())
         stores = _gathered([(r, self.precomputed[n]) for r, n in zip(roots, made, strict=True)])
         loads = {INPUT: self.precomputed[INPUT]}
-        return self._program("precompute", phases, loads, stores, width="input")
+        return self._program("precompute", phases, loads, stores)
 
     @cached_property
     def projection(self) -> Program:
         """The products that need only the input."""
         phases, spilled = divide(self.hoisted, frozenset(self.inputs))
-        scratch = _spilled(spilled)
-        stores = _gathered([*self._projected_places.items(), *scratch.items()])
+        scratch = _segments("spilled", "batch", spilled)
+        stores = _gathered([*self.projected_places.items(), *scratch.items()])
         return self._program("projection", phases, self.precomputed | scratch, stores)
 
     def forward(self, *, save: bool, hoisted: bool) -> Program:
         """The step; ``save`` saves for backward, ``hoisted`` uses the results of ``projection``."""
         saved = tuple(zip(lower(self.saved), self.saved, strict=True)) if save else ()
         roots = [*self.next_states, *[node for node, _ in saved]]
-        phases, spilled = divide(roots, frozenset(self.inputs))
+        phases, spilled = divide(roots, frozenset(self.inputs), self.sizes)
         loads = self.precomputed | self.masks | self.sides
         if hoisted:
             phases = tuple([phase.from_initial() for phase in phases])
-            loads |= self._projected_places
+            loads |= self.projected_places
         stores: list[tuple[Node, Place]] = []
         multiplied: dict[Node, Place] = {}
         lasts = []
@@ -399,11 +413,11 @@ class Programs:
             loads[leaf] = before
             if node.operands:
                 loads.setdefault(node, now)
-        for k, (node, _) in enumerate(saved):
-            place = Place(self.saved_buffer, k)
+        for node, _ in saved:
+            place = self.saved_places[node]
             stores.append((node, place))
             loads.setdefault(node, place)
-        scratch = _spilled([node for node in spilled if node not in loads])
+        scratch = _segments("spilled", "batch", [node for node in spilled if node not in loads])
         stores += scratch.items()
         return self._program(
             "forward" + (" saving" if save else "") + (" hoisted" if hoisted else ""),
@@ -420,18 +434,16 @@ class Programs:
         dstates, left = self.adjoint
         given = self._given_to_backward
         dsides = self.side_gradients
-        phases, spilled = divide([*dstates, *left, *[node for node, _ in dsides]], given)
-        loads = self.precomputed | self.masks | self.sides
-        for k, node in enumerate(lower(self.saved)):
-            loads[node] = Place(self.saved_buffer, k)
+        roots = [*dstates, *left, *[node for node, _ in dsides]]
+        phases, spilled = divide(roots, given, self.sizes)
+        loads = self.precomputed | self.masks | self.sides | self.saved_places
         for k, (leaf, node) in enumerate(zip(self.states, self.next_states, strict=True)):
             buffer = self.state_place(k, save=True)
             if buffer.rows == "step":
                 loads[leaf] = Place(buffer, 0, -1, self.first(k))
                 if node.operands:
                     loads[node] = Place(buffer)
-        left_places = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
-        stores = [*left_places.items(), *dsides]
+        stores = [*self.gradient_places.items(), *dsides]
         loads |= {node: place for node, place in stores if node not in loads}
         lasts = []
         for k in range(len(self.states)):
@@ -442,8 +454,8 @@ class Programs:
             if dstates[k].operands:  # a later phase may read it
                 loads.setdefault(dstates[k], Place(pair))
             lasts.append((Place(pair), self.of_state(k, "d first", "batch", external=True)))
-        loads[OUTER] = Place(self.external("dy"))
-        scratch = _spilled([node for node in spilled if node not in loads])
+        loads[outer_gradient(self.cell)] = Place(self.external("dy"))
+        scratch = _segments("spilled", "batch", [node for node in spilled if node not in loads])
         loads |= scratch
         stores += scratch.items()
         return self._program(
@@ -459,10 +471,9 @@ class Programs:
         left = self.adjoint[1]
         phases, spilled = divide([root], frozenset(left))
         assert not spilled, "the input's gradient only depends on stored gradients"
-        loads = {node: Place(self.gradients_buffer, k) for k, node in enumerate(left)}
-        loads |= {INPUT: self.precomputed[INPUT]}
+        loads = {**self.gradient_places, INPUT: self.precomputed[INPUT]}
         stores = {root: (Place(self.external("dx", "input")),)}
-        return self._program("input gradient", phases, loads, stores, width="input")
+        return self._program("input gradient", phases, loads, stores)
 
     def _program(
         self,
@@ -472,7 +483,6 @@ class Programs:
         stores: Mapping[Node, tuple[Place, ...]],
         lasts: tuple[tuple[Place, Buffer], ...] = (),
         direction: Literal[1, -1] = 1,
-        width: Literal["hidden", "input"] = "hidden",
         multiplied: Mapping[Node, Place] = MappingProxyType({}),
     ) -> Program:
         """A program without unused places.
@@ -490,12 +500,11 @@ class Programs:
             node: tuple([p for p in places if p.buffer.rows == "step" or p.buffer in used])
             for node, places in stores.items()
         }
-        return Program(name, phases, loads, operands, stores, lasts, direction, width, self.bf16)
+        return Program(name, phases, loads, operands, stores, lasts, direction, self.bf16)
 
     @cached_property
     def outer(self) -> tuple[Outer, ...]:
         """The outer products that make up the gradients of matrices."""
-        segment = {node: k for k, node in enumerate(self.adjoint[1])}
         products = self.plan.gradient.products
         nodes = self.in_adjoint([product.gradient for product in products])
         operands = [
@@ -503,18 +512,16 @@ class Programs:
         ]
         return tuple(
             [
-                Outer(product.matrix, product.block, segment[node], operand)
+                Outer(product.matrix, product.block, node, self.gradient_places[node], operand)
                 for product, node, operand in zip(products, nodes, operands, strict=True)
             ]
         )
 
     @cached_property
-    def sums(self) -> tuple[tuple[ParameterKey, int], ...]:
-        """The segments of ``gradients`` whose sums over rows are the gradients of vectors."""
-        segment = {node: k for k, node in enumerate(self.adjoint[1])}
+    def sums(self) -> tuple[tuple[ParameterKey, Node], ...]:
+        """The values in ``gradients`` whose sums over rows are the gradients of vectors."""
         vectors = self.plan.gradient.vectors
-        nodes = self.in_adjoint([*vectors.values()])
-        return tuple([(key, segment[node]) for key, node in zip(vectors, nodes, strict=True)])
+        return tuple(zip(vectors, self.in_adjoint([*vectors.values()]), strict=True))
 
 
 @lru_cache(maxsize=256)
@@ -532,10 +539,19 @@ def _numbers(nodes: Iterable[Node]) -> Iterable[Node]:
             yield node
 
 
-def _spilled(nodes: Sequence[Node]) -> dict[Node, Place]:
-    """Places for values that one phase stores for a later one."""
-    buffer = Buffer("spilled", "batch", len(nodes))
-    return {node: Place(buffer, k) for k, node in enumerate(nodes)}
+def _segments(
+    name: str, rows: Literal["step", "batch"], nodes: Sequence[Node], *, bf16: bool = False
+) -> dict[Node, Place]:
+    """Places for values, in a buffer for each size."""
+    by_size: dict[Size, list[Node]] = {}
+    for node in nodes:
+        by_size.setdefault("hidden" if node.size == "one" else node.size, []).append(node)
+    found: dict[Node, Place] = {}
+    for size, members in by_size.items():
+        title = name if size == "hidden" else f"{name} {size}"
+        buffer = Buffer(title, rows, len(members), size=size, bf16=bf16)
+        found |= {node: Place(buffer, k) for k, node in enumerate(members)}
+    return {node: found[node] for node in nodes}
 
 
 def _gathered(pairs: Iterable[tuple[Node, Place]]) -> dict[Node, tuple[Place, ...]]:
@@ -573,14 +589,13 @@ def _in_bf16(
 ) -> tuple[dict[Node, Place], dict[Node, tuple[Place, ...]]]:
     """Add a second place, as bfloat16, for operands that need one."""
     own = [n for n, place in operands.items() if not (place.buffer.bf16 or place.shift)]
-    buffer = Buffer("operands", "batch", len(own), bf16=True)
     assert all([n in stores for n in own]), "another program's operand is not bf16"
-    found, more = dict(operands), [(n, Place(buffer, k)) for k, n in enumerate(own)]
-    found |= dict(more)
+    twice = _segments("operands", "batch", own, bf16=True)
+    found, more = {**operands, **twice}, [*twice.items()]
     for node, place in operands.items():
         if place.shift and not place.buffer.bf16:
             assert place.first is not None
-            twin = Buffer(place.buffer.name, "pair", of=place.buffer.of).in_bf16
+            twin = replace(place.buffer, rows="pair", external=False, bf16=False).in_bf16
             found[node] = Place(twin, 0, place.shift, place.first.in_bf16)
             more += [
                 (written, Place(twin))

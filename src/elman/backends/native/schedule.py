@@ -139,12 +139,12 @@ class Schedule:
         found: Integers = (rows + tuning.STEP_ROWS * (rows > 0)).sum(1)
         return found
 
-    def chunks(self, width: int, bytes_each: int) -> list[tuple[int, int, int, int]]:
-        """Chunks of steps whose rows of a buffer of this width fit ``tuning.CHUNK_BYTES``.
+    def chunks(self, row_bytes: int) -> list[tuple[int, int, int, int]]:
+        """Chunks of steps whose rows of so many bytes fit ``tuning.CHUNK_BYTES``.
 
         Each is (first step, step after the last, first row, row after the last).
         """
-        rows = tuning.CHUNK_BYTES // max(1, width * bytes_each)
+        rows = tuning.CHUNK_BYTES // max(1, row_bytes)
         if self.total <= rows:
             return [(0, self.time, 0, self.total)] if self.total else []
         found = []

@@ -181,7 +181,8 @@ class Stepper:
             y = outputs.data_ptr() + turns * each if is_top else self._between[position].data_ptr()
             below = 0 if position == 0 else self._between[position - 1].data_ptr()
             ends = [s.data_ptr() + (turns * depth + position) * each for s in states]
-            tables.append(layer.tables(below, y, ends, depth * each, steps))
+            before = [end - depth * each for end in ends]
+            tables.append(layer.tables(below, y, before, ends, steps))
         self._tables = tables
         self._words = [table.reshape(-1).data for table in tables]
         self._inputs, self._width = self._words[0], tables[0].shape[1]
@@ -230,11 +231,11 @@ class LayerTables:
         self,
         x: int,
         y: int | np.ndarray[tuple[int], np.dtype[np.int64]],
+        starts: Iterable[np.ndarray[tuple[int], np.dtype[np.int64]]],
         ends: Iterable[np.ndarray[tuple[int], np.dtype[np.int64]]],
-        apart: int | np.ndarray[tuple[int], np.dtype[np.int64]],
         steps: int,
     ) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """A row for each step, which reads the state ``apart`` bytes before the one it writes."""
+        """A row for each step; a state is read at one of its starts and written at its end."""
         table = np.zeros((steps, FIRST_BUFFER + len(self._names) + 1), np.int64)
         table[:, 0] = self._counts.ctypes.data + _WORD
         table[:, 1] = self._offsets.ctypes.data + _WORD
@@ -246,7 +247,7 @@ class LayerTables:
             table[:, self.slot(name)] = tensor.data_ptr()
         table[:, self.slot("x")] = x
         table[:, self.slot("y")] = y
-        for first, last, end in zip(self.firsts, self._lasts, ends, strict=True):
-            table[:, last] = end
-            table[:, first] = end - apart
+        slots = zip(self.firsts, self._lasts, starts, ends, strict=True)
+        for first, last, start, end in slots:
+            table[:, first], table[:, last] = start, end
         return table

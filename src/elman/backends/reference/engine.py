@@ -16,7 +16,7 @@ from elman.backends.reference.interpreter import INPUT, Interpreter
 from elman.backends.reference.rows import rows_of
 from elman.backends.reference.schedule import nodes_of, schedule_of
 from elman.graph import Cell
-from elman.graph.node import Node, intern
+from elman.graph.node import Node
 from elman.graph.ops import CONDITIONS
 
 
@@ -47,14 +47,14 @@ class ReferenceEngine:
         schedule = schedule_of(plan)
         engine = Interpreter(plan, call.sizes, call.parameters, x)
         rows = rows_of(time, batch, call.lengths, call.reverse, x)
-        total, hidden = sum(rows.counts), call.sizes.hidden
+        total = sum(rows.counts)
         given = {INPUT: rows.flatten(x)} | engine.masks(masks, rows)
         given |= engine.sides(call.sides, rows)
         whole = engine.leaves() | given
         for instruction in engine.compile(schedule.before):
             instruction(whole)
 
-        state_nodes = [intern("state", (), state) for state in plan.cell.states]
+        state_nodes = plan.cell.state_leaves
         current = [rows.sort(state) for state in call.states]
         used = {operand for node in nodes_of(schedule.step) for operand in node.operands}
         used |= set(plan.next_states)
@@ -82,7 +82,7 @@ class ReferenceEngine:
                 torch.cat([new, old[count:]]) if count < batch else new
                 for new, old in zip(following, current, strict=True)
             ]
-        y = rows.unflatten(torch.cat(outputs) if outputs else x.new_zeros(0, hidden))
+        y = rows.unflatten(torch.cat(outputs) if outputs else x.new_zeros(0, call.output_size))
         results = [
             _stack(saved[n], n, engine) if n in saved else engine.filled(whole[n], total, n)
             for n in saving

@@ -28,24 +28,26 @@ class Interpreter:
         self.plan, self.sizes, self.like = plan, sizes, like
         self.schedule = schedule_of(plan)
         self.parameters: Values = {
-            intern(p.kind, (), (p.family, p.gate)): tensor.to(like.dtype)
+            p.leaf: tensor.to(like.dtype)
             for p, tensor in zip(plan.cell.parameters, parameters, strict=True)
         }
 
     def masks(self, given: Sequence[Tensor], rows: Rows) -> Values:
         """The masks as rows of all steps, in the order of computation."""
-        shape = (rows.time, rows.batch, self.sizes.hidden)
         return {
-            node: rows.flatten(mask.to(self.like.dtype).expand(shape))
+            node: rows.flatten(
+                mask.to(self.like.dtype).expand(
+                    rows.time, rows.batch, self.sizes.width((node.size,))
+                )
+            )
             for node, mask in zip(self.plan.cell.masks, given, strict=True)
         }
 
     def sides(self, given: Sequence[Tensor], rows: Rows) -> Values:
         """The side inputs as rows of all steps, in the order of computation."""
-        nodes = [intern("side", (), leaf) for leaf in self.plan.cell.inputs]
         return {
             node: rows.flatten(side.to(self.like.dtype))
-            for node, side in zip(nodes, given, strict=True)
+            for node, side in zip(self.plan.cell.side_leaves, given, strict=True)
         }
 
     def leaves(self) -> Values:
@@ -106,8 +108,10 @@ class Interpreter:
             return one
         matrix = torch.cat(blocks).T
 
+        widths = [len(block) for block in blocks]
+
         def several(values: Values) -> None:
-            parts = (values[item.operand] @ matrix).chunk(len(blocks), -1)
+            parts = (values[item.operand] @ matrix).split(widths, -1)
             values.update(zip(item.products, parts, strict=True))
 
         return several
@@ -138,15 +142,16 @@ class Interpreter:
         for key, node in gradient.vectors.items():
             gathered["vector", *key] = whole[node].sum(0)
         for n, t in self.parameters.items():
-            gathered.setdefault((n.operation, *n.attribute), torch.zeros_like(t))
+            gathered.setdefault((n.operation, *n.attribute[:2]), torch.zeros_like(t))
         by_operand: dict[Node, list[int]] = {}
         for position, product in enumerate(gradient.products):
             by_operand.setdefault(product.operand, []).append(position)
         blocks: dict[int, Tensor] = {}
         for operand, positions in by_operand.items():
-            stacked = torch.cat([whole[gradient.products[p].gradient] for p in positions], -1)
+            gradients = [whole[gradient.products[p].gradient] for p in positions]
+            stacked = torch.cat(gradients, -1)
             values = self.filled(whole[operand], stacked.shape[0], operand)
-            parts = (stacked.T @ values).chunk(len(positions))
+            parts = (stacked.T @ values).split([g.shape[-1] for g in gradients])
             blocks.update(zip(positions, parts, strict=True))
         for position, product in enumerate(gradient.products):
             columns = self.sizes.columns(product.block)

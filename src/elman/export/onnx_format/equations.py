@@ -159,10 +159,11 @@ class Equations:
         each_step = [node for node in values if node in used and _is_made_of(node, VARYING)]
 
         body = Graph(graph.opset, graph)
-        hidden = self.sizes.hidden
+        widths = [self.sizes.width((leaf.size,)) for leaf in self.cell.state_leaves]
         # the names of outputs of the whole graph, such as y, stay free
         old = [
-            body.input(f"{name}_before", np.float32, ["batch", hidden]) for name in self.cell.states
+            body.input(f"{name}_before", np.float32, ["batch", width])
+            for name, width in zip(self.cell.states, widths, strict=True)
         ]
         here = {n: value for n, value in values.items() if not _is_made_of(n, VARYING)}
         running = body.input("running", np.bool_, ["batch", 1])
@@ -179,22 +180,18 @@ class Equations:
             for root, state in zip(hoisted.roots, old, strict=True)
         ]
         y = body.op("Where", running, here[hoisted.roots[0]], body.constant(0.0))
-        for name, value in zip(self.cell.states, following, strict=True):
-            body.output(f"{name}_after", value, np.float32, ["batch", hidden])
-        body.output("y_t", y, np.float32, ["batch", hidden])
+        for name, value, width in zip(self.cell.states, following, widths, strict=True):
+            body.output(f"{name}_after", value, np.float32, ["batch", width])
+        body.output("y_t", y, np.float32, ["batch", widths[0]])
 
         sequences = [inside, *[values[node] for node in each_step]]
         return loop(graph, body, self.cell.name, states, sequences, reverse=reverse)
 
     def _given(self, x: Name, sides: Sequence[Name]) -> dict[Node, Name]:
-        leaves = [intern("side", (), side) for side in self.cell.inputs]
-        return {INPUT: x} | dict(zip(leaves, sides, strict=True))
+        return {INPUT: x} | dict(zip(self.cell.side_leaves, sides, strict=True))
 
     def _state_values(self, states: Sequence[Name]) -> dict[Node, Name]:
-        return {
-            intern("state", (), name): value
-            for name, value in zip(self.cell.states, states, strict=True)
-        }
+        return dict(zip(self.cell.state_leaves, states, strict=True))
 
     def _write(self, graph: Graph, nodes: Iterable[Node], values: dict[Node, Name]) -> None:
         """Add operators for these nodes, operands first; ``values`` gains their names."""

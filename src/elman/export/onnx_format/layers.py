@@ -12,6 +12,7 @@ axes.  They are needed in either graph.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ class LayerExport:
             x, after = self.layer(k).sequence(graph, x, own, ends, sides)
             last.append(after)
         y = graph.op("Transpose", x, perm=[1, 0, 2]) if stack.batch_first else x
-        graph.output("y", y, np.float32, [*axes, stack.hidden_size * stack.directions])
+        graph.output("y", y, np.float32, [*axes, stack.output_units * stack.directions])
         for (name, row), values in zip(own_axes.items(), zip(*last, strict=True), strict=True):
             shape: Shape = [rows, "batch", *row]
             graph.output(f"next_state.{name}", graph.join(values, 0), np.float32, shape)
@@ -108,7 +109,7 @@ class LayerExport:
             own = [graph.squeeze(graph.slice(state, 0, k, k + 1), 0) for state in starts]
             x, after = self.layer(k).step(graph, x, own, sides)
             last.append([graph.unsqueeze(state, 0) for state in after])
-        graph.output("y", x, np.float32, ["batch", stack.hidden_size])
+        graph.output("y", x, np.float32, ["batch", stack.output_units])
         for (name, shape), values in zip(shapes.items(), zip(*last, strict=True), strict=True):
             graph.output(f"next_state.{name}", graph.join(values, 0), np.float32, shape)
         return graph
@@ -120,6 +121,7 @@ class LayerExport:
         heads = {"elman.heads": str(stack.heads), "elman.key_size": str(stack.keys)}
         return {
             **(heads if self.layers.cell.has_memory else {}),
+            **({"elman.sizes": json.dumps(dict(stack.own))} if stack.own else {}),
             "elman.cell": self.layers.cell.name,
             "elman.equations": str(self.layers.cell),
             "elman.cell_graph": self.layers.cell.text,

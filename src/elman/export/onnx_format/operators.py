@@ -18,7 +18,6 @@ from elman.errors import ExportError
 from elman.export.onnx_format.graph import Graph
 from elman.export.onnx_format.values import Dynamic, Size, Values
 from elman.graph import read_cell
-from elman.graph.sizes import Sizes
 
 Rule = Callable[..., Any]
 
@@ -590,14 +589,16 @@ def _equations(
 ) -> list[Dynamic]:  # fmt: skip
     _refuse_dynamic(parameters)
     time, _, width = node.args[0].meta["val"].shape
-    hidden = node.args[1][0].meta["val"].shape[-1]
+    chosen = read_cell(cell)
+    widths = [[each.meta["val"].shape[-1] for each in node.args[k]] for k in (1, 8)]
+    shapes = [parameter.shape for parameter in parameters]
     return t.equations(
         t.tensor(x),
         [t.tensor(state) for state in states],
         parameters,
         None if lengths is None else t.tensor(lengths),
-        read_cell(cell),
-        Sizes(width, hidden, heads, keys),
+        chosen,
+        chosen.bind(width, widths[0], shapes, widths[1], heads, keys),
         [t.tensor(side) for side in sides],
         reverse=reverse,
         single=isinstance(time, int) and time == 1,

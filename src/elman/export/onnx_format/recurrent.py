@@ -18,7 +18,7 @@ from elman.export.onnx_format.matrix_states import MatrixEquations
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
 from elman.passes.recognise import USUAL, Operator, recognise
-from elman.passes.separate import needs_inputs
+from elman.passes.separate import is_of_units
 
 #: the recurrent operators of ONNX
 EVERY = frozenset(USUAL)
@@ -115,7 +115,7 @@ class Layer:
         return kind(self.cell, self.sizes, parameters)
 
     def _operator(self) -> Operator | None:
-        if needs_inputs(self.cell.text):
+        if not is_of_units(self.cell.text):
             return None
         found = recognise(self.cell)
         return found if found is not None and found.name in self.native else None

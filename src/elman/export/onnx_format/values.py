@@ -7,6 +7,7 @@ inputs, or ``Size``, the name of a length that does.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,13 +80,9 @@ class Values:
         """[y, last states ...] of one layer in one direction."""
         graph, chosen = self.graph, read_cell(cell)
         arrays = [parameter.float().numpy() for parameter in parameters]
-        hidden = next(
-            p.shape(Sizes(1, array.shape[0]))[0]
-            for p, array in zip(chosen.parameters, arrays, strict=True)
-        )
         if lengths is None:
             lengths = graph.op("Expand", graph.size(x, 0), graph.size(x, 1))
-        layer = Layer(chosen, Sizes(self._width(chosen, arrays), hidden), [arrays], self.native)
+        layer = Layer(chosen, _sizes(chosen, arrays), [arrays], self.native)
         return self._sequence(layer, x, states, lengths, (), reverse)
 
     def equations(
@@ -130,12 +127,13 @@ class Values:
         y, last = layer.sequence(graph, x, begun, self._lengths[key], sides, reverse=reverse)
         return [Dynamic(y), *[Dynamic(graph.squeeze(state, 0)) for state in last]]
 
-    @staticmethod
-    def _width(cell: Cell, arrays: Sequence[np.ndarray]) -> int:
-        """The size of the input, from the matrix that meets it."""
-        for p, array in zip(cell.parameters, arrays, strict=True):
-            count = p.columns.count("input")
-            if count:
-                others = (len(p.columns) - count) * array.shape[0]
-                return int((array.shape[1] - others) // count)
-        return 1
+
+def _sizes(cell: Cell, arrays: Sequence[np.ndarray]) -> Sizes:
+    """The sizes of a layer, from its parameters alone."""
+    sizes: Sizes = cell.bind(1, [arrays[0].shape[0]], [array.shape for array in arrays])
+    for p, array in zip(cell.parameters, arrays, strict=True):
+        count = p.columns.count("input") if p.kind == "matrix" else 0
+        if count:  # what is left of a matrix that meets the input
+            others = sizes.width([size for size in p.columns if size != "input"])
+            return replace(sizes, input=int((array.shape[1] - others) // count))
+    return sizes

@@ -41,11 +41,18 @@ def written_out(
     """[y, last states ...] of x (time, batch, input), as ``elman::recurrent`` returns them.
 
     In evaluation, where nothing is saved and nothing masked.  ``sides`` are those of a core
-    (``passes/separate.py``), all (time, batch, hidden).
+    (``passes/separate.py``), all (time, batch, size).
     """
     assert not save
     assert not masks
-    step = _Step(read_cell(cell), x, states, parameters or (), sides or ())
+    chosen = read_cell(cell)
+    sizes = chosen.bind(
+        x.shape[-1],
+        [state.shape[-1] for state in states],
+        [parameter.shape for parameter in parameters or ()],
+        [side.shape[-1] for side in sides or ()],
+    )
+    step = _Step(chosen, sizes, x, states, parameters or (), sides or ())
     return _run(step, x, states, lengths, reverse=reverse)
 
 
@@ -62,13 +69,22 @@ def whole_cell(
 ) -> list[Tensor]:
     """The same for a cell with side inputs (time, batch, size) or a matrix state."""
     chosen = read_cell(cell)
-    sizes = Sizes(x.shape[-1], states[0].shape[-1], heads, keys)
+    sizes = chosen.bind(
+        x.shape[-1],
+        [state.shape[-1] for state in states],
+        [parameter.shape for parameter in parameters or ()],
+        [side.shape[-1] for side in sides or ()],
+        heads,
+        keys,
+    )
     given = dict(zip([name for name, _ in chosen.inputs], sides or (), strict=True))
     if not chosen.has_memory:
         early = early_of(chosen)
-        assert early is not None
-        own, values = early.run(x, given, parameters or (), None, sizes)
-        return _run(_Step(early.core, x, states, own, values), x, states, lengths, reverse=reverse)
+        core, own, values = chosen, parameters or (), list[Tensor]()
+        if early is not None:
+            core = early.core
+            own, values = early.run(x, given, own, None, sizes)
+        return _run(_Step(core, sizes, x, states, own, values), x, states, lengths, reverse=reverse)
     matrix_states = MatrixStates(chosen)
     values = matrix_states.early(x, given, parameters or (), None, sizes)
     of_states = [chosen.state_size(name) for name in chosen.states]
@@ -92,16 +108,16 @@ class _Step:
     def __init__(
         self,
         cell: Cell,
+        sizes: Sizes,
         x: Tensor,
         states: Sequence[Tensor],
         parameters: Sequence[Tensor],
         sides: Sequence[Tensor],
     ) -> None:
         self.cell = cell
-        self.sizes = Sizes(x.shape[-1], states[0].shape[-1])
+        self.sizes = sizes
         self._parameters = {
-            intern(p.kind, (), (p.family, p.gate)): tensor
-            for p, tensor in zip(cell.parameters, parameters, strict=True)
+            p.leaf: tensor for p, tensor in zip(cell.parameters, parameters, strict=True)
         }
         hoisted = hoist(simplify(cell.next_states))
         self.roots = hoisted.roots
@@ -110,8 +126,7 @@ class _Step:
         self.instructions = pack(
             [node for node in everything if node.operands and node not in hoisted.before]
         )
-        leaves = [intern("side", (), side) for side in cell.inputs]
-        values: Values = {INPUT: x} | dict(zip(leaves, sides, strict=True))
+        values: Values = {INPUT: x} | dict(zip(cell.side_leaves, sides, strict=True))
         values |= self._outside(x, before, self.instructions)
         self.run(before, values)
         used: set[Any] = {o for item in self.instructions for o in _operands(item)}
@@ -141,7 +156,8 @@ class _Step:
         for item in instructions:
             if isinstance(item, PackedProduct):
                 product = torch.matmul(values[item.operand], values[item])
-                parts = product.chunk(len(item.products), -1)
+                widths = [self.sizes.width((node.size,)) for node in item.products]
+                parts = product.split(widths, -1)
                 values.update(zip(item.products, parts, strict=True))
             else:
                 rule = OPERATIONS[item.operation].evaluate
@@ -150,10 +166,7 @@ class _Step:
 
     def following(self, values: Values, states: Sequence[Tensor]) -> list[Tensor]:
         """The next states, from what ``values`` has from outside and the old ones."""
-        values |= {
-            intern("state", (), name): state
-            for name, state in zip(self.cell.states, states, strict=True)
-        }
+        values |= dict(zip(self.cell.state_leaves, states, strict=True))
         self.run(self.instructions, values)
         return [values[root] for root in self.roots]
 
@@ -163,8 +176,7 @@ class _MatrixStep:
 
     def __init__(self, core: Cell, sides: Sequence[Tensor]) -> None:
         self.core = core
-        leaves = [intern("side", (), side) for side in core.inputs]
-        given = dict(zip(leaves, sides, strict=True))
+        given = dict(zip(core.side_leaves, sides, strict=True))
         self.sequences: Values = {leaf: s for leaf, s in given.items() if s.dim() == 5}
         self.same: Values = {leaf: s for leaf, s in given.items() if s.dim() == 3}
 

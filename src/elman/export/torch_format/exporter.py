@@ -164,7 +164,7 @@ def _form_of_a_layer(layers: Layers, name: str | None, *, step: bool) -> Form:
             "step",
             Calls(one, layer),
             {"x": ["batch", stack.input_size], **before, **sides},
-            {"y": ["batch", stack.hidden_size], **after},
+            {"y": ["batch", layer.output_size], **after},
             draw_one,
         )
 

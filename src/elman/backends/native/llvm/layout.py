@@ -13,6 +13,7 @@ and k counts pairs; an odd last weight is paired with a zero.  ``pack.py`` write
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from elman.backends.native import tuning
 from elman.backends.native.llvm.target import WIDTH, Target
 from elman.backends.native.phases import Accumulator, Phase, Term
 from elman.backends.native.programs import Buffer, Program
-from elman.graph.node import Node
+from elman.graph.node import Node, Size
 from elman.graph.sizes import Block, Sizes
 
 
@@ -117,6 +118,34 @@ class Tiling:
         return sorted(few)
 
 
+@dataclass(frozen=True)
+class Span:
+    """The units of a value, in vectors of ``lanes``."""
+
+    width: int
+    lanes: int
+
+    @property
+    def blocks(self) -> int:
+        """The number of vectors."""
+        return -(-self.width // self.lanes)
+
+    @property
+    def whole(self) -> int:
+        """The number of vectors in which all lanes are units."""
+        return self.width // self.lanes
+
+    @property
+    def tail(self) -> int:
+        """Units in the last vector."""
+        return self.width - (self.blocks - 1) * self.lanes
+
+    @property
+    def padded(self) -> int:
+        """Elements of all vectors."""
+        return self.blocks * self.lanes
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """A program with concrete sizes, for one processor and scalar type."""
@@ -131,20 +160,15 @@ class Layout:
         """Elements of a vector."""
         return self.target.lanes(self.scalar)
 
-    @cached_property
-    def width(self) -> int:
-        """Units of a value of this program."""
-        return self.sizes.width((self.program.width,))
+    def span(self, size: Size) -> Span:
+        """The units of a value of this size."""
+        return Span(self.sizes.width((size,)), self.lanes)
 
     @cached_property
-    def blocks(self) -> int:
-        """Vectors per value of this program."""
-        return -(-self.width // self.lanes)
-
-    @cached_property
-    def tail(self) -> int:
-        """Units in the last block."""
-        return self.width - (self.blocks - 1) * self.lanes
+    def widest(self) -> Span:
+        """The units of the largest value that a phase computes."""
+        spans = [self.span(phase.size) for phase in self.program.phases]
+        return max(spans, key=lambda span: span.width, default=Span(1, self.lanes))
 
     @cached_property
     def groups(self) -> tuple[tuple[Group, ...], ...]:
@@ -161,7 +185,7 @@ class Layout:
                 members = phase.accumulators[first : first + size]
                 segments = tuple(self._segments(members))
                 groups.append(Group(first, members, segments, offset, self.lanes))
-                offset += groups[-1].block * self.blocks
+                offset += groups[-1].block * self.span(phase.size).blocks
                 first += size
             found.append(tuple(groups))
         return tuple(found)
@@ -181,12 +205,18 @@ class Layout:
     @cached_property
     def weights_size(self) -> int:
         """The number of packed weights; the vectors of the cell follow them."""
-        return sum([group.block * self.blocks for phase in self.groups for group in phase])
+        return sum(
+            [
+                group.block * self.span(phase.size).blocks
+                for phase, groups in zip(self.program.phases, self.groups, strict=True)
+                for group in groups
+            ]
+        )
 
     @cached_property
     def packed_size(self) -> int:
         """The number of elements of packed weights and vectors."""
-        return self.weights_size + len(self.vectors) * self.blocks * self.lanes
+        return self.weights_size + sum([self.span(node.size).padded for node in self.vectors])
 
     @cached_property
     def vectors(self) -> dict[Node, int]:
@@ -198,23 +228,24 @@ class Layout:
                 operands = summed.get(value, value.operands)
                 found.update(dict.fromkeys([o for o in operands if o.operation == "vector"]))
             found.update(dict.fromkeys([o for o in phase.stored if o.operation == "vector"]))
-        return {node: k * self.blocks * self.lanes for k, node in enumerate(found)}
+        starts = itertools.accumulate([self.span(node.size).padded for node in found], initial=0)
+        return dict(zip(found, starts, strict=False))
 
     def tiling(self, phase: Phase) -> Tiling:
         """The tiling of a phase's products."""
         index = self.program.phases.index(phase)
         widest = max([group.count for group in self.groups[index]], default=1)
-        return Tiling(widest, self.blocks, self.target)
+        return Tiling(widest, self.span(phase.size).blocks, self.target)
 
     def padded(self, buffer: Buffer) -> int:
         """The padded size of a value in a segment of a buffer."""
-        return -(-self.sizes.width((buffer.size,)) // self.lanes) * self.lanes
+        return self.span(buffer.size).padded
 
     def stride(self, buffer: Buffer) -> int:
         """Elements from a row of a buffer to the next."""
-        if not buffer.segments:
-            return self.sizes.width((buffer.size,))
         width = self.sizes.width((buffer.size,))
+        if not buffer.segments:
+            return width
         return segmented_stride(buffer.segments, width, self.lanes, self.number_bytes(buffer))
 
     def number_bytes(self, buffer: Buffer) -> int:

@@ -7,8 +7,9 @@ chunk are added to those of earlier chunks, which is also more accurate.  In bfl
 processed at a time: copies of panels and gradients interleave them, with zeros for a missing last
 row.  The table holds:
 
-    0 gradients   1, 2 the first row and the one after the last   3 whether to add to the output
-    4 scratch, divided among partitions
+    0, 1 the first row and the one after the last   2 whether to add to the output
+    3 scratch, divided among partitions
+    then the gradients, a buffer for each of their sizes
     then for each operand: its rows, the initial rows for steps without a predecessor, and an
     index for each row (negative: initial rows, -1 the first)
     then the gradient that each outer product writes, then the same for each sum
@@ -16,7 +17,7 @@ row.  The table holds:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,11 +26,11 @@ from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Layout, segmented_stride
 from elman.backends.native.llvm.target import WIDTH
-from elman.backends.native.programs import Outer, Place, Programs
+from elman.backends.native.programs import Buffer, Outer, Place, Programs
 from elman.graph.node import Node
 from elman.graph.sizes import Sizes
 
-FIRST_OPERAND = 5
+FIRST_GRADIENT = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class OuterLayout:
     def sizes(self) -> Sizes:
         """The sizes of the layer."""
         return self.layout.sizes
+
+    @cached_property
+    def gradients(self) -> tuple[Buffer, ...]:
+        """The buffers of gradients, in the order of the table."""
+        places = self.programs.gradient_places.values()
+        return tuple(dict.fromkeys([place.buffer for place in places]))
 
     @cached_property
     def operands(self) -> tuple[Operand, ...]:
@@ -81,7 +88,9 @@ class OuterLayout:
     @cached_property
     def scratch(self) -> int:
         """Elements of scratch per partition: panels, then pairs of gradients."""
-        return self.panels + (self.steps * self.pairs_stride if self.programs.bf16 else 0)
+        if not self.programs.bf16:
+            return self.panels
+        return self.panels + self.steps * sum(map(self.pairs_stride, self.gradients))
 
     @property
     def panels(self) -> int:
@@ -94,10 +103,8 @@ class OuterLayout:
         """Rows of a chunk, or pairs of rows."""
         return tuning.PANEL_ROWS // 2 if self.programs.bf16 else tuning.PANEL_ROWS
 
-    @property
-    def pairs_stride(self) -> int:
+    def pairs_stride(self, buffer: Buffer) -> int:
         """Pairs of gradients from one step to the next."""
-        buffer = self.programs.gradients_buffer
         width = self.layout.sizes.width((buffer.size,))
         return segmented_stride(
             buffer.segments, width, self.layout.lanes, WIDTH[self.layout.scalar]
@@ -108,10 +115,14 @@ class OuterLayout:
         """Units of a gradient per tile."""
         return tuning.OUTER_UNITS[32 if self.layout.target.registers >= 32 else 16]
 
-    @cached_property
-    def tiles(self) -> int:
-        """The number of tiles of a gradient."""
-        return -(-self.sizes.hidden // self.rows)
+    def tiles(self, buffer: Buffer) -> int:
+        """The number of tiles of a gradient in a buffer."""
+        return -(-self.sizes.width((buffer.size,)) // self.rows)
+
+    @property
+    def most_tiles(self) -> int:
+        """The number of tiles of the widest gradient."""
+        return max(map(self.tiles, self.gradients), default=0)
 
 
 def emit_outer(module: Module, outer: OuterLayout) -> None:
@@ -125,8 +136,6 @@ class _Outer:
         self.made: set[str] = set()
         programs = outer.programs
         self.bf16 = programs.bf16
-        self.stride = self.layout.stride(programs.gradients_buffer)
-        self.padded = self.layout.padded(programs.gradients_buffer)
         self.across = {
             (p.family, p.gate): outer.sizes.width(p.columns) for p in programs.cell.parameters
         }
@@ -144,14 +153,17 @@ class _Outer:
             address = b.set(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
             return b.set(f"load {kind}, ptr {address}, align 8")
 
-        gradients, start, stop = word(0, "ptr"), word(1, "i64"), word(2, "i64")
-        further, scratch = word(3, "i64"), word(4, "ptr")
-        scratch = b.at(scratch, b.int_op("mul", "%partition", outer.scratch))
+        start, stop, further = word(0, "i64"), word(1, "i64"), word(2, "i64")
+        scratch = b.at(word(3, "ptr"), b.int_op("mul", "%partition", outer.scratch))
+        gradients = {
+            buffer: word(FIRST_GRADIENT + k, "ptr") for k, buffer in enumerate(outer.gradients)
+        }
+        first_operand = FIRST_GRADIENT + len(gradients)
         operands = [
-            [word(FIRST_OPERAND + 3 * k + j, "ptr") for j in range(3)]
+            [word(first_operand + 3 * k + j, "ptr") for j in range(3)]
             for k in range(len(outer.operands))
         ]
-        outputs = FIRST_OPERAND + 3 * len(operands)
+        outputs = first_operand + 3 * len(operands)
         sums = outputs + len(outer.programs.outer)
         with b.loop(start, stop, tuning.PANEL_ROWS) as first:
             left = b.int_op("sub", stop, first)
@@ -160,26 +172,36 @@ class _Outer:
             )
             done = b.int_op("sub", first, start)
             again = b.int_compare("sgt", b.int_op("add", done, further), 0)
-            chunk = b.at(gradients, b.int_op("mul", done, self.stride), bf16=self.bf16)
-            factors, steps = chunk, rows
+            chunks = {
+                buffer: b.at(
+                    pointer, b.int_op("mul", done, self.layout.stride(buffer)), bf16=self.bf16
+                )
+                for buffer, pointer in gradients.items()
+            }
+            factors, steps = chunks, rows
             if self.bf16:
-                factors = b.at(scratch, outer.panels)
+                factors, used = {}, outer.panels
                 steps = b.int_op("udiv", b.int_op("add", rows, 1), 2)
-                self._pair_gradients(b, chunk, factors, rows)
+                for buffer, chunk in chunks.items():
+                    factors[buffer] = b.at(scratch, used)
+                    used += outer.steps * outer.pairs_stride(buffer)
+                    self._pair_gradients(b, buffer, chunk, factors[buffer], rows)
             for operand, pointers in zip(outer.operands, operands, strict=True):
                 self._operand(
                     b, operand, pointers, first, rows, steps, again, factors, scratch, word, outputs
                 )
-            for k, (key, segment) in enumerate(outer.programs.sums):
-                b.comment(self.module.comments.get((key, segment), ""))
-                self._sum(b, word(sums + k, "ptr"), segment, rows, again, chunk)
+            for k, (key, node) in enumerate(outer.programs.sums):
+                b.comment(self.module.comments.get((key, node), ""))
+                place = outer.programs.gradient_places[node]
+                self._sum(b, word(sums + k, "ptr"), place, rows, again, chunks[place.buffer])
         restore_mode(b, self.layout.target, mode)
         b.end()
         self.module.add(b)
 
     def _operand(
         self, b: Builder, operand: Operand, pointers: Sequence[Value], first: Value, rows: Value,
-        steps: Value, again: Value, factors: Value, scratch: Value, word: object, outputs: int,
+        steps: Value, again: Value, factors: Mapping[Buffer, Value], scratch: Value, word: object,
+        outputs: int,
     ) -> None:  # fmt: skip
         lanes, outer = self.layout.lanes, self.outer
         widths = outer.panel_widths(operand)
@@ -189,18 +211,35 @@ class _Outer:
             to = b.at(scratch, start * lanes * outer.steps)
             arguments = [f"ptr {pointer}" for pointer in [*pointers, to]]
             b.call_function(name, [*arguments, f"i64 {first}", f"i64 {rows}"])
-        tiles, hidden, most = outer.tiles, outer.sizes.hidden, outer.rows
-        each, larger = divmod(hidden, tiles)
-        targets = [word(outputs + k, "ptr") for k, _ in operand.outers]  # type: ignore[operator]
+        by_buffer: dict[Buffer, list[tuple[int, Outer]]] = {}
+        for k, product in operand.outers:
+            by_buffer.setdefault(product.place.buffer, []).append((k, product))
+        for buffer, outers in by_buffer.items():
+            self._gradients(
+                b, operand, buffer, outers, steps, again, factors[buffer], scratch, word, outputs
+            )
+
+    def _gradients(
+        self, b: Builder, operand: Operand, buffer: Buffer, outers: Sequence[tuple[int, Outer]],
+        steps: Value, again: Value, factors: Value, scratch: Value, word: object, outputs: int,
+    ) -> None:  # fmt: skip
+        """The products of an operand's panels with the gradients of a buffer."""
+        lanes, outer = self.layout.lanes, self.outer
+        widths = outer.panel_widths(operand)
+        starts = [sum(widths[:k]) for k in range(len(widths))]
+        tiles, padded = outer.tiles(buffer), self.layout.padded(buffer)
+        each, larger = divmod(outer.sizes.width((buffer.size,)), tiles)
+        assert outer.rows >= each
+        targets = [word(outputs + k, "ptr") for k, _ in outers]  # type: ignore[operator]
         low, high = b.partition("%partition", "%partitions", tiles)
         with b.loop(low, high) as tile:
             is_larger = b.int_compare("slt", tile, larger)
-            unit = self._first_unit(b, tile)
-            for target, (k, product) in zip(targets, operand.outers, strict=True):
+            unit = self._first_unit(b, buffer, tile)
+            for target, (k, product) in zip(targets, outers, strict=True):
                 across = self.across[product.matrix]
                 column = self.layout.columns(product.block).start
                 to = b.at(b.at(target, b.int_op("mul", unit, across)), column)
-                at = b.at(b.at(factors, product.segment * self.padded), unit)
+                at = b.at(b.at(factors, product.place.segment * padded), unit)
                 add = again if self._is_first(k) else "true"
                 b.comment(self.module.comments.get(product, ""))
                 for start, width in zip(starts, widths, strict=True):
@@ -211,7 +250,7 @@ class _Outer:
                     for size in dict.fromkeys([each + (larger > 0), each]):
                         if size == 0:
                             continue
-                        name = self._emit_tile(size, width, active, across)
+                        name = self._emit_tile(buffer, size, width, active, across)
                         this, other = b.fresh_label("this"), b.fresh_label("other")
                         if larger == 0:
                             b.emit(f"br label %{this}")
@@ -228,40 +267,42 @@ class _Outer:
                     if larger:
                         b.emit(f"br label %{done}")
                     b.label(done)
-        assert most >= each
 
-    def _first_unit(self, b: Builder, tile: Value) -> Value:
-        """The first unit of a tile."""
-        each, larger = divmod(self.outer.sizes.hidden, self.outer.tiles)
+    def _first_unit(self, b: Builder, buffer: Buffer, tile: Value) -> Value:
+        """The first unit of a tile of a gradient in a buffer."""
+        each, larger = divmod(self.outer.sizes.width((buffer.size,)), self.outer.tiles(buffer))
         extra = b.choose(b.int_compare("slt", tile, larger), "i64", tile, larger)
         return b.int_op("add", b.int_op("mul", tile, each), extra)
 
-    def _pair_gradients(self, b: Builder, chunk: Value, to: Value, rows: Value) -> None:
+    def _pair_gradients(
+        self, b: Builder, buffer: Buffer, chunk: Value, to: Value, rows: Value
+    ) -> None:
         """Interleave the gradients of two rows at a time, for this partition's units."""
-        tiles = b.partition("%partition", "%partitions", self.outer.tiles)
-        low, high = [self._first_unit(b, tile) for tile in tiles]
+        tiles = b.partition("%partition", "%partitions", self.outer.tiles(buffer))
+        low, high = [self._first_unit(b, buffer, tile) for tile in tiles]
         lanes = self.layout.lanes
         first = b.int_op("udiv", low, lanes)
         after = b.int_op("udiv", b.int_op("add", high, lanes - 1), lanes)
         pieces = [f"ptr {chunk}", f"ptr {to}", *[f"i64 {n}" for n in (rows, first, after)]]
-        b.call_function("pair_gradients", pieces)
-        self._emit_pair_gradients()
+        name = f"pair_gradients{self.outer.gradients.index(buffer)}"
+        b.call_function(name, pieces)
+        self._emit_pair_gradients(name, buffer)
 
-    def _emit_pair_gradients(self) -> None:
+    def _emit_pair_gradients(self, name: str, buffer: Buffer) -> None:
         b, lanes = self.builder(), self.layout.lanes
-        numbers = [f"i64 %{name}" for name in ("rows", "low", "high")]
-        b.begin("pair_gradients", ["ptr %from", "ptr %to", *numbers])
-        segments = self.outer.programs.gradients_buffer.segments
+        numbers = [f"i64 %{number}" for number in ("rows", "low", "high")]
+        b.begin(name, ["ptr %from", "ptr %to", *numbers])
+        stride, padded = self.layout.stride(buffer), self.layout.padded(buffer)
 
         def write(step: Value, row: Value, both: bool) -> None:
-            source = b.at("%from", b.int_op("mul", row, self.stride), bf16=True)
-            to = b.at("%to", b.int_op("mul", step, self.outer.pairs_stride))
+            source = b.at("%from", b.int_op("mul", row, stride), bf16=True)
+            to = b.at("%to", b.int_op("mul", step, self.outer.pairs_stride(buffer)))
             with b.loop("%low", "%high") as block:
-                for segment in range(segments):
+                for segment in range(buffer.segments):
                     unit = b.int_op("mul", block, lanes)
-                    unit = b.int_op("add", unit, segment * self.padded)
+                    unit = b.int_op("add", unit, segment * padded)
                     one = b.load_bf16(b.at(source, unit, bf16=True))
-                    beside = b.at(b.at(source, self.stride, bf16=True), unit, bf16=True)
+                    beside = b.at(b.at(source, stride, bf16=True), unit, bf16=True)
                     other = b.load_bf16(beside) if both else "zeroinitializer"
                     b.store(b.pairs(one, other), to, unit)
 
@@ -342,9 +383,10 @@ class _Outer:
         self.module.add(b)
         return name
 
-    def _emit_tile(self, rows: int, width: int, active: int, across: int) -> str:
+    def _emit_tile(self, buffer: Buffer, rows: int, width: int, active: int, across: int) -> str:
         """Multiply units of a gradient with a panel, over the rows of a chunk."""
-        name = f"tile_{rows}x{width}_{active}_{across}"
+        stride = self.outer.pairs_stride(buffer) if self.bf16 else self.layout.stride(buffer)
+        name = f"tile_{rows}x{width}_{active}_{across}_{stride}"
         if name in self.made:
             return name
         self.made.add(name)
@@ -352,7 +394,6 @@ class _Outer:
         b.begin(name, ["ptr %g", "ptr %panel", "ptr %to", "i64 %rows", "i1 %add"])
         zeros = {(m, v): b.constant(0.0) for m in range(rows) for v in range(width)}
         few = self.layout.target.registers < 32
-        stride = self.outer.pairs_stride if self.bf16 else self.stride
         add_product = b.dot if self.bf16 else b.fma
         for k, sums in b.repeat("%rows", 1, zeros):
             g = b.at("%g", b.int_op("mul", k, stride))
@@ -386,39 +427,38 @@ class _Outer:
         return name
 
     def _sum(
-        self, b: Builder, target: Value, segment: int, rows: Value, again: Value, chunk: Value
+        self, b: Builder, target: Value, place: Place, rows: Value, again: Value, chunk: Value
     ) -> None:
         """Sum a segment of the gradients over the rows of a chunk."""
-        hidden, lanes = self.outer.sizes.hidden, self.layout.lanes
-        blocks = -(-hidden // lanes)
-        tail = hidden - (blocks - 1) * lanes
-        low, high = b.partition("%partition", "%partitions", blocks)
+        lanes, span = self.layout.lanes, self.layout.span(place.buffer.size)
+        stride = self.layout.stride(place.buffer)
+        low, high = b.partition("%partition", "%partitions", span.blocks)
         with b.loop(low, high) as block:
             unit = b.int_op("mul", block, lanes)
-            at = b.int_op("add", unit, segment * self.padded)
+            at = b.int_op("add", unit, place.segment * span.padded)
             at = b.at(chunk, at, bf16=self.bf16)
             to = b.at(target, unit)
             done = b.fresh_label("done")
-            last = b.int_compare("eq", block, blocks - 1)
+            last = b.int_compare("eq", block, span.blocks - 1)
             labels = [b.fresh_label("last"), b.fresh_label("inner")]
             b.branch(last, *labels)
-            for label, active in zip(labels, (tail, lanes), strict=True):
+            for label, active in zip(labels, (span.tail, lanes), strict=True):
                 b.label(label)
                 add = "i1 " + again
-                name = self._emit_sum(active)
+                name = self._emit_sum(active, stride)
                 b.call_function(name, [f"ptr {at}", f"ptr {to}", f"i64 {rows}", add])
                 b.emit(f"br label %{done}")
             b.label(done)
 
-    def _emit_sum(self, active: int) -> str:
-        name = f"sum_{active}"
+    def _emit_sum(self, active: int, stride: int) -> str:
+        name = f"sum_{active}_{stride}"
         if name in self.made:
             return name
         self.made.add(name)
         b = self.builder()
         b.begin(name, ["ptr %g", "ptr %to", "i64 %rows", "i1 %add"])
         for k, sums in b.repeat("%rows", 1, {0: b.constant(0.0)}):
-            value = b.load("%g", b.int_op("mul", k, self.stride), bf16=self.bf16)
+            value = b.load("%g", b.int_op("mul", k, stride), bf16=self.bf16)
             sums[0] = b.binary("fadd", sums[0], value)
         before = b.load("%to", 0, active)
         before = b.choose("%add", b.vector, before, b.constant(0.0))

@@ -34,28 +34,31 @@ class _Pack:
             for key, slot in self.slots.items()
         }
         out = b.set(f"load ptr, ptr {self._slot(b, 0)}, align 8")
-        whole = layout.blocks if layout.tail == layout.lanes else layout.blocks - 1
-        low, high = b.partition("%partition", "%partitions", whole)
         mine, others = b.fresh_label("last"), b.fresh_label("others")
-        for phase in layout.groups:
-            for group in phase:
-                with b.loop(low, high) as block:
+        spans = [layout.span(phase.size) for phase in layout.program.phases]
+        shares = {
+            span: b.partition("%partition", "%partitions", span.whole)
+            for span in dict.fromkeys(spans)
+        }
+        for span, groups in zip(spans, layout.groups, strict=True):
+            for group in groups:
+                with b.loop(*shares[span]) as block:
                     self._block(b, out, group, block, layout.lanes)
         # the first partition also packs partial blocks and vectors
         b.branch(b.int_compare("eq", "%partition", 0), mine, others)
         b.label(mine)
-        if whole < layout.blocks:
-            for phase in layout.groups:
-                for group in phase:
-                    self._block(b, out, group, whole, layout.tail)
+        for span, groups in zip(spans, layout.groups, strict=True):
+            for group in groups if span.whole < span.blocks else ():
+                self._block(b, out, group, span.whole, span.tail)
         for node, offset in layout.vectors.items():
-            at, source = b.at(out, layout.weights_size + offset), self.pointers[node.attribute]
-            with b.loop(0, whole) as block:
+            at, source = b.at(out, layout.weights_size + offset), self.pointers[node.attribute[:2]]
+            span = layout.span(node.size)
+            with b.loop(0, span.whole) as block:
                 position = b.int_op("mul", block, layout.lanes)
                 b.store(b.load(source, position), at, position)
-            if whole < layout.blocks:
-                position = str(whole * layout.lanes)
-                b.store(b.load(source, position, layout.tail), at, position)
+            if span.whole < span.blocks:
+                position = str(span.whole * layout.lanes)
+                b.store(b.load(source, position, span.tail), at, position)
         b.emit(f"br label %{others}")
         b.label(others)
         b.end()
@@ -71,7 +74,7 @@ class _Pack:
         for a, total in enumerate(group.accumulators):
             value = b.constant(0.0)
             if total.start is not None and total.start.operation == "vector":
-                value = b.load(self.pointers[total.start.attribute], unit, active)
+                value = b.load(self.pointers[total.start.attribute[:2]], unit, active)
             b.store(value, b.at(base, a * lanes))
         offset = group.count * lanes
         for segment in group.segments:
@@ -84,7 +87,7 @@ class _Pack:
         self, b: Builder, segment: Segment, term: Term, to: Value, each: int, unit: Value,
         active: int,
     ) -> None:  # fmt: skip
-        key = term.matrix.attribute
+        key = term.matrix.attribute[:2]
         across, first = self.columns[key], self.layout.columns(term.block).start
         bf16 = segment.bf16
         source = b.at(self.pointers[key], first, bf16=bf16)

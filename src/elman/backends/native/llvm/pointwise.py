@@ -127,15 +127,14 @@ def emit_row_equations(
     pointers = {place: f"%p{k}" for k, place in enumerate(places)}
     listed = [f"ptr {pointer}" for pointer in pointers.values()]
     b.begin(name, ["i64 %rows", "ptr %sums", "ptr %vectors", "ptr %order", *listed])
-    lanes, count = layout.lanes, len(phase.accumulators)
-    whole_blocks = layout.blocks if layout.tail == lanes else layout.blocks - 1
+    lanes, count, span = layout.lanes, len(phase.accumulators), layout.span(phase.size)
     waves = _waves(phase)
     with b.loop(0, "%rows") as row:
         first = {
             place: b.at(pointer, offset, bf16=place.buffer.bf16)
             for place, (pointer, offset) in _at_row(b, layout, pointers, row).items()
         }
-        sums = b.at("%sums", b.int_op("mul", row, layout.blocks * count * lanes))
+        sums = b.at("%sums", b.int_op("mul", row, span.blocks * count * lanes))
 
         def at_block(block: Value | int) -> At:
             offset = b.int_op("mul", block, lanes)
@@ -153,29 +152,29 @@ def emit_row_equations(
         reduced: dict[Node, Value] = {}
         for wave in waves:
             totals = {node: b.constant(0.0) for node in wave}
-            if whole_blocks:
-                for block, changing in b.repeat(whole_blocks, 1, totals):
+            if span.whole:
+                for block, changing in b.repeat(span.whole, 1, totals):
                     found = equations(block, reduced, lanes)
                     for node in wave:
                         term = found.value(node.operands[0])
                         changing[node] = b.binary("fadd", changing[node], term)
                 totals = changing
-            if whole_blocks < layout.blocks:
-                found = equations(whole_blocks, reduced, layout.tail)
+            if span.whole < span.blocks:
+                found = equations(span.whole, reduced, span.tail)
                 for node in wave:
-                    term = b.keep_first(found.value(node.operands[0]), layout.tail)
+                    term = b.keep_first(found.value(node.operands[0]), span.tail)
                     totals[node] = b.binary("fadd", totals[node], term)
             for node, total in totals.items():
-                reduced[node] = b.spread_sum(total, 1 / layout.width)
+                reduced[node] = b.spread_sum(total, 1 / span.width)
 
         def store(block: Value | int, active: int) -> None:
             found = equations(block, reduced, active)
             _store(b, layout, phase, found, at_block(block), active)
 
-        with b.loop(0, whole_blocks) as block:
+        with b.loop(0, span.whole) as block:
             store(block, lanes)
-        if whole_blocks < layout.blocks:
-            store(whole_blocks, layout.tail)
+        if span.whole < span.blocks:
+            store(span.whole, span.tail)
     b.end()
     module.add(b)
 
@@ -195,9 +194,15 @@ def _store(
     """Store the phase's results; padded rows take whole vectors."""
     for node in phase.stored:
         value = equations.value(node)
-        for place in layout.program.stores.get(node, ()):
+        for place in stored_places(layout, phase, node):
             whole = layout.lanes if place.buffer.segments else active
             b.store(value, *at[place], active=whole, bf16=place.buffer.bf16)
+
+
+def stored_places(layout: Layout, phase: Phase, node: Node) -> list[Place]:
+    """Where a phase stores a value; one that is the same for all units has places of any size."""
+    found = layout.program.stores.get(node, ())
+    return [place for place in found if place.buffer.size == phase.size]
 
 
 def _at_row(b: Builder, layout: Layout, pointers: Pointers, row: Value) -> At:

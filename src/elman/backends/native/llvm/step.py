@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Layout, Tiling
-from elman.backends.native.llvm.pointwise import emit_equations, emit_row_equations
+from elman.backends.native.llvm.pointwise import emit_equations, emit_row_equations, stored_places
 from elman.backends.native.llvm.product import emit_product, product_name
 from elman.backends.native.phases import Phase
 from elman.backends.native.programs import Buffer, Place
@@ -36,7 +36,8 @@ def emit_program(module: Module, layout: Layout) -> None:
     for phase in phases:
         phase.emit()
     if layout.program.lasts:
-        for name, place in {_copy_name(p.buffer): p for p, _ in layout.program.lasts}.items():
+        copied = {_copy_name(layout, place.buffer): place for place, _ in layout.program.lasts}
+        for name, place in copied.items():
             _emit_copy(module, layout, name, place.buffer)
         _emit_step(module, layout)
     _emit_run(module, layout, phases)
@@ -47,7 +48,7 @@ class _Phase:
 
     def __init__(self, module: Module, layout: Layout, index: int, phase: Phase) -> None:
         self.module, self.layout, self.index, self.phase = module, layout, index, phase
-        self.groups = layout.groups[index]
+        self.groups, self.span = layout.groups[index], layout.span(phase.size)
         self.name = f"phase{index}"
         self.by_rows = phase.reduces or not phase.accumulators
         program = layout.program
@@ -62,7 +63,7 @@ class _Phase:
         found += [program.operands[term.operand] for term in terms]
         starts = [total.start for total in phase.accumulators if total.start is not None]
         found += [program.loads[n] for n in starts if n in program.loads]
-        found += [p for n in phase.stored for p in program.stores.get(n, ())]
+        found += [p for n in phase.stored for p in stored_places(layout, phase, n)]
         self.places = {place: f"%q{k}" for k, place in enumerate(dict.fromkeys(found))}
 
     @property
@@ -76,7 +77,7 @@ class _Phase:
     @property
     def row_stride(self) -> int:
         """Elements from the sums of a row to those of the next."""
-        columns = self.layout.blocks if self.by_rows else self.tiling.most_columns
+        columns = self.span.blocks if self.by_rows else self.tiling.most_columns
         return columns * self.count * self.layout.lanes
 
     @property
@@ -90,7 +91,7 @@ class _Phase:
         if self.by_rows:
             emit_row_equations(self.module, layout, self.phase, f"equations{self.index}", places)
         else:
-            for active in dict.fromkeys([whole, layout.tail]):
+            for active in dict.fromkeys([whole, self.span.tail]):
                 name = self._equations(active)
                 emit_equations(
                     self.module, layout, self.phase, name, places, self.row_stride, active
@@ -112,10 +113,8 @@ class _Phase:
 
     def _groups_of_blocks(self, columns: int) -> tuple[int, int]:
         """The number of groups of whole blocks, and the number of blocks in the last group."""
-        blocks = self.layout.blocks
-        whole = blocks if self.layout.tail == self.layout.lanes else blocks - 1
-        full = whole // columns
-        return full, blocks - full * columns
+        full = self.span.whole // columns
+        return full, self.span.blocks - full * columns
 
     def _emit_products(self) -> None:
         made: set[str] = set()
@@ -239,7 +238,7 @@ class _Phase:
         self._dispatch(b, size, sizes, columns, block, at, "%sums", order)
         for column in range(columns):
             at_block = b.int_op("mul", b.int_op("add", block, column), lanes)
-            active = self.layout.tail if is_last and column == columns - 1 else lanes
+            active = self.span.tail if is_last and column == columns - 1 else lanes
             sums = b.at("%sums", column * self.count * lanes)
             arguments = [sums, b.at("%vectors", at_block), order]
             arguments += [
@@ -272,26 +271,26 @@ def _emit_copy(module: Module, layout: Layout, name: str, buffer: Buffer) -> Non
 
     Rows of an external buffer are already in that order.
     """
-    b, bf16 = Builder(layout.scalar, layout.lanes), buffer.bf16
+    b, bf16, span = Builder(layout.scalar, layout.lanes), buffer.bf16, layout.span(buffer.size)
     b.begin(name, ["i64 %rows", "ptr %order", "ptr %from", "ptr %to"])
     with b.loop(0, "%rows") as row:
-        own = b.int_op("mul", b.load_int("%order", row), layout.width)
-        from_row = own if buffer.external else b.int_op("mul", row, layout.width)
+        own = b.int_op("mul", b.load_int("%order", row), span.width)
+        from_row = own if buffer.external else b.int_op("mul", row, span.width)
         source, target = b.at("%from", from_row, bf16=bf16), b.at("%to", own, bf16=bf16)
-        whole = layout.width // layout.lanes
-        with b.loop(0, whole) as block:
+        with b.loop(0, span.whole) as block:
             at = b.int_op("mul", block, layout.lanes)
             b.store(b.load(source, at, bf16=bf16), target, at, bf16=bf16)
-        if whole < layout.blocks:
-            at = str(whole * layout.lanes)
-            value = b.load(source, at, layout.tail, bf16=bf16)
-            b.store(value, target, at, layout.tail, bf16=bf16)
+        if span.whole < span.blocks:
+            at = str(span.whole * layout.lanes)
+            value = b.load(source, at, span.tail, bf16=bf16)
+            b.store(value, target, at, span.tail, bf16=bf16)
     b.end()
     module.add(b)
 
 
-def _copy_name(buffer: Buffer) -> str:
-    return "copy" + "_external" * buffer.external + "_bf16" * buffer.bf16
+def _copy_name(layout: Layout, buffer: Buffer) -> str:
+    kind = "_external" * buffer.external + "_bf16" * buffer.bf16
+    return f"copy{layout.span(buffer.size).width}{kind}"
 
 
 def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
@@ -350,7 +349,7 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
             has = b.int_compare("sgt", b.load_int(counts, neighbour[place.shift]), row)
             start = base[place.first]
             if not place.first.external:
-                before = b.int_op("mul", row, layout.width)
+                before = b.int_op("mul", row, layout.stride(place.first))
                 start = b.at(start, before, bf16=place.first.bf16)
             return b.choose(has, "ptr", at, start)
 
@@ -383,7 +382,7 @@ def _emit_run(module: Module, layout: Layout, phases: Sequence[_Phase]) -> None:
             for place, last in program.lasts:
                 pieces = [b.at_word(order, start), pointer(place, start), base[last]]
                 b.call_function(
-                    _copy_name(place.buffer),
+                    _copy_name(layout, place.buffer),
                     [f"i64 {rows}", *[f"ptr {piece}" for piece in pieces]],
                 )
             b.emit(f"br label %{none}")
