@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import elman
-from elman import cell, exp, layer_norm, sigmoid, softplus, tanh
+from elman import cell, exp, layer_norm, outer, sigmoid, softplus, tanh, where
 from elman.backends.native.describe import describe
 from elman.backends.native.kernels import layer_of as layer_of_kernels
 from elman.backends.native.llvm.ir import Module
@@ -55,7 +55,27 @@ def unread(x, y, m, n, *, W):
     return W.y @ m + 0.5 * (W.y @ (W.n.T @ m)), m, n
 
 
-CELLS = {**WITH_SIZES, **{c.name: c for c in (low_rank, decaying, unread)}}
+@cell(sizes={"W.g": 1, "W.x": 1, "b.s": 1, "z.s": 1, "r": "slow", "W.r": "slow"})
+def scalars(x, h, r, *, W, b, z):
+    """Learned numbers, and products of one value per row, some with a state, for two sizes."""
+    g = sigmoid(W.g @ [h, x] + z.s)
+    e = sigmoid(W.x @ x) + tanh(z.s)
+    r = g * r + e * (W.r @ x) * sigmoid(b.s)
+    h = (1 - g) * h + sigmoid(b.s) * tanh(W.h @ [h, x, r] + b.h) * e
+    return h, r
+
+
+@cell(sizes={"W.g": 1, "b.s": 1}, inputs={"dt": 1})
+def rated(x, h, dt, *, W, b):
+    """Such a number beside an input of size one, and another that a condition compares."""
+    g = where(W.g @ h > b.s, dt * b.s, b.s)
+    return sigmoid(g) * h + tanh(W.h @ [x, h])
+
+
+CELLS = {
+    **WITH_SIZES,
+    **{c.name: c for c in (low_rank, decaying, unread, scalars, rated)},
+}
 SIZES = {"projection": 3, "context": 7, "rank": 2, "slow": 9, "bank": 17, "out": 1}
 
 
@@ -372,6 +392,44 @@ def test_written_equations_take_sizes():
     assert own.own_sizes == ("rank",)
     shapes = [p.shape(layer_of(own, numbers={"rank": 3}).stack.sizes(4)) for p in own.parameters]
     assert shapes == [(2, 5), (3, 4), (5, 5)]
+
+
+def test_numbers_take_the_place_of_one_value_per_unit():
+    shapes = {name: tuple(p.shape) for name, p in layer_of(scalars).named_parameters()}
+    assert shapes["layers.0.0.W.g"] == (1, HIDDEN + INPUT)
+    assert shapes["layers.0.0.W.x"] == (1, INPUT)
+    assert shapes["layers.0.0.b.s"] == shapes["layers.0.0.z.s"] == (1,)
+
+
+def test_a_product_of_one_value_without_states_is_made_for_all_steps_at_once():
+    core = separate(scalars).core
+    assert [size for _, size in core.inputs] == ["slow", "hidden"]
+    # what runs step by step anyway has no such inputs
+    layer = layer_of(scalars, dtype=torch.float32).eval()
+    assert layer.core("a test").cell.inputs == ()
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_numbers_beside_a_matrix_state(backend):
+    @cell(sizes={"S": "memory", "W.k": "key", "W.q": "key", "W.d": 1, "b.d": 1})
+    def fading(x, y, S, *, W, b):
+        S = sigmoid(W.d @ x + b.d) * S + outer(W.v @ x, W.k @ x)
+        return S @ (W.q @ x) * tanh(b.d), S
+
+    layer = elman.Recurrent(fading, 3, 4, heads=2, dtype=torch.float64, backend=backend)
+    x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, *_: layer(x)[0], (x, *layer.parameters()))
+
+
+def test_c_takes_numbers(tmp_path):
+    layer = elman.Recurrent(rated_by_x, INPUT, HIDDEN)
+    assert elman.export.c(layer, tmp_path / "made.c").difference < 1e-5
+
+
+@cell(sizes={"W.g": 1, "b.s": 1})
+def rated_by_x(x, h, *, W, b):
+    """The same without an input beside x."""
+    return sigmoid(W.g @ x + b.s) * h + tanh(W.h @ [x, h])
 
 
 def test_catalogue():

@@ -29,6 +29,7 @@ from elman.graph.sizes import (
     given,
     of_mask,
     of_matrix,
+    of_repeat,
     of_state,
     of_vector,
     of_vectors,
@@ -143,6 +144,8 @@ TABLE = (
         kind="product", internal=True,
     ),
     Operation("transposed_product", blocks, kind="product", internal=True),
+    # a value of size one for as many units as the attribute says, or a matrix of one row
+    Operation("repeat", of_repeat, kind="matrix", internal=True),
     # arithmetic
     Operation(
         "add", elementwise, lambda g, y, v: (g, g),

@@ -146,6 +146,11 @@ def of_mask(sizes: Sequence[Size], attribute: tuple[str, ...]) -> Size:
     return attribute[3] if len(attribute) == 4 else "hidden"
 
 
+def of_repeat(sizes: Sequence[Size], attribute: Size) -> Size:
+    """A matrix stays one; a value has the size in the attribute."""
+    return "matrix" if sizes[0] == "matrix" else attribute
+
+
 def rows_of_block(sizes: Sequence[Size], attribute: Block | None) -> Size:
     """The size of the product of some columns of a matrix."""
     return "hidden" if attribute is None else attribute.rows

@@ -511,12 +511,18 @@ def declared_mapping(declaration: str, option: str, given: object) -> Mapping[st
 
 
 def declared_sizes(declaration: str, option: str, given: object) -> dict[str, Any]:
-    """What ``inputs`` or ``sizes`` gives; a number becomes the size of that name."""
+    """What ``inputs`` or ``sizes`` gives; a number becomes the size of that name.
+
+    That of an input, parameter or product of size 1 is "one", which is repeated for all units.
+    """
     found = declared_mapping(declaration, option, given)
-    return {
-        key: str(size) if isinstance(size, int) and not isinstance(size, bool) else size
-        for key, size in found.items()
-    }
+
+    def size_of(key: str, size: object) -> object:
+        if isinstance(size, bool) or not isinstance(size, int):
+            return size
+        return "one" if size == 1 and (option == "inputs" or "." in key) else str(size)
+
+    return {key: size_of(key, size) for key, size in found.items()}
 
 
 def _is_number(value: object) -> bool:

@@ -35,9 +35,9 @@ MAX_VALUES, MAX_DEPTH = 500, 250
 MAX_HEADS = 1024
 #: the sizes that an input beside x can have, and those of a vector besides hidden
 SIDE_SIZES = ("one", "hidden", "input")
-SIZES = ("hidden", "input", *MEMORY_SIZES)
+SIZES = ("hidden", "input", "one", *MEMORY_SIZES)
 #: the sizes of products of matrices
-PRODUCT_SIZES = ("hidden", "key", "head")
+PRODUCT_SIZES = ("hidden", "one", "key", "head")
 
 
 def verify(cell: Cell) -> None:
@@ -308,7 +308,7 @@ def _has_its_attribute(node: Node) -> bool:
         own = sized and (attribute[1] in MEMORY_SIZES or is_own_size(attribute[1]))
         return isinstance(attribute, str) or own
     if node.operation == "product":
-        return attribute is None or attribute in ("key", "head") or is_own_size(attribute)
+        return attribute is None or attribute in PRODUCT_SIZES[1:] or is_own_size(attribute)
     if node.operation == "mask":
         if not isinstance(attribute, tuple) or len(attribute) not in (3, 4):
             return False

@@ -30,7 +30,7 @@ class EarlyStep:
 
     ``leaf`` is the name of a side input, the position of a parameter, or a number (a constant or
     the number of heads); ``blocks`` are the columns of a matrix that multiply each operand;
-    ``size`` is that of the value.
+    ``size`` is that of the value; a value of size one may be ``repeated`` to another.
     """
 
     operation: str
@@ -38,6 +38,7 @@ class EarlyStep:
     operands: tuple[int, ...]
     leaf: str | int | float | None
     blocks: tuple[Block, ...]
+    repeated: Size | None = None
 
 
 def steps_of(cell: Cell, nodes: Sequence[Node]) -> list[EarlyStep]:
@@ -51,6 +52,7 @@ def steps_of(cell: Cell, nodes: Sequence[Node]) -> list[EarlyStep]:
             tuple([index[operand] for operand in node.operands]),
             _leaf(node, known),
             _blocks(node),
+            node.attribute if node.operation == "repeat" else None,
         )
         for node in nodes
     ]
@@ -107,6 +109,9 @@ def value_of(
     if isinstance(step.leaf, float):
         return torch.full((), step.leaf, dtype=x.dtype, device=x.device)
     operands = [values[k] for k in step.operands]
+    if step.repeated is not None:
+        (one,) = operands
+        return one.expand(sizes.width((step.repeated,)), *one.shape[1:])
     if step.blocks:
         matrix, *factors = operands
         terms = [

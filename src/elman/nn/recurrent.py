@@ -35,6 +35,7 @@ from elman.graph.sizes import Sizes
 from elman.nn.batch_invariance import at_full_speed
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
+from elman.nn.side_inputs import early_of
 from elman.nn.stack import Lengths, Stack, State, Training, autocast
 from elman.nn.stepper import Step, make_stepper
 from elman.nn.torchscript import NotForTorchScript
@@ -455,7 +456,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         That is the layer itself if its cell computes none.  Raises ``OptionError`` if the cell has
         inputs beside x or a matrix state; ``use`` says what does not take them.
         """
-        early = self.stack.early_in_evaluation
+        early = early_of(self.cell, ahead=False) if not self.cell.has_memory else None
         if needs_inputs(self.cell.text):
             raise OptionError(
                 f"{self.stack.title}: {use} does not take cells with side inputs, vectors of x's "

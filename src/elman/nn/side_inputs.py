@@ -178,7 +178,10 @@ class Early:
         ]
 
 
-def early_of(cell: Cell) -> Early | None:
-    """What to compute before the core of a cell; ``None`` if an engine can run the whole cell."""
-    parts = separated(cell.text)
+def early_of(cell: Cell, *, ahead: bool = True) -> Early | None:
+    """What to compute before the core of a cell; ``None`` if an engine can run the whole cell.
+
+    Without ``ahead``, that are matrices and what needs side inputs alone (``passes/separate.py``).
+    """
+    parts = separated(cell.text, ahead=ahead)
     return None if parts is None else Early(cell, parts)

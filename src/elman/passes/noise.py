@@ -96,6 +96,7 @@ def candidates(cell: Cell) -> tuple[Node, ...]:
             if node.operation in ACTIVATIONS
             and node in weighed
             and node not in cell.next_states
+            and node.size != "one"
             and _sums_products(node.operands[0])
         ]
     )

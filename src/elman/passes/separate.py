@@ -1,12 +1,13 @@
 """Separate what no engine needs to know from the recurrent step.
 
-Engines know one kind of side input, a value of hidden size at each step, and matrices that are
+Engines know one kind of side input, a value of a state's size at each step, and matrices that are
 parameters.  This pass splits a cell in two.  ``early`` are the values that need a side input, but
 no state; they can be computed for all steps at once, outside the engine.  The ``core`` is a cell
 that takes these values as its side inputs, and the matrices that the cell computes from parameters
-as its parameters.  So side inputs of any size, products with them, vectors of the input's size and
-functions of matrices need nothing from an engine.  Products with x alone stay in the core, which
-hoists them (``hoist.py``).
+as its parameters.  What has one value for a whole row has as many as it meets in the core:
+parameters of size one are repeated.  So side inputs of any size, products with them, vectors of
+the input's size and functions of matrices need nothing from an engine.  Products with x alone stay
+in the core, which hoists them (``hoist.py``).
 """
 
 from __future__ import annotations
@@ -49,11 +50,17 @@ class Separated:
 
 
 @lru_cache(maxsize=256)
-def separated(text: str) -> Separated | None:
-    """The two parts of the cell with this text; ``None`` if its step needs no separation."""
+def separated(text: str, *, ahead: bool = True) -> Separated | None:
+    """The two parts of the cell with this text; ``None`` if its step needs no separation.
+
+    With ``ahead``, products of size one that need no state are early values; the core would
+    compute them for each unit.
+    """
     cell = read_cell(text)
-    foreign = any([_is_early_leaf(node) or is_computed_matrix(node) for node in cell.nodes])
-    return separate(cell) if foreign else None
+    foreign = any(
+        [_is_early_leaf(n) or is_computed_matrix(n) or _is_of_size_one(n) for n in cell.nodes]
+    )
+    return separate(cell, ahead=ahead) if foreign else None
 
 
 def needs_inputs(text: str) -> bool:
@@ -67,7 +74,7 @@ def needs_inputs(text: str) -> bool:
     """
     if read_cell(text).has_memory:
         return True
-    parts = separated(text)
+    parts = separated(text, ahead=False)
     return parts is not None and bool(parts.early)
 
 
@@ -102,10 +109,10 @@ def is_core(text: str) -> bool:
             for node in parts.early
         ]
     )
-    return plain and not any([is_computed_matrix(part.value) for part in parts.parts])
+    return plain and not any([part.value.operands for part in parts.parts])
 
 
-def separate(cell: Cell) -> Separated:
+def separate(cell: Cell, *, ahead: bool = True) -> Separated:
     """Split a cell into what needs side inputs, but no state, and the rest.
 
     >>> from elman import cell as traced, exp, tanh
@@ -119,18 +126,22 @@ def separate(cell: Cell) -> Separated:
     >>> [expression(value) for value in parts.early]
     ['exp(-dt * p.h)', 'W.h · u']
     """
-    return _Separation(cell).run()
+    return _Separation(cell, ahead).run()
 
 
-def without_states(nodes: Iterable[Node]) -> tuple[set[Node], set[Node]]:
-    """The nodes that need neither a state nor a mask; and those of them that need a side input."""
+def without_states(nodes: Iterable[Node], *, ahead: bool = False) -> tuple[set[Node], set[Node]]:
+    """The nodes that need neither a state nor a mask; and those of them that need a side input.
+
+    ``ahead`` counts products of size one among the latter.
+    """
     free: set[Node] = set()
     early: set[Node] = set()
     for node in nodes:
         if node.operation in {"state", "mask"} or not free.issuperset(node.operands):
             continue
         free.add(node)
-        if _is_early_leaf(node) or not early.isdisjoint(node.operands):
+        one = ahead and node.operation == "product" and node.size == "one"
+        if _is_early_leaf(node) or one or not early.isdisjoint(node.operands):
             early.add(node)  # a computed matrix alone makes no value early
     return free, early
 
@@ -138,6 +149,11 @@ def without_states(nodes: Iterable[Node]) -> tuple[set[Node], set[Node]]:
 def _is_early_leaf(node: Node) -> bool:
     """Whether no engine knows a leaf: side inputs, and vectors of the size of x."""
     return node.operation == "side" or (node.operation == "vector" and node.size == "input")
+
+
+def _is_of_size_one(node: Node) -> bool:
+    """Whether a learned value, or a product of the step, is one for all units of a row."""
+    return node.size == "one" and node.operation in {"vector", "product"}
 
 
 def _first_leaf(matrix: Node) -> Node:
@@ -151,21 +167,24 @@ def is_computed_matrix(node: Node) -> bool:
 
 
 class _Separation:
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
+    def __init__(self, cell: Cell, ahead: bool) -> None:
+        self.cell, self.ahead = cell, ahead
         #: the core's matrices by that of the cell and the positions of the operands kept
         self.matrices: dict[tuple[Node, Positions], Parameter] = {}
+        #: the core's vectors, each by a value of size one that is repeated
+        self.vectors: dict[Node, Parameter] = {}
         self.leaves: dict[tuple[Node, Size], Node] = {}
         names = {name for name, _ in cell.inputs}
         self.taken = {cell.input, *cell.states, *cell.names.values()} - names
 
     def run(self) -> Separated:
         cell = self.cell
-        _, early = without_states(cell.nodes)
-        split = rewrite(cell.next_states, lambda node, new: self._split(node, new, early))
-        following = tuple([split[node] for node in cell.next_states])
+        begun, names = self._spread_all()
+        _, early = without_states(ancestors(begun), ahead=self.ahead)
+        split = rewrite(begun, lambda node, new: self._split(node, new, early))
+        following = tuple([split[node] for node in begun])
         inside = ancestors(following)
-        _, self.early = without_states(inside)
+        _, self.early = without_states(inside, ahead=self.ahead)
         self.uses = Counter([operand for node in inside for operand in node.operands])
         self.uses.update(following)
         adds = [node for node in inside if node.operation == "add" and node not in self.early]
@@ -179,7 +198,7 @@ class _Separation:
             ]
         )
         kept = [(o, late[n]) for o, n in split.items() if n in late and n not in self.early]
-        named = {new: cell.names[old] for old, new in kept if old in cell.names}
+        named = {new: names[old] for old, new in kept if old in names}
         nodes = set(ancestors(next_states))
         parameters, parts = self._parameters(nodes)
         core = replace(
@@ -192,6 +211,46 @@ class _Separation:
             inputs=tuple([leaf.attribute for leaf in self.leaves.values()]),
         )
         return Separated(core, tuple([node for node, _ in self.leaves]), parts)
+
+    def _spread_all(self) -> tuple[tuple[Node, ...], Mapping[Node, str]]:
+        """The next states without late values of size one, and the names of what replaced others.
+
+        Such a value is computed for all units that it meets, from parameters that are repeated.
+        """
+        cell = self.cell
+        if not any(map(_is_of_size_one, cell.nodes)):
+            return cell.next_states, cell.names
+        _, early = without_states(cell.nodes, ahead=self.ahead)
+        made: dict[tuple[Node, Size], Node] = {}
+
+        def spread(node: Node, context: Size) -> Node:
+            size = context if node.size == "one" else node.size
+            if (node, size) not in made:
+                made[node, size] = change(node, size)
+            return made[node, size]
+
+        def change(node: Node, size: Size) -> Node:
+            if node in early or node.size == "matrix":
+                return node
+            if node.operation == "vector" and node.size == "one":
+                return intern("repeat", (node,), size)
+            if node.operation != "product":
+                operands = tuple([spread(operand, size) for operand in node.operands])
+                return intern(node.operation, operands, node.attribute) if operands else node
+            matrix, *factors = node.operands
+            if node.size == "one":
+                matrix = intern("repeat", (matrix,), size)
+            factors = [spread(factor, factor.size) for factor in factors]
+            return intern("product", (matrix, *factors), None if size == "hidden" else size)
+
+        pairs = zip(cell.next_states, cell.state_leaves, strict=True)
+        following = tuple([spread(node, leaf.size) for node, leaf in pairs])
+        names: dict[Node, str] = {}
+        for (old, size), new in made.items():
+            if old in cell.names:
+                name = cell.names[old]
+                names[new] = f"{name}_{size}" if name in names.values() else name
+        return following, names
 
     def _split(self, node: Node, new: Mapping[Node, Node], early: set[Node]) -> Node:
         """A product of early and other values as a sum of two."""
@@ -223,14 +282,29 @@ class _Separation:
             names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
             name = next(name for name in names if name not in taken)
             columns = tuple([sizes[k] for k in kept])
-            rows = rows_of(matrix) or "hidden"
-            self.matrices[key] = Parameter(family, name, "matrix", columns, rows=rows)
+            rows = matrix.attribute if matrix.operation == "repeat" else rows_of(matrix)
+            self.matrices[key] = Parameter(family, name, "matrix", columns, rows=rows or "hidden")
         return self.matrices[key]
+
+    def _own_vector(self, value: Node) -> Parameter:
+        """The core's vector that repeats a value of size one."""
+        if value not in self.vectors:
+            family, gate, _ = value.operands[0].attribute
+            others = [*self.cell.parameters, *self.vectors.values()]
+            own = {p.gate for p in self.vectors.values() if p.family == family}
+            taken = {p.gate for p in others if p.family == family} - {gate} | own
+            names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
+            name = next(name for name in names if name not in taken)
+            columns = () if value.size == "hidden" else (value.size,)
+            self.vectors[value] = Parameter(family, name, "vector", columns)
+        return self.vectors[value]
 
     def _late(self, node: Node, new: Mapping[Node, Node]) -> Node:
         """The replacement of a value in the core; early values stay as they are."""
         if node in self.early or node in self.partial:
             return node
+        if node.operation == "repeat":
+            return self._own_vector(node).leaf
         if node.operation == "add":
             return self._sum(node, new)
         operands = tuple([self._given(operand, new, node.size) for operand in node.operands])
@@ -282,6 +356,8 @@ class _Separation:
         for p in self.cell.parameters:
             if p.kind == "vector":
                 found.append((p, Part(p.leaf, None)))
+                own_vectors = [v for v in self.vectors if v.operands[0] is p.leaf]
+                found += [(self.vectors[value], Part(value, None)) for value in own_vectors]
                 continue
             for (matrix, kept), own in self.matrices.items():
                 if _first_leaf(matrix) is p.leaf:
