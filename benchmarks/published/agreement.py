@@ -30,22 +30,20 @@ def differences(
     x = torch.randn(TIME, BATCH, size, dtype=torch.float64, requires_grad=True)
     shapes = [layer.stack.state_shape(state, BATCH) for state in layer.cell.states]
     first = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
-    width = int(one.outputs * HIDDEN)
     beside = one.beside(x, HIDDEN)
     leaves = {"x": x} | Weights(layer).of
     if not from_zero:
         first = [torch.rand_like(state) for state in first]
-        first[0][..., width:] = 0
         leaves |= {f"first {k}": state.requires_grad_() for k, state in enumerate(first)}
     for name, side in beside.items():
         if side is not x and side.grad_fn is None:
             leaves[name] = side.requires_grad_()
 
     def found(y: Tensor, *states: Tensor) -> dict[str, Tensor]:
-        """Values and gradients; units that are no output do not count."""
+        """Values and gradients."""
         torch.manual_seed(1)
-        counted = [y[..., :width], *[s if k else s[..., :width] for k, s in enumerate(states)]]
-        loss = torch.stack([(value * torch.randn_like(value)).sum() for value in counted]).sum()
+        values = [y, *states]
+        loss = torch.stack([(value * torch.randn_like(value)).sum() for value in values]).sum()
         gradients = torch.autograd.grad(
             loss, list(leaves.values()), allow_unused=True, materialize_grads=True
         )

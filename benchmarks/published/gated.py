@@ -1,10 +1,11 @@
 """LSTMs, GRUs and other cells with gates and a recurrent matrix."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, pad
+from torch.nn.functional import logsigmoid
 
-import elman
 from elman import cell, cells, exp, heads, layer_norm, maximum, relu, sigmoid, softplus, tanh
 from published.published import Published, Weights, as_units
 
@@ -126,48 +127,23 @@ def _full_gate_recurrence(w: Weights, x: Tensor, h, c, i, f, o):
     return torch.stack(ys), h, c, i, f, o
 
 
-@cell(gates="i f g o r", init={"b.f": 1.0})
-def projected_lstm(x, r, c, *, W, b):
-    """LSTM with a recurrent projection (Sak, Senior and Beaufays 2014)."""
-    i = sigmoid(W.i @ [r, x] + b.i)
-    f = sigmoid(W.f @ [r, x] + b.f)
-    c = f * c + i * tanh(W.g @ [r, x] + b.g)
-    o = sigmoid(W.o @ [r, x] + b.o)
-    r = W.r @ (o * tanh(c))
-    return r, c
-
-
-def _half(layer: elman.Recurrent) -> None:
-    """r has half as many values as there are units: the others are zero, and nobody reads them."""
-    half = layer.hidden_size // 2
-    with torch.no_grad():
-        for name, p in layer.named_parameters():
-            if name.endswith("W.r"):
-                p[half:] = 0
-            elif "W." in name:
-                p[:, half : layer.hidden_size] = 0
-
-
-def _projected_lstm(w: Weights, x: Tensor, r: Tensor, c: Tensor):
-    half = w.hidden // 2
-    matrix, down, ys = w.stack("W.i W.f W.g W.o", 0, half).t(), w["W.r"][:half].t(), []
-    r = r[:, :half]
+def _lstmp(w: Weights, x: Tensor, h: Tensor, c: Tensor):
+    small, down, ys = h.shape[1], w["W.p"].t(), []
+    matrix = w.stack("W.i W.f W.g W.o", 0, small).t()
     for (sums,) in w.steps(x, "i f g o"):
-        i, f, g, o = torch.addmm(sums, r, matrix).chunk(4, 1)
+        i, f, g, o = torch.addmm(sums, h, matrix).chunk(4, 1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        r = (torch.sigmoid(o) * torch.tanh(c)) @ down
-        ys.append(r)
-    return pad(torch.stack(ys), (0, w.hidden - half)), pad(r, (0, w.hidden - half)), c
+        h = (torch.sigmoid(o) * torch.tanh(c)) @ down
+        ys.append(h)
+    return torch.stack(ys), h, c
 
 
-def _projected_in_torch(w: Weights, x: Tensor, r: Tensor, c: Tensor):
-    gates, half = "W.i W.f W.g W.o", w.hidden // 2
-    bias = w.stack("b.i b.f b.g b.o")
-    weights = [w.stack(gates, -w.inputs), w.stack(gates, 0, half), bias, torch.zeros_like(bias)]
-    weights = [*[each.contiguous() for each in weights], w["W.r"][:half]]
-    start = [r[None, :, :half].contiguous(), c[None]]
-    y, _, _ = torch.lstm(x, start, weights, True, 1, 0.0, False, False, False)
-    return (pad(y, (0, w.hidden - half)),)
+def _lstmp_in_torch(w: Weights, x: Tensor, h: Tensor, c: Tensor):
+    gates, bias = "W.i W.f W.g W.o", w.stack("b.i b.f b.g b.o")
+    matrices = [w.stack(gates, -w.inputs), w.stack(gates, 0, h.shape[1])]
+    weights = [*[each.contiguous() for each in matrices], bias, torch.zeros_like(bias), w["W.p"]]
+    y, _, _ = torch.lstm(x, [h[None], c[None]], weights, True, 1, 0.0, False, False, False)
+    return (y,)
 
 
 def _nas(w: Weights, x: Tensor, h: Tensor, c: Tensor):
@@ -329,7 +305,7 @@ def _li_gru(w: Weights, x: Tensor, h: Tensor):
     return torch.stack(ys), h
 
 
-@cell(gates="s h y")
+@cell(gates="s h y", sizes={"s": "context", "W.s": "context"})
 def scrn(x, y, s, h, *, W):
     """Structurally constrained network (Mikolov et al. 2015); the paper's α is 0.95."""
     s = 0.05 * (W.s @ x) + 0.95 * s
@@ -339,14 +315,13 @@ def scrn(x, y, s, h, *, W):
 
 def _scrn(w: Weights, x: Tensor, y: Tensor, s: Tensor, h: Tensor):
     """The context needs x alone, and so does its product; the output is computed at the end."""
-    contexts, hs = [], []
-    slow, fast = w.project(x, "s h").split(w.hidden, -1)
-    for now in (0.05 * slow).unbind(0):
+    contexts, hs, size = [], [], s.shape[1]
+    for now in (0.05 * (x @ w["W.s"].t())).unbind(0):
         s = now + 0.95 * s
         contexts.append(s)
     context = torch.stack(contexts)
-    fast = fast + context @ w.recurrent("h")
-    matrix = w.recurrent("h", block=1)
+    fast = w.project(x, "h") + context @ w.stack("W.h", 0, size).t()
+    matrix = w.stack("W.h", size, size + w.hidden).t()
     for now in fast.unbind(0):
         h = torch.sigmoid(torch.addmm(now, h, matrix))
         hs.append(h)
@@ -354,11 +329,46 @@ def _scrn(w: Weights, x: Tensor, y: Tensor, s: Tensor, h: Tensor):
     return ys, ys[-1], s, h
 
 
+@cell(gates="a z h", sizes={"s.z": 1, "s.h": 1}, init={"s.z": 1.0, "s.h": -4.0})
+def fast_grnn(x, h, *, W, b, s):
+    """FastGRNN: two learned numbers weight the gate (Kusupati et al. 2018)."""
+    a = W.a @ [h, x]
+    z = sigmoid(a + b.z)
+    return (sigmoid(s.z) * (1 - z) + sigmoid(s.h)) * tanh(a + b.h) + z * h
+
+
+@cell(
+    gates="x h d u z",
+    sizes={"W.d": "rank", "W.u": "rank", "s.z": 1, "s.h": 1},
+    init={"s.z": 1.0, "s.h": -4.0},
+)
+def fast_grnn_of_low_rank(x, h, *, W, b, s):
+    """FastGRNN with matrices of low rank (Kusupati et al. 2018)."""
+    a = W.x @ (W.d @ x) + W.h @ (W.u @ h)
+    z = sigmoid(a + b.z)
+    return (sigmoid(s.z) * (1 - z) + sigmoid(s.h)) * tanh(a + b.h) + z * h
+
+
 def _fast_grnn(w: Weights, x: Tensor, h: Tensor):
-    matrix, ys = w.recurrent("a"), []
+    matrix = w.recurrent("a")
+    return _fast_grnn_steps(
+        w, w.project(x, "a", bias="none"), h, lambda now, h: now.addmm(h, matrix)
+    )
+
+
+def _fast_grnn_of_low_rank(w: Weights, x: Tensor, h: Tensor):
+    up, down = w["W.h"].t(), w["W.u"].t()
+    sums = x @ w["W.d"].t() @ w["W.x"].t()
+    return _fast_grnn_steps(w, sums, h, lambda now, h: now.addmm(h @ down, up))
+
+
+def _fast_grnn_steps(
+    w: Weights, sums: Tensor, h: Tensor, add: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
     zeta, nu, b_z, b_h = torch.sigmoid(w["s.z"]), torch.sigmoid(w["s.h"]), w["b.z"], w["b.h"]
-    for (sums,) in w.steps(x, "a"):
-        a = torch.addmm(sums, h, matrix)
+    ys = []
+    for now in sums.unbind(0):
+        a = add(now, h)
         z = torch.sigmoid(a + b_z)
         h = (zeta * (1 - z) + nu) * torch.tanh(a + b_h) + z * h
         ys.append(h)
@@ -385,12 +395,11 @@ GATED = (
     Published("LSTM with full gate recurrence", full_gate_recurrence, _full_gate_recurrence),
     Published(
         "LSTMP, half the units",
-        projected_lstm,
-        _projected_lstm,
-        rivals={"torch.nn.LSTM(proj_size=...)": _projected_in_torch},
-        prepare=_half,
-        outputs=0.5,
-        left="rows padded with zeros: all states of a cell have one size",
+        cells.lstmp,
+        _lstmp,
+        rivals={"torch.nn.LSTM(proj_size=...)": _lstmp_in_torch},
+        options=lambda hidden: {"sizes": {"projection": hidden // 2}},
+        gone='rows padded with zeros: `sizes={"h": "projection"}`',
     ),
     Published("NAS", cells.nas, _nas),
     Published("multiplicative LSTM", cells.multiplicative_lstm, _multiplicative_lstm),
@@ -414,11 +423,19 @@ GATED = (
         left="x has as many values as there are units",
     ),
     Published("Li-GRU with layer norm", li_gru, _li_gru),
-    Published("SCRN", scrn, _scrn, left="context and hidden state have one size"),
     Published(
-        "FastGRNN",
-        cells.fast_grnn,
-        _fast_grnn,
-        left="two scalars are vectors; no low-rank form",
+        "SCRN",
+        scrn,
+        _scrn,
+        options=lambda hidden: {"sizes": {"context": hidden // 4}},
+        gone='one size for both: `sizes={"s": "context"}`',
+    ),
+    Published("FastGRNN", fast_grnn, _fast_grnn, gone='scalars as vectors: `sizes={"s.z": 1}`'),
+    Published(
+        "FastGRNN, a quarter of the rank",
+        fast_grnn_of_low_rank,
+        _fast_grnn_of_low_rank,
+        options=lambda hidden: {"sizes": {"rank": hidden // 4}},
+        gone="could not be written",
     ),
 )

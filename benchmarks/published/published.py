@@ -100,8 +100,6 @@ class Published:
     square: bool = False
     #: whether states begin at zero, as the paper has it, and not anywhere
     from_zero: bool = False
-    #: the part of the units that are the output
-    outputs: float = 1.0
     #: the trick that an earlier form of the language needed
     gone: str = ""
     #: what is still not as in the paper

@@ -84,6 +84,7 @@ class Sizes:
             "one": 1,
             "head": self.heads,
             "key": self.heads * self.keys,
+            "memory": self.hidden * self.keys,
             **dict(self.own),
         }
         return sum([values[size] if size in values else int(size) for size in sizes])
