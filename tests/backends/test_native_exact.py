@@ -198,9 +198,9 @@ def test_there_are_as_many_stretches_as_the_bytes_ask_for(monkeypatch):
         for reverse in (False, True):
             made = schedule.make_schedule(6, 5, lengths, reverse)
             monkeypatch.setattr(tuning, "CHUNK_BYTES", 1)
-            assert len(made.chunks(100, 4)) == 6
+            assert len(made.chunks(400)) == 6
             monkeypatch.setattr(tuning, "CHUNK_BYTES", 1 << 24)
-            assert made.chunks(100, 4) == [(0, 6, 0, made.total)]
+            assert made.chunks(400) == [(0, 6, 0, made.total)]
 
 
 @each_way

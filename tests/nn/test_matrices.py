@@ -20,7 +20,13 @@ from elman import (
     unit_rows,
     where,
 )
-from elman.cells import CATALOGUE, WITH_INPUTS, WITH_MATRICES, WITH_MATRIX_STATES
+from elman.cells import (
+    CATALOGUE,
+    WITH_INPUTS,
+    WITH_MATRICES,
+    WITH_MATRIX_STATES,
+    WITH_SIZES,
+)
 from elman.errors import CellError, OptionError
 from elman.export.traced import traced
 from elman.graph import read_cell, read_equations
@@ -351,5 +357,5 @@ def test_mistakes_are_sentences(line, said):
 
 
 def test_groups_of_the_catalogue_share_no_name():
-    names = [*CATALOGUE, *WITH_INPUTS, *WITH_MATRICES, *WITH_MATRIX_STATES]
+    names = [*CATALOGUE, *WITH_INPUTS, *WITH_MATRICES, *WITH_MATRIX_STATES, *WITH_SIZES]
     assert len(names) == len(set(names)) == len(elman.cells.ALL)
