@@ -36,7 +36,10 @@ SETTINGS = {
     "forget_bias": "3",
     "heads": "2",
     "key_size": "3",
+    "sizes": "projection=5",
 }
+#: what only cells with sizes of their own take
+OF_SIZES = ("sizes",)
 #: those that only cells with a matrix state take, and those that they do not take
 OF_HEADS = ("heads", "key_size")
 NOT_OF_HEADS = ("recurrent_dropout", "candidate_dropout", "zoneout", "drop_connect", "forget_bias")
@@ -59,15 +62,15 @@ def encoder_of(task, cell, without):
 
 @pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
 def test_a_task_gives_heads_and_keys_to_a_cell_with_a_matrix_state(task):
-    stack = encoder_of(task, elman.cells.delta_net, without=NOT_OF_HEADS).stack
+    stack = encoder_of(task, elman.cells.delta_net, without=(*NOT_OF_HEADS, *OF_SIZES)).stack
     assert (stack.heads, stack.keys) == (2, 3)
     with pytest.raises(OptionError, match="heads and key_size are for cells with a matrix state"):
-        encoder_of(task, LSTM, without=())
+        encoder_of(task, LSTM, without=OF_SIZES)
 
 
 @pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
 def test_the_options_of_a_task_are_those_of_its_layers(task):
-    encoder = encoder_of(task, LSTM, without=OF_HEADS)
+    encoder = encoder_of(task, LSTM, without=(*OF_HEADS, *OF_SIZES))
     noise = encoder.stack.noise
     assert {name: rate for name, rate in asdict(noise).items() if name != "any"} == {
         "dropout": 0.7,
@@ -94,6 +97,20 @@ def test_without_options_it_is_the_plain_layer():
     layer = recurrent_layer(RecurrentOptions(), LSTM, 3, 4, dropout=0.5)
     assert layer.stack.noise == elman.Recurrent(LSTM, 3, 4).stack.noise
     assert layer.cell == LSTM
+
+
+@pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])
+def test_a_task_gives_numbers_to_the_sizes_of_a_cell(task):
+    without = (*OF_HEADS, "candidate_dropout", "zoneout")
+    assert encoder_of(task, elman.cells.lstmp, without=without).output_size in (5, 10)
+    with pytest.raises(OptionError, match="the cell has the size projection; pass its number"):
+        encoder_of(task, elman.cells.lstmp, without=(*without, *OF_SIZES))
+
+
+@pytest.mark.parametrize("value", ["much", "projection=much", "projection", "projection=1.5"])
+def test_sizes_that_are_no_numbers_are_refused(value):
+    with pytest.raises(OptionError, match=rf'sizes is "{value}"; it must have a number per size'):
+        recurrent_keywords(RecurrentOptions(sizes=value))
 
 
 @pytest.mark.parametrize("value", ["much", "c=much", "c 0.5"])

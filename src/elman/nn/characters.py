@@ -6,6 +6,8 @@ one vector per word; the model looks them up for each occurrence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -29,12 +31,19 @@ class CharacterRecurrence(nn.Module):
     """
 
     def __init__(
-        self, cell: Cell, num_characters: int, size: int, units: int, *, dropout: float = 0.0
+        self,
+        cell: Cell,
+        num_characters: int,
+        size: int,
+        units: int,
+        *,
+        dropout: float = 0.0,
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.embedding = WordEmbedding(num_characters, size, word_dropout=dropout)
-        self.recurrent = Recurrent(cell, size, units, bidirectional=True)
-        self.output_size = 2 * units
+        self.recurrent = Recurrent(cell, size, units, bidirectional=True, sizes=sizes)
+        self.output_size = self.recurrent.output_size
 
     def forward(self, characters: Characters, lengths: Lengths) -> Float[Tensor, "words size"]:
         """A vector for each word; zeros for a word without characters."""

@@ -1,4 +1,4 @@
-"""The options of recurrent layers, which every task has: noise, penalties, initialisation, heads.
+"""The options of recurrent layers, which every task has: noise, penalties, first values, sizes.
 
 A task's options inherit ``RecurrentOptions``, and its model is built with ``recurrent_layer`` or,
 if it builds its own layers, with the keywords from ``recurrent_keywords``.  The docstring of
@@ -73,6 +73,9 @@ class RecurrentOptions(DeclaredOptions):
     key_size: int | None = option(
         None, "keys of each head of such a cell; none takes as many as units", minimum=1
     )
+    sizes: str = option(
+        "", "the numbers of the sizes of a cell's own, such as projection=64 for lstmp"
+    )
 
 
 #: the options that ``Recurrent`` takes under the same names
@@ -86,7 +89,18 @@ def recurrent_keywords(options: RecurrentOptions) -> dict[str, Any]:
     {'c': 0.5, 'h': 0.05}
     """
     found = {name: getattr(options, name) for name in _NAMES}
-    return found | {"zoneout": _zoneout(options.zoneout)}
+    return found | {"zoneout": _zoneout(options.zoneout), "sizes": _sizes(options.sizes)}
+
+
+def output_units(options: RecurrentOptions, cell: Cell, hidden_size: int) -> int:
+    """The units of a layer's output, in one direction.
+
+    >>> from elman.cells import gru, lstmp
+    >>> options = RecurrentOptions(sizes="projection=6")
+    >>> output_units(options, gru, 8), output_units(options, lstmp, 8)
+    (8, 6)
+    """
+    return _sizes(options.sizes).get(cell.state_size(cell.states[0]), hidden_size)
 
 
 def recurrent_layer(
@@ -121,14 +135,26 @@ def _zoneout(value: float | str) -> float | dict[str, float]:
     """A probability, or one per state."""
     if not isinstance(value, str):
         return value
-    found = {}
-    for part in value.replace(",", " ").split():
-        state, _, number = part.partition("=")
-        try:
-            found[state] = float(number)
-        except ValueError as error:
-            raise OptionError(
-                f'zoneout is "{value}"; it must be a probability, or one per state, such as '
-                "c=0.5 h=0.05."
-            ) from error
-    return found
+    try:
+        return {state: float(number) for state, number in _pairs(value)}
+    except ValueError as error:
+        raise OptionError(
+            f'zoneout is "{value}"; it must be a probability, or one per state, such as '
+            "c=0.5 h=0.05."
+        ) from error
+
+
+def _sizes(value: str) -> dict[str, int]:
+    """A number per size."""
+    try:
+        return {size: int(number) for size, number in _pairs(value)}
+    except ValueError as error:
+        raise OptionError(
+            f'sizes is "{value}"; it must have a number per size, such as projection=64.'
+        ) from error
+
+
+def _pairs(value: str) -> list[tuple[str, str]]:
+    """Names and numbers of a text such as "c=0.5 h=0.05"."""
+    parts = [part.partition("=") for part in value.replace(",", " ").split()]
+    return [(name, number) for name, _, number in parts]

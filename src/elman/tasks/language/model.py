@@ -8,7 +8,7 @@ from elman.graph import Cell
 from elman.models import LanguageModel
 from elman.nn.embedding import WordEmbedding
 from elman.tasks.language.options import LanguageOptions
-from elman.tasks.recurrent_options import recurrent_layer
+from elman.tasks.recurrent_options import output_units, recurrent_layer
 from elman.tasks.task import Vocab
 
 
@@ -19,7 +19,9 @@ def build(options: LanguageOptions, cell: Cell, vocab: Vocab[Units]) -> Language
             "tie_weights shares the weights of a full softmax, but softmax is adaptive; omit one "
             "of them."
         )
-    size = options.hidden_size if options.tie_weights else options.embedding_size
+    size = options.embedding_size
+    if options.tie_weights:
+        size = output_units(options, cell, options.hidden_size)
     embedding = WordEmbedding(len(vocab.symbols), size, dropout=options.embedding_dropout)
     recurrent = recurrent_layer(
         options, cell, size, options.hidden_size, options.num_layers, dropout=options.dropout

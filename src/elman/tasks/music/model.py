@@ -32,12 +32,12 @@ def build(options: MusicOptions, cell: Cell, vocab: Vocab[MusicSymbols]) -> nn.M
     )
     prediction: NextToken | IndependentPitches | OrderedPitches
     if events:
-        prediction = NextToken(options.hidden_size, NUM_EVENTS)
+        prediction = NextToken(recurrent.output_size, NUM_EVENTS)
     elif options.prediction == "independent":
-        prediction = IndependentPitches(options.hidden_size, NUM_PITCHES)
+        prediction = IndependentPitches(recurrent.output_size, NUM_PITCHES)
     else:
         prediction = OrderedPitches(
-            options.hidden_size,
+            recurrent.output_size,
             NUM_PITCHES,
             options.choice_size,
             descending=options.descending,

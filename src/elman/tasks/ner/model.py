@@ -9,6 +9,7 @@ from elman.models import StandardTagger, Tagger, WindowTagger, WordFeatures
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
 from elman.tasks.ner.options import NerOptions
 from elman.tasks.ner.shapes import NUM_SHAPES
+from elman.tasks.recurrent_options import recurrent_keywords
 from elman.tasks.task import Vocab
 from elman.tasks.word_model import (
     TextSymbols,
@@ -69,5 +70,9 @@ def _character_reader(
             num_characters, options.character_size, 2 * options.character_units
         )
     return CharacterRecurrence(
-        cell, num_characters, options.character_size, options.character_units
+        cell,
+        num_characters,
+        options.character_size,
+        options.character_units,
+        sizes=recurrent_keywords(options)["sizes"],
     )

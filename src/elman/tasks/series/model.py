@@ -33,7 +33,7 @@ def build(options: SeriesOptions, cell: Cell, symbols: SeriesSymbols) -> nn.Modu
         )
     fed_back = 2 * len(symbols.targets) * options.recursive
     encoder = _layer(options, cell, past, symbols)
-    decoder = _layer(options, cell, future + fed_back + options.hidden_size, None)
+    decoder = _layer(options, cell, future + fed_back + encoder.output_size, None)
     kind: type[Forecaster] = Detector if options.mode == "anomaly" else Forecaster
     if options.recursive:
         kind = FollowingForecaster if options.anchor == "last" else RecursiveForecaster
