@@ -581,8 +581,9 @@ def product_with_a_number(x, h, *, W):
         (empty_list, "the list that is the right operand of @ is empty."),
         (
             product_with_a_number,
-            "a matrix cannot multiply a constant or an input of size one; use a vector, such as b.f "
-            "or p.f * dt.",
+            "a matrix cannot multiply a constant or another value of size one; use a vector, such "
+            "as b.f or p.f * dt, or give what it multiplies a size with a name, to which a layer "
+            'gives the number 1, as in sizes={"W.d": "single"}.',
         ),
     ],
 )

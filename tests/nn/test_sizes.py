@@ -454,7 +454,7 @@ def test_mistakes_in_numbers(sizes, sentence):
 
 
 def test_a_cell_without_sizes_takes_none():
-    with pytest.raises(OptionError, match="sizes names rank"):
+    with pytest.raises(OptionError, match="names rank, but the cell has no sizes of its own"):
         elman.Recurrent(elman.cells.lstm, 3, 4, sizes={"rank": 3})
 
 
@@ -470,6 +470,8 @@ def test_a_cell_without_sizes_takes_none():
         ({"W.d": "input"}, "sizes gives W.d the size input, but the product of a matrix"),
         ({"W.d": "matrix"}, "sizes gives W.d the size 'matrix'"),
         ({"W.x": "rank"}, r"sizes names W\.x; the cell's parameters are W\.d, W\.h"),
+        ({"W.d": "x" * 101}, "sizes gives W.d the size 'xxx"),
+        ({"W.d": "head"}, "the size of W.d needs a matrix state"),
     ],
 )
 def test_mistakes_in_a_declaration(sizes, sentence):
@@ -478,6 +480,60 @@ def test_mistakes_in_a_declaration(sizes, sentence):
 
     with pytest.raises(CellError, match=sentence):
         cell(sizes=sizes)(c)
+
+
+def test_a_size_that_a_file_names_is_no_longer_than_other_names():
+    with pytest.raises(CellError, match="cannot have the attribute|one of|of the cell's own"):
+        read_cell(lstmp.text.replace('"projection"', f'"{"x" * 101}"'))
+    for many in (101, 5000):  # Python converts no text of more than 4,300 digits to a number
+        with pytest.raises(CellError):
+            read_cell(lstmp.text.replace('"projection"', f'"{"9" * many}"'))
+
+
+def test_the_parameters_of_a_matrix_beside_a_row_of_one_value():
+    """The columns of W.u are those of a value of size one, which no matrix multiplies."""
+
+    def c(x, h, *, W):
+        return W.u @ [W.d @ h, x]
+
+    with pytest.raises(CellError, match="another value of size one; use .* a size with a name"):
+        cell(sizes={"W.d": 1})(c)
+    own = cell(sizes={"W.d": "single"})(c)
+    agree_with_a_loop(layer_of(own, numbers={"single": 1}))
+
+
+def test_a_number_written_as_text_is_that_number():
+    def c(x, h, *, b):
+        return b.d * h + b.e
+
+    assert cell(sizes={"b.d": "1", "b.e": "1"})(c) == cell(sizes={"b.d": 1, "b.e": 1})(c)
+
+
+def test_a_state_of_size_one_is_not_repeated_and_the_error_says_what_to_write():
+    def c(x, h, s, *, W):
+        return W.h @ [x, s], sigmoid(W.s @ [x, h])
+
+    with pytest.raises(CellError, match='the next s has size one; s has size 1; .* "single"'):
+        cell(sizes={"s": 1, "W.s": 1})(c)
+    own = cell(sizes={"s": "single", "W.s": "single"})(c)
+    agree_with_a_loop(layer_of(own, numbers={"single": 1}))
+
+
+def test_a_vector_can_have_a_value_per_unit_and_key():
+    @cell(sizes={"S": "memory", "v.a": "memory", "W.k": "key"})
+    def kept(x, y, S, *, W, v):
+        S = sigmoid(v.a) * S + outer(W.v @ x, W.k @ x)
+        return S @ (W.k @ x), S
+
+    layer = elman.Recurrent(kept, 3, 4, heads=2, key_size=3, dtype=torch.float64)
+    assert layer.layers[0][0].v.a.shape == (4, 3)
+    x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, *_: layer(x)[0], (x, *layer.parameters()))
+
+
+def test_sizes_that_do_not_fit_into_memory_are_named():
+    with pytest.raises(OptionError, match="choose a smaller input_size, hidden_size, sizes or"):
+        elman.Recurrent(lstmp, 3, 4, sizes={"projection": 10**30})
 
 
 def test_matrices_beside_one_another_have_one_size():

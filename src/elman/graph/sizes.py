@@ -20,15 +20,17 @@ from elman.graph.node import NO_MATRIX, Misuse, Size, SizeClash
 MEMORY_SIZES = ("memory", "key", "head")
 #: the sizes with a meaning of their own; those of a cell's own have other names
 COMMON_SIZES = frozenset({"input", "hidden", "one", "matrix", *MEMORY_SIZES})
+#: maximum number of characters of a name, so that it fits a line and a file name
+MAX_NAME = 100
 
 
 def is_own_size(size: object) -> bool:
-    """Whether this is a size of a cell's own: a name, or a number.
+    """Whether this is a size of a cell's own: a name, or a number, of at most 100 characters.
 
     >>> is_own_size("projection"), is_own_size("16"), is_own_size("hidden"), is_own_size("01")
     (True, True, False, False)
     """
-    if not isinstance(size, str) or size in COMMON_SIZES:
+    if not isinstance(size, str) or size in COMMON_SIZES or len(size) > MAX_NAME:
         return False
     return size.isidentifier() or (size.isdecimal() and size.isascii() and size[0] != "0")
 
@@ -249,8 +251,9 @@ def product(sizes: Sequence[Size], attribute: Size | None) -> Size:
             raise Misuse("a matrix cannot multiply a matrix state; read it first, as in S @ k")
         if size == "one":
             raise Misuse(
-                "a matrix cannot multiply a constant or an input of size one; use a vector, such "
-                "as b.f or p.f * dt"
+                "a matrix cannot multiply a constant or another value of size one; use a vector, "
+                "such as b.f or p.f * dt, or give what it multiplies a size with a name, to which "
+                'a layer gives the number 1, as in sizes={"W.d": "single"}'
             )
     return attribute or "hidden"
 

@@ -482,7 +482,16 @@ def _next_states(declaration: Declaration, returned: object) -> tuple[Node, ...]
         size = declaration.sizes.get(state, "hidden")
         if node.size != size:
             article = "a state" if size == "hidden" else state
-            raise Misuse(f"the next {state} has size {node.size}; {article} has size {size}")
+            advice = ""
+            if node.size == "one" and size != "hidden":
+                advice = (
+                    "; a value of size one is repeated for the units that it meets, so give what "
+                    f'makes it the size of {state}, by a name, as in sizes={{"{state}": "single", '
+                    '"W.d": "single"}'
+                )
+            raise Misuse(
+                f"the next {state} has size {node.size}; {article} has size {size}{advice}"
+            )
         following.append(node)
     return tuple(following)
 
@@ -518,9 +527,10 @@ def declared_sizes(declaration: str, option: str, given: object) -> dict[str, An
     found = declared_mapping(declaration, option, given)
 
     def size_of(key: str, size: object) -> object:
-        if isinstance(size, bool) or not isinstance(size, int):
+        if isinstance(size, bool) or not isinstance(size, (int, str)):
             return size
-        return "one" if size == 1 and (option == "inputs" or "." in key) else str(size)
+        repeated = option == "inputs" or "." in key
+        return "one" if str(size) == "1" and repeated else str(size)
 
     return {key: size_of(key, size) for key, size in found.items()}
 

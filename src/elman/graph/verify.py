@@ -24,10 +24,8 @@ from elman.errors import CellError
 from elman.graph.cell import Cell
 from elman.graph.node import OPERATIONS, Node, ancestors
 from elman.graph.ops import CONDITIONS, INTERNAL, LEAVES, MEMORY, PARAMETERS, PRODUCTS
-from elman.graph.sizes import MEMORY_SIZES, is_own_size
+from elman.graph.sizes import MAX_NAME, MEMORY_SIZES, is_own_size
 
-#: maximum number of characters of a name, so that it fits a line and a file name
-MAX_NAME = 100
 #: maximum number of values of a cell, and maximum depth of its graph: published cells have some
 #: dozens of values, and each takes a few hundredths of a second to compile
 MAX_VALUES, MAX_DEPTH = 500, 250
@@ -271,12 +269,15 @@ def _problems_of_names(cell: Cell) -> Iterable[str]:
             yield f"the size of {p.key} is {_shortened(p.columns)}, not one of {', '.join(SIZES)}."
         if type(p.heads) is not int or p.heads not in range(1, MAX_HEADS + 1):
             yield f"the number of heads of {p.key} is {_shortened(p.heads)}."
-        known = {"input", "hidden"} | ({"key", "head"} if cell.has_memory else set())
+        known = ("input", "hidden", "key", "head")  # the latter two need a matrix state
         fit = [size in known or is_own_size(size) for size in p.columns]
         if p.kind == "matrix" and not (fit and all(fit)):
             yield f"the columns of {p.key} are {_shortened(p.columns)}, not input and hidden."
         if p.rows not in PRODUCT_SIZES and not is_own_size(p.rows):
-            yield f"the size of {p.key} is {_shortened(p.rows)}; products have hidden, key or head."
+            yield (
+                f"the size of {p.key} is {_shortened(p.rows)}; products have "
+                f"{', '.join(PRODUCT_SIZES)} or a size of the cell's own."
+            )
     if not isinstance(cell.doc, str) or _has_surrogates(cell.doc):
         yield "its description is not text."
 

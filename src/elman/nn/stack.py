@@ -122,9 +122,10 @@ class Stack:
         names, given = self.cell.own_sizes, dict(self.own)
         for name, number in given.items():
             if name not in names:
-                has = f"its own are {', '.join(names)}" if names else "it has none of its own"
+                has = f"the cell's own sizes are {', '.join(names)}"
                 raise OptionError(
-                    f"{self.title}: sizes names {name}, but of the cell's sizes {has}."
+                    f"{self.title}: sizes names {name}, but "
+                    f"{has if names else 'the cell has no sizes of its own'}."
                 )
             if not isinstance(number, int) or isinstance(number, bool) or number < 1:
                 raise OptionError(
@@ -142,6 +143,8 @@ class Stack:
         for layer in range(min(self.num_layers, 2)):  # all above have the sizes of the second
             sizes = self.sizes(self.layer_input_size(layer))
             for p in self.cell.parameters:
+                if p.kind == "vector":  # which has no heads, but may have a value per unit and key
+                    continue
                 for size in (p.rows, *p.columns):
                     width = sizes.width((size,))
                     if width % p.heads:
@@ -263,10 +266,11 @@ class Stack:
         needed = count * dtype.itemsize
         present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if needed > present > 0:
+            named = "hidden_size, sizes or" if self.own else "hidden_size or"
             raise OptionError(
                 f"{self.title}: {count:,} parameters take {needed / 1e9:,.0f} GB, but this machine "
-                f"has {present / 1e9:,.0f} GB of memory; choose a smaller input_size, hidden_size "
-                "or num_layers."
+                f"has {present / 1e9:,.0f} GB of memory; choose a smaller input_size, {named} "
+                "num_layers."
             )
 
     def run(
