@@ -433,6 +433,19 @@ def test_mistakes_in_a_declaration(options, sentence):
         cell(**options)(c)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_zoneout_of_all_units_leaves_inputs_unread(backend, training):
+    @cell(inputs={"dt": "one"})
+    def fading(x, h, dt, *, W):
+        return tanh(W.h @ [exp(-dt) * h, x])
+
+    layer = elman.Recurrent(fading, 3, 4, zoneout=1.0, backend=backend).train(training)
+    y, (h,) = layer(torch.randn(5, 2, 3), (torch.ones(1, 2, 4),), dt=torch.rand(5, 2, 1))
+    assert (y == 1).all()
+    assert (h == 1).all()
+
+
 def test_mistakes_in_equations():
     with pytest.raises(CellError, match="no state depends on the input dt; use it or omit it"):
 
@@ -440,7 +453,7 @@ def test_mistakes_in_equations():
         def unused(x, h, dt, *, W):
             return tanh(W.h @ [h, x])
 
-    with pytest.raises(CellError, match="cannot multiply a constant or an input of size one"):
+    with pytest.raises(CellError, match="cannot multiply a constant or another value of size one"):
 
         @cell(inputs={"dt": "one"})
         def multiplied(x, h, dt, *, W):

@@ -60,7 +60,8 @@ def separated(text: str, *, ahead: bool = True) -> Separated | None:
     foreign = any(
         [_is_early_leaf(n) or is_computed_matrix(n) or _is_of_size_one(n) for n in cell.nodes]
     )
-    return separate(cell, ahead=ahead) if foreign else None
+    # noise can leave inputs that no next state reads, such as zoneout with the rate 1
+    return separate(cell, ahead=ahead) if foreign or cell.inputs else None
 
 
 def needs_inputs(text: str) -> bool:
