@@ -2,7 +2,8 @@
 
 A program for a process of its own.  ``python guarded.py examples COUNT`` runs random cells and
 sizes with every buffer, table and weight in pages of its own, whose neighbours nobody may touch;
-each buffer first ends, then begins exactly where a forbidden page does.  ``python guarded.py
+each buffer first ends, then begins exactly where a forbidden page does; ``sized`` instead of
+``examples`` runs cells with sizes of their own.  ``python guarded.py
 overrun BUFFER end|start`` runs one cell with that buffer moved a byte into the forbidden page.
 What is computed is printed first, so that the last lines of a killed process are the example to
 look at.
@@ -30,8 +31,8 @@ from elman.backends.engine import Call
 from elman.backends.native import engine as native_engine
 from elman.backends.native import kernels, stepping, tuning
 from elman.backends.plan import make_plan
-from elman.cells import CATALOGUE
-from elman.graph import Cell
+from elman.cells import CATALOGUE, WITH_SIZES
+from elman.graph import Cell, read_equations
 from graph.plain import Numbers
 from graph.random_cells import random_cells
 
@@ -121,14 +122,25 @@ def guard_the_engine(shifted: str = "") -> None:
 
 
 NAMED = {**CATALOGUE, **VARIANTS, **EDGES}
+BOTTLENECK = """
+@cell(sizes={"r": "slow", "W.r": "slow", "W.d": "rank", "b.d": "rank", "W.s": 3})
+def bottleneck(x, h, r, *, W, b):
+    d = W.d @ [h, r, x] + b.d
+    r = 0.9 * layer_norm(r) + tanh(W.r @ [d, x])
+    return tanh(W.u @ [relu(d), r, W.s @ h]), r
+"""
+SIZED = [*WITH_SIZES.values(), read_equations(BOTTLENECK)]
 
 
 @st.composite
-def examples(draw_from):
-    cell = draw_from(st.sampled_from(list(NAMED.values())) | random_cells(most_lines=4))
+def examples(draw_from, sized):
+    named = SIZED if sized else list(NAMED.values())
+    cells = st.sampled_from(named)
+    cell = draw_from(cells if sized else cells | random_cells(most_lines=4))
     sizes = st.sampled_from([1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 40])
     time, batch = draw_from(st.integers(1, 5)), draw_from(st.integers(1, 11))
-    numbers = draw(cell, draw_from(sizes), draw_from(sizes), time=time, batch=batch)
+    own = {name: draw_from(sizes) for name in cell.own_sizes}
+    numbers = draw(cell, draw_from(sizes), draw_from(sizes), time=time, batch=batch, own=own)
     lengths = draw_from(st.none() | st.lists(st.integers(0, time), min_size=batch, max_size=batch))
     given_lengths = None if lengths is None else torch.tensor(lengths)
     return cell, replace(numbers, lengths=given_lengths, reverse=draw_from(st.booleans()))
@@ -141,7 +153,8 @@ def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
     native = find_engine("native")
     (y, _), _ = native.forward(Call(make_plan(cell), *rest, save=False))
     assert torch.equal(y, results(cell, numbers)["y"])
-    if kernels.programs_of(cell.text).precompute is not None or y.dtype is torch.bfloat16:
+    apart = kernels.programs_of(cell.text).precompute is not None or cell.own_sizes
+    if apart or y.dtype is torch.bfloat16:
         return  # not for stepping, or as in float32
     x, *others = numbers.x[:1], numbers.states, numbers.parameters
     (y, _), _ = native.forward(Call(make_plan(cell), x, *others, None, False, save=False))
@@ -167,8 +180,11 @@ def step(cell: Cell, numbers: Numbers) -> Tensor:
         torch.empty = empty
 
 
-def run_examples(count: int) -> None:
-    """Random examples, always the same ones, in each type of number in turn."""
+def run_examples(count: int, *, sized: bool) -> None:
+    """Random examples, always the same ones, in each type of number in turn.
+
+    With ``sized``, of cells with sizes of their own.
+    """
     dtypes = itertools.cycle(kernels.INSIDE)
 
     @settings(
@@ -179,15 +195,15 @@ def run_examples(count: int) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(examples(), st.booleans())
+    @given(examples(sized), st.booleans())
     def each(example, hoisted):
         global at_end
         cell, numbers = example
         dtype = next(dtypes)
         numbers = numbers.with_tensors([tensor.to(dtype) for tensor in numbers.tensors])
-        hidden = numbers.states[0].shape[-1]
         for at_end in (True, False):
-            print(cell.text, f"x {tuple(numbers.x.shape)}, hidden {hidden}, {numbers.x.dtype}")
+            widths = [tuple(tensor.shape) for tensor in numbers.tensors]
+            print(cell.text, f"sizes {widths}, {numbers.x.dtype}")
             print(f"lengths {numbers.lengths}, reverse {numbers.reverse}, hoisted {hoisted}")
             print(f"guarded at the {'end' if at_end else 'start'}", flush=True)
             check(cell, numbers, hoisted)
@@ -211,5 +227,5 @@ if __name__ == "__main__":
     if what == "overrun":
         overrun()
     else:
-        run_examples(int(argument))
+        run_examples(int(argument), sized=what == "sized")
     print("done")

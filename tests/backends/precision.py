@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -18,11 +19,18 @@ Results = dict[str, Tensor]
 
 
 def draw(
-    cell: Cell, input_size: int, hidden_size: int, *, time: int = 6, batch: int = 5, seed: int = 0
+    cell: Cell,
+    input_size: int,
+    hidden_size: int,
+    *,
+    time: int = 6,
+    batch: int = 5,
+    seed: int = 0,
+    own: Mapping[str, int] = MappingProxyType({}),
 ) -> Numbers:
     """Numbers in float32, with weights that keep sums about as large as their operands."""
     numbers = draw_numbers(
-        cell, seed, time=time, batch=batch, input_size=input_size, hidden_size=hidden_size
+        cell, seed, time=time, batch=batch, input_size=input_size, hidden_size=hidden_size, own=own
     )
     scaled = [p / p.shape[-1] ** 0.5 if p.dim() == 2 else p for p in numbers.parameters]
     tensors = [numbers.x, *numbers.states, *scaled]
@@ -32,9 +40,8 @@ def draw(
 def outer_gradients(cell: Cell, numbers: Numbers, seed: int = 9) -> list[Tensor]:
     """dL/d(y, last states ...), at random."""
     generator = torch.Generator().manual_seed(seed)
-    time, batch, _ = numbers.x.shape
-    hidden = numbers.states[0].shape[-1]
-    shapes = [(time, batch, hidden), *[(batch, hidden)] * len(cell.states)]
+    time, states = len(numbers.x), [tuple(state.shape) for state in numbers.states]
+    shapes = [(time, *states[0]), *states]
     return [torch.randn(s, generator=generator).to(numbers.x.dtype) for s in shapes]
 
 

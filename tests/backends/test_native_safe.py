@@ -66,12 +66,13 @@ def test_a_byte_too_far_is_caught_by_the_guard():
 
 
 @on_linux
+@pytest.mark.parametrize(("what", "count"), [("examples", 16), ("sized", 9)])
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_kernel_touches_a_byte_outside_its_buffers(target):
-    code, output = finish(start([GUARDED, "examples", 16], ELMAN_TARGET=target))
+def test_no_kernel_touches_a_byte_outside_its_buffers(target, what, count):
+    code, output = finish(start([GUARDED, what, count], ELMAN_TARGET=target))
     assert code == 0, "\n".join(output.splitlines()[-40:])
     assert output.endswith("done\n")
-    assert output.count("guarded at the end") == output.count("guarded at the start") == 16
+    assert output.count("guarded at the end") == output.count("guarded at the start") == count
 
 
 # the floating point mode

@@ -5,8 +5,9 @@ It shares nothing with the engines but the cell's nodes: the functions are named
 and a row of the table of operations that has none here fails ``backends/test_gradients.py``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -92,17 +93,19 @@ def draw_numbers(
     hidden_size: int = 3,
     lengths: Sequence[int] | None = None,
     reverse: bool = False,
+    own: Mapping[str, int] = MappingProxyType({}),
 ) -> Numbers:
-    """Random numbers for a cell; ``lengths`` one for each row of the batch."""
+    """Random numbers for a cell; ``lengths`` one for each row of the batch, ``own`` its sizes."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-    sizes = Sizes(input_size, hidden_size)
+    sizes = Sizes(input_size, hidden_size, own=tuple(own.items()))
+    widths = [sizes.width((cell.state_size(name),)) for name in cell.states]
     return Numbers(
         x=normal(time, batch, input_size),
-        states=tuple([0.7 * normal(batch, hidden_size) for _ in cell.states]),
+        states=tuple([0.7 * normal(batch, width) for width in widths]),
         parameters=tuple([0.6 * normal(*p.shape(sizes)) for p in cell.parameters]),
         lengths=None if lengths is None else torch.tensor(lengths),
         reverse=reverse,

@@ -483,7 +483,7 @@ def test_mistakes_in_a_declaration(sizes, sentence):
 
 
 def test_a_size_that_a_file_names_is_no_longer_than_other_names():
-    with pytest.raises(CellError, match="cannot have the attribute|one of|of the cell's own"):
+    with pytest.raises(CellError, match=r"cannot have the attribute|one of|of the cell's own"):
         read_cell(lstmp.text.replace('"projection"', f'"{"x" * 101}"'))
     for many in (101, 5000):  # Python converts no text of more than 4,300 digits to a number
         with pytest.raises(CellError):
@@ -496,7 +496,7 @@ def test_the_parameters_of_a_matrix_beside_a_row_of_one_value():
     def c(x, h, *, W):
         return W.u @ [W.d @ h, x]
 
-    with pytest.raises(CellError, match="another value of size one; use .* a size with a name"):
+    with pytest.raises(CellError, match=r"another value of size one; use .* a size with a name"):
         cell(sizes={"W.d": 1})(c)
     own = cell(sizes={"W.d": "single"})(c)
     agree_with_a_loop(layer_of(own, numbers={"single": 1}))
@@ -513,7 +513,7 @@ def test_a_state_of_size_one_is_not_repeated_and_the_error_says_what_to_write():
     def c(x, h, s, *, W):
         return W.h @ [x, s], sigmoid(W.s @ [x, h])
 
-    with pytest.raises(CellError, match='the next s has size one; s has size 1; .* "single"'):
+    with pytest.raises(CellError, match=r'the next s has size one; s has size 1; .* "single"'):
         cell(sizes={"s": 1, "W.s": 1})(c)
     own = cell(sizes={"s": "single", "W.s": "single"})(c)
     agree_with_a_loop(layer_of(own, numbers={"single": 1}))
@@ -585,6 +585,16 @@ def test_the_page_and_the_report_count_the_same_bytes(name):
 def test_diagnose(name):
     found = elman.diagnose(CELLS[name], steps=8, hidden_size=6, sizes={"projection": 3})
     assert {*found[name].gradient} == {*CELLS[name].states}
+
+
+def test_diagnose_takes_a_layer_without_parameters():
+    @cell(inputs={"u": "slow"}, sizes={"r": "slow"})
+    def kept(x, h, r, u):
+        return 0.5 * h, 0.9 * r + u
+
+    layer = elman.Recurrent(kept, INPUT, 3, sizes={"slow": 2})
+    found = elman.diagnose(layer, x=torch.randn(5, 1, INPUT), inputs={"u": torch.rand(5, 1, 2)})
+    assert {*found["kept"].gradient} == {"h", "r"}
 
 
 def test_diagnose_agrees_with_autograd():

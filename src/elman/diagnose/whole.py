@@ -91,7 +91,7 @@ AnyTrajectory = Trajectory | WholeTrajectory
 
 
 def _gradients(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
-    if not loss.requires_grad:
+    if not (leaves and loss.requires_grad):
         return [torch.zeros_like(leaf) for leaf in leaves]
     found = torch.autograd.grad(
         loss, leaves, retain_graph=True, allow_unused=True, materialize_grads=True

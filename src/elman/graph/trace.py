@@ -96,7 +96,9 @@ def cell(
 
     Without a matrix state, a size can have any name, or be a number:
     ``sizes={"h": "projection", "W.p": "projection", "W.d": 16}``; a layer takes the number of each
-    name, ``elman.Recurrent(cell, 10, 20, sizes={"projection": 8})``.
+    name, ``elman.Recurrent(cell, 10, 20, sizes={"projection": 8})``.  Inputs and states can have
+    such sizes too.  A vector or product of size 1, ``{"b.s": 1, "W.g": 1}``, is repeated for all
+    units.
 
     >>> from elman import cell, sigmoid, tanh
     >>> @cell(gates="f g", init={"b.f": 1.0})
