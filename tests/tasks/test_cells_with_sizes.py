@@ -1,4 +1,4 @@
-"""Tasks take cells whose output has a size of its own, if it is a number."""
+"""Tasks take cells whose output has a size of its own."""
 
 import pytest
 import torch
