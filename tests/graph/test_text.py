@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.cells import CATALOGUE, diagonal_peephole_lstm, lstm, rnn
+from elman.cells import CATALOGUE, cfc, diagonal_peephole_lstm, lstm, rnn
 from elman.errors import CellError
 from elman.graph import cell, layer_norm, read_cell, tanh, where, write_cell
 from graph.random_cells import quick, random_cells
@@ -91,6 +91,17 @@ def test_a_damaged_text_is_refused(text):
 
 def changed(**fields):
     return json.dumps({**json.loads(diagonal_peephole_lstm.text), **fields})
+
+
+@pytest.mark.parametrize("size", ["memory", "head"])
+def test_an_input_of_a_matrix_state_s_size_needs_one(size):
+    text = cfc.text
+    record = json.loads(text)
+    (old,) = record["inputs"]
+    changed = text.replace(json.dumps(old, separators=(",", ":")), json.dumps([old[0], size]))
+    assert changed != text
+    with pytest.raises(CellError, match=f"the size of {old[0]} needs a matrix state"):
+        read_cell(changed)
 
 
 def test_a_cell_of_a_future_format_is_refused():

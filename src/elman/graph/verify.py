@@ -199,7 +199,8 @@ def _problems_of_the_whole(cell: Cell) -> Iterable[str]:
 def _problems_of_memory(cell: Cell) -> Iterable[str]:
     """What needs a matrix state, and what a cell with one cannot have."""
     if not cell.has_memory:
-        sized = [p.key for p in cell.parameters if {*p.columns, p.rows} & {*MEMORY_SIZES}]
+        sized = [name for name, size in cell.inputs if size in MEMORY_SIZES]
+        sized += [p.key for p in cell.parameters if {*p.columns, p.rows} & {*MEMORY_SIZES}]
         if sized:
             yield f'the size of {sized[0]} needs a matrix state, as in sizes={{"S": "memory"}}.'
         for operation in {node.operation: None for node in cell.nodes if node.operation in MEMORY}:
