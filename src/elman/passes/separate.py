@@ -2,12 +2,12 @@
 
 Engines know one kind of side input, a value of a state's size at each step, and matrices that are
 parameters.  This pass splits a cell in two.  ``early`` are the values that need a side input, but
-no state; they can be computed for all steps at once, outside the engine.  The ``core`` is a cell
-that takes these values as its side inputs, and the matrices that the cell computes from parameters
-as its parameters.  What has one value for a whole row has as many as it meets in the core:
-parameters of size one are repeated.  So side inputs of any size, products with them, vectors of
-the input's size and functions of matrices need nothing from an engine.  Products with x alone stay
-in the core, which hoists them (``hoist.py``).
+no state, up to the last product; they are computed for all steps at once, outside the engine.
+The ``core`` is a cell that takes these values as its side inputs, and the matrices that the cell
+computes from parameters as its parameters.  What has one value for a whole row has as many as it
+meets in the core: parameters of size one are repeated.  So side inputs of any size, products with
+them, vectors of the input's size and functions of matrices need nothing from an engine.  Products
+with x alone stay in the core, which hoists them (``hoist.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from functools import lru_cache
 from elman.graph import Cell, read_cell
 from elman.graph.cell import Parameter
 from elman.graph.node import Node, Size, ancestors, intern, rows_of, sum_of
-from elman.graph.ops import CONDITIONS
+from elman.graph.ops import CONDITIONS, PRODUCTS
 from elman.graph.rewrite import moved, rewrite
 from elman.graph.sizes import Block, columns_of, is_own_size
 
@@ -122,10 +122,10 @@ def separate(cell: Cell, *, ahead: bool = True) -> Separated:
     ...     return tanh(W.h @ [exp(-dt * p.h) * h, x, u] + b.h)
     >>> parts = separate(example)
     >>> print(parts.core)
-    h' = tanh(W.h · [v_1 * h, x] + b.h + v_2)
+    h' = tanh(W.h · [exp(v_1 * p.h) * h, x] + b.h + v_2)
     >>> from elman.graph.show import expression
     >>> [expression(value) for value in parts.early]
-    ['exp(-dt * p.h)', 'W.h · u']
+    ['-dt', 'W.h · u']
     """
     return _Separation(cell, ahead).run()
 
@@ -185,7 +185,7 @@ class _Separation:
         split = rewrite(begun, lambda node, new: self._split(node, new, early))
         following = tuple([split[node] for node in begun])
         inside = ancestors(following)
-        _, self.early = without_states(inside, ahead=self.ahead)
+        self.early = self._beyond_engines(inside)
         self.uses = Counter([operand for node in inside for operand in node.operands])
         self.uses.update(following)
         adds = [node for node in inside if node.operation == "add" and node not in self.early]
@@ -213,6 +213,20 @@ class _Separation:
         )
         return Separated(core, tuple([node for node, _ in self.leaves]), parts)
 
+    def _beyond_engines(self, nodes: Iterable[Node]) -> set[Node]:
+        """What needs a side input, but no state, and is not elementwise over units.
+
+        No engine can compute it; the core computes the rest, which saves passes over memory.
+        """
+        _, early = without_states(nodes, ahead=self.ahead)
+        return {
+            node
+            for node in early
+            if not node.operands
+            or node.operation in PRODUCTS
+            or node.size in {"one", "input", "matrix"}
+        }
+
     def _spread_all(self) -> tuple[tuple[Node, ...], Mapping[Node, str]]:
         """The next states without late values of size one, and the names of what replaced others.
 
@@ -221,7 +235,7 @@ class _Separation:
         cell = self.cell
         if not any(map(_is_of_size_one, cell.nodes)):
             return cell.next_states, cell.names
-        _, early = without_states(cell.nodes, ahead=self.ahead)
+        early = self._beyond_engines(cell.nodes)
         made: dict[tuple[Node, Size], Node] = {}
 
         def spread(node: Node, context: Size) -> Node:
