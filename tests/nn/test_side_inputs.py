@@ -524,6 +524,15 @@ def test_a_saved_layer_is_loaded_without_running_code():
     torch.testing.assert_close(compiled(x, **sides), layer(x, **sides), rtol=0, atol=0)
 
 
+def test_a_compiler_may_take_the_length_of_x_alone_for_varying():
+    layer, sides = layer_of(gru_d), sides_of(gru_d)
+    x = torch.randn(TIME, BATCH, INPUT).double()
+    wanted, _ = layer(x, **sides)
+    torch._dynamo.maybe_mark_dynamic(x, 0)
+    found, _ = torch.compile(layer, backend="aot_eager", fullgraph=True)(x, **sides)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
 def test_other_devices_than_that_of_the_tensors():
     """Ragged rows need no tensor on torch's default device, nor a device that autocasts."""
     layer, x, dt = layer_of(cfc), torch.randn(TIME, BATCH, INPUT).double(), sides_of(cfc)["dt"]

@@ -61,20 +61,27 @@ def checked(
         order = ["time", size] if unbatched else order
         each_step = tuple([axes[axis] for axis in order])
         each_row = tuple([axes[axis] for axis in order if axis != "time"])
-        if tensor.shape not in (each_step, each_row):
+        per_step = _is_shape(tensor, each_step)
+        if not per_step and not _is_shape(tensor, each_row):
             raise ShapeError(
                 f"{title}: {name} has the shape {tuple(tensor.shape)}; it must be {each_step} "
                 f"({', '.join(order)}), or {each_row} if it is the same at all steps."
             )
         if tensor.device != x.device:
             raise ShapeError(f"{title}: {name} is on {tensor.device}, but x is on {x.device}.")
-        per_step = tensor.shape == each_step
         if unbatched:
             tensor = tensor.unsqueeze(-2)
         elif batch_first and per_step:
             tensor = tensor.transpose(0, 1)
         found[name] = tensor if per_step else tensor.unsqueeze(0)
     return found
+
+
+def _is_shape(tensor: Tensor, wanted: tuple[int, ...]) -> bool:
+    """Whether a tensor has this shape; axis by axis, as a compiler needs it for varying lengths."""
+    if tensor.dim() != len(wanted):
+        return False
+    return all([own == other for own, other in zip(tensor.shape, wanted, strict=True)])
 
 
 class Early:
