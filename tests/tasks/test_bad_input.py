@@ -220,6 +220,7 @@ def test_word_vectors_are_read_or_trained_and_start_the_embedding(tmp_path):
         "vectors": str(folder / "vectors.txt"),
         "frozen_vectors": True,
         "epochs": 1,
+        "phrases": 0,
     }
     data = Data(folder / "train.csv")
     model, _ = train(sentiment, data, folder / "a", settings, progress=Silence())
@@ -232,7 +233,7 @@ def test_word_vectors_are_read_or_trained_and_start_the_embedding(tmp_path):
         sentiment,
         data,
         folder / "b",
-        {**SMALL, "vectors": "train", "epochs": 1},
+        {**SMALL, "vectors": "train", "epochs": 1, "phrases": 0},
         progress=Silence(),
     )
     assert trained.model.embedding.weight.shape[1] == SMALL["embedding_size"]

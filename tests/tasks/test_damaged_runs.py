@@ -93,7 +93,7 @@ def digest_of_the_old(run: Path) -> None:
     (run / "model.safetensors").write_bytes(content[:-4] + b"\0\0\0\0")
 
 
-BIAS = "output.bias"
+BIAS = "reader.output.bias"
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "deep JSON": (write("symbols.json", "[" * 100_000), "/symbols.json cannot be read (it is nest"),
     "deep TOML": (change("run.toml", "hidden_size = 12", f"hidden_size = {'[' * 9999}"), "not TOML ("),
@@ -184,8 +184,8 @@ def test_a_hostile_checkpoint_is_one_sentence(run, trained, case):
     [
         ("optimizer.0.exp_avg", lambda t: t[:1], "optimizer.0.exp_avg has shape"),
         ("optimizer.0.exp_avg", None, "the optimiser's tensors are incomplete"),
-        ("model.output.bias", lambda t: t * torch.nan, "output.bias holds values"),
-        ("model.output.bias", None, "output.bias is missing"),
+        ("model.reader.output.bias", lambda t: t * torch.nan, "output.bias holds values"),
+        ("model.reader.output.bias", None, "output.bias is missing"),
     ],
 )
 def test_a_checkpoint_with_other_tensors_is_one_sentence(run, trained, name, do, sentence):

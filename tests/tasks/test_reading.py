@@ -144,6 +144,7 @@ def test_words_in_capitals_take_vectors_of_small_letters_with_a_warning(tmp_path
         "frozen_vectors": True,
         "min_count": 99,
         "epochs": 1,
+        "phrases": 0,
     }
     with pytest.warns(DataWarning) as caught:
         model, _ = train(
