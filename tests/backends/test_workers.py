@@ -67,7 +67,7 @@ def test_an_interrupted_call_ends_after_its_threads_do():
         class Slow:
             def __call__(self, *numbers):
                 running.append(numbers)
-                time.sleep(0.5 if numbers[1] else 0)
+                time.sleep(3 if numbers[1] else 0)
                 running.remove(numbers)
         module.as_function = lambda address: Slow()
         threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
