@@ -178,7 +178,7 @@ def main() -> None:
         "command": "python benchmarks/published_cells.py",
         "machine": machine(),
         "threads": 1,
-        "clock": "processor time of the process; for most rows, other work ran on the same two cores",
+        "clock": "processor time of the process; most rows were measured beside other work",
         "load_average": round(os.getloadavg()[2], 1),
         "minutes": round((time.monotonic() - begin) / 60, 1),
         "geometric_means": {what: [round(m, 2) for m in each] for what, each in means.items()},
