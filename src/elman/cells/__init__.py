@@ -139,9 +139,9 @@ __all__ = [
     "retention",
     "rg_lru",
     "rhn",
-    "scrn",
     "rnn",
     "rwkv_6",
+    "scrn",
     "slstm",
     "sru",
 ]

@@ -167,6 +167,12 @@ def is_computed_matrix(node: Node) -> bool:
     return node.size == "matrix" and bool(node.operands)
 
 
+def _free(gate: str, taken: set[str]) -> str:
+    """The name of a gate, with a number if it is taken."""
+    names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in taken)
+
+
 class _Separation:
     def __init__(self, cell: Cell, ahead: bool) -> None:
         self.cell, self.ahead = cell, ahead
@@ -294,8 +300,7 @@ class _Separation:
             taken = {p.gate for p in self.matrices.values() if p.family == family}
             if any([_first_leaf(own).attribute[:2] == (family, gate) for own, _ in self.matrices]):
                 taken |= {p.gate for p in self.cell.parameters if p.family == family}
-            names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
-            name = next(name for name in names if name not in taken)
+            name = _free(gate, taken)
             columns = tuple([sizes[k] for k in kept])
             rows = matrix.attribute if matrix.operation == "repeat" else rows_of(matrix)
             self.matrices[key] = Parameter(family, name, "matrix", columns, rows=rows or "hidden")
@@ -308,8 +313,7 @@ class _Separation:
             others = [*self.cell.parameters, *self.vectors.values()]
             own = {p.gate for p in self.vectors.values() if p.family == family}
             taken = {p.gate for p in others if p.family == family} - {gate} | own
-            names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
-            name = next(name for name in names if name not in taken)
+            name = _free(gate, taken)
             columns = () if value.size == "hidden" else (value.size,)
             self.vectors[value] = Parameter(family, name, "vector", columns)
         return self.vectors[value]

@@ -21,7 +21,7 @@ from elman.backends.native.llvm.target import WIDTH, chosen_target
 from elman.backends.native.llvm.team import find_team
 from elman.backends.native.matrix_frozen_steps import MatrixFrozenSteps, can_be_frozen
 from elman.backends.native.memory import empty
-from elman.backends.native.programs import INPUT, Buffer, Place, Program, Programs, programs_of
+from elman.backends.native.programs import INPUT, Place, Program, Programs, buffers_of, programs_of
 from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
 from elman.backends.native.stepping import Stepper
 from elman.backends.native.weights import SHARED, PackedWeights, packed_once
@@ -92,7 +92,7 @@ class NativeEngine:
         saved = [empty((time * batch, width), layer.dtype) for width in widths]
         kept = dict(zip(_saved_names(programs), saved, strict=False))
         # never read, but torch compares the results of an operator's runs
-        for buffer in _buffers(programs.saved_places) if call.save else ():
+        for buffer in buffers_of(programs.saved_places) if call.save else ():
             padded = layer.backward.layout.padded(buffer)
             kept[buffer.name][:, buffer.segments * padded :].zero_()
         if not schedule.is_whole:
@@ -237,7 +237,7 @@ class NativeEngine:
 
 def _saved_names(programs: Programs) -> list[str]:
     """The names of the buffers that forward saves."""
-    saved = [buffer.name for buffer in _buffers(programs.saved_places)]
+    saved = [buffer.name for buffer in buffers_of(programs.saved_places)]
     return [*saved, *[f"history {k}" for k in programs.histories]]
 
 
@@ -247,20 +247,16 @@ def _saved_widths(call: Call, dtype: torch.dtype) -> list[int]:
     lanes = chosen_target().lanes(scalar)
     saved = [
         segmented_stride(buffer.segments, sizes.width((buffer.size,)), lanes, WIDTH[scalar])
-        for buffer in _buffers(programs.saved_places)
+        for buffer in buffers_of(programs.saved_places)
     ]
     return [*saved, *[call.states[k].shape[-1] for k in programs.histories]]
-
-
-def _buffers(places: Mapping[Node, Place]) -> list[Buffer]:
-    return list(dict.fromkeys([place.buffer for place in places.values()]))
 
 
 def _in_chunks(
     layer: CompiledLayer, layout: Layout, places: Mapping[Node, Place], schedule: Schedule
 ) -> tuple[list[tuple[int, int, int, int]], dict[str, Tensor]]:
     """Chunks of steps, and memory for the buffers of these places that all chunks share."""
-    buffers = _buffers(places)
+    buffers = buffers_of(places)
     chunks = schedule.chunks(sum(map(layout.row_bytes, buffers)))
     longest = max([stop - start for _, _, start, stop in chunks], default=0)
     return chunks, {b.name: layer.memory(layout, b, longest) for b in buffers}

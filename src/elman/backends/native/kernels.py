@@ -30,7 +30,7 @@ from elman.backends.native.llvm.team import find_team
 from elman.backends.native.memory import aligned, empty
 from elman.backends.native.names import comments_of
 from elman.backends.native.page import explain
-from elman.backends.native.programs import Buffer, Program, Programs, programs_of
+from elman.backends.native.programs import Buffer, Program, Programs, buffers_of, programs_of
 from elman.backends.native.schedule import Schedule
 from elman.graph.sizes import Sizes, columns_of
 
@@ -101,8 +101,7 @@ class CompiledProgram:
     @cached_property
     def _buffers(self) -> list[tuple[str, int]]:
         """Each buffer's name, and its row stride in bytes if it may start at a later row."""
-        places = [self.programs.gradient_places, self.programs.projected_places]
-        partial = {place.buffer for each in places for place in each.values()}
+        partial = buffers_of(self.programs.gradient_places | self.programs.projected_places)
         return [
             (buffer.name, self.layout.row_bytes(buffer) if buffer in partial else 0)
             for buffer in self.layout.program.buffers

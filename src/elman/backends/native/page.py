@@ -19,7 +19,7 @@ from elman.backends.native.llvm.pointwise import stored_places
 from elman.backends.native.llvm.target import WIDTH
 from elman.backends.native.names import Names, names_of, outer_texts, projection_names, sum_text
 from elman.backends.native.phases import Phase
-from elman.backends.native.programs import Buffer, Place, Program
+from elman.backends.native.programs import Buffer, Place, Program, buffers_of
 from elman.backends.native.schedule import make_schedule
 from elman.graph import Cell
 from elman.graph.node import Node, ancestors
@@ -80,8 +80,7 @@ def _numbers(sizes: Sizes) -> list[str]:
 
 def _total(row_bytes: Callable[[Buffer], int], places: Mapping[Node, Place]) -> int:
     """The bytes of a row of all these buffers."""
-    buffers = dict.fromkeys([place.buffer for place in places.values()])
-    return sum(map(row_bytes, buffers))
+    return sum(map(row_bytes, buffers_of(places)))
 
 
 class _Page:

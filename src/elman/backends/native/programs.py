@@ -103,6 +103,11 @@ class Place:
     first: Buffer | None = None
 
 
+def buffers_of(places: Mapping[Node, Place]) -> tuple[Buffer, ...]:
+    """The buffers of these places, each once, in their order."""
+    return tuple(dict.fromkeys([place.buffer for place in places.values()]))
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """Phases with the places that they read and write.

@@ -46,12 +46,7 @@ def written_out(
     assert not save
     assert not masks
     chosen = read_cell(cell)
-    sizes = chosen.bind(
-        x.shape[-1],
-        [state.shape[-1] for state in states],
-        [parameter.shape for parameter in parameters or ()],
-        [side.shape[-1] for side in sides or ()],
-    )
+    sizes = _sizes(chosen, x, states, parameters or (), sides or ())
     step = _Step(chosen, sizes, x, states, parameters or (), sides or ())
     return _run(step, x, states, lengths, reverse=reverse)
 
@@ -69,14 +64,7 @@ def whole_cell(
 ) -> list[Tensor]:
     """The same for a cell with side inputs (time, batch, size) or a matrix state."""
     chosen = read_cell(cell)
-    sizes = chosen.bind(
-        x.shape[-1],
-        [state.shape[-1] for state in states],
-        [parameter.shape for parameter in parameters or ()],
-        [side.shape[-1] for side in sides or ()],
-        heads,
-        keys,
-    )
+    sizes = _sizes(chosen, x, states, parameters or (), sides or (), heads, keys)
     given = dict(zip([name for name, _ in chosen.inputs], sides or (), strict=True))
     if not chosen.has_memory:
         early = early_of(chosen)
@@ -97,6 +85,26 @@ def whole_cell(
         state.reshape(-1, *sizes.of_row(size)) for state, size in zip(last, of_states, strict=True)
     ]
     return [y.reshape(*x.shape[:2], sizes.hidden), *last]
+
+
+def _sizes(
+    cell: Cell,
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    sides: Sequence[Tensor],
+    heads: int = 1,
+    keys: int = 0,
+) -> Sizes:
+    """The sizes of a layer, from its tensors."""
+    return cell.bind(
+        x.shape[-1],
+        [state.shape[-1] for state in states],
+        [parameter.shape for parameter in parameters],
+        [side.shape[-1] for side in sides],
+        heads,
+        keys,
+    )
 
 
 class _Step:

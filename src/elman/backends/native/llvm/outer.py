@@ -26,7 +26,7 @@ from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Layout, segmented_stride
 from elman.backends.native.llvm.target import WIDTH
-from elman.backends.native.programs import Buffer, Outer, Place, Programs
+from elman.backends.native.programs import Buffer, Outer, Place, Programs, buffers_of
 from elman.graph.node import Node
 from elman.graph.sizes import Sizes
 
@@ -58,8 +58,7 @@ class OuterLayout:
     @cached_property
     def gradients(self) -> tuple[Buffer, ...]:
         """The buffers of gradients, in the order of the table."""
-        places = self.programs.gradient_places.values()
-        return tuple(dict.fromkeys([place.buffer for place in places]))
+        return buffers_of(self.programs.gradient_places)
 
     @cached_property
     def operands(self) -> tuple[Operand, ...]:
