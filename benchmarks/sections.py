@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -231,6 +232,44 @@ def _step(shape: Shape, threads: int, seconds: float) -> list[Row]:
     return _timed("step", "lstm, one step", shape, threads, runs, seconds, targets, repeat=20)
 
 
+def trained_steps(asked: Asked) -> Iterator[Job]:
+    """Training of a loop that calls an LSTM step by step, beside torch's cell."""
+    for hidden in asked.step_sizes:
+        for batch in (1, 16):
+            for threads in asked.threads:
+                shape = Shape(32, batch, hidden, hidden)
+                weight = _weight(SHAPES[-1], "inference")
+                yield Job(f"trained steps {shape}", weight, partial(_trained_steps, shape, threads))
+
+
+def _trained_steps(shape: Shape, threads: int, seconds: float) -> list[Row]:
+    layer = _layer("lstm", shape)
+    module = elman.nn.to_torch(layer)
+    one = torch.nn.LSTMCell(shape.input, shape.hidden)
+    one.load_state_dict({k.removesuffix("_l0"): v for k, v in module.state_dict().items()})
+    x = torch.randn(shape.time, shape.batch, shape.input, requires_grad=True)
+
+    def ours() -> Tensor:
+        state = None
+        for each in x.unbind(0):
+            y, state = layer.step(each, state)
+        return torch.autograd.grad(y.sum(), [x, *layer.parameters()])[0]
+
+    def single() -> Tensor:
+        state = None
+        for each in x.unbind(0):
+            state = one(each, state)
+        return torch.autograd.grad(state[0].sum(), [x, *one.parameters()])[0]
+
+    runs: dict[str, Callable[[], Tensor]] = {"Elman": ours, "torch.nn.LSTMCell": single}
+    small = (shape.batch, shape.hidden) == (1, 64)
+    targets = {"torch.nn.LSTMCell": "trained step"} if small else {}
+    what = "lstm, 32 steps one by one"
+    return _timed(
+        "trained steps", what, shape, threads, runs, seconds, targets, repeat=1, gradients=True
+    )
+
+
 def ragged(asked: Asked) -> Iterator[Job]:
     """Ragged batches, compared with padded batches and with torch.nn's packed ones."""
     for shape in asked.ragged_shapes:
@@ -412,6 +451,7 @@ SECTIONS: dict[str, Callable[[Asked], Iterator[Job]]] = {
     "jax": jax,
     "onnx": onnx,
     "step": step,
+    "trained steps": trained_steps,
     "ragged": ragged,
     "own": own,
     "compile": compiling,
@@ -493,9 +533,11 @@ def _timed(
     seconds: float,
     targets: dict[str, str],
     repeat: int,
+    *,
+    gradients: bool = False,
 ) -> list[Row]:
     """Rows that compare Elman, the first run, with the others, which must agree."""
-    with torch_threads(threads), torch.inference_mode():
+    with torch_threads(threads), nullcontext() if gradients else torch.inference_mode():
         ours, *others = runs
         expected = {"y": runs[ours]()}
         shape_of_y = expected["y"].shape

@@ -68,6 +68,7 @@ TARGETS = {
     "step 128": Target("one step, ONNX Runtime, hidden 128", Bound(2.5, 3.3)),
     "step 256": Target("one step, ONNX Runtime, hidden 256", Bound(1.6, 2)),
     "step 512": Target("one step, ONNX Runtime, hidden 512", Bound(1.3, 1.5)),
+    "trained step": Target("training step by step, torch.nn.LSTMCell, hidden 64", Bound(1, 2)),
     "ragged": Target(
         "ragged batch, its padded time × its share of valid steps", Bound(1.1), at_most=True
     ),

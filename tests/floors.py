@@ -23,6 +23,7 @@ FLOORS = {
     "torch_mathematics": 3.5,
     "backends": 4,
     "autograd": 5,
+    "autograd_steps": 5.5,
     "matrix_scan": 5.5,
     "nn": 6,
     "models": 7,

@@ -309,3 +309,14 @@ def test_a_parameter_of_a_class_of_its_own_is_a_parameter():
     assert torch.equal(y, expected)
     y.sum().backward()
     assert layer.layers[0][0].W["f"].grad is not None
+
+
+@each_case
+def test_second_derivatives_by_parameters_where_x_needs_none(name, lengths, both, backend):
+    case, found = Both(name, lengths, both, backend), []
+    for f in (case.ours, case.theirs):
+        own = {k: p.clone().requires_grad_() for k, p in case.parameters.items()}
+        first = torch.autograd.grad(f(own, case.x), [*own.values()], create_graph=True)
+        total = sum([g.square().sum() for g in first])
+        found.append(torch.autograd.grad(total, [*own.values()]))
+    assert_same(*found)

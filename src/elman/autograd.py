@@ -288,11 +288,11 @@ recurrent.register_autograd(_backward_of_operator, setup_context=_save_for_backw
 
 def _save_for_second_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     grad_y, grad_states, x, states, parameters, lengths, _, saved, cell, reverse, *_ = inputs
-    masks, sides = inputs[-2:]
+    need_input, _, _, masks, sides = inputs[-5:]
     lengths = None if lengths is None else lengths.clone()
     ctx.save_for_backward(grad_y, *grad_states, x, *states, *parameters, *sides, lengths, *masks)
     ctx.counts = (len(states), len(parameters), len(sides), len(saved))
-    ctx.options = (cell, reverse)
+    ctx.options = (cell, reverse, need_input)
 
 
 def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
@@ -303,7 +303,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     num_states, num_parameters, num_sides, num_saved = ctx.counts
     num_tensors = 2 + 2 * num_states + num_parameters + num_sides
     tensors, (lengths, *masks) = ctx.saved_tensors[:num_tensors], ctx.saved_tensors[num_tensors:]
-    cell, reverse = ctx.options
+    cell, reverse, need_input = ctx.options
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # views, so that no input depends on another
@@ -319,6 +319,8 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
         parameters, sides = rest[:num_parameters], rest[num_parameters:]
         call = _call(x, states, parameters, lengths, cell, reverse, True, masks, sides)
         found = _torch_gradients(call, Outputs(grad_y, grad_states))
+        if not need_input:  # what stands for the gradient of x is empty
+            found, grads = found[1:], grads[1:]
         outputs = [(o, g) for o, g in zip(found, grads, strict=True)]
         outputs = [(o, g) for o, g in outputs if g is not None and o.requires_grad]
         made = torch.autograd.grad(

@@ -151,6 +151,61 @@ class Stepper(Protocol):
         """Like ``step``, for contiguous tensors that the caller has checked."""
 
 
+class TrainingWeights(Protocol):
+    """A cell's parameters as an engine reads them, valid until they change."""
+
+    @property
+    def were_changed(self) -> bool:
+        """Whether torch has counted a change of the parameters since."""
+
+    def are_those_of(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether the parameters are these, and no byte of them has changed since."""
+
+
+class TrainingSteps(Protocol):
+    """A fast path for single steps with gradients, for one shape and dtype of input.
+
+    *flat* is one tensor with the gradients of all parameters, layer by layer; that of the k-th
+    begins at ``places[k]``.
+    """
+
+    shape: torch.Size
+    dtype: torch.dtype
+    zeros: State
+    places: Sequence[int]
+    flat_size: int
+
+    def expect(self, x: Tensor, state: State, parameters: Sequence[Tensor]) -> None:
+        """Accept tensors like these from now on; the caller has checked them."""
+
+    def accepts(self, x: Tensor, state: State, parameters: Sequence[Tensor]) -> bool:
+        """Whether the tensors are as expected."""
+
+    def weights(self, parameters: Sequence[Tensor]) -> TrainingWeights:
+        """The weights of checked parameters, layer by layer."""
+
+    def forward(
+        self, x: Tensor, state: State, weights: TrainingWeights
+    ) -> tuple[Tensor, State, Tensor]:
+        """The output, the next state and what backward needs besides."""
+
+    def backward(
+        self,
+        x: Tensor,
+        state: State,
+        y: Tensor,
+        tape: Tensor,
+        weights: TrainingWeights,
+        grad_y: Tensor | None,
+        grad_state: Sequence[Tensor | None],
+        flat: Tensor | None,
+        *,
+        need_input: bool,
+        need_parameters: bool,
+    ) -> tuple[Tensor | None, State, Tensor | None]:
+        """The gradients of x, the state and the parameters; the last are added to ``flat``."""
+
+
 class StepLayer(NamedTuple):
     """A layer that runs step by step: its cell, the parameters in the cell's order, its sizes."""
 
@@ -221,6 +276,9 @@ class Engine(Protocol):
 
         ``input_sizes`` holds the input size of each layer.
         """
+
+    def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> TrainingSteps | None:
+        """A fast path for steps with gradients; ``None`` if there is none."""
 
     def frozen_steps(
         self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype

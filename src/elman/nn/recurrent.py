@@ -23,6 +23,7 @@ from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.autograd import is_seen_by_torch
+from elman.autograd_steps import StepsWithGradients
 from elman.backends import choose, find_engine
 from elman.backends.arguments import check_call, is_plain
 from elman.backends.engine import Call, StepLayer
@@ -184,6 +185,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             ]
         )
         self._stepper: StepperOfEngine | None = None
+        self._training_stepper: StepsWithGradients | None = None
         self._reader: _Reader | None = None
         self._frozen = False
         self._mask_cache = MaskCache()
@@ -324,6 +326,16 @@ class Recurrent(NotForTorchScript, nn.Module):
         return results
 
     @property
+    def _has_hooks(self) -> bool:
+        """Whether torch calls functions of others at each call of this module."""
+        return bool(
+            self._forward_hooks
+            or self._forward_pre_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+        )
+
+    @property
     def _is_noisy(self) -> bool:
         """Whether a run in the current mode differs from one in evaluation."""
         return self.training and (self.stack.noise.any or self.penalties.any)
@@ -346,13 +358,13 @@ class Recurrent(NotForTorchScript, nn.Module):
         >>> for x in torch.randn(5, 1, 10):
         ...     y, state = layer.step(x, state)
         """
-        stepper = self._stepper
+        stepper = self._training_stepper if torch.is_grad_enabled() else self._stepper
         if stepper is not None and not (
-            torch.is_grad_enabled()
-            or torch.compiler.is_compiling()
+            torch.compiler.is_compiling()
             or torch._C._len_torch_dispatch_stack()
             or forward_ad._current_level >= 0
             or self._is_noisy
+            or self._has_hooks
             or inputs
         ):
             results = stepper.step(x, state, self._read())
@@ -372,7 +384,7 @@ class Recurrent(NotForTorchScript, nn.Module):
                 f"{self.stack.title}: step takes (batch, input), but x has the shape "
                 f"{tuple(x.shape)}."
             )
-        by_torch = torch.is_grad_enabled() or forward_ad._current_level >= 0 or is_seen_by_torch()
+        by_torch = forward_ad._current_level >= 0 or is_seen_by_torch() or self._has_hooks
         stack = self.stack
         separate = stack.early_in_evaluation is not None or stack.matrix_states is not None
         if not (by_torch or self._is_noisy or inputs or separate):
@@ -404,26 +416,52 @@ class Recurrent(NotForTorchScript, nn.Module):
         if not reader.reads(flat):
             return None  # parametrizations compute new tensors at each access
         self.stack.check_input(x.unsqueeze(0), parameters)
-        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
-        batch, plan = x.shape[0], plan_of(self.cell.text)
-        x, stepper = x.contiguous(), self._stepper
+        batch, x = x.shape[0], x.contiguous()
+        stepper = self._training_stepper if torch.is_grad_enabled() else self._stepper
         if stepper is not None:  # perhaps x only had another dtype or stride
             results = stepper.step(x, state, self._read())
             if results is not None:
                 return results
-        if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
-            sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
-            stepper = find_engine(backend).stepper(self.cell, sizes, x, self.hidden_size)
+        if torch.is_grad_enabled():
+            if not any([tensor.requires_grad for tensor in tensors]):
+                return None
+            stepper = self._training_stepper = self._make_training_stepper(x, flat)
+        else:
+            stepper = self._stepper = self._make_stepper(x)
         if stepper is None:
             return None
         state = stepper.zeros if state is None else self.stack.checked_state(state, x, batch)
+        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
         for k, own in enumerate(parameters):
             below = x.unsqueeze(0) if k == 0 else stepper.zeros[0][:1]
-            check_call(Call(plan, below, [s[k] for s in state], own, None, False), backend)
+            call = Call(plan_of(self.cell.text), below, [s[k] for s in state], own, None, False)
+            check_call(call, backend)
         stepper.expect(x, state, None if self._frozen else flat)
-        self._reader, self._stepper = reader, stepper
-        self._ran = (x.dtype, x.device)
+        self._reader, self._ran = reader, (x.dtype, x.device)
         return stepper.run(x, state, flat)
+
+    def _make_stepper(self, x: Tensor) -> StepperOfEngine | None:
+        """The engine's steps without gradients for inputs like x, or those that are kept."""
+        kept = self._stepper
+        if kept is not None and kept.shape == x.shape and kept.dtype is x.dtype:
+            return kept
+        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
+        sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
+        return find_engine(backend).stepper(self.cell, sizes, x, self.hidden_size)
+
+    def _make_training_stepper(
+        self, x: Tensor, flat: Sequence[Tensor]
+    ) -> StepsWithGradients | None:
+        """The same for steps with gradients."""
+        if self._frozen or not all([p.dtype is x.dtype and p.is_contiguous() for p in flat]):
+            return None
+        kept = self._training_stepper
+        if kept is not None and kept.shape == x.shape and kept.dtype is x.dtype:
+            return kept
+        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
+        sizes = [self._sizes(k) for k in range(self.num_layers)]
+        steps = find_engine(backend).training_steps(self.cell, sizes, x)
+        return None if steps is None else StepsWithGradients(self.cell.text, steps, backend)
 
     def _read(self) -> Sequence[Tensor] | None:
         """The current parameters; ``None`` if they are frozen."""
@@ -499,7 +537,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         return self
 
     def _freeze(self, frozen: bool, *, clear: bool = True) -> None:
-        self._stepper = None
+        self._stepper = self._training_stepper = None
         self._frozen = frozen
         self.stack.freeze(frozen, clear=clear)
 
@@ -519,7 +557,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         return super().train(mode)
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = {"_stepper": None, "_reader": None, "_frozen": False}
+        left_out = {"_stepper": None, "_training_stepper": None, "_reader": None, "_frozen": False}
         return {**self.__dict__, **left_out, "_mask_cache": MaskCache(), "penalty": None}
 
     def backend_report(self) -> str:

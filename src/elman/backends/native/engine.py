@@ -24,9 +24,11 @@ from elman.backends.native.memory import empty
 from elman.backends.native.programs import INPUT, Place, Program, Programs, buffers_of, programs_of
 from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
 from elman.backends.native.stepping import Stepper
+from elman.backends.native.training_steps import TrainingSteps
 from elman.backends.native.weights import SHARED, PackedWeights, packed_once
 from elman.graph import Cell
 from elman.graph.node import Node
+from elman.graph.sizes import Sizes
 
 #: returns the packed weights of a program
 Weights = Callable[[CompiledProgram], Tensor]
@@ -202,6 +204,12 @@ class NativeEngine:
         if programs_of(cell.text).precompute is not None or cell.sizes or cell.own_sizes:
             return None  # it reads values that another program computes, or has several sizes
         return Stepper(cell, input_sizes, x.shape, x.dtype, hidden_size)
+
+    def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> TrainingSteps | None:
+        """Steps that keep their tables and packed weights (``training_steps.py``)."""
+        if INSIDE.get(x.dtype) is not x.dtype or programs_of(cell.text).precompute is not None:
+            return None
+        return TrainingSteps(cell, sizes, x.shape, x.dtype)
 
     def frozen_steps(
         self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -127,6 +127,12 @@ class CompiledProgram:
         table = array("q", [counts, offsets, schedule.batch, packed.data_ptr(), order, times])
         for name, apart in self._buffers:
             table.append(tensors[name].data_ptr() - first_row * apart)
+        self.launch(schedule, table, first_step, last_step)
+
+    def launch(
+        self, schedule: Schedule, table: array[int], first_step: int, last_step: int
+    ) -> None:
+        """Run these steps with a table that is filled in."""
         each = self.work * schedule.total / schedule.time
         threads = threads_for(each * (last_step - first_step), schedule.batch)
         chunk = max(1, int(tuning.MAX_CALL_WORK * threads / each))
@@ -199,31 +205,59 @@ class CompiledOuter:
         The first row of the gradients in ``tensors`` is row ``start``.  Without ``again``, it
         overwrites the gradients.
         """
-        programs = self.outer.programs
-        index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
+        threads = self.threads(stop - start)
+        scratch = self.scratch(threads)
+        table = array("q", [start, stop, again, scratch.data_ptr()])
+        for kind, what in self.entries:
+            if kind == "buffer":
+                table.append(tensors[what].data_ptr() if what else 0)
+            elif kind == "rows":
+                table.append(getattr(schedule, what).ctypes.data)
+            else:
+                table.append(gradients[what].data_ptr())
+        run_partitions(*self.call, table, range(threads + 1), threads, 0)
+
+    def threads(self, rows: int) -> int:
+        """The number of threads for so many rows."""
+        return threads_for(self.work(rows), self.outer.most_tiles)
+
+    def work(self, rows: int) -> float:
+        """Multiplications and additions, about."""
         outer = self.outer
         most = max([outer.layout.sizes.width((b.size,)) for b in outer.gradients], default=0)
-        work = 2.0 * (stop - start) * most * sum([o.width for o in outer.operands])
-        threads = threads_for(work, outer.most_tiles)
-        scratch = aligned(
-            outer.scratch * threads,
-            torch.float64 if outer.layout.scalar == "double" else torch.float32,
-        )
-        table = [start, stop, again, scratch.data_ptr()]
-        table += [tensors[buffer.name].data_ptr() for buffer in outer.gradients]
+        return 2.0 * rows * most * sum([o.width for o in outer.operands])
+
+    def scratch(self, threads: int) -> Tensor:
+        """Temporary memory for so many threads."""
+        return aligned(self.outer.scratch * threads, self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the gradients."""
+        return torch.float64 if self.outer.layout.scalar == "double" else torch.float32
+
+    @cached_property
+    def entries(self) -> tuple[tuple[Literal["buffer", "rows", "parameter"], Any], ...]:
+        """The table after its first words.
+
+        That is the name of a buffer (empty for none), an index of ``Schedule``, or the number of a
+        parameter whose gradient is written.
+        """
+        programs = self.outer.programs
+        index = {(p.family, p.gate): k for k, p in enumerate(programs.cell.parameters)}
+        found: list[tuple[Literal["buffer", "rows", "parameter"], Any]] = [
+            ("buffer", buffer.name) for buffer in self.outer.gradients
+        ]
         for operand in self.outer.operands:
-            place, first = operand.place, 0
+            place, first, rows = operand.place, "", "places"
             if place.shift:
                 assert place.first is not None
-                external = place.buffer.external
-                rows = schedule.previous_places if external else schedule.previous
-                first = tensors[place.first.name].data_ptr()
-            else:
-                rows = schedule.places
-            table += [tensors[place.buffer.name].data_ptr(), first, rows.ctypes.data]
-        table += [gradients[index[product.matrix]].data_ptr() for product in programs.outer]
-        table += [gradients[index[key]].data_ptr() for key, _ in programs.sums]
-        run_partitions(*self.call, array("q", table), range(threads + 1), threads, 0)
+                first = place.first.name
+                rows = "previous_places" if place.buffer.external else "previous"
+            found += [("buffer", place.buffer.name), ("buffer", first), ("rows", rows)]
+        found += [("parameter", index[product.matrix]) for product in programs.outer]
+        found += [("parameter", index[key]) for key, _ in programs.sums]
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from elman.backends.reference.schedule import nodes_of, schedule_of
 from elman.graph import Cell
 from elman.graph.node import Node
 from elman.graph.ops import CONDITIONS
+from elman.graph.sizes import Sizes
 
 
 class ReferenceEngine:
@@ -160,6 +161,10 @@ class ReferenceEngine:
         return Grads(dx, dstates, parameters, sides)
 
     def stepper(self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int) -> None:
+        """``None``: there is no fast path for single steps."""
+        return
+
+    def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> None:
         """``None``: there is no fast path for single steps."""
         return
 

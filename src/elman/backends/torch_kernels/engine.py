@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from elman.backends.engine import Call, Grads, Outputs, Saved, StepLayer
 from elman.graph import Cell
+from elman.graph.sizes import Sizes
 from elman.passes.recognise import Gate, Operator, recognise
 
 TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -110,6 +111,10 @@ class TorchEngine:
         return []
 
     def stepper(self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int) -> None:
+        """``None``: there is no fast path for single steps."""
+        return
+
+    def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> None:
         """``None``: there is no fast path for single steps."""
         return
 
