@@ -129,7 +129,7 @@ def test_confidence_is_as_often_right_as_it_says():
 
 OPTIONS = {
     "cell": "gru", "hidden_size": 24, "embedding_size": 24, "vocabulary": 400, "dropout": 0.0,
-    "label_smoothing": 0.0, "epochs": 70, "learning_rate": 0.015, "warmup_steps": 0, "patience": 40,
+    "label_smoothing": 0.0, "epochs": 140, "learning_rate": 0.015, "warmup_steps": 0, "patience": 20,
     "average_weights": 0.0, "threads": 1, "lowercase": True, "copied": "french_english",
 }  # fmt: skip
 
