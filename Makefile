@@ -1,6 +1,7 @@
 # make demo     the shipped models, on a fresh machine with python3 and pip
 # make test     the tests            make check    format, lint, types
 # make docs     the pages in site/   make bench    the benchmarks
+# make test-thorough                 all cells in all tests, and the tests that take long
 PYTHON ?= python3
 BIN := .venv/bin
 # several processes of one thread each, of up to 3 GB: on few cores that is the fastest by far
@@ -8,7 +9,7 @@ CORES := $(shell getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2)
 TEST_WORKERS ?= $(shell echo $$(($(CORES) < 4 ? $(CORES) : 4)))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test check format docs bench clean
+.PHONY: help demo test test-thorough check format docs bench clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,6 +37,9 @@ demo: .venv/tasks
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal
+
+test-thorough: .venv/dev
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal --thorough
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -5,6 +5,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 #: a part of the package and its level; parts on the same level do not import each other
@@ -59,23 +60,30 @@ def imported_names(path: Path, *, for_types: bool = True) -> Iterator[tuple[int,
 
     Without ``for_types`` those beneath ``if TYPE_CHECKING`` are left out.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    left_out = {
+    for line, name, is_for_types in _imports(path.read_text(encoding="utf-8")):
+        if for_types or not is_for_types:
+            yield line, name
+
+
+@cache
+def _imports(text: str) -> tuple[tuple[int, str, bool], ...]:
+    """(line, full name, whether beneath ``if TYPE_CHECKING``) of each import."""
+    tree = ast.parse(text)
+    for_types = {
         inner
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for inner in ast.walk(node)
-        if not for_types
     }
+    found = []
     for node in ast.walk(tree):
-        if node in left_out:
-            continue
+        names = []
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield node.lineno, "." if node.level else f"{node.module}.{alias.name}"
+            names = ["." if node.level else f"{node.module}.{alias.name}" for alias in node.names]
+        found += [(node.lineno, name, node in for_types) for name in names]
+    return tuple(found)
 
 
 def imported_parts(path: Path) -> Iterator[tuple[int, str]]:

@@ -62,7 +62,11 @@ def test_torch_finds_nothing_wrong_with_side_inputs(name, backend):
 # second derivatives are those of the reference on every engine, first ones are checked for each
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
 @pytest.mark.parametrize(
-    ("name", "backend"), [(n, "reference") for n in CATALOGUE] + [(n, "native") for n in KINDS]
+    ("name", "backend"),
+    [
+        *[pytest.param(n, "reference", marks=pytest.mark.thorough) for n in CATALOGUE],
+        *[(n, "native") for n in KINDS],
+    ],
 )
 def test_first_and_second_derivatives_are_those_of_differences(name, lengths, backend):
     x, states, parameters, _, text, *_ = arguments(

@@ -70,7 +70,15 @@ CASES = [
 KNOWN = [case for case in CASES if not case[3] or case[3][1] in TASKS]
 
 
-@pytest.mark.parametrize(("package", "extra", "task", "arguments"), KNOWN)
+@pytest.mark.parametrize(
+    ("package", "extra", "task", "arguments"),
+    [
+        case
+        if case[0] in {"gensim", "soxr", "av"}
+        else pytest.param(*case, marks=pytest.mark.thorough)
+        for case in KNOWN
+    ],
+)
 def test_a_missing_package_is_a_sentence_with_the_command(
     package, extra, task, arguments, tmp_path
 ):

@@ -6,6 +6,7 @@ import pytest
 
 from elman_server import serving
 from pages import INSTALLED, blocks, run_page
+from thorough import few
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -15,6 +16,11 @@ PAGES = [
     ROOT / "docs" / "formats.md",
     *sorted(ROOT.glob("docs/tutorials/*.md")),
 ]
+#: pages that train models for a while
+LONG = {
+    "dna", "language", "onnx", "selection", "sentiment", "series", "speech", "training",
+    "translation", "video",
+}  # fmt: skip
 
 #: files that a reader of a page has already
 FILES = {
@@ -37,7 +43,9 @@ def forked():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", few(PAGES, keep=lambda page: page.stem not in LONG), ids=lambda page: page.stem
+)
 def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch, forked):
     monkeypatch.chdir(tmp_path)
     for name, content in FILES.get(page.stem, {}).items():

@@ -27,6 +27,8 @@ from graph.random_cells import (
     random_cells,
 )
 
+pytestmark = pytest.mark.every_cell
+
 #: operations that are not a function of numbers: leaves, and products, which plain.py spells out
 LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant", "mask", "side"}
 

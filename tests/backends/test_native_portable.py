@@ -50,6 +50,7 @@ def test_a_row_is_the_same_bit_for_bit_in_any_batch_there_too(target, monkeypatc
         assert torch.equal(results(cell, numbers.with_tensors(tensors))["y"], whole[:, rows])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "scalar"), [*[(n, "float") for n in CELLS], ("lstm", "double")])
 def test_every_program_compiles_for_arm(name, scalar, monkeypatch):
     target = find_target("aarch64")

@@ -58,6 +58,7 @@ def test_several_threads_of_python_may_call_at_once():
     assert found == "20 0\n"
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_an_interrupted_call_ends_after_its_threads_do():
     found = output("""

@@ -5,12 +5,13 @@ import pytest
 import published_cells
 import tables
 from published import PUBLISHED, differences
+from thorough import few
 
 RIVALS = [(one, name) for one in PUBLISHED for name in one.rivals]
 
 
 # both are float64: what differs is the order of sums
-@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("backend", few(["native", "reference"], keep="native".__eq__))
 @pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: one.title)
 def test_values_and_gradients_are_those_of_the_paper(one, backend):
     found = differences(one, one.loop, backend)

@@ -11,6 +11,8 @@ from elman.cells import CATALOGUE
 from elman.graph.sizes import Sizes
 from graph.plain import draw_numbers, run
 
+pytestmark = pytest.mark.every_cell
+
 EQUATIONS = {
     "rnn": "a' = tanh(W.a · [a, x] + b.a)",
     "relu_rnn": "a' = relu(W.a · [a, x] + b.a)",

@@ -102,6 +102,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     assert longer[0].steps[-1] == 6
 
 
+@pytest.mark.thorough
 def test_two_processes_do_what_one_does(tmp_path):
     trainings = contests(["copying-20"])[1:3]
     one, two = (compete(trainings, budget=SHORT, workers=count) for count in (1, 2))

@@ -139,6 +139,7 @@ def test_random_cells_are_exported_within_the_bound(cell, sizes, quantize, tmp_p
     assert done.difference is None or done.difference < 1e-3
 
 
+@pytest.mark.thorough
 @needs_gcc
 @settings(quick, max_examples=10)
 @given(

@@ -130,6 +130,7 @@ def test_steps_go_on_from_the_state_that_came_out(layer, tmp_path):
     torch.testing.assert_close(tuple(state), last, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cell=random_cells())
@@ -146,7 +147,10 @@ def test_random_cells_are_written_out(cell, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ner", "speech", "music", "dna"])
+@pytest.mark.parametrize(
+    "name",
+    ["music", *[pytest.param(n, marks=pytest.mark.thorough) for n in ("ner", "speech", "dna")]],
+)
 def test_a_shipped_model_runs_without_elman(name, command, tmp_path):
     status, out, err = command("export", name, "--to", "torch", "--out", tmp_path, "--json")
     assert status == 0, err
@@ -175,6 +179,7 @@ def test_a_translator_s_two_programs_translate(command, tmp_path):
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @needs_a_compiler

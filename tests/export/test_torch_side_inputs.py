@@ -45,9 +45,15 @@ def ragged(layer):
     ("name", "options"),
     [
         ("cfc", {}),
-        ("delta_net", {"bidirectional": True, "batch_first": True}),
+        pytest.param(
+            "delta_net", {"bidirectional": True, "batch_first": True}, marks=pytest.mark.thorough
+        ),
         *[
-            pytest.param(name, {"bidirectional": True, "num_layers": 2}, marks=pytest.mark.slow)
+            pytest.param(
+                name,
+                {"bidirectional": True, "num_layers": 2},
+                marks=[] if name == "gru_d" else pytest.mark.thorough,
+            )
             for name in WRITTEN
         ],
     ],
@@ -61,7 +67,7 @@ def test_whole_sequences_are_those_of_the_layer(name, options, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["mlstm", *[pytest.param(name, marks=pytest.mark.slow) for name in ("gru_d", "mamba")]]
+    "name", ["mamba", *[pytest.param(name, marks=pytest.mark.thorough) for name in ("gru_d", "mlstm")]]
 )  # fmt: skip
 def test_steps_from_the_state_that_the_last_one_left_are_those_of_the_layer(name, tmp_path):
     layer = layer_of(CELLS[name], num_layers=2)
@@ -77,6 +83,7 @@ def test_steps_from_the_state_that_the_last_one_left_are_those_of_the_layer(name
     check([torch.stack(outputs), *state], [y, *last])
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @needs_a_compiler

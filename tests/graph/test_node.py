@@ -70,6 +70,7 @@ def test_nodes_die_with_the_cells_that_hold_them():
     assert len(nodes._interned) == before
 
 
+@pytest.mark.thorough
 def test_nodes_die_with_a_cell_that_could_not_be_traced():
     gc.collect()
     before = len(nodes._interned)

@@ -67,11 +67,13 @@ def test_a_layer_is_one_graph_before_its_first_run(tmp_path):
     run("\n".join([compiled(layer, "aot_eager") for layer in LAYERS.values()]), tmp_path)
 
 
+@pytest.mark.thorough
 @COMPILER
 def test_inductor_compiles_a_layer_before_its_first_run(tmp_path):
     run(QUICKLY + compiled(LAYERS["any cell"], "inductor"), tmp_path)
 
 
+@pytest.mark.thorough
 def test_lengths_and_batches_may_vary_in_one_program(tmp_path):
     """With ``dynamic=True``, torch makes symbols of all sizes, and of rates of noise."""
     run(
@@ -91,6 +93,7 @@ for options in ({}, {"dropout": 0.5, "zoneout": 0.1, "activation_penalty": 0.1})
     )
 
 
+@pytest.mark.thorough
 @COMPILER
 def test_aot_inductor_packs_a_layer(tmp_path):
     program = f"""

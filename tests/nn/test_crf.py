@@ -142,6 +142,7 @@ def test_scores_in_half_precision_are_summed_in_the_precision_of_the_parameters(
     assert torch.equal(likelihood, crf.log_likelihood(scores.float(), tags, lengths))
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_steps_and_large_scores_stay_finite_and_have_marginals():
     crf, _ = example(1, 1, 2)
     scores = 1e4 * torch.randn(100_000, 1, 2, dtype=torch.float64)

@@ -321,6 +321,7 @@ def test_transforms_of_torch():
     torch.testing.assert_close(torch.func.vmap(loss)(two)[0], loss(parameters))
 
 
+@pytest.mark.thorough
 def test_a_compiled_layer_computes_the_same():
     layer = layer_of(delta_net, dtype=torch.float32)
     x = torch.randn(3, BATCH, INPUT)

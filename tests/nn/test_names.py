@@ -144,6 +144,7 @@ def test_the_two_engines_agree_on_the_plain_cell():
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-11)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=12)
 @example(names(("y", "x", "dy")))
 @example(names(("dx", "d", "x")))

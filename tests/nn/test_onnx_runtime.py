@@ -92,6 +92,7 @@ def cases():
     }
 
 
+@pytest.mark.thorough
 def test_the_eighteen_examples_of_onnx_come_out():
     found = cases()
     assert len(found) == 18

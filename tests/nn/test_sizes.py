@@ -265,6 +265,7 @@ def test_second_derivatives_and_transforms(name):
     assert moved.shape == (3, 2, layer.output_size)
 
 
+@pytest.mark.thorough
 def test_compiled_layers_agree():
     layer = layer_of(lstmp, dtype=torch.float32, num_layers=2)
     x = torch.randn(TIME, BATCH, INPUT)

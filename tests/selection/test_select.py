@@ -274,6 +274,7 @@ def test_a_killed_training_goes_on_in_its_folder(data, tmp_path):
     assert SPACE.suggest(again) == before
 
 
+@pytest.mark.thorough
 def test_a_training_that_goes_badly_is_given_up(data, tmp_path, monkeypatch):
     import elman.selection.search as module
 

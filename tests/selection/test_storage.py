@@ -80,6 +80,7 @@ def data(tmp_path_factory):
     return Data(folder / TASK.valid_file, folder / TASK.valid_file)
 
 
+@pytest.mark.thorough
 def test_two_machines_share_a_search_by_a_database_alone(server, data, tmp_path):
     config = RunConfig(data, SPACE, SETTINGS, trials=4, storage=server)
     first = Search(TASK, config, tmp_path / "one")

@@ -256,6 +256,7 @@ def test_options_that_cannot_be_are_refused(command, tmp_path):
     assert not (folder / "r").exists()
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(tmp_path):
     """Killed from outside, at whatever moment that is; `tests/training` kills inside a save."""
     folder = samples(tmp_path, "ner")

@@ -76,6 +76,7 @@ def test_files_have_the_scores_of_their_run(name, exported, tmp_path):
     assert close(ours, theirs), (ours, theirs)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "inputs"),
@@ -207,6 +208,7 @@ def test_metadata_that_do_not_fit_are_a_sentence(entry, value, sentence, tmp_pat
         elman.load(tmp_path / "a.onnx")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_demo_shows_the_same_by_exported_files(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

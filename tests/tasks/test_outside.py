@@ -25,6 +25,7 @@ def test_the_template_is_short():
     assert len(lines) <= MOST_LINES
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_template_is_installed_and_works_by_its_name(tmp_path):
     package, place = tmp_path / "package", tmp_path / "site"

@@ -97,6 +97,7 @@ def test_the_parts_of_the_recipe_for_kubernetes_fit_together():
     assert options[4:] == ["--out", "/runs/reviews", "--resume"]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # four processes start twice, which takes minutes on a busy machine
 def test_the_recipe_for_slurm_trains_is_preempted_and_goes_on(tmp_path):

@@ -29,6 +29,7 @@ def launched(data, run, kill):
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(1800)  # two processes start three times, which takes minutes on a busy machine
 @pytest.mark.slow
 def test_a_training_goes_on_after_a_process_has_died(tmp_path):

@@ -38,6 +38,7 @@ def faults(*arguments, **environment):
     return int(run.stdout)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_blocks_are_used_again_without_page_faults():
     assert faults("kept") < 0.2 * faults("usual")

@@ -55,6 +55,7 @@ def state_of(path: Path) -> tuple[Any, ...]:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(1800)  # each death costs the start of a process, seconds on a busy machine
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bits(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -418,6 +418,7 @@ def test_a_model_with_counted_scores_trains_predicts_in_pieces_and_loads(run, tm
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 
 
+@pytest.mark.thorough
 @pytest.mark.data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the data of ../shared/data are not here")
 def test_the_scores_are_those_of_the_card(tmp_path, monkeypatch):

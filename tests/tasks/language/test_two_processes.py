@@ -42,6 +42,7 @@ def same_weights(one, two):
         torch.testing.assert_close(tensor, second[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])
 def test_the_carried_state_of_two_processes_is_that_of_one(softmax, place):
     """Each process goes on with its own rows, and a batch may lack classes of the softmax."""

@@ -168,6 +168,7 @@ def test_training_hides_no_negation(reviews):
         assert bool(model.embedding.kept) == bool(kept)
 
 
+@pytest.mark.thorough
 def test_a_model_learns_to_negate(tmp_path, reviews):
     polar = polar_words(reviews, LABELS).part(held_out=False)
     there = {word.lower() for each in reviews for word in each.words} | {"not"}

@@ -138,6 +138,7 @@ def test_a_transducer_takes_the_encoder_of_a_ctc_model_and_nothing_else(tones, c
         )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_resumed_and_trained_at_once_a_transducer_ends_with_the_same_weights(tones, tmp_path):
     data = Data(tones / "valid.jsonl", tones / "valid.jsonl")
     settings = {**SMALL, "dropout": 0.2, "masks": 1, "epochs": 2}

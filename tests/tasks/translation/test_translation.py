@@ -34,6 +34,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_small_samples_are_learned_by_heart(folder):
     model = elman.load(folder / "run")
     assert model.evaluate(folder / "train.tsv")["bleu"] > 90
