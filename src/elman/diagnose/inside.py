@@ -53,14 +53,19 @@ def visits(model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Visit]:
     calls: dict[str, list[_Call]] = {}
     stacks: dict[Recurrent, Stack] = {}
     kept = {parameter: parameter.grad for parameter in model.parameters()}
+    handles = []
     for name, module in model.named_modules():
         if isinstance(module, Recurrent):
+            # a layer with a hook calls its stack for single steps, too
+            handles.append(module.register_forward_pre_hook(lambda *_: None))
             stacks[module] = module.stack
             module.stack = _recording(module, calls.setdefault(name or "layer", []))
     try:
         with torch.enable_grad():
             loss().backward()
     finally:
+        for handle in handles:
+            handle.remove()
         for layer, stack in stacks.items():
             layer.stack = stack
         for parameter, gradient in kept.items():
