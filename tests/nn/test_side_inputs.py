@@ -55,7 +55,14 @@ def given_alone(x, h, c, u, *, W):
     return u * 1, W.c @ [u, x] + 0 * h + 0 * c
 
 
-CELLS = {c.name: c for c in (several, twice, resetting, given_alone, gru_d, cfc)}
+@cell(inputs={"dt": "one", "u": "hidden"})
+def around(x, h, dt, u, *, W, b):
+    """Products that the engine computes, with their side inputs around a state and after one."""
+    a = tanh(W.a @ [x, h, u * dt] + b.a)
+    return a + sigmoid(W.b @ [a * h, x, u * dt] + W.c @ [u, x])
+
+
+CELLS = {c.name: c for c in (several, twice, resetting, given_alone, around, gru_d, cfc)}
 
 
 def sides_of(own, dtype=torch.float64, per_row=()):

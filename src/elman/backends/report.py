@@ -30,8 +30,9 @@ def saved_bytes(name: str, cell: Cell, sizes: Sizes, dtype: torch.dtype) -> int:
     """The bytes that forward saves for backward, per row and step."""
     if cell.has_memory:
         return matrix_states.saved_bytes(memory_parts(cell.text).core.text, sizes, dtype)
-    parts = separated(cell.text)
-    cell = cell if parts is None else parts.core
+    parts = separated(cell.text, join=True)
+    if parts is not None:
+        cell, sizes = parts.core, parts.sizes_of_core(sizes)
     x = torch.empty(1, 1, sizes.input, dtype=dtype, device="meta")
     states = [x.new_empty(1, *sizes.of_row(cell.state_size(state))) for state in cell.states]
     parameters = [x.new_empty(p.shape(sizes)) for p in cell.parameters]

@@ -93,11 +93,12 @@ class Early:
     def __init__(self, cell: Cell, parts: Separated) -> None:
         self.core = parts.core
         matrices = ancestors([part.value for part in parts.parts])
-        nodes = tuple(dict.fromkeys([*matrices, *ancestors(parts.early)]))
+        nodes = tuple(dict.fromkeys([*matrices, *ancestors([*parts.early, *parts.joined])]))
         index = {node: k for k, node in enumerate(nodes)}
         self._steps = steps_of(cell, nodes)
         sized = zip(parts.early, parts.core.inputs, strict=True)
         self._results = [(index[node], size) for node, (_, size) in sized]
+        self._joined = [index[node] for node in parts.joined]
         self._parts = [(index[part.value], part.blocks) for part in parts.parts]
         #: the steps that compute matrices, which come first
         self._matrices = len(matrices)
@@ -109,8 +110,8 @@ class Early:
         parameters: Sequence[Tensor],
         lengths: Tensor | None,
         sizes: Sizes,
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The parameters of the core, and its side inputs (time, batch, size).
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The core's x, parameters and side inputs (time, batch, size).
 
         Values are computed in at least float32.  Parameters are views of the cell's where possible;
         computed matrices have the type of the cell's.
@@ -122,15 +123,16 @@ class Early:
             values: list[Tensor] = []
             for step in self._steps[: self._matrices]:
                 values.append(value_of(step, values, x, {}, own, sizes))
-            found = self._sides(x.to(wide), sides, own, values, lengths, sizes)
-            return self._parameters(parameters, values, sizes), found
+            joined, found = self._sides(x.to(wide), sides, own, values, lengths, sizes)
+            core_x = torch.cat(joined, -1).to(x.dtype) if joined else x
+            return core_x, self._parameters(parameters, values, sizes), found
 
     def matrices(self, parameters: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
         """The parameters of the core alone."""
         with torch.no_grad():
             return self.run(
                 parameters[0].new_empty(0, 0, sizes.input), {}, parameters, None, sizes
-            )[0]
+            )[1]
 
     def _parameters(
         self, given: Sequence[Tensor], values: Sequence[Tensor], sizes: Sizes
@@ -154,8 +156,8 @@ class Early:
         matrices: Sequence[Tensor],
         lengths: Tensor | None,
         sizes: Sizes,
-    ) -> list[Tensor]:
-        """The values that need no state.
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The values that need no state: those that are joined, and the side inputs.
 
         Padding is not computed: what stands there may be no number, nor its gradient.
         """
@@ -174,21 +176,26 @@ class Early:
         values = list(matrices)
         for step in self._steps[self._matrices :]:
             values.append(value_of(step, values, x, given, parameters, sizes))
-        found = [(values[k], sizes.width((size,))) for k, size in self._results]
-        if rows is None:
-            return [value.expand(time, batch, width) for value, width in found]
-        return [
-            value.new_zeros(time * batch, width)
-            .index_copy(0, rows, value.expand(len(rows), width))
-            .reshape(time, batch, width)
-            for value, width in found
-        ]
+
+        def at_all_steps(value: Tensor, width: int) -> Tensor:
+            if rows is None:
+                return value.expand(time, batch, width)
+            return (
+                value.new_zeros(time * batch, width)
+                .index_copy(0, rows, value.expand(len(rows), width))
+                .reshape(time, batch, width)
+            )
+
+        joined = [at_all_steps(values[k], values[k].shape[-1]) for k in self._joined]
+        found = [at_all_steps(values[k], sizes.width((size,))) for k, size in self._results]
+        return joined, found
 
 
-def early_of(cell: Cell, *, ahead: bool = True) -> Early | None:
+def early_of(cell: Cell, *, ahead: bool = True, join: bool = False) -> Early | None:
     """What to compute before the core of a cell; ``None`` if an engine can run the whole cell.
 
-    Without ``ahead``, that are matrices and what needs side inputs alone (``passes/separate.py``).
+    Without ``ahead``, that are matrices and what needs side inputs alone; with ``join``, the core
+    multiplies side inputs where it can (``passes/separate.py``).
     """
-    parts = separated(cell.text, ahead=ahead)
+    parts = separated(cell.text, ahead=ahead, join=join)
     return None if parts is None else Early(cell, parts)

@@ -218,12 +218,12 @@ class Stack:
     @cached_property
     def early_in_training(self) -> Early | None:
         """What is computed before the core of that cell, if it has side inputs."""
-        return None if self.cell.has_memory else early_of(self.in_training)
+        return None if self.cell.has_memory else early_of(self.in_training, join=True)
 
     @cached_property
     def early_in_evaluation(self) -> Early | None:
         """The same for evaluation."""
-        return None if self.cell.has_memory else early_of(self.in_evaluation)
+        return None if self.cell.has_memory else early_of(self.in_evaluation, join=True)
 
     @cached_property
     def matrix_states(self) -> MatrixStates | None:
@@ -397,7 +397,7 @@ class Stack:
             parameters = self.noise.weights(cell, parameters, sizes, training.masks, str(k))
         given: list[Tensor] = []
         if early is not None:
-            parameters, given = early.run(x, sides, parameters, lengths, sizes)
+            x, parameters, given = early.run(x, sides, parameters, lengths, sizes)
         tensors = (x, *states, *parameters, *given)
         keep = torch.is_grad_enabled() and any([t.requires_grad for t in tensors])
         backend, _ = choose(self.backend, x.dtype, x.device, core)

@@ -8,6 +8,9 @@ computes from parameters as its parameters.  What has one value for a whole row 
 meets in the core: parameters of size one are repeated.  So side inputs of any size, products with
 them, vectors of the input's size and functions of matrices need nothing from an engine.  Products
 with x alone stay in the core, which hoists them (``hoist.py``).
+
+With ``join``, so do products with side inputs where all have the same: the core's x is then these
+values side by side, which needs them in one tensor, but an engine multiplies faster than torch.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from elman.graph.cell import Parameter
 from elman.graph.node import Node, Size, ancestors, intern, rows_of, sum_of
 from elman.graph.ops import CONDITIONS, PRODUCTS
 from elman.graph.rewrite import moved, rewrite
-from elman.graph.sizes import Block, columns_of, is_own_size
+from elman.graph.sizes import Block, Sizes, columns_of, is_own_size
 
 #: the operands of a matrix, by their positions in the order written
 Positions = tuple[int, ...]
@@ -42,26 +45,35 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Separated:
-    """``early`` has the value of each side input of ``core``; ``parts`` are its parameters."""
+    """``early`` has the value of each side input of ``core``; ``parts`` are its parameters.
+
+    The core's x is the cell's, or the values ``joined`` side by side if there are any.
+    """
 
     core: Cell
     early: tuple[Node, ...]
     parts: tuple[Part, ...]
+    joined: tuple[Node, ...] = ()
+
+    def sizes_of_core(self, sizes: Sizes) -> Sizes:
+        """The sizes of the core of a cell with these sizes."""
+        width = sizes.width(tuple([node.size for node in self.joined]))
+        return replace(sizes, input=width) if self.joined else sizes
 
 
 @lru_cache(maxsize=256)
-def separated(text: str, *, ahead: bool = True) -> Separated | None:
+def separated(text: str, *, ahead: bool = True, join: bool = False) -> Separated | None:
     """The two parts of the cell with this text; ``None`` if its step needs no separation.
 
     With ``ahead``, products of size one that need no state are early values; the core would
-    compute them for each unit.
+    compute them for each unit.  ``join`` as in the module's docstring.
     """
     cell = read_cell(text)
     foreign = any(
         [_is_early_leaf(n) or is_computed_matrix(n) or _is_of_size_one(n) for n in cell.nodes]
     )
     # noise can leave inputs that no next state reads, such as zoneout with the rate 1
-    return separate(cell, ahead=ahead) if foreign or cell.inputs else None
+    return separate(cell, ahead=ahead, join=join) if foreign or cell.inputs else None
 
 
 def needs_inputs(text: str) -> bool:
@@ -113,7 +125,7 @@ def is_core(text: str) -> bool:
     return plain and not any([part.value.operands for part in parts.parts])
 
 
-def separate(cell: Cell, *, ahead: bool = True) -> Separated:
+def separate(cell: Cell, *, ahead: bool = True, join: bool = False) -> Separated:
     """Split a cell into what needs side inputs, but no state, and the rest.
 
     >>> from elman import cell as traced, exp, tanh
@@ -126,8 +138,13 @@ def separate(cell: Cell, *, ahead: bool = True) -> Separated:
     >>> from elman.graph.show import expression
     >>> [expression(value) for value in parts.early]
     ['-dt', 'W.h · u']
+    >>> parts = separate(example, join=True)
+    >>> print(parts.core)
+    h' = tanh(W.h · [exp(v_1 * p.h) * h, x] + b.h)
+    >>> [expression(value) for value in parts.joined]
+    ['x', 'u']
     """
-    return _Separation(cell, ahead).run()
+    return _Separation(cell, ahead, join).run()
 
 
 def without_states(nodes: Iterable[Node], *, ahead: bool = False) -> tuple[set[Node], set[Node]]:
@@ -174,10 +191,10 @@ def _free(gate: str, taken: set[str]) -> str:
 
 
 class _Separation:
-    def __init__(self, cell: Cell, ahead: bool) -> None:
-        self.cell, self.ahead = cell, ahead
-        #: the core's matrices by that of the cell and the positions of the operands kept
-        self.matrices: dict[tuple[Node, Positions], Parameter] = {}
+    def __init__(self, cell: Cell, ahead: bool, join: bool) -> None:
+        self.cell, self.ahead, self.join = cell, ahead, join
+        #: the core's matrices, by that of the cell, and the positions and sizes of the operands
+        self.matrices: dict[tuple[Node, Positions, tuple[Size, ...]], Parameter] = {}
         #: the core's vectors, each by a value of size one that is repeated
         self.vectors: dict[Node, Parameter] = {}
         self.leaves: dict[tuple[Node, Size], Node] = {}
@@ -187,7 +204,8 @@ class _Separation:
     def run(self) -> Separated:
         cell = self.cell
         begun, names = self._spread_all()
-        _, early = without_states(ancestors(begun), ahead=self.ahead)
+        self.free, early = without_states(ancestors(begun), ahead=self.ahead)
+        self.joined = self._shared_operands(ancestors(begun), early) if self.join else ()
         split = rewrite(begun, lambda node, new: self._split(node, new, early))
         following = tuple([split[node] for node in begun])
         inside = ancestors(following)
@@ -217,7 +235,25 @@ class _Separation:
             init={},
             inputs=tuple([leaf.attribute for leaf in self.leaves.values()]),
         )
-        return Separated(core, tuple([node for node, _ in self.leaves]), parts)
+        return Separated(core, tuple([node for node, _ in self.leaves]), parts, self.joined)
+
+    def _shared_operands(self, nodes: Iterable[Node], early: set[Node]) -> tuple[Node, ...]:
+        """The operands without states that most products with side inputs have; or none.
+
+        No other product of the core may need x, which the core does not have then.
+        """
+        found = {node: self._operands_without_states(node) for node in nodes}
+        counts = Counter([each for each in found.values() if not early.isdisjoint(each)])
+        chosen = max(counts, key=counts.__getitem__, default=())
+        for node, operands in found.items():
+            if node not in early and operands != chosen and not early.issuperset(operands):
+                return ()
+        return chosen
+
+    def _operands_without_states(self, node: Node) -> tuple[Node, ...]:
+        if node.operation != "product" or node.size == "one":
+            return ()
+        return tuple([operand for operand in node.operands[1:] if operand in self.free])
 
     def _beyond_engines(self, nodes: Iterable[Node]) -> set[Node]:
         """What needs a side input, but no state, and is not elementwise over units.
@@ -274,13 +310,25 @@ class _Separation:
         return following, names
 
     def _split(self, node: Node, new: Mapping[Node, Node], early: set[Node]) -> Node:
-        """A product of early and other values as a sum of two."""
-        if node.operation != "product" or node in early:
+        """A product of early and other values as a sum of two, or with the core's x."""
+        is_joined = self.joined and self._operands_without_states(node) == self.joined
+        if node.operation != "product" or (node in early and not is_joined):
             return moved(node, new)
         matrix, *vectors = node.operands
         sizes = tuple([vector.size for vector in vectors])
+        if is_joined:
+            others = [k for k, vector in enumerate(vectors) if vector not in self.free]
+            within = [k for k, vector in enumerate(vectors) if vector in self.free]
+            place = within[0]  # all before are others
+            order = (*others[:place], *within, *others[place:])
+            own_sizes = [sizes[k] for k in others]
+            own_sizes.insert(place, "input")
+            own = self._own_matrix(matrix, order, tuple(own_sizes))
+            factors = [new[vectors[k]] for k in others]
+            factors.insert(place, intern("input", (), None))
+            return intern("product", (own.leaf, *factors), node.attribute)
         kept = tuple([k for k, vector in enumerate(vectors) if vector not in early])
-        own = self._own_matrix(matrix, kept, sizes)
+        own = self._own_matrix(matrix, kept, tuple([sizes[k] for k in kept]))
         factors = [new[vectors[k]] for k in kept]
         terms = [intern("product", (own.leaf, *factors), node.attribute)]
         for k, block in enumerate(columns_of(sizes, node.attribute)):
@@ -288,20 +336,19 @@ class _Separation:
                 terms.append(intern("block_product", (matrix, new[vectors[k]]), block))
         return sum_of(terms)
 
-    def _own_matrix(self, matrix: Node, kept: Positions, sizes: tuple[Size, ...]) -> Parameter:
-        """The core's matrix with the columns that multiply these operands.
+    def _own_matrix(self, matrix: Node, kept: Positions, columns: tuple[Size, ...]) -> Parameter:
+        """The core's matrix with the columns that multiply these operands, of these sizes.
 
         Where the core multiplies others elsewhere, or computes several matrices from one, they have
         different names.
         """
-        key = (matrix, kept)
+        key = (matrix, kept, columns)
         if key not in self.matrices:
             family, gate = _first_leaf(matrix).attribute[:2]
             taken = {p.gate for p in self.matrices.values() if p.family == family}
-            if any([_first_leaf(own).attribute[:2] == (family, gate) for own, _ in self.matrices]):
+            if any([_first_leaf(m).attribute[:2] == (family, gate) for m, *_ in self.matrices]):
                 taken |= {p.gate for p in self.cell.parameters if p.family == family}
             name = _free(gate, taken)
-            columns = tuple([sizes[k] for k in kept])
             rows = matrix.attribute if matrix.operation == "repeat" else rows_of(matrix)
             self.matrices[key] = Parameter(family, name, "matrix", columns, rows=rows or "hidden")
         return self.matrices[key]
@@ -378,10 +425,10 @@ class _Separation:
                 own_vectors = [v for v in self.vectors if v.operands[0] is p.leaf]
                 found += [(self.vectors[value], Part(value, None)) for value in own_vectors]
                 continue
-            for (matrix, kept), own in self.matrices.items():
+            for (matrix, kept, _), own in self.matrices.items():
                 if _first_leaf(matrix) is p.leaf:
                     blocks = columns_of(p.columns, p.rows)
-                    whole = len(kept) == len(blocks)
+                    whole = kept == tuple(range(len(blocks)))
                     kept_blocks = None if whole else tuple([blocks[k] for k in kept])
                     found.append((own, Part(matrix, kept_blocks)))
         found = [(p, part) for p, part in found if p.leaf in read]

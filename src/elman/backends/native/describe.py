@@ -39,17 +39,22 @@ def describe(
     """
     if cell.has_memory:
         return _of_matrix_state(cell, input_size, hidden_size)
-    given, parts = sizes or {}, separated(cell.text)
+    given, parts = sizes or {}, separated(cell.text, join=True)
     own = tuple([(name, given.get(name, hidden_size)) for name in cell.own_sizes])
-    core, numbers = cell if parts is None else parts.core, Sizes(input_size, hidden_size, own=own)
+    core, numbers = cell, Sizes(input_size, hidden_size, own=own)
+    if parts is not None:
+        core, numbers = parts.core, parts.sizes_of_core(numbers)
     found = page(layer_of(core.text, numbers, dtype, target or chosen_target()))
     if parts is None:
         return found
     named = zip(core.inputs, parts.early, strict=True)
     computed = [(name, value) for (name, _), value in named if value.operation != "side"]
-    if not computed:
-        return found
     early = [f"  {name} = {expression(value, top=True)}" for name, value in computed]
+    if parts.joined:
+        beside = ", ".join([expression(value, top=True) for value in parts.joined])
+        early.insert(0, f"  {cell.input} of the steps = [{beside}]")
+    if not early:
+        return found
     return "\n".join(
         [found.rstrip("\n"), "", "before it, torch computes for all steps", *early, ""]
     )

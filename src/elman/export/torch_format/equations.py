@@ -71,7 +71,7 @@ def whole_cell(
         core, own, values = chosen, parameters or (), list[Tensor]()
         if early is not None:
             core = early.core
-            own, values = early.run(x, given, own, None, sizes)
+            _, own, values = early.run(x, given, own, None, sizes)
         return _run(_Step(core, sizes, x, states, own, values), x, states, lengths, reverse=reverse)
     matrix_states = MatrixStates(chosen)
     values = matrix_states.early(x, given, parameters or (), None, sizes)
