@@ -7,10 +7,12 @@ import pytest
 
 import elman
 from elman.errors import OptionError
+from elman.nn.between import Between
 from elman.options import with_settings
 from elman.tasks import TASKS
 from elman.tasks.ner.data import Sentence
 from elman.tasks.recurrent_options import (
+    BidirectionalOptions,
     RecurrentOptions,
     recurrent_keywords,
     recurrent_layer,
@@ -37,6 +39,9 @@ SETTINGS = {
     "heads": "2",
     "key_size": "3",
     "sizes": "projection=5",
+    "residual": "yes",
+    "norm": "yes",
+    "learned_state": "yes",
 }
 #: what only cells with sizes of their own take
 OF_SIZES = ("sizes",)
@@ -47,6 +52,8 @@ NOT_OF_HEADS = ("recurrent_dropout", "candidate_dropout", "zoneout", "drop_conne
 
 def test_every_option_is_set_in_this_file():
     assert list(SETTINGS) == [each.name for each in fields(RecurrentOptions)]
+    both_ways = [each.name for each in fields(BidirectionalOptions)]
+    assert both_ways == [*SETTINGS, "merge"]
 
 
 def encoder_of(task, cell, without):
@@ -84,6 +91,7 @@ def test_the_options_of_a_task_are_those_of_its_layers(task):
     }
     assert (encoder.penalties.activation, encoder.penalties.temporal) == (2, 1)
     assert (encoder.initial, encoder.forget_bias) == ("identity", 3)
+    assert encoder.stack.between == Between(residual=True, norm=True, learned_state=True)
 
 
 def test_the_options_survive_the_run_file():
@@ -97,6 +105,7 @@ def test_without_options_it_is_the_plain_layer():
     layer = recurrent_layer(RecurrentOptions(), LSTM, 3, 4, dropout=0.5)
     assert layer.stack.noise == elman.Recurrent(LSTM, 3, 4).stack.noise
     assert layer.cell == LSTM
+    assert layer.stack.between == Between()
 
 
 @pytest.mark.parametrize("task", [sentiment, ner], ids=["sentiment", "ner"])

@@ -111,6 +111,7 @@ def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
 
         return Path(run).stem, import_weights(run), {}
     from elman.tasks import load
+    from elman.tasks.onnx_network import constants_of
     from elman.tasks.runs import find_run
 
     trained = load(run)
@@ -122,9 +123,9 @@ def _model(run: str) -> tuple[str, nn.Module, dict[str, str]]:
         "elman.cell_graph": trained.cell.text,
         "elman.weights": _fingerprint(trained.model),
     }
-    constants = getattr(trained.model, "constants", ())
+    constants = constants_of(trained.model)
     if constants:
-        numbers = {name: getattr(trained.model, name).tolist() for name in constants}
+        numbers = {name: tensor.tolist() for name, tensor in constants.items()}
         described["elman.constants"] = json.dumps(numbers)
     if "sample_rate" in options:
         described["elman.sample_rate"] = str(options["sample_rate"])

@@ -24,6 +24,8 @@ from elman.diagnose.whole import AnyTrajectory, run_whole
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.nn import Recurrent
+from elman.nn.between import normalised
+from elman.nn.pooling import running
 from elman.passes.separate import is_of_units
 
 
@@ -204,13 +206,14 @@ def _directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor | Non
     plan, directions = plan_of(layer.cell.text), 1 + layer.bidirectional
     named = dict(layer.named_parameters())
     x = visit.x.detach().double()
-    zeros = x.new_zeros(layer.num_layers * directions, x.shape[1], layer.hidden_size)
-    first = [s.double() for s in visit.state] if visit.state else [zeros for _ in layer.cell.states]
+    first = [s.detach().double() for s in visit.state or layer.first_state(x.shape[1])]
     found: list[tuple[str, Trajectory, Tensor | None]] = []
     runs: list[tuple[Call, Outputs, Saved]] = []
     reference = find_engine("reference")
+    joins = []
     for k in range(layer.num_layers):
-        outputs = []
+        join = _Join(layer, k, x, lengths)
+        x, outputs = join.given, []
         for d in range(directions):
             keys = [f"layers.{k}.{d}.{p.key}" for p in layer.cell.parameters]
             parameters = [named[key].detach().double() for key in keys]
@@ -222,13 +225,14 @@ def _directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor | Non
             found_here, saved = reference.forward(call)
             outputs.append(found_here.y)
             runs.append((call, found_here, saved))
-        x = torch.cat(outputs, -1)
+        x = join.joined(outputs)
+        joins.append(join)
     above = visit.output_gradient
     if above is None:
         return found
     for k in reversed(range(layer.num_layers)):
-        below = torch.zeros(())
-        for d, gradient in enumerate(above.detach().double().split(layer.stack.output_units, -1)):
+        parts, below = joins[k].back(above.detach().double())
+        for d, gradient in enumerate(parts):
             at = k * directions + d
             own_order = in_reverse(gradient, lengths) if d else gradient
             found[at] = (*found[at][:2], own_order)
@@ -236,8 +240,45 @@ def _directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor | Non
             none = [torch.zeros_like(state) for state in call.states]
             grads = reference.backward(call, found_here, saved, Outputs(gradient, none))
             below = below + grads.x
-        above = below
+        above = joins[k].to_the_layer_below(below)
     return found
+
+
+class _Join:
+    """What stands around one layer, and the way back: its input, and its outputs as one.
+
+    ``given`` is the layer's input (time, batch, input) from ``x``, the output of the one below.
+    """
+
+    def __init__(self, layer: Recurrent, k: int, x: Tensor, lengths: Tensor) -> None:
+        self._between, self._inside = layer.stack.between, running(x, lengths)
+        self._x = x.detach().requires_grad_()
+        self._given = self._x
+        if k and self._between.norm:
+            weight, bias = layer.between_parameters().norms[k - 1]
+            with torch.enable_grad():
+                self._given = normalised(self._x, weight.detach().double(), bias.detach().double())
+        self.given = self._given.detach()
+
+    def joined(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The layer's output from those of its directions."""
+        self._leaves = [tensor.detach().requires_grad_() for tensor in (*outputs, self.given)]
+        *parts, given = self._leaves
+        with torch.enable_grad():
+            self._y = self._between.added(self._between.merged(parts), given, self._inside)
+        return self._y.detach()
+
+    def back(self, gradient: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+        """From dL/dy of the layer, those of the directions' outputs, and of ``given`` beside."""
+        *parts, given = torch.autograd.grad(
+            self._y, self._leaves, gradient, allow_unused=True, materialize_grads=True
+        )
+        return [part.contiguous() for part in parts], given
+
+    def to_the_layer_below(self, gradient: Tensor) -> Tensor:
+        """From dL/d(given), that of x."""
+        [found] = torch.autograd.grad(self._given, self._x, gradient)
+        return found
 
 
 def _place(layer: Recurrent, k: int, direction: int) -> str:
@@ -253,13 +294,13 @@ def _whole_directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor
     named = dict(layer.named_parameters())
     x = visit.x.detach().double()
     sides = {name: side.double() for name, side in visit.sides.items()}
-    shapes = [stack.state_shape(name, x.shape[1]) for name in layer.cell.states]
-    first = visit.state or tuple([x.new_zeros(shape) for shape in shapes])
+    first = [s.detach() for s in visit.state or layer.first_state(x.shape[1])]
     found: list[tuple[str, AnyTrajectory, Tensor | None]] = []
     runs: list[tuple[Tensor, list[Tensor]]] = []
+    joins = []
     for k in range(layer.num_layers):
-        x = x.detach().requires_grad_()
-        outputs = []
+        join = _Join(layer, k, x, lengths)
+        x, outputs = join.given.requires_grad_(), []
         for d in range(stack.directions):
             keys = [f"layers.{k}.{d}.{p.key}" for p in layer.cell.parameters]
             parameters = [named[key].detach().double() for key in keys]
@@ -271,18 +312,20 @@ def _whole_directions(visit: Visit) -> Sequence[tuple[str, AnyTrajectory, Tensor
             own = run_whole(stack, parameters, x.detach(), sides, start, lengths, reverse=d == 1)
             found.append((_place(layer, k, d), own, None))
         runs.append((x, outputs))
-        x = torch.cat(outputs, -1)
+        x = join.joined(outputs)
+        joins.append(join)
     above = visit.output_gradient
     if above is None:
         return found
     for k in reversed(range(layer.num_layers)):
-        parts = above.detach().double().split(layer.stack.output_units, -1)
+        parts, beside = joins[k].back(above.detach().double())
         for d, gradient in enumerate(parts):
             at = k * stack.directions + d
             own_order = in_reverse(gradient, lengths) if d else gradient
             found[at] = (*found[at][:2], own_order)
         given, outputs = runs[k]
-        [above] = torch.autograd.grad(outputs, given, parts, materialize_grads=True)
+        [below] = torch.autograd.grad(outputs, given, parts, materialize_grads=True)
+        above = joins[k].to_the_layer_below(beside + below)
     return found
 
 

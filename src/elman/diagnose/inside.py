@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.nn import Recurrent
+from elman.nn.between import NO_PARAMETERS, BetweenParameters
 from elman.nn.side_inputs import checked
 from elman.nn.stack import Lengths, Stack, State, Training
 
@@ -92,9 +93,10 @@ def _recording(layer: Recurrent, calls: list[_Call]) -> Stack:
             lengths: Lengths | None,
             training: Training | None,
             inputs: Mapping[str, Tensor] = MappingProxyType({}),
+            others: BetweenParameters = NO_PARAMETERS,
         ) -> tuple[Tensor | PackedSequence, State]:
             """As every stack runs."""
-            y, last = super().run(parameters, x, state, lengths, training, inputs)
+            y, last = super().run(parameters, x, state, lengths, training, inputs, others)
             record(x, state, lengths, inputs, y)
             return y, last
 

@@ -17,6 +17,7 @@ from elman.errors import ExportError
 from elman.export.check import largest_difference
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+from elman.nn.between import NO_PARAMETERS, BetweenParameters
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack, State
 from elman.nn.torch_layers import GRU, LSTM, RNN
@@ -30,6 +31,7 @@ class Layers:
 
     stack: Stack
     parameters: tuple[tuple[tuple[Tensor, ...], ...], ...]
+    others: BetweenParameters = NO_PARAMETERS
 
     @property
     def cell(self) -> Cell:
@@ -59,6 +61,7 @@ class Layers:
             key_size=stack.keys if cell.has_memory else None,
             sizes=dict(stack.own),
             dtype=first[0].dtype if first else None,
+            **vars(stack.between),
         )
         weights = {
             f"layers.{k}.{d}.{parameter.key}": tensor
@@ -66,13 +69,15 @@ class Layers:
             for d, own in enumerate(each)
             for parameter, tensor in zip(cell.parameters, own, strict=True)
         }
-        layer.load_state_dict(weights)
+        layer.load_state_dict({**layer.state_dict(), **weights})
+        layer.put_between_parameters(self.others)
         return layer.eval()
 
     def to(self, dtype: torch.dtype) -> Layers:
         """The same with the parameters in that type."""
         moved = [[tuple([p.to(dtype) for p in d]) for d in each] for each in self.parameters]
-        return Layers(self.stack, tuple([tuple(each) for each in moved]))
+        others = _converted(self.others, dtype)
+        return Layers(self.stack, tuple([tuple(each) for each in moved]), others)
 
     def on_reference_engine(
         self,
@@ -88,7 +93,7 @@ class Layers:
         stack = replace(self.stack, backend="reference", batch_first=False)
         flat = [list(own) for layer in self.parameters for own in layer]
         with torch.no_grad():
-            y, last = stack.run(flat, x, state, lengths, None, inputs)
+            y, last = stack.run(flat, x, state, lengths, None, inputs, self.others)
         assert isinstance(y, Tensor)
         return y, last
 
@@ -160,6 +165,7 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     (['W.i', 'W.f'], 4)
     """
     cell_order: Sequence[Sequence[Tensor]]
+    others = NO_PARAMETERS
     if isinstance(module, Recurrent):
         module = module if is_written_whole(module) else module.core("export")
         stack, cell = module.stack, module.cell
@@ -170,6 +176,7 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
             for k in range(module.num_layers)
             for d in range(module.stack.directions)
         ]
+        others = module.between_parameters()
     elif isinstance(module, RNN | LSTM | GRU):
         stack = stack_of(module)
         cell_order = [
@@ -189,4 +196,14 @@ def layers_of(module: nn.Module, dtype: torch.dtype = torch.float32) -> Layers:
     own = [tuple([p.detach().to("cpu", dtype, copy=True) for p in each]) for each in cell_order]
     step = stack.directions
     by_layer = tuple([tuple(own[k * step : (k + 1) * step]) for k in range(stack.num_layers)])
-    return Layers(stack, by_layer)
+    return Layers(stack, by_layer, _converted(others, dtype))
+
+
+def _converted(others: BetweenParameters, dtype: torch.dtype) -> BetweenParameters:
+    """Copies on the CPU in that type."""
+
+    def copied(tensor: Tensor) -> Tensor:
+        return tensor.detach().to("cpu", dtype, copy=True)
+
+    norms = [(copied(weight), copied(bias)) for weight, bias in others.norms]
+    return BetweenParameters(norms, tuple([copied(state) for state in others.initial]))

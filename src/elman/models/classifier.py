@@ -68,6 +68,12 @@ class Classifier(RowClassifier):
                 f'Classifier: pooling is {pooling!r}; it must be "last", "middle", "mean", "max" '
                 'or "attention".'
             )
+        if pooling == "last" and encoder.stack.between.merge != "concatenate":
+            raise OptionError(
+                'Classifier: pooling is "last", but the last output of each direction is at '
+                'another step, and the encoder merges both; use merge="concatenate" or another '
+                "pooling."
+            )
         self.embedding = embedding
         self.encoder = encoder
         self.pooling = pooling

@@ -101,12 +101,11 @@ class LanguageModel(Generator):
         return -self.prediction.log_prob(features[inside], y[inside]).mean()
 
     def initial_state(self, batch: int) -> State:
-        """The zero state with which texts begin."""
-        shapes = [self.recurrent.stack.state_shape(name, batch) for name in self._states]
-        return tuple([torch.zeros(shape, dtype=self.embedding.weight.dtype) for shape in shapes])
+        """The state with which texts begin: zero or learned."""
+        return self.recurrent.first_state(batch)
 
     def _initial(self, place: Tensor) -> State | None:
-        """The carried state, zero in rows that begin anew."""
+        """The carried state, and that of a new text in rows that begin anew."""
         before = self.carried.get("place")
         if before is None or len(before) < len(place):
             return None
@@ -115,7 +114,11 @@ class LanguageModel(Generator):
         states = [self.carried[f"state.{name}"][:, : len(place)] for name in self._states]
         if not goes_on.all():
             ended = (~goes_on).nonzero().squeeze(1)
-            states = [state.index_fill(1, ended, 0.0) for state in states]
+            first = self.initial_state(len(ended))
+            states = [
+                state.index_copy(1, ended, new.to(state.dtype))
+                for state, new in zip(states, first, strict=True)
+            ]
         return tuple(states)
 
     def _carry(self, state: State, place: Tensor) -> None:

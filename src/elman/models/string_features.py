@@ -36,7 +36,8 @@ class StringEncoder(nn.Module):
 
     def groups(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer, the top one first."""
-        layers = [list(layer.parameters()) for layer in self.recurrent.layers]
+        count = self.recurrent.num_layers
+        layers = [self.recurrent.layer_parameters(layer) for layer in range(count)]
         return [*layers[::-1], list(self.embedding.parameters())]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -20,6 +21,7 @@ from elman.graph import Cell
 from elman.models.decoders import Decoder, FeedingDecoder, Memory, ParallelDecoder, Recall
 from elman.nn import Recurrent
 from elman.nn.attention import AdditiveAttention, MultiplicativeAttention
+from elman.nn.between import Merge
 from elman.nn.dropout import VariationalDropout
 from elman.nn.embedding import WordEmbedding
 from elman.nn.pooling import running
@@ -85,6 +87,7 @@ class Translator(nn.Module):
         shared: bool = False,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        merge: Merge = "concatenate",
         layer: Callable[..., Recurrent] = Recurrent,
     ) -> None:
         super().__init__()
@@ -109,6 +112,7 @@ class Translator(nn.Module):
             hidden_size,
             encoder_layers,
             bidirectional=True,
+            merge=merge,
             dropout=dropout if encoder_layers > 1 else 0.0,
         )
         memory_size = self.encoder.output_size
@@ -125,7 +129,7 @@ class Translator(nn.Module):
                     "decoder begins with states of one value per unit; choose another cell."
                 )
         self.bridge = nn.ModuleList(
-            [nn.Linear(memory_size, hidden_size * decoder_layers) for _ in cell.states]
+            [nn.Linear(2 * hidden_size, hidden_size * decoder_layers) for _ in cell.states]
         )
         kind = FeedingDecoder if input_feeding else ParallelDecoder
         self.decoder: Decoder = kind(
@@ -136,7 +140,8 @@ class Translator(nn.Module):
             memory_size,
             decoder_layers,
             dropout,
-            layer,
+            # the decoder begins with states from the encoder
+            partial(layer, learned_state=False),
         )
         self.scores = nn.Linear(embedding_size, target_tokens)
         nn.init.zeros_(self.scores.bias)

@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from numbers import Real
@@ -34,10 +35,18 @@ from elman.graph import Cell
 from elman.graph.cell import Parameter
 from elman.graph.sizes import Sizes
 from elman.nn.batch_invariance import at_full_speed
+from elman.nn.between import (
+    NO_PARAMETERS,
+    PLAIN,
+    Between,
+    BetweenParameters,
+    Merge,
+    normalised,
+)
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.side_inputs import early_of
-from elman.nn.stack import Lengths, Stack, State, Training, autocast
+from elman.nn.stack import Lengths, Stack, State, Training, autocast, expanded
 from elman.nn.stepper import Step, make_stepper
 from elman.nn.torchscript import NotForTorchScript
 from elman.passes.separate import needs_inputs
@@ -55,10 +64,9 @@ class Recurrent(NotForTorchScript, nn.Module):
     """A recurrent layer of any cell.  ``layer(x)`` runs over sequences, ``step`` runs one step.
 
     ``cell`` is a value such as ``elman.cells.lstm`` or your own cell.  ``num_layers`` layers are
-    stacked; ``bidirectional`` runs each in both directions and concatenates the outputs.
-    ``bias=False`` removes the vectors ``b`` from the equations.  ``truncate=k`` truncates
-    backpropagation through time every k steps and carries the state on.  ``backend`` is "auto" or
-    the name of an engine.
+    stacked; ``bidirectional`` runs each in both directions.  ``bias=False`` removes the vectors
+    ``b`` from the equations.  ``truncate=k`` truncates backpropagation through time every k steps
+    and carries the state on.  ``backend`` is "auto" or the name of an engine.
 
     Parameters are named ``layers.{k}.{d}.W.f``: layer k, direction d, names of the equations.  Any
     name that equations allow works, except that ``torch.func.functional_call`` and
@@ -75,6 +83,19 @@ class Recurrent(NotForTorchScript, nn.Module):
     keys; by default, as many as it has units.  The state S has the shape (num_layers * directions,
     batch, heads, units, keys).  ``sizes`` gives numbers to the sizes of the cell's own, such as
     ``sizes={"projection": 64}``; y has the size of the first state.
+
+    Between the layers, and around them:
+
+    - ``merge`` joins the directions of bidirectional layers: "concatenate" (2 * hidden), "sum" or
+      "mean" (hidden);
+    - ``residual`` adds each layer's input to its output, for layers where both have the same size
+      (He et al. 2016; Wu et al. 2016);
+    - ``norm`` normalises each layer's input except the first one's (Ba, Kiros and Hinton 2016),
+      by the parameters ``norms.{k}``;
+    - ``learned_state`` makes the initial states parameters, ``initial_state.{n}``, which begin at
+      zero: those of layer 0 forward, layer 0 reverse, ... in the cell's order.
+
+    ``elman.Stack`` does the same for layers of different cells and sizes.
 
     Training can apply noise, with rates from 0 (off) to 1, on every engine and for any cell:
 
@@ -131,6 +152,10 @@ class Recurrent(NotForTorchScript, nn.Module):
         heads: int = 1,
         key_size: int | None = None,
         sizes: Mapping[str, int] | None = None,
+        merge: Merge = "concatenate",
+        residual: bool = False,
+        norm: bool = False,
+        learned_state: bool = False,
         truncate: int | None = None,
         backend: str = "auto",
         device: torch.device | str | None = None,
@@ -164,6 +189,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             heads=heads,
             keys=_keys(cell, hidden_size, heads, key_size),
             own=tuple((sizes or {}).items()),
+            between=Between(residual, norm, merge, learned_state),
         )
         if torch.device(device or "cpu").type == "cpu":
             self.stack.check_memory(dtype or torch.get_default_dtype())
@@ -184,9 +210,24 @@ class Recurrent(NotForTorchScript, nn.Module):
                 for k in range(num_layers)
             ]
         )
+        kind: dict[str, Any] = {"device": device, "dtype": dtype}
+        if norm:
+            size = self.stack.output_size
+            self.norms = nn.ModuleList([nn.LayerNorm(size, **kind) for _ in range(num_layers - 1)])
+        if learned_state:
+            rows = [self.stack.state_shape(name, 1)[2:] for name in self.cell.states]
+            self.initial_state = nn.ParameterList(
+                [
+                    nn.Parameter(torch.zeros(row, **kind))
+                    for _ in range(num_layers * self.stack.directions)
+                    for row in rows
+                ]
+            )
         self._stepper: StepperOfEngine | None = None
         self._training_stepper: StepsWithGradients | None = None
         self._reader: _Reader | None = None
+        #: the layers one by one, for steps that are more than the engine's
+        self._singles: list[Recurrent] = []
         self._frozen = False
         self._mask_cache = MaskCache()
         #: dtype and device of the last run, for the report
@@ -210,8 +251,11 @@ class Recurrent(NotForTorchScript, nn.Module):
 
     @property
     def output_size(self) -> int:
-        """The number of features of y: the units of the first state, or twice if bidirectional."""
-        return self.stack.output_units * self.stack.directions
+        """The number of features of y: the units of the first state, or twice if bidirectional.
+
+        Merged by "sum" or "mean", both directions have as many as one.
+        """
+        return self.stack.output_size
 
     @property
     def num_layers(self) -> int:
@@ -227,6 +271,11 @@ class Recurrent(NotForTorchScript, nn.Module):
     def batch_first(self) -> bool:
         """Whether x is (batch, time, input)."""
         return self.stack.batch_first
+
+    @property
+    def leaves_out_parameters(self) -> bool:
+        """Whether a run may leave out parameters: learned states, if it is given a state."""
+        return self.stack.between.learned_state
 
     def _check_start(self) -> None:
         if self.initial not in ("orthogonal", "identity", "glorot"):
@@ -263,6 +312,44 @@ class Recurrent(NotForTorchScript, nn.Module):
             for direction in layer:
                 assert isinstance(direction, _Direction)
                 direction.reset(self.cell, self._sizes(k), first_values, self.initial)
+        for norm in self.norms if self.stack.between.norm else ():
+            assert isinstance(norm, nn.LayerNorm)
+            norm.reset_parameters()
+        for state in self.initial_state if self.stack.between.learned_state else ():
+            nn.init.zeros_(state)
+
+    def between_parameters(self) -> BetweenParameters:
+        """The parameters that are not the cells': of norms, and initial states."""
+        between = self.stack.between
+        if not (between.norm or between.learned_state):
+            return NO_PARAMETERS
+        norms: list[tuple[Tensor, Tensor]] = []
+        for norm in self.norms if between.norm else ():
+            assert isinstance(norm, nn.LayerNorm)
+            norms.append((norm.weight, norm.bias))
+        initial: State = ()
+        if between.learned_state:
+            each, count = list(self.initial_state), len(self.cell.states)
+            initial = tuple([torch.stack(each[n::count]).unsqueeze(1) for n in range(count)])
+        return BetweenParameters(norms, initial)
+
+    def layer_parameters(self, layer: int) -> list[nn.Parameter]:
+        """All parameters of a layer: of its cells, of the norm of its input, its initial states."""
+        found = [*self.layers[layer].parameters()]
+        if layer and self.stack.between.norm:
+            found += self.norms[layer - 1].parameters()
+        if self.stack.between.learned_state:
+            count = self.stack.directions * len(self.cell.states)
+            found += [*self.initial_state][layer * count : (layer + 1) * count]
+        return found
+
+    def first_state(self, batch: int) -> State:
+        """The states (layers * directions, batch, ...) of ``None``: zeros, or those learned."""
+        initial = self.between_parameters().initial
+        like = next(self.parameters(), torch.empty(0))  # a cell may have no parameters
+        if initial:
+            return expanded(initial, batch, like.dtype)
+        return tuple([like.new_zeros(self.stack.state_shape(n, batch)) for n in self.cell.states])
 
     @overload
     def forward(
@@ -294,9 +381,9 @@ class Recurrent(NotForTorchScript, nn.Module):
 
         ``x`` is (time, batch, input), (batch, time, input) with ``batch_first``, (time, input)
         for one sequence, or a ``PackedSequence``.  ``state`` holds a tensor (num_layers *
-        directions, batch, hidden) for each state of the cell; ``None`` means zeros.  ``lengths``
-        (batch,) are the rows' true lengths, in any order, and may be 0.  Past a row's length, y is
-        zero and the state does not change.
+        directions, batch, hidden) for each state of the cell; ``None`` means zeros, or the learned
+        ones.  ``lengths`` (batch,) are the rows' true lengths, in any order, and may be 0.  Past a
+        row's length, y is zero and the state does not change.
 
         ``inputs`` are the cell's side inputs by name (``elman.cell``), (time, batch, size), or
         (batch, size) for a value that is the same at all steps; all layers take them.  With
@@ -318,7 +405,9 @@ class Recurrent(NotForTorchScript, nn.Module):
         alone = self.stack.early_in_evaluation is None and self.stack.matrix_states is None
         fast = alone and not torch.compiler.is_compiling()
         with at_full_speed() if fast else nullcontext():
-            results = self.stack.run(parameters, x, state, lengths, training, inputs)
+            results = self.stack.run(
+                parameters, x, state, lengths, training, inputs, self.between_parameters()
+            )
         self.penalty = None if training is None else training.penalty
         if not torch.compiler.is_compiling():
             data = x if isinstance(x, Tensor) else x.data
@@ -366,6 +455,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             or self._is_noisy
             or self._has_hooks
             or inputs
+            or (state is None and self.stack.between.learned_state)
         ):
             results = stepper.step(x, state, self._read())
             if results is not None:
@@ -388,7 +478,11 @@ class Recurrent(NotForTorchScript, nn.Module):
         stack = self.stack
         separate = stack.early_in_evaluation is not None or stack.matrix_states is not None
         if not (by_torch or self._is_noisy or inputs or separate):
-            results = self._fast_step(autocast(x), state)
+            results = None
+            if stack.between.changes_steps:
+                results = self._step_by_layer(autocast(x), state)
+            elif state is not None or not stack.between.learned_state:
+                results = self._fast_step(autocast(x), state)
             if results is not None:
                 return results
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
@@ -440,6 +534,45 @@ class Recurrent(NotForTorchScript, nn.Module):
         self._reader, self._ran = reader, (x.dtype, x.device)
         return stepper.run(x, state, flat)
 
+    def _step_by_layer(self, x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
+        """A step of one layer after the other, with what stands between; ``None`` if not batched.
+
+        The engine's own steps run the cells of all layers without anything between them.
+        """
+        if x.dim() != 2:
+            return None
+        stack, others, layers = self.stack, self.between_parameters(), self._single_layers()
+        if state is not None:
+            state = stack.checked_state(state, x, len(x))
+        elif others.initial:
+            state = expanded(others.initial, len(x), x.dtype)
+        last = []
+        for k, layer in enumerate(layers):
+            given = normalised(x, *others.norms[k - 1]) if k and stack.between.norm else x
+            own = None if state is None else tuple([s[k : k + 1] for s in state])
+            y, after = Recurrent.step(layer, given, own)
+            x = stack.between.added(y, given, None)
+            last.append(after)
+        self._ran = (x.dtype, x.device)
+        return x, tuple([torch.cat(states) for states in zip(*last, strict=True)])
+
+    def _single_layers(self) -> Sequence[Recurrent]:
+        """Each layer as a module of its own with the same parameters, kept between steps."""
+        layers = [*self.layers]
+        kept = [single.layers[0] for single in self._singles]
+        if len(kept) != len(layers) or not all(map(is_, kept, layers)):
+            self._singles = [self._single_layer(k) for k in range(self.num_layers)]
+        return self._singles
+
+    def _single_layer(self, k: int) -> Recurrent:
+        single = copy.copy(self)
+        single._modules = {"layers": nn.ModuleList([self.layers[k]])}
+        size = self.stack.layer_input_size(k)
+        single.stack = replace(
+            self.stack, num_layers=1, input_size=size, between=PLAIN, batch_first=False
+        )
+        return single.freeze(self._frozen)
+
     def _make_stepper(self, x: Tensor) -> StepperOfEngine | None:
         """The engine's steps without gradients for inputs like x, or those that are kept."""
         kept = self._stepper
@@ -485,7 +618,11 @@ class Recurrent(NotForTorchScript, nn.Module):
         like = next(iter(layers[0].parameters), torch.empty(0))  # a cell may have no parameters
         backend, _ = choose(self.stack.backend, like.dtype, like.device, core.cell)
         title = f"{self.stack.title}.stepper"
-        return make_stepper(title, layers, batch, output, like, backend, core._frozen_step)
+        return make_stepper(
+            title, layers, batch, output, like, backend, core._frozen_step,
+            plain=not self.stack.between.changes_steps,
+            first=core.first_state(batch) if self.stack.between.learned_state else None,
+        )  # fmt: skip
 
     @torch.no_grad()
     def core(self, use: str) -> Recurrent:
@@ -509,12 +646,25 @@ class Recurrent(NotForTorchScript, nn.Module):
             early.core, stack.input_size, stack.hidden_size, stack.num_layers,
             bidirectional=stack.bidirectional, batch_first=stack.batch_first,
             sizes=dict(stack.own), backend=stack.backend, device=like.device, dtype=like.dtype,
+            **vars(stack.between),
         )  # fmt: skip
+        layer.put_between_parameters(self.between_parameters())
         for k, (direction, given) in enumerate(zip(layer._directions(), own, strict=True)):
             computed = early.matrices(given, self._sizes(k // stack.directions))
             for tensor, value in zip(direction.in_order(early.core), computed, strict=True):
                 tensor.copy_(value)
         return layer.eval()
+
+    @torch.no_grad()
+    def put_between_parameters(self, given: BetweenParameters) -> None:
+        """Copy the parameters that are not the cells' from another layer with the same options."""
+        own = self.between_parameters()
+        for ours, theirs in zip(own.norms, given.norms, strict=True):
+            for mine, tensor in zip(ours, theirs, strict=True):
+                mine.copy_(tensor)
+        count = len(given.initial)
+        for n, tensor in enumerate(self.initial_state if count else ()):
+            tensor.copy_(given.initial[n % count][n // count, 0])
 
     def _frozen_step(self) -> Step:
         """``step`` with weights of its own."""
@@ -538,6 +688,7 @@ class Recurrent(NotForTorchScript, nn.Module):
 
     def _freeze(self, frozen: bool, *, clear: bool = True) -> None:
         self._stepper = self._training_stepper = None
+        self._singles = []
         self._frozen = frozen
         self.stack.freeze(frozen, clear=clear)
 
@@ -557,8 +708,14 @@ class Recurrent(NotForTorchScript, nn.Module):
         return super().train(mode)
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = {"_stepper": None, "_training_stepper": None, "_reader": None, "_frozen": False}
-        return {**self.__dict__, **left_out, "_mask_cache": MaskCache(), "penalty": None}
+        left_out: dict[str, Any] = {
+            "_stepper": None,
+            "_training_stepper": None,
+            "_reader": None,
+            "_frozen": False,
+        }
+        left_out |= {"_mask_cache": MaskCache(), "_singles": []}
+        return {**self.__dict__, **left_out, "penalty": None}
 
     def backend_report(self) -> str:
         """The engine that ran last or will run, why and how, and the memory that training needs.
@@ -600,6 +757,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         if self.cell.has_memory:
             parts += [f"heads={stack.heads}", f"key_size={stack.keys}"]
         parts += [f"sizes={dict(stack.own)}"] if stack.own else []
+        parts += [f"{name}={value!r}" for name, value in stack.between.changed().items()]
         return f"Recurrent({', '.join(parts)})"
 
     def _sizes(self, layer: int) -> Sizes:

@@ -15,6 +15,7 @@ from torch.serialization import add_safe_globals
 from elman.backends.engine import Memo
 from elman.graph.reader import read_cell
 from elman.nn import recurrent, sequence
+from elman.nn.between import Between
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.recurrent import Recurrent
@@ -24,7 +25,7 @@ from elman.nn.torch_layers import GRU, LSTM, RNN
 SAFE: list[Callable[..., Any]] = [
     RNN, LSTM, GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell,
     Recurrent, recurrent._Direction, recurrent._Family, nn.ModuleList,
-    Stack, Noise, Penalties, MaskCache, Memo, read_cell,
+    Stack, Between, Noise, Penalties, MaskCache, Memo, read_cell,
     sequence.Stack, nn.LayerNorm, nn.Dropout, nn.ParameterList,
 ]  # fmt: skip
 

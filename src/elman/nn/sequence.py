@@ -1,24 +1,23 @@
 """``Stack``: recurrent layers of different cells and sizes on top of each other.
 
-``Recurrent`` stacks layers of one cell and one size.  This module adds what stands between layers:
-normalisation, residual connections, merged directions and learned initial states.
+``Recurrent`` stacks layers of one cell and one size.  What stands between layers is the same in
+both (``between.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from elman.errors import OptionError, ShapeError
+from elman.nn.between import Between, Merge, normalised
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Lengths, State
-
-Merge = Literal["concatenate", "sum", "mean"]
 
 
 class Stack(nn.Module):
@@ -76,11 +75,10 @@ class Stack(nn.Module):
                     f"{', '.join([name for name, _ in layer.cell.inputs])}, which a stack does not "
                     "pass on; call the layers one after the other."
                 )
-        if merge not in get_args(Merge):
-            raise OptionError(f"Stack: merge is {merge!r}; it must be one of {get_args(Merge)}.")
+        self.between = Between(residual, norm, merge, learned_state)
+        self.between.check("Stack")
         if not 0 <= dropout < 1:
             raise OptionError(f"Stack: dropout is {dropout!r}; it must be at least 0 and below 1.")
-        self.merge, self.residual = merge, residual
         for k, (below, above) in enumerate(pairwise(found), 1):
             if self._size(below) != above.input_size:
                 raise OptionError(
@@ -103,7 +101,12 @@ class Stack(nn.Module):
 
     def _size(self, layer: Recurrent) -> int:
         """The size of a layer's merged output."""
-        return layer.output_size if self.merge == "concatenate" else layer.stack.output_units
+        return layer.stack.output_units if self._merges(layer) else layer.output_size
+
+    def _merges(self, layer: Recurrent) -> bool:
+        """Whether a layer's output has two directions to merge; a layer may merge them itself."""
+        side_by_side = layer.bidirectional and layer.stack.between.merge == "concatenate"
+        return side_by_side and self.between.merge != "concatenate"
 
     @property
     def output_size(self) -> int:
@@ -149,10 +152,8 @@ class Stack(nn.Module):
         for k, layer in enumerate(layers):
             given = self._between(k, outputs[-1]) if outputs else x
             y, after = layer(given, states[k], lengths=lengths)
-            y = self._merged(layer, y)
-            if self.residual and y.shape == given.shape:
-                y = y + (given if valid is None else torch.where(valid, given, 0))
-            outputs.append(y)
+            y = self.between.merged(y.chunk(2, -1)) if self._merges(layer) else y
+            outputs.append(self.between.added(y, given, valid))
             last.append(after)
         return outputs, tuple(last)
 
@@ -166,22 +167,18 @@ class Stack(nn.Module):
         for k, layer in enumerate(layers):
             given = self._between(k, y) if k else x
             y, after = layer.step(given, states[k])
-            if self.residual and y.shape == given.shape:
-                y = y + given
+            y = self.between.added(y, given, None)
             last.append(after)
         return y, tuple(last)
 
     def _between(self, k: int, y: Tensor) -> Tensor:
         """The input of layer k from the output of the one below."""
-        y = self.norms[k - 1](y) if len(self.norms) else y
+        if len(self.norms):
+            norm = self.norms[k - 1]
+            assert isinstance(norm, nn.LayerNorm)
+            y = normalised(y, norm.weight, norm.bias)
         dropped: Tensor = self.dropout(y)
         return dropped
-
-    def _merged(self, layer: Recurrent, y: Tensor) -> Tensor:
-        if not layer.bidirectional or self.merge == "concatenate":
-            return y
-        forward, reverse = y.chunk(2, -1)
-        return forward + reverse if self.merge == "sum" else (forward + reverse) / 2
 
     def _first(
         self, state: Sequence[State | None] | None, batch: int, *, unbatched: bool

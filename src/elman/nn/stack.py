@@ -26,10 +26,12 @@ from elman.backends.engine import Memo
 from elman.errors import OptionError, ShapeError
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
+from elman.nn.between import NO_PARAMETERS, PLAIN, Between, BetweenParameters, normalised
 from elman.nn.early_steps import Sides
 from elman.nn.matrix_states import MatrixStates, matrix_states_of
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
+from elman.nn.pooling import running
 from elman.nn.side_inputs import Early, checked, early_of
 
 State = tuple[Tensor, ...]
@@ -54,6 +56,11 @@ def autocast(tensor: Tensor) -> Tensor:
     """
     wanted = autocast_type(tensor)
     return tensor if tensor.dtype is wanted else tensor.to(wanted)
+
+
+def expanded(initial: State, batch: int, dtype: torch.dtype) -> State:
+    """Learned initial states (layers * directions, 1, ...) for each row of a batch."""
+    return tuple([s.to(dtype).expand(-1, batch, *s.shape[2:]).contiguous() for s in initial])
 
 
 @dataclass
@@ -83,6 +90,7 @@ class Stack:
     keys: int = 0
     #: the numbers of the cell's own sizes, by name
     own: tuple[tuple[str, int], ...] = ()
+    between: Between = PLAIN
     #: the engines' caches for each layer and direction
     memos: dict[int, Memo] = field(init=False, compare=False, repr=False, default_factory=dict)
 
@@ -109,6 +117,12 @@ class Stack:
         self._check_own()
         self._check_heads()
         self.noise.check(self.title, self.cell)
+        self.between.check(self.title)
+        if self.between.merge != "concatenate" and not self.bidirectional:
+            raise OptionError(
+                f'{self.title}: merge is "{self.between.merge}", but the layers run in one '
+                "direction; omit it, or use bidirectional=True."
+            )
         if self.truncate is not None and self.truncate < 1:
             raise OptionError(
                 f"{self.title}: truncate is {self.truncate!r}; it must be a positive integer or "
@@ -236,14 +250,25 @@ class Stack:
         return 2 if self.bidirectional else 1
 
     def layer_input_size(self, layer: int) -> int:
-        """The layer's input size: the module's, or all directions of the layer below."""
-        return self.input_size if layer == 0 else self.output_units * self.directions
+        """The layer's input size: the module's, or the output size of the layer below."""
+        return self.input_size if layer == 0 else self.output_size
+
+    @property
+    def output_size(self) -> int:
+        """The number of features of each layer's output."""
+        return self.between.output_size(self.output_units, self.directions)
 
     @property
     def output_units(self) -> int:
         """The number of units of the output of one direction: the size of the first state."""
         (units,) = self.sizes(self.input_size).of_row(self.cell.state_size(self.cell.states[0]))
         return units
+
+    @property
+    def adds_inputs(self) -> bool:
+        """Whether the input of any layer is added to its output."""
+        sizes = [self.layer_input_size(k) for k in range(self.num_layers)]
+        return self.between.residual and self.output_size in sizes
 
     def sizes(self, input_size: int) -> Sizes:
         """The sizes of a layer with that input."""
@@ -260,7 +285,7 @@ class Stack:
             return
         first, others = [
             sum([math.prod(p.shape(self.sizes(size))) for p in self.cell.parameters])
-            for size in (self.input_size, self.output_units * self.directions)
+            for size in (self.input_size, self.output_size)
         ]
         count = self.directions * (first + (self.num_layers - 1) * others)
         needed = count * dtype.itemsize
@@ -281,14 +306,15 @@ class Stack:
         lengths: Lengths | None,
         training: Training | None,
         inputs: Mapping[str, Tensor] = MappingProxyType({}),
+        others: BetweenParameters = NO_PARAMETERS,
     ) -> tuple[Tensor | PackedSequence, State]:
         """Run all layers; ``parameters`` are those of layer 0 forward, layer 0 reverse, ...
 
         With ``training``, applies noise and stores the penalty of the outputs in it.  ``inputs``
-        are the cell's side inputs by name.
+        are the cell's side inputs by name, ``others`` the parameters that are not the cells'.
         """
         if isinstance(x, PackedSequence):
-            return self._run_packed(parameters, x, state, lengths, training, inputs)
+            return self._run_packed(parameters, x, state, lengths, training, inputs, others)
         if not isinstance(x, Tensor):
             self.check_kind(x)
         x = autocast(x)
@@ -302,8 +328,8 @@ class Stack:
         batch = x.shape[1]
         row_lengths = self._check_lengths(lengths, batch)
         sides = self._checked_inputs(inputs, x, batch_first=self.batch_first, unbatched=unbatched)
-        first = self._initial_state(state, x, batch)
-        y, last = self._run_layers(parameters, x, first, row_lengths, training, sides)
+        first = self._initial_state(state, x, batch, others)
+        y, last = self._run_layers(parameters, x, first, row_lengths, training, sides, others)
         if unbatched:
             return y.squeeze(1), tuple([s.squeeze(1) for s in last])
         return (y.transpose(0, 1) if self.batch_first else y), last
@@ -316,6 +342,7 @@ class Stack:
         lengths: Lengths | None,
         training: Training | None,
         inputs: Mapping[str, Tensor],
+        others: BetweenParameters,
     ) -> tuple[PackedSequence, State]:
         if lengths is not None:
             raise OptionError(f"{self.title}: a PackedSequence has its own lengths; omit lengths=.")
@@ -323,8 +350,8 @@ class Stack:
         padded = autocast(padded)
         self.check_input(padded, parameters)
         sides = self._checked_inputs(inputs, padded, batch_first=self.batch_first, unbatched=False)
-        first = self._initial_state(state, padded, padded.shape[1])
-        y, last = self._run_layers(parameters, padded, first, row_lengths, training, sides)
+        first = self._initial_state(state, padded, padded.shape[1], others)
+        y, last = self._run_layers(parameters, padded, first, row_lengths, training, sides, others)
         if x.sorted_indices is None:
             return pack_padded_sequence(y, row_lengths, enforce_sorted=True), last
         packed = pack_padded_sequence(
@@ -343,12 +370,20 @@ class Stack:
         lengths: Tensor | None,
         training: Training | None,
         sides: Sides,
+        others: BetweenParameters,
     ) -> tuple[Tensor, State]:
         last: list[Sequence[Tensor]] = []
-        noise = self.noise
+        noise, between = self.noise, self.between
+        inside = None
+        if between.residual and lengths is not None:
+            inside = running(x, lengths)
         if training is not None:
             x = noise.drop(x, noise.input_dropout, training.masks, "input")
         for layer in range(self.num_layers):
+            if layer > 0:
+                x = normalised(x, *others.norms[layer - 1]) if between.norm else x
+                if training is not None:
+                    x = noise.drop(x, noise.dropout, training.masks, f"layer {layer - 1}")
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
@@ -358,9 +393,7 @@ class Stack:
                 )
                 outputs.append(y)
                 last.append(final)
-            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-            if training is not None and layer < self.num_layers - 1:
-                x = noise.drop(x, noise.dropout, training.masks, f"layer {layer}")
+            x = between.added(between.merged(outputs), x, inside)
         if training is not None:
             whole = x
             x = noise.drop(x, noise.output_dropout, training.masks, "output")
@@ -484,7 +517,11 @@ class Stack:
             )
         return lengths.to("cpu", torch.int64)
 
-    def _initial_state(self, state: State | None, x: Tensor, batch: int) -> State:
+    def _initial_state(
+        self, state: State | None, x: Tensor, batch: int, others: BetweenParameters
+    ) -> State:
+        if state is None and others.initial:
+            return expanded(others.initial, batch, x.dtype)
         if state is None:
             return tuple([x.new_zeros(self.state_shape(s, batch)) for s in self.cell.states])
         return self.checked_state(state, x, batch)

@@ -36,9 +36,9 @@ class Stepper:
     """Runs a layer step by step: ``y = stepper(x)``, x (batch, input), y (batch, hidden or output).
 
     The layer's weights are copied; later changes of the layer do not matter.  The state is inside
-    and starts at zeros.  **The next step overwrites** ``y``; clone it to keep it.  There are no
-    gradients and no noise of training.  A stepper belongs to one thread at a time; make one for
-    each stream.
+    and starts at zeros, or at the layer's learned state.  **The next step overwrites** ``y``; clone
+    it to keep it.  There are no gradients and no noise of training.  A stepper belongs to one
+    thread at a time; make one for each stream.
 
     Raises ``ShapeError`` for x of another shape, dtype or device.
 
@@ -52,7 +52,13 @@ class Stepper:
     """
 
     def __init__(
-        self, title: str, steps: FrozenSteps, layers: Sequence[StepLayer], batch: int, like: Tensor
+        self,
+        title: str,
+        steps: FrozenSteps,
+        layers: Sequence[StepLayer],
+        batch: int,
+        like: Tensor,
+        first: State | None,
     ) -> None:
         self._title, self._steps, self._depth = title, steps, len(layers)
         cell, sizes = layers[0].cell, layers[0].sizes
@@ -60,6 +66,10 @@ class Stepper:
         rows = [sizes.of_row(cell.state_size(name)) for name in cell.states]
         self._state_shapes = [(self._depth, batch, *row) for row in rows]
         self._step = steps.step
+        with torch.inference_mode(False), torch.no_grad():
+            self._first = None if first is None else tuple([each.clone() for each in first])
+        if first is not None:
+            self.reset()
 
     def __call__(self, x: Float[Tensor, "batch input"]) -> Float[Tensor, "batch output"]:
         """Run one step; the next step overwrites the result."""
@@ -130,7 +140,10 @@ class Stepper:
         return list(zip(*self._steps.states()[: self._depth], strict=True))
 
     def reset(self) -> None:
-        """Begin a new sequence: set the states to zeros."""
+        """Begin a new sequence: set the states to zeros, or to the layer's learned state."""
+        if self._first is not None:
+            self.state = self._first
+            return
         for own in self._parts():
             for part in own:
                 part.zero_()
@@ -150,11 +163,15 @@ def make_stepper(
     like: Tensor,
     backend: str,
     step: Callable[[], Step],
+    *,
+    plain: bool,
+    first: State | None,
 ) -> Stepper:
     """A stepper by the engine's ``frozen_steps``, or with ``step()`` if the engine has none.
 
     Tensors of a step have the dtype and device of ``like``.  ``step`` returns a function that runs
-    one step of all layers with weights of its own.
+    one step of all layers with weights of its own.  Layers are ``plain`` if each reads the output
+    of the one below as it is.  ``first`` is the state to start at, if it is not zero.
     """
     if not isinstance(batch, int) or batch < 1:
         raise OptionError(f"{title}: batch is {batch!r}; it must be a positive integer.")
@@ -174,13 +191,14 @@ def make_stepper(
         head = _linear if output.bias is not None else _linear.without("b")
         tensors = [output.weight] if output.bias is None else [output.weight, output.bias]
         parts.append(StepLayer(head, tensors, Sizes(hidden, output.out_features)))
-    plain = all([is_plain(p) and 0 not in p.shape for each in parts for p in each.parameters])
+    tensors = [p for each in parts for p in each.parameters]
+    plain = plain and all([is_plain(p) and 0 not in p.shape for p in tensors])
     # buffers are ordinary tensors, even in inference mode
     with torch.inference_mode(False), torch.no_grad():
         steps = find_engine(backend).frozen_steps(parts, batch, like.dtype) if plain else None
         if steps is None:
             steps = _GeneralSteps(step(), layers, batch, output, like)
-    return Stepper(title, steps, layers, batch, like)
+    return Stepper(title, steps, layers, batch, like, first)
 
 
 class _GeneralSteps:

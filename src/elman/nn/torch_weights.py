@@ -178,6 +178,10 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
             f"to_torch: torch.nn has no equivalent of {layer.cell.name}; it has "
             f"{', '.join([cell.name for cell in CELL_OF_MODE.values()])}."
         )
+    for name in layer.stack.between.changed():
+        raise OptionError(
+            f"to_torch: the layer has the option {name}, which torch.nn's layers do not have."
+        )
     mode = modes[0]
     example = next(layer.parameters())
     size = dict(layer.stack.own).get("projection", 0)

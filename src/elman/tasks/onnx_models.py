@@ -94,7 +94,7 @@ def _(model: Transducer, files: Files) -> None:
     names = model.prediction.cell.states
 
     def predict(symbols: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        now = zero_states(model.prediction, len(symbols)) if state is None else state
+        now = model.prediction.first_state(len(symbols)) if state is None else state
         found = files.run("predict", {"symbol": symbols, **states_in(names, now)})
         return found["predicted"], states_out(names, found)
 
@@ -109,7 +109,7 @@ def _advance_by(model: Transcriber | Transducer, files: Files, output: str) -> N
     names, size = model.encoder.cell.states, model.frames_per_step
 
     def advance(frames: Tensor, state: State | None) -> tuple[Tensor, State]:
-        now = zero_states(model.encoder, frames.shape[1]) if state is None else state
+        now = model.encoder.first_state(frames.shape[1]) if state is None else state
         steps = []
         for part in frames.split(size):
             # frame batch mel -> batch frame mel
@@ -129,14 +129,14 @@ def _(model: Generator, files: Files) -> None:
     said = "features" if isinstance(head, OrderedPitches) else "logits"
 
     def step(x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        now = zero_states(model.recurrent, len(x)) if state is None else state
+        now = model.recurrent.first_state(len(x)) if state is None else state
         found = files.run("step", {"x": x, **states_in(names, now)})
         return found[said], states_out(names, found)
 
     def forward(
         x: Tensor, lengths: Tensor | None = None, state: State | None = None
     ) -> tuple[Tensor, State]:
-        if state is not None:  # the form of a sequence begins at zero
+        if state is not None:  # the form of a sequence begins at its own
             return go_on(x, lengths, state)
         whole = torch.full((x.shape[1],), len(x)) if lengths is None else lengths
         found = files.run("sequence", {"x": x, "lengths": whole})
@@ -251,9 +251,3 @@ def _(model: Translator, files: Files) -> None:
 
     model.start, model.attend, model.loss = start, attend, loss  # type: ignore[method-assign]
     model.attending_step = attending_step  # type: ignore[method-assign]
-
-
-def zero_states(layer: Any, batch: int) -> State:
-    """The states with which sequences begin."""
-    shapes = [layer.stack.state_shape(name, batch) for name in layer.cell.states]
-    return tuple([torch.zeros(shape) for shape in shapes])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from elman.data.sources import why_not_a_file
 from elman.errors import RunError
 from elman.export.onnx_format.runtime import Session
+from elman.nn import Recurrent
 from elman.saved import parse_json
 
 #: metadata that a file must have
@@ -91,6 +92,16 @@ class Files:
         return session
 
 
+def constants_of(model: nn.Module) -> dict[str, Tensor]:
+    """What answers need and no graph holds: the model's ``constants``, and learned states."""
+    found = {name: getattr(model, name) for name in getattr(model, "constants", ())}
+    for name, layer in model.named_modules():
+        if isinstance(layer, Recurrent) and layer.stack.between.learned_state:
+            states = layer.initial_state.named_parameters(f"{name}.initial_state")
+            found |= dict(states)
+    return found
+
+
 def put_constants(model: nn.Module, files: Files) -> None:
     """Give the model the numbers of the metadata that its graphs do not hold.
 
@@ -99,10 +110,12 @@ def put_constants(model: nn.Module, files: Files) -> None:
     """
     where = f"{files.path}, elman.constants"
     found = parse_json(files.metadata.get("elman.constants", "{}"), where)
-    for name in getattr(model, "constants", ()) if found else ():
-        own = getattr(model, name)
+    own_constants = constants_of(model)
+    if not found and any([isinstance(each, nn.Parameter) for each in own_constants.values()]):
+        raise RunError(f"{where}: the initial states are missing; export the run again.")
+    for name, own in own_constants.items() if found else ():
         try:
-            own.copy_(torch.tensor(found[name], dtype=own.dtype).view_as(own))
+            own.detach().copy_(torch.tensor(found[name], dtype=own.dtype).view_as(own))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{where}: {name} must be {own.numel()} numbers; export the run again."

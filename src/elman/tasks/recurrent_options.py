@@ -1,6 +1,7 @@
 """The options of recurrent layers, which every task has: noise, penalties, first values, sizes.
 
-A task's options inherit ``RecurrentOptions``, and its model is built with ``recurrent_layer`` or,
+A task's options inherit ``RecurrentOptions``, or ``BidirectionalOptions`` if its layers can read in
+both directions, and its model is built with ``recurrent_layer`` or,
 if it builds its own layers, with the keywords from ``recurrent_keywords``.  The docstring of
 ``elman.Recurrent`` explains each option and cites its source.
 """
@@ -15,6 +16,8 @@ from elman.errors import OptionError
 from elman.options import DeclaredOptions, option
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from elman.graph import Cell
     from elman.nn import Recurrent
 
@@ -76,6 +79,27 @@ class RecurrentOptions(DeclaredOptions):
     sizes: str = option(
         "", "the numbers of the sizes of a cell's own, such as projection=64 for lstmp"
     )
+    residual: bool = option(
+        False,
+        "add each recurrent layer's input to its output, where both have the same size (He et al. "
+        "2016)",
+    )
+    norm: bool = option(
+        False,
+        "layer normalisation of the inputs of all recurrent layers but the first (Ba et al. 2016)",
+    )
+    learned_state: bool = option(
+        False, "learn the states with which recurrent layers begin a sequence; else they are zero"
+    )
+
+
+@dataclass(frozen=True)
+class BidirectionalOptions(RecurrentOptions):
+    """The same for layers that may read in both directions."""
+
+    merge: Literal["concatenate", "sum", "mean"] = option(
+        "concatenate", "how the outputs of both directions become one, at each layer and step"
+    )
 
 
 #: the options that ``Recurrent`` takes under the same names
@@ -116,6 +140,8 @@ def recurrent_layer(
 ) -> Recurrent:
     """Recurrent layers with these options, or of this kind; ``dropout`` applies between layers.
 
+    Directions are merged as the options say, if there are two.
+
     Raises ``OptionError`` for an option that the cell does not support.
     """
     from elman.nn import Recurrent
@@ -128,7 +154,42 @@ def recurrent_layer(
         bidirectional=bidirectional,
         dropout=dropout if num_layers > 1 else 0.0,
         **recurrent_keywords(options),
+        **merge_keyword(options, bidirectional=bidirectional),
     )
+
+
+def merge_keyword(options: RecurrentOptions, *, bidirectional: bool) -> dict[str, Any]:
+    """How ``Recurrent`` merges directions, if it has two."""
+    return {"merge": options.merge} if bidirectional and hasattr(options, "merge") else {}
+
+
+def refuse_unused(options: RecurrentOptions, model: nn.Module) -> None:
+    """Raise ``OptionError`` for an option that no recurrent layer of the model makes use of."""
+    from elman.nn import Recurrent
+
+    stacks = [each.stack for each in model.modules() if isinstance(each, Recurrent)]
+    deep = [stack for stack in stacks if stack.num_layers > 1]
+    if options.residual and not any([stack.adds_inputs for stack in stacks]):
+        raise OptionError(
+            "residual is true, but no recurrent layer of this model has as many inputs as outputs; "
+            "use more layers, or omit it."
+        )
+    if options.norm and not any([stack.between.norm for stack in deep]):
+        raise OptionError(
+            "norm is true, but no recurrent layer of this model reads the output of another; use "
+            "more layers, or omit it."
+        )
+    if options.learned_state and not any([stack.between.learned_state for stack in stacks]):
+        raise OptionError(
+            "learned_state is true, but no recurrent layer of this model learns its initial state; "
+            "omit it."
+        )
+    merge = getattr(options, "merge", "concatenate")
+    if merge not in ["concatenate", *[stack.between.merge for stack in stacks]]:
+        raise OptionError(
+            f"merge is {merge}, but no recurrent layer of this model reads in both directions; "
+            "omit it."
+        )
 
 
 def _zoneout(value: float | str) -> float | dict[str, float]:

@@ -8,8 +8,8 @@ sizes, so it does not need the language models again.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,6 +22,9 @@ from elman.nn import Recurrent
 from elman.nn.embedding import WordEmbedding
 from elman.saved import of_kind
 
+#: options of ``Recurrent`` that a language model may have
+_BETWEEN = ("residual", "norm", "learned_state")
+
 
 @dataclass(frozen=True)
 class EncoderSpec:
@@ -33,6 +36,8 @@ class EncoderSpec:
     embedding_size: int
     hidden_size: int
     num_layers: int
+    #: further options of ``Recurrent``, such as ``{"residual": True}``
+    between: Mapping[str, Any] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
         """The specification as a JSON object."""
@@ -41,12 +46,14 @@ class EncoderSpec:
             "cell": self.cell.text,
             "backward": self.backward,
             "sizes": [self.embedding_size, self.hidden_size, self.num_layers],
+            **({"between": dict(self.between)} if self.between else {}),
         }
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> EncoderSpec:
         """The specification that ``to_record`` wrote."""
         embedding_size, hidden_size, num_layers = of_kind(record, "sizes", list)
+        between = of_kind(record, "between", dict) if "between" in record else {}
         return cls(
             Units.from_json(json.dumps(record["units"])),
             read_cell(of_kind(record, "cell", str)),
@@ -54,13 +61,20 @@ class EncoderSpec:
             int(embedding_size),
             int(hidden_size),
             int(num_layers),
+            {name: of_kind(between, name, bool) for name in _BETWEEN if name in between},
         )
 
     def build(self) -> StringEncoder:
         """A new encoder; its weights are those of a language model later."""
         return StringEncoder(
             WordEmbedding(len(self.units), self.embedding_size),
-            Recurrent(self.cell, self.embedding_size, self.hidden_size, self.num_layers),
+            Recurrent(
+                self.cell,
+                self.embedding_size,
+                self.hidden_size,
+                self.num_layers,
+                **self.between,
+            ),
         )
 
     def read(self, words: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from elman.options import option
 from elman.tasks.label_map import label_map
-from elman.tasks.recurrent_options import RecurrentOptions
+from elman.tasks.recurrent_options import BidirectionalOptions
 
 
 @dataclass(frozen=True)
-class TextOptions(RecurrentOptions):
+class TextOptions(BidirectionalOptions):
     """The options of every task on text."""
 
     cell: str = option("lstm", "a cell of the catalogue, or FILE.py:NAME for your own cell")

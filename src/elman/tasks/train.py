@@ -30,6 +30,7 @@ from elman.tasks.calibration import calibrate
 from elman.tasks.card import write_card
 from elman.tasks.corpus import Corpus, Data, data_digest, read_corpus, refuse_too_few
 from elman.tasks.inspection import inspect, sample
+from elman.tasks.recurrent_options import refuse_unused
 from elman.tasks.resuming import (
     fetch_copy,
     files_of,
@@ -184,6 +185,7 @@ def _train_on(
     torch.manual_seed(training.seed)
     with within_memory():
         model, symbols = task.build(options, cell, vocab), vocab.symbols
+    refuse_unused(options, model)
     if start is not None:
         layers = task.initial_layers(options, start.options)
         _initialise(model, start, layers, anew=symbols is not start.symbols)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from elman.export.c_source.between import BetweenInC
 from elman.export.c_source.ends import Dense, Lookup, log_softmax
 from elman.export.c_source.layer import LayerInC
 from elman.export.c_source.plan import Plan
@@ -36,6 +37,7 @@ class Program:
             )
             for k in range(layers.stack.num_layers)
         ]  # fmt: skip
+        self.between = BetweenInC(self.prefix, layers)
         self.lookup = None
         if model.table is not None:
             self.lookup = Lookup(self.prefix, model.table, quantized=quantized)
@@ -68,6 +70,7 @@ class Program:
             read = f"{self.input_size} number{'s' if self.input_size > 1 else ''}"
             said = f"/* One step: reads {read}, writes {self.output_size}. */"
             sizes = [f"#define {upper}_INPUT_SIZE {self.input_size}"]
+        begins = "as the layers have learned it" if self.model.layers.others.initial else "zero"
         members = "\n".join([f"    {each.name} layer_{each.index};" for each in self.layers])
         return "\n".join(
             [
@@ -86,7 +89,7 @@ class Program:
                 'extern "C" {',
                 "#endif",
                 "",
-                "/* A stream begins: every state is zero. */",
+                f"/* A stream begins: every state is {begins}. */",
                 f"void {prefix}_init({prefix}_state *state);",
                 "",
                 said,
@@ -106,8 +109,8 @@ class Program:
         """The text of the source file."""
         prefix = self.prefix
         step = self._step()
-        tables = [t for each in self.layers for t in each.tables]
-        functions = [each.function + "\n" for each in self.layers]
+        tables = [t for each in self.layers for t in each.tables] + self.between.tables
+        functions = [each.function + "\n" for each in self.layers] + self.between.functions
         for end in (self.lookup, self.dense):
             if end is not None:
                 tables += end.tables
@@ -124,6 +127,7 @@ class Program:
         for k, each in enumerate(self.layers):
             own = zeros[k * by_layer : (k + 1) * by_layer]
             loops += [f"    for (int u = 0; u < {each.padded}; ++u) {{", *own, "    }"]
+            loops += self.between.first_values(each)
         return "\n".join(
             [
                 self._about(),
@@ -158,8 +162,8 @@ class Program:
             lines.append(f"    float input[{self.input_size}];")
             lines.append(f"    {prefix}_lookup(symbol, input);")
         for each in self.layers:
-            lines.append(f"    {each.name}_step(&state->layer_{each.index}, {source});")
-            source = f"state->layer_{each.index}.{next(iter(each.members.values()))}"
+            own, source = self.between.step(each, source)
+            lines += own
         if self.dense is not None:
             lines.append(f"    {prefix}_dense({source}, output);")
         else:

@@ -32,6 +32,7 @@ def save_layer(layer: Recurrent, path: Path) -> None:
         "num_layers": layer.num_layers,
         "bidirectional": layer.bidirectional,
         "batch_first": layer.batch_first,
+        **layer.stack.between.changed(),
     }
     tensors = {name: tensor.contiguous() for name, tensor in layer.state_dict().items()}
     write_whole(path, save(tensors, {_KEY: json.dumps(described)}))

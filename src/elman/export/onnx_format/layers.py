@@ -2,9 +2,10 @@
 
 Whole sequences: ``x`` (time, batch, input), batch first where the module is, and, if one likes,
 ``lengths`` (batch,) and ``state.h`` ... (layers * directions, batch, size) by the cell's names;
-left out, rows are full and states zero.  Out come ``y`` and ``next_state.h`` ...: an ONNX graph
-has one value of a name, so what is to be fed in again as ``state.h`` comes out with "next_"
-before it.  One step: ``x`` (batch, input) and all states, which are needed then.
+left out, rows are full and states zero, or those that the layer has learned to begin with.  Out
+come ``y`` and ``next_state.h`` ...: an ONNX graph has one value of a name, so what is to be fed in
+again as ``state.h`` comes out with "next_" before it.  One step: ``x`` (batch, input) and all
+states, which are needed then, unless the layer has learned some.
 
 A cell's inputs beside x are ``input.dt`` ..., of a length 1 or of all steps, in the order of x's
 axes.  They are needed in either graph.
@@ -21,6 +22,7 @@ import numpy as np
 from elman.export.layers import Layers
 from elman.export.onnx_format.graph import Graph, Name, Shape
 from elman.export.onnx_format.recurrent import EVERY, Layer, lengths_of
+from elman.nn.between import EPSILON
 
 
 @dataclass(frozen=True)
@@ -46,24 +48,11 @@ class LayerExport:
         rows = stack.num_layers * stack.directions
         names = self.layers.cell.states
         own_axes = {name: self.layers.state_axes(name)[1] for name in names}
-        starts = [
-            graph.input(
-                f"state.{name}",
-                np.float32,
-                [rows, "rows", *row],
-                np.zeros((rows, 1, *row), np.float32),
-            )
-            for name, row in own_axes.items()
-        ]
+        starts = self._starts(graph, rows)
         sides = self._sides(graph, ["batch", "steps"] if stack.batch_first else ["steps", "batch"])
         x = graph.op("Transpose", given, perm=[1, 0, 2]) if stack.batch_first else given
         batch = graph.size(x, 1)
-        starts = [
-            graph.op("Expand", start, graph.join([graph.integers(rows), batch, row], 0))
-            for start, row in zip(
-                starts, [graph.integers(*row) for row in own_axes.values()], strict=True
-            )
-        ]
+        starts = self._for_each_row(graph, starts, rows, batch)
         if stack.batch_first:
             sides = [graph.op("Transpose", side, perm=[1, 0, 2]) for side in sides]
         every = graph.join([graph.size(x, 0), batch, graph.integers(1)], 0) if sides else ""
@@ -75,12 +64,13 @@ class LayerExport:
         ends = lengths_of(graph, lengths, x)
         last: list[list[Name]] = []
         for k in range(stack.num_layers):
-            first = k * stack.directions
+            first, given = k * stack.directions, self._input(graph, k, x)
             own = [graph.slice(state, 0, first, first + stack.directions) for state in starts]
-            x, after = self.layer(k).sequence(graph, x, own, ends, sides)
+            y, after = self.layer(k).sequence(graph, given, own, ends, sides)
+            x = self._output(graph, k, y, given, ends.inside)
             last.append(after)
         y = graph.op("Transpose", x, perm=[1, 0, 2]) if stack.batch_first else x
-        graph.output("y", y, np.float32, [*axes, stack.output_units * stack.directions])
+        graph.output("y", y, np.float32, [*axes, stack.output_size])
         for (name, row), values in zip(own_axes.items(), zip(*last, strict=True), strict=True):
             shape: Shape = [rows, "batch", *row]
             graph.output(f"next_state.{name}", graph.join(values, 0), np.float32, shape)
@@ -94,6 +84,49 @@ class LayerExport:
             for name, size in self.layers.cell.inputs
         ]
 
+    def _starts(self, graph: Graph, rows: int) -> list[Name]:
+        """The initial states, as inputs of the graph that may be left out."""
+        initial = self.layers.others.initial
+        found = []
+        for n, name in enumerate(self.layers.cell.states):
+            _, row = self.layers.state_axes(name)
+            zeros = np.zeros((rows, 1, *row), np.float32)
+            default = initial[n].numpy() if initial else zeros
+            found.append(graph.input(f"state.{name}", np.float32, [rows, "rows", *row], default))
+        return found
+
+    def _for_each_row(self, graph: Graph, starts: list[Name], rows: int, batch: Name) -> list[Name]:
+        """Initial states of one row, or of each."""
+        axes = [self.layers.state_axes(name)[1] for name in self.layers.cell.states]
+        return [
+            graph.op("Expand", start, graph.join([graph.integers(rows), batch, row], 0))
+            for start, row in zip(starts, [graph.integers(*row) for row in axes], strict=True)
+        ]
+
+    def _input(self, graph: Graph, k: int, x: Name) -> Name:
+        """The input of layer k from the output of the one below."""
+        if k == 0 or not self.layers.stack.between.norm:
+            return x
+        scale, bias = [
+            graph.constant(tensor.numpy(), hint=f"norm_{k}")
+            for tensor in self.layers.others.norms[k - 1]
+        ]
+        return graph.op("LayerNormalization", x, scale, bias, axis=-1, epsilon=EPSILON)
+
+    def _output(self, graph: Graph, k: int, y: Name, given: Name, inside: Name | None) -> Name:
+        """The output of layer k from those of its directions, side by side, and its input."""
+        stack = self.layers.stack
+        between, units = stack.between, stack.output_units
+        if between.merge != "concatenate":
+            both = [graph.slice(y, 2, d * units, (d + 1) * units) for d in range(2)]
+            y = graph.op("Add", *both)
+            y = y if between.merge == "sum" else graph.op("Mul", y, graph.constant(0.5))
+        if not between.residual or stack.layer_input_size(k) != stack.output_size:
+            return y
+        if inside is not None:
+            given = graph.op("Where", inside, given, graph.constant(0.0))
+        return graph.op("Add", y, given)
+
     def step(self) -> Graph:
         """The graph of one step."""
         graph, stack = Graph(self.opset), self.layers.stack
@@ -102,12 +135,18 @@ class LayerExport:
             name: [stack.num_layers, "batch", *self.layers.state_axes(name)[1]]
             for name in self.layers.cell.states
         }
-        starts = [graph.input(f"state.{name}", np.float32, shape) for name, shape in shapes.items()]
+        if self.layers.others.initial:
+            starts = self._starts(graph, stack.num_layers)
+            starts = self._for_each_row(graph, starts, stack.num_layers, graph.size(x, 0))
+        else:
+            starts = [graph.input(f"state.{n}", np.float32, shape) for n, shape in shapes.items()]
         sides = self._sides(graph, ["batch"])
         last: list[list[Name]] = []
         for k in range(stack.num_layers):
             own = [graph.squeeze(graph.slice(state, 0, k, k + 1), 0) for state in starts]
-            x, after = self.layer(k).step(graph, x, own, sides)
+            given = self._input(graph, k, x)
+            y, after = self.layer(k).step(graph, given, own, sides)
+            x = self._output(graph, k, y, given, None)
             last.append([graph.unsqueeze(state, 0) for state in after])
         graph.output("y", x, np.float32, ["batch", stack.output_units])
         for (name, shape), values in zip(shapes.items(), zip(*last, strict=True), strict=True):
@@ -121,6 +160,10 @@ class LayerExport:
         heads = {"elman.heads": str(stack.heads), "elman.key_size": str(stack.keys)}
         return {
             **(heads if self.layers.cell.has_memory else {}),
+            **{
+                f"elman.{name}": json.dumps(value)
+                for name, value in stack.between.changed().items()
+            },
             **({"elman.sizes": json.dumps(dict(stack.own))} if stack.own else {}),
             "elman.cell": self.layers.cell.name,
             "elman.equations": str(self.layers.cell),

@@ -156,6 +156,22 @@ OPERATORS |= {
 }
 
 
+@_row("aten.layer_norm.default")
+def _layer_norm(
+    t: Values,
+    node: Any,
+    x: Any,
+    shape: Sequence[int],
+    weight: Any,
+    bias: Any,
+    epsilon: float = 1e-5,
+    cudnn: bool = True,
+) -> Dynamic:
+    tensors = [t.tensor(value, _dtype(node)) for value in (x, weight, bias)]
+    found = t.graph.op("LayerNormalization", *tensors, axis=-len(shape), epsilon=epsilon)
+    return Dynamic(found)
+
+
 def _comparison(operator: str, *, negated: bool = False) -> Rule:
     def rule(t: Values, node: Any, a: Any, b: Any) -> Dynamic:
         types = [_argument_type(argument) for argument in node.args]

@@ -7,11 +7,11 @@ from typing import Literal
 
 from elman.errors import OptionError
 from elman.options import DeclaredOptions, option
-from elman.tasks.recurrent_options import RecurrentOptions
+from elman.tasks.recurrent_options import BidirectionalOptions
 
 
 @dataclass(frozen=True)
-class DnaOptions(RecurrentOptions):
+class DnaOptions(BidirectionalOptions):
     """The options of gene finding."""
 
     cell: str = option("lstm", "a cell from the catalogue, or FILE.py:NAME for your own cell")

@@ -203,13 +203,16 @@ class LanguageModelling(
         return live.stream_records(fitted, pieces, wanted)
 
     def encoder(self, fitted: Fitted[Units, LanguageOptions], cell: Cell) -> EncoderSpec:
+        from elman.models import LanguageModel
         from elman.tasks.string_encoders import EncoderSpec
 
         options = fitted.options
         size = options.hidden_size if options.tie_weights else options.embedding_size
+        assert isinstance(fitted.model, LanguageModel)
         return EncoderSpec(
-            fitted.symbols, cell, options.backward, size, options.hidden_size, options.num_layers
-        )
+            fitted.symbols, cell, options.backward, size, options.hidden_size, options.num_layers,
+            fitted.model.recurrent.stack.between.changed(),
+        )  # fmt: skip
 
     def show(self, answer: Continuation) -> str:
         from elman.tasks.language import answers

@@ -43,7 +43,12 @@ class DynamicModel:
                     "dynamic_rate needs the weights of the model, which an exported file does not "
                     "train; use the run folder."
                 )
-            gradients = torch.autograd.grad(-each.mean(), self._parameters)
+            gradients = torch.autograd.grad(
+                -each.mean(),
+                self._parameters,
+                allow_unused=True,  # a learned initial state, by all windows but the first
+                materialize_grads=True,
+            )
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         rate = self._rate / max(1.0, float(norm))  # a gradient longer than 1 is shortened to 1
         with torch.no_grad():

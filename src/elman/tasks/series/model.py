@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from torch import nn
@@ -33,7 +34,9 @@ def build(options: SeriesOptions, cell: Cell, symbols: SeriesSymbols) -> nn.Modu
         )
     fed_back = 2 * len(symbols.targets) * options.recursive
     encoder = _layer(options, cell, past, symbols)
-    decoder = _layer(options, cell, future + fed_back + encoder.output_size, None)
+    # the decoder begins with the state of the encoder
+    without = replace(options, learned_state=False)
+    decoder = _layer(without, cell, future + fed_back + encoder.output_size, None)
     kind: type[Forecaster] = Detector if options.mode == "anomaly" else Forecaster
     if options.recursive:
         kind = FollowingForecaster if options.anchor == "last" else RecursiveForecaster

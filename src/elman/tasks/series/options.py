@@ -8,7 +8,7 @@ from typing import Literal
 
 from elman.errors import OptionError
 from elman.options import DeclaredOptions, option
-from elman.tasks.recurrent_options import RecurrentOptions
+from elman.tasks.recurrent_options import BidirectionalOptions
 
 #: bounds memory: a forecast is computed for all its steps at once
 MOST_STEPS = 10_000
@@ -19,7 +19,7 @@ _INPUTS = 32
 
 
 @dataclass(frozen=True)
-class SeriesOptions(RecurrentOptions):
+class SeriesOptions(BidirectionalOptions):
     """The options of series.
 
     Columns are named as in the file, several separated by commas.

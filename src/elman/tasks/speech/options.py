@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from elman.options import DeclaredOptions, option
-from elman.tasks.recurrent_options import RecurrentOptions
+from elman.tasks.recurrent_options import BidirectionalOptions
 
 #: how samples of raw audio are encoded
 Encoding = Literal["linear", "float", "mulaw", "alaw"]
 
 
 @dataclass(frozen=True)
-class SpeechOptions(RecurrentOptions):
+class SpeechOptions(BidirectionalOptions):
     """The options of speech recognition."""
 
     cell: str = option("lstm", "a cell from the catalogue, or FILE.py:NAME for your own cell")

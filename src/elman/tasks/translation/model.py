@@ -32,5 +32,6 @@ def build(options: TranslationOptions, cell: Cell, vocab: Vocab[TranslationSymbo
         shared=options.joint,
         dropout=options.dropout,
         label_smoothing=options.label_smoothing,
+        merge=options.merge,
         layer=partial(Recurrent, **recurrent_keywords(options)),
     )

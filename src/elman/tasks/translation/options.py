@@ -7,11 +7,11 @@ from typing import Literal
 
 from elman.errors import OptionError
 from elman.options import DeclaredOptions, option
-from elman.tasks.recurrent_options import RecurrentOptions
+from elman.tasks.recurrent_options import BidirectionalOptions
 
 
 @dataclass(frozen=True)
-class TranslationOptions(RecurrentOptions):
+class TranslationOptions(BidirectionalOptions):
     """The options of translation."""
 
     cell: str = option("gru", "a cell from the catalogue, or FILE.py:NAME for your own cell")

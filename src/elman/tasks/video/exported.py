@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from elman.export.forms import Axes, Calls, Form, draw_states, forms_of, state_axes
-from elman.tasks.onnx_models import answer_by, has_step, states_in, states_out, zero_states
+from elman.tasks.onnx_models import answer_by, has_step, states_in, states_out
 from elman.tasks.onnx_network import Files
 from elman.tasks.video.model import StreamState, VideoClassifier
 
@@ -90,7 +90,7 @@ def _(model: VideoClassifier, files: Files) -> None:
     def step(frame: Tensor, so_far: StreamState | None = None) -> tuple[Tensor, StreamState]:
         if so_far is None:
             pooled = torch.zeros(len(frame), model.encoder.output_size)
-            so_far = StreamState(frame, zero_states(model.encoder, len(frame)), pooled, 0)
+            so_far = StreamState(frame, model.encoder.first_state(len(frame)), pooled, 0)
         given = {"frame": frame, "before": so_far.frame, "count": torch.tensor([so_far.count])}
         given |= {"state.pooled": so_far.pooled, **states_in(names, so_far.state)}
         found = files.run("step", given)

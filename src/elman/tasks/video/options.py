@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from elman.errors import OptionError
 from elman.options import DeclaredOptions, option
-from elman.tasks.recurrent_options import RecurrentOptions
+from elman.tasks.recurrent_options import BidirectionalOptions
 
 if TYPE_CHECKING:
     from elman.tasks.video.augmentation import Augmentation
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VideoOptions(RecurrentOptions):
+class VideoOptions(BidirectionalOptions):
     """The options of activity recognition."""
 
     cell: str = option("gru", "a cell from the catalogue, or FILE.py:NAME for your own cell")
