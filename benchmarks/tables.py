@@ -525,6 +525,28 @@ def matrix_states() -> str:
     return "\n".join(lines) + "\n"
 
 
+def int8_steps() -> str:
+    """The time of a step with int8 weights, and what two shipped models lose by them."""
+    record = read("int8_steps")
+    names = list(record["steps"][0]["us"])
+    lines = [f"| batch, units | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
+    for row in record["steps"]:
+        times = " | ".join([f"{row['us'][name]:.1f} µs" for name in names])
+        lines.append(f"| {row['batch']}, {row['hidden']:,} | {times} |")
+    lost = [
+        f"{row['model']}: {row['float32']:.4f} {row['metric'].replace('_', ' ')} in float32, "
+        f"{row['int8']:.4f} with int8"
+        for row in record["losses"]
+    ]
+    lines += [
+        "",
+        "A step of an LSTM, called from Python, on one thread; medians, interleaved in one process "
+        f"(`benchmarks/int8_steps.py`); {sentence(record['machine'])} The shipped models on their "
+        f"test data: {'; '.join(lost)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def published_cells() -> str:
     """Published cells beside loops in torch, before and now, and what they had to do for it."""
     record = read("published_cells")

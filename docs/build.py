@@ -188,6 +188,7 @@ def main() -> None:
     write_whole(GENERATED / "noise.md", tables.noise())
     write_whole(GENERATED / "c_step.md", tables.c_step())
     write_whole(GENERATED / "matrix_states.md", tables.matrix_states())
+    write_whole(GENERATED / "int8_steps.md", tables.int8_steps())
     write_whole(GENERATED / "published_cells.md", tables.published_cells())
     write_whole(GENERATED / "torch_programs.md", tables.torch_programs())
     write_whole(GENERATED / "selection.md", tables.selection())

@@ -281,9 +281,12 @@ class Engine(Protocol):
         """A fast path for steps with gradients; ``None`` if there is none."""
 
     def frozen_steps(
-        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype
+        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype, *, int8: bool = False
     ) -> FrozenSteps | None:
-        """Steps with weights and memory that never change; ``None`` if the engine has none."""
+        """Steps with weights and memory that never change; ``None`` if the engine has none.
+
+        ``int8`` rounds matrices to int8, with a scale for each unit and operand.
+        """
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
         """The dtype, processor and threads, as a sentence."""

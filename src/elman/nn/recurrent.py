@@ -47,7 +47,7 @@ from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
 from elman.nn.side_inputs import early_of
 from elman.nn.stack import Lengths, Stack, State, Training, autocast, expanded
-from elman.nn.stepper import Step, make_stepper
+from elman.nn.stepper import Quantize, Step, make_stepper
 from elman.nn.torchscript import NotForTorchScript
 from elman.passes.separate import needs_inputs
 
@@ -600,11 +600,19 @@ class Recurrent(NotForTorchScript, nn.Module):
         """The current parameters; ``None`` if they are frozen."""
         return None if self._frozen or self._reader is None else self._reader.read()
 
-    def stepper(self, batch: int = 1, *, output: nn.Linear | None = None) -> Stepper:
+    def stepper(
+        self,
+        batch: int = 1,
+        *,
+        output: nn.Linear | None = None,
+        quantize: Quantize | None = None,
+    ) -> Stepper:
         """Steps in real time, with a copy of the weights; see ``elman.nn.Stepper``.
 
-        ``output`` is a linear layer above the outputs, computed in the same call.  Raises
-        ``OptionError`` for a bidirectional layer.
+        ``output`` is a linear layer above the outputs, computed in the same call.
+        ``quantize="int8"`` rounds the matrices, and what they multiply, to int8; it is faster for
+        large layers on processors with instructions for it (VNNI), and less exact.  Raises
+        ``OptionError`` for a bidirectional layer, and where int8 is not supported.
         """
         if self.bidirectional:
             raise OptionError(_both_directions(self.stack.title))
@@ -622,6 +630,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             title, layers, batch, output, like, backend, core._frozen_step,
             plain=not self.stack.between.changes_steps,
             first=core.first_state(batch) if self.stack.between.learned_state else None,
+            quantize=quantize,
         )  # fmt: skip
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ code.  ``Recurrent.stepper`` makes one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,8 @@ def _linear(x, h, *, W, b):  # type: ignore[no-untyped-def]
     return W.o @ x + b.o
 
 
+#: how weights are rounded
+Quantize = Literal["int8"]
 #: runs a layer's step: (x, state) to (y, state)
 Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
 
@@ -166,6 +168,7 @@ def make_stepper(
     *,
     plain: bool,
     first: State | None,
+    quantize: Quantize | None = None,
 ) -> Stepper:
     """A stepper by the engine's ``frozen_steps``, or with ``step()`` if the engine has none.
 
@@ -173,6 +176,9 @@ def make_stepper(
     one step of all layers with weights of its own.  Layers are ``plain`` if each reads the output
     of the one below as it is.  ``first`` is the state to start at, if it is not zero.
     """
+    if quantize not in (None, "int8"):
+        raise OptionError(f'{title}: quantize is {quantize!r}; it must be "int8" or None.')
+    int8 = quantize == "int8"
     if not isinstance(batch, int) or batch < 1:
         raise OptionError(f"{title}: batch is {batch!r}; it must be a positive integer.")
     hidden = layers[-1].output_size
@@ -195,7 +201,14 @@ def make_stepper(
     plain = plain and all([is_plain(p) and 0 not in p.shape for p in tensors])
     # buffers are ordinary tensors, even in inference mode
     with torch.inference_mode(False), torch.no_grad():
-        steps = find_engine(backend).frozen_steps(parts, batch, like.dtype) if plain else None
+        engine = find_engine(backend)
+        steps = engine.frozen_steps(parts, batch, like.dtype, int8=int8) if plain else None
+        if steps is None and int8:
+            raise OptionError(
+                f'{title}: quantize="int8" is for float32 on the native engine, and for cells '
+                "without a matrix state or functions of x in products, without residuals and "
+                "norms between layers; omit it."
+            )
         if steps is None:
             steps = _GeneralSteps(step(), layers, batch, output, like)
     return Stepper(title, steps, layers, batch, like, first)

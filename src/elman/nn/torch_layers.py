@@ -20,7 +20,7 @@ from elman.autograd import autocasts
 from elman.backends import check
 from elman.errors import ShapeError
 from elman.nn.stack import autocast
-from elman.nn.stepper import Stepper
+from elman.nn.stepper import Quantize, Stepper
 from elman.nn.torch_stack import repack, run_layers, unpack
 from elman.nn.torch_weights import from_torch
 from elman.nn.torchscript import NotForTorchScript
@@ -80,12 +80,18 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
             return y.squeeze(axis), tuple([s.squeeze(1) for s in last])
         return y, tuple(last)
 
-    def stepper(self, batch: int = 1, *, output: nn.Linear | None = None) -> Stepper:
+    def stepper(
+        self,
+        batch: int = 1,
+        *,
+        output: nn.Linear | None = None,
+        quantize: Quantize | None = None,
+    ) -> Stepper:
         """Steps in real time with a copy of the weights; see ``elman.Recurrent.stepper``.
 
         Raises ``OptionError`` for a bidirectional layer and for an LSTM with ``proj_size``.
         """
-        return from_torch(self).stepper(batch, output=output)
+        return from_torch(self).stepper(batch, output=output, quantize=quantize)
 
     def _weights(self) -> list[list[Tensor]]:
         """The current weights of each layer and direction, even if parameters were replaced."""

@@ -212,18 +212,20 @@ class NativeEngine:
         return TrainingSteps(cell, sizes, x.shape, x.dtype)
 
     def frozen_steps(
-        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype
+        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype, *, int8: bool = False
     ) -> FrozenSteps | MatrixFrozenSteps | None:
         """Steps of one call each (``frozen_steps.py``), in the dtype of the equations."""
         if any([each.cell.has_memory for each in layers]):
+            if int8:
+                return None
             own = [each.cell for each in layers if each.cell.has_memory]
             if dtype not in SCALARS or not all(map(can_be_frozen, own)):
                 return None
             return MatrixFrozenSteps(layers, batch, dtype)
         computed = [programs_of(each.cell.text).precompute for each in layers]
-        if INSIDE.get(dtype) is not dtype or any(computed):
+        if INSIDE.get(dtype) is not dtype or any(computed) or (int8 and dtype is torch.float64):
             return None
-        return FrozenSteps(layers, batch, dtype)
+        return FrozenSteps(layers, batch, dtype, int8=int8)
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
         """The dtype, processor and threads."""

@@ -32,10 +32,12 @@ def _nothing(x: Tensor) -> bool:
 class FrozenSteps:
     """The layers' steps, one after another; see ``backends.engine.FrozenSteps``."""
 
-    def __init__(self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype, *, int8: bool = False
+    ) -> None:
         target = chosen_target()
         self._made = [
-            LayerTables(layer_of(each.cell.text, each.sizes, dtype, target), batch)
+            LayerTables(layer_of(each.cell.text, each.sizes, dtype, target, int8=int8), batch)
             for each in layers
         ]
         self._states: list[list[Tensor]] = []

@@ -29,6 +29,7 @@ from elman.backends.native.llvm.target import WIDTH, Target
 from elman.backends.native.llvm.team import find_team
 from elman.backends.native.memory import aligned, empty
 from elman.backends.native.names import comments_of
+from elman.backends.native.pack_int8 import pack_int8
 from elman.backends.native.page import explain
 from elman.backends.native.programs import Buffer, Program, Programs, buffers_of, programs_of
 from elman.backends.native.schedule import Schedule
@@ -59,7 +60,8 @@ class CompiledProgram:
         def write() -> str:
             module = Module(_comments(self.programs))
             emit_program(module, self.layout)
-            emit_pack(module, self.layout, self.programs.cell.parameters)
+            if not self.layout.int8:  # packed in Python, once
+                emit_pack(module, self.layout, self.programs.cell.parameters)
             return module.text
 
         return load(
@@ -90,6 +92,8 @@ class CompiledProgram:
 
     def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
         """The weights in the kernel's order; vectors must have the dtype of the equations."""
+        if self.layout.int8:
+            return pack_int8(self.layout, self.programs.cell.parameters, parameters)
         packed = aligned(self.layout.packed_size, dtype)
         table = array("q", [packed.data_ptr(), *[p.data_ptr() for p in parameters]])
         threads = threads_for(
@@ -268,6 +272,7 @@ class CompiledLayer:
     sizes: Sizes
     scalar: str
     target: Target
+    int8: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -297,11 +302,11 @@ class CompiledLayer:
         return empty((rows, layout.stride(buffer)), dtype)
 
     def _compiled(self, program: Program) -> CompiledProgram:
-        layout = Layout(program, self.sizes, self.scalar, self.target)
+        layout = Layout(program, self.sizes, self.scalar, self.target, self.int8)
         return CompiledProgram(self.programs, layout, self._key(program.name))
 
     def _key(self, name: str) -> str:
-        number = "bfloat16" if self.programs.bf16 else self.scalar
+        number = "bfloat16" if self.programs.bf16 else "int8" if self.int8 else self.scalar
         numbers = [self.sizes.input, self.sizes.hidden, *[width for _, width in self.sizes.own]]
         sizes = f"{'x'.join(map(str, numbers))} {number}"
         title = f"{self.programs.cell.name} {name} {sizes} {self.target.name}"
@@ -364,10 +369,15 @@ class CompiledLayer:
 
 
 @lru_cache(maxsize=512)
-def layer_of(text: str, sizes: Sizes, dtype: torch.dtype, target: Target) -> CompiledLayer:
-    """The kernels of a cell (by its text) for these sizes and this dtype."""
+def layer_of(
+    text: str, sizes: Sizes, dtype: torch.dtype, target: Target, *, int8: bool = False
+) -> CompiledLayer:
+    """The kernels of a cell (by its text) for these sizes and this dtype.
+
+    With ``int8``, those of inference with int8 weights.
+    """
     bf16 = dtype is torch.bfloat16 and target.multiplies_bfloat16
-    return CompiledLayer(programs_of(text, bf16=bf16), sizes, SCALARS[INSIDE[dtype]], target)
+    return CompiledLayer(programs_of(text, bf16=bf16), sizes, SCALARS[INSIDE[dtype]], target, int8)
 
 
 def _layer(programs: Programs, layout: Layout) -> CompiledLayer:

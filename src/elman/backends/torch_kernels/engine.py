@@ -118,7 +118,9 @@ class TorchEngine:
         """``None``: there is no fast path for single steps."""
         return
 
-    def frozen_steps(self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype) -> None:
+    def frozen_steps(
+        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype, *, int8: bool = False
+    ) -> None:
         """``None``: there is no fast path for single steps."""
         return
 

@@ -301,7 +301,7 @@ class Builder:
         return self.binary("fmul", a, self.constant(factor))
 
     def integer(self, instruction: str, a: Value, b: Value) -> Value:
-        """``add``, ``sub``, ``and``, ``or``, ``shl`` or ``lshr`` of integer vectors."""
+        """``add``, ``sub``, ``mul``, ``and``, ``or``, ``shl``, ``lshr`` or ``ashr`` of integers."""
         return self.set(f"{instruction} {self.integers} {a}, {b}")
 
     def as_integers(self, a: Value) -> Value:

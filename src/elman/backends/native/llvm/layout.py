@@ -8,7 +8,8 @@ accumulators that fit the registers together, for each block of units (one vecto
 
 so that each block is one contiguous stream.  ``bf16`` programs store pairs of bfloat16 weights,
 and k counts pairs; an odd last weight is paired with a zero.  ``pack.py`` writes this order,
-``product.py`` reads it.
+``product.py`` reads it.  With ``int8``, an element is four weights, and before those of an operand
+stand their scales and the starts of the sums (``int8.py``), each [accumulator][lane].
 """
 
 from __future__ import annotations
@@ -34,11 +35,17 @@ class Segment:
     size: int
     fed: tuple[tuple[int, Term], ...]
     bf16: bool
+    int8: bool = False
 
     @property
     def steps(self) -> int:
-        """The number of iterations over k: elements of the operand, or pairs."""
-        return -(-self.size // 2) if self.bf16 else self.size
+        """The number of iterations over k: elements of the operand, pairs, or fours."""
+        return -(-self.size // (4 if self.int8 else 2 if self.bf16 else 1))
+
+    @property
+    def elements(self) -> int:
+        """The number of vectors in a block of units."""
+        return (self.steps + 2 * self.int8) * len(self.fed)
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,7 @@ class Group:
     @property
     def block(self) -> int:
         """The number of packed weights of one block of units."""
-        fed = sum([segment.steps * len(segment.fed) for segment in self.segments])
-        return (self.count + fed) * self.lanes
+        return (self.count + sum([each.elements for each in self.segments])) * self.lanes
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,7 @@ class Layout:
     sizes: Sizes
     scalar: str
     target: Target
+    int8: bool = False
 
     @cached_property
     def lanes(self) -> int:
@@ -200,7 +207,7 @@ class Layout:
         for operand in [*first, *[o for o in fed if o.size != "input"]]:
             terms = fed[operand]
             size = self.sizes.width((operand.size,))
-            yield Segment(operand, size, tuple(terms), self.program.bf16)
+            yield Segment(operand, size, tuple(terms), self.program.bf16, self.int8)
 
     @cached_property
     def weights_size(self) -> int:

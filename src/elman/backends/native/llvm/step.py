@@ -20,8 +20,9 @@ import itertools
 from collections.abc import Sequence
 
 from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
+from elman.backends.native.llvm.int8 import Rounded, emit_int8_product, emit_rounding
 from elman.backends.native.llvm.ir import Builder, Module, Value
-from elman.backends.native.llvm.layout import Layout, Tiling
+from elman.backends.native.llvm.layout import Group, Layout, Tiling
 from elman.backends.native.llvm.pointwise import emit_equations, emit_row_equations, stored_places
 from elman.backends.native.llvm.product import emit_product, product_name
 from elman.backends.native.phases import Phase
@@ -65,6 +66,8 @@ class _Phase:
         found += [program.loads[n] for n in starts if n in program.loads]
         found += [p for n in phase.stored for p in stored_places(layout, phase, n)]
         self.places = {place: f"%q{k}" for k, place in enumerate(dict.fromkeys(found))}
+        #: with int8 weights, the memory after the sums
+        self.rounded = Rounded(layout, self.groups, self.tiling.rows) if layout.int8 else None
 
     @property
     def tiling(self) -> Tiling:
@@ -82,7 +85,12 @@ class _Phase:
 
     @property
     def sums_size(self) -> int:
-        """The number of sums in memory at a time."""
+        """The elements of sums in memory at a time, and of rounded operands."""
+        return self._room + (0 if self.rounded is None else self.rounded.size)
+
+    @property
+    def _room(self) -> int:
+        """Where rounded operands begin, after the sums."""
         return self.tiling.rows * self.row_stride
 
     def emit(self) -> None:
@@ -117,6 +125,8 @@ class _Phase:
         return full, self.span.blocks - full * columns
 
     def _emit_products(self) -> None:
+        if self.rounded is not None:
+            emit_rounding(self.module, self.rounded, f"round{self.index}")
         made: set[str] = set()
         for columns, sizes in self._classes().items():
             full, rest = self._groups_of_blocks(columns)
@@ -126,10 +136,16 @@ class _Phase:
                         name = product_name(self.index, k, rows, width)
                         if name not in made:
                             made.add(name)
-                            emit_product(
-                                self.module, self.layout, name, group, rows, width,
-                                self.row_stride, self.count * self.layout.lanes,
-                            )  # fmt: skip
+                            self._emit_product(name, group, rows, width)
+
+    def _emit_product(self, name: str, group: Group, rows: int, columns: int) -> None:
+        strides = self.row_stride, self.count * self.layout.lanes
+        if self.rounded is None:
+            emit_product(self.module, self.layout, name, group, rows, columns, *strides)
+        else:
+            emit_int8_product(
+                self.module, self.layout, name, group, rows, columns, *strides, self.rounded
+            )
 
     def _call_product(
         self, b: Builder, rows: int, columns: int, block: Value | int, at: dict[Place, Value],
@@ -139,10 +155,11 @@ class _Phase:
         for k, group in enumerate(self.groups):
             offset = b.int_op("mul", block, group.block)
             weights = b.at(b.at("%w", group.offset), offset)
-            arguments = [weights, sums, order]
-            for segment in group.segments:
-                place = layout.program.operands[segment.operand]
-                arguments.append(at[place])
+            if self.rounded is None:
+                operands = [layout.program.operands[s.operand] for s in group.segments]
+                arguments = [weights, sums, order, *[at[place] for place in operands]]
+            else:
+                arguments = [weights, sums, b.at("%sums", self._room)]
             for total in group.accumulators:
                 if total.start is not None and total.start.operation != "vector":
                     place = layout.program.loads[total.start]
@@ -183,6 +200,16 @@ class _Phase:
             if self.by_rows:
                 with b.loop(0, parts) as part:
                     self._emit_row_tile(b, columns, sizes, part, each, larger)
+            elif self.rounded is not None:  # rows first: they are rounded once
+                with b.loop(0, parts) as part:
+                    self._emit_rounding(b, part, each, larger)
+                    full, rest = self._groups_of_blocks(columns)
+                    with b.loop(0, full) as group:
+                        block = b.int_op("mul", group, columns)
+                        self._emit_tile(b, columns, sizes, block, part, each, larger, False)
+                    if rest:
+                        block = str(full * columns)
+                        self._emit_tile(b, rest, sizes, block, part, each, larger, True)
             else:
                 full, rest = self._groups_of_blocks(columns)
                 with b.loop(0, full) as group:
@@ -195,6 +222,15 @@ class _Phase:
                         self._emit_tile(b, rest, sizes, block, part, each, larger, True)
             b.emit(f"br label %{done}")
         b.label(done)
+
+    def _emit_rounding(self, b: Builder, part: Value, each: Value, larger: Value) -> None:
+        """Round the rows of a part, of all operands."""
+        if self.rounded is None:
+            return
+        size, order, at = self._at_rows(b, part, each, larger)
+        places = [self.layout.program.operands[operand] for operand in self.rounded.operands]
+        pointers = [b.at("%sums", self._room), order, *[at[place] for place in places]]
+        b.call_function(f"round{self.index}", [f"i64 {size}", *[f"ptr {p}" for p in pointers]])
 
     def _at_rows(
         self, b: Builder, part: Value, each: Value, larger: Value
@@ -253,6 +289,7 @@ class _Phase:
         larger: Value,
     ) -> None:  # fmt: skip
         lanes = self.layout.lanes
+        self._emit_rounding(b, part, each, larger)
         size, order, at = self._at_rows(b, part, each, larger)
         full, rest = self._groups_of_blocks(columns)
         with b.loop(0, full) as group:
