@@ -19,9 +19,21 @@ def benchmark(
         list[int] | None,
         typer.Option(help="Number of threads; can be repeated. Default: 1 and all cores."),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Measure in half a minute what the engine chooses by the processor, and keep it.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure the speed of a layer on this machine, against torch.nn and a loop over time."""
+    if tune:
+        if threads or cell != "lstm":
+            raise OptionError("--tune measures the engine; omit --cell and --threads.")
+        _tune(as_json)
+        return
     from elman.benchmark.machine import sentence, thread_counts
     from elman.benchmark.short import row, short_benchmark, table
     from elman.tasks.train import find_cell
@@ -40,3 +52,18 @@ def benchmark(
         screen.print(shown)
         screen.print(report.engine, soft_wrap=True)
         screen.print(sentence(report.machine), soft_wrap=True)
+
+
+def _tune(as_json: bool) -> None:
+    from elman.benchmark.tune import row, sentence, table, tune
+
+    shown = table()
+    progress = Console(stderr=True, highlight=False)
+    with progress.status("measuring for about half a minute ..."):
+        found = tune(tell=lambda trial: shown.add_row(*row(trial)))
+    if as_json:
+        print_json(found.record())
+    else:
+        screen = console()
+        screen.print(shown)
+        screen.print(sentence(found), soft_wrap=True)

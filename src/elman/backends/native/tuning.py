@@ -61,12 +61,15 @@ FINGERPRINT_VECTORS = {64: 8, 32: 4}
 
 # Hoisting of the products with the input (``hoisting.py``).  With few rows, a step reads all
 # weights for little work; the slower the memory that holds the weights, the more rows make
-# hoisting worthwhile.  engine, 2026-11-25
+# hoisting worthwhile.  engine, 2026-11-25; ``elman benchmark --tune`` measures it
 
 #: steps below which nothing is hoisted
 MIN_HOISTED_STEPS = 4
 #: largest batch that hoists, by the bytes of the packed weights that are exceeded
 HOISTED_BATCH = ((1 << 20, 4), (1 << 19, 2), (0, 1))
+#: the same for processors on which it was measured, by LLVM's name: two cores of a Zen 4 server
+#: (EPYC), 2026-12-01
+HOISTED_BATCH_OF = {"znver4": ((1 << 20, 2), (0, 1))}
 
 # Work, counted in multiplications and additions (``kernels.py``).
 

@@ -83,32 +83,32 @@ def compiler_files() -> list[Path]:
     return [path for part in parts for path in sorted(part.rglob("*.py"))]
 
 
-def read(name: str) -> bytes | None:
-    """The object code, or ``None`` if it is missing, invalid or untrusted."""
+def read(name: str, ending: str = ".o") -> bytes | None:
+    """The content of a file, or ``None`` if it is missing, invalid or untrusted."""
     content = None
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the home folder is unknown
         if os.name != "posix":
-            content = (folder() / f"{name}.o").read_bytes()
+            content = (folder() / f"{name}{ending}").read_bytes()
         else:
             with _opened(folder()) as place:
-                content = trust.read(place, f"{name}.o")
+                content = trust.read(place, f"{name}{ending}")
     if content is None:
         return None
-    object_code = content[_DIGEST_BYTES:]
-    return object_code if content == sealed(name, object_code) else None
+    inside = content[_DIGEST_BYTES:]
+    return inside if content == sealed(name, inside) else None
 
 
-def write(name: str, object_code: bytes) -> None:
-    """Store the object code atomically."""
-    content = sealed(name, object_code)
+def write(name: str, inside: bytes, ending: str = ".o") -> None:
+    """Store a file atomically."""
+    content = sealed(name, inside)
     with contextlib.suppress(OSError, RunError, RuntimeError):
         if os.name != "posix":
-            write_whole(folder() / f"{name}.o", content)
+            write_whole(folder() / f"{name}{ending}", content)
         else:
             path = folder()
             trust.make(path)
             with _opened(path) as place:
-                trust.write(place, f"{name}.o", content)
+                trust.write(place, f"{name}{ending}", content)
 
 
 @contextlib.contextmanager
@@ -141,6 +141,6 @@ def _warn(sentence: str) -> None:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
 
 
-def sealed(name: str, object_code: bytes) -> bytes:
-    """The content of a file: a digest of its name and the object code, then the object code."""
-    return hashlib.sha256(name.encode() + object_code).digest() + object_code
+def sealed(name: str, inside: bytes) -> bytes:
+    """A file: a digest of its name and what is inside, then that."""
+    return hashlib.sha256(name.encode() + inside).digest() + inside
