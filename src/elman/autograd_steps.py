@@ -76,7 +76,8 @@ class StepsWithGradients:
         """The link of the step that returned this state, or the first of a sequence."""
         owner, link = self._last
         self._last = (None, None)  # a link is taken once, so that its gradient has one owner
-        if owner is not None and owner() is state[0]:
+        # `detach_` leaves the tensor, but not the step that it came from
+        if link is not None and owner() is state[0] and state[0].grad_fn is link.grad_fn:
             return link
         if self._first is None and any(self._needed):
             self._first = _Parameters.apply(self.steps, *parameters)  # type: ignore[no-untyped-call]

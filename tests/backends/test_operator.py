@@ -441,7 +441,7 @@ def test_a_guard_tells_tensors_apart(make):
     assert check(x, h)
     for other in (
         torch.randn(3, 3), x.double(), x.to("meta"), torch.randn(3, 2).mT, torch._neg_view(x),
-        nn.Parameter(x), x.to_sparse() if make is guard_of else x[:1],
+        nn.Parameter(x), x.clone().requires_grad_(), x.to_sparse() if make is guard_of else x[:1],
     ):  # fmt: skip
         assert not check(other, h)
     with torch.inference_mode():

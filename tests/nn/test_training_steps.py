@@ -275,6 +275,38 @@ def test_frozen_and_other_parameters(steps):
     assert_same(layer, x)
 
 
+def test_a_parameter_that_needs_gradients_again_has_them():
+    layer, x = layer_of(), inputs()
+    state = tuple([torch.randn(1, BATCH, HIDDEN, dtype=x.dtype, requires_grad=True) for _ in "hc"])
+    layer.step(x[0])
+    layer.step(x[0], state)
+    first = layer.layers[0][0].W["f"]
+    first.requires_grad_(False)
+    layer.step(x[0])
+    first.requires_grad_(True)
+    (found,) = torch.autograd.grad(layer.step(x[0], state)[0].sin().sum(), [first])
+    (wanted,) = torch.autograd.grad(layer(x[:1], state)[0].sin().sum(), [first])
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_state_detached_in_place_ends_the_graph():
+    layer, x = layer_of(), inputs()
+    state = None
+    for each in x:
+        y, state = layer.step(each, state)
+        y.sin().sum().backward()
+        for s in state:
+            s.detach_()
+    found = [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    state = None
+    for each in x:
+        y, state = layer(each[None], state)
+        y.sin().sum().backward()
+        state = elman.detached(state)
+    torch.testing.assert_close(found, [p.grad for p in layer.parameters()])
+
+
 def test_only_needed_gradients_are_computed(steps):
     layer, x = layer_of(), inputs()
     y, _ = run_steps(layer, x)

@@ -18,8 +18,8 @@ Check = Callable[..., bool]
 def guard_of(tensors: Sequence[Tensor]) -> Check:
     """A function that returns whether tensors have the same metadata as these.
 
-    It compares class, dtype, device, shape, strides and dispatch keys, such as the negative bit,
-    and torch's global modes, such as tracing.
+    It compares class, dtype, device, shape, strides, whether gradients are needed, dispatch keys,
+    such as the negative bit, and torch's global modes, such as tracing.
 
     >>> look = guard_of([torch.ones(2, 3)])
     >>> look(torch.zeros(2, 3)), look(torch.ones(3, 2).mT), look(torch._neg_view(torch.ones(2, 3)))
@@ -57,7 +57,7 @@ def _metadata(tensors: Sequence[Tensor]) -> list[object]:
         *modes,
         *[
             (
-                type(t), t.dtype, t.device, t.shape, t.stride(),
+                type(t), t.dtype, t.device, t.shape, t.stride(), t.requires_grad,
                 torch._C._dispatch_keys(t).raw_repr(),
             )
             for t in tensors

@@ -102,6 +102,8 @@ class TrainingSteps:
         self.shape, self.dtype = shape, dtype
         #: by which of x and the states need gradients, which guards compare
         self._checks: dict[tuple[bool, ...], Check] = {}
+        #: which parameters need gradients in all checks
+        self._needed: list[bool] = []
         depth, batch = len(sizes), shape[0]
         widths = [sizes[0].width((cell.state_size(name),)) for name in cell.states]
         self._apart = [batch * width * dtype.itemsize for width in widths]
@@ -134,7 +136,13 @@ class TrainingSteps:
         self._lock = Lock()
 
     def expect(self, x: Tensor, state: State, parameters: Sequence[Tensor]) -> None:
-        """Accept tensors like these from now on; the caller has checked them."""
+        """Accept tensors like these from now on; the caller has checked them.
+
+        If other parameters need gradients than before, only tensors like these are accepted.
+        """
+        needed = [p.requires_grad for p in parameters]
+        if needed != self._needed:
+            self._checks, self._needed = {}, needed
         self._checks[_needs(x, state)] = guard_of([x, *state, *parameters])
 
     def accepts(self, x: Tensor, state: State, parameters: Sequence[Tensor]) -> bool:
