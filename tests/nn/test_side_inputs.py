@@ -12,6 +12,7 @@ from torch import nn
 
 import elman
 from elman import cell, exp, maximum, sigmoid, softplus, tanh, where
+from elman.backends.native import stepping
 from elman.cells import CATALOGUE, WITH_INPUTS, cfc, gru_d
 from elman.errors import CellError, ExportError, OptionError, ShapeError
 from elman.graph import read_cell, read_equations
@@ -577,3 +578,67 @@ def test_mistakes_in_a_call():
         layer.stepper()
     with pytest.raises(ExportError, match="C is not written for cells with side inputs"):
         elman.export.c(layer, "unused.c")
+
+
+def steps_of(layer, x, sides, state=None):
+    outputs = []
+    for t, each in enumerate(x):
+        y, state = layer.step(each, state, **{name: side[t] for name, side in sides.items()})
+        outputs.append(y)
+    return torch.stack(outputs), state
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_steps_without_gradients_see_every_change(name, layers, dtype):
+    own = CELLS[name]
+    if layers > 1 and "input" in [size for _, size in own.inputs]:
+        pytest.skip("the cell has inputs of x's size")
+    layer = layer_of(own, num_layers=layers, dtype=dtype)
+    near = 1e-5 if dtype is torch.float32 else 1e-12
+    with torch.no_grad():
+        for change in (lambda p: None, lambda p: p.data.mul_(0.5), lambda p: p.add_(0.1)):
+            for p in layer.parameters():
+                change(p)
+            x = torch.randn(TIME, BATCH, INPUT, dtype=dtype)
+            sides = {n: side.detach() for n, side in sides_of(own, dtype).items()}
+            y, state = steps_of(layer, x, sides)
+            whole, last = layer(x, **sides)
+            torch.testing.assert_close(y, whole, rtol=near, atol=near)
+            torch.testing.assert_close(state, last, rtol=near, atol=near)
+
+
+def test_steps_are_the_engines_own(monkeypatch):
+    layer, calls = layer_of(cfc, dtype=torch.float32), []
+    run = stepping.Stepper.run
+    monkeypatch.setattr(stepping.Stepper, "run", lambda *a: calls.append(1) or run(*a))
+    x = torch.randn(TIME, BATCH, INPUT)
+    sides = {n: side.detach() for n, side in sides_of(cfc, torch.float32).items()}
+    with torch.no_grad():
+        steps_of(layer, x, sides)
+    assert len(calls) == TIME
+    steps_of(layer, x, sides)
+    assert len(calls) == TIME
+
+
+def test_steps_of_other_shapes_and_with_wrong_inputs():
+    layer = layer_of(cfc, dtype=torch.float32)
+    with torch.no_grad():
+        for batch in (3, 1, 3):
+            x, dt = torch.randn(batch, INPUT), torch.rand(batch, 1)
+            y, state = layer.step(x, None, dt=dt)
+            wanted, _ = layer(x[None], dt=dt[None])
+            torch.testing.assert_close(y, wanted[0])
+        for wrong in (dt[:2], dt[:, 0], dt.long(), 3.0):
+            with pytest.raises(ShapeError, match="dt"):
+                layer.step(x, state, dt=wrong)
+        with pytest.raises(ShapeError, match="needs the input dt"):
+            layer.step(x, state)
+        with pytest.raises(ShapeError, match="takes no input gap"):
+            layer.step(x, state, dt=dt, gap=dt)
+        torch.testing.assert_close(layer.step(x, None, dt=dt)[0], y)
+        spread = torch.rand(1, 1).expand(3, 1)
+        torch.testing.assert_close(
+            layer.step(x, None, dt=spread)[0], layer.step(x, None, dt=spread.clone())[0]
+        )

@@ -137,16 +137,33 @@ class Stepper(Protocol):
     dtype: torch.dtype
     zeros: State
 
-    def expect(self, x: Tensor, state: State, parameters: Sequence[Tensor] | None) -> None:
+    def expect(
+        self,
+        x: Tensor,
+        state: State,
+        parameters: Sequence[Tensor] | None,
+        sides: Sequence[Tensor] = (),
+    ) -> None:
         """Accept tensors like these from the next run on; the caller has checked them."""
 
     def step(
-        self, x: Tensor, state: State | None, parameters: Sequence[Tensor] | None
+        self,
+        x: Tensor,
+        state: State | None,
+        parameters: Sequence[Tensor] | None,
+        sides: Sequence[Tensor] = (),
     ) -> tuple[Tensor, State] | None:
-        """The output and the next state; ``None`` if the tensors are not as expected."""
+        """The output and the next state; ``None`` if the tensors are not as expected.
+
+        ``sides`` (batch, size) are the side inputs of a cell of one layer.
+        """
 
     def run(
-        self, x: Tensor, state: State, parameters: Sequence[Tensor] | None
+        self,
+        x: Tensor,
+        state: State,
+        parameters: Sequence[Tensor] | None,
+        sides: Sequence[Tensor] = (),
     ) -> tuple[Tensor, State]:
         """Like ``step``, for contiguous tensors that the caller has checked."""
 
@@ -269,12 +286,10 @@ class Engine(Protocol):
     def saved_like(self, call: Call) -> list[Tensor]:
         """Empty tensors like those that ``forward`` saves; x may be on "meta"."""
 
-    def stepper(
-        self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
-    ) -> Stepper | None:
+    def stepper(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> Stepper | None:
         """A fast path for steps with inputs like x (batch, input); ``None`` if there is none.
 
-        ``input_sizes`` holds the input size of each layer.
+        ``sizes`` holds those of each layer.
         """
 
     def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> TrainingSteps | None:

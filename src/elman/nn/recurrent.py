@@ -45,7 +45,7 @@ from elman.nn.between import (
 )
 from elman.nn.noise import MaskCache, Noise
 from elman.nn.penalties import Penalties
-from elman.nn.side_inputs import early_of
+from elman.nn.side_inputs import checked, early_of
 from elman.nn.stack import Lengths, Stack, State, Training, autocast, expanded
 from elman.nn.stepper import Quantize, Step, make_stepper
 from elman.nn.torchscript import NotForTorchScript
@@ -476,12 +476,16 @@ class Recurrent(NotForTorchScript, nn.Module):
             )
         by_torch = forward_ad._current_level >= 0 or is_seen_by_torch() or self._has_hooks
         stack = self.stack
-        separate = stack.early_in_evaluation is not None or stack.matrix_states is not None
-        if not (by_torch or self._is_noisy or inputs or separate):
+        separate = stack.early_in_evaluation is not None
+        if not (by_torch or self._is_noisy or stack.matrix_states is not None):
             results = None
-            if stack.between.changes_steps:
-                results = self._step_by_layer(autocast(x), state)
-            elif state is not None or not stack.between.learned_state:
+            if stack.between.changes_steps or (separate and self.num_layers > 1):
+                results = self._step_by_layer(autocast(x), state, inputs)
+            elif state is None and stack.between.learned_state:
+                pass
+            elif separate:
+                results = self._step_with_early_values(autocast(x), state, inputs)
+            elif not inputs:
                 results = self._fast_step(autocast(x), state)
             if results is not None:
                 return results
@@ -534,7 +538,53 @@ class Recurrent(NotForTorchScript, nn.Module):
         self._reader, self._ran = reader, (x.dtype, x.device)
         return stepper.run(x, state, flat)
 
-    def _step_by_layer(self, x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
+    def _step_with_early_values(
+        self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
+    ) -> tuple[Tensor, State] | None:
+        """The same for one layer, whose early values are computed with torch at each step."""
+        early, stack = self.stack.early_in_evaluation, self.stack
+        assert early is not None
+        (parameters,) = [d.in_order(self.cell) for d in self._directions()]
+        given = [*inputs.values(), *(state if isinstance(state, (tuple, list)) else ())]
+        if (
+            torch.is_grad_enabled()
+            or not all([isinstance(t, Tensor) and is_plain(t) for t in (x, *parameters, *given)])
+            or x.dim() != 2
+            or 0 in x.shape
+        ):
+            return None
+        sequence, sizes = x.unsqueeze(0), self._sizes(0)
+        stack.check_input(sequence, [parameters])
+        sides = checked(
+            stack.title, self.cell, inputs, sequence, sizes, batch_first=False, unbatched=False
+        )
+        core_x, own, values = early.run(sequence, sides, parameters, None, sizes)
+        x = core_x[0].contiguous()
+        values = [value[0].to(x.dtype).contiguous() for value in values]
+        stepper = self._stepper
+        if stepper is not None:
+            results = stepper.step(x, state, own, values)
+            if results is not None:
+                return results
+        backend, _ = choose(stack.backend, x.dtype, x.device, early.core)
+        if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
+            sizes_of_core = replace(sizes, input=x.shape[1])
+            stepper = find_engine(backend).stepper(early.core, [sizes_of_core], x)
+        if stepper is None:
+            return None
+        state = stepper.zeros if state is None else stack.checked_state(state, x, len(x))
+        call = Call(
+            plan_of(early.core.text), core_x, [s[0] for s in state], own, None, False,
+            sides=[value.unsqueeze(0) for value in values],
+        )  # fmt: skip
+        check_call(call, backend)
+        stepper.expect(x, state, own, values)
+        self._stepper, self._ran = stepper, (x.dtype, x.device)
+        return stepper.run(x, state, own, values)
+
+    def _step_by_layer(
+        self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
+    ) -> tuple[Tensor, State] | None:
         """A step of one layer after the other, with what stands between; ``None`` if not batched.
 
         The engine's own steps run the cells of all layers without anything between them.
@@ -550,7 +600,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         for k, layer in enumerate(layers):
             given = normalised(x, *others.norms[k - 1]) if k and stack.between.norm else x
             own = None if state is None else tuple([s[k : k + 1] for s in state])
-            y, after = Recurrent.step(layer, given, own)
+            y, after = Recurrent.step(layer, given, own, **inputs)
             x = stack.between.added(y, given, None)
             last.append(after)
         self._ran = (x.dtype, x.device)
@@ -579,8 +629,8 @@ class Recurrent(NotForTorchScript, nn.Module):
         if kept is not None and kept.shape == x.shape and kept.dtype is x.dtype:
             return kept
         backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
-        sizes = [self.stack.layer_input_size(k) for k in range(self.num_layers)]
-        return find_engine(backend).stepper(self.cell, sizes, x, self.hidden_size)
+        sizes = [self._sizes(k) for k in range(self.num_layers)]
+        return find_engine(backend).stepper(self.cell, sizes, x)
 
     def _make_training_stepper(
         self, x: Tensor, flat: Sequence[Tensor]

@@ -197,13 +197,11 @@ class NativeEngine:
         dsides = [_as(g, side.dtype) for g, side in zip(dsides, call.sides, strict=True)]
         return Grads(_as(dx, given), [_as(d, given) for d in dfirst], gradients, dsides)
 
-    def stepper(
-        self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int
-    ) -> Stepper | None:
+    def stepper(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> Stepper | None:
         """Steps that call the kernel directly from Python (``stepping.py``)."""
-        if programs_of(cell.text).precompute is not None or cell.sizes or cell.own_sizes:
-            return None  # it reads values that another program computes, or has several sizes
-        return Stepper(cell, input_sizes, x.shape, x.dtype, hidden_size)
+        if programs_of(cell.text).precompute is not None:
+            return None  # it reads values that another program computes
+        return Stepper(cell, sizes, x.shape, x.dtype)
 
     def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> TrainingSteps | None:
         """Steps that keep their tables and packed weights (``training_steps.py``)."""

@@ -39,17 +39,12 @@ _WORD = np.dtype(np.int64).itemsize
 class Stepper:
     """The fast path of ``Recurrent.step`` for one shape of input.
 
-    ``input_sizes`` holds the input size of each layer.  ``expect`` registers checked tensors;
-    later tensors must have the same metadata.
+    ``sizes`` holds those of each layer.  ``expect`` registers checked tensors; later tensors must
+    have the same metadata.
     """
 
     def __init__(
-        self,
-        cell: Cell,
-        input_sizes: Sequence[int],
-        shape: torch.Size,
-        dtype: torch.dtype,
-        hidden: int,
+        self, cell: Cell, sizes: Sequence[Sizes], shape: torch.Size, dtype: torch.dtype
     ) -> None:
         self.shape, self.dtype = shape, dtype
         self._inside = inside = INSIDE[dtype]
@@ -57,36 +52,43 @@ class Stepper:
         self._check: Check | None = None
         self._addresses: list[int] | None = None
         self._layers = [
-            LayerTables(layer_of(cell.text, Sizes(size, hidden), inside, chosen_target()), shape[0])
-            for size in input_sizes
+            LayerTables(layer_of(cell.text, each, inside, chosen_target()), shape[0])
+            for each in sizes
         ]
-        state_shape = self._state_shape = (len(self._layers), shape[0], hidden)
-        each = shape[0] * hidden * inside.itemsize
-        self._between = [
-            torch.empty(shape[0], hidden, dtype=inside, device="cpu") for _ in self._layers
-        ]
-        self.zeros = tuple(
-            [torch.zeros(state_shape, dtype=dtype, device="cpu") for _ in cell.states]
-        )
-        self._block = max(
-            1, min(tuning.STEPS_PER_BLOCK, tuning.MAX_BLOCK_BYTES // (each * len(self._layers)))
-        )
+        widths = [sizes[0].width((cell.state_size(name),)) for name in cell.states]
+        shapes = [(len(sizes), shape[0], width) for width in widths]
+        self._between = [torch.empty(shapes[0][1:], dtype=inside, device="cpu") for _ in sizes]
+        self.zeros = tuple([torch.zeros(each, dtype=dtype, device="cpu") for each in shapes])
+        #: the bytes from a layer's state to that of the next
+        self._apart = [shape[0] * width * inside.itemsize for width in widths]
+        most = max(self._apart) * len(sizes)
+        self._block = max(1, min(tuning.STEPS_PER_BLOCK, tuning.MAX_BLOCK_BYTES // most))
         self._next = self._block
         #: the addresses of the previous step's state, which the next step's table contains
         self._expected: list[int] = []
-        self._apart = each
+        self._sides = [self._layers[0].slot(f"side {k}") for k in range(len(cell.inputs))]
         self._lock = Lock()
 
-    def expect(self, x: Tensor, state: State, parameters: Sequence[Tensor] | None) -> None:
+    def expect(
+        self,
+        x: Tensor,
+        state: State,
+        parameters: Sequence[Tensor] | None,
+        sides: Sequence[Tensor] = (),
+    ) -> None:
         """Accept tensors like these from the next run on; the caller has checked them.
 
         ``None`` as parameters freezes those of the next run.
         """
         self._addresses = None  # the same memory may now be another matrix
-        self._check = guard_of([x, *state, *(parameters or ())])
+        self._check = guard_of([x, *state, *(parameters or ()), *sides])
 
     def step(
-        self, x: Tensor, state: State | None, parameters: Sequence[Tensor] | None
+        self,
+        x: Tensor,
+        state: State | None,
+        parameters: Sequence[Tensor] | None,
+        sides: Sequence[Tensor] = (),
     ) -> tuple[Tensor, State] | None:
         """The output and the next state; ``None`` if the tensors are not as expected."""
         if state is None:
@@ -98,26 +100,33 @@ class Stepper:
             # guards crash on nested tensors
             if x.is_nested or (addresses != self._expected and any([t.is_nested for t in state])):
                 return None
-            if not self._check(x, *state, *(parameters or ())):
+            if not self._check(x, *state, *(parameters or ()), *sides):
                 return None
         except (TypeError, RuntimeError):  # not a tensor, too many, or one without memory
             return None
-        return self.run(x, state, parameters)
+        return self.run(x, state, parameters, sides)
 
     def run(
-        self, x: Tensor, state: State, parameters: Sequence[Tensor] | None
+        self,
+        x: Tensor,
+        state: State,
+        parameters: Sequence[Tensor] | None,
+        sides: Sequence[Tensor] = (),
     ) -> tuple[Tensor, State]:
         """Like ``step``, for contiguous tensors that the caller has checked."""
         with self._lock:
             if self.dtype is self._inside:
-                return self._step(x, state, parameters)
-            y, last = self._step(
-                x.to(self._inside), tuple([s.to(self._inside) for s in state]), parameters
-            )
+                return self._step(x, state, parameters, sides)
+            state = tuple([s.to(self._inside) for s in state])
+            y, last = self._step(x.to(self._inside), state, parameters, sides)
             return y.to(self.dtype), tuple([s.to(self.dtype) for s in last])
 
     def _step(
-        self, x: Tensor, state: State, parameters: Sequence[Tensor] | None
+        self,
+        x: Tensor,
+        state: State,
+        parameters: Sequence[Tensor] | None,
+        sides: Sequence[Tensor],
     ) -> tuple[Tensor, State]:
         if parameters is not None:
             if [*map(_address, parameters)] != self._addresses:
@@ -135,6 +144,8 @@ class Stepper:
         if k == 0 or starts != self._expected:
             self._continue_from(k, starts)
         self._inputs[k * self._width + self._slot] = x.data_ptr()
+        for slot, side in zip(self._sides, sides, strict=True):
+            self._inputs[k * self._width + slot] = side.data_ptr()
         for call, address in self._calls[k]:
             call(address)
         self._next = k + 1
@@ -164,24 +175,28 @@ class Stepper:
 
     def _begin_block(self) -> None:
         """Allocate the results of the next steps and write their tables."""
-        steps, (depth, batch, hidden) = self._block, self._state_shape
+        steps, depth = self._block, len(self._layers)
         # results are ordinary tensors, even in inference mode
         with torch.inference_mode(False):
-            outputs = torch.empty(steps, batch, hidden, dtype=self._inside, device="cpu")
-            shape = (steps, *self._state_shape)
-            states = [torch.empty(shape, dtype=self._inside, device="cpu") for _ in self.zeros]
+            shape = (steps, *self.zeros[0].shape[1:])
+            outputs = torch.empty(shape, dtype=self._inside, device="cpu")
+            states = [
+                torch.empty((steps, *zeros.shape), dtype=self._inside, device="cpu")
+                for zeros in self.zeros
+            ]
             self._outputs = outputs.unbind(0)
             self._states = list(zip(*[s.unbind(0) for s in states], strict=True))
         self._ends = [[*map(_address, state)] for state in self._states]
-        each = batch * hidden * outputs.itemsize
         turns = np.arange(steps)
         tables = []
         for position, layer in enumerate(self._layers):
             is_top = position == depth - 1
-            y = outputs.data_ptr() + turns * each if is_top else self._between[position].data_ptr()
+            between = self._between[position].data_ptr()
+            y = outputs.data_ptr() + turns * self._apart[0] if is_top else between
             below = 0 if position == 0 else self._between[position - 1].data_ptr()
-            ends = [s.data_ptr() + (turns * depth + position) * each for s in states]
-            before = [end - depth * each for end in ends]
+            pairs = list(zip(states, self._apart, strict=True))
+            ends = [s.data_ptr() + (turns * depth + position) * each for s, each in pairs]
+            before = [end - depth * each for end, (_, each) in zip(ends, pairs, strict=True)]
             tables.append(layer.tables(below, y, before, ends, steps))
         self._tables = tables
         self._words = [table.reshape(-1).data for table in tables]
@@ -197,8 +212,8 @@ class Stepper:
         """Make step ``k`` of the block read the state at these addresses."""
         row = k * self._width
         for position, (layer, words) in enumerate(zip(self._layers, self._words, strict=True)):
-            for slot, start in zip(layer.firsts, starts, strict=True):
-                words[row + slot] = start + position * self._apart
+            for slot, start, each in zip(layer.firsts, starts, self._apart, strict=True):
+                words[row + slot] = start + position * each
 
 
 class LayerTables:

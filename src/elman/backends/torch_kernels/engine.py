@@ -110,7 +110,7 @@ class TorchEngine:
         """Nothing."""
         return []
 
-    def stepper(self, cell: Cell, input_sizes: Sequence[int], x: Tensor, hidden_size: int) -> None:
+    def stepper(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> None:
         """``None``: there is no fast path for single steps."""
         return
 
