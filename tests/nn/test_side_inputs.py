@@ -63,7 +63,23 @@ def around(x, h, dt, u, *, W, b):
     return a + sigmoid(W.b @ [a * h, x, u * dt] + W.c @ [u, x])
 
 
-CELLS = {c.name: c for c in (several, twice, resetting, given_alone, around, gru_d, cfc)}
+@cell(inputs={"u": "hidden"})
+def nested(x, h, u, *, W, b):
+    """A product that the engine computes, as an operand of one that it does not compute."""
+    a = tanh(W.a @ [x, u] + b.a)
+    return tanh(W.h @ [h, x, u] + W.b @ [a, u])
+
+
+@cell(inputs={"u": "input"})
+def renamed(x, h, u, *, W, b):
+    """An operand before the engine's steps, by a matrix of which they have a part."""
+    a = tanh(W.h @ [b.a, x])
+    return tanh(W.h @ [h, u] + W.b @ [a, u])
+
+
+CELLS = {
+    c.name: c for c in (several, twice, resetting, given_alone, around, nested, renamed, gru_d, cfc)
+}
 
 
 def sides_of(own, dtype=torch.float64, per_row=()):

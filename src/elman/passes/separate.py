@@ -310,10 +310,16 @@ class _Separation:
         return following, names
 
     def _split(self, node: Node, new: Mapping[Node, Node], early: set[Node]) -> Node:
-        """A product of early and other values as a sum of two, or with the core's x."""
-        is_joined = self.joined and self._operands_without_states(node) == self.joined
-        if node.operation != "product" or (node in early and not is_joined):
+        """A product of early and other values as a sum of two, or with the core's x.
+
+        What the core does not multiply reads the cell's own values: those of the core have its x
+        and its matrices.
+        """
+        if node.operation != "product":
             return moved(node, new)
+        is_joined = self.joined and self._operands_without_states(node) == self.joined
+        if node in early and not is_joined:
+            return node
         matrix, *vectors = node.operands
         sizes = tuple([vector.size for vector in vectors])
         if is_joined:
@@ -333,7 +339,7 @@ class _Separation:
         terms = [intern("product", (own.leaf, *factors), node.attribute)]
         for k, block in enumerate(columns_of(sizes, node.attribute)):
             if k not in kept:
-                terms.append(intern("block_product", (matrix, new[vectors[k]]), block))
+                terms.append(intern("block_product", (matrix, vectors[k]), block))
         return sum_of(terms)
 
     def _own_matrix(self, matrix: Node, kept: Positions, columns: tuple[Size, ...]) -> Parameter:
