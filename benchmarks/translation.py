@@ -42,8 +42,8 @@ FIRST = Configuration(
     LICENCE,
 )
 #: goes on from the first stage with placeholders, lower case and careless sources
-LONG = Configuration(
-    "shipped",
+SECOND = Configuration(
+    "second stage",
     DATA,
     TITLE,
     {
@@ -55,10 +55,20 @@ LONG = Configuration(
         "copied": "french_english",
         "careless": 0.1,
     },
-    "52",
+    "",
     LICENCE,
     start="first stage",
 )
+#: goes on from the second stage, with a learning rate that falls to zero and more dropout
+LONG = Configuration(
+    "shipped",
+    DATA,
+    TITLE,
+    {**SECOND.settings, "epochs": 6, "max_minutes": 80, "learning_rate": 7e-4, "dropout": 0.2},
+    "52",
+    LICENCE,
+    start="second stage",
+)
 
 if __name__ == "__main__":
-    measure("translation", translation, "bleu", [SHORT, FIRST, LONG], scale=1)
+    measure("translation", translation, "bleu", [SHORT, FIRST, SECOND, LONG], scale=1)
