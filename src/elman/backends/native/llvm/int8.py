@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from elman.backends.native import tuning
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Group, Layout, Segment
+from elman.backends.native.llvm.product import unrolling
 from elman.backends.native.llvm.target import Target
 from elman.graph.node import Node
 
@@ -223,12 +223,7 @@ class _Product:
 
         sums = {key: header(*key[1:], 1) for key in self._keys(count)}
         first = weights + 2 * count * lanes
-        unroll = next(
-            u
-            for u in tuning.UNROLLING
-            if segment.steps % u == 0
-            and (u == 1 or u * self.rows * self.columns * count <= tuning.MAX_UNROLLED)
-        )
+        unroll = unrolling(segment.steps, self.rows * self.columns * count)
         at_rows = [b.at("%room", self.rounded.row(operand, row)) for row in range(self.rows)]
         for k, changing in b.repeat(segment.steps, unroll, sums):
             at_weights = b.at("%w", b.int_op("mul", k, count * lanes))

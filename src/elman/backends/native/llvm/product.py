@@ -100,12 +100,7 @@ def emit_product(
         at_rows = _row_pointers(b, layout, places[segment.operand], pointer, rows)
         each = len(segment.fed) * lanes
         whole = segment.size // 2 if segment.bf16 else segment.size
-        unroll = next(
-            u
-            for u in tuning.UNROLLING
-            if whole % u == 0
-            and (u == 1 or u * rows * columns * len(segment.fed) <= tuning.MAX_UNROLLED)
-        )
+        unroll = unrolling(whole, rows * columns * len(segment.fed))
         fed = [a for a, _ in segment.fed]
         put_away(fed)
         for a in fed:
@@ -136,6 +131,19 @@ def emit_product(
     put_away(())
     b.end()
     module.add(b)
+
+
+def unrolling(rounds: int, each: int) -> int:
+    """How many rounds of a loop over k, of so many multiply-adds each, are one.
+
+    >>> unrolling(128, 8), unrolling(128, 16), unrolling(7, 1)
+    (4, 2, 1)
+    """
+    return next(
+        u
+        for u in tuning.UNROLLING
+        if rounds % u == 0 and (u == 1 or u * each <= tuning.MAX_UNROLLED)
+    )
 
 
 def _row_pointers(
