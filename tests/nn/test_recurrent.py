@@ -358,6 +358,9 @@ SENTENCES = {
     "fractions": (lambda f: f(torch.zeros(5, 4, 3), lengths=[1.0] * 4), "lengths are torch.float32; they must be integers"),
     "one state": (lambda f: f(torch.zeros(5, 4, 3), torch.zeros(1, 4, 4)), "state is a tensor; it must be a tuple of 2 tensors (h, c)"),
     "states": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4),)), "state is a tuple of 1 tensor; it must be a tuple of 2 tensors (h, c)"),
+    "number": (lambda f: f(torch.zeros(5, 4, 3), 5), "state is of type int; it must be a tuple of 2 tensors (h, c), or None."),
+    "nothing": (lambda f: f.step(torch.zeros(4, 3), (None, None)), "state is a tuple with an element of type NoneType; it must be a tuple of 2 tensors (h, c), or None."),
+    "one state of a sequence": (lambda f: f(torch.zeros(5, 3), torch.zeros(1, 4)), "state is a tensor; it must be a tuple of 2 tensors (h, c)"),
     "state shape": (lambda f: f(torch.zeros(5, 4, 3), (torch.zeros(1, 4, 4), torch.zeros(1, 4, 5))), "the initial c has the shape (1, 4, 5), but (layers * directions, batch, hidden) is (1, 4, 4)"),
 }  # fmt: skip
 

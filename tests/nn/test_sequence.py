@@ -175,8 +175,9 @@ def test_what_does_not_fit_is_said_in_a_sentence():
     stack = elman.Stack([lstm])
     with pytest.raises(ShapeError, match="x is"):
         stack(torch.randn(4))
-    with pytest.raises(ShapeError, match="the state of each of the 1 layers"):
-        stack(torch.randn(3, 2, 4), torch.randn(1, 2, 6))
+    for state in (torch.randn(1, 2, 6), 5):
+        with pytest.raises(ShapeError, match="the state of each of the 1 layers"):
+            stack(torch.randn(3, 2, 4), state)
 
 
 def test_chunks_with_a_carried_state_are_the_whole():

@@ -151,6 +151,8 @@ def test_wrong_inputs_are_refused_in_a_sentence():
         stepper(torch.randn(1, INPUT, requires_grad=True))
     with pytest.raises(ShapeError, match="a tuple of 2 tensors"):
         stepper.state = torch.randn(1, 1, HIDDEN)
+    with pytest.raises(ShapeError, match="a tuple of 2 tensors"):
+        stepper.state = None
     with pytest.raises(ShapeError, match=r"state 1 has the shape \(1, 1, 4\)"):
         stepper.state = (torch.randn(1, 1, HIDDEN), torch.randn(1, 1, 4))
     with pytest.raises(OptionError, match="batch is 0"):

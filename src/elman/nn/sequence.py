@@ -186,7 +186,7 @@ class Stack(nn.Module):
         """The initial state of each layer, as given, learned or ``None``."""
         layers = self._each()
         if state is not None:
-            if isinstance(state, Tensor) or len(state) != len(layers):
+            if not isinstance(state, (tuple, list)) or len(state) != len(layers):
                 raise ShapeError(
                     f"Stack: state must have the state of each of the {len(layers)} layers, as "
                     "the stack returns it."

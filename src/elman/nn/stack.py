@@ -322,7 +322,9 @@ class Stack:
         unbatched = x.dim() == 2
         if unbatched:
             x = x.unsqueeze(1)
-            state = None if state is None else tuple([s.unsqueeze(1) for s in state])
+            if state is not None:
+                self._check_kind_of_state(state)
+                state = tuple([s.unsqueeze(1) for s in state])
         elif self.batch_first:
             x = x.transpose(0, 1)
         batch = x.shape[1]
@@ -528,16 +530,8 @@ class Stack:
 
     def checked_state(self, state: State, x: Tensor, batch: int) -> State:
         """The state as contiguous tensors; raises ``ShapeError`` if one does not match."""
+        self._check_kind_of_state(state)
         names = self.cell.states
-        if isinstance(state, Tensor) or len(state) != len(names):
-            came = "a tensor"
-            if not isinstance(state, Tensor):
-                came = f"a tuple of {len(state)} {'tensor' if len(state) == 1 else 'tensors'}"
-            wanted = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
-            raise ShapeError(
-                f"{self.title}: state is {came}; it must be a tuple of {wanted} "
-                f"({', '.join(names)})."
-            )
         state = tuple([autocast(tensor) for tensor in state])
         for name, tensor in zip(names, state, strict=True):
             shape = self.state_shape(name, batch)
@@ -554,3 +548,22 @@ class Stack:
                     f"x is {x.dtype} on {x.device}."
                 )
         return tuple([tensor.contiguous() for tensor in state])
+
+    def _check_kind_of_state(self, state: State) -> None:
+        """Raise ``ShapeError`` unless there is a tensor for each state of the cell."""
+        names = self.cell.states
+        came = f"of type {type(state).__name__}"
+        if isinstance(state, Tensor):
+            came = "a tensor"
+        elif isinstance(state, (tuple, list)):
+            others = [each for each in state if not isinstance(each, Tensor)]
+            if not others and len(state) == len(names):
+                return
+            came = f"a tuple of {len(state)} {'tensor' if len(state) == 1 else 'tensors'}"
+            if others:
+                came = f"a tuple with an element of type {type(others[0]).__name__}"
+        wanted = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
+        raise ShapeError(
+            f"{self.title}: state is {came}; it must be a tuple of {wanted} ({', '.join(names)}), "
+            "or None."
+        )

@@ -117,7 +117,7 @@ class Stepper:
     @state.setter
     def state(self, state: State) -> None:
         parts = self._parts()
-        if isinstance(state, Tensor) or len(state) != len(parts):
+        if not isinstance(state, (tuple, list)) or len(state) != len(parts):
             raise ShapeError(
                 f"{self._title}: state must be a tuple of {len(parts)} "
                 f"{'tensor' if len(parts) == 1 else 'tensors'}."
