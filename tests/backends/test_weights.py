@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 import elman
 from elman.backends.native import kernels
@@ -327,3 +327,47 @@ def test_each_number_counts_in_a_fingerprint(count, dtype):
 
 def turn_about(tensor):
     tensor.neg_()
+
+
+def trained_twice(layer, run):
+    """The answer after two steps of an optimiser."""
+    optimiser, x = torch.optim.SGD(layer.parameters(), 0.1), torch.ones(4, 2, INPUT)
+    for _ in range(2):
+        optimiser.zero_grad()
+        run(layer, x).sin().sum().backward()
+        optimiser.step()
+    with torch.no_grad():
+        return run(layer, x)
+
+
+def stepwise(layer, x):
+    state, outputs = None, []
+    for each in x:
+        y, state = layer.step(each, state)
+        outputs.append(y)
+    return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("run", [lambda layer, x: layer(x)[0], stepwise], ids=["whole", "steps"])
+def test_pruned_weights_are_those_of_now(run):
+    layer = made(LAYERS["one"])
+    run(layer, torch.ones(4, 2, INPUT)).sum().backward()
+    layer.zero_grad()
+    prune.random_unstructured(layer.layers[0][0].W, "f", amount=0.5)
+    y = trained_twice(layer, run)
+    family = layer.layers[0][0].W
+    wanted = made(LAYERS["one"])
+    prune.remove(family, "f")  # leaves f_orig * f_mask
+    wanted.load_state_dict(layer.state_dict())
+    with torch.no_grad():
+        assert torch.equal(y, run(wanted, torch.ones(4, 2, INPUT)))
+
+
+def test_a_weight_norm_with_hooks_computes_as_a_parametrization():
+    old = made(LAYERS["one"])
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(old.layers[0][0].W, "f")
+    new = made(LAYERS["one"])
+    parametrizations.weight_norm(new.layers[0][0].W, "f")
+    answers = [trained_twice(layer, lambda layer, x: layer(x)[0]) for layer in (old, new)]
+    torch.testing.assert_close(*answers)

@@ -882,6 +882,9 @@ class _Family(_Named):
     def __iter__(self) -> Iterator[str]:
         return iter(self._parameters)
 
+    def forward(self) -> None:
+        """Nothing; a call runs torch's hooks, which compute pruned and normalised weights anew."""
+
 
 class _Direction(_Named):
     """The parameters of one layer in one direction, family by family."""
@@ -902,6 +905,10 @@ class _Direction(_Named):
 
     def in_order(self, cell: Cell) -> list[Tensor]:
         """The tensors in the order of the cell's parameters."""
+        for family in self._modules.values():
+            assert family is not None
+            if family._forward_pre_hooks:
+                family()
         return [self._tensor(p) for p in cell.parameters]
 
     @torch.no_grad()
