@@ -193,6 +193,30 @@ def test_what_is_no_number_does_not_get_lost(number):
     assert not torch.isfinite(y[1]).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_do_not_get_lost(number):
+    layer = layer_of("relu_rnn")
+    with torch.no_grad():
+        next(layer.parameters())[3, 2] = number
+    y = layer.stepper(quantize="int8")(torch.randn(1, INPUT))
+    assert torch.isfinite(y[0]).tolist() == [unit != 3 for unit in range(HIDDEN)]
+
+
+def test_sums_too_long_for_32_bits_are_refused():
+    longest = 2**31 // (128 * 127)
+    layer = elman.Recurrent(elman.cells.relu_rnn, longest, 1).eval()
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.fill_(-1.0)
+    x = torch.full((1, longest), -2.0)
+    y = layer.stepper(quantize="int8")(x)
+    torch.testing.assert_close(y, layer(x[None])[0][0].detach())
+    layer = elman.Recurrent(elman.cells.relu_rnn, longest + 1, 1)
+    with pytest.raises(OptionError, match="at most 132,104 numbers in x and in each state, but 13"):
+        layer.stepper(quantize="int8")
+
+
 def test_rows_do_not_depend_on_each_other():
     layer, x = layer_of("gru"), torch.randn(6, 4, INPUT)
     together, alone = layer.stepper(4, quantize="int8"), layer.stepper(quantize="int8")

@@ -155,8 +155,9 @@ def test_wrong_inputs_are_refused_in_a_sentence():
         stepper.state = None
     with pytest.raises(ShapeError, match=r"state 1 has the shape \(1, 1, 4\)"):
         stepper.state = (torch.randn(1, 1, HIDDEN), torch.randn(1, 1, 4))
-    with pytest.raises(OptionError, match="batch is 0"):
-        layer.stepper(0)
+    for batch in (0, True):
+        with pytest.raises(OptionError, match=f"batch is {batch}"):
+            layer.stepper(batch)
     with pytest.raises(OptionError, match="in_features 11"):
         layer.stepper(output=torch.nn.Linear(INPUT, 3))
     with pytest.raises(OptionError, match="later steps"):

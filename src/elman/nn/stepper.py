@@ -179,7 +179,7 @@ def make_stepper(
     if quantize not in (None, "int8"):
         raise OptionError(f'{title}: quantize is {quantize!r}; it must be "int8" or None.')
     int8 = quantize == "int8"
-    if not isinstance(batch, int) or batch < 1:
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise OptionError(f"{title}: batch is {batch!r}; it must be a positive integer.")
     hidden = layers[-1].output_size
     if output is not None and (

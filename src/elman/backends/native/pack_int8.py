@@ -16,12 +16,15 @@ from torch import Tensor
 from elman.backends.native.llvm.layout import Group, Layout, Segment, Span
 from elman.backends.native.memory import aligned
 from elman.backends.native.phases import Term
+from elman.errors import OptionError
 from elman.graph.cell import Parameter
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Known = Mapping[tuple[str, str], Array]
 
 _LARGEST = 127
+#: products of bytes whose sums always fit into 32 bits
+_LONGEST = 2**31 // (128 * _LARGEST)
 
 
 def pack_int8(
@@ -65,14 +68,20 @@ def _group(layout: Layout, group: Group, span: Span, known: Known) -> Array:
 
 def _segment(layout: Layout, segment: Segment, span: Span, known: Known) -> list[Array]:
     """The scales, the starts of the sums and the weights of an operand."""
+    if segment.size > _LONGEST:
+        raise OptionError(
+            f'Recurrent.stepper: quantize="int8" is for at most {_LONGEST:,} numbers in x and in '
+            f"each state, but {segment.size:,} are multiplied; omit it."
+        )
     scales, starts, weights = [], [], []
     for _, term in segment.fed:
         dense = np.zeros((span.padded, 4 * segment.steps), np.float32)
         dense[: span.width, : segment.size] = _matrix(layout, term, segment.size, span.width, known)
         largest = np.abs(dense).max(1)
         scale = (largest / _LARGEST).astype(np.float32)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rounded = np.where(scale[:, None] > 0, np.rint(dense / scale[:, None]), 0)
+        # a scale that is not finite makes the sums not finite
+        usable = (np.isfinite(scale) & (scale > 0))[:, None]
+        rounded = np.rint(np.divide(dense, scale[:, None], out=np.zeros_like(dense), where=usable))
         scales.append(scale.reshape(span.blocks, 1, span.lanes))
         sums = (-128 * rounded.sum(1)).astype("<i4").view(np.float32)
         starts.append(sums.reshape(span.blocks, 1, span.lanes))
