@@ -21,6 +21,7 @@ from elman.models import (
     WindowTagger,
     WordFeatures,
 )
+from elman.models.direct_scores import DirectScores
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
 from elman.nn.embedding import WordEmbedding
 from elman.nn.predictions import IndependentPitches, NextToken, OrderedPitches
@@ -57,7 +58,11 @@ MODELS = {
     "tagger-softmax": lambda: Tagger(
         features(characters=CharacterConvolution(9, 3, 2)), Recurrent(cells.rnn, 8, 4), 4, crf=False
     ),
+    "tagger-direct": lambda: Tagger(
+        features(), Recurrent(cells.gru, 6, 4), 4, direct=DirectScores(9, 3, 4)
+    ),
     "window": lambda: WindowTagger(features(), 4, window=1),
+    "window-direct": lambda: WindowTagger(features(), 4, direct=DirectScores(9, 3, 4)),
     "transcriber": lambda: Transcriber(Recurrent(cells.lstm, 6, 5, 2), 7, frames_per_step=3),
     "transcriber-both": lambda: Transcriber(
         Recurrent(cells.layer_norm_gru, 4, 5, bidirectional=True), 7, frames_per_step=2

@@ -51,6 +51,8 @@ def test_every_rule_is_of_an_option_and_none_of_one_that_reading_needs():
     [
         ("sentiment", {"examples": 3_000}, {"phrases": 2, "phrase_weight": 1.0}),
         ("sentiment", {"examples": 5_001}, {"phrases": 0, "phrase_weight": 0.5}),
+        ("ner", {"examples": 1_200}, {"affixes": 4}),
+        ("ner", {"examples": 2_501}, {"affixes": 0}),
         ("video", {"examples": 265}, {"balance": 0.5}),
         ("video", {"examples": 1_000}, {"balance": 0.0}),
         ("music", {"steps": 55_000}, {"longest": 96, "choice_size": 128}),
@@ -72,6 +74,13 @@ def test_phrases_are_not_counted_by_default_beside_made_negations():
     options = TASKS["sentiment"].Options(negation=0.5)
     assert for_small_data(options, rules, {}, {"examples": 100, "steps": 900}) == options
     assert "without negation" in rules["phrases"].text(0)
+
+
+@needs("ner")
+def test_affixes_are_not_read_by_default_beside_word_vectors():
+    rules, amount = TASKS["ner"].small_data, {"examples": 1_200, "steps": 20_000}
+    options = TASKS["ner"].Options(vectors="words.txt")
+    assert for_small_data(options, rules, {}, amount) == options
 
 
 def test_a_given_value_wins_over_the_rule_even_if_it_is_the_ordinary_default():

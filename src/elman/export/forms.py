@@ -142,7 +142,8 @@ def _(model: RowClassifier) -> list[Form]:
 @forms_of.register
 def _(model: WordTagger) -> list[Form]:
     _refuse_strings(model)
-    features, inputs = model.features, {"words": ["time", "batch"], "lengths": ["batch"]}
+    features = model.features
+    inputs: dict[str, Axes] = {"words": ["time", "batch"], "lengths": ["batch"]}
     names = ["words", "lengths"]
     if features.shapes is not None:
         inputs["shapes"] = ["time", "batch"]
@@ -152,6 +153,8 @@ def _(model: WordTagger) -> list[Form]:
             "character_lengths": ["word"],
             "word_index": ["time", "batch"],
         }
+    if model.direct is not None:
+        inputs["affixes"] = ["time", "batch", model.direct.per_word]
     names = [*inputs]
 
     def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
@@ -169,6 +172,9 @@ def _(model: WordTagger) -> list[Form]:
             found["characters"] = draw_indices(known, length, words, generator=generator)
             found["character_lengths"] = 1 + draw_indices(length, words, generator=generator)
             found["word_index"] = draw_indices(words, time, batch, generator=generator)
+        if model.direct is not None:
+            count, own = model.direct.weight.shape[0], model.direct.per_word
+            found["affixes"] = draw_indices(count, time, batch, own, generator=generator)
         return [found[name] for name in names]
 
     crf, outputs = model.crf, {"scores": ["time", "batch", "tag"]}

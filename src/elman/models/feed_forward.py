@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.models.classifier import RowClassifier
+from elman.models.direct_scores import DirectScores
 from elman.models.tagger import WordFeatures, WordTagger
 from elman.nn.crf import LinearChainCRF
 from elman.nn.dropout import VariationalDropout
@@ -75,9 +76,11 @@ class WindowTagger(WordTagger):
         hidden_size: int = 128,
         crf: bool = True,
         dropout: float = 0.0,
+        direct: DirectScores | None = None,
     ) -> None:
         super().__init__()
         self.features = features
+        self.direct = direct
         self.window = window
         self.dropout = VariationalDropout(dropout)
         self.hidden = nn.Linear((2 * window + 1) * features.output_size, hidden_size)

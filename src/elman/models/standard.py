@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.models.classifier import RowClassifier
+from elman.models.direct_scores import DirectScores
 from elman.models.tagger import WordFeatures, WordTagger
 from elman.nn.crf import LinearChainCRF
 from elman.nn.dropout import VariationalDropout
@@ -88,9 +89,11 @@ class StandardTagger(WordTagger):
         hidden_size: int = 128,
         crf: bool = True,
         dropout: float = 0.0,
+        direct: DirectScores | None = None,
     ) -> None:
         super().__init__()
         self.features = features
+        self.direct = direct
         self.positions = positions
         self.num_tags = num_tags
         self.dropout = VariationalDropout(dropout)

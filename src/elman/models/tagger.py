@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from elman.errors import ShapeError
+from elman.models.direct_scores import DirectScores
 from elman.models.string_features import StringFeatures
 from elman.nn import Recurrent
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
@@ -93,11 +94,13 @@ class WordFeatures(nn.Module):
 class WordTagger(nn.Module):
     """Base class of models that tag each word.
 
-    A subclass sets ``features`` and ``crf`` (or None), and implements ``score``.
+    A subclass sets ``features``, ``crf`` (or None) and ``direct`` (or None), whose scores are added
+    to its own, and implements ``score``.
     """
 
     features: WordFeatures
     crf: LinearChainCRF | None
+    direct: DirectScores | None
     label_smoothing = 0.0
 
     def score(
@@ -116,12 +119,21 @@ class WordTagger(nn.Module):
         word_index: Words | None = None,
         strings: Int64[Tensor, "encoder time batch"] | None = None,
         string_places: Int64[Tensor, "encoder word batch"] | None = None,
+        affixes: Int64[Tensor, "time batch feature"] | None = None,
     ) -> Float[Tensor, "time batch tag"]:
         """Computes the score of each tag for each word."""
         x = self.features(
             words, shapes, characters, character_lengths, word_index, strings, string_places
         )
-        return self.score(x, lengths)
+        scores = self.score(x, lengths)
+        if self.direct is not None:
+            if affixes is None:
+                raise ShapeError(
+                    "WordTagger: this model scores affixes, but affixes is missing; pass the "
+                    "features of each word."
+                )
+            scores = scores + self.direct(affixes)
+        return scores
 
     def loss(
         self,
@@ -146,7 +158,7 @@ class Tagger(WordTagger):
     With a CRF this is the model of Huang, Xu and Yu (2015) and Lample et al. (2016).  ``encoder``
     reads the output of ``features``.  ``dropout`` applies to the features and to the encoder's
     outputs, with one mask for all steps.  ``label_smoothing`` (Szegedy et al. 2016) applies only
-    without a CRF.
+    without a CRF.  ``direct`` adds scores of its own (Huang et al. 2015, section 3.2).
 
     >>> import elman, torch
     >>> from elman.nn.embedding import WordEmbedding
@@ -166,9 +178,11 @@ class Tagger(WordTagger):
         crf: bool = True,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        direct: DirectScores | None = None,
     ) -> None:
         super().__init__()
         self.features = features
+        self.direct = direct
         self.encoder = encoder
         self.label_smoothing = label_smoothing
         self.dropout = VariationalDropout(dropout)

@@ -60,6 +60,7 @@ class TextSymbols:
     characters: Vocabulary | None = None
     phrases: Vocabulary | None = None
     encoders: tuple[EncoderSpec, ...] = ()
+    affixes: Vocabulary | None = None
 
     def encode(self, words: Sequence[str]) -> list[int]:
         """The index of each word."""
@@ -108,6 +109,8 @@ class TextSymbols:
             "characters": _record(self.characters),
             "phrases": _record(self.phrases),
         }
+        if self.affixes is not None:
+            record["affixes"] = _record(self.affixes)
         if self.encoders:
             record["encoders"] = [spec.to_record() for spec in self.encoders]
         return json.dumps(record, ensure_ascii=False)
@@ -125,6 +128,7 @@ class TextSymbols:
                 characters=_vocabulary(record["characters"]),
                 # older models have no phrases
                 phrases=_vocabulary(record.get("phrases")),
+                affixes=_vocabulary(record.get("affixes")),
                 encoders=tuple(
                     [EncoderSpec.from_record(each) for each in record.get("encoders", [])]
                 ),

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from elman.tasks.ner.options import NameOptions, NerOptions
+from elman.tasks.small_data import SmallData
 from elman.tasks.task import Fitted, Task, Vocab
 from elman.training import LoopOptions
 
@@ -39,6 +40,7 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
     training = LoopOptions(
         batch_size=32, epochs=25, learning_rate=2e-3, patience=5, average_weights=0.99
     )
+    small_data = MappingProxyType({"affixes": SmallData(4, most=2_500, without="vectors")})
     Options = NerOptions
     PredictOptions = NameOptions
     train_file = "train.conll"
@@ -50,6 +52,7 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
         "lowercase",
         "min_count",
         "characters",
+        "affixes",
     )
     independent = True
     demo = MappingProxyType(
@@ -57,7 +60,7 @@ class NamedEntities(Task["Sentence", "TextSymbols", "Names", "Sentence", NerOpti
     )
     reads_once = ("vectors",)
     takes_encoders = True
-    label_layers = ("output.", "crf.")
+    label_layers = ("output.", "crf.", "direct.")
     cuts = MappingProxyType({"": "blocks"})
     table_suffix = ".conll"
 

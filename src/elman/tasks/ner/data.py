@@ -16,6 +16,7 @@ from elman.data.plain_text import read_lines
 from elman.data.words import composed
 from elman.errors import DataError, OptionError
 from elman.tasks.label_map import label_map
+from elman.tasks.ner.affixes import num_features, spelling_features
 from elman.tasks.ner.conll import TaggedSentence, conll_rows, read_conll
 from elman.tasks.ner.options import NerOptions
 from elman.tasks.ner.shapes import word_shape
@@ -115,7 +116,12 @@ def build_vocab(examples: Sequence[Sentence], options: NerOptions, seed: int) ->
         )
     sentences = [example.words for example in examples]
     characters = Vocabulary.count([word for words in sentences for word in words])
-    return build_text_vocab(sentences, bio_tags(sorted(types)), options, seed, characters)
+    vocab = build_text_vocab(sentences, bio_tags(sorted(types)), options, seed, characters)
+    if not options.affixes:
+        return vocab
+    longest = options.affixes
+    affixes = Vocabulary.count([own for words in sentences for own in _features(words, longest)])
+    return replace(vocab, symbols=replace(vocab.symbols, affixes=affixes))
 
 
 def cut(examples: Sequence[Sentence], longest: int) -> list[Sentence]:
@@ -163,6 +169,7 @@ def collate(
         "characters": letters,
         "character_lengths": letter_counts,
         "word_index": places,
+        **_affixes(examples, symbols, options),
         **string_tensors([example.words for example in examples], symbols.encoders),
     }
     if all(example.tags is not None for example in examples):
@@ -182,6 +189,27 @@ def _recased(sentence: Sentence, draw: float) -> Sentence:
         return sentence
     change = str.lower if draw < 2 / 3 else str.upper
     return replace(sentence, words=tuple([change(word) for word in sentence.words]))
+
+
+def _affixes(
+    examples: Sequence[Sentence], symbols: TextSymbols, options: NerOptions
+) -> dict[str, Tensor]:
+    """What ``DirectScores`` reads: ``affixes``; empty without them.  Unknown features are none."""
+    known = symbols.affixes
+    if known is None:
+        return {}
+    longest = options.affixes
+    time = max([len(example) for example in examples], default=0)
+    found = torch.zeros(time, len(examples), num_features(longest), dtype=torch.int64)
+    for column, example in enumerate(examples):
+        if example.words:
+            rows = [known.encode(own) for own in _features(example.words, longest)]
+            found[: len(rows), column] = torch.tensor(rows)
+    return {"affixes": torch.where(found == UNKNOWN, PADDING, found)}
+
+
+def _features(words: Sequence[str], longest: int) -> list[list[str]]:
+    return spelling_features([word[:LONGEST_WORD] for word in words], longest)
 
 
 def read_inputs(path: Path, options: NerOptions) -> list[Sentence]:

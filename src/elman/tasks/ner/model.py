@@ -6,7 +6,9 @@ from torch import nn
 
 from elman.graph import Cell
 from elman.models import StandardTagger, Tagger, WindowTagger, WordFeatures
+from elman.models.direct_scores import DirectScores
 from elman.nn.characters import CharacterConvolution, CharacterRecurrence
+from elman.tasks.ner.affixes import num_features
 from elman.tasks.ner.options import NerOptions
 from elman.tasks.ner.shapes import NUM_SHAPES
 from elman.tasks.recurrent_options import recurrent_keywords
@@ -32,6 +34,10 @@ def build(options: NerOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Modu
         word_strings(vocab.symbols, options),
     )
     num_tags = len(vocab.symbols.labels)
+    affixes, direct = vocab.symbols.affixes, None
+    if affixes is not None:
+        count = num_features(options.affixes)
+        direct = DirectScores(len(affixes), count, num_tags, dropout=options.affix_dropout)
     if options.model == "window":
         return WindowTagger(
             features,
@@ -40,6 +46,7 @@ def build(options: NerOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Modu
             hidden_size=options.hidden_size,
             crf=options.crf,
             dropout=options.dropout,
+            direct=direct,
         )
     if options.model == "standard":
         return StandardTagger(
@@ -49,6 +56,7 @@ def build(options: NerOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Modu
             hidden_size=options.hidden_size,
             crf=options.crf,
             dropout=options.dropout,
+            direct=direct,
         )
     return Tagger(
         features,
@@ -57,6 +65,7 @@ def build(options: NerOptions, cell: Cell, vocab: Vocab[TextSymbols]) -> nn.Modu
         crf=options.crf,
         dropout=options.dropout,
         label_smoothing=options.label_smoothing,
+        direct=direct,
     )
 
 

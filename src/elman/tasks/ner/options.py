@@ -55,6 +55,16 @@ class NerOptions(TextOptions):
     shape_size: int = option(
         8, "dimension of the word shape embeddings (Capitalised, digits ...); 0: none", minimum=0
     )
+    affixes: int = option(
+        0,
+        "score tags also directly by the words, affixes and shapes of five words (Huang, Xu and Yu "
+        "2015): number of characters of the longest prefix and suffix; 0: no",
+        minimum=0,
+        maximum=10,
+    )
+    affix_dropout: float = option(
+        0.3, "with affixes: fraction of these features that training leaves out", minimum=0, below=1
+    )
     token_column: int = option(
         0,
         "column of the words, from 1; 0: the first, or the second if the first has word numbers",
