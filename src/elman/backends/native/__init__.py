@@ -13,7 +13,8 @@ Numeric: for one layer on one processor
 
 Code generation
     ``llvm/ir.py``         writes LLVM's IR; ``llvm/math.py`` tanh and other functions
-    ``llvm/product.py``    a tile of sums of products; ``llvm/pointwise.py`` the equations after it
+    ``llvm/product.py``    a tile of sums of products; ``llvm/pointwise.py`` the equations after it;
+                           ``llvm/int8.py`` the sums with int8 weights
     ``llvm/step.py``       tiles, phases and the loop over time: a program as one function
     ``llvm/outer.py``      the parameters' gradients; ``llvm/pack.py`` packs weights
     ``llvm/jit.py``        compiles IR, with a cache of object code (``llvm/cache.py``,
@@ -24,9 +25,10 @@ Execution
     ``memory.py``          a pool of large blocks
     ``llvm/team.py``       torch's threads; ``llvm/workers.py`` our own
     ``kernels.py``         compiles a layer's programs and calls them with tables of addresses
-    ``engine.py``          runs tensors; ``stepping.py`` runs single steps
+    ``engine.py``          runs tensors; ``stepping.py`` runs single steps, ``training_steps.py``
+                           those with gradients, ``frozen_steps.py`` those in real time
     ``weights.py``         caches packed weights, checked by ``llvm/fingerprint.py``
-    ``tuning.py``          the constants that decide speed
+    ``tuning.py``          the constants that decide speed; ``tuned.py`` those measured here
 
 With ``ELMAN_DUMP=DIR`` in the environment, each kernel writes its values, one per line, the page
 of its cell, and its IR with the equations as comments to that folder.
