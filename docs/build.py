@@ -181,6 +181,7 @@ def main() -> None:
     write_whole(GENERATED / "dna_genome.md", tables.dna_genome())
     write_whole(GENERATED / "splice.md", tables.splice())
     write_whole(GENERATED / "engine.md", tables.engine())
+    write_whole(GENERATED / "engine_zen4.md", tables.engine("engine_zen4"))
     write_whole(GENERATED / "engine_avx2.md", tables.engine("engine_avx2"))
     write_whole(GENERATED / "one_to_one.md", tables.one_to_one())
     write_whole(GENERATED / "motion_limits.md", tables.motion_limits())

@@ -153,7 +153,7 @@ def check(cell: Cell, numbers: Numbers, hoisted: bool) -> None:
     native = find_engine("native")
     (y, _), _ = native.forward(Call(make_plan(cell), *rest, save=False))
     assert torch.equal(y, results(cell, numbers)["y"])
-    apart = kernels.programs_of(cell.text).precompute is not None or cell.own_sizes
+    apart = kernels.programs_of(cell.text).precompute is not None
     if apart or y.dtype is torch.bfloat16:
         return  # not for stepping, or as in float32
     x, *others = numbers.x[:1], numbers.states, numbers.parameters
@@ -173,8 +173,9 @@ def step(cell: Cell, numbers: Numbers) -> Tensor:
 
     torch.empty = guarded_empty
     try:
-        hidden = numbers.states[0].shape[-1]
-        made = stepping.Stepper(cell, [x.shape[-1]], x.shape, x.dtype, hidden)
+        rest = (numbers.x, numbers.states, numbers.parameters, None, False)
+        sizes = Call(make_plan(cell), *rest).sizes
+        made = stepping.Stepper(cell, [sizes], x.shape, x.dtype)
         return made.run(x, tuple(states), own)[0]
     finally:
         torch.empty = empty

@@ -240,6 +240,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+@pytest.mark.thorough
 @on_linux
 @pytest.mark.parametrize(("parent", "child"), [(2, 1), (1, 2)])
 def test_a_forked_process_computes_the_same(parent, child):

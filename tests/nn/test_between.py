@@ -531,6 +531,7 @@ def test_c_computes_the_same(options, quantize, tmp_path):
     assert "static void layer_norm(" in done.files[0].read_text() or not options.get("norm")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("options", [OPTIONS["all"], OPTIONS["both ways, all and sum"]])

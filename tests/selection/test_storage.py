@@ -105,6 +105,7 @@ def test_two_machines_share_a_search_by_a_database_alone(server, data, tmp_path)
         Search(TASK, config, tmp_path / there).keep_best(str)
 
 
+@pytest.mark.thorough
 def test_another_search_in_the_database_is_another_study(server, data, tmp_path):
     config = RunConfig(data, SPACE, {**SETTINGS, "epochs": 2}, trials=1, storage=server)
     search = select(TASK, config, tmp_path / "s", tell=str)

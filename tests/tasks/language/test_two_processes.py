@@ -49,6 +49,7 @@ def test_the_carried_state_of_two_processes_is_that_of_one(softmax, place):
     same_weights(carried(place, 6, softmax), place / f"{softmax}-3")
 
 
+@pytest.mark.thorough
 def test_layers_unfreeze_in_two_processes_as_in_one(place):
     run = unfrozen(place, 4)
     same_weights(run, place / "sentiment-2")
