@@ -306,13 +306,7 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     cell, reverse, need_input = ctx.options
     again = torch.is_grad_enabled()
     with torch.enable_grad():
-        # views, so that no input depends on another
-        inputs = [
-            tensor.view_as(tensor)
-            if again and tensor.requires_grad
-            else tensor.detach().requires_grad_()
-            for tensor in tensors
-        ]
+        inputs = independent(tensors, connected=again)
         grad_y, *rest = inputs
         grad_states, (x, *rest) = rest[:num_states], rest[num_states:]
         states, rest = rest[:num_states], rest[num_states:]
@@ -338,6 +332,19 @@ def _second_backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
 
 
 recurrent_backward.register_autograd(_second_backward, setup_context=_save_for_second_backward)
+
+
+def independent(tensors: Sequence[Tensor], *, connected: bool) -> list[Tensor]:
+    """The same values as inputs of a new graph, none of which depends on another.
+
+    ``connected`` inputs lead on into the graphs of the tensors.
+    """
+    return [
+        tensor.view_as(tensor)
+        if connected and tensor.requires_grad
+        else tensor.detach().requires_grad_()
+        for tensor in tensors
+    ]
 
 
 def _torch_gradients(call: Call, grads: Outputs) -> list[Tensor]:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from elman.autograd import is_seen_by_torch, run
+from elman.autograd import independent, is_seen_by_torch, run
 from elman.backends.arguments import is_plain
 from elman.backends.engine import State, TrainingSteps, TrainingWeights
 
@@ -177,13 +177,7 @@ def _by_sequence(
     owner, again = ctx.owner, torch.is_grad_enabled()
     depth, each = state[0].shape[0], len(ctx.parameters) // state[0].shape[0]
     with torch.enable_grad():
-        # views, so that no input depends on another
-        inputs = [
-            tensor.view_as(tensor)
-            if again and tensor.requires_grad
-            else tensor.detach().requires_grad_()
-            for tensor in (x, *state, *ctx.parameters)
-        ]
+        inputs = independent([x, *state, *ctx.parameters], connected=again)
         (y, *rest) = inputs
         states, parameters = rest[: len(state)], rest[len(state) :]
         lasts = []

@@ -525,7 +525,8 @@ class Recurrent(NotForTorchScript, nn.Module):
                 return None
             stepper = self._training_stepper = self._make_training_stepper(x, flat)
         else:
-            stepper = self._stepper = self._make_stepper(x)
+            sizes = [self._sizes(k) for k in range(self.num_layers)]
+            stepper = self._stepper = self._make_stepper(x, self.cell, sizes)
         if stepper is None:
             return None
         state = stepper.zeros if state is None else self.stack.checked_state(state, x, batch)
@@ -566,10 +567,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             results = stepper.step(x, state, own, values)
             if results is not None:
                 return results
-        backend, _ = choose(stack.backend, x.dtype, x.device, early.core)
-        if stepper is None or stepper.shape != x.shape or stepper.dtype is not x.dtype:
-            sizes_of_core = replace(sizes, input=x.shape[1])
-            stepper = find_engine(backend).stepper(early.core, [sizes_of_core], x)
+        stepper = self._make_stepper(x, early.core, [replace(sizes, input=x.shape[1])])
         if stepper is None:
             return None
         state = stepper.zeros if state is None else stack.checked_state(state, x, len(x))
@@ -577,7 +575,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             plan_of(early.core.text), core_x, [s[0] for s in state], own, None, False,
             sides=[value.unsqueeze(0) for value in values],
         )  # fmt: skip
-        check_call(call, backend)
+        check_call(call, choose(stack.backend, x.dtype, x.device, early.core)[0])
         stepper.expect(x, state, own, values)
         self._stepper, self._ran = stepper, (x.dtype, x.device)
         return stepper.run(x, state, own, values)
@@ -623,14 +621,15 @@ class Recurrent(NotForTorchScript, nn.Module):
         )
         return single.freeze(self._frozen)
 
-    def _make_stepper(self, x: Tensor) -> StepperOfEngine | None:
+    def _make_stepper(
+        self, x: Tensor, cell: Cell, sizes: Sequence[Sizes]
+    ) -> StepperOfEngine | None:
         """The engine's steps without gradients for inputs like x, or those that are kept."""
         kept = self._stepper
         if kept is not None and kept.shape == x.shape and kept.dtype is x.dtype:
             return kept
-        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
-        sizes = [self._sizes(k) for k in range(self.num_layers)]
-        return find_engine(backend).stepper(self.cell, sizes, x)
+        backend, _ = choose(self.stack.backend, x.dtype, x.device, cell)
+        return find_engine(backend).stepper(cell, sizes, x)
 
     def _make_training_stepper(
         self, x: Tensor, flat: Sequence[Tensor]

@@ -368,17 +368,16 @@ class _OuterTable:
         self._slots: list[tuple[int, int]] = []
         self._targets: list[tuple[int, int]] = []
         for k, (kind, what) in enumerate(outer.entries, len(words)):
+            word = 0  # a step writes it, or nothing reads it
             if kind == "parameter":
                 self._targets.append((k, starts[what] * outer.dtype.itemsize))
-            elif kind == "buffer" and what in names:
-                self._slots.append((k, names.index(what)))
-            elif kind == "buffer" and what:
-                words.append(memory[what].data_ptr())
-                continue
             elif kind == "rows":
-                words.append(getattr(schedule, what).ctypes.data)
-                continue
-            words.append(0)
+                word = getattr(schedule, what).ctypes.data
+            elif what in names:
+                self._slots.append((k, names.index(what)))
+            elif what:
+                word = memory[what].data_ptr()
+            words.append(word)
         self._outer, self._rows, self._memory = outer, schedule.total, memory
         self._is_small = outer.work(self._rows) < tuning.MIN_PARALLEL_WORK
         self._threads, self._scratch = 1, outer.scratch(1)

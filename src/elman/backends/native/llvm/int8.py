@@ -148,22 +148,9 @@ def _round(b: Builder, at: Value, to: Value, size: int) -> Value:
     return scale
 
 
-def emit_int8_product(
-    module: Module,
-    layout: Layout,
-    name: str,
-    group: Group,
-    rows: int,
-    columns: int,
-    row_stride: int,
-    block_stride: int,
-    rounded: Rounded,
-) -> None:
-    """``name(weights, sums, room, start pointers ...)``; strides as for ``emit_product``."""
-    _Product(layout, group, rows, columns, row_stride, block_stride, rounded).emit(module, name)
+class Int8Product:
+    """A tile of sums; the strides are those of ``emit_product``."""
 
-
-class _Product:
     def __init__(
         self,
         layout: Layout,
@@ -180,19 +167,14 @@ class _Product:
         self.b = Builder(layout.scalar, layout.lanes)
 
     def emit(self, module: Module, name: str) -> None:
+        """Add ``name(weights, sums, room, start pointers ...)``."""
         b, layout, group = self.b, self.layout, self.group
-        starts = {
-            a: f"%s{a}"
-            for a, total in enumerate(group.accumulators)
-            if total.start is not None and total.start.operation != "vector"
-        }
+        starts = {a: f"%s{a}" for a in group.starts}
         pointers = ["%w", "%sums", "%room", *starts.values()]
         b.begin(name, [f"ptr {pointer}" for pointer in pointers])
         for row, column, a in self._keys(group.count):
             if a in starts:
-                start = group.accumulators[a].start
-                assert start is not None
-                stride = layout.stride(layout.program.loads[start].buffer)
+                stride = layout.stride(layout.program.loads[group.starts[a]].buffer)
                 first = b.load(starts[a], row * stride + column * layout.lanes)
             else:
                 first = b.load(b.at("%w", column * group.block + a * layout.lanes))

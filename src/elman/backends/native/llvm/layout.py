@@ -64,6 +64,12 @@ class Group:
         return len(self.accumulators)
 
     @property
+    def starts(self) -> dict[int, Node]:
+        """The accumulators, by position, whose sums start at a value in memory, and that value."""
+        given = {a: total.start for a, total in enumerate(self.accumulators)}
+        return {a: n for a, n in given.items() if n is not None and n.operation != "vector"}
+
+    @property
     def block(self) -> int:
         """The number of packed weights of one block of units."""
         return (self.count + sum([each.elements for each in self.segments])) * self.lanes

@@ -43,11 +43,7 @@ def emit_product(
     """
     b = Builder(layout.scalar, layout.lanes)
     operands = [f"%x{k}" for k in range(len(group.segments))]
-    starts = {
-        a: f"%s{a}"
-        for a, total in enumerate(group.accumulators)
-        if total.start is not None and total.start.operation != "vector"
-    }
+    starts = {a: f"%s{a}" for a in group.starts}
     pointers = ["%w", "%sums", "%order", *operands, *starts.values()]
     b.begin(name, [f"ptr {pointer}" for pointer in pointers])
     if layout.program.bf16:
@@ -62,9 +58,7 @@ def emit_product(
         """Load the initial values of an accumulator."""
         for column in range(columns):
             if a in starts:
-                start = group.accumulators[a].start
-                assert start is not None
-                stride = layout.stride(starting[start].buffer)
+                stride = layout.stride(starting[group.starts[a]].buffer)
                 for row in range(rows):
                     sums[row, column, a] = b.load(starts[a], row * stride + column * lanes)
             else:

@@ -20,7 +20,7 @@ import itertools
 from collections.abc import Sequence
 
 from elman.backends.native.llvm.denormals import flush_subnormals, restore_mode
-from elman.backends.native.llvm.int8 import Rounded, emit_int8_product, emit_rounding
+from elman.backends.native.llvm.int8 import Int8Product, Rounded, emit_rounding
 from elman.backends.native.llvm.ir import Builder, Module, Value
 from elman.backends.native.llvm.layout import Group, Layout, Tiling
 from elman.backends.native.llvm.pointwise import emit_equations, emit_row_equations, stored_places
@@ -143,9 +143,8 @@ class _Phase:
         if self.rounded is None:
             emit_product(self.module, self.layout, name, group, rows, columns, *strides)
         else:
-            emit_int8_product(
-                self.module, self.layout, name, group, rows, columns, *strides, self.rounded
-            )
+            product = Int8Product(self.layout, group, rows, columns, *strides, self.rounded)
+            product.emit(self.module, name)
 
     def _call_product(
         self, b: Builder, rows: int, columns: int, block: Value | int, at: dict[Place, Value],
@@ -160,10 +159,9 @@ class _Phase:
                 arguments = [weights, sums, order, *[at[place] for place in operands]]
             else:
                 arguments = [weights, sums, b.at("%sums", self._room)]
-            for total in group.accumulators:
-                if total.start is not None and total.start.operation != "vector":
-                    place = layout.program.loads[total.start]
-                    arguments.append(b.at(at[place], b.int_op("mul", block, layout.lanes)))
+            for start in group.starts.values():
+                place = layout.program.loads[start]
+                arguments.append(b.at(at[place], b.int_op("mul", block, layout.lanes)))
             name = product_name(self.index, k, rows, columns)
             b.call_function(name, [f"ptr {argument}" for argument in arguments])
 
