@@ -99,7 +99,7 @@ def test_c_writes_both_files_or_none(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"output": torch.nn.Linear(7, 1)}, "output reads 7 numbers, but the layer has 5 units"),
+        ({"output": torch.nn.Linear(7, 1)}, "output reads 7 numbers, but the layer gives 5"),
         ({"output": torch.nn.Tanh()}, "output is a Tanh"),
         ({"steps": 0}, "steps is 0"),
     ],

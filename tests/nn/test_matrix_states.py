@@ -27,7 +27,7 @@ from elman.backends.native.llvm.jit import compile_module
 from elman.backends.native.llvm.matrix_steps import CHUNK, Kernels, Shape
 from elman.backends.native.llvm.target import find_target
 from elman.cells import CATALOGUE, WITH_MATRIX_STATES, delta_net, mlstm
-from elman.errors import CellError, ExportError, OptionError, ShapeError
+from elman.errors import CellError, OptionError, ShapeError
 from elman.graph import read_cell, read_equations
 from elman.passes.memory import memory_gradient, memory_parts
 from nn.matrix_loops import LOOPS, Given
@@ -495,12 +495,10 @@ def test_a_state_of_another_shape_is_refused():
         layer(x, (wrong, wrong))
 
 
-def test_what_does_not_take_them_says_so(tmp_path):
+def test_what_does_not_take_them_says_so():
     layer = layer_of(delta_net)
     with pytest.raises(OptionError, match="stepper does not take cells with"):
         layer_of(everything).stepper()
-    with pytest.raises(ExportError, match="C is not written for cells with side inputs"):
-        elman.export.c(layer, tmp_path / "layer.c")
     assert "Training saves" in layer.backend_report()
 
 

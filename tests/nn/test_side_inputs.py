@@ -14,7 +14,7 @@ import elman
 from elman import cell, exp, maximum, sigmoid, softplus, tanh, where
 from elman.backends.native import stepping
 from elman.cells import CATALOGUE, WITH_INPUTS, cfc, gru_d
-from elman.errors import CellError, ExportError, OptionError, ShapeError
+from elman.errors import CellError, OptionError, ShapeError
 from elman.graph import read_cell, read_equations
 from elman.graph.node import OPERATIONS, ancestors
 from elman.graph.sizes import Sizes
@@ -592,8 +592,6 @@ def test_mistakes_in_a_call():
         elman.Stack([layer])
     with pytest.raises(OptionError, match="stepper does not take cells with side inputs"):
         layer.stepper()
-    with pytest.raises(ExportError, match="C is not written for cells with side inputs"):
-        elman.export.c(layer, "unused.c")
 
 
 def steps_of(layer, x, sides, state=None):

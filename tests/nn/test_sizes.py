@@ -3,6 +3,7 @@
 import copy
 import io
 import random
+import shutil
 from dataclasses import replace
 
 import llvmlite.binding as llvm
@@ -20,7 +21,7 @@ from elman.backends.native.llvm.pack import emit_pack
 from elman.backends.native.llvm.step import emit_program
 from elman.backends.native.llvm.target import find_target
 from elman.cells import ALL, CATALOGUE, WITH_SIZES, lstmp, scrn
-from elman.errors import CellError, ExportError, OptionError, ShapeError
+from elman.errors import CellError, OptionError, ShapeError
 from elman.graph import read_cell, read_equations
 from elman.graph.node import OPERATIONS, ancestors, name_of
 from elman.graph.sizes import Sizes
@@ -637,14 +638,17 @@ def test_a_projection_of_torch_is_exported(tmp_path):
     pytest.importorskip("onnxruntime")
     layer = elman.nn.LSTM(3, 6, 2, proj_size=4, bidirectional=True).eval()
     assert elman.export.onnx(layer, tmp_path / "made.onnx").difference < 1e-5
-    with pytest.raises(ExportError, match=r"C is not written for .* sizes of their own"):
-        elman.export.c(layer, tmp_path / "made.c")
+    layer = elman.nn.LSTM(3, 6, 2, proj_size=4)
+    assert elman.export.c(layer, tmp_path / "made.c").difference <= 1e-5
 
 
-def test_c_is_refused(tmp_path):
-    with pytest.raises(ExportError, match=r"C is not written for .* sizes of their own"):
-        elman.export.c(layer_of(lstmp, dtype=torch.float32), tmp_path / "made.c")
-    assert not [*tmp_path.iterdir()]
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize("quantize", [None, "int8"])
+@pytest.mark.parametrize("name", CELLS)
+def test_c_computes_the_values_of_the_reference(name, quantize, tmp_path):
+    layer = layer_of(CELLS[name], dtype=torch.float32)
+    done = elman.export.c(layer, tmp_path / "made.c", quantize=quantize)
+    assert done.difference <= 1e-5
 
 
 @pytest.mark.parametrize("name", ["lstmp", "decaying"])

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -16,12 +16,16 @@ from torch import Generator, Tensor, nn
 from elman.errors import ExportError
 from elman.export.check import largest_difference
 from elman.graph import Cell
+from elman.graph.node import ancestors
 from elman.graph.sizes import Sizes
 from elman.nn.between import NO_PARAMETERS, BetweenParameters
+from elman.nn.early_steps import steps_of, value_of
+from elman.nn.noise import Noise
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Stack, State
 from elman.nn.torch_layers import GRU, LSTM, RNN
 from elman.nn.torch_weights import parameters_in_order, stack_of
+from elman.passes.fold import fold
 from elman.passes.separate import is_of_units
 
 
@@ -75,9 +79,33 @@ class Layers:
 
     def to(self, dtype: torch.dtype) -> Layers:
         """The same with the parameters in that type."""
-        moved = [[tuple([p.to(dtype) for p in d]) for d in each] for each in self.parameters]
-        others = _converted(self.others, dtype)
-        return Layers(self.stack, tuple([tuple(each) for each in moved]), others)
+        moved = self.mapped(lambda own: [tensor.to(dtype) for tensor in own])
+        return replace(moved, others=_converted(self.others, dtype))
+
+    def mapped(self, change: Callable[[Sequence[Tensor]], Iterable[Tensor]]) -> Layers:
+        """The same with other parameters, of each layer and direction."""
+        changed = [tuple([tuple(change(own)) for own in each]) for each in self.parameters]
+        return replace(self, parameters=tuple(changed))
+
+    def folded(self) -> Layers:
+        """The same with the matrices that the cell computes as its parameters."""
+        found = fold(self.cell)
+        if len(found.values) == len(self.cell.parameters) and not any(
+            [value.operands for value in found.values]
+        ):
+            return self
+        nodes = ancestors(found.values)
+        steps = steps_of(self.cell, nodes)
+
+        def computed(own: Sequence[Tensor]) -> list[Tensor]:
+            wide, values = [tensor.double() for tensor in own], list[Tensor]()
+            for step in steps:
+                values.append(value_of(step, values, torch.empty(0), {}, wide, self.sizes(0)))
+            at = dict(zip(nodes, values, strict=True))
+            return [at[value].to(own[0].dtype) for value in found.values]
+
+        stack = replace(self.stack, cell=found.cell, noise=Noise())
+        return replace(self.mapped(computed), stack=stack)
 
     def on_reference_engine(
         self,

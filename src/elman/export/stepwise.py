@@ -6,7 +6,9 @@ reads in both directions or pools over all steps, has no step and says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +25,6 @@ from elman.nn.predictions import AdaptiveToken, IndependentPitches, NextToken
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import State
 from elman.nn.torch_layers import GRU, LSTM, RNN
-from elman.passes.separate import is_of_units
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,18 @@ class Stepwise:
     log_probabilities: bool = False
     meaning: str = ""
 
-    def on_reference_engine(self, x: Tensor, state: State) -> Tensor:
-        """The outputs of x, (time, batch) symbols or (time, batch, input), in the state's dtype."""
+    def on_reference_engine(
+        self, x: Tensor, state: State, inputs: Mapping[str, Tensor] = MappingProxyType({})
+    ) -> Tensor:
+        """The outputs of x, (time, batch) symbols or (time, batch, input), in the state's dtype.
+
+        ``inputs`` are the cell's side inputs, (time, batch, size).
+        """
         dtype = state[0].dtype
+        sides = {name: side.to(dtype) for name, side in inputs.items()}
         if self.table is not None:
             x = nn.functional.embedding(x, self.table)
-        y, _ = self.layers.to(dtype).on_reference_engine(x.to(dtype), state)
+        y, _ = self.layers.to(dtype).on_reference_engine(x.to(dtype), state, None, sides)
         if self.output is not None:
             y = y @ self.output.weight.to(dtype).T + self.output.bias.to(dtype)
         return y.log_softmax(-1) if self.log_probabilities else y
@@ -138,12 +145,7 @@ def linear(module: nn.Linear) -> Linear:
 
 
 def _one_direction(title: str, module: nn.Module) -> Layers:
-    layers = layers_of(module)
-    if not is_of_units(layers.cell.text):
-        raise ExportError(
-            f"{layers.stack.title}: C is not written for cells with side inputs, with vectors of "
-            "x's size, with a matrix state or with sizes of their own; export to ONNX or torch."
-        )
+    layers = layers_of(module).folded()
     if layers.stack.bidirectional:
         raise ExportError(
             f"{title}: it reads in both directions and must see the whole input, so it has no "

@@ -38,8 +38,10 @@ def lower(roots: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def _expanded(node: Node, new: Mapping[Node, Node]) -> Node:
-    definition = OPERATIONS[node.operation].evaluate
-    if definition is None:  # leaves and products
+    row = OPERATIONS[node.operation]
+    definition = row.evaluate
+    # leaves and products have none; matrix states are no values of one unit
+    if definition is None or row.kind in ("matrix", "memory"):
         return moved(node, new)
     written = definition(NodeMathematics(), *[new[operand] for operand in node.operands])
     assert isinstance(written, Node)

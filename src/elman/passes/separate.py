@@ -174,7 +174,7 @@ def _is_of_size_one(node: Node) -> bool:
     return node.size == "one" and node.operation in {"vector", "product"}
 
 
-def _first_leaf(matrix: Node) -> Node:
+def first_leaf(matrix: Node) -> Node:
     """The parameter from which a matrix is computed, or the first of them."""
     return next(node for node in ancestors([matrix]) if node.operation == "matrix")
 
@@ -184,7 +184,7 @@ def is_computed_matrix(node: Node) -> bool:
     return node.size == "matrix" and bool(node.operands)
 
 
-def _free(gate: str, taken: set[str]) -> str:
+def free_gate(gate: str, taken: set[str]) -> str:
     """The name of a gate, with a number if it is taken."""
     names = (gate if number == 1 else f"{gate}_{number}" for number in itertools.count(1))
     return next(name for name in names if name not in taken)
@@ -350,11 +350,11 @@ class _Separation:
         """
         key = (matrix, kept, columns)
         if key not in self.matrices:
-            family, gate = _first_leaf(matrix).attribute[:2]
+            family, gate = first_leaf(matrix).attribute[:2]
             taken = {p.gate for p in self.matrices.values() if p.family == family}
-            if any([_first_leaf(m).attribute[:2] == (family, gate) for m, *_ in self.matrices]):
+            if any([first_leaf(m).attribute[:2] == (family, gate) for m, *_ in self.matrices]):
                 taken |= {p.gate for p in self.cell.parameters if p.family == family}
-            name = _free(gate, taken)
+            name = free_gate(gate, taken)
             rows = matrix.attribute if matrix.operation == "repeat" else rows_of(matrix)
             self.matrices[key] = Parameter(family, name, "matrix", columns, rows=rows or "hidden")
         return self.matrices[key]
@@ -366,7 +366,7 @@ class _Separation:
             others = [*self.cell.parameters, *self.vectors.values()]
             own = {p.gate for p in self.vectors.values() if p.family == family}
             taken = {p.gate for p in others if p.family == family} - {gate} | own
-            name = _free(gate, taken)
+            name = free_gate(gate, taken)
             columns = () if value.size == "hidden" else (value.size,)
             self.vectors[value] = Parameter(family, name, "vector", columns)
         return self.vectors[value]
@@ -432,7 +432,7 @@ class _Separation:
                 found += [(self.vectors[value], Part(value, None)) for value in own_vectors]
                 continue
             for (matrix, kept, _), own in self.matrices.items():
-                if _first_leaf(matrix) is p.leaf:
+                if first_leaf(matrix) is p.leaf:
                     blocks = columns_of(p.columns, p.rows)
                     whole = kept == tuple(range(len(blocks)))
                     kept_blocks = None if whole else tuple([blocks[k] for k in kept])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from elman.export.c_source.layer import LayerInC
+from elman.export.c_source.numbers import as_array
 from elman.export.c_source.text import literal, table
 from elman.export.layers import Layers
 from elman.nn.between import EPSILON
@@ -22,7 +25,8 @@ class BetweenInC:
         for k in range(layers.stack.num_layers if layers.others.initial else 0):
             for n, initial in enumerate(layers.others.initial):
                 self._first.append(f"{prefix}_first_{k}_{n}")
-                self.tables.append(table("float", self._first[-1], initial[k, 0].tolist()))
+                values = as_array(initial[k, 0], layers.cell.state_leaves[n].size)
+                self.tables.append(table("float", self._first[-1], values.tolist()))
 
     @property
     def functions(self) -> list[str]:
@@ -53,26 +57,23 @@ static void {self._prefix}_norm(const float *x, const float *scale, const float 
         """Lines that set a layer's states, which are zero, to those that it has learned."""
         if not self._first:
             return []
-        members = [*layer.members.values()]
-        own = self._first[layer.index * len(members) :][: len(members)]
-        return [
-            f"    for (int u = 0; u < {layer.sizes.hidden}; ++u) {{",
-            *[
-                f"        state->layer_{layer.index}.{member}[u] = {name}[u];"
-                for member, name in zip(members, own, strict=True)
-            ],
-            "    }",
-        ]
+        own = self._first[layer.index * len(layer.members) :][: len(layer.members)]
+        names = dict(zip(layer.members, own, strict=True))
+        return layer.over_states(layer.width_of, lambda state: f"{names[state]}[u]")
 
-    def step(self, layer: LayerInC, source: str) -> tuple[list[str], str]:
-        """The lines of a layer's step on the array ``source``, and the array of its output."""
+    def step(self, layer: LayerInC, source: str, sides: Iterable[str]) -> tuple[list[str], str]:
+        """The lines of a layer's step on the array ``source``, and the array of its output.
+
+        ``sides`` are the names of the inputs beside x.
+        """
         k, stack, lines = layer.index, self._layers.stack, []
         if k and self._layers.others.norms:
             tables = [f"{self._prefix}_norm_{name}_{k}" for name in ("scale", "shift")]
             lines.append(f"    float input_{k}[{layer.sizes.input}];")
             lines.append(f"    {self._prefix}_norm({source}, {', '.join(tables)}, input_{k});")
             source = f"input_{k}"
-        lines.append(f"    {layer.name}_step(&state->layer_{k}, {source});")
+        given = ", ".join([f"&state->layer_{k}", source, *sides])
+        lines.append(f"    {layer.name}_step({given});")
         found = f"state->layer_{k}.{next(iter(layer.members.values()))}"
         if stack.between.residual and stack.layer_input_size(k) == stack.output_size:
             lines += [

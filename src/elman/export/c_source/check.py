@@ -9,17 +9,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from elman.errors import ExportError
+from elman.export.c_source.numbers import as_array
 from elman.export.c_source.program import Program
 from elman.export.stepwise import Stepwise
 from elman.graph.ops import CONDITIONS
+from elman.nn.stack import State
 
 #: a sequence is short, since some cells double every rounding error from step to step
 STEPS_OF_A_SEQUENCE = 8
@@ -66,12 +70,12 @@ def compare(program: Program, model: Stepwise, steps: int, bound: float) -> Comp
     with tempfile.TemporaryDirectory() as folder:
         binary = build(program, Path(folder), found)
         for seed in range(TRIES if branches else 1):
-            x, state = random_inputs(model, rows, STEPS_OF_A_SEQUENCE, seed)
-            exact = model.on_reference_engine(x, tuple([s.double() for s in state]))
-            own = model.on_reference_engine(x, state)
+            x, state, sides = random_inputs(model, rows, STEPS_OF_A_SEQUENCE, seed)
+            exact = model.on_reference_engine(x, tuple([s.double() for s in state]), sides)
+            own = model.on_reference_engine(x, state, sides)
             usable = torch.isfinite(exact) & torch.isfinite(own)
             if bool(usable.any()):
-                ours = run(binary, program, x, state)
+                ours = run(binary, program, x, state, sides)
                 allowed = max(bound, AS_FAR * _largest(own, exact, usable))
                 compared = Compared(_largest(ours, exact, usable), allowed, note)
             if compared.difference is not None and compared.difference <= compared.bound:
@@ -81,26 +85,29 @@ def compare(program: Program, model: Stepwise, steps: int, bound: float) -> Comp
 
 def random_inputs(
     model: Stepwise, rows: int, steps: int, seed: int = 0
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Inputs (time, row, input) or symbols (time, row), and starting states in float32."""
+) -> tuple[Tensor, State, dict[str, Tensor]]:
+    """Inputs (time, row, input) or symbols (time, row), starting states, and side inputs."""
     generator = torch.Generator().manual_seed(seed)
     stack = model.layers.stack
     if model.table is None:
         x = torch.randn(steps, rows, stack.input_size, generator=generator)
     else:
         x = torch.randint(len(model.table), (steps, rows), generator=generator)
-    shape = (stack.num_layers, rows, stack.hidden_size)
-    states = [torch.rand(shape, generator=generator) * 2 - 1 for _ in stack.cell.states]
+    if stack.cell.has_memory:
+        states = tuple([s.clone() for s in model.layers.draw_state(rows, generator)])
+    else:
+        shapes = [stack.state_shape(name, rows) for name in stack.cell.states]
+        states = tuple([torch.rand(shape, generator=generator) * 2 - 1 for shape in shapes])
     for state, first in zip(states, _first_states(model), strict=True):
         state[:, : rows // 2] = first
-    return x, tuple(states)
+    return x, states, model.layers.draw_inputs(steps, rows, generator=generator)
 
 
-def _first_states(model: Stepwise) -> tuple[Tensor, ...]:
-    """The states (layer, 1, hidden) with which a sequence begins."""
+def _first_states(model: Stepwise) -> State:
+    """The states (layer, 1, ...) with which a sequence begins."""
     stack = model.layers.stack
-    zeros = torch.zeros(stack.num_layers, 1, stack.hidden_size)
-    return model.layers.others.initial or tuple([zeros for _ in stack.cell.states])
+    zeros = [torch.zeros(stack.state_shape(name, 1)) for name in stack.cell.states]
+    return model.layers.others.initial or tuple(zeros)
 
 
 def build(program: Program, folder: Path, compiler: str, *flags: str) -> Path:
@@ -123,20 +130,33 @@ def build(program: Program, folder: Path, compiler: str, *flags: str) -> Path:
     return binary
 
 
-def run(binary: Path, program: Program, x: Tensor, state: tuple[Tensor, ...]) -> Tensor:
-    """The outputs (time, row, output) of each row, from its starting state on."""
+def run(
+    binary: Path,
+    program: Program,
+    x: Tensor,
+    state: State,
+    sides: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Tensor:
+    """The outputs (time, row, output) of each row, from its starting state on.
+
+    ``sides`` are the inputs beside x, (time, row, size).
+    """
     steps, rows = x.shape[:2]
     kind = np.float32 if program.lookup is None else np.int32
     parts = [np.array([rows, steps], np.int32).tobytes()]
     first = _first_states(program.model)
+    sizes = [leaf.size for leaf in program.model.layers.cell.state_leaves]
     for row in range(rows):
         goes_on = any(
             [not torch.equal(s[:, row], own[:, 0]) for s, own in zip(state, first, strict=True)]
         )
         parts.append(np.array([goes_on], np.int32).tobytes())
         for k in range(program.model.layers.stack.num_layers if goes_on else 0):
-            parts += [s[k, row].numpy().astype(np.float32).tobytes() for s in state]
-        parts.append(x[:, row].contiguous().numpy().astype(kind).tobytes())
+            for own, size in zip(state, sizes, strict=True):
+                parts.append(as_array(own[k, row], size).numpy().astype(np.float32).tobytes())
+        for step in range(steps):
+            parts.append(x[step, row].numpy().astype(kind).tobytes())
+            parts += [sides[n][step, row].float().numpy().tobytes() for n in program.sides]
     done = subprocess.run([str(binary)], input=b"".join(parts), capture_output=True)
     values = np.frombuffer(done.stdout, np.float32)
     if done.returncode or values.size != rows * steps * program.output_size:
@@ -160,13 +180,19 @@ def _driver(program: Program) -> str:
     width = 1 if symbols else program.input_size
     reads = "\n".join(
         [
-            f"            read(state.layer_{each.index}.{member}, {each.sizes.hidden}, "
+            f"            read(state.layer_{each.index}.{member}, {each.width_of(state)}, "
             "sizeof(float));"
             for each in program.layers
-            for member in each.members.values()
+            for state, member in each.members.items()
         ]
     )
-    given = "given[0]" if symbols else "given"
+    # names with two underscores at the end, as that of the file
+    sides = {f"side_{k}__": program.side_size(name) for k, name in enumerate(program.sides)}
+    arrays = "".join([f"    float {name}[{size}];\n" for name, size in sides.items()])
+    more = "".join(
+        [f"            read({name}, {size}, sizeof {name}[0]);\n" for name, size in sides.items()]
+    )
+    given = ", ".join(["given[0]" if symbols else "given", *sides])
     return f"""\
 #include "{program.stem}.h"
 
@@ -184,7 +210,7 @@ int main(void)
     static {prefix}_state state;
     int counts[2], goes_on;
     {"int" if symbols else "float"} given[{width}];
-    float output[{upper}_OUTPUT_SIZE];
+{arrays}    float output[{upper}_OUTPUT_SIZE];
     read(counts, 2, sizeof(int));
     for (int row = 0; row < counts[0]; ++row) {{
         {prefix}_init(&state);
@@ -194,7 +220,7 @@ int main(void)
         }}
         for (int k = 0; k < counts[1]; ++k) {{
             read(given, {width}, sizeof given[0]);
-            {prefix}_step(&state, {given}, output);
+{more}            {prefix}_step(&state, {given}, output);
             if (fwrite(output, sizeof(float), {upper}_OUTPUT_SIZE, stdout)
                 != {upper}_OUTPUT_SIZE)
                 return 3;

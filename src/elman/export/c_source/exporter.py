@@ -88,10 +88,10 @@ def _export(
 ) -> Exported:
     model = stepwise(module)
     if output is not None:
-        if output.in_features != model.layers.stack.hidden_size:
+        if output.in_features != model.layers.stack.output_size:
             raise OptionError(
-                f"C: output reads {output.in_features} numbers, but the layer has "
-                f"{model.layers.stack.hidden_size} units."
+                f"C: output reads {output.in_features} numbers, but the layer gives "
+                f"{model.layers.stack.output_size}."
             )
         if model.output is not None:
             raise OptionError("C: output is for a recurrent layer; this model has its own.")
@@ -104,14 +104,12 @@ def _export(
 
 def as_int8_holds_it(model: Stepwise) -> Stepwise:
     """The model whose values the file is to have: each matrix as int8 holds it."""
-    layers = replace(
-        model.layers,
-        parameters=tuple(
-            [
-                tuple([tuple([as_int8(p) if p.dim() == 2 else p for p in d]) for d in each])
-                for each in model.layers.parameters
-            ]
-        ),
+    cell = model.layers.cell
+    layers = model.layers.mapped(
+        lambda own: [
+            as_int8(tensor) if parameter.kind == "matrix" else tensor
+            for parameter, tensor in zip(cell.parameters, own, strict=True)
+        ]
     )
     table = None if model.table is None else as_int8(model.table)
     output = model.output

@@ -1,20 +1,21 @@
 """One recurrent layer in C: its weights as tables, its stages as loops.
 
-Units are computed in blocks.  The weights of a block lie in the order in which its loop over k
-reads them, [block][k][sum and unit], and all its sums are one flat array: a compiler keeps that
-in registers, and spills an array for each sum.  ``plan.py`` says what is computed when.
+Units are computed in blocks (``sums.py``).  With a matrix state, sums are computed into arrays
+first, and loops over heads, units and keys do the rest (``heads.py``).  ``plan.py`` says what is
+computed when.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
+from elman.export.c_source.heads import nest_of
 from elman.export.c_source.numbers import Numbers
-from elman.export.c_source.plan import Group, Plan, Stage, Sum
+from elman.export.c_source.plan import GIVEN, Loop, Plan
+from elman.export.c_source.sums import SumsInC, block_width, padded, padded_width
 from elman.export.c_source.text import (
     LIMIT,
     CMathematics,
@@ -24,60 +25,21 @@ from elman.export.c_source.text import (
     number,
     table,
 )
-from elman.graph.node import OPERATIONS, Node
+from elman.graph.node import OPERATIONS, Node, Size, name_of
 from elman.graph.show import expression
 from elman.graph.sizes import Sizes
 
-#: numbers that the sums of a block are at most: 8 registers of 16, so that as many additions are
-#: under way at a time as a processor can begin before the first has ended
-MOST_LANES = 128
-
-#: numbers up to which the sums of a block are taken apart into chains, of which each adds every
-#: second or fourth product: with fewer, additions would wait for each other.  8 registers of 8
-MOST_CHAINED = 64
-
 LIMIT_ARGUMENT = f", {LIMIT})"
-ALIGNED = " {prefix}_ALIGNED"
 
-
-def padded_width(units: int) -> int:
-    """The units that a loop goes over: a multiple of 16, or of 8 or 4 where that saves much.
-
-    >>> [padded_width(units) for units in (1, 8, 20, 32, 100)]
-    [4, 8, 24, 32, 112]
-    """
-    lanes = lanes_for(units)
-    return -(-units // lanes) * lanes
-
-
-def lanes_for(units: int) -> int:
-    """How many units are neighbours in a vector of the processor."""
-    for lanes in (16, 8):
-        if -(-units // lanes) * lanes <= 1.25 * units:
-            return lanes
-    return 4
-
-
-def block_width(padded: int, lanes: int, sums: int) -> int:
-    """Units of a block: as many as the registers have sums for, in blocks of one size."""
-    widths = [w for w in range(lanes, padded + 1, lanes) if padded % w == 0]
-    return max([w for w in widths if w * sums <= MOST_LANES], default=lanes)
-
-
-def chain_count(lanes: int) -> int:
-    """How many chains of additions the sums of a block are.
-
-    >>> [chain_count(lanes) for lanes in (8, 16, 32, 48, 128)]
-    [4, 4, 2, 1, 1]
-    """
-    return max([count for count in (1, 2, 4) if count * lanes <= MOST_CHAINED], default=1)
+#: the name and the size of a state, and the value that is stored in it
+Store = tuple[str, Size, Node]
 
 
 class LayerInC:
     """The tables and the function of one layer.
 
-    ``parameters`` are the layer's tensors by (kind, family, gate).  ``quantized`` stores matrices
-    as int8 with a scale for each row; ``dequantized`` are then the values that they stand for.
+    ``parameters`` are the layer's tensors in the cell's order.  ``quantized`` stores matrices as
+    int8 with a scale for each row.  ``sides`` are the names that the inputs beside x have in C.
     """
 
     def __init__(
@@ -90,72 +52,145 @@ class LayerInC:
         *,
         quantized: bool,
         helpers: set[str],
+        sides: Mapping[str, str],
     ) -> None:
         self.prefix, self.index, self.plan, self.sizes = prefix, index, plan, sizes
         self.name = f"{prefix}_layer_{index}"
-        self.padded = padded_width(sizes.hidden)
-        self.lanes = lanes_for(sizes.hidden)
         self.helpers = helpers
-        self.quantized = quantized
-        self._numbers = Numbers(plan.cell, parameters, quantized=quantized)
+        self._sides = sides
+        self._numbers = Numbers(plan.cell, parameters, sizes, quantized=quantized)
         self.tables: list[str] = []
         names = Names()
         #: the member of the state's struct that holds each of the cell's states
         self.members = {state: names.take("s_", state) for state in plan.cell.states}
+        names = Names(f"{prefix}_")
         self._next = {s: names.take("next_", s) for s in plan.cell.states}
         self._locals = names
+        self._sums = SumsInC(
+            prefix, self.name, self._numbers, sizes, self.tables, names, helpers, self._vector
+        )
         self._tables, self._constants = Names(), dict[Node, str]()
         self._storage: dict[Node, str] = {}
         self._exact = _exact_nodes(plan)
-        blocks = [self._width(stage) for stage in plan.stages if stage.groups]
-        self._in_place = plan.in_place(one_block=all([w == self.padded for w in blocks]))
+        loops = [loop for stage in plan.stages for loop in stage.loops if loop.groups]
+        one_block = all([self._width(loop) == self.room(loop.size) for loop in loops])
+        self._in_place = plan.in_place(one_block=one_block)
         self.function = self._write()
 
     @property
     def struct(self) -> str:
         """The definition of the layer's state."""
         shown = [
-            f"    float {member}[{self.padded}]; /* {comment(state)}: the first "
-            f"{self.sizes.hidden} of them */"
+            f"    float {member}[{self.room_of(state)}]; "
+            f"/* {comment(state)}: {self._shape(state)} */"
             for state, member in self.members.items()
         ]
         return "\n".join([f"typedef struct {self.name} {{", *shown, f"}} {self.name};"])
+
+    def _shape(self, state: str) -> str:
+        """What a state's array holds, in words."""
+        size = self.plan.cell.state_size(state)
+        axes = {"memory": ("head", "key", "unit"), "key": ("head", "key"), "head": ("head",)}
+        if size not in axes:
+            return f"the first {self.sizes.width((size,))} of them"
+        count = {"head": self.sizes.heads, "key": self.sizes.keys}
+        count["unit"] = self.sizes.hidden // self.sizes.heads
+        order = "".join([f"[{axis}]" for axis in axes[size]])
+        return f"{order}, {' x '.join([str(count[axis]) for axis in axes[size]])}"
+
+    def room(self, size: Size) -> int:
+        """The length of an array with values of a size: loops over units go a little further."""
+        width = self.sizes.width((size,))
+        return width if size in ("one", "input", "memory") else padded_width(width)
+
+    def room_of(self, state: str) -> int:
+        """The length of the array that holds a state."""
+        size = self.plan.cell.state_size(state)
+        exact = self.plan.cell.has_memory
+        return self.sizes.width((size,)) if exact else self.room(size)
+
+    def width_of(self, state: str) -> int:
+        """How many numbers a state is."""
+        return self.sizes.width((self.plan.cell.state_size(state),))
+
+    def over_states(self, length: Callable[[str], int], value: Callable[[str], str]) -> list[str]:
+        """Loops that give each state a value, up to a length that depends on the state."""
+        by_length: dict[int, list[str]] = {}
+        for state in self.members:
+            by_length.setdefault(length(state), []).append(state)
+        lines = []
+        for count, states in by_length.items():
+            lines.append(f"    for (int u = 0; u < {count}; ++u) {{")
+            for state in states:
+                place = f"state->layer_{self.index}.{self.members[state]}[u]"
+                lines.append(f"        {place} = {value(state)};")
+            lines.append("    }")
+        return lines
 
     def _write(self) -> str:
         cell, plan = self.plan.cell, self.plan
         temporary = [s for s in cell.states if s not in self._in_place]
         for state, node in zip(cell.states, plan.next_states, strict=True):
-            if plan.is_computed(node) and node not in self._storage:
+            stored = plan.is_computed(node) and node.operation not in ("read", "head_sum")
+            if stored and node not in self._storage:
                 self._storage[node] = self._home(state)
+        own = []
         for node in plan.arrays:
             if node not in self._storage:
                 label = plan.names.get(node, node.operation)
                 self._storage[node] = self._locals.take("a_", label)
+                own.append(node)
+        given = self._given()
         stages = [line for k in range(len(plan.stages)) for line in self._stage(k)]
         uses_limit = any([LIMIT_ARGUMENT in line for line in stages])
+        arguments = ["const float *x", *[f"const float *{name}" for name in self._sides.values()]]
         lines = [
             f"/* Layer {self.index}: {comment(cell.name)}, {self.sizes.input} inputs, "
             f"{self.sizes.hidden} units. */",
-            f"static void {self.name}_step({self.name} *state, const float *x)",
+            f"static void {self.name}_step({self.name} *state, {', '.join(arguments)})",
             "{",
-            *[f"    float {self._next[s]}[{self.padded}];" for s in temporary],
-            *[
-                f"    float {name}[{self.padded if node.size != 'input' else self.sizes.input}];"
-                for node, name in self._storage.items()
-                if node in plan.arrays and node not in plan.next_states
-            ],
+            *[f"    float {self._next[s]}[{self.room_of(s)}];" for s in temporary],
+            *[f"    float {self._storage[node]}[{self.room(node.size)}];" for node in own],
             *([f"    const float {LIMIT} = {self.prefix}_limit;"] if uses_limit else []),
+            *given,
             *stages,
         ]
-        if not any([re.search(r"\bx\[", line) for line in stages]):
-            lines.append("    (void)x;")
-        if temporary:
-            lines.append(f"    for (int u = 0; u < {self.padded}; ++u) {{")
-            lines += [
-                f"        state->{self.members[s]}[u] = {self._next[s]}[u];" for s in temporary
-            ]
+        code = re.sub(r"/\*.*?\*/", "", "\n".join([*given, *stages]))
+        for name in ("x", *self._sides.values()):
+            if not re.search(rf"\b{name}\b", code):
+                lines.append(f"    (void){name};")
+        by_length: dict[int, list[str]] = {}
+        for state in temporary:
+            by_length.setdefault(self.room_of(state), []).append(state)
+        for length, states in by_length.items():
+            lines.append(f"    for (int u = 0; u < {length}; ++u) {{")
+            lines += [f"        state->{self.members[s]}[u] = {self._next[s]}[u];" for s in states]
             lines.append("    }")
         return "\n".join([*lines, "}"])
+
+    def _given(self) -> list[str]:
+        """Side inputs as equations read them: a number, or an array as long as loops go."""
+        lines = []
+        values = [n for stage in self.plan.stages for loop in stage.loops for n in loop.values]
+        values += [node for stage in self.plan.stages for node in stage.reductions]
+        read = {operand for node in values for operand in self.plan.operands(node)}
+        for leaf in self.plan.cell.side_leaves:
+            name, size = leaf.attribute
+            given, width = self._sides[name], self.sizes.width((size,))
+            self._storage[leaf] = given
+            if leaf not in read:
+                continue
+            if size == "one":
+                self._storage[leaf] = own = self._locals.take("g_", name)
+                lines.append(f"    const float {own} = {given}[0];")
+            elif self.room(size) > width and not self.plan.cell.has_memory:
+                self._storage[leaf] = own = self._locals.take("g_", name)
+                lines += [
+                    f"    float {own}[{self.room(size)}];",
+                    f"    for (int u = 0; u < {self.room(size)}; ++u)",
+                    f"        {own}[u] = u < {width} ? {given}[u] : 0.0f;",
+                ]
+        return lines
 
     def _home(self, state: str) -> str:
         """Where the next value of a state is stored first."""
@@ -165,222 +200,144 @@ class LayerInC:
 
     def _stage(self, index: int) -> list[str]:
         stage, lines = self.plan.stages[index], list[str]()
-        for node in stage.means:
-            (vector,) = node.operands
-            self.helpers.add("mean")
-            name = self._locals.take("m_", "mean")
-            self._storage[node] = name
-            source = self._vector(vector)
-            width = self.sizes.width((vector.size,))
-            lines.append(f"    const float {name} = {self.prefix}_mean({source}, {width});")
-        if stage.inputs:
-            lines.append(f"    for (int u = 0; u < {self.sizes.input}; ++u) {{")
-            lines += self._equations(stage.inputs, {}, [], "        ")
-            lines.append("    }")
-        stores = self._stores(index)
-        if stage.units or stores:
-            lines += self._blocks(stage, stores) if stage.groups else self._units(stage, stores)
+        for node in stage.reductions:
+            lines += self._reduction(node)
+        for loop in stage.loops:
+            stores = self._stores(index, loop.size)
+            if loop.size == "one":
+                lines += self._ones(loop)
+            elif loop.values or stores:
+                lines += self._loop(loop, stores)
         return lines
 
-    def _stores(self, stage: int) -> list[tuple[str, Node]]:
-        """The states whose next values are to be stored in this stage, those of leaves first."""
-        pairs = zip(self.plan.cell.states, self.plan.next_states, strict=True)
-        found = [(s, n) for s, n in pairs if self.plan.stage_of_next(n) == stage]
-        return sorted(found, key=lambda pair: self.plan.is_computed(pair[1]))
+    def _reduction(self, node: Node) -> list[str]:
+        """The mean of a vector, or the sums of its heads."""
+        (vector,) = node.operands
+        label = self.plan.names.get(node, node.operation)
+        if node.operation == "head_sum":
+            self._storage[node] = name = self._locals.take("a_", label)
+            count = self.sizes.width((vector.size,)) // self.sizes.heads
+            return [
+                f"    float {name}[{self.sizes.heads}];",
+                f"    for (int n = 0; n < {self.sizes.heads}; ++n) {{",
+                f"        {name}[n] = 0.0f;",
+                f"        for (int u = 0; u < {count}; ++u)",
+                f"            {name}[n] += {self._vector(vector)}[n * {count} + u];",
+                "    }",
+            ]
+        self._storage[node] = name = self._locals.take("m_", "mean")
+        if vector.size == "one":
+            return [f"    const float {name} = {self._vector(vector)};"]
+        self.helpers.add("mean")
+        width = self.sizes.width((vector.size,))
+        mean = f"{self.prefix}_mean({self._vector(vector)}, {width})"
+        return [f"    const float {name} = {mean};"]
 
-    def _units(self, stage: Stage, stores: list[tuple[str, Node]]) -> list[str]:
+    def _stores(self, stage: int, size: Size) -> list[Store]:
+        """The states whose next values are to be stored in this loop, those of leaves first."""
+        pairs = zip(self.plan.cell.state_leaves, self.plan.next_states, strict=True)
+        found = [
+            (name_of(leaf), leaf.size, node)
+            for leaf, node in pairs
+            if self.plan.stage_of_next(node) == stage and leaf.size == size
+        ]
+        return sorted(found, key=lambda store: self.plan.is_computed(store[2]))
+
+    def _ones(self, loop: Loop) -> list[str]:
+        """Values of size one: numbers that all later loops read."""
+        lines, where = [], dict[Node, str]()
+        for group in loop.groups:
+            for each in group.sums:
+                own, where[each.root] = self._sums.single(each)
+                lines += own
+        return lines + self._equations(loop, where, [], "    ", lambda size: "")
+
+    def _loop(self, loop: Loop, stores: list[Store]) -> list[str]:
+        if self.plan.cell.has_memory:
+            return self._nested(loop, stores)
+        if loop.groups:
+            return self._blocks(loop, stores)
         return [
-            f"    for (int u = 0; u < {self.padded}; ++u) {{",
-            *self._equations(stage.units, {}, stores, "        "),
+            f"    for (int u = 0; u < {self.room(loop.size)}; ++u) {{",
+            *self._equations(loop, {}, stores, "        ", lambda size: "u"),
             "    }",
         ]
 
-    def _width(self, stage: Stage) -> int:
-        """The units of a block of a stage with sums."""
-        most = max([len(group.sums) for group in stage.groups])
-        return block_width(self.padded, self.lanes, most)
+    def _width(self, loop: Loop) -> int:
+        """The units of a block of a loop with sums."""
+        if loop.size == "one":
+            return 1
+        most = max([len(group.sums) for group in loop.groups])
+        return block_width(self.sizes.width((loop.size,)), most)
 
-    def _blocks(self, stage: Stage, stores: list[tuple[str, Node]]) -> list[str]:
-        width = self._width(stage)
-        lines = [f"    for (int first = 0; first < {self.padded}; first += {width}) {{"]
+    def _blocks(self, loop: Loop, stores: list[Store]) -> list[str]:
+        """Blocks of sums, and what follows from them."""
+        width = self._width(loop)
+        lines = [f"    for (int first = 0; first < {self.room(loop.size)}; first += {width}) {{"]
         where: dict[Node, str] = {}
-        for group in stage.groups:
-            lines += self._group(group, width, where)
+        for group in loop.groups:
+            lines += self._sums.block(group, loop.size, width, where)
         lines.append(f"        for (int j = 0; j < {width}; ++j) {{")
         lines.append("            const int u = first + j;")
-        lines += self._equations(stage.units, where, stores, "            ")
+        lines += self._equations(loop, where, stores, "            ", lambda size: "u")
         return [*lines, "        }", "    }"]
 
-    def _group(self, group: Group, width: int, where: dict[Node, str]) -> list[str]:
-        """The loops over k of some sums; ``where`` is told where each sum is found."""
-        tag = str(len(self.tables))
-        total = self._locals.take("sum_", tag)
-        lanes = width * len(group.sums)
-        for k, each in enumerate(group.sums):
-            where[each.root] = f"{total}[{k * width} + j]" if k else f"{total}[j]"
-        kind = "signed char" if self.quantized else "float"
-        weights, biases, scales, loops = self._pack(group, width)
-        table_name = f"{self.name}_weights_{tag}"
-        shown = ", ".join([_shown(each, self.plan) for each in group.sums])
-        aligned = ALIGNED.format(prefix=self.prefix)
-        self.tables.append(
-            f"/* {comment(shown)}: [block][k][sum and unit] */\n"
-            + table(kind, table_name, weights, aligned)
-        )
-        start = "0.0f"
-        offset = "first" if len(group.sums) == 1 else f"first * {len(group.sums)}"
-        if biases is not None:
-            self.tables.append(table("float", f"{self.name}_bias_{tag}", biases, aligned))
-            start = f"{self.name}_bias_{tag}[{offset} + i]"
-        self.helpers.add("mad")
-        per_unit, chains = len(weights) // self.padded, chain_count(lanes)
-        lines = [
-            f"        const {kind} *w_{tag} = {table_name} + first * {per_unit};",
-            f"        float {total}[{lanes * chains}];",
-            f"        for (int i = 0; i < {lanes}; ++i)",
-            f"            {total}[i] = {'0.0f' if self.quantized else start};",
-        ]
-        if chains > 1:
-            lines.append(f"        for (int i = {lanes}; i < {lanes * chains}; ++i)")
-            lines.append(f"            {total}[i] = 0.0f;")
-        for vector in loops:
-            lines += self._loop(vector, f"w_{tag}", total, lanes, width)
-        if chains > 1:
-            chained = [_at(total, lanes * k) for k in range(chains)]
-            pairs = [f"({' + '.join(chained[k : k + 2])})" for k in range(0, chains, 2)]
-            lines.append(f"        for (int i = 0; i < {lanes}; ++i)")
-            lines.append(f"            {total}[i] = {' + '.join(pairs)};")
-        if scales is not None:
-            self.tables.append(table("float", f"{self.name}_scale_{tag}", scales, aligned))
-            scale = f"{self.name}_scale_{tag}[{offset} + i]"
-            lines.append(f"        for (int i = 0; i < {lanes}; ++i)")
-            lines.append(
-                f"            {total}[i] = {self.prefix}_mad({scale}, {total}[i], {start});"
-            )
-        return lines
-
-    def _loop(self, vector: Loop, weights: str, total: str, lanes: int, width: int) -> list[str]:
-        """The products of a vector: in each round one element for each chain."""
-        source, size, runs = vector
-        chains = chain_count(lanes)
-        step = sum([len(run) for run in runs]) * width
-        rounds, left = divmod(size, chains)
-        lines = []
-        if rounds:
-            up = "++k" if chains == 1 else f"k += {chains}"
-            lines.append(
-                f"        for (int k = 0; k < {rounds * chains}; {up}, "
-                f"{weights} += {chains * step}) {{"
-            )
-            for c in range(chains):
-                at = f"{source}[k + {c}]" if c else f"{source}[k]"
-                lines += self._products(at, weights, c * step, total, c * lanes, runs, width, c)
-            lines.append("        }")
-        if left:
-            lines.append("        {")
-            for c in range(left):
-                at = f"{source}[{rounds * chains + c}]"
-                lines += self._products(at, weights, c * step, total, c * lanes, runs, width, c)
-            lines.append(f"            {weights} += {left * step};")
-            lines.append("        }")
-        return lines
-
-    def _products(
-        self,
-        element: str,
-        weights: str,
-        column: int,
-        total: str,
-        chain: int,
-        runs: Sequence[range],
-        width: int,
-        number: int,
-    ) -> list[str]:
-        """Add a column of weights times an element of the vector to the sums of a chain."""
-        value = f"value_{number}"
-        lines = [f"            const float {value} = {element};"]
-        for run in runs:
-            target = _at(total, chain + run.start * width)
-            weight = _at(weights, column)
-            weight = f"(float){weight}" if self.quantized else weight
-            lines.append(f"            for (int i = 0; i < {len(run) * width}; ++i)")
-            lines.append(
-                f"                {target} = {self.prefix}_mad({weight}, {value}, {target});"
-            )
-            column += len(run) * width
-        return lines
-
-    def _pack(
-        self, group: Group, width: int
-    ) -> tuple[list[float] | list[int], list[float] | None, list[float] | None, list[Loop]]:
-        """Weights, biases and scales in the order in which they are read, and the loops."""
-        matrices = []  # for each loop: (k, sum, padded units)
-        loops: list[Loop] = []
-        for vector in group.vectors:
-            runs = group.runs(vector)
-            parts = []
-            for position in [k for run in runs for k in run]:
-                pieces = [p for p in group.sums[position].pieces if p.vector is vector]
-                block = sum(
-                    [self._numbers.matrix(p.matrix)[:, self.sizes.columns(p.block)] for p in pieces]
-                )
-                assert isinstance(block, Tensor)
-                parts.append(self._pad(block.T))
-            matrices.append(torch.stack(parts, 1))
-            loops.append((self._vector(vector), self.sizes.width((vector.size,)), runs))
-        blocks = self.padded // width
-        by_block = [
-            torch.cat([m[:, :, b * width : (b + 1) * width].reshape(-1) for m in matrices])
-            for b in range(blocks)
-        ]
-        flat = torch.cat(by_block)
-        scales = None
-        if self.quantized:
-            rows = [self._pad(self._numbers.scale(s.pieces[0].matrix)) for s in group.sums]
-            scales = self._in_blocks(rows, width)
-        biases = None
-        if any([each.numbers for each in group.sums]):
-            rows = [
-                self._pad(sum([self._numbers.value(n) for n in s.numbers], torch.zeros(())))
-                for s in group.sums
-            ]
-            biases = self._in_blocks(rows, width)
-        if self.quantized:
-            return flat.to(torch.int64).tolist(), biases, scales, loops
-        return flat.tolist(), biases, None, loops
-
-    def _in_blocks(self, rows: Sequence[Tensor], width: int) -> list[float]:
-        stacked = torch.stack(list(rows)).reshape(len(rows), -1, width)
-        return [float(v) for v in stacked.transpose(0, 1).reshape(-1)]
-
-    def _pad(self, values: Tensor) -> Tensor:
-        """Units filled up with zeros; a number alone is every unit's."""
-        if values.dim() == 0:
-            values = values.expand(self.sizes.hidden)
-        missing = self.padded - values.shape[-1]
-        return torch.nn.functional.pad(values, (0, missing))
+    def _nested(self, loop: Loop, stores: list[Store]) -> list[str]:
+        """Blocks of sums into arrays, and loops over heads, units and keys."""
+        lines, where = [], dict[Node, str]()
+        for group in loop.groups:
+            width = block_width(self.sizes.width((loop.size,)), len(group.sums))
+            room, found = self.room(loop.size), dict[Node, str]()
+            arrays = dict[Node, str]()
+            for each in group.sums:
+                root, plan = each.root, self.plan
+                if root in plan.arrays and root not in plan.next_states and not each.others:
+                    arrays[root] = self._storage[root]
+                    lines += self._said(root, "    ")
+                else:
+                    arrays[root] = name = self._locals.take("b_", "sum")
+                    lines.append(f"    float {name}[{room}];")
+            lines.append(f"    for (int first = 0; first < {room}; first += {width}) {{")
+            lines += self._sums.block(group, loop.size, width, found)
+            lines.append(f"        for (int j = 0; j < {width}; ++j) {{")
+            lines += [f"            {arrays[n]}[first + j] = {found[n]};" for n in arrays]
+            lines += ["        }", "    }"]
+            where |= arrays
+        reads = [node for node in loop.values if node.operation == "read"]
+        for node in reads:
+            lines.append(f"    for (int u = 0; u < {self.sizes.hidden}; ++u)")
+            lines.append(f"        {self._storage[node]}[u] = 0.0f;")
+        sizes = [node.size for value in loop.values for node in self.plan.operands(value)]
+        sizes += [node.size for _, _, node in stores]
+        nest = nest_of(loop.size, self.sizes, by_head="head" in sizes)
+        own = {node: f"{name}[{nest.index(loop.size)}]" for node, name in where.items()}
+        inside = self._equations(loop, own, stores, nest.indent, nest.index)
+        return [*lines, *nest.opening, *inside, *nest.closing] if inside else lines
 
     def _equations(
         self,
-        nodes: Sequence[Node],
-        where: dict[Node, str],
-        stores: list[tuple[str, Node]],
+        loop: Loop,
+        where: Mapping[Node, str],
+        stores: list[Store],
         indent: str,
+        at: Callable[[Size], str],
     ) -> list[str]:
-        """The statements of a loop over ``u``."""
+        """The statements of a loop; ``at`` says where an array has the element of a value."""
         plan = self.plan
         variables: dict[Node, Expression] = {}
         lines: list[str] = []
-        stored = [node for _, node in stores]
+        stored = [node for _, _, node in stores]
 
         def read(node: Node) -> Expression:
             if node in variables:
                 return variables[node]
             if not plan.is_computed(node):
-                return self._leaf(node)
-            if node in self._storage and node not in nodes:
+                return self._leaf(node, at)
+            if node in self._storage and (node not in loop.values or node.operation == "read"):
                 place = self._storage[node]
-                return Expression(place if node.operation == "mean" else f"{place}[u]")
+                if node.operation == "mean" or node.size == "one":
+                    return Expression(place)
+                return Expression(f"{place}[{at(node.size)}]")
             return write(node)
 
         def write(node: Node) -> Expression:
@@ -396,90 +353,92 @@ class LayerInC:
             assert isinstance(found, Expression)
             return found
 
-        for node in nodes:
+        kept = {node for node in where if where[node] == self._element(node, at)}
+        variables |= {node: Expression(where[node]) for node in kept}
+        for node in loop.values:
             label = plan.names.get(node)
-            keep = label or node in plan.arrays or node in stored or plan.users(node) > 1
-            if not keep:
+            if node.operation == "read" or node in kept:
                 continue
-            said = self._comment(node, label)
-            if said:
-                lines.append(f"{indent}/* {said} */")
+            keep = label or node in plan.arrays or node in stored or plan.users(node) > 1
+            if not keep and loop.size != "one":
+                continue
+            lines += self._said(node, indent)
             name = self._locals.take("v_", label or node.operation)
             lines.append(f"{indent}const float {name} = {write(node)};")
             variables[node] = Expression(name)
-        for state, node in stores:
+            if loop.size == "one":
+                self._storage[node] = name
+        mathematics = CMathematics(self.prefix, self.helpers)
+        for node in [node for node in loop.values if node.operation == "read"]:
+            lines += self._said(node, indent)
+            total = Expression(self._element(node, at))
+            product = mathematics.multiply(*[read(operand) for operand in node.operands])
+            lines.append(f"{indent}{total} = {mathematics.add(product, total)};")
+        for state, size, node in stores:
             label = f"{state}'"
             if node not in plan.names or plan.names[node] != label:
                 lines.append(f"{indent}/* {comment(label)} = {self._written(node)} */")
-            lines.append(f"{indent}{self._home(state)}[u] = {read(node)};")
-        for node in nodes:
-            if node in plan.arrays and node not in stored:
-                lines.append(f"{indent}{self._storage[node]}[u] = {variables[node]};")
+            lines.append(f"{indent}{self._home(state)}[{at(size)}] = {read(node)};")
+        for node in loop.values:
+            elsewhere = node in stored or node in kept or node.operation == "read"
+            if node in plan.arrays and not elsewhere:
+                lines.append(f"{indent}{self._element(node, at)} = {variables[node]};")
         return lines
 
-    def _comment(self, node: Node, label: str | None) -> str:
-        """The equation of a value, where it is short enough or has a name."""
-        plan = self.plan
+    def _element(self, node: Node, at: Callable[[Size], str]) -> str:
+        """The element of the array that holds a value, if there is one."""
+        return f"{self._storage[node]}[{at(node.size)}]" if node in self._storage else ""
+
+    def _said(self, node: Node, indent: str) -> list[str]:
+        """The equation of a value as a comment, where it is short enough or has a name."""
+        label = self.plan.names.get(node)
         if label is not None:
-            right = expression(plan.written[node], plan.cell, top=True)
-            return comment(f"{label} = {right}")
-        right = expression(node, names=plan.names, top=True)
-        return comment(right) if len(right) <= 90 else ""
+            right = expression(self.plan.written[node], self.plan.cell, top=True)
+            return [f"{indent}/* {comment(f'{label} = {right}')} */"]
+        right = expression(node, names=self.plan.names, top=True)
+        return [f"{indent}/* {comment(right)} */"] if len(right) <= 90 else []
 
     def _written(self, node: Node) -> str:
         names = self.plan.names
         return comment(expression(node, names=names))
 
-    def _leaf(self, node: Node) -> Expression:
+    def _leaf(self, node: Node, at: Callable[[Size], str]) -> Expression:
         """A value that is given to the step, or a number."""
-        if node.operation == "input":
-            return Expression("x[u]")
-        if node.operation == "state":
-            return Expression(f"state->{self.members[node.attribute]}[u]")
-        value = self._numbers.value(node)
-        if value.dim() == 0:
-            return number(float(value))
-        return Expression(f"{self._constant(node)}[u]")
+        if node.operation == "side" and node.size == "one":
+            return Expression(self._storage[node])
+        if node.operation not in GIVEN and node.size == "one":
+            return number(float(self._numbers.flat(node, "one")))
+        return Expression(f"{self._vector(node)}[{at(node.size)}]")
 
     def _vector(self, node: Node) -> str:
         """The name of the whole vector."""
         if node.operation == "input":
             return "x"
         if node.operation == "state":
-            return f"state->{self.members[node.attribute]}"
+            return f"state->{self.members[name_of(node)]}"
         return self._constant(node) if self.plan.is_number(node) else self._storage[node]
 
     def _constant(self, node: Node) -> str:
         """The table of a vector that follows from weights alone."""
         if node not in self._constants:
-            kind = ".".join(node.attribute) if node.operation == "vector" else "number"
+            kind = ".".join(node.attribute[:2]) if node.operation == "vector" else "number"
             name = self._tables.take(f"{self.name}_p_", kind)
-            values = self._pad(self._numbers.value(node)).tolist()
-            aligned = ALIGNED.format(prefix=self.prefix)
+            values = self._numbers.flat(node, node.size)
+            if self.room(node.size) > len(values):
+                values = padded(values)
+            aligned = f" {self.prefix}_ALIGNED"
             said = comment(expression(node))
             shown = f"/* {said} */\n" if len(said) <= 90 else ""
-            self.tables.append(shown + table("float", name, values, aligned))
+            self.tables.append(shown + table("float", name, values.tolist(), aligned))
             self._constants[node] = name
         return self._constants[node]
 
 
-#: the array, its length, and the neighbouring sums that it meets
-Loop = tuple[str, int, list[range]]
-
-
-def _at(array: str, offset: int) -> str:
-    """Element ``i`` behind an offset."""
-    return f"{array}[{offset} + i]" if offset else f"{array}[i]"
-
-
-def _shown(each: Sum, plan: Plan) -> str:
-    parts = [".".join(p.matrix) for p in each.pieces]
-    return " and ".join(dict.fromkeys(parts))
-
-
 def _exact_nodes(plan: Plan) -> set[Node]:
     """The parts of logarithms and denominators: their relative errors matter."""
-    nodes = [n for stage in plan.stages for n in (*stage.inputs, *stage.units)]
+    nodes: list[Node] = []
+    for stage in plan.stages:
+        nodes += [*stage.reductions, *[node for loop in stage.loops for node in loop.values]]
     found: set[Node] = set()
     for node in reversed(nodes):
         if node.operation == "log" or node in found:

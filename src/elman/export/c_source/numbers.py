@@ -9,30 +9,12 @@ from torch import Tensor
 
 from elman.errors import ExportError
 from elman.graph import Cell
-from elman.graph.node import OPERATIONS, Node, ancestors
+from elman.graph.node import OPERATIONS, Node, Size, ancestors
+from elman.graph.sizes import Sizes
+from elman.torch_mathematics import TorchMathematics
 
 #: the largest magnitude of a weight in int8; -128 is not used, so that signs are alike
 LARGEST = 127
-
-
-class _TensorMathematics:
-    """The functions in which the table of operations is written, on tensors of weights."""
-
-    def __getattr__(self, name: str) -> object:
-        named = {"subtract": "sub", "negate": "neg", "greater": "gt", "at_least": "ge"}
-        return getattr(torch, named.get(name, name))
-
-    @staticmethod
-    def softplus(a: Tensor) -> Tensor:
-        return torch.logaddexp(a, torch.zeros((), dtype=a.dtype))
-
-    @staticmethod
-    def mean(a: Tensor) -> Tensor:
-        return a.mean(-1, keepdim=True)
-
-    @staticmethod
-    def rsqrt(a: Tensor, offset: float) -> Tensor:
-        return torch.rsqrt(a + offset)
 
 
 class Numbers:
@@ -42,7 +24,10 @@ class Numbers:
     Raises ``ExportError`` for a weight that is not a finite number.
     """
 
-    def __init__(self, cell: Cell, parameters: Sequence[Tensor], *, quantized: bool) -> None:
+    def __init__(
+        self, cell: Cell, parameters: Sequence[Tensor], sizes: Sizes, *, quantized: bool
+    ) -> None:
+        self.quantized, self._sizes, self._has_memory = quantized, sizes, cell.has_memory
         self._matrices: dict[tuple[str, str], Tensor] = {}
         self._scales: dict[tuple[str, str], Tensor] = {}
         self._values: dict[Node, Tensor] = {}
@@ -55,7 +40,7 @@ class Numbers:
                     "file can compute with; train the model anew."
                 )
             if parameter.kind == "vector":
-                self._vectors[key] = wide
+                self._vectors[key] = wide.reshape(self._shape(parameter.size))
             elif quantized:
                 self._matrices[key], self._scales[key] = to_int8(wide)
             else:
@@ -69,8 +54,18 @@ class Numbers:
         """The scale of each row of a matrix."""
         return self._scales[key]
 
-    def value(self, node: Node) -> Tensor:
-        """A value that follows from weights alone: a vector, or a number without an axis."""
+    def flat(self, node: Node, size: Size) -> Tensor:
+        """A value that follows from weights alone, repeated to a size, in the order of C's arrays.
+
+        That of a value for each unit and key is [head][key][unit].
+        """
+        return as_array(self._value(node).expand(self._shape(size)), size)
+
+    def _shape(self, size: Size) -> tuple[int, ...]:
+        """(size,), or with a matrix state the axes (head, unit, key)."""
+        return self._sizes.axes(size) if self._has_memory else (self._sizes.width((size,)),)
+
+    def _value(self, node: Node) -> Tensor:
         for each in ancestors([node], self._values):
             if each not in self._values and each.operation != "matrix":
                 self._values[each] = self._evaluate(each)
@@ -80,18 +75,28 @@ class Numbers:
         if node.operation == "constant":
             return torch.tensor(node.attribute, dtype=torch.float64)
         if node.operation == "vector":
-            return self._vectors[node.attribute]
-        operands = [self._values[n] for n in node.operands if n.operation != "matrix"]
+            return self._vectors[node.attribute[:2]]
         if node.operation == "product":
-            key = node.operands[0].attribute
+            leaf, *factors = node.operands
+            key = leaf.attribute[:2]
             matrix = self._matrices[key]
             if key in self._scales:
                 matrix = matrix * self._scales[key][:, None]
-            return matrix @ torch.cat(operands)
+            whole = torch.cat([self.flat(factor, factor.size) for factor in factors])
+            return (matrix @ whole).reshape(self._shape(node.size))
         rule = OPERATIONS[node.operation].evaluate
         assert rule is not None, node.operation
-        found: Tensor = rule(_TensorMathematics(), *operands)
+        found: Tensor = rule(TorchMathematics, *[self._values[n] for n in node.operands])
         return found
+
+
+def as_array(value: Tensor, size: Size) -> Tensor:
+    """A row's value in the order of C's arrays; that of a matrix state is [head][key][unit].
+
+    >>> as_array(torch.tensor([[[1, 2], [3, 4]]]), "memory")
+    tensor([1, 3, 2, 4])
+    """
+    return (value.transpose(-1, -2) if size == "memory" else value).reshape(-1)
 
 
 def to_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from elman.export.c_source.between import BetweenInC
 from elman.export.c_source.ends import Dense, Lookup, log_softmax
 from elman.export.c_source.layer import LayerInC
 from elman.export.c_source.plan import Plan
-from elman.export.c_source.text import comment, helper_functions, mangled
+from elman.export.c_source.text import Names, comment, helper_functions, mangled
 from elman.export.stepwise import Stepwise
 
 
@@ -29,11 +29,14 @@ class Program:
         self.stem, self.prefix, self.model = stem, prefix_of(stem), model
         layers, self.helpers = model.layers, set[str]()
         plan = Plan(layers.cell, merge=not quantized)
+        names = Names(f"{self.prefix}_")
+        #: the arguments of a step that are inputs beside x, by their names in the equations
+        self.sides = {name: names.take("in_", name) for name, _ in layers.cell.inputs}
         self.kind = "signed char" if quantized else "float"
         self.layers = [
             LayerInC(
                 self.prefix, k, plan, layers.sizes(k), layers.parameters[k][0],
-                quantized=quantized, helpers=self.helpers,
+                quantized=quantized, helpers=self.helpers, sides=self.sides,
             )
             for k in range(layers.stack.num_layers)
         ]  # fmt: skip
@@ -45,14 +48,22 @@ class Program:
         if model.output is not None:
             self.dense = Dense(self.prefix, model.output, quantized=quantized, helpers=self.helpers)
         self.input_size = layers.stack.input_size
-        self.hidden_size = layers.stack.hidden_size
-        self.output_size = self.hidden_size if self.dense is None else self.dense.size
+        #: what the last layer gives
+        self.features = layers.stack.output_size
+        self.output_size = self.features if self.dense is None else self.dense.size
 
     @property
     def signature(self) -> str:
         """The declaration of the function of a step, without its end."""
-        given = "int symbol" if self.lookup is not None else "const float *input"
-        return f"void {self.prefix}_step({self.prefix}_state *state, {given}, float *output)"
+        given = ["int symbol" if self.lookup is not None else "const float *input"]
+        given += [f"const float *{name}" for name in self.sides.values()]
+        arguments = ", ".join([f"{self.prefix}_state *state", *given, "float *output"])
+        return f"void {self.prefix}_step({arguments})"
+
+    def side_size(self, name: str) -> int:
+        """How many numbers an input beside x is."""
+        size = dict(self.model.layers.cell.inputs)[name]
+        return self.layers[0].sizes.width((size,))
 
     @property
     def header(self) -> str:
@@ -67,7 +78,10 @@ class Program:
             )
             sizes = [f"#define {upper}_SYMBOLS {self.lookup.count}"]
         else:
+            beside = [f"{self.side_size(name)} of {arg}" for name, arg in self.sides.items()]
             read = f"{self.input_size} number{'s' if self.input_size > 1 else ''}"
+            if beside:
+                read = ", ".join([f"{read} of input", *beside])
             said = f"/* One step: reads {read}, writes {self.output_size}. */"
             sizes = [f"#define {upper}_INPUT_SIZE {self.input_size}"]
         begins = "as the layers have learned it" if self.model.layers.others.initial else "zero"
@@ -117,16 +131,9 @@ class Program:
                 functions.append(end.function + "\n")
         if self.model.log_probabilities:
             functions.append(log_softmax(prefix, self.output_size))
-        zeros = [
-            f"        state->layer_{each.index}.{member}[u] = 0.0f;"
-            for each in self.layers
-            for member in each.members.values()
-        ]
-        by_layer = len(self.layers[0].members)
         loops = []
-        for k, each in enumerate(self.layers):
-            own = zeros[k * by_layer : (k + 1) * by_layer]
-            loops += [f"    for (int u = 0; u < {each.padded}; ++u) {{", *own, "    }"]
+        for each in self.layers:
+            loops += each.over_states(each.room_of, lambda state: "0.0f")
             loops += self.between.first_values(each)
         return "\n".join(
             [
@@ -162,12 +169,12 @@ class Program:
             lines.append(f"    float input[{self.input_size}];")
             lines.append(f"    {prefix}_lookup(symbol, input);")
         for each in self.layers:
-            own, source = self.between.step(each, source)
+            own, source = self.between.step(each, source, self.sides.values())
             lines += own
         if self.dense is not None:
             lines.append(f"    {prefix}_dense({source}, output);")
         else:
-            lines.append(f"    for (int u = 0; u < {self.hidden_size}; ++u)")
+            lines.append(f"    for (int u = 0; u < {self.features}; ++u)")
             lines.append(f"        output[u] = {source}[u];")
         if self.model.log_probabilities:
             lines.append(f"    {prefix}_log_softmax(output);")
@@ -177,9 +184,14 @@ class Program:
         stack = self.model.layers.stack
         equations = [f"     {comment(line)}" for line in str(self.model.layers.cell).splitlines()]
         count = f"{stack.num_layers} layer{'s' if stack.num_layers > 1 else ''}"
+        sizes = [f"{stack.hidden_size} units"]
+        sizes += [f"{comment(name)} {number}" for name, number in stack.own]
+        if stack.cell.has_memory:
+            heads = f"{stack.heads} head{'s' if stack.heads > 1 else ''}"
+            sizes.append(f"{heads} of {stack.keys} keys")
         title = (
             f"/* {comment(self.stem)}: {count} of {comment(self.model.layers.cell.name)}, "
-            f"{stack.hidden_size} units, written by Elman."
+            f"{', '.join(sizes)}, written by Elman."
         )
         said = [f"   The output is {self.model.meaning}."] if self.model.meaning else []
         return "\n".join([title, *said, "", *equations, "*/"])

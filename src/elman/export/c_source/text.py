@@ -29,19 +29,22 @@ def mangled(name: str) -> str:
 
 
 class Names:
-    """Gives out identifiers, none of them twice.
+    """Gives out identifiers, none of them twice, and none that begins with ``others``.
 
-    >>> names = Names()
-    >>> names.take("v_", "h"), names.take("v_", "h")
-    ('v_h', 'v_h_2')
+    >>> names = Names("m_")
+    >>> names.take("v_", "h"), names.take("v_", "h"), names.take("m_", "mean")
+    ('v_h', 'v_h_2', 'own_m_mean')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, others: str = "") -> None:
         self._taken: set[str] = set()
+        self._others = others
 
     def take(self, prefix: str, name: str) -> str:
         """An identifier that begins with the prefix."""
         wanted = free = prefix + mangled(name)
+        if self._others and wanted.startswith(self._others):
+            wanted = free = f"own_{wanted}"
         number = 1
         while free in self._taken:
             number += 1
