@@ -495,10 +495,8 @@ def test_a_state_of_another_shape_is_refused():
         layer(x, (wrong, wrong))
 
 
-def test_what_does_not_take_them_says_so():
+def test_a_layer_says_what_it_saves():
     layer = layer_of(delta_net)
-    with pytest.raises(OptionError, match="stepper does not take cells with"):
-        layer_of(everything).stepper()
     assert "Training saves" in layer.backend_report()
 
 

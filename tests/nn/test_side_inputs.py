@@ -590,8 +590,6 @@ def test_mistakes_in_a_call():
         elman.Recurrent(gru_d, INPUT, HIDDEN, 2)
     with pytest.raises(OptionError, match="layer 0 takes the side inputs dt, which a stack"):
         elman.Stack([layer])
-    with pytest.raises(OptionError, match="stepper does not take cells with side inputs"):
-        layer.stepper()
 
 
 def steps_of(layer, x, sides, state=None):

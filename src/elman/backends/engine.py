@@ -224,11 +224,17 @@ class TrainingSteps(Protocol):
 
 
 class StepLayer(NamedTuple):
-    """A layer that runs step by step: its cell, the parameters in the cell's order, its sizes."""
+    """A layer that runs step by step: its cell, the parameters in the cell's order, its sizes.
+
+    ``norm``, a weight and a bias, normalises what the layer reads; with ``residual``, that is added
+    to its output.
+    """
 
     cell: Cell
     parameters: Sequence[Tensor]
     sizes: Sizes
+    norm: tuple[Tensor, Tensor] | None = None
+    residual: bool = False
 
     @property
     def output_size(self) -> int:
@@ -241,15 +247,16 @@ class FrozenSteps(Protocol):
     """Steps through layers, each of which reads the output of the one below; starts at zeros.
 
     Weights are copied.  ``y`` (batch, size) is the last layer's output, overwritten by each step.
+    All layers take the side inputs (batch, size) of the first, in its cell's order.
     """
 
     y: Tensor
 
-    def expect(self, x: Tensor) -> None:
-        """Accept tensors like x (batch, input) from the next step on; the caller has checked it."""
+    def expect(self, x: Tensor, *sides: Tensor) -> None:
+        """Accept tensors like these from the next step on; the caller has checked them."""
 
-    def step(self, x: Tensor) -> Tensor | None:
-        """Run a step; returns ``y``, or ``None`` if x is not as expected."""
+    def step(self, x: Tensor, *sides: Tensor) -> Tensor | None:
+        """Run a step; returns ``y``, or ``None`` if the tensors are not as expected."""
 
     def states(self) -> list[list[Tensor]]:
         """The states of each layer that the next step reads, in its memory.

@@ -665,20 +665,23 @@ class Recurrent(NotForTorchScript, nn.Module):
         """
         if self.bidirectional:
             raise OptionError(_both_directions(self.stack.title))
-        # the steps of a matrix state need no computed core
-        is_plain = self.stack.matrix_states is not None and not self.cell.inputs
-        core = self if is_plain else self.core("stepper")
+        between, norms = self.stack.between, [None, *self.between_parameters().norms]
         layers = [
-            StepLayer(core.cell, direction.in_order(core.cell), self._sizes(k))
-            for k, direction in enumerate(core._directions())
+            StepLayer(
+                self.cell,
+                direction.in_order(self.cell),
+                self._sizes(k),
+                norms[k] if between.norm else None,
+                between.residual,
+            )
+            for k, direction in enumerate(self._directions())
         ]
         like = next(iter(layers[0].parameters), torch.empty(0))  # a cell may have no parameters
-        backend, _ = choose(self.stack.backend, like.dtype, like.device, core.cell)
+        backend, _ = choose(self.stack.backend, like.dtype, like.device, self.cell)
         title = f"{self.stack.title}.stepper"
         return make_stepper(
-            title, layers, batch, output, like, backend, core._frozen_step,
-            plain=not self.stack.between.changes_steps,
-            first=core.first_state(batch) if self.stack.between.learned_state else None,
+            title, layers, batch, output, like, backend, self._frozen_step,
+            first=self.first_state(batch) if between.learned_state else None,
             quantize=quantize,
         )  # fmt: skip
 

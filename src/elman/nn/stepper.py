@@ -7,7 +7,8 @@ code.  ``Recurrent.stepper`` makes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import is_
 from typing import Literal, NoReturn
 
 import torch
@@ -30,19 +31,20 @@ def _linear(x, h, *, W, b):  # type: ignore[no-untyped-def]
 
 #: how weights are rounded
 Quantize = Literal["int8"]
-#: runs a layer's step: (x, state) to (y, state)
-Step = Callable[[Tensor, State | None], tuple[Tensor, State]]
+#: runs a layer's step: (x, state, side inputs by name) to (y, state)
+Step = Callable[..., tuple[Tensor, State]]
 
 
 class Stepper:
     """Runs a layer step by step: ``y = stepper(x)``, x (batch, input), y (batch, hidden or output).
 
-    The layer's weights are copied; later changes of the layer do not matter.  The state is inside
+    The cell's side inputs follow by name, ``stepper(x, dt=...)``, (batch, size) each.  The layer's
+    weights are copied; later changes of the layer do not matter.  The state is inside
     and starts at zeros, or at the layer's learned state.  **The next step overwrites** ``y``; clone
     it to keep it.  There are no gradients and no noise of training.  A stepper belongs to one
     thread at a time; make one for each stream.
 
-    Raises ``ShapeError`` for x of another shape, dtype or device.
+    Raises ``ShapeError`` for x or a side input of another shape, dtype or device.
 
     >>> import torch, elman
     >>> layer, output = elman.Recurrent(elman.cells.lstm, 10, 20, 2), torch.nn.Linear(20, 3)
@@ -64,7 +66,10 @@ class Stepper:
     ) -> None:
         self._title, self._steps, self._depth = title, steps, len(layers)
         cell, sizes = layers[0].cell, layers[0].sizes
-        self._shape, self._dtype, self._device = (batch, sizes.input), like.dtype, like.device
+        self._dtype, self._device = like.dtype, like.device
+        self._shape = (batch, sizes.input)
+        #: the shape of each side input
+        self._sides = {name: (batch, sizes.width((size,))) for name, size in cell.inputs}
         rows = [sizes.of_row(cell.state_size(name)) for name in cell.states]
         self._state_shapes = [(self._depth, batch, *row) for row in rows]
         self._step = steps.step
@@ -73,37 +78,57 @@ class Stepper:
         if first is not None:
             self.reset()
 
-    def __call__(self, x: Float[Tensor, "batch input"]) -> Float[Tensor, "batch output"]:
-        """Run one step; the next step overwrites the result."""
-        y = self._step(x)
-        return self._checked_step(x) if y is None else y
+    def __call__(self, x: Float[Tensor, "batch input"], **inputs: Tensor) -> Tensor:
+        """Run one step; the next step overwrites the result (batch, output)."""
+        sides = self._in_order(inputs) if inputs or self._sides else ()
+        y = self._step(x, *sides)
+        return self._checked_step(x, sides) if y is None else y
 
-    def _checked_step(self, x: Tensor) -> Tensor:
-        """A step on an input that the engine has not seen the like of."""
+    def _in_order(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """The side inputs in the order of the cell."""
+        if inputs.keys() != self._sides.keys():
+            takes = f"the side inputs {', '.join(self._sides)}" if self._sides else "only x"
+            given = f"x, {', '.join(inputs)}" if inputs else "only x"
+            raise ShapeError(
+                f"{self._title}: a step takes {takes}, by name as in stepper(x, dt=...); it was "
+                f"given {given}."
+            )
+        return [inputs[name] for name in self._sides]
+
+    def _checked_step(self, x: Tensor, sides: Sequence[Tensor]) -> Tensor:
+        """A step on tensors that the engine has not seen the like of."""
+        self._check("x", x, self._shape)
+        for (name, shape), side in zip(self._sides.items(), sides, strict=True):
+            self._check(name, side, shape)
+        tensors = [tensor.detach().contiguous() for tensor in (x, *sides)]
+        self._steps.expect(*tensors)
+        y = self._steps.step(*tensors)
+        assert y is not None
+        return y
+
+    def _check(self, name: str, x: Tensor, shape: tuple[int, int]) -> None:
+        """Raise ``ShapeError`` or ``OptionError`` for what is no input of a step."""
         if not isinstance(x, Tensor) or not (is_plain(x) or x.device != torch.device("cpu")):
             raise ShapeError(
-                f"{self._title}: x is {type(x).__name__}; a stepper takes an ordinary torch.Tensor."
+                f"{self._title}: {name} is {type(x).__name__}; a stepper takes an ordinary "
+                "torch.Tensor."
             )
-        if tuple(x.shape) != self._shape:
+        if tuple(x.shape) != shape:
+            size = "input" if name == "x" else "size"
             raise ShapeError(
-                f"{self._title}: x has the shape {tuple(x.shape)}, but this stepper's "
-                f"(batch, input) is {self._shape}."
+                f"{self._title}: {name} has the shape {tuple(x.shape)}, but this stepper's "
+                f"(batch, {size}) is {shape}."
             )
         if x.dtype is not self._dtype or x.device != self._device:
             raise ShapeError(
-                f"{self._title}: x is {x.dtype} on {x.device}, but the weights are {self._dtype} "
-                f"on {self._device}; convert x with .to(...)."
+                f"{self._title}: {name} is {x.dtype} on {x.device}, but the weights are "
+                f"{self._dtype} on {self._device}; convert {name} with .to(...)."
             )
         if x.requires_grad and torch.is_grad_enabled():
             raise OptionError(
-                f"{self._title}: x requires gradients, and a stepper has none; use layer.step, or "
-                "pass x.detach()."
+                f"{self._title}: {name} requires gradients, and a stepper has none; use "
+                f"layer.step, or pass {name}.detach()."
             )
-        x = x.detach().contiguous()
-        self._steps.expect(x)
-        y = self._steps.step(x)
-        assert y is not None
-        return y
 
     @property
     def state(self) -> State:
@@ -166,15 +191,14 @@ def make_stepper(
     backend: str,
     step: Callable[[], Step],
     *,
-    plain: bool,
     first: State | None,
     quantize: Quantize | None = None,
 ) -> Stepper:
     """A stepper by the engine's ``frozen_steps``, or with ``step()`` if the engine has none.
 
     Tensors of a step have the dtype and device of ``like``.  ``step`` returns a function that runs
-    one step of all layers with weights of its own.  Layers are ``plain`` if each reads the output
-    of the one below as it is.  ``first`` is the state to start at, if it is not zero.
+    one step of all layers with weights of its own.  ``first`` is the state to start at, if it is
+    not zero.
     """
     if quantize not in (None, "int8"):
         raise OptionError(f'{title}: quantize is {quantize!r}; it must be "int8" or None.')
@@ -198,7 +222,8 @@ def make_stepper(
         tensors = [output.weight] if output.bias is None else [output.weight, output.bias]
         parts.append(StepLayer(head, tensors, Sizes(hidden, output.out_features)))
     tensors = [p for each in parts for p in each.parameters]
-    plain = plain and all([is_plain(p) and 0 not in p.shape for p in tensors])
+    tensors += [p for each in parts for p in each.norm or ()]
+    plain = all([is_plain(p) and 0 not in p.shape for p in tensors])
     # buffers are ordinary tensors, even in inference mode
     with torch.inference_mode(False), torch.no_grad():
         engine = find_engine(backend)
@@ -206,8 +231,7 @@ def make_stepper(
         if steps is None and int8:
             raise OptionError(
                 f'{title}: quantize="int8" is for float32 on the native engine, and for cells '
-                "without a matrix state or functions of x in products, without residuals and "
-                "norms between layers; omit it."
+                "without a matrix state; omit it."
             )
         if steps is None:
             steps = _GeneralSteps(step(), layers, batch, output, like)
@@ -230,6 +254,7 @@ class _GeneralSteps:
             bias = None if output.bias is None else output.bias.detach().clone()
             self._weights = output.weight.detach().clone(), bias
         cell = layers[0].cell
+        self._names = [name for name, _ in cell.inputs]
         self._state = tuple(
             [
                 like.new_zeros(len(layers), batch, *layers[0].sizes.of_row(cell.state_size(name)))
@@ -238,19 +263,20 @@ class _GeneralSteps:
         )
         size = layers[-1].output_size if output is None else output.out_features
         self.y = like.new_zeros(batch, size)
-        self._known: Tensor | None = None
+        self._known: tuple[Tensor, ...] = ()
 
-    def expect(self, x: Tensor) -> None:
-        """Accept this tensor in the next step."""
-        self._known = x
+    def expect(self, x: Tensor, *sides: Tensor) -> None:
+        """Accept these tensors in the next step."""
+        self._known = x, *sides
 
-    def step(self, x: Tensor) -> Tensor | None:
-        """The output, if ``expect`` has accepted x."""
-        if x is not self._known:
+    def step(self, x: Tensor, *sides: Tensor) -> Tensor | None:
+        """The output, if ``expect`` has accepted the tensors."""
+        if len(self._known) != 1 + len(sides) or not all(map(is_, (x, *sides), self._known)):
             return None
-        self._known = None
+        self._known = ()
+        inputs = dict(zip(self._names, sides, strict=True))
         with torch.inference_mode(False), torch.no_grad():
-            y, self._state = self._one_step(x, self._state)
+            y, self._state = self._one_step(x, self._state, **inputs)
             if self._weights is not None:
                 y = nn.functional.linear(y, *self._weights)
             return self.y.copy_(y)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from elman.graph import Cell, read_cell
-from elman.graph.node import OPERATIONS, Node, intern, sum_of
+from elman.graph.node import OPERATIONS, Node, ancestors, intern, sum_of
 from elman.graph.ops import CONDITIONS
 from elman.graph.sizes import contains
 from elman.passes.simplify import simplify
@@ -55,7 +55,8 @@ def memory_parts(text: str, *, all_inside: bool = False) -> MemoryParts:
             varying.add(node)
         # a matrix for each step would take much memory, so it is computed step by step
         inside = node.size == "memory" or (all_inside and node.size in ("hidden", "key", "head"))
-        depends = not needy.isdisjoint(node.operands) or (inside and node in varying)
+        inside = inside and node in varying and node.operation != "side"
+        depends = not needy.isdisjoint(node.operands) or inside
         if node.operation == "state" or (depends and node.operation != "product"):
             needy.add(node)
     taken = {cell.input, *cell.states, *cell.names.values()}
@@ -81,12 +82,17 @@ def memory_parts(text: str, *, all_inside: bool = False) -> MemoryParts:
         if node in needy:
             operands = tuple([given(operand, new) for operand in node.operands])
             new[node] = intern(node.operation, operands, node.attribute)
+    next_states = tuple([given(node, new) for node in cell.next_states])
+    inside_core = {*ancestors(next_states)}
+    # what only a product reads is not computed here
+    leaves = {node: leaf for node, leaf in leaves.items() if leaf in inside_core}
+    named = {new[node]: name for node, name in cell.names.items() if node in needy}
     core = replace(
         cell,
-        next_states=tuple([given(node, new) for node in cell.next_states]),
+        next_states=next_states,
         parameters=(),
         gates=(),
-        names={new[node]: name for node, name in cell.names.items() if node in needy},
+        names={node: name for node, name in named.items() if node in inside_core},
         init={},
         inputs=tuple([leaf.attribute for leaf in leaves.values()]),
     )

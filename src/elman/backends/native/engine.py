@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from elman.backends.engine import Call, Grads, Outputs, Saved, StepLayer
-from elman.backends.native.frozen_steps import FrozenSteps
+from elman.backends.native.frozen_steps import FrozenSteps, steps_of_layer
 from elman.backends.native.hoisting import should_hoist
 from elman.backends.native.kernels import INSIDE, SCALARS, CompiledLayer, CompiledProgram, layer_of
 from elman.backends.native.llvm.layout import Layout, segmented_stride
 from elman.backends.native.llvm.target import WIDTH, chosen_target
 from elman.backends.native.llvm.team import find_team
-from elman.backends.native.matrix_frozen_steps import MatrixFrozenSteps, can_be_frozen
+from elman.backends.native.matrix_frozen_steps import NotFrozen, steps_of_matrix_layer
 from elman.backends.native.memory import empty
 from elman.backends.native.programs import INPUT, Place, Program, Programs, buffers_of, programs_of
 from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
@@ -211,19 +211,21 @@ class NativeEngine:
 
     def frozen_steps(
         self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype, *, int8: bool = False
-    ) -> FrozenSteps | MatrixFrozenSteps | None:
+    ) -> FrozenSteps | None:
         """Steps of one call each (``frozen_steps.py``), in the dtype of the equations."""
-        if any([each.cell.has_memory for each in layers]):
-            if int8:
-                return None
-            own = [each.cell for each in layers if each.cell.has_memory]
-            if dtype not in SCALARS or not all(map(can_be_frozen, own)):
-                return None
-            return MatrixFrozenSteps(layers, batch, dtype)
-        computed = [programs_of(each.cell.text).precompute for each in layers]
-        if INSIDE.get(dtype) is not dtype or any(computed) or (int8 and dtype is torch.float64):
+        memory = any([each.cell.has_memory for each in layers])
+        if INSIDE.get(dtype) is not dtype or (int8 and (memory or dtype is torch.float64)):
             return None
-        return FrozenSteps(layers, batch, dtype, int8=int8)
+        try:
+            parts = [
+                steps_of_matrix_layer(each, batch, dtype)
+                if each.cell.has_memory
+                else steps_of_layer(each, batch, dtype, int8=int8)
+                for each in layers
+            ]
+        except NotFrozen:
+            return None
+        return FrozenSteps(layers, parts, batch)
 
     def report(self, dtype: torch.dtype, device: torch.device) -> str:
         """The dtype, processor and threads."""

@@ -1,14 +1,18 @@
-"""Steps with weights and memory that never change: one call of compiled code each.
+"""Steps with weights and memory that never change: one call of compiled code for all layers.
 
-All addresses are written into tables once.  The states are kept twice: each step reads one copy
-and writes the other, so a layer has a table for even and one for odd steps.  A step writes the
-address of its input into a table and calls ``llvm/chain.py``, which runs all layers.
+A step is a chain of calls, each a function and a table of addresses, all written in advance: the
+values of a layer that need no state (``row_values.py``), its cell, and what is between the layers.
+The states are kept twice: each step reads one copy and writes the other, so a cell has a table for
+even and one for odd steps.  A step writes the addresses of its inputs into the tables and calls
+``llvm/chain.py``.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, MutableSequence, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,80 +21,291 @@ from torch import Tensor
 from elman.backends.engine import StepLayer
 from elman.backends.native.guard import Check, guard_of
 from elman.backends.native.kernels import layer_of
+from elman.backends.native.known import Parameters, by_name, known_values
 from elman.backends.native.llvm.chain import chain_of
 from elman.backends.native.llvm.target import chosen_target
+from elman.backends.native.programs import programs_of
+from elman.backends.native.row_values import RowValues, Wanted
 from elman.backends.native.stepping import LayerTables
+from elman.graph import Cell
+from elman.graph.node import apply, intern
+from elman.graph.sizes import Sizes
+from elman.passes.separate import Separated, separated
 
 # unlike CFUNCTYPE, keeps the GIL: to release it takes as long as a small step
 _CALL = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
 
+INPUT = intern("input", (), None)
 
-def _nothing(x: Tensor) -> bool:
+
+@dataclass
+class Link:
+    """A call of the chain: a function, and its table at even and odd steps.
+
+    ``x`` and ``sides`` are the places in the table for the addresses of the step's x, and of its
+    side inputs, by their number.
+    """
+
+    address: int
+    tables: Sequence[int]
+    words: Sequence[MutableSequence[int] | memoryview]
+    x: Sequence[int] = ()
+    sides: Sequence[tuple[int, int]] = ()
+
+    def read(self, x: Tensor) -> None:
+        """Read this x at all steps, not the caller's."""
+        for place in self.x:
+            self.write(place, x)
+        self.x = ()
+
+    def write(self, place: int, tensor: Tensor) -> None:
+        """Read this tensor at a place at all steps."""
+        for words in self.words:
+            words[place] = tensor.data_ptr()
+
+
+@dataclass
+class Steps:
+    """A layer's part of the chain, its output, and its states at even and odd steps."""
+
+    links: list[Link]
+    y: Tensor
+    states: Callable[[int], list[Tensor]]
+    #: what the tables point to
+    kept: list[object] = field(default_factory=list)
+
+
+def steps_of_layer(
+    layer: StepLayer, batch: int, dtype: torch.dtype, *, int8: bool = False
+) -> Steps:
+    """The steps of a layer without a matrix state."""
+    cell, own = layer.cell, by_name(layer.cell, layer.parameters, dtype)
+    parts = separated(cell.text, join=True)
+    core, sizes = cell, layer.sizes
+    parameters = [own[p.family, p.gate] for p in cell.parameters]
+    if parts is not None:
+        core, sizes = parts.core, parts.sizes_of_core(layer.sizes)
+        parameters = _parameters_of_core(parts, own, layer.sizes, dtype)
+    target = chosen_target()
+    made = LayerTables(layer_of(core.text, sizes, dtype, target, int8=int8), batch)
+    made.pack([p.to(dtype).contiguous() for p in parameters], dtype)
+    y = torch.zeros(batch, layer.output_size, dtype=dtype, device="cpu")
+    states = [
+        torch.zeros(2, batch, *sizes.of_row(core.state_size(name)), dtype=dtype, device="cpu")
+        for name in core.states
+    ]
+    copies = np.array([[copy.data_ptr() for copy in state] for state in states])
+    # an even step reads the first copy and writes the second, an odd step the other way
+    table = made.tables(0, y.data_ptr(), copies, copies[:, ::-1], 2)
+    rows = [row.ctypes.data for row in table]
+    link = Link(made.address, rows, [row.data for row in table], [made.slot("x")])
+    links = [link]
+    kept: list[object] = [made, table, states]
+    functions = _functions_of_x(core, sizes, batch, dtype)
+    if functions is not None:
+        values, names = functions
+        for name, value in zip(names, values.outputs, strict=True):
+            link.write(made.slot(name), value)
+        links.insert(0, link_of(values, core))
+        kept.append(values)
+    if parts is not None and (parts.early or parts.joined):
+        early = _early_values(cell, parts, own, layer.sizes, batch, dtype)
+        outputs = iter(early.values.outputs)
+        if parts.joined:
+            core_x = next(outputs)
+            for each in links:
+                each.read(core_x)
+        for k, number in enumerate(early.given):
+            place = made.slot(f"side {k}")
+            if number is None:
+                link.write(place, next(outputs))
+            else:
+                link.sides = [*link.sides, (place, number)]
+        links.insert(0, link_of(early.values, cell))
+        kept.append(early)
+    return Steps(links, y, lambda turn: [state[turn] for state in states], kept)
+
+
+def _functions_of_x(
+    core: Cell, sizes: Sizes, batch: int, dtype: torch.dtype
+) -> tuple[RowValues, list[str]] | None:
+    """The functions of x alone that matrices multiply, and the buffers that the kernel reads."""
+    places = programs_of(core.text).precomputed
+    wanted = {node: place.buffer.name for node, place in places.items() if node is not INPUT}
+    if not wanted:
+        return None
+    groups = [[Wanted(node, sizes.input)] for node in wanted]
+    title = f"functions of x of {core.name}"
+    values = RowValues(groups, {}, {INPUT: sizes.input}, sizes, batch, dtype, title=title)
+    return values, list(wanted.values())
+
+
+def link_of(values: RowValues, cell: Cell) -> Link:
+    """The call that computes values of a layer's x and side inputs."""
+    numbers = {intern("side", (), side): k for k, side in enumerate(cell.inputs)}
+    slots = values.slots.items()
+    return Link(
+        values.address,
+        [values.table] * 2,
+        [values.words],
+        [place for node, place in slots if node is INPUT],
+        [(place, numbers[node]) for node, place in slots if node in numbers],
+    )
+
+
+def _parameters_of_core(
+    parts: Separated, own: Parameters, sizes: Sizes, dtype: torch.dtype
+) -> list[Tensor]:
+    known = known_values([part.value for part in parts.parts], own, sizes, dtype)
+    found = []
+    for part in parts.parts:
+        tensor = known[part.value]
+        if part.blocks is not None:
+            tensor = torch.cat([tensor[:, sizes.columns(block)] for block in part.blocks], 1)
+        found.append(tensor)
+    return found
+
+
+@dataclass(frozen=True)
+class _Early:
+    """The values before a core: for each of its side inputs, the number of the caller's that it is.
+
+    The others are outputs of ``values``, after the core's x if that is computed.
+    """
+
+    values: RowValues
+    given: list[int | None]
+
+
+def _early_values(
+    cell: Cell,
+    parts: Separated,
+    own: Parameters,
+    sizes: Sizes,
+    batch: int,
+    dtype: torch.dtype,
+) -> _Early:
+    known = known_values([*parts.early, *parts.joined], own, sizes, dtype)
+    inputs = {INPUT: sizes.input}
+    inputs |= {intern("side", (), side): sizes.width((side[1],)) for side in cell.inputs}
+    groups: list[list[Wanted]] = []
+    if parts.joined:
+        groups.append([Wanted(node, sizes.width((node.size,))) for node in parts.joined])
+    given: list[int | None] = []
+    numbers = {intern("side", (), side): k for k, side in enumerate(cell.inputs)}
+    for node, (_, size) in zip(parts.early, parts.core.inputs, strict=True):
+        width = sizes.width((size,))
+        is_given = node in numbers and inputs[node] == width
+        given.append(numbers[node] if is_given else None)
+        if not is_given:
+            groups.append([Wanted(node, width)])
+    title = f"early values of {cell.name}"
+    return _Early(RowValues(groups, known, inputs, sizes, batch, dtype, title=title), given)
+
+
+def _norm(layer: StepLayer, batch: int, dtype: torch.dtype) -> tuple[Link, RowValues]:
+    """The normalisation of what a layer reads."""
+    assert layer.norm is not None
+    weight, bias = [intern("vector", (), ("norm", name, "input")) for name in ("weight", "bias")]
+    value = apply("layer_norm", INPUT) * weight + bias
+    known = dict(zip((weight, bias), [t.detach().to(dtype) for t in layer.norm], strict=True))
+    size = layer.sizes.input
+    values = RowValues(
+        [[Wanted(value, size)]], known, {INPUT: size}, layer.sizes, batch, dtype, title="norm"
+    )
+    return link_of(values, layer.cell), values
+
+
+def _sum(layer: StepLayer, y: Tensor, batch: int) -> tuple[Link, RowValues]:
+    """A layer's output with what the layer reads added."""
+    output = intern("side", (), ("y", "input"))
+    size = layer.output_size
+    values = RowValues(
+        [[Wanted(output + INPUT, size)]], {}, {INPUT: size, output: size}, layer.sizes, batch,
+        y.dtype, title="residual",
+    )  # fmt: skip
+    values.words[values.slots[output]] = y.data_ptr()
+    return Link(values.address, [values.table] * 2, [values.words], [values.slots[INPUT]]), values
+
+
+def _nothing(*tensors: Tensor) -> bool:
     return False
 
 
 class FrozenSteps:
     """The layers' steps, one after another; see ``backends.engine.FrozenSteps``."""
 
-    def __init__(
-        self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype, *, int8: bool = False
-    ) -> None:
-        target = chosen_target()
-        self._made = [
-            LayerTables(layer_of(each.cell.text, each.sizes, dtype, target, int8=int8), batch)
-            for each in layers
+    def __init__(self, layers: Sequence[StepLayer], parts: Sequence[Steps], batch: int) -> None:
+        self._parts, self._kept = parts, list[RowValues]()
+        links: list[Link] = []
+        below: Tensor | None = None
+        for layer, steps in zip(layers, parts, strict=True):
+            own = list(steps.links)
+            y, dtype = steps.y, steps.y.dtype
+            if layer.residual and layer.output_size == layer.sizes.input:
+                link, values = _sum(layer, y, batch)
+                own.append(link)
+                self._kept.append(values)
+                y = values.outputs[0]
+            if layer.norm is not None:
+                link, values = _norm(layer, batch, dtype)
+                self._kept.append(values)
+                for each in own:
+                    each.read(values.outputs[0])
+                own.insert(0, link)
+            if below is not None:
+                for each in own:
+                    each.read(below)
+            links += own
+            below = y
+        assert below is not None
+        self.y = below
+        self._chains = [
+            array("q", [len(links), *[w for k in links for w in (k.address, k.tables[turn])]])
+            for turn in range(2)
         ]
-        self._states: list[list[Tensor]] = []
-        self._outputs: list[Tensor] = []
-        self._tables: list[np.ndarray[tuple[int, int], np.dtype[np.int64]]] = []
-        below = 0
-        for layer, made in zip(layers, self._made, strict=True):
-            y = torch.zeros(batch, layer.output_size, dtype=dtype, device="cpu")
-            states = [
-                torch.zeros(
-                    2, batch, *layer.sizes.of_row(layer.cell.state_size(state)),
-                    dtype=dtype, device="cpu",
-                )
-                for state in layer.cell.states
-            ]  # fmt: skip
-            copies = np.array([[copy.data_ptr() for copy in state] for state in states])
-            # an even step reads the first copy and writes the second, an odd step the other way
-            made.pack([p.detach().to(dtype).contiguous() for p in layer.parameters], dtype)
-            self._tables.append(made.tables(below, y.data_ptr(), copies, copies[:, ::-1], 2))
-            self._states.append(states)
-            self._outputs.append(y)
-            below = y.data_ptr()
-        self.y = self._outputs[-1]
-        self._words = [self._calls(turn) for turn in range(2)]
-        self._arguments = [words.ctypes.data for words in self._words]
-        self._inputs = [table.data for table in self._tables[0]]
-        self._slot = self._made[0].slot("x")
-        self._chain = chain_of(target)
-        self._call = _CALL(self._chain.address("chain"))
+        self._arguments = [chain.buffer_info()[0] for chain in self._chains]
+        #: at even and at odd steps: where the addresses of x and the side inputs go
+        self._x = [_places(links, turn, lambda link: [(p, 0) for p in link.x]) for turn in (0, 1)]
+        self._sides = [_places(links, turn, lambda link: link.sides) for turn in (0, 1)]
+        self._kernel = chain_of(chosen_target())
+        self._call = _CALL(self._kernel.address("chain"))
         self._turn = 0
         self._check: Check = _nothing
 
-    def _calls(self, turn: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """What ``chain`` reads at even or odd steps."""
-        words = [len(self._made)]
-        for made, table in zip(self._made, self._tables, strict=True):
-            words += [made.address, table[turn].ctypes.data]
-        return np.array(words, np.int64)
+    def expect(self, x: Tensor, *sides: Tensor) -> None:
+        """Accept tensors like these from the next step on; the caller has checked them."""
+        self._check = guard_of([x, *sides])
 
-    def expect(self, x: Tensor) -> None:
-        """Accept tensors like x from the next step on; the caller has checked it."""
-        self._check = guard_of([x])
-
-    def step(self, x: Tensor) -> Tensor | None:
-        """Run a step; returns ``y``, or ``None`` if x is not as expected."""
-        if type(x) is not Tensor or x.is_nested or not self._check(x):
+    def step(self, x: Tensor, *sides: Tensor) -> Tensor | None:
+        """Run a step; returns ``y``, or ``None`` if the tensors are not as expected."""
+        if type(x) is not Tensor or x.is_nested:
+            return None
+        for side in sides:
+            if type(side) is not Tensor or side.is_nested:
+                return None
+        if not self._check(x, *sides):
             return None
         turn = self._turn
-        self._inputs[turn][self._slot] = x.data_ptr()
+        address = x.data_ptr()
+        for words, place, _ in self._x[turn]:
+            words[place] = address
+        for words, place, number in self._sides[turn]:
+            words[place] = sides[number].data_ptr()
         self._call(self._arguments[turn])
         self._turn = 1 - turn
         return self.y
 
     def states(self) -> list[list[Tensor]]:
         """The states of each layer that the next step reads, in its memory."""
-        return [[state[self._turn] for state in states] for states in self._states]
+        return [part.states(self._turn) for part in self._parts]
+
+
+def _places(
+    links: Sequence[Link], turn: int, of: Callable[[Link], Sequence[tuple[int, int]]]
+) -> list[tuple[MutableSequence[int] | memoryview, int, int]]:
+    return [
+        (link.words[turn % len(link.words)], place, number)
+        for link in links
+        for place, number in of(link)
+    ]

@@ -1,12 +1,11 @@
-"""Steps of cells with a matrix state, with weights and memory that never change.
+"""Steps of a layer with a matrix state, with weights and memory that never change.
 
-The products of a layer with its input are one call of compiled code (``frozen_steps.py``), the rest
-of its step another: ``passes/memory.py`` leaves everything but products to the core.
+Products of matrices with x are kernels of their own, other values that need no state another
+(``row_values.py``); the rest of a step is the kernel of the core that ``passes/memory.py`` leaves.
 """
 
 from __future__ import annotations
 
-import ctypes
 from array import array
 from collections.abc import Sequence
 
@@ -14,19 +13,19 @@ import torch
 from torch import Tensor
 
 from elman.backends.engine import StepLayer
-from elman.backends.native.frozen_steps import FrozenSteps
+from elman.backends.native.frozen_steps import INPUT, Link, Steps, link_of, steps_of_layer
+from elman.backends.native.known import Parameters, by_name, known_values
 from elman.backends.native.matrix_states import Prepared, Run
-from elman.graph import Cell, cell
-from elman.graph.node import OPERATIONS, Node
+from elman.backends.native.row_values import RowValues, Wanted, can_compute
+from elman.graph import cell
+from elman.graph.node import OPERATIONS, Node, intern
 from elman.graph.sizes import Sizes
 from elman.passes.memory import MemoryParts, memory_parts
 from elman.torch_mathematics import TorchMathematics
 
-#: the parameters of a layer by family and gate
-Parameters = dict[tuple[str, str], Tensor]
 
-# unlike CFUNCTYPE, keeps the GIL: to release it takes as long as a small step
-_CALL = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
+class NotFrozen(Exception):
+    """The kernels do not have what a step needs."""
 
 
 @cell
@@ -34,130 +33,125 @@ def _product(x, h, *, W):  # type: ignore[no-untyped-def]
     return W.o @ x
 
 
-def can_be_frozen(own: Cell) -> bool:
-    """Whether the products of a cell with a matrix state are of parameters with x alone."""
-    parts = memory_parts(own.text, all_inside=True)
-    varying = [node for node, fixed in zip(parts.early, parts.fixed, strict=True) if not fixed]
-    return not own.inputs and all(map(_is_plain_product, varying))
+def steps_of_matrix_layer(layer: StepLayer, batch: int, dtype: torch.dtype) -> Steps:
+    """The steps of a layer whose cell has a matrix state.
+
+    Raises ``NotFrozen`` if x or a side input is used in a way that no kernel has.
+    """
+    parts = memory_parts(layer.cell.text, all_inside=True)
+    sizes = layer.sizes
+    own = by_name(layer.cell, layer.parameters, dtype)
+    before = _Before(layer, parts, own, batch, dtype)
+    states = [
+        torch.zeros(batch, *sizes.axes(layer.cell.state_size(name)), dtype=dtype)
+        for name in layer.cell.states
+    ]
+    call = Prepared(Run(parts.core.text, before.values, states, 1, None, False))
+    record = call.recorded(states)
+    y = torch.zeros(batch, sizes.hidden, dtype=dtype)
+    words = [*call.numbers, y.data_ptr(), record.data_ptr(), 0]
+    first = len(words)
+    table = array("q", [*words, *[side.data_ptr() for side in call.sides]])
+    given = [(first + k, number) for k, number in before.given]
+    link = Link(call.compiled.address("step"), [table.buffer_info()[0]] * 2, [table], sides=given)
+    kept = [before, call, record, table]
+    return Steps([*before.links, link], y, lambda turn: call.views(record), kept)
+
+
+class _Before:
+    """What a core takes: constants, products, the caller's side inputs, and other values."""
+
+    def __init__(
+        self,
+        layer: StepLayer,
+        parts: MemoryParts,
+        own: Parameters,
+        batch: int,
+        dtype: torch.dtype,
+    ) -> None:
+        self.links: list[Link] = []
+        #: the values as tensors with the axes head, unit and key
+        self.values: list[Tensor] = []
+        #: which of them are side inputs of the caller's
+        self.given: list[tuple[int, int]] = []
+        self._kept: list[object] = []
+        sizes, of = layer.sizes, layer.cell
+        numbers = {intern("side", (), side): k for k, side in enumerate(of.inputs)}
+        varying = [n for n, fixed in zip(parts.early, parts.fixed, strict=True) if not fixed]
+        wanted = {
+            node: _width(sizes, size)
+            for node, (_, size) in zip(parts.early, parts.core.inputs, strict=True)
+        }
+        products = [
+            node
+            for node in varying
+            if _is_plain_product(node) and len(own[node.operands[0].attribute[:2]]) == wanted[node]
+        ]
+        made = self._products(products, own, sizes, batch, dtype)
+        others = [n for n in varying if n not in made and n not in numbers]
+        if others:
+            inputs = {INPUT: sizes.input}
+            inputs |= {node: sizes.width((node.attribute[1],)) for node in numbers}
+            groups = [[Wanted(node, wanted[node])] for node in others]
+            known = known_values(others, own, sizes, dtype)
+            if not can_compute(others, known, inputs, sizes):
+                raise NotFrozen
+            title = f"early values of {of.name}"
+            values = RowValues(groups, known, inputs, sizes, batch, dtype, title=title)
+            self._kept.append(values)
+            self.links.append(link_of(values, of))
+            made |= dict(zip(others, values.outputs, strict=True))
+        for k, (node, (_, size), fixed) in enumerate(
+            zip(parts.early, parts.core.inputs, parts.fixed, strict=True)
+        ):
+            axes = sizes.axes(size)
+            if fixed:
+                self.values.append(_fixed(node, own, sizes, dtype).expand(axes))
+            elif node in made:
+                self.values.append(made[node].view(1, batch, *axes))
+            else:
+                self.given.append((k, numbers[node]))
+                self.values.append(torch.zeros(1, batch, *axes, dtype=dtype))
+
+    def _products(
+        self,
+        products: Sequence[Node],
+        own: Parameters,
+        sizes: Sizes,
+        batch: int,
+        dtype: torch.dtype,
+    ) -> dict[Node, Tensor]:
+        """Products of a parameter with x."""
+        matrices = [own[node.operands[0].attribute[:2]] for node in products]
+        # one product if its parts lie one after another
+        groups = [matrices] if batch == 1 and matrices else [[matrix] for matrix in matrices]
+        outputs: list[Tensor] = []
+        for group in groups:
+            joined = torch.cat(group)
+            shape = Sizes(sizes.input, len(joined))
+            steps = steps_of_layer(StepLayer(_product, [joined], shape), batch, dtype)
+            self.links += steps.links
+            self._kept.append(steps)
+            outputs += steps.y.split([len(matrix) for matrix in group], 1)
+        return dict(zip(products, outputs, strict=True))
 
 
 def _is_plain_product(value: Node) -> bool:
     return [operand.operation for operand in value.operands] == ["matrix", "input"]
 
 
-class MatrixFrozenSteps:
-    """The layers' steps, one after another; see ``backends.engine.FrozenSteps``."""
-
-    def __init__(self, layers: Sequence[StepLayer], batch: int, dtype: torch.dtype) -> None:
-        self._parts: list[_Layer | FrozenSteps] = []
-        for each in layers:
-            if each.cell.has_memory:
-                self._parts.append(_Layer(each, batch, dtype))
-            else:
-                self._parts.append(FrozenSteps([each], batch, dtype))
-        for below, above in zip(self._parts, self._parts[1:], strict=False):
-            above.expect(below.y)
-        self.y = self._parts[-1].y
-
-    def expect(self, x: Tensor) -> None:
-        """Accept tensors like x from the next step on; the caller has checked it."""
-        self._parts[0].expect(x)
-
-    def step(self, x: Tensor) -> Tensor | None:
-        """Run a step; returns ``y``, or ``None`` if x is not as expected."""
-        for part in self._parts:
-            y = part.step(x)
-            if y is None:
-                return None
-            x = y
-        return x
-
-    def states(self) -> list[list[Tensor]]:
-        """The states of each layer, in its memory."""
-        return [state for part in self._parts for state in part.states()]
+def _width(sizes: Sizes, size: str) -> int:
+    heads, units, keys = sizes.axes(size)
+    return heads * units * keys
 
 
-class _Layer:
-    """One layer: its products, and the kernel of its core."""
-
-    def __init__(self, layer: StepLayer, batch: int, dtype: torch.dtype) -> None:
-        parts = memory_parts(layer.cell.text, all_inside=True)
-        sizes = layer.sizes
-        own: Parameters = {
-            (p.family, p.gate): tensor.detach().to(dtype, copy=True)
-            for p, tensor in zip(layer.cell.parameters, layer.parameters, strict=True)
-        }
-        self._products: list[FrozenSteps] = []
-        sides = self._sides(parts, own, sizes, batch, dtype)
-        states = [
-            torch.zeros(batch, *sizes.axes(layer.cell.state_size(name)), dtype=dtype)
-            for name in layer.cell.states
-        ]
-        run = Run(parts.core.text, sides, states, 1, None, False)
-        call = Prepared(run)
-        # the kernel runs one step on this memory, which the tensors here keep alive
-        self._call = call
-        self._record = call.recorded(states)
-        self.y = torch.zeros(batch, sizes.hidden, dtype=dtype)
-        words = [*call.numbers, self.y.data_ptr(), self._record.data_ptr(), 0]
-        self._table = array("q", [*words, *[side.data_ptr() for side in call.sides]])
-        self._arguments = (self._table.buffer_info()[0], 0, batch * sizes.heads, 1, 0)
-        self._kernel = _CALL(call.compiled.address("forward"))
-
-    def _sides(
-        self,
-        parts: MemoryParts,
-        own: Parameters,
-        sizes: Sizes,
-        batch: int,
-        dtype: torch.dtype,
-    ) -> list[Tensor]:
-        """The side inputs of the core: parameters, and where the products are written."""
-        products = [node for node, fixed in zip(parts.early, parts.fixed, strict=True) if not fixed]
-        matrices = [own[node.operands[0].attribute[:2]] for node in products]
-        # one product if its parts lie one after another
-        groups = [matrices] if batch == 1 else [[matrix] for matrix in matrices]
-        outputs: list[Tensor] = []
-        for group in groups:
-            joined = torch.cat(group)
-            shape = Sizes(sizes.input, len(joined))
-            steps = FrozenSteps([StepLayer(_product, [joined], shape)], batch, dtype)
-            self._products.append(steps)
-            outputs += steps.y.split([len(matrix) for matrix in group], 1)
-        found, written = [], iter(outputs)
-        for node, (_, size), fixed in zip(parts.early, parts.core.inputs, parts.fixed, strict=True):
-            axes = sizes.axes(size)
-            if fixed:
-                found.append(_fixed(node, own, sizes).expand(axes))
-            else:
-                found.append(next(written).view(1, batch, *axes))
-        return found
-
-    def expect(self, x: Tensor) -> None:
-        """Accept tensors like x."""
-        for product in self._products:
-            product.expect(x)
-
-    def step(self, x: Tensor) -> Tensor | None:
-        """Run a step."""
-        for product in self._products:
-            if product.step(x) is None:
-                return None
-        self._kernel(*self._arguments)
-        return self.y
-
-    def states(self) -> list[list[Tensor]]:
-        """The states as views of the kernel's memory, (batch, head, ...)."""
-        return [self._call.views(self._record)]
-
-
-def _fixed(node: Node, own: Parameters, sizes: Sizes) -> Tensor:
+def _fixed(node: Node, own: Parameters, sizes: Sizes, dtype: torch.dtype) -> Tensor:
     """A value that depends on parameters alone, with the axes head, unit and key."""
     if node.operation == "vector":
         return own[node.attribute[:2]].reshape(sizes.axes(node.size))
     if node.operation == "constant":
-        return torch.full((), node.attribute, dtype=next(iter(own.values())).dtype)
+        return torch.full((), node.attribute, dtype=dtype)
     rule = OPERATIONS[node.operation].evaluate
     assert rule is not None, f"{node.operation} has no definition"
-    value: Tensor = rule(TorchMathematics, *[_fixed(o, own, sizes) for o in node.operands])
+    value: Tensor = rule(TorchMathematics, *[_fixed(o, own, sizes, dtype) for o in node.operands])
     return value

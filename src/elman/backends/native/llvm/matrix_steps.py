@@ -397,7 +397,7 @@ class Kernels:
     ``forward`` and ``forward_saving`` take the table of ``FORWARD``, ``backward`` that of
     ``BACKWARD``, followed by the addresses of the side inputs and, for ``backward``, of their
     gradients.  ``low`` and ``high`` are the first head and the one after the last, counted over all
-    rows.
+    rows.  ``step`` takes the table of ``forward`` alone.
     """
 
     def __init__(self, core: str, shape: Shape, target: Target) -> None:
@@ -419,6 +419,7 @@ class Kernels:
         module = Module()
         for name in ("forward", "forward_saving"):
             module.add(self._forward(name, fixed, save=name != "forward"))
+        module.add(self._step())
         module.add(self._backward(fixed))
         return module.text
 
@@ -491,6 +492,15 @@ class Kernels:
                     loads, [*zip(following, own, strict=True), (following[0], Place(at, False))], []
                 )
         restore_mode(b, self.target, mode)
+        b.end()
+        return b
+
+    def _step(self) -> Builder:
+        """``step(table)``: ``forward`` for all heads of all rows and one step."""
+        b = Builder(self.shape.scalar, self.shape.lanes)
+        b.begin("step", ["ptr %table"], exported=True)
+        heads = b.int_op("mul", b.load_int("%table", 0), b.load_int("%table", 1))
+        b.call_function("forward", ["ptr %table", "i64 0", f"i64 {heads}", "i64 1", "i64 0"])
         b.end()
         return b
 
