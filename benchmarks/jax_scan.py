@@ -50,13 +50,14 @@ def functions() -> dict[str, Any]:
         "minimum": jnp.minimum,
         "where": jnp.where,
         "layer_norm": layer_norm,
+        "expand": lambda a, like: jnp.broadcast_to(a, (len(like), a.shape[-1])),
         "addmm": lambda a, x, w: a + x @ w,
         "mm": jnp.matmul,
         "split": lambda a, widths, axis: jnp.split(a, np.cumsum(widths)[:-1], axis),
     }
 
 
-def measure(cell: str, sizes: Sequence[int], threads: int, seconds: float) -> dict[str, Any]:
+def measure(cell: str, lengths: Sequence[int], threads: int, seconds: float) -> dict[str, Any]:
     """Compare Elman's training with JAX's."""
     import jax
     import jax.numpy as jnp
@@ -70,12 +71,13 @@ def measure(cell: str, sizes: Sequence[int], threads: int, seconds: float) -> di
     from elman.benchmark.timing import clock_for
     from elman.graph.sizes import Sizes
 
-    shape = Shape(*sizes)
+    shape = Shape(*lengths)
     torch.manual_seed(0)
     layer = elman.Recurrent(elman.cells.CATALOGUE[cell], shape.input, shape.hidden)
     loop, hidden = fair_loop(layer.cell), shape.hidden
-    step = loop.step(functions(), hidden)
-    cuts = np.cumsum(loop.pieces)[:-1] * hidden
+    sizes = Sizes(shape.input, hidden)
+    step = loop.step(functions(), sizes)
+    cuts = np.cumsum([sizes.width(piece) for piece in loop.pieces])[:-1]
 
     def run(x: Any, leaves: Sequence[Any]) -> Any:
         read = []
@@ -95,7 +97,7 @@ def measure(cell: str, sizes: Sequence[int], threads: int, seconds: float) -> di
     parameters = parameters_of(layer)
     x = torch.randn(shape.time, shape.batch, shape.input)
     grad_y = torch.randn(shape.time, shape.batch, hidden)
-    stacked = loop.stack(parameters, Sizes(shape.input, hidden))
+    stacked = loop.stack(parameters, sizes)
     leaves = [jnp.asarray(leaf.detach().numpy()) for leaf in stacked]
     jax_x, jax_grad = jnp.asarray(x.numpy()), jnp.asarray(grad_y.numpy())
 
@@ -107,9 +109,7 @@ def measure(cell: str, sizes: Sequence[int], threads: int, seconds: float) -> di
     few = slice(COMPARED_STEPS)
     y, dx, dleaves = value_and_gradients(jax_x[few], jax_grad[few], leaves)
     tensors = [torch.from_numpy(np.array(array)) for array in (y, dx, *dleaves)]
-    scan = Contestant(
-        "JAX scan", [], lambda x: x, lambda p: loop.stack(p, Sizes(shape.input, hidden))
-    )
+    scan = Contestant("JAX scan", [], lambda x: x, lambda p: loop.stack(p, sizes))
     found = {"y": tensors[0], "dx": tensors[1]} | scan.to_parameters(parameters, tensors[2:])
     with torch_threads(threads):
         ours = elman_layer(layer)

@@ -121,10 +121,39 @@ def test_a_cell_that_torch_lacks_stands_beside_the_loop_alone():
     assert [one.name for one in rivals(layer(elman.cells.coupled_lstm))] == ["eager loop"]
 
 
-@pytest.mark.parametrize("name", ["cfc", "orthogonal_rnn", "delta_net"])
-def test_a_cell_that_the_loop_does_not_run_is_refused(name):
-    with pytest.raises(OptionError, match=f"benchmark: {name} has inputs beside x, matrices"):
-        short_benchmark(elman.cells.ALL[name], [1])
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize(
+    ("name", "options", "rivals", "words"),
+    [
+        ("gru_d", {}, {"eager loop"}, ""),
+        ("orthogonal_rnn", {}, {"eager loop"}, ""),
+        ("delta_net", {}, {"eager loop"}, "4 heads of as many keys as units."),
+        ("mlstm", {"heads": 2, "key_size": 3}, {"eager loop"}, "2 heads of 3 keys."),
+        ("lstmp", {"sizes": {"projection": 3}}, {"torch.nn.LSTM", "eager loop"}, "projection 3."),
+        ("scrn", {"sizes": {"context": 3}}, {"eager loop"}, "context 3."),
+    ],
+)
+def test_cells_of_every_kind_are_measured_beside_their_rivals(name, options, rivals, words):
+    report = short_benchmark(
+        elman.cells.ALL[name], [1], shapes=[Shape(4, 2, 3, 8)], seconds=0.0, **options
+    )
+    assert {result.rival for result in report.results} == rivals
+    assert all([result.agrees for result in report.results])
+    assert report.words == words
+    json.dumps(report.record(), allow_nan=False)
+
+
+def test_heads_of_a_cell_without_a_matrix_state_are_refused():
+    with pytest.raises(OptionError, match="heads and key_size are for cells with a matrix state"):
+        short_benchmark(elman.cells.gru, [1], heads=2)
+
+
+def test_a_loop_with_wrong_side_inputs_is_not_timed():
+    ours = layer(elman.cells.cfc)
+    right = eager_loop(ours)
+    wrong = replace(right, forward=lambda x, dt: right.forward(x, dt=dt + 1))
+    [found] = contest(ours, [wrong], SMALL, "inference", 1, 0.0)
+    assert not found.agrees
 
 
 def test_the_machine_is_described_in_one_line():

@@ -123,10 +123,10 @@ def test_the_command_prints_what_it_kept(command, timed):
     status, out, _ = command("benchmark", "--tune")
     assert status == 0
     assert "3 where weights exceed 4,096 KiB" in " ".join(out.split())
-    for other in (("--cell", "gru"), ("--threads", "1")):
+    for other in (("--cell", "gru"), ("--threads", "1"), ("--sizes", "projection=3")):
         status, _, err = command("benchmark", "--tune", *other)
         assert status != 0
-        assert "omit --cell and --threads" in err
+        assert "omit --cell, --heads, --key-size, --sizes and --threads" in err
 
 
 def test_both_ways_give_the_same_bits():

@@ -192,6 +192,13 @@ def test_benchmark_prints_figures_and_json(command, monkeypatch):
     status, out, _ = command("benchmark", "--cell", "gru", "--threads", 1, "--json")
     assert status == 0
     assert {r["rival"] for r in json.loads(out)["results"]} == {"eager loop"}
+    status, out, _ = command("benchmark", "--cell", "scrn", "--sizes", "context=3", "--threads", 1)
+    assert status == 0
+    assert "context 3." in out
+    heads = ("--heads", 1, "--key-size", 3)
+    status, out, _ = command("benchmark", "--cell", "mlstm", *heads, "--threads", 1, "--json")
+    assert status == 0
+    assert json.loads(out)["options"] == {"heads": 1, "key_size": 3}
 
 
 @pytest.mark.parametrize(
@@ -199,6 +206,8 @@ def test_benchmark_prints_figures_and_json(command, monkeypatch):
     [
         (["--threads", 0], "--threads is 0"),
         (["--cell", "lstn"], "lstn"),
+        (["--cell", "lstmp"], "lstmp: the cell has the size projection; give its number, as in"),
+        (["--cell", "gru", "--sizes", "rank=3"], "sizes names rank, but the cell has no sizes"),
     ],
 )
 def test_benchmark_refuses_what_cannot_be(command, arguments, sentence):

@@ -14,8 +14,10 @@ from elman.tasks.ner.data import Sentence
 from elman.tasks.recurrent_options import (
     BidirectionalOptions,
     RecurrentOptions,
+    numbers_of_sizes,
     recurrent_keywords,
     recurrent_layer,
+    refuse_missing_sizes,
 )
 from elman.tasks.sentiment.data import Review
 from elman.training.toml import to_toml
@@ -114,6 +116,12 @@ def test_a_task_gives_numbers_to_the_sizes_of_a_cell(task):
     assert encoder_of(task, elman.cells.lstmp, without=without).output_size in (5, 10)
     with pytest.raises(OptionError, match="the cell has the size projection; pass its number"):
         encoder_of(task, elman.cells.lstmp, without=(*without, *OF_SIZES))
+
+
+def test_a_missing_number_of_a_size_names_the_flag():
+    with pytest.raises(OptionError, match=r"lstmp: .* size projection; .* --sizes projection=64"):
+        refuse_missing_sizes(elman.cells.lstmp, numbers_of_sizes("rank=3"))
+    refuse_missing_sizes(elman.cells.lstmp, numbers_of_sizes("projection=3"))
 
 
 @pytest.mark.parametrize("value", ["much", "projection=much", "projection", "projection=1.5"])

@@ -94,19 +94,26 @@ def contest(
 ) -> list[Result]:
     """Compare Elman's layer with each rival, timed in turn, for ``seconds`` in total.
 
+    Inputs beside x are random, from 0 to 1, since many are times or masks.
     Sets torch's number of threads and restores it afterwards; other libraries must be configured
     separately.
     """
     x = torch.randn(shape.time, shape.batch, shape.input)
-    grad_y = torch.randn(shape.time, shape.batch, shape.hidden)
+    grad_y = torch.randn(shape.time, shape.batch, layer.stack.output_size)
+    sizes = layer.stack.sizes(shape.input)
+    sides = {
+        name: torch.rand(shape.time, shape.batch, sizes.width((size,)))
+        for name, size in layer.cell.inputs
+    }
     ours = elman_layer(layer)
     parameters = parameters_of(layer)
 
     def values(contestant: Contestant) -> Mapping[str, Tensor]:
         first, grad_first = x[:COMPARED_STEPS], grad_y[:COMPARED_STEPS]
+        given = {name: side[:COMPARED_STEPS] for name, side in sides.items()}
         if work == "inference":
-            return contestant.values(first)
-        return contestant.gradients(first, grad_first, parameters)
+            return contestant.values(first, given)
+        return contestant.gradients(first, grad_first, parameters, given)
 
     with torch_threads(threads):
         expected = values(ours)
@@ -116,7 +123,9 @@ def contest(
         }
         agreeing = [rival for rival in rivals if differences[rival.name] <= TOLERANCE]
         runs: dict[str, Callable[[], object]] = {
-            one.name: one.inference(x) if work == "inference" else one.training(x, grad_y)
+            one.name: one.inference(x, sides)
+            if work == "inference"
+            else one.training(x, grad_y, sides)
             for one in (ours, *agreeing)
         }
         times = interleaved(runs, seconds, clock=clock_for(threads)) if agreeing else {}

@@ -4,6 +4,8 @@
 with x for all steps, including the biases; one product for all gates with the same operand,
 accumulated with ``torch.addmm``; constants as plain numbers.  ``benchmarks/jax_scan.py`` runs the
 same step under ``jax.lax.scan``.  This is a rival, not an engine: the library differentiates it.
+Of a cell with side inputs or computed matrices this is the loop of its core
+(``passes/separate.py``); ``matrix_loop.py`` is for cells with a matrix state.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from elman.graph import Cell
-from elman.graph.node import OPERATIONS, Node, ancestors
+from elman.graph.node import OPERATIONS, Node, Size, ancestors, name_of
 from elman.graph.ops import LAYER_NORM_EPSILON
 from elman.graph.sizes import Block, Sizes
 from elman.passes import hoist, simplify
@@ -52,36 +54,36 @@ class Leaf:
 class FairLoop:
     """A loop over time: ``source`` defines ``step``, ``leaves`` are its parameters.
 
-    ``step`` takes the pieces of the product with x (``pieces`` are their widths, in units of the
-    hidden size), then x if ``reads_input``, the states, and the remaining leaves with matrices
-    transposed.  The first ``hoisted`` leaves belong to the product with x.  It returns the next
-    states.
+    ``step`` takes the pieces of the product with x (``pieces`` are the sizes in each), then x if
+    ``reads_input``, the side inputs, the states, and the remaining leaves with matrices transposed.
+    The first ``hoisted`` leaves belong to the product with x.  It returns the next states.
     """
 
     cell: Cell
     source: str
     leaves: tuple[Leaf, ...]
     hoisted: int
-    pieces: tuple[int, ...]
+    pieces: tuple[tuple[Size, ...], ...]
     reads_input: bool
 
     def stack(self, parameters: Mapping[str, Tensor], sizes: Sizes) -> list[Tensor]:
         """Compute the leaves from the cell's parameters by key; differentiable."""
         return [leaf.stack(parameters, sizes) for leaf in self.leaves]
 
-    def step(self, functions: Mapping[str, Any], hidden: int) -> Step:
+    def step(self, functions: Mapping[str, Any], sizes: Sizes) -> Step:
         """``step`` with a library's functions: operations by name, ``addmm``, ``split`` ..."""
-        space: dict[str, Any] = {**functions, "H": hidden}
-        # this module generated the source from a graph; it contains no user input
-        exec(compile(self.source, f"<fair loop of {self.cell.name}>", "exec"), space)
-        found: Step = space["step"]
-        return found
+        widths = {"H": sizes.hidden, **{_width(name): number for name, number in sizes.own}}
+        return step_of(self.source, self.cell, {**functions, **widths})
 
-    def in_torch(self, hidden: int) -> Callable[..., Tensor]:
-        """The loop in torch, which computes y from x (time, batch, input) and the leaves."""
-        step, widths = self.step(_TORCH, hidden), [hidden * width for width in self.pieces]
+    def in_torch(self, sizes: Sizes) -> Callable[..., Tensor]:
+        """The loop in torch, which computes y from x (time, batch, input) and the leaves.
 
-        def run(x: Tensor, *leaves: Tensor) -> Tensor:
+        The cell's side inputs, (time, batch, size), are its second argument.
+        """
+        step, widths = self.step(TORCH, sizes), [sizes.width(piece) for piece in self.pieces]
+        of_states = [sizes.width((leaf.size,)) for leaf in self.cell.state_leaves]
+
+        def run(x: Tensor, sides: Sequence[Tensor], *leaves: Tensor) -> Tensor:
             read: list[Tensor] = []
             if self.hoisted:
                 weight, *bias = leaves[: self.hoisted]
@@ -89,8 +91,9 @@ class FairLoop:
                 read += products.split(widths, -1) if len(widths) > 1 else [products]
             if self.reads_input:
                 read.append(x)
+            read += sides
             rest = [leaf.t() if leaf.dim() == 2 else leaf for leaf in leaves[self.hoisted :]]
-            states: tuple[Tensor, ...] = (x.new_zeros(x.shape[1], hidden),) * len(self.cell.states)
+            states = tuple([x.new_zeros(x.shape[1], width) for width in of_states])
             outputs = []
             # x[t] in the loop would make backward O(time²)
             for at_step in zip(*[part.unbind(0) for part in read], strict=True):
@@ -99,6 +102,29 @@ class FairLoop:
             return torch.stack(outputs)
 
         return run
+
+
+def step_of(source: str, cell: Cell, space: Mapping[str, Any]) -> Step:
+    """The function ``step`` that generated source defines."""
+    names = dict(space)
+    # these modules generated the source from a graph; it contains no user input
+    exec(compile(source, f"<fair loop of {cell.name}>", "exec"), names)
+    found: Step = names["step"]
+    return found
+
+
+def operation(node: Node, values: Sequence[str]) -> str:
+    """An operation on values as Python source."""
+    if node.operation in _SIGNS:
+        return f"({values[0]} {_SIGNS[node.operation]} {values[1]})"
+    if node.operation == "negate":
+        return f"(-{values[0]})"
+    return f"{node.operation}({', '.join(values)})"
+
+
+def _width(size: Size) -> str:
+    """The variable, or the number, that is a size."""
+    return "H" if size == "hidden" else size if size.isdecimal() else f"n_{size}"
 
 
 @lru_cache(maxsize=64)
@@ -124,6 +150,7 @@ class _Gate:
 
     label: str
     place: int
+    size: Size
     products: dict[Node, Node]
     bias: Node | None
     others: list[Node]
@@ -161,8 +188,9 @@ class _Writer:
         pieces = self._hoist_products_with_x()
         hoisted = len(self.leaves)
         results = [self._row(root) for root in self.roots]
-        reads_input = self.reads_input or not pieces
+        reads_input = self.reads_input or not (pieces or self.cell.inputs)
         arguments = [piece.name for piece in pieces] + ["x"] * reads_input
+        arguments += [f"i_{name}" for name, _ in self.cell.inputs]
         arguments += [f"s_{state}" for state in self.cell.states]
         arguments += [leaf.name for leaf in self.leaves[hoisted:]]
         lines = [f"def step({', '.join(arguments)}):", *self.lines]
@@ -172,15 +200,15 @@ class _Writer:
             source="\n    ".join(lines),
             leaves=tuple(self.leaves),
             hoisted=hoisted,
-            pieces=tuple([len(piece.gates) for piece in pieces]),
+            pieces=tuple([tuple([gate.size for gate in piece.gates]) for piece in pieces]),
             reads_input=reads_input,
         )
 
     def _row(self, root: Node) -> str:
         """A value with a row per sequence, also if it depends only on parameters."""
         value = self._value(root)
-        varies = any([node.operation in {"input", "state"} for node in ancestors([root])])
-        return value if varies else f"({value} + 0.0 * s_{self.cell.states[0]})"
+        varies = any([node.operation in {"input", "side", "state"} for node in ancestors([root])])
+        return value if varies else f"expand({value}, s_{self.cell.states[0]})"
 
     def _find_gates(self) -> dict[Node, _Gate]:
         gates: dict[Node, _Gate] = {}
@@ -202,7 +230,7 @@ class _Writer:
                 before = [gate.label for gate in gates.values() if gate.label.startswith(letter)]
                 label = f"{letter}{len(before) + 1}" if before else letter
                 place = self.cell.gates.index(letter)
-                gates[node] = _Gate(label, place, products, bias, others)
+                gates[node] = _Gate(label, place, node.size, products, bias, others)
         return gates
 
     def _terms(self, node: Node, inside: set[Node]) -> list[Node]:
@@ -286,25 +314,20 @@ class _Writer:
             self.reads_input = True
             return "x"
         if node.operation == "state":
-            return f"s_{node.attribute}"
+            return f"s_{name_of(node)}"
+        if node.operation == "side":
+            return f"i_{node.attribute[0]}"
         if node.operation == "vector":
-            self.names[node] = self._leaf("w_" + "_".join(node.attribute), [node])
+            self.names[node] = self._leaf("w_" + "_".join(node.attribute[:2]), [node])
         elif node in self.gates:
             value = self._gate(self.gates[node])
             self.names[node] = value if value.isidentifier() else self._named(value)
         else:
-            value = self._expression(node, [self._value(operand) for operand in node.operands])
+            value = operation(node, [self._value(operand) for operand in node.operands])
             if self.uses[node] == 1 and node not in self.roots:
                 return value
             self.names[node] = self._named(value)
         return self.names[node]
-
-    def _expression(self, node: Node, values: Sequence[str]) -> str:
-        if node.operation in _SIGNS:
-            return f"({values[0]} {_SIGNS[node.operation]} {values[1]})"
-        if node.operation == "negate":
-            return f"(-{values[0]})"
-        return f"{node.operation}({', '.join(values)})"
 
     def _named(self, value: str) -> str:
         self.temporaries += 1
@@ -356,7 +379,7 @@ class _Writer:
         parts = self._cut(buffer.gates, buffer.name[0])
         if len(parts) == 1:
             return
-        widths = ", ".join(["H" if len(p.gates) == 1 else f"{len(p.gates)} * H" for p in parts])
+        widths = ", ".join([_sum_of_widths([gate.size for gate in p.gates]) for p in parts])
         names = ", ".join([part.name for part in parts])
         self.lines.append(f"{names} = split({buffer.name}, [{widths}], 1)")
 
@@ -373,9 +396,14 @@ class _Writer:
         for node in nodes:
             product = node.operation == "block_product"
             leaf = node.operands[0] if product else node
-            blocks.append((".".join(leaf.attribute), node.attribute if product else None))
+            blocks.append((".".join(leaf.attribute[:2]), node.attribute if product else None))
         self.leaves.append(Leaf(name, tuple(blocks)))
         return name
+
+
+def _sum_of_widths(sizes: Sequence[Size]) -> str:
+    counts = Counter([_width(size) for size in sizes])
+    return " + ".join([w if count == 1 else f"{count} * {w}" for w, count in counts.items()])
 
 
 def _labels(gates: Sequence[_Gate]) -> str:
@@ -393,7 +421,8 @@ def _with_numbers(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Any
     return accept
 
 
-_TORCH: dict[str, Any] = {
+#: the functions of a step, in torch
+TORCH: dict[str, Any] = {
     name: getattr(TorchMathematics, name)
     for name in OPERATIONS
     if hasattr(TorchMathematics, name) and name not in _SIGNS
@@ -401,6 +430,7 @@ _TORCH: dict[str, Any] = {
     "maximum": _with_numbers(torch.maximum),
     "minimum": _with_numbers(torch.minimum),
     "layer_norm": lambda a: torch.layer_norm(a, a.shape[-1:], None, None, LAYER_NORM_EPSILON),
+    "expand": lambda a, like: a.expand(len(like), -1),
     "addmm": torch.addmm,
     "mm": torch.mm,
     "split": torch.split_with_sizes,

@@ -19,6 +19,18 @@ def benchmark(
         list[int] | None,
         typer.Option(help="Number of threads; can be repeated. Default: 1 and all cores."),
     ] = None,
+    heads: Annotated[
+        int | None,
+        typer.Option(help="Heads of a cell with a matrix state, such as delta_net. Default: 4."),
+    ] = None,
+    key_size: Annotated[
+        int | None,
+        typer.Option(help="Keys of each head of such a cell. Default: as many as units."),
+    ] = None,
+    sizes: Annotated[
+        str,
+        typer.Option(help="Numbers of the sizes of a cell's own, as projection=64 for lstmp."),
+    ] = "",
     tune: Annotated[
         bool,
         typer.Option(
@@ -30,26 +42,41 @@ def benchmark(
 ) -> None:
     """Measure the speed of a layer on this machine, against torch.nn and a loop over time."""
     if tune:
-        if threads or cell != "lstm":
-            raise OptionError("--tune measures the engine; omit --cell and --threads.")
+        if threads or cell != "lstm" or heads or key_size or sizes:
+            raise OptionError(
+                "--tune measures the engine; omit --cell, --heads, --key-size, --sizes and "
+                "--threads."
+            )
         _tune(as_json)
         return
     from elman.benchmark.machine import sentence, thread_counts
     from elman.benchmark.short import row, short_benchmark, table
+    from elman.tasks.recurrent_options import numbers_of_sizes, refuse_missing_sizes
     from elman.tasks.train import find_cell
 
+    chosen, numbers = find_cell(cell), numbers_of_sizes(sizes)
+    refuse_missing_sizes(chosen, numbers)
     counts = threads or thread_counts()
     if min(counts) < 1:
         raise OptionError(f"--threads is {min(counts)}; it must be at least 1.")
     shown = table()
     progress = Console(stderr=True, highlight=False)
     with progress.status("measuring for about half a minute ..."):
-        report = short_benchmark(find_cell(cell), counts, tell=lambda r: shown.add_row(*row(r)))
+        report = short_benchmark(
+            chosen,
+            counts,
+            heads=heads,
+            key_size=key_size,
+            sizes=numbers,
+            tell=lambda result: shown.add_row(*row(result)),
+        )
     if as_json:
         print_json(report.record())
     else:
         screen = console()
         screen.print(shown)
+        if report.words:
+            screen.print(report.words, soft_wrap=True)
         screen.print(report.engine, soft_wrap=True)
         screen.print(sentence(report.machine), soft_wrap=True)
 

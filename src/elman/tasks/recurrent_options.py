@@ -8,7 +8,7 @@ if it builds its own layers, with the keywords from ``recurrent_keywords``.  The
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -113,7 +113,31 @@ def recurrent_keywords(options: RecurrentOptions) -> dict[str, Any]:
     {'c': 0.5, 'h': 0.05}
     """
     found = {name: getattr(options, name) for name in _NAMES}
-    return found | {"zoneout": _zoneout(options.zoneout), "sizes": _sizes(options.sizes)}
+    return found | {"zoneout": _zoneout(options.zoneout), "sizes": numbers_of_sizes(options.sizes)}
+
+
+def numbers_of_sizes(value: str) -> dict[str, int]:
+    """The numbers of a cell's own sizes.
+
+    >>> numbers_of_sizes("projection=64 rank=8")
+    {'projection': 64, 'rank': 8}
+    """
+    try:
+        return {size: int(number) for size, number in _pairs(value)}
+    except ValueError as error:
+        raise OptionError(
+            f'sizes is "{value}"; it must have a number per size, such as projection=64.'
+        ) from error
+
+
+def refuse_missing_sizes(cell: Cell, numbers: Mapping[str, int]) -> None:
+    """Raise ``OptionError`` if a size of the cell's own has no number, naming the flag."""
+    for name in cell.own_sizes:
+        if name not in numbers:
+            raise OptionError(
+                f"{cell.name}: the cell has the size {name}; give its number, as in --sizes "
+                f"{name}=64."
+            )
 
 
 def output_units(options: RecurrentOptions, cell: Cell, hidden_size: int) -> int:
@@ -124,7 +148,7 @@ def output_units(options: RecurrentOptions, cell: Cell, hidden_size: int) -> int
     >>> output_units(options, gru, 8), output_units(options, lstmp, 8)
     (8, 6)
     """
-    return _sizes(options.sizes).get(cell.state_size(cell.states[0]), hidden_size)
+    return numbers_of_sizes(options.sizes).get(cell.state_size(cell.states[0]), hidden_size)
 
 
 def recurrent_layer(
@@ -202,16 +226,6 @@ def _zoneout(value: float | str) -> float | dict[str, float]:
         raise OptionError(
             f'zoneout is "{value}"; it must be a probability, or one per state, such as '
             "c=0.5 h=0.05."
-        ) from error
-
-
-def _sizes(value: str) -> dict[str, int]:
-    """A number per size."""
-    try:
-        return {size: int(number) for size, number in _pairs(value)}
-    except ValueError as error:
-        raise OptionError(
-            f'sizes is "{value}"; it must have a number per size, such as projection=64.'
         ) from error
 
 

@@ -30,7 +30,7 @@ from elman.tasks.calibration import calibrate
 from elman.tasks.card import write_card
 from elman.tasks.corpus import Corpus, Data, data_digest, read_corpus, refuse_too_few
 from elman.tasks.inspection import inspect, sample
-from elman.tasks.recurrent_options import refuse_unused
+from elman.tasks.recurrent_options import numbers_of_sizes, refuse_missing_sizes, refuse_unused
 from elman.tasks.resuming import (
     fetch_copy,
     files_of,
@@ -128,6 +128,8 @@ def _train(
         training = with_settings(task.training_for(options), settings)
         cell = find_cell(options.cell) if start is None or "cell" in settings else start.cell
         _refuse_inputs(task, cell)
+        if hasattr(options, "sizes"):
+            refuse_missing_sizes(cell, numbers_of_sizes(options.sizes))
     check_logger(training)
     corpus = read_corpus(task, data, options, training)
     try:
