@@ -447,20 +447,37 @@ class Recurrent(NotForTorchScript, nn.Module):
         >>> for x in torch.randn(5, 1, 10):
         ...     y, state = layer.step(x, state)
         """
-        stepper = self._training_stepper if torch.is_grad_enabled() else self._stepper
-        if stepper is not None and not (
+        kept = self._training_stepper if torch.is_grad_enabled() else self._stepper
+        if kept is not None and not (
             torch.compiler.is_compiling()
             or torch._C._len_torch_dispatch_stack()
             or forward_ad._current_level >= 0
             or self._is_noisy
             or self._has_hooks
-            or inputs
             or (state is None and self.stack.between.learned_state)
         ):
-            results = stepper.step(x, state, self._read())
+            sides = self._in_order(inputs) if inputs or self.cell.inputs else ()
+            results = None if sides is None else self._kept_step(x, state, sides)
             if results is not None:
                 return results
         return self._general_step(x, state, inputs)
+
+    def _in_order(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor] | None:
+        """The side inputs in the order of the cell; ``None`` if others are given."""
+        names = [name for name, _ in self.cell.inputs]
+        if inputs.keys() != {*names}:
+            return None
+        return [inputs[name] for name in names]
+
+    def _kept_step(
+        self, x: Tensor, state: State | None, sides: Sequence[Tensor]
+    ) -> tuple[Tensor, State] | None:
+        """A step by the engine's steps that are kept, if they accept these tensors."""
+        if torch.is_grad_enabled():
+            training = self._training_stepper
+            return None if training is None else training.step(x, state, self._read())
+        stepper = self._stepper
+        return None if stepper is None else stepper.step(x, state, self._read(), sides)
 
     def _general_step(
         self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
@@ -476,17 +493,12 @@ class Recurrent(NotForTorchScript, nn.Module):
             )
         by_torch = forward_ad._current_level >= 0 or is_seen_by_torch() or self._has_hooks
         stack = self.stack
-        separate = stack.early_in_evaluation is not None
         if not (by_torch or self._is_noisy or stack.matrix_states is not None):
             results = None
-            if stack.between.changes_steps or (separate and self.num_layers > 1):
+            if stack.between.changes_steps:
                 results = self._step_by_layer(autocast(x), state, inputs)
-            elif state is None and stack.between.learned_state:
-                pass
-            elif separate:
-                results = self._step_with_early_values(autocast(x), state, inputs)
-            elif not inputs:
-                results = self._fast_step(autocast(x), state)
+            elif not (state is None and stack.between.learned_state):
+                results = self._fast_step(autocast(x), state, inputs)
             if results is not None:
                 return results
         sequence = x.unsqueeze(1 if self.batch_first and x.dim() == 2 else 0)
@@ -499,11 +511,14 @@ class Recurrent(NotForTorchScript, nn.Module):
         assert isinstance(y, Tensor)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
 
-    def _fast_step(self, x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
+    def _fast_step(
+        self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
+    ) -> tuple[Tensor, State] | None:
         """A step by the engine's stepper, if it supports these tensors; keeps the stepper."""
         parameters = [d.in_order(self.cell) for d in self._directions()]
         flat = [p for own in parameters for p in own]
-        tensors = [x, *flat, *(state if isinstance(state, (tuple, list)) else ())]
+        tensors = [x, *flat, *inputs.values()]
+        tensors += state if isinstance(state, (tuple, list)) else ()
         if (
             not all([isinstance(tensor, Tensor) and is_plain(tensor) for tensor in tensors])
             or x.dim() != 2
@@ -515,70 +530,55 @@ class Recurrent(NotForTorchScript, nn.Module):
             return None  # parametrizations compute new tensors at each access
         self.stack.check_input(x.unsqueeze(0), parameters)
         batch, x = x.shape[0], x.contiguous()
-        stepper = self._training_stepper if torch.is_grad_enabled() else self._stepper
-        if stepper is not None:  # perhaps x only had another dtype or stride
-            results = stepper.step(x, state, self._read())
-            if results is not None:
-                return results
-        if torch.is_grad_enabled():
-            if not any([tensor.requires_grad for tensor in tensors]):
-                return None
-            stepper = self._training_stepper = self._make_training_stepper(x, flat)
-        else:
-            sizes = [self._sizes(k) for k in range(self.num_layers)]
-            stepper = self._stepper = self._make_stepper(x, self.cell, sizes)
-        if stepper is None:
-            return None
-        state = stepper.zeros if state is None else self.stack.checked_state(state, x, batch)
-        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
-        for k, own in enumerate(parameters):
-            below = x.unsqueeze(0) if k == 0 else stepper.zeros[0][:1]
-            call = Call(plan_of(self.cell.text), below, [s[k] for s in state], own, None, False)
-            check_call(call, backend)
-        stepper.expect(x, state, None if self._frozen else flat)
-        self._reader, self._ran = reader, (x.dtype, x.device)
-        return stepper.run(x, state, flat)
-
-    def _step_with_early_values(
-        self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
-    ) -> tuple[Tensor, State] | None:
-        """The same for one layer, whose early values are computed with torch at each step."""
-        early, stack = self.stack.early_in_evaluation, self.stack
-        assert early is not None
-        (parameters,) = [d.in_order(self.cell) for d in self._directions()]
-        given = [*inputs.values(), *(state if isinstance(state, (tuple, list)) else ())]
-        if (
-            torch.is_grad_enabled()
-            or not all([isinstance(t, Tensor) and is_plain(t) for t in (x, *parameters, *given)])
-            or x.dim() != 2
-            or 0 in x.shape
-        ):
-            return None
-        sequence, sizes = x.unsqueeze(0), self._sizes(0)
-        stack.check_input(sequence, [parameters])
-        sides = checked(
-            stack.title, self.cell, inputs, sequence, sizes, batch_first=False, unbatched=False
-        )
-        core_x, own, values = early.run(sequence, sides, parameters, None, sizes)
-        x = core_x[0].contiguous()
-        values = [value[0].to(x.dtype).contiguous() for value in values]
-        stepper = self._stepper
-        if stepper is not None:
-            results = stepper.step(x, state, own, values)
-            if results is not None:
-                return results
-        stepper = self._make_stepper(x, early.core, [replace(sizes, input=x.shape[1])])
-        if stepper is None:
-            return None
-        state = stepper.zeros if state is None else stack.checked_state(state, x, len(x))
-        call = Call(
-            plan_of(early.core.text), core_x, [s[0] for s in state], own, None, False,
-            sides=[value.unsqueeze(0) for value in values],
+        given = checked(
+            self.stack.title, self.cell, inputs, x.unsqueeze(0), self._sizes(0),
+            batch_first=False, unbatched=False,
         )  # fmt: skip
-        check_call(call, choose(stack.backend, x.dtype, x.device, early.core)[0])
-        stepper.expect(x, state, own, values)
-        self._stepper, self._ran = stepper, (x.dtype, x.device)
-        return stepper.run(x, state, own, values)
+        sides = [given[name][0].to(x.dtype).contiguous() for name, _ in self.cell.inputs]
+        results = self._kept_step(x, state, sides)  # perhaps x only had another dtype or stride
+        if results is not None:
+            return results
+        training: StepsWithGradients | None = None
+        stepper: StepperOfEngine | None = None
+        if torch.is_grad_enabled():
+            separate = self.stack.early_in_evaluation is not None
+            if not separate and any([tensor.requires_grad for tensor in tensors]):
+                training = self._training_stepper = self._make_training_stepper(x, flat)
+        else:
+            stepper = self._stepper = self._make_stepper(x)
+        made = training or stepper
+        if made is None:
+            return None
+        state = made.zeros if state is None else self.stack.checked_state(state, x, batch)
+        self._check_step(x, state, parameters, made.zeros)
+        self._reader, self._ran = reader, (x.dtype, x.device)
+        known = None if self._frozen else flat
+        if training is not None:
+            training.expect(x, state, known)
+            return training.run(x, state, flat)
+        assert stepper is not None
+        stepper.expect(x, state, known, sides)
+        return stepper.run(x, state, flat, sides)
+
+    def _check_step(
+        self, x: Tensor, state: State, parameters: Sequence[Sequence[Tensor]], zeros: State
+    ) -> None:
+        """Raise ``ShapeError`` if a parameter does not have the cell's shape, and so on."""
+        if self.stack.early_in_evaluation is None:
+            backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
+            for k, own in enumerate(parameters):
+                below = x.unsqueeze(0) if k == 0 else zeros[0][:1]
+                states = [s[k] for s in state]
+                check_call(Call(plan_of(self.cell.text), below, states, own, None, False), backend)
+            return
+        for k, own in enumerate(parameters):
+            for parameter, tensor in zip(self.cell.parameters, own, strict=True):
+                shape = parameter.shape(self._sizes(k))
+                if tuple(tensor.shape) != tuple(shape):
+                    raise ShapeError(
+                        f"{self.stack.title}: {parameter.key} has the shape "
+                        f"{tuple(tensor.shape)}; it must be {tuple(shape)}."
+                    )
 
     def _step_by_layer(
         self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
@@ -621,15 +621,14 @@ class Recurrent(NotForTorchScript, nn.Module):
         )
         return single.freeze(self._frozen)
 
-    def _make_stepper(
-        self, x: Tensor, cell: Cell, sizes: Sequence[Sizes]
-    ) -> StepperOfEngine | None:
+    def _make_stepper(self, x: Tensor) -> StepperOfEngine | None:
         """The engine's steps without gradients for inputs like x, or those that are kept."""
         kept = self._stepper
         if kept is not None and kept.shape == x.shape and kept.dtype is x.dtype:
             return kept
-        backend, _ = choose(self.stack.backend, x.dtype, x.device, cell)
-        return find_engine(backend).stepper(cell, sizes, x)
+        backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
+        sizes = [self._sizes(k) for k in range(self.num_layers)]
+        return find_engine(backend).stepper(self.cell, sizes, x)
 
     def _make_training_stepper(
         self, x: Tensor, flat: Sequence[Tensor]

@@ -26,7 +26,8 @@ Execution
     ``llvm/team.py``       torch's threads; ``llvm/workers.py`` our own
     ``kernels.py``         compiles a layer's programs and calls them with tables of addresses
     ``engine.py``          runs tensors; ``stepping.py`` runs single steps, ``training_steps.py``
-                           those with gradients, ``frozen_steps.py`` those in real time, with
+                           those with gradients, ``frozen_steps.py`` those in real time;
+                           ``layer_calls.py`` has the kernels of a layer's step, with
                            ``row_values.py`` for what needs no state
     ``weights.py``         caches packed weights, checked by ``llvm/fingerprint.py``
     ``tuning.py``          the constants that decide speed; ``tuned.py`` those measured here

@@ -198,9 +198,9 @@ class NativeEngine:
         return Grads(_as(dx, given), [_as(d, given) for d in dfirst], gradients, dsides)
 
     def stepper(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> Stepper | None:
-        """Steps that call the kernel directly from Python (``stepping.py``)."""
-        if programs_of(cell.text).precompute is not None:
-            return None  # it reads values that another program computes
+        """Steps that call the kernels directly from Python (``stepping.py``)."""
+        if cell.has_memory:
+            return None
         return Stepper(cell, sizes, x.shape, x.dtype)
 
     def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> TrainingSteps | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,22 +20,15 @@ from torch import Tensor
 
 from elman.backends.engine import StepLayer
 from elman.backends.native.guard import Check, guard_of
-from elman.backends.native.kernels import layer_of
-from elman.backends.native.known import Parameters, by_name, known_values
+from elman.backends.native.layer_calls import INPUT, LayerCalls, Words, side_places
 from elman.backends.native.llvm.chain import chain_of
 from elman.backends.native.llvm.target import chosen_target
-from elman.backends.native.programs import programs_of
 from elman.backends.native.row_values import RowValues, Wanted
-from elman.backends.native.stepping import LayerTables
 from elman.graph import Cell
 from elman.graph.node import apply, intern
-from elman.graph.sizes import Sizes
-from elman.passes.separate import Separated, separated
 
 # unlike CFUNCTYPE, keeps the GIL: to release it takes as long as a small step
 _CALL = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-
-INPUT = intern("input", (), None)
 
 
 @dataclass
@@ -48,7 +41,7 @@ class Link:
 
     address: int
     tables: Sequence[int]
-    words: Sequence[MutableSequence[int] | memoryview]
+    words: Sequence[Words]
     x: Sequence[int] = ()
     sides: Sequence[tuple[int, int]] = ()
 
@@ -79,128 +72,36 @@ def steps_of_layer(
     layer: StepLayer, batch: int, dtype: torch.dtype, *, int8: bool = False
 ) -> Steps:
     """The steps of a layer without a matrix state."""
-    cell, own = layer.cell, by_name(layer.cell, layer.parameters, dtype)
-    parts = separated(cell.text, join=True)
-    core, sizes = cell, layer.sizes
-    parameters = [own[p.family, p.gate] for p in cell.parameters]
-    if parts is not None:
-        core, sizes = parts.core, parts.sizes_of_core(layer.sizes)
-        parameters = _parameters_of_core(parts, own, layer.sizes, dtype)
-    target = chosen_target()
-    made = LayerTables(layer_of(core.text, sizes, dtype, target, int8=int8), batch)
-    made.pack([p.to(dtype).contiguous() for p in parameters], dtype)
+    calls = LayerCalls(layer.cell, layer.sizes, batch, dtype, int8=int8)
+    calls.pack([p.detach() for p in layer.parameters])
     y = torch.zeros(batch, layer.output_size, dtype=dtype, device="cpu")
     states = [
-        torch.zeros(2, batch, *sizes.of_row(core.state_size(name)), dtype=dtype, device="cpu")
-        for name in core.states
+        torch.zeros(
+            2, batch, *layer.sizes.of_row(layer.cell.state_size(name)), dtype=dtype, device="cpu"
+        )
+        for name in layer.cell.states
     ]
     copies = np.array([[copy.data_ptr() for copy in state] for state in states])
     # an even step reads the first copy and writes the second, an odd step the other way
-    table = made.tables(0, y.data_ptr(), copies, copies[:, ::-1], 2)
+    table = calls.kernel.tables(0, y.data_ptr(), copies, copies[:, ::-1], 2)
+    calls.fill(table)
+    x = [calls.kernel.slot("x")] if calls.reads_x else []
     rows = [row.ctypes.data for row in table]
-    link = Link(made.address, rows, [row.data for row in table], [made.slot("x")])
-    links = [link]
-    kept: list[object] = [made, table, states]
-    functions = _functions_of_x(core, sizes, batch, dtype)
-    if functions is not None:
-        values, names = functions
-        for name, value in zip(names, values.outputs, strict=True):
-            link.write(made.slot(name), value)
-        links.insert(0, link_of(values, core))
-        kept.append(values)
-    if parts is not None and (parts.early or parts.joined):
-        early = _early_values(cell, parts, own, layer.sizes, batch, dtype)
-        outputs = iter(early.values.outputs)
-        if parts.joined:
-            core_x = next(outputs)
-            for each in links:
-                each.read(core_x)
-        for k, number in enumerate(early.given):
-            place = made.slot(f"side {k}")
-            if number is None:
-                link.write(place, next(outputs))
-            else:
-                link.sides = [*link.sides, (place, number)]
-        links.insert(0, link_of(early.values, cell))
-        kept.append(early)
-    return Steps(links, y, lambda turn: [state[turn] for state in states], kept)
+    own = Link(calls.kernel.address, rows, [row.data for row in table], x, calls.own_sides)
+    before = [link_of(values, layer.cell, calls.x_places()) for values in calls.before]
+    kept = [calls, table, states]
+    return Steps([*before, own], y, lambda turn: [state[turn] for state in states], kept)
 
 
-def _functions_of_x(
-    core: Cell, sizes: Sizes, batch: int, dtype: torch.dtype
-) -> tuple[RowValues, list[str]] | None:
-    """The functions of x alone that matrices multiply, and the buffers that the kernel reads."""
-    places = programs_of(core.text).precomputed
-    wanted = {node: place.buffer.name for node, place in places.items() if node is not INPUT}
-    if not wanted:
-        return None
-    groups = [[Wanted(node, sizes.input)] for node in wanted]
-    title = f"functions of x of {core.name}"
-    values = RowValues(groups, {}, {INPUT: sizes.input}, sizes, batch, dtype, title=title)
-    return values, list(wanted.values())
-
-
-def link_of(values: RowValues, cell: Cell) -> Link:
-    """The call that computes values of a layer's x and side inputs."""
-    numbers = {intern("side", (), side): k for k, side in enumerate(cell.inputs)}
-    slots = values.slots.items()
+def link_of(values: RowValues, cell: Cell, x: Sequence[tuple[Words, int]]) -> Link:
+    """The call that computes values of a layer's x and side inputs; ``x`` says who reads x."""
     return Link(
         values.address,
         [values.table] * 2,
         [values.words],
-        [place for node, place in slots if node is INPUT],
-        [(place, numbers[node]) for node, place in slots if node in numbers],
+        [slot for words, slot in x if words is values.words],
+        [(place.slot, place.number) for place in side_places(values, cell)],
     )
-
-
-def _parameters_of_core(
-    parts: Separated, own: Parameters, sizes: Sizes, dtype: torch.dtype
-) -> list[Tensor]:
-    known = known_values([part.value for part in parts.parts], own, sizes, dtype)
-    found = []
-    for part in parts.parts:
-        tensor = known[part.value]
-        if part.blocks is not None:
-            tensor = torch.cat([tensor[:, sizes.columns(block)] for block in part.blocks], 1)
-        found.append(tensor)
-    return found
-
-
-@dataclass(frozen=True)
-class _Early:
-    """The values before a core: for each of its side inputs, the number of the caller's that it is.
-
-    The others are outputs of ``values``, after the core's x if that is computed.
-    """
-
-    values: RowValues
-    given: list[int | None]
-
-
-def _early_values(
-    cell: Cell,
-    parts: Separated,
-    own: Parameters,
-    sizes: Sizes,
-    batch: int,
-    dtype: torch.dtype,
-) -> _Early:
-    known = known_values([*parts.early, *parts.joined], own, sizes, dtype)
-    inputs = {INPUT: sizes.input}
-    inputs |= {intern("side", (), side): sizes.width((side[1],)) for side in cell.inputs}
-    groups: list[list[Wanted]] = []
-    if parts.joined:
-        groups.append([Wanted(node, sizes.width((node.size,))) for node in parts.joined])
-    given: list[int | None] = []
-    numbers = {intern("side", (), side): k for k, side in enumerate(cell.inputs)}
-    for node, (_, size) in zip(parts.early, parts.core.inputs, strict=True):
-        width = sizes.width((size,))
-        is_given = node in numbers and inputs[node] == width
-        given.append(numbers[node] if is_given else None)
-        if not is_given:
-            groups.append([Wanted(node, width)])
-    title = f"early values of {cell.name}"
-    return _Early(RowValues(groups, known, inputs, sizes, batch, dtype, title=title), given)
 
 
 def _norm(layer: StepLayer, batch: int, dtype: torch.dtype) -> tuple[Link, RowValues]:
@@ -213,7 +114,7 @@ def _norm(layer: StepLayer, batch: int, dtype: torch.dtype) -> tuple[Link, RowVa
     values = RowValues(
         [[Wanted(value, size)]], known, {INPUT: size}, layer.sizes, batch, dtype, title="norm"
     )
-    return link_of(values, layer.cell), values
+    return link_of(values, layer.cell, [(values.words, values.slots[INPUT])]), values
 
 
 def _sum(layer: StepLayer, y: Tensor, batch: int) -> tuple[Link, RowValues]:
@@ -303,7 +204,7 @@ class FrozenSteps:
 
 def _places(
     links: Sequence[Link], turn: int, of: Callable[[Link], Sequence[tuple[int, int]]]
-) -> list[tuple[MutableSequence[int] | memoryview, int, int]]:
+) -> list[tuple[Words, int, int]]:
     return [
         (link.words[turn % len(link.words)], place, number)
         for link in links

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from elman.backends.engine import StepLayer
-from elman.backends.native.frozen_steps import INPUT, Link, Steps, link_of, steps_of_layer
+from elman.backends.native.frozen_steps import Link, Steps, link_of, steps_of_layer
 from elman.backends.native.known import Parameters, by_name, known_values
+from elman.backends.native.layer_calls import INPUT, inputs_of
 from elman.backends.native.matrix_states import Prepared, Run
 from elman.backends.native.row_values import RowValues, Wanted, can_compute
 from elman.graph import cell
@@ -90,8 +91,7 @@ class _Before:
         made = self._products(products, own, sizes, batch, dtype)
         others = [n for n in varying if n not in made and n not in numbers]
         if others:
-            inputs = {INPUT: sizes.input}
-            inputs |= {node: sizes.width((node.attribute[1],)) for node in numbers}
+            inputs = inputs_of(of, sizes)
             groups = [[Wanted(node, wanted[node])] for node in others]
             known = known_values(others, own, sizes, dtype)
             if not can_compute(others, known, inputs, sizes):
@@ -99,7 +99,8 @@ class _Before:
             title = f"early values of {of.name}"
             values = RowValues(groups, known, inputs, sizes, batch, dtype, title=title)
             self._kept.append(values)
-            self.links.append(link_of(values, of))
+            x = [(values.words, slot) for node, slot in values.slots.items() if node is INPUT]
+            self.links.append(link_of(values, of, x))
             made |= dict(zip(others, values.outputs, strict=True))
         for k, (node, (_, size), fixed) in enumerate(
             zip(parts.early, parts.core.inputs, parts.fixed, strict=True)

@@ -77,19 +77,27 @@ class RowValues:
         self.outputs = [
             torch.zeros(batch, sum([each.width for each in group]), dtype=dtype) for group in groups
         ]
-        self._known = [
-            _packed(known[node].to(dtype), lanes) if node in known else None for node in leaves
-        ]
+        self._fixed = {node: FIRST_LEAF + k for k, node in enumerate(leaves) if node in known}
         self._scratch = torch.zeros(max(layout.scratch, 1), dtype=dtype)
         places = [
             output.data_ptr() + sum([each.width for each in group[:k]]) * dtype.itemsize
             for output, group in zip(self.outputs, groups, strict=True)
             for k in range(len(group))
         ]
-        fixed = [0 if tensor is None else tensor.data_ptr() for tensor in self._known]
-        self.words = array("q", [batch, self._scratch.data_ptr(), *fixed, *places])
+        empty = [0] * len(leaves)
+        self.words = array("q", [batch, self._scratch.data_ptr(), *empty, *places])
         self.table = self.words.buffer_info()[0]
         self.slots = {n: FIRST_LEAF + k for k, n in enumerate(leaves) if n in inputs}
+        self._lanes, self._dtype = lanes, dtype
+        self.pack(known)
+
+    def pack(self, known: Mapping[Node, Tensor]) -> None:
+        """Copy new tensors of these shapes."""
+        self._packed = {
+            node: _packed(known[node].to(self._dtype), self._lanes) for node in self._fixed
+        }
+        for node, place in self._fixed.items():
+            self.words[place] = self._packed[node].data_ptr()
 
 
 def can_compute(

@@ -4,15 +4,14 @@ There are no gradients, and the caller passes the state from call to call.  Weig
 once, and again when their fingerprint changes, or in torch's inference mode when torch counts a
 change.  The results of a block of steps come from a few allocations, and the tables of addresses
 for a block are written in advance, so a step that continues the last one only sets the address of
-its input.
+its inputs.
 
 Steps in bfloat16 are computed in float32; the states between them are rounded.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from threading import Lock
 
@@ -22,18 +21,18 @@ from torch import Tensor
 
 from elman.backends.native import tuning
 from elman.backends.native.guard import Check, guard_of
-from elman.backends.native.kernels import INSIDE, CompiledLayer, layer_of
+from elman.backends.native.kernels import INSIDE
+from elman.backends.native.layer_calls import LayerCalls
+from elman.backends.native.layer_tables import CALL
 from elman.backends.native.llvm.fingerprint import Fingerprint
-from elman.backends.native.llvm.step import FIRST_BUFFER
-from elman.backends.native.llvm.target import chosen_target
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
 
 State = tuple[Tensor, ...]
+#: a compiled function of a table's address
+Call = Callable[[int], None]
 
-_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _version, _address = attrgetter("_version"), Tensor.data_ptr
-_WORD = np.dtype(np.int64).itemsize
 
 
 class Stepper:
@@ -51,10 +50,7 @@ class Stepper:
         self._num_parameters = len(cell.parameters)
         self._check: Check | None = None
         self._addresses: list[int] | None = None
-        self._layers = [
-            LayerTables(layer_of(cell.text, each, inside, chosen_target()), shape[0])
-            for each in sizes
-        ]
+        self._layers = [LayerCalls(cell, each, shape[0], inside) for each in sizes]
         widths = [sizes[0].width((cell.state_size(name),)) for name in cell.states]
         shapes = [(len(sizes), shape[0], width) for width in widths]
         self._between = [torch.empty(shapes[0][1:], dtype=inside, device="cpu") for _ in sizes]
@@ -66,7 +62,6 @@ class Stepper:
         self._next = self._block
         #: the addresses of the previous step's state, which the next step's table contains
         self._expected: list[int] = []
-        self._sides = [self._layers[0].slot(f"side {k}") for k in range(len(cell.inputs))]
         self._lock = Lock()
 
     def expect(
@@ -118,6 +113,7 @@ class Stepper:
             if self.dtype is self._inside:
                 return self._step(x, state, parameters, sides)
             state = tuple([s.to(self._inside) for s in state])
+            sides = [side.to(self._inside) for side in sides]
             y, last = self._step(x.to(self._inside), state, parameters, sides)
             return y.to(self.dtype), tuple([s.to(self.dtype) for s in last])
 
@@ -143,14 +139,25 @@ class Stepper:
         starts = [*map(_address, state)]
         if k == 0 or starts != self._expected:
             self._continue_from(k, starts)
-        self._inputs[k * self._width + self._slot] = x.data_ptr()
-        for slot, side in zip(self._sides, sides, strict=True):
-            self._inputs[k * self._width + slot] = side.data_ptr()
+        address = x.data_ptr()
+        self._inputs[k * self._width + self._slot] = address
+        for words, place in self._x_places:
+            words[place] = address
+        if sides:
+            self._read_sides(k, sides)
         for call, address in self._calls[k]:
             call(address)
         self._next = k + 1
         self._expected = self._ends[k]
         return self._outputs[k], self._states[k]
+
+    def _read_sides(self, k: int, sides: Sequence[Tensor]) -> None:
+        addresses = [*map(_address, sides)]
+        for words, place, number in self._side_places:
+            words[place] = addresses[number]
+        for layer, words, width in self._rows:
+            for slot, number in layer.own_sides:
+                words[k * width + slot] = addresses[number]
 
     def _take(self, parameters: Sequence[Tensor]) -> None:
         """Use these parameters from now on, and keep their memory alive."""
@@ -170,7 +177,7 @@ class Stepper:
         each = self._num_parameters
         for k, layer in enumerate(self._layers):
             own = self._parameters[k * each : (k + 1) * each]
-            layer.pack([p.to(self._inside) for p in own], self._inside)
+            layer.pack([p.to(self._inside) for p in own])
         self._next = self._block  # the tables contain the addresses of the old weights
 
     def _begin_block(self) -> None:
@@ -197,72 +204,31 @@ class Stepper:
             pairs = list(zip(states, self._apart, strict=True))
             ends = [s.data_ptr() + (turns * depth + position) * each for s, each in pairs]
             before = [end - depth * each for end, (_, each) in zip(ends, pairs, strict=True)]
-            tables.append(layer.tables(below, y, before, ends, steps))
+            table = layer.kernel.tables(below, y, before, ends, steps)
+            layer.fill(table)
+            if position:
+                for words, place in layer.x_places():
+                    words[place] = below
+            tables.append(table)
         self._tables = tables
-        self._words = [table.reshape(-1).data for table in tables]
-        self._inputs, self._width = self._words[0], tables[0].shape[1]
-        self._slot = self._layers[0].slot("x")
-        starts = [
-            (layer.call, t.ctypes.data) for layer, t in zip(self._layers, tables, strict=True)
+        self._rows = [
+            (layer, table.reshape(-1).data, table.shape[1])
+            for layer, table in zip(self._layers, tables, strict=True)
         ]
-        apart = self._width * _WORD
-        self._calls = [[(call, start + k * apart) for call, start in starts] for k in range(steps)]
+        first, self._inputs, self._width = self._rows[0]
+        # the last slot of a table is not read
+        self._slot = first.kernel.slot("x") if first.reads_x else self._width - 1
+        self._x_places = first.x_places()
+        self._side_places = [place for layer in self._layers for place in layer.side_places()]
+        self._calls: list[list[tuple[Call, int]]] = [[] for _ in range(steps)]
+        for layer, table in zip(self._layers, tables, strict=True):
+            values_before = [(CALL(values.address), values.table) for values in layer.before]
+            for k, calls in enumerate(self._calls):
+                calls += values_before
+                calls.append((layer.kernel.call, table[k].ctypes.data))
 
     def _continue_from(self, k: int, starts: Sequence[int]) -> None:
         """Make step ``k`` of the block read the state at these addresses."""
-        row = k * self._width
-        for position, (layer, words) in enumerate(zip(self._layers, self._words, strict=True)):
-            for slot, start, each in zip(layer.firsts, starts, self._apart, strict=True):
-                words[row + slot] = start + position * each
-
-
-class LayerTables:
-    """The kernel of one layer, and its tables of addresses."""
-
-    def __init__(self, layer: CompiledLayer, batch: int) -> None:
-        compiled = layer.forward(save=False, hoisted=False)
-        self._layer, self._compiled, self._batch = layer, compiled, batch
-        self._names = [buffer.name for buffer in compiled.layout.program.buffers]
-        self.address = compiled.kernel.address("step")
-        self.call = _CALL(self.address)
-        states = range(len(layer.programs.states))
-        self.firsts = [self.slot(f"first {k}") for k in states]
-        self._lasts = [self.slot(f"last {k}") for k in states]
-        self._counts, self._offsets = np.array([0, batch, 0]), np.array([0, 0, 0])
-        self._order = np.arange(batch)
-
-    def slot(self, name: str) -> int:
-        """The table's slot for a buffer; an extra slot at the end for a buffer that is not read."""
-        if name in self._names:
-            return FIRST_BUFFER + self._names.index(name)
-        return FIRST_BUFFER + len(self._names)
-
-    def pack(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> None:
-        """Pack new weights."""
-        self._packed = self._compiled.pack(parameters, dtype)
-        self._scratch = self._layer.scratch(self._compiled.layout, self._batch)
-
-    def tables(
-        self,
-        x: int,
-        y: int | np.ndarray[tuple[int], np.dtype[np.int64]],
-        starts: Iterable[np.ndarray[tuple[int], np.dtype[np.int64]]],
-        ends: Iterable[np.ndarray[tuple[int], np.dtype[np.int64]]],
-        steps: int,
-    ) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """A row for each step; a state is read at one of its starts and written at its end."""
-        table = np.zeros((steps, FIRST_BUFFER + len(self._names) + 1), np.int64)
-        table[:, 0] = self._counts.ctypes.data + _WORD
-        table[:, 1] = self._offsets.ctypes.data + _WORD
-        table[:, 2] = self._batch
-        table[:, 3] = self._packed.data_ptr()
-        table[:, 4] = self._order.ctypes.data
-        table[:, 5] = self._offsets.ctypes.data + _WORD
-        for name, tensor in self._scratch.items():
-            table[:, self.slot(name)] = tensor.data_ptr()
-        table[:, self.slot("x")] = x
-        table[:, self.slot("y")] = y
-        slots = zip(self.firsts, self._lasts, starts, ends, strict=True)
-        for first, last, start, end in slots:
-            table[:, first], table[:, last] = start, end
-        return table
+        for position, (layer, words, width) in enumerate(self._rows):
+            for slot, start, each in zip(layer.kernel.firsts, starts, self._apart, strict=True):
+                words[k * width + slot] = start + position * each
