@@ -402,8 +402,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         parameters = [d.in_order(self.cell) for d in self._directions()]
         training = Training(self.penalties, masks) if self._is_noisy else None
         # what is computed before the steps needs the help of `batch_invariant`, the steps do not
-        alone = self.stack.early_in_evaluation is None and self.stack.matrix_states is None
-        fast = alone and not torch.compiler.is_compiling()
+        fast = self._is_whole and not torch.compiler.is_compiling()
         with at_full_speed() if fast else nullcontext():
             results = self.stack.run(
                 parameters, x, state, lengths, training, inputs, self.between_parameters()
@@ -493,7 +492,7 @@ class Recurrent(NotForTorchScript, nn.Module):
             )
         by_torch = forward_ad._current_level >= 0 or is_seen_by_torch() or self._has_hooks
         stack = self.stack
-        if not (by_torch or self._is_noisy or stack.matrix_states is not None):
+        if not (by_torch or self._is_noisy):
             results = None
             if stack.between.changes_steps:
                 results = self._step_by_layer(autocast(x), state, inputs)
@@ -510,6 +509,11 @@ class Recurrent(NotForTorchScript, nn.Module):
             y, state = self._run(sequence, state, None, self._mask_cache, inputs)
         assert isinstance(y, Tensor)
         return y.squeeze(1 if self.batch_first and x.dim() == 2 else 0), state
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether engines run the cell as it is, with nothing before its steps."""
+        return self.stack.early_in_evaluation is None and self.stack.matrix_states is None
 
     def _fast_step(
         self, x: Tensor, state: State | None, inputs: Mapping[str, Tensor]
@@ -541,8 +545,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         training: StepsWithGradients | None = None
         stepper: StepperOfEngine | None = None
         if torch.is_grad_enabled():
-            separate = self.stack.early_in_evaluation is not None
-            if not separate and any([tensor.requires_grad for tensor in tensors]):
+            if self._is_whole and any([tensor.requires_grad for tensor in tensors]):
                 training = self._training_stepper = self._make_training_stepper(x, flat)
         else:
             stepper = self._stepper = self._make_stepper(x)
@@ -564,7 +567,7 @@ class Recurrent(NotForTorchScript, nn.Module):
         self, x: Tensor, state: State, parameters: Sequence[Sequence[Tensor]], zeros: State
     ) -> None:
         """Raise ``ShapeError`` if a parameter does not have the cell's shape, and so on."""
-        if self.stack.early_in_evaluation is None:
+        if self._is_whole:
             backend, _ = choose(self.stack.backend, x.dtype, x.device, self.cell)
             for k, own in enumerate(parameters):
                 below = x.unsqueeze(0) if k == 0 else zeros[0][:1]

@@ -28,7 +28,9 @@ Execution
     ``engine.py``          runs tensors; ``stepping.py`` runs single steps, ``training_steps.py``
                            those with gradients, ``frozen_steps.py`` those in real time;
                            ``layer_calls.py`` has the kernels of a layer's step, with
-                           ``row_values.py`` for what needs no state
+                           ``row_values.py`` for what needs no state;
+                           ``matrix_stepping.py`` and ``matrix_frozen_steps.py`` do the same for
+                           cells with a matrix state
     ``weights.py``         caches packed weights, checked by ``llvm/fingerprint.py``
     ``tuning.py``          the constants that decide speed; ``tuned.py`` those measured here
 

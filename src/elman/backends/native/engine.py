@@ -20,6 +20,7 @@ from elman.backends.native.llvm.layout import Layout, segmented_stride
 from elman.backends.native.llvm.target import WIDTH, chosen_target
 from elman.backends.native.llvm.team import find_team
 from elman.backends.native.matrix_frozen_steps import NotFrozen, steps_of_matrix_layer
+from elman.backends.native.matrix_stepping import MatrixStepper
 from elman.backends.native.memory import empty
 from elman.backends.native.programs import INPUT, Place, Program, Programs, buffers_of, programs_of
 from elman.backends.native.schedule import Schedule, all_at_once, make_schedule
@@ -197,10 +198,17 @@ class NativeEngine:
         dsides = [_as(g, side.dtype) for g, side in zip(dsides, call.sides, strict=True)]
         return Grads(_as(dx, given), [_as(d, given) for d in dfirst], gradients, dsides)
 
-    def stepper(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> Stepper | None:
+    def stepper(
+        self, cell: Cell, sizes: Sequence[Sizes], x: Tensor
+    ) -> Stepper | MatrixStepper | None:
         """Steps that call the kernels directly from Python (``stepping.py``)."""
         if cell.has_memory:
-            return None
+            if x.dtype not in SCALARS:
+                return None
+            try:
+                return MatrixStepper(cell, sizes, x.shape, x.dtype)
+            except NotFrozen:
+                return None
         return Stepper(cell, sizes, x.shape, x.dtype)
 
     def training_steps(self, cell: Cell, sizes: Sequence[Sizes], x: Tensor) -> TrainingSteps | None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from elman.backends.engine import StepLayer
 from elman.backends.native.guard import Check, guard_of
-from elman.backends.native.layer_calls import INPUT, LayerCalls, Words, side_places
+from elman.backends.native.layer_calls import INPUT, LayerCalls, Place, Words, side_places
 from elman.backends.native.llvm.chain import chain_of
 from elman.backends.native.llvm.target import chosen_target
 from elman.backends.native.row_values import RowValues, Wanted
@@ -161,14 +161,10 @@ class FrozenSteps:
             below = y
         assert below is not None
         self.y = below
-        self._chains = [
-            array("q", [len(links), *[w for k in links for w in (k.address, k.tables[turn])]])
-            for turn in range(2)
-        ]
+        self._chains = [chain_words(links, turn) for turn in range(2)]
         self._arguments = [chain.buffer_info()[0] for chain in self._chains]
         #: at even and at odd steps: where the addresses of x and the side inputs go
-        self._x = [_places(links, turn, lambda link: [(p, 0) for p in link.x]) for turn in (0, 1)]
-        self._sides = [_places(links, turn, lambda link: link.sides) for turn in (0, 1)]
+        self._places = [x_and_side_places(links, turn) for turn in range(2)]
         self._kernel = chain_of(chosen_target())
         self._call = _CALL(self._kernel.address("chain"))
         self._turn = 0
@@ -188,10 +184,11 @@ class FrozenSteps:
         if not self._check(x, *sides):
             return None
         turn = self._turn
+        own, others = self._places[turn]
         address = x.data_ptr()
-        for words, place, _ in self._x[turn]:
+        for words, place in own:
             words[place] = address
-        for words, place, number in self._sides[turn]:
+        for words, place, number in others:
             words[place] = sides[number].data_ptr()
         self._call(self._arguments[turn])
         self._turn = 1 - turn
@@ -202,11 +199,17 @@ class FrozenSteps:
         return [part.states(self._turn) for part in self._parts]
 
 
-def _places(
-    links: Sequence[Link], turn: int, of: Callable[[Link], Sequence[tuple[int, int]]]
-) -> list[tuple[Words, int, int]]:
-    return [
-        (link.words[turn % len(link.words)], place, number)
-        for link in links
-        for place, number in of(link)
-    ]
+def chain_words(links: Sequence[Link], turn: int) -> array[int]:
+    """What ``llvm/chain.py`` reads at even or odd steps."""
+    return array("q", [len(links), *[w for k in links for w in (k.address, k.tables[turn])]])
+
+
+def x_and_side_places(
+    links: Sequence[Link], turn: int
+) -> tuple[list[tuple[Words, int]], list[Place]]:
+    """Where the tables of even or odd steps have the addresses of x and of side inputs."""
+    tables = [(link, link.words[turn % len(link.words)]) for link in links]
+    return (
+        [(words, slot) for link, words in tables for slot in link.x],
+        [Place(words, *pair) for link, words in tables for pair in link.sides],
+    )

@@ -7,7 +7,8 @@ Products of matrices with x are kernels of their own, other values that need no 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -34,7 +35,22 @@ def _product(x, h, *, W):  # type: ignore[no-untyped-def]
     return W.o @ x
 
 
-def steps_of_matrix_layer(layer: StepLayer, batch: int, dtype: torch.dtype) -> Steps:
+#: where the kernel's table has the addresses of y and of the states' record
+Y_WORD, RECORD_WORD = 4, 5
+
+
+@dataclass
+class MatrixSteps(Steps):
+    """The steps of a layer; a head's states are ``record`` numbers of a tensor (..., record).
+
+    ``parts_of`` returns the states in such a tensor, as views: (..., unit), (..., unit, key) ...
+    """
+
+    record: int = 0
+    parts_of: Callable[[Tensor], list[Tensor]] = list
+
+
+def steps_of_matrix_layer(layer: StepLayer, batch: int, dtype: torch.dtype) -> MatrixSteps:
     """The steps of a layer whose cell has a matrix state.
 
     Raises ``NotFrozen`` if x or a side input is used in a way that no kernel has.
@@ -56,7 +72,9 @@ def steps_of_matrix_layer(layer: StepLayer, batch: int, dtype: torch.dtype) -> S
     given = [(first + k, number) for k, number in before.given]
     link = Link(call.compiled.address("step"), [table.buffer_info()[0]] * 2, [table], sides=given)
     kept = [before, call, record, table]
-    return Steps([*before.links, link], y, lambda turn: call.views(record), kept)
+    return MatrixSteps(
+        [*before.links, link], y, lambda turn: call.views(record), kept, call.record, call.views
+    )
 
 
 class _Before:
