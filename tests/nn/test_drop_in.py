@@ -430,8 +430,14 @@ def test_where_torch_has_no_sentence_there_is_one():
     x = sequence()
     with pytest.raises(ValueError, match=r"LSTM: hx is a tensor; it must be a pair \(h_0, c_0\)"):
         build(elman.nn, "LSTM")(x, numbers(1, BATCH, HIDDEN))
-    with pytest.raises(ValueError, match="GRU: hx is a tuple; it must be one tensor h_0"):
+    with pytest.raises(ValueError, match="GRU: hx is of type tuple; it must be one tensor h"):
         build(elman.nn, "GRU")(x, state_of("LSTM", 1, BATCH))
+    with pytest.raises(ValueError, match="LSTM: hx is of type int; it must be a pair"):
+        build(elman.nn, "LSTM")(x, 5)
+    with pytest.raises(ValueError, match="LSTM: hx is a tuple with an element of type int"):
+        build(elman.nn, "LSTM")(x, (5, 5))
+    with pytest.raises(ValueError, match="LSTM: num_layers is '2'; it must be a positive integer"):
+        elman.nn.LSTM(INPUT, HIDDEN, "2")
     with pytest.raises(ValueError, match=r"GRU: hx is torch\.float32 on cpu, but input is torch"):
         build(elman.nn, "GRU")(x, numbers(1, BATCH, HIDDEN).float())
     layer = build(elman.nn, "LSTM")

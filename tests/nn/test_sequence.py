@@ -213,6 +213,17 @@ def test_states_of_a_stack_are_detached_too():
     assert elman.detached(None) is None
 
 
+@pytest.mark.parametrize("state", [5, "ab", (5,), {"h": torch.zeros(1)}])
+def test_what_is_no_state_cannot_be_detached(state):
+    with pytest.raises(ShapeError, match=r"detached: the state is of type .*; pass what a layer"):
+        elman.detached(state)
+
+
+def test_a_stack_of_no_layers_is_refused():
+    with pytest.raises(OptionError, match="Stack: pass a list"):
+        elman.Stack(5)
+
+
 def test_wrong_chunks_are_refused_before_the_first():
     x = torch.randn(6, 2, 4)
     with pytest.raises(OptionError, match="steps is 0"):

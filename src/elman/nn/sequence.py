@@ -65,7 +65,7 @@ class Stack(nn.Module):
         learned_state: bool = False,
     ) -> None:
         super().__init__()
-        found = list(layers)
+        found = list(layers) if isinstance(layers, Iterable) else []
         if not found or not all([isinstance(layer, Recurrent) for layer in found]):
             raise OptionError("Stack: pass a list of elman.Recurrent layers.")
         for k, layer in enumerate(found):

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from elman.autograd import autocasts
 from elman.backends import check
-from elman.errors import ShapeError
+from elman.errors import OptionError, ShapeError
 from elman.nn.stack import autocast
 from elman.nn.stepper import Quantize, Stepper
 from elman.nn.torch_stack import repack, run_layers, unpack
@@ -32,6 +32,12 @@ class _TorchLayer(NotForTorchScript, nn.RNNBase):
     """The common base: ``forward`` on a tuple of states."""
 
     def __init__(self, *arguments: Any) -> None:
+        mode, num_layers = arguments[0], arguments[3]
+        if not isinstance(num_layers, int):  # torch has a sentence for the sizes
+            raise OptionError(
+                f"{mode.split('_')[0]}: num_layers is {num_layers!r}; it must be a positive "
+                "integer."
+            )
         super().__init__(*arguments)
         check("auto")  # creates the engines, which torch.compile cannot
 
@@ -226,9 +232,8 @@ class LSTM(_TorchLayer):
         self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
         """Run over whole sequences; the arguments and results of ``torch.nn.LSTM``."""
-        if hx is not None and (isinstance(hx, Tensor) or len(hx) != 2):
-            came = "a tensor" if isinstance(hx, Tensor) else f"{len(hx)} tensors"
-            raise ShapeError(f"LSTM: hx is {came}; it must be a pair (h_0, c_0).")
+        if hx is not None:
+            _check_pair(hx)
         y, (h, c) = self._run(input, hx)
         return y, (h, c)
 
@@ -274,7 +279,20 @@ class GRU(_TorchLayer):
         return y, h
 
 
+def _check_pair(hx: object) -> None:
+    """Raise ``ShapeError`` unless these are the two states of an LSTM."""
+    came = "a tensor" if isinstance(hx, Tensor) else f"of type {type(hx).__name__}"
+    if isinstance(hx, tuple | list):
+        others = [each for each in hx if not isinstance(each, Tensor)]
+        if len(hx) == 2 and not others:
+            return
+        came = f"{len(hx)} tensors"
+        if others:
+            came = f"a {type(hx).__name__} with an element of type {type(others[0]).__name__}"
+    raise ShapeError(f"LSTM: hx is {came}; it must be a pair (h_0, c_0) of tensors.")
+
+
 def _one_state(kind: str, hx: Tensor | None) -> tuple[Tensor] | None:
     if hx is not None and not isinstance(hx, Tensor):
-        raise ShapeError(f"{kind}: hx is a {type(hx).__name__}; it must be one tensor h_0.")
+        raise ShapeError(f"{kind}: hx is of type {type(hx).__name__}; it must be one tensor h_0.")
     return None if hx is None else (hx,)

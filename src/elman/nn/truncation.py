@@ -58,7 +58,16 @@ def detached(state: Any) -> Any:
     >>> _, state = elman.Recurrent(elman.cells.lstm, 4, 8)(torch.randn(5, 1, 4))
     >>> [tensor.requires_grad for tensor in elman.detached(state)]
     [False, False]
+
+    Raises ``ShapeError`` for anything else.
     """
     if isinstance(state, Tensor):
         return state.detach()
-    return None if state is None else tuple([detached(each) for each in state])
+    if state is None:
+        return None
+    if not isinstance(state, (tuple, list)):
+        raise ShapeError(
+            f"detached: the state is of type {type(state).__name__}; pass what a layer returned "
+            "as its state, a tensor or a tuple of tensors."
+        )
+    return tuple([detached(each) for each in state])
