@@ -541,6 +541,27 @@ def test_a_cell_is_shown_measured_and_refused(visit):
     )
 
 
+def test_fields_for_heads_and_sizes_are_shown_for_cells_that_have_them(visit):
+    page = visit("/cell")
+    expect(page.locator("#card-formula math.left")).to_have_count(3, timeout=SECONDS)
+    for label in ("heads", "keys of a head", "sizes of its own"):
+        expect(page.get_by_label(label, exact=True)).to_be_hidden()
+    page.get_by_label("Start from").select_option(label="lstmp")
+    expect(page.get_by_label("sizes of its own")).to_be_visible()
+    expect(page.locator("#card-formula")).to_contain_text("projection")
+    page.get_by_label("Start from").select_option(label="gru_d")
+    expect(page.locator("#card-formula")).to_contain_text("Inputs beside x: m (input), d (input)")
+    page.get_by_label("Start from").select_option(label="mlstm")
+    for label, value in (("input size", 8), ("hidden size", 8), ("steps", 12), ("heads", 3)):
+        page.get_by_label(label, exact=True).fill(str(value))
+    expect(page.get_by_role("alert")).to_contain_text("the hidden size 8 is not divisible by 3")
+    page.get_by_label("heads", exact=True).fill("2")
+    press(page, "Measure")
+    expect(page.locator("#card-plan pre")).to_contain_text("one head of one row", timeout=SECONDS)
+    expect(page.locator("#card-gradients .findings li").first).to_contain_text("mlstm")
+    expect(page.locator("#card-speed .value")).to_have_count(10, timeout=SECONDS)
+
+
 def test_the_token_is_asked_for_and_used(browser):
     with listening(Service(["ner"], token="sesame")) as address:
         page = browser.new_page()

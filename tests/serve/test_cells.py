@@ -10,8 +10,8 @@ import pytest
 
 import elman
 from elman.backends.native.describe import describe
-from elman.cells import CATALOGUE
-from elman.errors import CellError, OptionError
+from elman.cells import ALL, CATALOGUE
+from elman.errors import CellError
 from elman.graph import read_equations
 from elman.graph.sizes import Sizes
 from elman.serve import experiments
@@ -27,9 +27,11 @@ def lighter(x, h, *, W, b):
 """
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", ALL)
 def test_the_catalogue_is_offered_as_one_would_write_it(name):
-    assert read_equations(source_of(CATALOGUE[name])) == CATALOGUE[name]
+    assert read_equations(source_of(ALL[name])) == ALL[name]
+    assert accepted(source_of(ALL[name])) == ALL[name]
+    assert max([len(line) for line in source_of(ALL[name]).splitlines()]) <= 100
 
 
 def test_a_cell_is_shown_and_examined_as_the_library_does(client):
@@ -122,28 +124,55 @@ def test_a_cell_with_many_values_is_refused():
         accepted(f"def a(x, h):\n{lines}\n    return h")
 
 
+SMALL = ExperimentOptions(input_size=4, hidden_size=8, steps=5, heads=2, key_size=3, own_size=6)
+
+
 @pytest.mark.parametrize(
-    "equations",
+    ("name", "uses", "inputs"),
     [
-        '@cell(inputs={"dt": "one"})\ndef a(x, h, dt, *, W):\n    return tanh(W.h @ [h * dt, x])',
-        '@cell(sizes={"w.x": "input"})\ndef a(x, h, *, W, w):\n    return tanh(W.h @ [h, w.x * x])',
+        ("gru_d", [], [{"name": "m", "size": "input"}, {"name": "d", "size": "input"}]),
+        ("cfc", [], [{"name": "dt", "size": "one"}]),
+        ("orthogonal_rnn", [], []),
+        ("mlstm", ["heads", "key_size"], []),
+        ("mamba", ["heads", "key_size"], []),
+        ("lstmp", ["own_size"], []),
     ],
 )
-def test_a_cell_with_inputs_beside_x_is_refused(equations):
-    with pytest.raises(CellError, match="the service takes cells of x alone"):
-        accepted(equations)
+def test_cells_of_every_kind_are_shown_and_examined(name, uses, inputs, monkeypatch):
+    monkeypatch.setattr(experiments, "SECONDS", 0.02)
+    monkeypatch.setattr(experiments, "BESIDE", ("rnn",))
+    cell = accepted(source_of(ALL[name]))
+    shown = formula(cell, SMALL)
+    assert (shown["uses"], shown["inputs"]) == (uses, inputs)
+    layer = experiments.layer_of(cell, SMALL)
+    assert {p["key"]: tuple(p["shape"]) for p in shown["parameters"]} == {
+        key.removeprefix("layers.0.0."): tuple(p.shape) for key, p in layer.named_parameters()
+    }
+    assert shown["count"] == sum([p.numel() for p in layer.parameters()])
+    assert name in experiments.plan(cell, SMALL)["plan"]
+    gradients = experiments.gradients(cell, SMALL)
+    assert [each["name"] for each in gradients["layers"]] == [name, "rnn"]
+    speed = experiments.speed(cell, SMALL)
+    assert speed["agrees"]
+    assert [each["name"] for each in speed["times"]] == [name, experiments.LOOP, "rnn"]
+
+
+def test_heads_of_a_matrix_state_that_do_not_divide_the_units_are_refused():
+    options = ExperimentOptions(hidden_size=9, heads=2)
+    with pytest.raises(CellError, match="the hidden size 9 is not divisible by 2 heads"):
+        formula(ALL["mlstm"], options)
+
+
+def test_a_size_that_is_a_large_number_is_refused():
+    text = '@cell(sizes={"W.d": 100000})\ndef a(x, h, *, W):\n    return W.u @ tanh(W.d @ [h, x])'
+    with pytest.raises(CellError, match="the size 100,000 is more than the service takes, 128"):
+        accepted(text)
 
 
 def test_heads_that_do_not_divide_the_units_are_refused():
     cell = accepted("def a(x, h, *, W): return tanh(W.x @ x + heads(W.h, 3) @ h)")
     with pytest.raises(CellError, match="has 3 heads, but the hidden size 64 is not divisible"):
         formula(cell, ExperimentOptions(hidden_size=64))
-
-
-def test_the_speed_of_a_cell_with_computed_matrices_is_refused_in_a_sentence():
-    cell = accepted("def a(x, h, *, W): return tanh(W.x @ x + orthogonal(W.h) @ h)")
-    with pytest.raises(OptionError, match="matrices computed from parameters"):
-        experiments.speed(cell, ExperimentOptions())
 
 
 def test_the_speed_of_a_cell_without_parameters_is_refused_in_a_sentence():

@@ -13,6 +13,7 @@ from torch import Tensor
 from elman.benchmark.contestants import Contestant, elman_layer, parameters_of
 from elman.benchmark.timing import Timing, clock_for, interleaved
 from elman.nn import Recurrent
+from elman.nn.early_steps import Sides
 
 Work = Literal["training", "inference"]
 
@@ -122,10 +123,11 @@ def contest(
             for rival in rivals
         }
         agreeing = [rival for rival in rivals if differences[rival.name] <= TOLERANCE]
+        gradients = {one.name: _gradient(one, grad_y, x, sides) for one in (ours, *agreeing)}
         runs: dict[str, Callable[[], object]] = {
             one.name: one.inference(x, sides)
             if work == "inference"
-            else one.training(x, grad_y, sides)
+            else one.training(x, gradients[one.name], sides)
             for one in (ours, *agreeing)
         }
         times = interleaved(runs, seconds, clock=clock_for(threads)) if agreeing else {}
@@ -136,6 +138,14 @@ def contest(
         )
         for rival in rivals
     ]  # fmt: skip
+
+
+def _gradient(one: Contestant, grad_y: Tensor, x: Tensor, sides: Sides) -> Tensor:
+    """The gradient of an output; other equations may have an output of another size."""
+    if one.comparable:
+        return grad_y
+    few = {name: side[:1] for name, side in sides.items()}
+    return torch.randn(*grad_y.shape[:-1], one.values(x[:1], few)["y"].shape[-1])
 
 
 def difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> float:

@@ -98,11 +98,12 @@ class Contestant:
 
 
 def elman_layer(layer: Recurrent) -> Contestant:
-    """A layer of Elman in one direction."""
+    """A layer of Elman in one direction; of inputs beside x it takes those that its cell has."""
+    names = [name for name, _ in layer.cell.inputs]
     return Contestant(
         "Elman",
         list(parameters_of(layer).values()),
-        lambda x, **sides: layer(x, **sides)[0],
+        lambda x, **sides: layer(x, **{name: sides[name] for name in names})[0],
         _cloned,
     )
 

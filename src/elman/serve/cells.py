@@ -13,19 +13,20 @@ import sys
 import time
 from collections.abc import Mapping
 from functools import cache
+from textwrap import TextWrapper
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from elman.cells import CATALOGUE
+from elman.cells import ALL
 from elman.errors import CellError
 from elman.graph import Cell, read_equations
+from elman.graph.node import Size
 from elman.graph.sizes import Sizes
 from elman.graph.written import FUNCTIONS
-from elman.passes.separate import is_of_units
-from elman.serve.experiments import EXPERIMENTS, ExperimentOptions
+from elman.serve.experiments import EXPERIMENTS, ExperimentOptions, own_numbers, used_options
 from elman.serve.laboratory import Laboratory
 from elman.serve.limits import Limits
 from elman.serve.metrics import Metrics
@@ -35,6 +36,10 @@ from elman.serve.requests import object_of, parse_json
 
 #: characters of equations, and values of a step, that are accepted
 MOST_CHARACTERS, MOST_VALUES = 4000, 120
+#: the largest size that equations may give as a number
+MOST_UNITS = 128
+#: the length of a decorator's lines
+MOST_COLUMNS = 90
 
 
 class Cells:
@@ -48,7 +53,7 @@ class Cells:
             self.routes.append(Route(f"/v1/cell/{name}", self._answer, methods=["POST"]))
 
     async def _catalogue(self, request: Request) -> Response:
-        cells = [{"name": each.name, "equations": source_of(each)} for each in CATALOGUE.values()]
+        cells = [{"name": each.name, "equations": source_of(each)} for each in ALL.values()]
         options = options_schema(ExperimentOptions)
         return Json({"cells": cells, "functions": list(FUNCTIONS), "options": options})
 
@@ -102,25 +107,48 @@ def accepted(equations: str) -> Cell:
         raise CellError(
             f"{cell.name}: a step has {len(cell.nodes)} values; the service takes {MOST_VALUES}."
         )
-    if not is_of_units(cell.text):
-        raise CellError(f"{cell.name}: the service takes cells of x alone; omit inputs and sizes.")
+    for size in _sizes_of(cell):
+        if size.isdecimal() and int(size) > MOST_UNITS:
+            raise CellError(
+                f"{cell.name}: the size {int(size):,} is more than the service takes, "
+                f"{MOST_UNITS}; choose a smaller one."
+            )
     return cell
 
 
+def _sizes_of(cell: Cell) -> list[Size]:
+    """The sizes of all values of a cell."""
+    found = [*cell.sizes.values(), *[size for _, size in cell.inputs]]
+    for each in cell.parameters:
+        found += [*each.columns, each.rows]
+    return found
+
+
 def formula(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
-    """The cell as MathML, text and LaTeX, with its parameters."""
-    sizes = Sizes(options.input_size, options.hidden_size)
+    """The cell as MathML, text and LaTeX, with its parameters and inputs.
+
+    ``uses`` are the options that its layers need besides those of every layer.
+    """
+    own = tuple(own_numbers(cell, options).items())
+    memory = (options.heads, options.key_size) if cell.has_memory else (1, 0)
+    sizes = Sizes(options.input_size, options.hidden_size, *memory, own)
+    if sizes.hidden % sizes.heads:
+        raise CellError(
+            f"{cell.name}: the hidden size {sizes.hidden} is not divisible by {sizes.heads} heads; "
+            "choose another."
+        )
     parameters = []
     count = 0
     for each in cell.parameters:
-        for size in ("hidden", *each.columns):
+        for size in (each.rows, *each.columns) if each.kind == "matrix" else ():
             if sizes.width((size,)) % each.heads:
                 raise CellError(
                     f"{cell.name}: {each.key} has {each.heads} heads, but the {size} size "
                     f"{sizes.width((size,))} is not divisible by {each.heads}; choose another."
                 )
         shape = each.shape(sizes)
-        parameters.append({"key": each.key, "shape": list(shape), "of": list(each.columns)})
+        of = list(each.columns) if each.kind == "matrix" else []
+        parameters.append({"key": each.key, "shape": list(shape), "size": each.size, "of": of})
         count += shape[0] * (shape[1] if len(shape) > 1 else 1)
     return {
         "name": cell.name,
@@ -131,6 +159,8 @@ def formula(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
         "mathml": mathml(cell),
         "parameters": parameters,
         "count": count,
+        "inputs": [{"name": name, "size": size} for name, size in cell.inputs],
+        "uses": used_options(cell),
     }
 
 
@@ -146,13 +176,13 @@ def mathml(cell: Cell) -> str:
 def source_of(cell: Cell) -> str:
     """The function of a cell of the catalogue, as one would write it.
 
-    >>> print(source_of(CATALOGUE["rnn"]).splitlines()[1])
+    >>> print(source_of(ALL["rnn"]).splitlines()[1])
     def rnn(x, a, *, W, b):
     """
     for module in [sys.modules[name] for name in sys.modules if name.startswith("elman.cells.")]:
         found = _functions(inspect.getsource(module)).get(cell.name)
         if found is not None:
-            return _decorator(cell.gates, cell.init) + found
+            return _decorator(cell) + found
     raise KeyError(cell.name)
 
 
@@ -166,9 +196,24 @@ def _functions(source: str) -> Mapping[str, str]:
     }
 
 
-def _decorator(gates: tuple[str, ...], init: Mapping[str, float]) -> str:
-    given = [f'gates="{" ".join(gates)}"']
-    if init:
-        pairs = [f'"{key}": {value:g}' for key, value in init.items()]
-        given.append(f"init={{{', '.join(pairs)}}}")
-    return f"@cell({', '.join(given)})\n"
+def _decorator(cell: Cell) -> str:
+    given = [f'gates="{" ".join(cell.gates)}"']
+    sizes = {name: cell.state_size(name) for name in cell.states}
+    sizes |= {parameter.key: parameter.size for parameter in cell.parameters}
+    sizes = {name: size for name, size in sizes.items() if size != "hidden"}
+    for option, values in (("init", cell.init), ("inputs", dict(cell.inputs)), ("sizes", sizes)):
+        if values:
+            pairs = [f'"{key}": {_written(value)}' for key, value in values.items()]
+            given.append(f"{option}={{{', '.join(pairs)}}}")
+    line = f"@cell({', '.join(given)})\n"
+    if len(line) <= MOST_COLUMNS:
+        return line
+    wrapper = TextWrapper(MOST_COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 8)
+    # lines end after commas alone
+    kept = [each.replace(" ", "\0").replace(",\0", ", ") for each in given]
+    folded = [wrapper.fill(f"{each},").replace("\0", " ") for each in kept]
+    return "\n".join(["@cell(", *folded, ")\n"])
+
+
+def _written(value: float | Size) -> str:
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"

@@ -11,11 +11,14 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elman.errors import CellError, ElmanError
 from elman.graph import Cell, read_cell
 from elman.options import DeclaredOptions, option
+
+if TYPE_CHECKING:
+    from elman.nn import Recurrent
 
 #: the cells that a visitor's is compared with
 BESIDE = ("rnn", "lstm", "gru")
@@ -31,18 +34,52 @@ LOOP = "the same as a loop in torch"
 
 @dataclass(frozen=True)
 class ExperimentOptions(DeclaredOptions):
-    """The sizes of an experiment."""
+    """The sizes of an experiment; the last three are for cells that have them."""
 
     input_size: int = option(32, "input features", minimum=1, maximum=128)
     hidden_size: int = option(64, "hidden units", minimum=1, maximum=128)
     steps: int = option(100, "length of the sequences", minimum=2, maximum=200)
+    heads: int = option(4, "heads of a cell with a matrix state", minimum=1, maximum=16)
+    key_size: int = option(16, "keys of each head of such a cell", minimum=1, maximum=64)
+    own_size: int = option(32, "each of the sizes of a cell's own", minimum=1, maximum=128)
+
+
+def used_options(cell: Cell) -> list[str]:
+    """The sizes that a layer of this cell needs besides those of every layer.
+
+    >>> from elman.cells import lstmp, mlstm
+    >>> used_options(mlstm), used_options(lstmp)
+    (['heads', 'key_size'], ['own_size'])
+    """
+    found = ["heads", "key_size"] if cell.has_memory else []
+    return [*found, "own_size"] if cell.own_sizes else found
+
+
+def own_numbers(cell: Cell, options: ExperimentOptions) -> dict[str, int]:
+    """The numbers of the cell's own sizes."""
+    return dict.fromkeys(cell.own_sizes, options.own_size)
+
+
+def layer_of(cell: Cell, options: ExperimentOptions) -> Recurrent:
+    """A new layer of the cell, with the weights of the seed 0."""
+    import torch
+
+    from elman.nn import Recurrent
+
+    torch.manual_seed(0)
+    heads: dict[str, Any] = {}
+    if cell.has_memory:
+        heads = {"heads": options.heads, "key_size": options.key_size}
+    sizes = own_numbers(cell, options)
+    return Recurrent(cell, options.input_size, options.hidden_size, sizes=sizes, **heads)
 
 
 def plan(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
     """What the native engine does with the cell on this machine, as text."""
     from elman.backends.native.describe import describe
 
-    return {"plan": describe(cell, options.input_size, options.hidden_size)}
+    own = own_numbers(cell, options)
+    return {"plan": describe(cell, options.input_size, options.hidden_size, sizes=own)}
 
 
 def gradients(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
@@ -57,8 +94,8 @@ def gradients(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
 
     cells = _with_those_beside(cell)
     found = diagnose(
-        *cells.values(), names=list(cells), steps=options.steps, batch=FOLLOWED,
-        input_size=options.input_size, hidden_size=options.hidden_size, exact=0, losses=8,
+        *[layer_of(each, options) for each in cells.values()], names=list(cells),
+        steps=options.steps, batch=FOLLOWED, exact=0, losses=8,
     )  # fmt: skip
     record = found.record()
     layers = [
@@ -73,11 +110,8 @@ def gradients(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
 
 def speed(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
     """Milliseconds of training and inference, beside other cells and a loop over time in torch."""
-    import torch
-
     from elman.benchmark import Shape, contest, eager_loop, elman_layer, machine
     from elman.benchmark.machine import sentence
-    from elman.nn import Recurrent
 
     if not cell.parameters:
         raise CellError(
@@ -85,9 +119,8 @@ def speed(cell: Cell, options: ExperimentOptions) -> dict[str, Any]:
             "matrix or a bias."
         )
     shape = Shape(options.steps, BATCH, options.input_size, options.hidden_size)
-    torch.manual_seed(0)
     cells = _with_those_beside(cell)
-    layers = {name: Recurrent(each, shape.input, shape.hidden) for name, each in cells.items()}
+    layers = {name: layer_of(each, options) for name, each in cells.items()}
     own, *others = layers
     rivals = [replace(eager_loop(layers[own]), name=LOOP)]
     rivals += [replace(elman_layer(layers[name]), name=name, comparable=False) for name in others]

@@ -14,6 +14,12 @@ def my_cell(x, h, *, W, b):
     return h
 `;
 
+// The sizes that only some cells have, and what they are called.
+const LABELS = { heads: "heads", key_size: "keys of a head", own_size: "sizes of its own" };
+// The sizes of values as they are called beside a table of parameters.
+const COUNTS = { one: "one number", hidden: "hidden", input: "input", head: "heads", key: "heads · keys", memory: "hidden × keys" };
+const counted = (size) => COUNTS[size] ?? size;
+
 async function show() {
   const { cells, functions, options } = await cellCatalogue();
   const grid = document.getElementById("cell");
@@ -43,10 +49,13 @@ async function show() {
     [name, make("input", { type: "number", min: minimum, max: maximum, value, inputmode: "numeric" })]);
   const wanted = () => Object.fromEntries(sizes.map(([name, input]) => [name, Number(input.value)]));
 
+  const fields = sizes.map(([name, input]) => field(LABELS[name] ?? name.replace("_", " "), input));
   const read = async () => {
     const found = await editor.run("", (signal) => examineCell("formula", text.value, wanted(), signal));
     formula.root.style.opacity = found ? "" : "0.5";
-    if (found) showFormula(formula, found);
+    if (!found) return;
+    sizes.forEach(([name], k) => { fields[k].hidden = name in LABELS && !found.uses.includes(name); });
+    showFormula(formula, found);
   };
   const measure = async () => {
     button.disabled = true;
@@ -71,7 +80,7 @@ async function show() {
     field("Start from", choice),
     field("Equations", text),
     make("p", { class: "status", text: `Functions: ${functions.join(", ")}. Arithmetic + - * /, comparisons in where, and @ for products.` }),
-    make("div", { class: "row fields" }, ...sizes.map(([name, input]) => field(name.replace("_", " "), input))),
+    make("div", { class: "row fields" }, ...fields),
     make("div", { class: "row" }, button),
   );
   for (const each of [gradients, speed, plan]) each.result.append(make("p", { class: "status", text: "Press Measure." }));
@@ -79,13 +88,14 @@ async function show() {
   await read();
 }
 
-function showFormula(card, { mathml, parameters, states, count }) {
+function showFormula(card, { mathml, parameters, states, count, inputs }) {
   card.result.replaceChildren(
     make("div", { class: "formula", tabindex: "0", role: "group", "aria-label": "Formula" }, ...aligned(mathml)),
-    make("div", {}, make("h3", { text: "Parameters" }), make("table", {}, make("tbody", {}, ...parameters.map(({ key, shape, of }) =>
-      make("tr", {}, make("td", { class: "mono", text: key }), make("td", { text: of.length ? `hidden × (${of.join(" + ")})` : "hidden" }),
+    make("div", {}, make("h3", { text: "Parameters" }), make("table", {}, make("tbody", {}, ...parameters.map(({ key, shape, size, of }) =>
+      make("tr", {}, make("td", { class: "mono", text: key }), make("td", { text: of.length ? `${counted(size)} × (${of.map(counted).join(" + ")})` : counted(size) }),
         make("td", { class: "number", text: shape.join(" × ") })))))),
     make("p", { class: "status", text: `${count.toLocaleString("en")} parameters. States: ${states.join(", ")}; the first is the output.` }),
+    ...(inputs.length ? [make("p", { class: "status", text: `Inputs beside x: ${inputs.map(({ name, size }) => `${name} (${counted(size)})`).join(", ")}; measured with random numbers from 0 to 1.` })] : []),
   );
 }
 
