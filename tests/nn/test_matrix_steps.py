@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import elman
+from elman import cell, outer, sigmoid, tanh, where
 from elman.backends.native.matrix_stepping import MatrixStepper
 from elman.cells import WITH_MATRIX_STATES
 from elman.errors import ShapeError
@@ -67,6 +68,32 @@ def test_steps_see_every_change(name, layers, dtype, near):
         whole, last = layer(x, **sides)
         assert isinstance(layer._stepper, MatrixStepper)
         assert_near([y, *states[-1]], [whole, *last], near)
+
+
+@cell(
+    inputs={"dt": "one"},
+    sizes={"S": "memory", "n": "key", "W.k": "key", "W.a": "one"},
+)
+def timed(x, y, S, n, dt, *, W):
+    """A number for a row that the steps read for each head."""
+    k = tanh(W.k @ x)
+    S = sigmoid(W.a @ x) * S + outer(tanh(dt * (W.v @ x)), k)
+    n = where(dt > 0.5, 0.5 * n + k, k)
+    return tanh(S @ n), S, n
+
+
+@pytest.mark.parametrize("heads", [1, 2, 5])
+@torch.no_grad()
+def test_a_number_for_a_row_is_read_by_every_head(heads):
+    layer = layer_of(timed, heads=heads)
+    x, sides = inputs_of(layer, batch=2)
+    whole, last = layer(x, **sides)
+    y, states = steps_of(layer, x, sides)
+    assert isinstance(layer._stepper, MatrixStepper)
+    assert_near([y, *states[-1]], [whole, *last], 1e-12)
+    stepper = layer.stepper(2)
+    for t in range(TIME):
+        assert_near([stepper(x[t], dt=sides["dt"][t])], [whole[t]], 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(40))

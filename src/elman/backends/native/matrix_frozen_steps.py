@@ -95,11 +95,17 @@ class _Before:
         self.given: list[tuple[int, int]] = []
         self._kept: list[object] = []
         sizes, of = layer.sizes, layer.cell
-        numbers = {intern("side", (), side): k for k, side in enumerate(of.inputs)}
+        sides = {intern("side", (), side): k for k, side in enumerate(of.inputs)}
         varying = [n for n, fixed in zip(parts.early, parts.fixed, strict=True) if not fixed]
         wanted = {
             node: _width(sizes, size)
             for node, (_, size) in zip(parts.early, parts.core.inputs, strict=True)
+        }
+        # a number that the core has for each head is repeated, as a value of its own
+        numbers = {
+            node: sides[node]
+            for node in varying
+            if node in sides and sizes.width((node.size,)) == wanted[node]
         }
         products = [
             node
