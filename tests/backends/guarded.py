@@ -3,7 +3,8 @@
 A program for a process of its own.  ``python guarded.py examples COUNT`` runs random cells and
 sizes with every buffer, table and weight in pages of its own, whose neighbours nobody may touch;
 each buffer first ends, then begins exactly where a forbidden page does; ``sized`` instead of
-``examples`` runs cells with sizes of their own.  ``python guarded.py
+``examples`` runs cells with sizes of their own, ``sides`` steppers of cells with side inputs and
+with matrix states.  ``python guarded.py
 overrun BUFFER end|start`` runs one cell with that buffer moved a byte into the forbidden page.
 What is computed is printed first, so that the last lines of a killed process are the example to
 look at.
@@ -24,6 +25,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import elman
 from backends.precision import draw, results
 from cells.variants import EDGES, VARIANTS
 from elman.backends import find_engine
@@ -35,6 +37,7 @@ from elman.cells import CATALOGUE, WITH_SIZES
 from elman.graph import Cell, read_equations
 from graph.plain import Numbers
 from graph.random_cells import random_cells
+from graph.random_memory_cells import random_memory_cell
 
 _PAGE = mmap.PAGESIZE
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -212,6 +215,60 @@ def run_examples(count: int, *, sized: bool) -> None:
     each()
 
 
+def run_steppers(count: int) -> None:
+    """Steppers of random cells with side inputs, and of some with a matrix state."""
+    settled = settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    sizes = st.sampled_from([1, 3, 4, 5, 8, 9, 16, 17, 33])
+
+    @settled
+    @given(random_cells(most_lines=4, sides=True), sizes, sizes, st.integers(1, 3))
+    def each(cell, features, hidden, batch):
+        check_stepper(elman.Recurrent(cell, features, hidden), batch)
+
+    each()
+    for seed in range(count):
+        _, cell = random_memory_cell(seed)
+        heads, units, keys = 1 + seed % 3, 1 + seed % 9, 1 + seed % 7
+        if cell.parameters:
+            layer = elman.Recurrent(cell, 1 + seed % 10, heads * units, heads=heads, key_size=keys)
+            check_stepper(layer, 1 + seed % 2)
+
+
+def check_stepper(layer: elman.Recurrent, batch: int) -> None:
+    """Steps in real time, whose inputs and own memory lie between guard pages."""
+    global at_end
+    widths = layer._sizes(0)
+    sides = {name: torch.rand(3, batch, widths.width((s,))) for name, s in layer.cell.inputs}
+    x, zeros = torch.randn(3, batch, layer.input_size), torch.zeros
+    with torch.no_grad():
+        wanted, _ = layer.eval()(x, **sides)
+
+    def guarded_zeros(*sizes, dtype=torch.float32, device="cpu"):
+        shape = sizes[0] if isinstance(sizes[0], tuple) else sizes
+        return tensor_like(zeros(shape, dtype=dtype)) if prod(shape) else zeros(shape)
+
+    for at_end in (True, False):
+        print(layer.cell.text, f"{layer!r}, batch {batch}")
+        print(f"guarded at the {'end' if at_end else 'start'}", flush=True)
+        torch.zeros = guarded_zeros
+        try:
+            stepper = layer.stepper(batch)
+        finally:
+            torch.zeros = zeros
+        for t in range(3):
+            given_sides = {name: tensor_like(side[t]) for name, side in sides.items()}
+            y = stepper(tensor_like(x[t]), **given_sides)
+            scale = 1 + wanted[t].abs().max().item()
+            torch.testing.assert_close(y, wanted[t], rtol=0, atol=1e-4 * scale, equal_nan=True)
+
+
 def overrun() -> None:
     """A cell that has a buffer a byte too far."""
     cell = CATALOGUE["lstm"]
@@ -227,6 +284,8 @@ if __name__ == "__main__":
     guard_the_engine(argument if what == "overrun" else "")
     if what == "overrun":
         overrun()
+    elif what == "sides":
+        run_steppers(int(argument))
     else:
         run_examples(int(argument), sized=what == "sized")
     print("done")

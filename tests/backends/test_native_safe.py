@@ -66,7 +66,7 @@ def test_a_byte_too_far_is_caught_by_the_guard():
 
 
 @on_linux
-@pytest.mark.parametrize(("what", "count"), [("examples", 16), ("sized", 9)])
+@pytest.mark.parametrize(("what", "count"), [("examples", 16), ("sized", 9), ("sides", 12)])
 @pytest.mark.parametrize(
     "target",
     ["host", *[pytest.param(t, marks=pytest.mark.thorough) for t in TARGETS if t != "host"]],
@@ -75,7 +75,8 @@ def test_no_kernel_touches_a_byte_outside_its_buffers(target, what, count):
     code, output = finish(start([GUARDED, what, count], ELMAN_TARGET=target))
     assert code == 0, "\n".join(output.splitlines()[-40:])
     assert output.endswith("done\n")
-    assert output.count("guarded at the end") == output.count("guarded at the start") == count
+    ends, starts = [output.count(f"guarded at the {where}") for where in ("end", "start")]
+    assert ends == starts >= count
 
 
 # the floating point mode
