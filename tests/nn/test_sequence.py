@@ -4,9 +4,12 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 import elman
+from elman.backends.native.frozen_steps import FrozenSteps
 from elman.errors import OptionError, ShapeError
+from elman.nn.stepper import _GeneralSteps
 
 INPUT = 5
 LENGTHS = [6, 0, 3]
@@ -233,3 +236,99 @@ def test_wrong_chunks_are_refused_before_the_first():
     with pytest.raises(ShapeError, match="second axis"):
         elman.chunks(torch.arange(4), 2, batch_first=True)
     assert list(elman.chunks(x[:0], 2)) == []
+
+
+def varied(residual, norm, learned, backend="auto"):
+    """Layers of several cells, sizes and depths, one with a matrix state."""
+    torch.manual_seed(0)
+    options = {"dtype": torch.float64, "backend": backend}
+    stack = elman.Stack(
+        [
+            elman.Recurrent(elman.cells.lstm, 6, 8, **options),
+            elman.Recurrent(elman.cells.mlstm, 8, 8, heads=2, key_size=3, **options),
+            elman.Recurrent(elman.cells.lstmp, 8, 9, sizes={"projection": 8}, **options),
+        ],
+        residual=residual, norm=norm, learned_state=learned, dropout=0.3,
+    )  # fmt: skip
+    for p in stack.parameters():
+        nn.init.normal_(p, std=0.4)
+    return stack
+
+
+def assert_stepper(stack, output=None, batch=2):
+    x = torch.randn(5, batch, 6, dtype=torch.float64)
+    stepper = stack.stepper(batch, output=output)
+    with torch.no_grad():
+        wanted, last = stack.eval()(x)
+    for t in range(5):
+        y = stepper(x[t])
+        if output is None:
+            torch.testing.assert_close(y, wanted[t], rtol=1e-10, atol=1e-11)
+        else:
+            torch.testing.assert_close(y, output(wanted[t]).detach(), rtol=1e-10, atol=1e-11)
+    found = [each for state in stepper.state for each in state]
+    wanted_states = [each for state in last for each in state]
+    torch.testing.assert_close(found, wanted_states, rtol=1e-10, atol=1e-11)
+    return stepper, x, wanted
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_a_stepper_runs_the_whole_stack(backend, residual, norm, learned):
+    stack = varied(residual, norm, learned, backend)
+    stepper, x, wanted = assert_stepper(stack, nn.Linear(8, 3, dtype=torch.float64))
+    kind = FrozenSteps if backend == "native" else _GeneralSteps
+    assert isinstance(stepper._steps, kind)
+    stepper, x, wanted = assert_stepper(stack)
+    with torch.no_grad():
+        _, middle = stack(x[:2])
+        stepper.state = middle
+        torch.testing.assert_close(stepper(x[2]), wanted[2])
+        stepper.reset()
+        for p in stack.parameters():
+            p.zero_()
+        torch.testing.assert_close(stepper(x[0]), wanted[0])
+
+
+@pytest.mark.parametrize("inner", [{"num_layers": 2}, {"residual": True}], ids=str)
+def test_a_residual_around_several_layers(inner):
+    stack = elman.Stack(
+        [
+            elman.Recurrent(elman.cells.gru, 6, 6, dtype=torch.float64, **inner),
+            elman.Recurrent(elman.cells.lstm, 6, 6, dtype=torch.float64),
+        ],
+        residual=True,
+    )
+    assert_stepper(stack)
+
+
+def test_layers_that_normalise_and_add_themselves():
+    kind = {"num_layers": 2, "residual": True, "norm": True, "learned_state": True}
+    stack = elman.Stack(
+        [
+            elman.Recurrent(elman.cells.gru, 6, 6, dtype=torch.float64, **kind),
+            elman.Recurrent(elman.cells.lstm, 6, 6, dtype=torch.float64, **kind),
+        ],
+        norm=True,
+    )
+    for p in stack.parameters():
+        nn.init.normal_(p, std=0.4)
+    stepper, _, _ = assert_stepper(stack)
+    assert isinstance(stepper._steps, FrozenSteps)
+
+
+def test_what_a_stepper_of_a_stack_refuses():
+    stack = varied(False, False, False)
+    stepper = stack.stepper()
+    with pytest.raises(ShapeError, match="states of each of the 3 layers"):
+        stepper.state = stepper.state[:2]
+    wrong = (*stepper.state[:2], (torch.zeros(1, 1, 4),) * 2)
+    with pytest.raises(ShapeError, match="layer 2: state 0 has the shape"):
+        stepper.state = wrong
+    with pytest.raises(OptionError, match='quantize="int8" is for float32'):
+        stack.stepper(quantize="int8")
+    both = elman.Stack([elman.Recurrent(elman.cells.gru, 3, 4, bidirectional=True)])
+    with pytest.raises(OptionError, match="later steps"):
+        both.stepper()

@@ -667,8 +667,20 @@ class Recurrent(NotForTorchScript, nn.Module):
         """
         if self.bidirectional:
             raise OptionError(_both_directions(self.stack.title))
+        layers = self.step_layers()
+        like = next(iter(layers[0].parameters), torch.empty(0))  # a cell may have no parameters
+        backend, _ = choose(self.stack.backend, like.dtype, like.device, self.cell)
+        learned = self.stack.between.learned_state
+        return make_stepper(
+            f"{self.stack.title}.stepper", [layers], batch, output, like, backend,
+            self._frozen_step, first=[self.first_state(batch)] if learned else None,
+            quantize=quantize,
+        )  # fmt: skip
+
+    def step_layers(self) -> list[StepLayer]:
+        """Each layer as an engine runs it step by step."""
         between, norms = self.stack.between, [None, *self.between_parameters().norms]
-        layers = [
+        return [
             StepLayer(
                 self.cell,
                 direction.in_order(self.cell),
@@ -678,14 +690,6 @@ class Recurrent(NotForTorchScript, nn.Module):
             )
             for k, direction in enumerate(self._directions())
         ]
-        like = next(iter(layers[0].parameters), torch.empty(0))  # a cell may have no parameters
-        backend, _ = choose(self.stack.backend, like.dtype, like.device, self.cell)
-        title = f"{self.stack.title}.stepper"
-        return make_stepper(
-            title, layers, batch, output, like, backend, self._frozen_step,
-            first=self.first_state(batch) if between.learned_state else None,
-            quantize=quantize,
-        )  # fmt: skip
 
     @torch.no_grad()
     def core(self, use: str) -> Recurrent:

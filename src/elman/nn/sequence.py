@@ -6,6 +6,7 @@ both (``between.py``).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,10 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from elman.backends import choose
 from elman.errors import OptionError, ShapeError
 from elman.nn.between import Between, Merge, normalised
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Lengths, State
+from elman.nn.stepper import Quantize, Step, Stepper, make_stepper
 
 
 class Stack(nn.Module):
@@ -170,6 +173,68 @@ class Stack(nn.Module):
             y = self.between.added(y, given, None)
             last.append(after)
         return y, tuple(last)
+
+    def stepper(
+        self,
+        batch: int = 1,
+        *,
+        output: nn.Linear | None = None,
+        quantize: Quantize | None = None,
+    ) -> Stepper:
+        """Steps in real time, with a copy of the weights; see ``elman.Recurrent.stepper``.
+
+        ``stepper.state`` is a tuple with the states of each layer.  Raises ``OptionError`` if a
+        layer is bidirectional.
+
+        >>> import torch, elman
+        >>> stack = elman.Stack([elman.Recurrent(elman.cells.gru, 10, 8),
+        ...                      elman.Recurrent(elman.cells.mlstm, 8, 8, heads=2)])
+        >>> stack.stepper()(torch.randn(1, 10)).shape
+        torch.Size([1, 8])
+        """
+        layers = self._each()
+        if any([layer.bidirectional for layer in layers]):
+            raise OptionError(
+                "Stack: a bidirectional layer cannot run step by step, because its output depends "
+                "on later steps."
+            )
+        modules = [layer.step_layers() for layer in layers]
+        for module, norm in zip(modules[1:], self.norms, strict=False):
+            assert isinstance(norm, nn.LayerNorm)
+            module[0] = module[0]._replace(norm=(norm.weight, norm.bias))
+        # an engine adds what one layer reads to its output, once
+        is_simple = not self.between.residual or not any(
+            [len(module) > 1 or module[0].residual for module in modules]
+        )
+        if self.between.residual and is_simple:
+            modules = [[module[0]._replace(residual=True)] for module in modules]
+        like = next(self.parameters(), torch.empty(0))  # cells may have no parameters
+        chosen = {
+            choose(layer.stack.backend, like.dtype, like.device, layer.cell)[0] for layer in layers
+        }
+        backend = chosen.pop() if len(chosen) == 1 and is_simple else None
+        return make_stepper(
+            "Stack.stepper", modules, batch, output, like, backend, self._frozen_step,
+            first=self._learned(batch), quantize=quantize, is_stack=True,
+        )  # fmt: skip
+
+    def _frozen_step(self) -> Step:
+        """``step`` with weights of its own."""
+        own = copy.deepcopy(self).eval()
+        for layer in own._each():
+            layer.freeze()
+        return own.step
+
+    def _learned(self, batch: int) -> list[State] | None:
+        """The initial state of each layer, if one is learned."""
+        layers = self._each()
+        first = self._first(None, batch, unbatched=False)
+        if not len(self.initial) and not any([e.stack.between.learned_state for e in layers]):
+            return None
+        return [
+            layer.first_state(batch) if state is None else state
+            for layer, state in zip(layers, first, strict=True)
+        ]
 
     def _between(self, k: int, y: Tensor) -> Tensor:
         """The input of layer k from the output of the one below."""

@@ -8,8 +8,9 @@ code.  ``Recurrent.stepper`` makes one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 from operator import is_
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import torch
 from jaxtyping import Float
@@ -32,7 +33,46 @@ def _linear(x, h, *, W, b):  # type: ignore[no-untyped-def]
 #: how weights are rounded
 Quantize = Literal["int8"]
 #: runs a layer's step: (x, state, side inputs by name) to (y, state)
-Step = Callable[..., tuple[Tensor, State]]
+Step = Callable[..., tuple[Tensor, Any]]
+#: the layers of each module: of a ``Recurrent`` alone, or of each in a stack
+Modules = Sequence[Sequence[StepLayer]]
+
+
+class _StatesOf:
+    """The states of layers of one cell and one size: tensors (layers, batch, size)."""
+
+    def __init__(self, layers: Sequence[StepLayer], batch: int) -> None:
+        cell, sizes, self.depth = layers[0].cell, layers[0].sizes, len(layers)
+        rows = [sizes.of_row(cell.state_size(name)) for name in cell.states]
+        self.shapes = [(self.depth, batch, *row) for row in rows]
+
+    def read(self, parts: Sequence[Sequence[Tensor]]) -> State:
+        """A copy, from the states of each layer."""
+        pairs = zip(zip(*parts, strict=True), self.shapes, strict=True)
+        return tuple([torch.stack(each).reshape(shape) for each, shape in pairs])
+
+    def write(self, state: State, parts: Sequence[Sequence[Tensor]]) -> None:
+        """Copy the state into those of each layer."""
+        with torch.no_grad():
+            for own, given in zip(zip(*parts, strict=True), state, strict=True):
+                for part, values in zip(own, given, strict=True):
+                    part.copy_(values.reshape(part.shape))
+
+    def check(self, where: str, state: Any) -> None:
+        """Raise ``ShapeError`` unless it has these shapes."""
+        count = len(self.shapes)
+        if not isinstance(state, (tuple, list)) or len(state) != count:
+            raise ShapeError(
+                f"{where}: state must be a tuple of {count} "
+                f"{'tensor' if count == 1 else 'tensors'}."
+            )
+        for k, (given, wanted) in enumerate(zip(state, self.shapes, strict=True)):
+            if not isinstance(given, Tensor) or tuple(given.shape) != wanted:
+                shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+                raise ShapeError(
+                    f"{where}: state {k} has the shape {shape}; it must be {wanted} (layers, "
+                    "batch, and the sizes of the state)."
+                )
 
 
 class Stepper:
@@ -59,23 +99,25 @@ class Stepper:
         self,
         title: str,
         steps: FrozenSteps,
-        layers: Sequence[StepLayer],
+        modules: Modules,
         batch: int,
         like: Tensor,
-        first: State | None,
+        first: Sequence[State] | None,
+        *,
+        is_stack: bool = False,
     ) -> None:
-        self._title, self._steps, self._depth = title, steps, len(layers)
-        cell, sizes = layers[0].cell, layers[0].sizes
+        self._title, self._steps, self._is_stack = title, steps, is_stack
+        cell, sizes = modules[0][0].cell, modules[0][0].sizes
         self._dtype, self._device = like.dtype, like.device
         self._shape = (batch, sizes.input)
         #: the shape of each side input
         self._sides = {name: (batch, sizes.width((size,))) for name, size in cell.inputs}
-        rows = [sizes.of_row(cell.state_size(name)) for name in cell.states]
-        self._state_shapes = [(self._depth, batch, *row) for row in rows]
+        self._states = [_StatesOf(layers, batch) for layers in modules]
         self._step = steps.step
-        with torch.inference_mode(False), torch.no_grad():
-            self._first = None if first is None else tuple([each.clone() for each in first])
+        self._first: list[State] | None = None
         if first is not None:
+            with torch.inference_mode(False), torch.no_grad():
+                self._first = [tuple([each.clone() for each in state]) for state in first]
             self.reset()
 
     def __call__(self, x: Float[Tensor, "batch input"], **inputs: Tensor) -> Tensor:
@@ -131,48 +173,47 @@ class Stepper:
             )
 
     @property
-    def state(self) -> State:
+    def state(self) -> Any:
         """A copy of the states (layers, batch, size); can be set, for the next step.
 
-        Raises ``ShapeError`` for states of other shapes.
+        Of ``elman.Stack``, it is a tuple with the states of each of its layers.  Raises
+        ``ShapeError`` for states of other shapes.
         """
-        pairs = zip(self._parts(), self._state_shapes, strict=True)
-        return tuple([torch.stack(parts).reshape(shape) for parts, shape in pairs])
+        parts = zip(self._states, self._parts(), strict=True)
+        found = [states.read(part) for states, part in parts]
+        return tuple(found) if self._is_stack else found[0]
 
     @state.setter
-    def state(self, state: State) -> None:
-        parts = self._parts()
-        if not isinstance(state, (tuple, list)) or len(state) != len(parts):
+    def state(self, state: Any) -> None:
+        count = len(self._states)
+        if self._is_stack and (not isinstance(state, (tuple, list)) or len(state) != count):
             raise ShapeError(
-                f"{self._title}: state must be a tuple of {len(parts)} "
-                f"{'tensor' if len(parts) == 1 else 'tensors'}."
+                f"{self._title}: state must be a tuple with the states of each of the {count} "
+                "layers of the stack."
             )
-        for k, (given, wanted) in enumerate(zip(state, self._state_shapes, strict=True)):
-            if not isinstance(given, Tensor) or tuple(given.shape) != wanted:
-                shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
-                raise ShapeError(
-                    f"{self._title}: state {k} has the shape {shape}; it must be {wanted} (layers, "
-                    "batch, and the sizes of the state)."
-                )
-        with torch.no_grad():
-            for given, own in zip(state, parts, strict=True):
-                for part, values in zip(own, given, strict=True):
-                    part.copy_(values.reshape(part.shape))
+        each = list(state) if self._is_stack else [state]
+        for k, (states, given) in enumerate(zip(self._states, each, strict=True)):
+            where = f"{self._title}: layer {k}" if self._is_stack else self._title
+            states.check(where, given)
+        for states, given, parts in zip(self._states, each, self._parts(), strict=True):
+            states.write(given, parts)
 
-    def _parts(self) -> list[tuple[Tensor, ...]]:
-        """Each state's part in each layer, in the memory that the next step reads.
+    def _parts(self) -> list[list[list[Tensor]]]:
+        """The states of each layer of each module, in the memory that the next step reads.
 
-        A part has the state's numbers; its shape is the engine's.
+        A tensor has the state's numbers; its shape is the engine's.
         """
-        return list(zip(*self._steps.states()[: self._depth], strict=True))
+        layers = iter(self._steps.states())
+        return [list(islice(layers, states.depth)) for states in self._states]
 
     def reset(self) -> None:
         """Begin a new sequence: set the states to zeros, or to the layer's learned state."""
         if self._first is not None:
-            self.state = self._first
+            for states, first, parts in zip(self._states, self._first, self._parts(), strict=True):
+                states.write(first, parts)
             return
-        for own in self._parts():
-            for part in own:
+        for layer in chain.from_iterable(self._parts()):
+            for part in layer:
                 part.zero_()
 
     def __reduce__(self) -> NoReturn:
@@ -184,22 +225,24 @@ class Stepper:
 
 def make_stepper(
     title: str,
-    layers: Sequence[StepLayer],
+    modules: Modules,
     batch: int,
     output: nn.Linear | None,
     like: Tensor,
-    backend: str,
+    backend: str | None,
     step: Callable[[], Step],
     *,
-    first: State | None,
+    first: Sequence[State] | None,
     quantize: Quantize | None = None,
+    is_stack: bool = False,
 ) -> Stepper:
     """A stepper by the engine's ``frozen_steps``, or with ``step()`` if the engine has none.
 
     Tensors of a step have the dtype and device of ``like``.  ``step`` returns a function that runs
-    one step of all layers with weights of its own.  ``first`` is the state to start at, if it is
-    not zero.
+    one step of all layers with weights of its own.  ``first`` is the state of each module to start
+    at, if it is not zero.  Without a ``backend``, no engine can run all layers.
     """
+    layers = [layer for module in modules for layer in module]
     if quantize not in (None, "int8"):
         raise OptionError(f'{title}: quantize is {quantize!r}; it must be "int8" or None.')
     int8 = quantize == "int8"
@@ -226,16 +269,17 @@ def make_stepper(
     plain = all([is_plain(p) and 0 not in p.shape for p in tensors])
     # buffers are ordinary tensors, even in inference mode
     with torch.inference_mode(False), torch.no_grad():
-        engine = find_engine(backend)
-        steps = engine.frozen_steps(parts, batch, like.dtype, int8=int8) if plain else None
+        steps: FrozenSteps | None = None
+        if plain and backend is not None:
+            steps = find_engine(backend).frozen_steps(parts, batch, like.dtype, int8=int8)
         if steps is None and int8:
             raise OptionError(
-                f'{title}: quantize="int8" is for float32 on the native engine, and for cells '
-                "without a matrix state; omit it."
+                f'{title}: quantize="int8" is for float32 on the native engine, for cells without '
+                "a matrix state, and for residuals around one layer each; omit it."
             )
         if steps is None:
-            steps = _GeneralSteps(step(), layers, batch, output, like)
-    return Stepper(title, steps, layers, batch, like, first)
+            steps = _GeneralSteps(step(), modules, batch, output, like, is_stack)
+    return Stepper(title, steps, modules, batch, like, first, is_stack=is_stack)
 
 
 class _GeneralSteps:
@@ -244,24 +288,20 @@ class _GeneralSteps:
     def __init__(
         self,
         step: Step,
-        layers: Sequence[StepLayer],
+        modules: Modules,
         batch: int,
         output: nn.Linear | None,
         like: Tensor,
+        is_stack: bool,
     ) -> None:
-        self._one_step, self._weights = step, None
+        self._one_step, self._weights, self._is_stack = step, None, is_stack
         if output is not None:
             bias = None if output.bias is None else output.bias.detach().clone()
             self._weights = output.weight.detach().clone(), bias
-        cell = layers[0].cell
-        self._names = [name for name, _ in cell.inputs]
-        self._state = tuple(
-            [
-                like.new_zeros(len(layers), batch, *layers[0].sizes.of_row(cell.state_size(name)))
-                for name in cell.states
-            ]
-        )
-        size = layers[-1].output_size if output is None else output.out_features
+        self._names = [name for name, _ in modules[0][0].cell.inputs]
+        shapes = [_StatesOf(layers, batch).shapes for layers in modules]
+        self._state = [tuple([like.new_zeros(shape) for shape in each]) for each in shapes]
+        size = modules[-1][-1].output_size if output is None else output.out_features
         self.y = like.new_zeros(batch, size)
         self._known: tuple[Tensor, ...] = ()
 
@@ -276,11 +316,15 @@ class _GeneralSteps:
         self._known = ()
         inputs = dict(zip(self._names, sides, strict=True))
         with torch.inference_mode(False), torch.no_grad():
-            y, self._state = self._one_step(x, self._state, **inputs)
+            given = tuple(self._state) if self._is_stack else self._state[0]
+            y, after = self._one_step(x, given, **inputs)
+            self._state = list(after) if self._is_stack else [after]
             if self._weights is not None:
                 y = nn.functional.linear(y, *self._weights)
             return self.y.copy_(y)
 
     def states(self) -> list[list[Tensor]]:
         """The states of each layer."""
-        return [[state[k] for state in self._state] for k in range(len(self._state[0]))]
+        return [
+            [state[k] for state in states] for states in self._state for k in range(len(states[0]))
+        ]
