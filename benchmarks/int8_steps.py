@@ -28,12 +28,15 @@ from elman.benchmark import machine
 from elman.benchmark.timing import clock_for, interleaved
 from elman.files import write_whole
 from elman.nn import Recurrent
-from recipes.real_data import chorales, tiny_shakespeare
+from recipes.real_data import chorales_in_voices, tiny_shakespeare
 
 RESULTS = Path(__file__).parent / "results" / "int8_steps.json"
 SIZES = ((1, 64), (1, 128), (1, 256), (1, 512), (1, 1024), (4, 512), (16, 512))
 #: shipped models, with their test data and a metric
-MODELS = (("language", tiny_shakespeare, "bits_per_character"), ("music", chorales, "nll"))
+MODELS = (
+    ("language", tiny_shakespeare, "bits_per_character"),
+    ("music", chorales_in_voices, "nll"),
+)
 
 
 class ByInt8Steps(nn.Module):

@@ -272,7 +272,7 @@ def music_tunes() -> str:
         lines.append(f"| {_shown(name)} | {' | '.join(values)} |")
     lines += [
         "",
-        f"`{record['command']}`: {record['tunes']} tunes of {record['seconds']:g} seconds each, "
+        f"`{record['command']}`: {record['tunes']} tunes of about {record['seconds']:g} seconds, "
         "seeds from 0 on. In per cent, except the number of pitches at once and MIDI pitches.",
     ]
     return "\n".join(lines) + "\n"

@@ -164,7 +164,7 @@ def main() -> None:
     write_whole(GENERATED / "options.md", options())
     for question in (
         "sentiment", "sentiment_encoders", "named_entities", "named_entities_encoders", "speech",
-        "music", "video", "translation",
+        "music", "music_voices", "video", "translation",
     ):  # fmt: skip
         write_whole(GENERATED / f"{question}.md", tables.details(question))
     write_whole(GENERATED / "open_speech.md", tables.open_speech())

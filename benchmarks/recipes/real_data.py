@@ -120,15 +120,19 @@ def chorales(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def chorales_in_sixteenths(folder: Path) -> dict[str, Path]:
-    """The chorales in sixteenth notes, in their original keys, from four voices."""
-    paths = {part: folder / f"chorales-16-{part}.json" for part in PARTS}
+def chorales_in_voices(folder: Path) -> dict[str, Path]:
+    """The chorales in sixteenth notes, in their original keys, as four voices."""
+    paths = {part: folder / f"chorales-voices-{part}.json" for part in PARTS}
     # the archive contains pickles, so it must come from the data folder, never from a user
     file = SOURCE / "music" / "Jsb16thSeparated.npz"
     with np.load(file, allow_pickle=True, encoding="latin1") as archive:
         for part, path in paths.items():
             pieces = [
-                [sorted({int(pitch) for pitch in step if pitch == pitch}) for step in piece]
+                {
+                    "voices": [
+                        [int(p) if p == p else None for p in line] for line in piece.T.tolist()
+                    ]
+                }
                 for piece in archive[part].tolist()
             ]
             write_whole(path, json.dumps({part: pieces}))

@@ -27,44 +27,41 @@ export async function classifier() {
   };
 }
 
-/** Composes frames, one step of the recurrent layers and a few choices of pitches at a time. */
+/** Composes a chorale, one step of the recurrent layers and a choice for each voice at a time. */
 export async function composer() {
   const [step, choose] = [await load("music.step"), await load("music.choose")];
-  const { options, pitches, horizons } = await described("music");
-  const known = (place, whole) => {
-    const bar = new Array(options.bar * options.grid).fill(0);
-    if (options.bar) bar[place % bar.length] = 1;
-    const left = (whole - place) / options.grid;
-    return [...bar, ...(options.ending ? horizons.map((each) => Math.exp(-left / each)) : [])];
-  };
+  const { options, pitches, known, order } = await described("music");
   const first = options.num_layers * options.hidden_size;
   const shape = [options.num_layers, 1, options.hidden_size];
   const names = step.inputNames.filter((name) => name.startsWith("state."));
+  const [rests, noRepeat] = [order.map(() => -1), order.map(() => -2)];
 
-  // `pick` chooses an index from log probabilities
-  return async function* (whole, pick) {
+  // `pick` chooses an index from log probabilities; a step has the index of a pitch, or -1, for
+  // each voice, the highest first
+  const compose = async function* (pick, count = known.length) {
     const states = names.map((name) => [name, floats(new Float32Array(first), shape)]);
     let state = Object.fromEntries(states);
-    let frame = new Float32Array(pitches);
-    for (let place = 0; place < whole; place += 1) {
-      const x = Float32Array.from([...frame, ...known(place, whole)]);
+    let last = rests;
+    for (let place = 0; place < Math.min(count, known.length); place += 1) {
+      const x = Float32Array.from([...last, ...noRepeat, ...known[place]]);
       const found = await step.run({ x: floats(x, [1, x.length]), ...state });
       state = Object.fromEntries(names.map((name) => [name, found[`next_${name}`]]));
-      const chosen = new Float32Array(pitches);
-      for (let last = pitches; ; ) {
+      const chosen = [...rests];
+      for (const voice of order) {
         const { log_probs } = await choose.run({
           features: found.features,
-          chosen: floats(chosen, [1, pitches]),
-          last: integers([last], [1]),
+          chosen: integers(chosen, [1, chosen.length]),
         });
-        last = pick(log_probs.data);
-        if (last === pitches) break; // the end of the set
-        chosen[last] = 1;
+        const own = log_probs.data.slice(voice * (pitches + 1), (voice + 1) * (pitches + 1));
+        const pitch = pick(own);
+        chosen[voice] = pitch === pitches ? -1 : pitch;
       }
-      frame = options.descending ? chosen.toReversed() : chosen;
-      yield [...frame.keys()].filter((pitch) => frame[pitch]);
+      last = chosen;
+      yield chosen;
     }
   };
+  compose.steps = known.length;
+  return compose;
 }
 
 export const likeliest = (logProbs) => logProbs.indexOf(Math.max(...logProbs));
@@ -90,23 +87,30 @@ function draw(frames, count) {
   pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.fillStyle = "#3949ab";
   frames.forEach((frame, k) => {
-    for (const pitch of frame) pen.fillRect(k * width, (87 - pitch) * 3, width - 1, 3);
+    for (const pitch of frame) if (pitch >= 0) pen.fillRect(k * width, (87 - pitch) * 3, width, 3);
   });
 }
 
 function play(frames) {
   const audio = new AudioContext();
-  frames.forEach((frame, k) => {
-    for (const pitch of frame) {
-      const [tone, volume] = [audio.createOscillator(), audio.createGain()];
-      tone.type = "triangle";
-      tone.frequency.value = 27.5 * 2 ** (pitch / 12); // index 0 is the lowest A of a piano
-      volume.gain.value = 0.08;
-      tone.connect(volume).connect(audio.destination);
-      tone.start(audio.currentTime + k * 0.5);
-      tone.stop(audio.currentTime + (k + 1) * 0.5);
+  const sixteenth = 60 / 80 / 4; // seconds, at 80 quarter notes a minute
+  for (const voice of frames[0].keys()) {
+    let begin = 0;
+    for (let k = 1; k <= frames.length; k += 1) {
+      const pitch = frames[begin][voice];
+      if (k < frames.length && frames[k][voice] === pitch) continue; // the voice holds its pitch
+      if (pitch >= 0) {
+        const [tone, volume] = [audio.createOscillator(), audio.createGain()];
+        tone.type = "triangle";
+        tone.frequency.value = 27.5 * 2 ** (pitch / 12); // index 0 is the lowest A of a piano
+        volume.gain.value = 0.08;
+        tone.connect(volume).connect(audio.destination);
+        tone.start(audio.currentTime + begin * sixteenth);
+        tone.stop(audio.currentTime + k * sixteenth);
+      }
+      begin = k;
     }
-  });
+  }
 }
 
 async function start() {
@@ -118,11 +122,11 @@ async function start() {
   element("compose").addEventListener("click", async () => {
     element("compose").disabled = true;
     frames = [];
-    for await (const frame of compose(32, drawn)) {
+    for await (const frame of compose(drawn)) {
       frames.push(frame);
-      draw(frames, 32);
+      draw(frames, compose.steps);
     }
-    element("tune").value = `${frames.length} steps, ${frames.flat().length} notes`;
+    element("tune").value = `${frames.length} steps`;
     element("compose").disabled = false;
     element("play").disabled = false;
   });

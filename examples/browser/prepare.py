@@ -15,13 +15,17 @@ from pathlib import Path
 
 import onnx
 
-from elman.tasks.music.data import HORIZONS
+import elman
+from elman.tasks.music.data import known_form
+from elman.tasks.music.form import draw_form
 from elman.tasks.music.notes import NUM_PITCHES
 
 HERE = Path(__file__).parent
 #: what the page needs of ONNX Runtime Web
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 FILES = {"sentiment": "sentiment.onnx", "music": "music.step.onnx"}
+#: sixteenth notes of the page's chorale: about 12 bars
+STEPS = 196
 
 
 def main(folder: Path) -> None:
@@ -40,8 +44,16 @@ def main(folder: Path) -> None:
         said = {e.key: e.value for e in onnx.load(models / file).metadata_props}
         record = {name: json.loads(said[f"elman.{name}"]) for name in ("symbols", "options")}
         if task == "music":
-            record |= {"pitches": NUM_PITCHES, "horizons": HORIZONS}
+            record |= {"pitches": NUM_PITCHES, **chorale()}
         (models / f"{task}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def chorale() -> dict[str, object]:
+    """What the model is told of a chorale, step by step, and the order of its voices."""
+    model = elman.load("music")
+    form = draw_form(model.symbols.forms, STEPS, model.options.grid, model.options.bar, 0)
+    known = known_form(form, 0, form.steps, model.options)
+    return {"known": known.tolist(), "order": model.model.prediction.order}
 
 
 if __name__ == "__main__":

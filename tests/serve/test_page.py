@@ -80,7 +80,7 @@ def test_the_page_needs_no_token_but_what_it_asks_for_does(client):
 
 def test_a_model_is_described_for_the_page(client):
     music = client("music").get("/v1").json()["models"][0]
-    assert (music["settings"]["grid"], music["settings"]["tempo"]) == (1, 80.0)
+    assert (music["settings"]["grid"], music["settings"]["tempo"]) == (4, 80.0)
     assert music["options"]["temperature"]["default"] == 0.9
     assert "out" not in music["options"]
     # texts among a model's options could name files of this machine

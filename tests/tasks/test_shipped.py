@@ -113,7 +113,7 @@ def test_a_folder_that_is_no_run_does_not_hide_a_model_of_its_name(command, tmp_
     [
         ("sentiment", "accuracy", real_data.sentence_polarity, 100, 0.15),
         ("ner", "f1", real_data.broad_twitter, 100, 0.15),
-        ("music", "nll", real_data.chorales, 1, 0.002),
+        ("music", "nll", real_data.chorales_in_voices, 1, 0.002),
         ("language", "bits_per_character", real_data.tiny_shakespeare, 1, 0.002),
     ],
 )

@@ -29,6 +29,7 @@ from elman.models.translator import Translator, Writing
 from elman.nn.embedding import WordEmbedding
 from elman.nn.predictions import AdaptiveToken, IndependentPitches, NextToken, OrderedPitches
 from elman.nn.recurrent import Recurrent
+from elman.nn.voices import VoicedPitches, VoiceInputs
 
 #: lengths of the free axes for the example that is traced and for the checks; none is 0 or 1 in
 #: the first, since torch takes those for fixed
@@ -318,7 +319,9 @@ def _(model: GeneratorModel) -> list[Form]:
         )
     layer = model.recurrent
     tokens = isinstance(model.embedding, WordEmbedding | nn.Embedding)
-    own: list[int | str] = [] if tokens else [layer.input_size]
+    voices = model.embedding if isinstance(model.embedding, VoiceInputs) else None
+    size = layer.input_size if voices is None else voices.layout.size
+    own: list[int | str] = [] if tokens else [size]
     head = (
         model.prediction if isinstance(model.prediction, NextToken | IndependentPitches) else None
     )
@@ -330,7 +333,7 @@ def _(model: GeneratorModel) -> list[Form]:
     def draw_input(generator: Generator, *axes: int) -> Tensor:
         if tokens:
             return draw_indices(_words(model.embedding), *axes, generator=generator)
-        return torch.randint(0, 2, (*axes, layer.input_size), generator=generator).float()
+        return torch.randint(0, 2, (*axes, size), generator=generator).float()
 
     def sequence(x: Tensor, lengths: Tensor) -> list[Tensor]:
         y, after = model(x, lengths)
@@ -368,6 +371,8 @@ def _(model: GeneratorModel) -> list[Form]:
     ]
     if isinstance(model.prediction, OrderedPitches):
         forms.append(_choose(model.prediction, layer.output_size))
+    if isinstance(model.prediction, VoicedPitches):
+        forms.append(_choose_voices(model.prediction, layer.output_size))
     return forms
 
 
@@ -388,6 +393,29 @@ def _choose(head: OrderedPitches, size: int) -> Form:
         {"log_probs": ["batch", "choice"]},
         draw,
         {"descending": str(head.descending).lower()},
+    )
+
+
+def _choose_voices(head: VoicedPitches, size: int) -> Form:
+    """The next pitch of each voice, given those chosen before it: -1 for a rest.
+
+    The entries of ``chosen`` for a voice itself and for those after it are not read.
+    """
+    voices, width = head.layout.voices, size + head.layout.size
+
+    def draw(sizes: Mapping[str, int], generator: Generator) -> Sequence[Tensor]:
+        batch = sizes["batch"]
+        known = torch.randint(0, 2, (batch, head.layout.size), generator=generator).float()
+        features = torch.cat([torch.randn((batch, size), generator=generator), known], 1)
+        return features, draw_indices(head.num_pitches + 1, batch, voices, generator=generator) - 1
+
+    return Form(
+        "choose",
+        Calls(head.choices, head),
+        {"features": ["batch", width], "chosen": ["batch", voices]},
+        {"log_probs": ["batch", voices, head.num_pitches + 1]},
+        draw,
+        {"order": " ".join([str(voice) for voice in head.order])},
     )
 
 

@@ -25,6 +25,7 @@ from elman.nn.predictions import AdaptiveToken, IndependentPitches, NextToken
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import State
 from elman.nn.torch_layers import GRU, LSTM, RNN
+from elman.nn.voices import VoicedPitches
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ def stepwise(module: nn.Module) -> Stepwise:
         )
     if isinstance(module, Generator):
         layers = _one_direction(title, module.recurrent)
+        if isinstance(module.prediction, VoicedPitches):
+            raise ExportError(
+                f"{title}: a step of this model draws the pitches of voices one after another "
+                "(VoicedPitches), which a step in one pass cannot do; export it to ONNX or torch, "
+                "or its recurrent layers alone."
+            )
         table = _table(title, module.embedding)
         if isinstance(module.prediction, NextToken):
             return Stepwise(

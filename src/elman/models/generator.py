@@ -7,6 +7,7 @@ after them (``nn/predictions.py``).  ``decode/sampling.py`` samples with ``step`
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -22,9 +23,10 @@ from elman.nn.predictions import (
     OrderedPitches,
 )
 from elman.nn.stack import State
+from elman.nn.voices import VoicedPitches
 
 Lengths = Int64[Tensor, " batch"]
-Prediction = NextToken | AdaptiveToken | IndependentPitches | OrderedPitches
+Prediction = NextToken | AdaptiveToken | IndependentPitches | OrderedPitches | VoicedPitches
 
 
 class Generator(nn.Module):
@@ -33,7 +35,8 @@ class Generator(nn.Module):
     ``embedding`` is any module that maps items to features (``nn.Identity()`` if items are
     features).  ``recurrent`` must be unidirectional.  ``prediction`` returns the probabilities of
     the next item.  ``dropout`` applies to the outputs of the recurrent layers, with one mask for
-    all steps.
+    all steps.  With ``passes_input``, the features are the outputs of the recurrent layers followed
+    by x, for a prediction that reads the last item itself (``VoicedPitches``).
 
     Raises ``OptionError`` if ``recurrent`` is bidirectional.
 
@@ -53,6 +56,7 @@ class Generator(nn.Module):
         prediction: Prediction,
         *,
         dropout: float = 0.0,
+        passes_input: bool = False,
     ) -> None:
         super().__init__()
         if recurrent.bidirectional:
@@ -64,13 +68,14 @@ class Generator(nn.Module):
         self.recurrent = recurrent
         self.prediction = prediction
         self.dropout = VariationalDropout(dropout)
+        self.passes_input = passes_input
 
     def forward(
         self, x: Tensor, lengths: Lengths | None = None, state: State | None = None
     ) -> tuple[Float[Tensor, "time batch features"], State]:
         """Computes the features after each step of ``x`` (time, batch, ...), and the last state."""
         y, state = self.recurrent(self.embedding(x), state, lengths=lengths)
-        return self.dropout(y), state
+        return self._features(self.dropout(y), x), state
 
     def log_prob(
         self, x: Tensor, y: Tensor, lengths: Lengths, state: State | None = None
@@ -94,7 +99,10 @@ class Generator(nn.Module):
     ) -> tuple[Float[Tensor, "batch features"], State]:
         """Runs one step on ``x`` (batch, ...) and the previous state; memory is constant."""
         y, state = self.recurrent.step(self.embedding(x), state)
-        return y, state
+        return self._features(y, x), state
+
+    def _features(self, y: Tensor, x: Tensor) -> Tensor:
+        return torch.cat([y, x], -1) if self.passes_input else y
 
     def draw(self, features: Float[Tensor, "batch features"], choose: Choose) -> Tensor:
         """Draws the next item; ``choose`` draws an index from logits."""

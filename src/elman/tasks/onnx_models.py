@@ -23,6 +23,7 @@ from elman.models.transducer import Transducer
 from elman.models.translator import Translator, Writing
 from elman.nn.predictions import Choose, OrderedPitches
 from elman.nn.stack import State
+from elman.nn.voices import RESTS, VoicedPitches
 from elman.tasks.onnx_network import Files
 
 
@@ -126,7 +127,7 @@ def _advance_by(model: Transcriber | Transducer, files: Files, output: str) -> N
 def _(model: Generator, files: Files) -> None:
     names = model.recurrent.cell.states
     head = model.prediction
-    said = "features" if isinstance(head, OrderedPitches) else "logits"
+    said = "features" if isinstance(head, OrderedPitches | VoicedPitches) else "logits"
 
     def step(x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         now = model.recurrent.first_state(len(x)) if state is None else state
@@ -156,6 +157,8 @@ def _(model: Generator, files: Files) -> None:
     model.step, model.forward = step, forward  # type: ignore[method-assign]
     if isinstance(head, OrderedPitches):
         model.prediction = _PitchesByOnnx(files, head)
+    elif isinstance(head, VoicedPitches):
+        model.prediction = _VoicesByOnnx(files, head)
     else:  # the files' logits are what the layer would make of features
         head.output = nn.Identity()  # type: ignore[assignment]
 
@@ -203,6 +206,35 @@ class _PitchesByOnnx(OrderedPitches):
             chosen[row, pitch] = 1
             last[row] = pitch
         return self._in_order(chosen).reshape(*steps, count)
+
+
+class _VoicesByOnnx(VoicedPitches):
+    """``VoicedPitches`` whose choices are computed by the form "choose"."""
+
+    def __init__(self, files: Files, head: VoicedPitches) -> None:
+        nn.Module.__init__(self)
+        self.files, self.num_pitches = files, head.num_pitches
+        self.layout, self.order = head.layout, head.order
+
+    def choices(self, features: Tensor, chosen: Tensor) -> Tensor:
+        """See ``VoicedPitches``."""
+        return self.files.run("choose", {"features": features, "chosen": chosen})["log_probs"]
+
+    def log_prob(self, features: Tensor, pitches: Tensor) -> Tensor:
+        """See ``VoicedPitches``."""
+        flat = pitches.reshape(-1, self.layout.voices)
+        index = torch.where(flat < 0, self.num_pitches, flat)[..., None]
+        found = self.choices(features.reshape(len(flat), -1), flat).gather(-1, index)
+        return found.sum((-2, -1)).reshape(pitches.shape[:-1])
+
+    def draw(self, features: Tensor, choose: Choose) -> Tensor:
+        """See ``VoicedPitches``."""
+        flat = features.reshape(-1, features.shape[-1])
+        chosen = torch.full((len(flat), self.layout.voices), RESTS)
+        for voice in self.order:
+            pitch = choose(self.choices(flat, chosen)[:, voice])
+            chosen[:, voice] = torch.where(pitch == self.num_pitches, RESTS, pitch)
+        return chosen.reshape(*features.shape[:-1], self.layout.voices)
 
 
 @answer_by.register

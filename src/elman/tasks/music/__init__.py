@@ -1,8 +1,8 @@
 """Music generation: composes a tune, from nothing or from a primer.  One to many.
 
-There are two models.  Frames: the set of pitches at each step of a time grid, predicted in order
-or independently (Boulanger-Lewandowski et al. 2012).  Events: the start and end of each note with
-a resolution of 10 ms (Oore et al. 2018).
+There are two models.  Frames: the pitches at each step of a time grid, as a set, predicted in order
+or independently (Boulanger-Lewandowski et al. 2012), or as those of several voices.  Events: the
+start and end of each note with a resolution of 10 ms (Oore et al. 2018).
 """
 
 from __future__ import annotations
@@ -68,8 +68,13 @@ class MusicGeneration(
     live_input = "a MIDI file to continue, or a part of one; nothing for a new tune"
     live_records = MappingProxyType(
         {
-            "on": {"seconds": "number", "pitch": "integer", "velocity": "integer"},
-            "off": {"seconds": "number", "pitch": "integer"},
+            "on": {
+                "seconds": "number",
+                "pitch": "integer",
+                "velocity": "integer",
+                "voice?": "integer",
+            },
+            "off": {"seconds": "number", "pitch": "integer", "voice?": "integer"},
             "tune": {
                 "key": "string or null",
                 "seconds": "number",
@@ -121,6 +126,11 @@ class MusicGeneration(
 
         return data.collate(examples, symbols, options, generator)
 
+    def check_labels(self, rows: Sequence[Row[Tune]], symbols: MusicSymbols) -> None:
+        from elman.tasks.music import data
+
+        data.check_voices(rows, symbols)
+
     def baselines(
         self,
         train: Sequence[Tune],
@@ -154,7 +164,8 @@ class MusicGeneration(
     def check(self, path: Path, options: MusicOptions) -> DataReport:
         from elman.tasks.music.report import check_music
 
-        return check_music(path, grid=options.grid, tempo=options.tempo)
+        voices = options.by_voices
+        return check_music(path, grid=options.grid, tempo=options.tempo, voices=voices)
 
     def part(self, example: Tune) -> str | None:
         return example.part

@@ -93,6 +93,7 @@ def record(prediction: Music) -> dict[str, Any]:
                 "start": round(piece.seconds(note.start), 3),
                 "end": round(piece.seconds(note.end), 3),
                 "velocity": note.velocity,
+                **({} if note.voice is None else {"voice": note.voice}),
             }
             for note in piece.notes
         ],

@@ -1,8 +1,8 @@
 """Baselines of music: n-grams of the steps of a tune, without a network.
 
-A step is a frame of pitches or an event.  ``tasks/ngram_baseline.py`` describes the n-grams.  Below
-the unigram stands a distribution over all steps: for frames, independent pitches with their
-frequencies; for events, a uniform one.
+A step is a frame of pitches, a pitch for each voice, or an event.  ``tasks/ngram_baseline.py``
+describes the n-grams.  Below the unigram stands a distribution over all steps: for frames and
+voices, independent pitches with their frequencies; for events, a uniform one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 from elman.tasks.music.data import Tune
 from elman.tasks.music.events import NUM_EVENTS
-from elman.tasks.music.notes import HIGHEST, LOWEST
+from elman.tasks.music.notes import HIGHEST, LOWEST, NUM_PITCHES
 from elman.tasks.music.options import MusicOptions
 from elman.tasks.ngram_baseline import Steps, ngram_nll, spread_steps
 from elman.training.baselines import Baseline
@@ -30,7 +31,8 @@ def baselines(
     counted, scored = [spread_steps([tune.steps for tune in some]) for some in (train, valid)]
     if not any(scored):
         return []
-    floor = _independent(counted) if frames else _uniform
+    independent = _independent_voices if options.by_voices else _independent
+    floor = independent(counted) if frames else _uniform
     what = "frames" if frames else "events"
     return [
         Baseline(
@@ -58,5 +60,22 @@ def _independent(tunes: Sequence[Steps]) -> Callable[[Hashable], float]:
     def probability(step: Hashable) -> float:
         on: Sequence[int] = step  # type: ignore[assignment]
         return math.exp(silence + sum([log_p[p] - log_q[p] for p in on]))
+
+    return probability
+
+
+def _independent_voices(tunes: Sequence[Steps]) -> Callable[[Hashable], float]:
+    """The probability of a step if its voices were independent, with their frequencies."""
+    steps: list[Any] = [step for tune in tunes for step in tune]
+    counts = [Counter(line) for line in zip(*steps, strict=True)]
+
+    def probability(step: Hashable) -> float:
+        pitches: Sequence[int] = step  # type: ignore[assignment]
+        return math.prod(
+            [
+                (counted[pitch] + 0.5) / (len(steps) + 0.5 * (NUM_PITCHES + 1))
+                for counted, pitch in zip(counts, pitches, strict=True)
+            ]
+        )
 
     return probability

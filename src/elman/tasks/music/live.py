@@ -16,6 +16,7 @@ from elman.tasks.music.data import MusicSymbols, read_inputs
 from elman.tasks.music.events import changes_of
 from elman.tasks.music.notes import Piece, key_of
 from elman.tasks.music.options import ComposeOptions, MusicOptions
+from elman.tasks.music.voices import voice_changes
 from elman.tasks.task import Fitted
 
 
@@ -28,7 +29,9 @@ def stream_records(
     """
     composing = Composing(fitted, _primer(b"".join(pieces), fitted.options), wanted)
     steps: list[Any] = []
-    changes = changes_of if fitted.options.model == "events" else _frame_changes
+    changes: Any = changes_of if fitted.options.model == "events" else _frame_changes
+    if fitted.options.by_voices:
+        changes = voice_changes
     # a number of seconds per unit of time: of events 10 ms, of frames a step of the grid
     unit = 0.01 if fitted.options.model == "events" else 60 / composing.tempo / fitted.options.grid
 
@@ -44,7 +47,7 @@ def stream_records(
             steps.append(step)
             yield step
 
-    for time, in_its_key, velocity in changes(made()):
+    for time, in_its_key, velocity, *voice in changes(made()):
         pitch = in_its_key + composing.back
         if not 0 <= pitch <= 127:  # no MIDI number, as in the whole tune
             continue
@@ -54,6 +57,7 @@ def stream_records(
             "seconds": round(time * unit, 3),
             "pitch": pitch,
             **({"velocity": velocity} if velocity else {}),
+            **({"voice": voice[0]} if voice else {}),
         }
     piece = composing.piece(steps)
     yield {"type": "tune", **record(Music(piece, key_of(piece.notes)))}

@@ -7,7 +7,7 @@ was ignored, for ``elman check``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,8 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
         )
     drums = sum([len(track.notes) for track in score.tracks if track.is_drum])
     notes = [
-        Note(float(n.time), int(n.pitch), float(n.end), int(n.velocity))
-        for track in score.tracks
+        Note(float(n.time), int(n.pitch), float(n.end), int(n.velocity), voice)
+        for voice, track in enumerate(score.tracks)
         if not track.is_drum
         for n in track.notes
         if n.duration > 0
@@ -104,9 +104,7 @@ def _read(path: Path, part: str | None) -> Row[MidiFile] | Fault:
     silence = float(int(first))
     signatures = [f"{s.numerator}/{s.denominator}" for s in score.time_signatures]
     piece = Piece(
-        tuple(
-            sorted([Note(n.start - silence, n.pitch, n.end - silence, n.velocity) for n in played])
-        ),
+        tuple(sorted([replace(n, start=n.start - silence, end=n.end - silence) for n in played])),
         last - silence,
         _tempos(score, silence),
         part,
@@ -141,7 +139,7 @@ def _tempos(score: Any, silence: float) -> tuple[tuple[float, float], ...]:
 def write_midi(path: Path, piece: Piece, *, program: int = 0) -> None:
     """Writes a piece as a MIDI file; ``program`` is the instrument (0 piano, 19 church organ).
 
-    Times are rounded to 1/480 of a quarter note.
+    Times are rounded to 1/480 of a quarter note.  Each voice has a track of its own.
 
     >>> import tempfile
     >>> piece = Piece((Note(0.0, 60, 1.0), Note(1.0, 64, 2.5)), 2.5, ((0.0, 90.0),))
@@ -153,12 +151,15 @@ def write_midi(path: Path, piece: Piece, *, program: int = 0) -> None:
     """
     library = symusic()
     score = library.Score(_TICKS)
-    track = library.Track(name="Elman", program=program, is_drum=False)
-    for note in piece.notes:
-        start = round(note.start * _TICKS)
-        duration = max(1, round(note.end * _TICKS) - start)
-        track.notes.append(library.Note(start, duration, note.pitch, note.velocity))
-    score.tracks.append(track)
+    for voice in sorted({-1 if note.voice is None else note.voice for note in piece.notes}) or [-1]:
+        name = "Elman" if voice < 0 else f"Voice {voice + 1}"
+        track = library.Track(name=name, program=program, is_drum=False)
+        for note in piece.notes:
+            if (-1 if note.voice is None else note.voice) == voice:
+                start = round(note.start * _TICKS)
+                duration = max(1, round(note.end * _TICKS) - start)
+                track.notes.append(library.Note(start, duration, note.pitch, note.velocity))
+        score.tracks.append(track)
     for place, tempo in piece.tempos:
         score.tempos.append(library.Tempo(round(place * _TICKS), qpm=tempo))
     write_whole(path, score.dumps_midi())

@@ -7,7 +7,7 @@ Times are in quarter notes.  ``midi.py`` and ``pitch_sets.py`` read pieces from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 #: MIDI numbers of the keys of a piano, A0 to C8
@@ -22,12 +22,16 @@ Frame = tuple[int, ...]
 
 @dataclass(frozen=True, order=True)
 class Note:
-    """A pitch (60 is middle C) from ``start`` to ``end``; velocity is from 1 to 127."""
+    """A pitch (60 is middle C) from ``start`` to ``end``; velocity is from 1 to 127.
+
+    ``voice`` numbers the voice or track that it belongs to, where that is known.
+    """
 
     start: float
     pitch: int
     end: float
     velocity: int = 80
+    voice: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -132,12 +136,27 @@ def key_of(notes: Sequence[Note]) -> str:
         heard[note.pitch % 12] += note.end - note.start
     if not any(heard):
         return ""
-    fits = {
-        f"{_NAMES[tonic]} {mode}": _correlation(heard[tonic:] + heard[:tonic], profile)
+    fits = key_fits(heard)
+    return key_name(*max(fits, key=lambda key: fits[key]))
+
+
+def key_name(tonic: int, mode: str) -> str:
+    """The name of a key; ``tonic`` is a pitch class.
+
+    >>> key_name(7, "minor")
+    'G minor'
+    """
+    return f"{_NAMES[tonic]} {mode}"
+
+
+def key_fits(heard: Sequence[float]) -> dict[tuple[int, str], float]:
+    """How well each key, a tonic and a mode, fits the durations of the twelve pitch classes."""
+    heard = list(heard)
+    return {
+        (tonic, mode): _correlation(heard[tonic:] + heard[:tonic], profile)
         for mode, profile in _PROFILES.items()
         for tonic in range(12)
     }
-    return max(fits, key=lambda key: fits[key])
 
 
 def to_common_key(notes: Sequence[Note], kind: Literal["none", "tonic", "relative"]) -> int:

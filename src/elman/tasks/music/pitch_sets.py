@@ -3,7 +3,10 @@
     {"train": [[[60, 64, 67], [60, 65, 69], ...], ...], "valid": [...], "test": [...]}
 
 This is the format of the data sets of Boulanger-Lewandowski et al. (2012).  Any of the three parts
-may be missing; the file may also be a plain list of pieces.
+may be missing; the file may also be a plain list of pieces.  A piece may be an object with its
+voices instead, each a list with a pitch, or null for a rest, for each step:
+
+    {"voices": [[67, 69, null, ...], [64, 65, 65, ...], ...]}
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any
 from elman.data.faults import Fault, Place, Row
 from elman.data.plain_text import read_plain_text
 from elman.tasks.music.notes import Piece, notes_of
+from elman.tasks.music.voices import REST, voice_notes
 
 PARTS = ("train", "valid", "test")
 
@@ -52,10 +56,17 @@ def pitch_set_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] |
             return
         for number, steps in enumerate(pieces):
             empty = False
-            wrong = _wrong(steps)
+            voices = isinstance(steps, dict)
+            wrong = _wrong_voices(steps) if voices else _wrong(steps)
             if wrong:
                 where = f"{part}[{number}]" if part else f"piece {number}"
                 yield Fault(Place(path), f"{where}{wrong}")
+                continue
+            if voices:
+                lines = [[REST if p is None else int(p) for p in line] for line in steps["voices"]]
+                notes = voice_notes(list(zip(*lines, strict=True)), grid)
+                length = len(lines[0]) / grid
+                yield Row(Place(path), Piece(notes, length, ((0.0, tempo),), part))
                 continue
             frames = [sorted({int(pitch) for pitch in step}) for step in steps]
             notes = notes_of(frames, grid)
@@ -78,6 +89,25 @@ def _wrong(steps: Any) -> str:
                     f", step {number}, has the pitch {_short(pitch)}; MIDI pitches are integers "
                     "from 0 to 127."
                 )
+    return ""
+
+
+def _wrong_voices(piece: Any) -> str:
+    """The fault of a piece with voices, or ""."""
+    lines = piece.get("voices")
+    if [*piece] != ["voices"] or not isinstance(lines, list) or not lines:
+        return ' is an object; it must have "voices" only, a list with a list for each voice.'
+    for voice, line in enumerate(lines):
+        if not isinstance(line, list) or not line:
+            return f", voice {voice}, is {_short(line)}; it must be a list of MIDI pitches."
+        if len(line) != len(lines[0]):
+            return (
+                f", voice {voice}, has {len(line)} steps, but voice 0 has {len(lines[0])}; all "
+                "voices must have the same number of steps: write null for a rest."
+            )
+        wrong = _wrong([[pitch for pitch in line if pitch is not None]])
+        if wrong:
+            return f", voice {voice}{wrong.removeprefix(', step 0')}"
     return ""
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from elman.data.faults import Fault, Place, Row
 from elman.data.report import DataReport, listed, many
 from elman.data.sources import is_folder
+from elman.errors import DataError
 from elman.tasks.music.midi import MidiFile, midi_rows
 from elman.tasks.music.notes import HIGHEST, LOWEST, Piece, frames_of, pitch_name
 from elman.tasks.music.pitch_sets import pitch_set_rows
+from elman.tasks.music.voices import voices_of
 
 #: time signatures whose beat is a quarter note, as the grid expects
 _USUAL = ("4/4", "2/4", "3/4", "2/2", "6/4", "3/2", "4/2")
@@ -31,8 +33,8 @@ def music_rows(path: Path, grid: int, tempo: float) -> Iterator[Row[Piece] | Fau
         yield item if isinstance(item, Fault) else Row(item.place, item.value.piece)
 
 
-def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
-    """Checks the files that ``music_rows`` reads.
+def check_music(path: Path, *, grid: int, tempo: float, voices: bool = False) -> DataReport:
+    """Checks the files that ``music_rows`` reads; with ``voices``, also that pieces have them.
 
     Facts: ``pieces``, ``problems``, ``parts``, ``notes``, ``steps`` (of the grid), ``range``,
     ``pitches_at_once`` (maximum), ``silent_steps``, ``minutes``, ``duplicates``.
@@ -48,6 +50,8 @@ def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
             else:
                 files.append(item)
                 items.append(Row(item.place, item.value.piece))
+    if voices:
+        items = [_without_voices(item, grid) or item for item in items]
     rows = [item for item in items if isinstance(item, Row)]
     frames = [frames_of(row.value, grid) for row in rows]
     every = [frame for piece in frames for frame in piece]
@@ -67,6 +71,16 @@ def check_music(path: Path, *, grid: int, tempo: float) -> DataReport:
     }
     warnings = [*_file_warnings(files), *_piece_warnings(rows), *_off_grid(rows, grid), *repeated]
     return DataReport(path, listed(items), tuple(warnings), facts)
+
+
+def _without_voices(item: Row[Piece] | Fault, grid: int) -> Fault | None:
+    if isinstance(item, Fault):
+        return None
+    try:
+        voices_of(item.value, grid)
+    except DataError as error:
+        return Fault(item.place, str(error))
+    return None
 
 
 def _file_warnings(files: Sequence[Row[MidiFile]]) -> Iterator[str]:

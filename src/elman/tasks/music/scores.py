@@ -20,7 +20,7 @@ def score(
     Every step of every piece counts once, and states run through whole pieces.  The accuracy is
     that of Bay, Ehmann and Downie (2009): over all steps, the number of correctly predicted pitches
     divided by the number of pitches that are in the data or predicted.  Predictions are the most
-    likely choices.  An event counts as a set of one.
+    likely choices.  An event counts as a set of one; a pitch of voices counts in its voice.
     """
     model = fitted.model
     assert isinstance(model, Generator)
@@ -35,7 +35,10 @@ def score(
             known, there = features[:count, row], y[:count, row]
             log_prob = model.prediction.log_prob(known, there).double().sum()
             guess = model.draw(known, lambda logits: logits.argmax(-1))
-            if events:
+            if fitted.options.by_voices:
+                right = float(((guess == there) & (there >= 0)).sum())
+                union = float((there >= 0).sum() + (guess >= 0).sum()) - right
+            elif events:
                 right = float((guess == there).sum())
                 union = 2 * count - right
             else:

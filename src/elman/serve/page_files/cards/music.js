@@ -14,8 +14,7 @@ const nameOf = (pitch) => `${LETTERS[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 export function musicCard(model, title, lead) {
   const card = makeCard(model.name, title, lead, { wide: true });
   const tempo = model.settings.tempo ?? 80;
-  const step = 60 / tempo / (model.settings.grid ?? 1);
-  const roll = new Roll(step);
+  const roll = new Roll(60 / tempo); // a start is drawn in quarter notes, whatever the model's grid
   let file = null, playing = null, tune = null;
 
   const temperature = make("input", { type: "range", min: 0, max: 1.6, step: 0.05, value: model.options.temperature?.default ?? 0.9 });
@@ -45,10 +44,10 @@ export function musicCard(model, title, lead) {
         if (own !== playing && found.type !== "tune") return;
         if (found.type === "on") {
           roll.on(found);
-          synthesiser.start(found.pitch, Math.max(begin + found.seconds, context.currentTime), found.velocity);
+          synthesiser.start(found.pitch, Math.max(begin + found.seconds, context.currentTime), found.velocity, found.voice);
         } else if (found.type === "off") {
           roll.off(found);
-          synthesiser.stop(found.pitch, Math.max(begin + found.seconds, context.currentTime));
+          synthesiser.stop(found.pitch, Math.max(begin + found.seconds, context.currentTime), found.voice);
         } else if (found.type === "tune") {
           tune = found;
           own.length = found.seconds;
@@ -186,12 +185,12 @@ class Roll {
     this.notes = [];
   }
 
-  on({ seconds, pitch, velocity }) {
-    this.notes.push({ start: seconds, pitch, velocity });
+  on({ seconds, pitch, velocity, voice }) {
+    this.notes.push({ start: seconds, pitch, velocity, voice });
   }
 
-  off({ seconds, pitch }) {
-    const note = this.notes.findLast((each) => each.pitch === pitch && each.end === undefined);
+  off({ seconds, pitch, voice }) {
+    const note = this.notes.findLast((each) => each.pitch === pitch && each.voice === voice && each.end === undefined);
     if (note) note.end = seconds;
   }
 

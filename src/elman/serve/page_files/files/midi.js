@@ -2,12 +2,14 @@
 
 const TICKS = 480; // per quarter note
 
-// `notes` have pitch, start, end (seconds) and velocity; `tempo` is in quarter notes per minute.
+// `notes` have pitch, start, end (seconds), velocity and, where there are voices, a voice, which
+// gets a channel of its own; `tempo` is in quarter notes per minute.
 export function midi(notes, tempo) {
   const ticks = (seconds) => Math.round((seconds * tempo * TICKS) / 60);
-  const events = notes.flatMap(({ pitch, start, end, velocity }) => [
-    { at: ticks(start), on: 1, bytes: [0x90, pitch, velocity ?? 80] },
-    { at: Math.max(ticks(end), ticks(start) + 1), on: 0, bytes: [0x80, pitch, 0] },
+  const channel = (voice = 0) => (voice < 9 ? voice : voice + 1) % 16; // 9 is for drums
+  const events = notes.flatMap(({ pitch, start, end, velocity, voice }) => [
+    { at: ticks(start), on: 1, bytes: [0x90 | channel(voice), pitch, velocity ?? 80] },
+    { at: Math.max(ticks(end), ticks(start) + 1), on: 0, bytes: [0x80 | channel(voice), pitch, 0] },
   ]);
   events.sort((a, b) => a.at - b.at || a.on - b.on);
   const quarter = Math.round(60_000_000 / tempo);

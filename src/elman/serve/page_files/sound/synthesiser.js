@@ -12,8 +12,8 @@ export class Synthesiser {
     this.voices = new Map();
   }
 
-  // A note begins at `at`, a time of the context; it sounds until `stop`.
-  start(pitch, at, velocity = 80) {
+  // A note begins at `at`, a time of the context; it sounds until `stop` with its pitch and part.
+  start(pitch, at, velocity = 80, part = 0) {
     const gain = this.context.createGain();
     gain.connect(this.output);
     const loud = 0.28 * (velocity / 127);
@@ -30,14 +30,14 @@ export class Synthesiser {
       oscillator.start(at);
       return oscillator;
     });
-    this.stop(pitch, at);
-    this.voices.set(pitch, { gain, partials });
+    this.stop(pitch, at, part);
+    this.voices.set(`${part} ${pitch}`, { gain, partials });
   }
 
-  stop(pitch, at) {
-    const voice = this.voices.get(pitch);
+  stop(pitch, at, part = 0) {
+    const voice = this.voices.get(`${part} ${pitch}`);
     if (!voice) return;
-    this.voices.delete(pitch);
+    this.voices.delete(`${part} ${pitch}`);
     voice.gain.gain.setTargetAtTime(0, at, RELEASE / 3);
     for (const each of voice.partials) each.stop(at + RELEASE * 2);
   }
@@ -51,8 +51,8 @@ export async function rendered(notes, rate = 44_100) {
   const changes = notes.flatMap((note) => [{ at: note.start, note, on: 1 }, { at: note.end, note, on: 0 }]);
   changes.sort((a, b) => a.at - b.at || a.on - b.on);
   for (const { at, note, on } of changes) {
-    if (on) synthesiser.start(note.pitch, at, note.velocity);
-    else synthesiser.stop(note.pitch, at);
+    if (on) synthesiser.start(note.pitch, at, note.velocity, note.voice);
+    else synthesiser.stop(note.pitch, at, note.voice);
   }
   return (await context.startRendering()).getChannelData(0);
 }
