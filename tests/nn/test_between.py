@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
@@ -544,3 +545,25 @@ def test_compiled_layers_are_the_same(options):
     theirs = loop(layer, x, None, [6, 2])
     agree([ours[0], *ours[1]], [theirs[0], *theirs[1]])
     agree(gradients(layer, x, ours), gradients(layer, x, theirs))
+
+
+@pytest.mark.parametrize(
+    "other", [nn.LayerNorm(6, eps=1e-6), nn.LayerNorm(6, elementwise_affine=False), nn.Identity()]
+)
+@pytest.mark.parametrize("kind", ["Recurrent", "Stack"])
+def test_norms_of_another_kind_are_refused(kind, other):
+    if kind == "Stack":
+        layers = [elman.Recurrent(elman.cells.gru, 6, 6) for _ in range(2)]
+        module = elman.Stack(layers, norm=True)
+    else:
+        module = elman.Recurrent(elman.cells.gru, 6, 6, 2, norm=True)
+    module.norms[0] = other
+    with pytest.raises(OptionError, match="it must stay a LayerNorm with eps 1e-05"):
+        module(torch.randn(3, 2, 6))
+
+
+def test_a_norm_without_a_bias():
+    layer = elman.Recurrent(elman.cells.gru, 6, 6, 2, norm=True)
+    wanted, _ = layer(x := torch.randn(3, 2, 6))
+    layer.norms[0] = nn.LayerNorm(6, bias=False)
+    torch.testing.assert_close(layer(x)[0], wanted)

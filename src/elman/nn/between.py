@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, cat, nn, where
 
@@ -95,6 +96,17 @@ class Between:
 
 #: plain layers
 PLAIN = Between()
+
+
+def norm_parameters(title: str, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """The weight and bias of a norm; raises ``OptionError`` for a module of another kind."""
+    if not isinstance(norm, nn.LayerNorm) or norm.eps != EPSILON or norm.weight is None:
+        raise OptionError(
+            f"{title}: a norm between the layers is {norm}; it must stay a LayerNorm with eps "
+            f"{EPSILON:g}, a weight and a bias, whose values may change."
+        )
+    bias = torch.zeros_like(norm.weight) if norm.bias is None else norm.bias
+    return norm.weight, bias
 
 
 def normalised(

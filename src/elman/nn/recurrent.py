@@ -41,6 +41,7 @@ from elman.nn.between import (
     Between,
     BetweenParameters,
     Merge,
+    norm_parameters,
     normalised,
 )
 from elman.nn.noise import MaskCache, Noise
@@ -323,10 +324,8 @@ class Recurrent(NotForTorchScript, nn.Module):
         between = self.stack.between
         if not (between.norm or between.learned_state):
             return NO_PARAMETERS
-        norms: list[tuple[Tensor, Tensor]] = []
-        for norm in self.norms if between.norm else ():
-            assert isinstance(norm, nn.LayerNorm)
-            norms.append((norm.weight, norm.bias))
+        found = self.norms if between.norm else ()
+        norms = [norm_parameters(self.stack.title, norm) for norm in found]
         initial: State = ()
         if between.learned_state:
             each, count = list(self.initial_state), len(self.cell.states)

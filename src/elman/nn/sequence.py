@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from elman.backends import choose
 from elman.errors import OptionError, ShapeError
-from elman.nn.between import Between, Merge, normalised
+from elman.nn.between import Between, Merge, norm_parameters, normalised
 from elman.nn.recurrent import Recurrent
 from elman.nn.stack import Lengths, State
 from elman.nn.stepper import Quantize, Step, Stepper, make_stepper
@@ -200,8 +200,7 @@ class Stack(nn.Module):
             )
         modules = [layer.step_layers() for layer in layers]
         for module, norm in zip(modules[1:], self.norms, strict=False):
-            assert isinstance(norm, nn.LayerNorm)
-            module[0] = module[0]._replace(norm=(norm.weight, norm.bias))
+            module[0] = module[0]._replace(norm=norm_parameters("Stack", norm))
         # an engine adds what one layer reads to its output, once
         is_simple = not self.between.residual or not any(
             [len(module) > 1 or module[0].residual for module in modules]
@@ -239,9 +238,7 @@ class Stack(nn.Module):
     def _between(self, k: int, y: Tensor) -> Tensor:
         """The input of layer k from the output of the one below."""
         if len(self.norms):
-            norm = self.norms[k - 1]
-            assert isinstance(norm, nn.LayerNorm)
-            y = normalised(y, norm.weight, norm.bias)
+            y = normalised(y, *norm_parameters("Stack", self.norms[k - 1]))
         dropped: Tensor = self.dropout(y)
         return dropped
 
