@@ -72,3 +72,15 @@ def test_a_training_takes_less_than_ten_minutes():
     for question in ("sentiment", "named_entities"):
         for row in tables.read(question)["rows"]:
             assert max([run["minutes"] for run in row["runs"]]) < 10
+
+
+def test_tunes_move_end_and_repeat_as_the_chorales_do():
+    record = tables.read("music_tunes")
+    assert record["tunes"] >= 100
+    chorales, tunes = [record["columns"][k] for k in ("validation chorales", "temperature 0.9")]
+    parallels = "moves of outer voices in parallel fifths or octaves"
+    assert tunes[parallels] <= 2 * chorales[parallels]
+    assert tunes["tunes that end with their tonic in the bass"] >= 70
+    assert tunes["top voice within the range of Bach's"] >= 99
+    repeats = "bars that the tune has had before"
+    assert chorales[repeats] / 2 <= tunes[repeats] <= 2 * chorales[repeats]

@@ -32,7 +32,8 @@ def test_a_request_that_runs_is_answered_after_sigterm(serve):
     thread.join()
     [(status, answer)] = found
     assert status == 200
-    assert [each["seconds"] for each in answer["predictions"]] == pytest.approx([100] * 3, abs=2)
+    # a tune of voices has the form of a training piece of about the wanted length
+    assert [each["seconds"] for each in answer["predictions"]] == pytest.approx([100] * 3, rel=0.1)
     assert process.wait(timeout=60) in (0, -signal.SIGTERM)
     with pytest.raises(OSError):
         ask(port, "/healthz")
