@@ -9,12 +9,26 @@ from torch import nn
 import elman
 from elman import cell, outer, sigmoid, tanh, where
 from elman.backends.native.matrix_stepping import MatrixStepper
-from elman.cells import WITH_MATRIX_STATES
+from elman.cells import CATALOGUE, WITH_INPUTS, WITH_MATRIX_STATES
 from elman.errors import ShapeError
 from graph.random_memory_cells import random_memory_cell
 from nn.test_matrix_states import deeper, everything, keys_alone
 
-CELLS = {**WITH_MATRIX_STATES, "deeper": deeper, "everything": everything, "keys": keys_alone}
+
+@cell(inputs={"dt": "one", "u": "hidden"}, sizes={"S": "memory", "W.k": "key", "W.q": "key"})
+def sides_inside(x, h, S, dt, u, *, W):
+    """A side input of size one that the core reads as it is."""
+    S = sigmoid(dt) * S + outer(W.v @ x + u, W.k @ [u, x])
+    return S @ (W.q @ [x, u]) * dt, S
+
+
+CELLS = {
+    **WITH_MATRIX_STATES,
+    "sides": sides_inside,
+    "deeper": deeper,
+    "everything": everything,
+    "keys": keys_alone,
+}
 TIME, INPUT = 6, 5
 
 
@@ -190,9 +204,49 @@ def test_wrong_states_are_refused():
     layer = layer_of(WITH_MATRIX_STATES["delta_net"])
     x, _ = inputs_of(layer)
     _, state = layer.step(x[0])
-    for wrong in (state[:1], (state[0], state[1][..., :1]), (state[0], 3.0), state[0]):
+    sparse = state[0].to_sparse(), state[1]
+    for wrong in (state[:1], (state[0], state[1][..., :1]), (state[0], 3.0), state[0], sparse):
         with pytest.raises(ShapeError, match=r"state|the initial"):
             layer.step(x[1], wrong)
     layer.layers[0][0].W["k"] = nn.Parameter(torch.zeros(3, 4, dtype=torch.float64))
     with pytest.raises(ShapeError, match=r"W.k has the shape \(3, 4\)"):
         layer.step(x[1], state)
+
+
+@torch.no_grad()
+def test_a_state_transposed_in_place_is_read_as_it_is():
+    layer = layer_of(WITH_MATRIX_STATES["delta_net"], key_size=5)
+    x, _ = inputs_of(layer)
+    _, state = layer.step(x[0])
+    y, state = layer.step(x[1], state)
+    state[1].transpose_(-1, -2)
+    expected, last = layer(x[2:3], tuple([each.clone() for each in state]))
+    y, after = layer.step(x[2], state)
+    assert_near([y, *after], [expected[0], *last], 1e-12)
+
+
+@pytest.mark.parametrize("name", ["lstm", "cfc", "delta_net"])
+def test_backward_does_not_mind_what_becomes_of_later_steps(name):
+    """Each result of steps without gradients has a version of its own."""
+    options = {} if name in WITH_MATRIX_STATES else {"heads": 1, "key_size": None}
+    layer = layer_of({**CATALOGUE, **WITH_INPUTS, **WITH_MATRIX_STATES}[name], **options)
+    x, sides = inputs_of(layer)
+    at = [{n: side[t] for n, side in sides.items()} for t in range(TIME)]
+    with torch.no_grad():
+        _, before = layer.step(x[0], None, **at[0])
+        below, state = layer.step(x[1], before, **at[1])
+    scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+    saved = scale * below.sum(), scale * below
+    y, _ = layer.step(x[2], state, **at[2])
+    with torch.no_grad():
+        other = tuple([each.clone() for each in before])
+        later, other = layer.step(x[3], other, **at[3])
+        for each in (later, *other):
+            each.zero_()
+        layer.step(x[4], tuple([each + 1 for each in other]), **at[4])
+    loss = y.sum() + sum([each.sum() for each in saved])
+    found = torch.autograd.grad(loss, [*layer.parameters()], allow_unused=True)
+    whole, _ = layer(x[2:3], state, **{n: side[2:3] for n, side in sides.items()})
+    wanted = torch.autograd.grad(whole.sum(), [*layer.parameters()], allow_unused=True)
+    given = [(a, b) for a, b in zip(found, wanted, strict=True) if b is not None]
+    assert_near([a for a, _ in given], [b for _, b in given], 1e-10)

@@ -12,11 +12,12 @@ from elman.backends.native import frozen_steps
 from elman.backends.native.llvm.jit import compile_module
 from elman.backends.native.llvm.row_values import text_of
 from elman.backends.native.llvm.target import find_target
-from elman.cells import gru_d
+from elman.cells import CATALOGUE, WITH_MATRIX_STATES, gru_d
 from elman.errors import OptionError, ShapeError
 from graph.random_cells import quick, random_cells
 from graph.random_memory_cells import random_memory_cell
 from nn.test_matrix_states import everything
+from nn.test_matrix_steps import sides_inside
 from nn.test_side_inputs import CELLS
 
 TIME = 5
@@ -129,8 +130,9 @@ def test_random_cells_with_a_matrix_state(seed):
         raise AssertionError(source) from error
 
 
-def test_the_steps_of_a_matrix_state_with_side_inputs_are_compiled():
-    layer = elman.Recurrent(everything, 3, 6, heads=2, key_size=5, dtype=torch.float64).eval()
+@pytest.mark.parametrize("own", [everything, sides_inside], ids=lambda own: own.name)
+def test_the_steps_of_a_matrix_state_with_side_inputs_are_compiled(own):
+    layer = elman.Recurrent(own, 3, 6, heads=2, key_size=5, dtype=torch.float64).eval()
     stepper = assert_same(layer, 2, torch.float64, 1e-12)
     assert isinstance(stepper._steps, frozen_steps.FrozenSteps)
 
@@ -200,3 +202,55 @@ def test_wrong_inputs_are_refused_in_a_sentence():
         stepper(x, dt=dt.clone().requires_grad_())
     with pytest.raises(ShapeError, match="a step takes only x"):
         layer_of(elman.cells.gru, 4, 5).stepper(2)(x, dt=dt)
+
+
+@pytest.mark.parametrize("options", [{}, {"residual": True, "norm": True}], ids=str)
+@pytest.mark.parametrize("name", ["lstm", "gru", "sru", "cfc", "around", "mlstm"])
+@torch.no_grad()
+def test_an_output_can_be_the_next_input(name, options):
+    """The step overwrites y, also where it still reads it as x or a side input."""
+    own = {**CATALOGUE, **WITH_MATRIX_STATES, **OWN}[name]
+    for layers in (1, 2):
+        layer = layer_of(own, 33, 33, num_layers=layers, dtype=torch.float64, **options)
+        sides, last = sides_of(layer, 3, torch.float64), None
+        stepper = layer.stepper(3)
+        y = wanted = torch.randn(3, 33, dtype=torch.float64)
+        for t in range(TIME):
+            now = {name: side[t] for name, side in sides.items()}
+            theirs = {"u": wanted} if "u" in now else {}
+            ours = {"u": y} if "u" in now else {}
+            wanted, last = layer(
+                wanted[None], last, **{n: side[None] for n, side in {**now, **theirs}.items()}
+            )
+            wanted = wanted[0]
+            y = stepper(y, **{**now, **ours})
+            torch.testing.assert_close(y, wanted, rtol=1e-9, atol=1e-9)
+        # a part of y, and rows of other lengths
+        narrow = layer_of(own, 20, 33, dtype=torch.float64)
+        stepper, again = narrow.stepper(3), narrow.stepper(3)
+        first = torch.randn(3, 20, dtype=torch.float64)
+        now = {name: side[0] for name, side in sides.items()}
+        part = stepper(first, **now).flatten()[10:70].view(3, 20)
+        again(first, **now)
+        expected = again(part.clone(), **now)
+        torch.testing.assert_close(stepper(part, **now), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["lstm", "cfc", "masked", "mlstm", "sides_inside"])
+@torch.no_grad()
+def test_the_default_device_does_not_matter(name):
+    own = {**CATALOGUE, **WITH_MATRIX_STATES, **OWN, "sides_inside": sides_inside}[name]
+    layer = layer_of(own, 6, 6, num_layers=2, dtype=torch.float64)
+    x, sides = torch.randn(TIME, 2, 6, dtype=torch.float64), sides_of(layer, 2, torch.float64)
+    whole, _ = layer(x, **sides)
+    torch.set_default_device("meta")
+    try:
+        stepper, state = layer.stepper(2), None
+        for t in range(TIME):
+            now = {n: side[t] for n, side in sides.items()}
+            y, state = layer.step(x[t], state, **now)
+            for found in (y, stepper(x[t], **now)):
+                torch.testing.assert_close(found, whole[t], rtol=1e-9, atol=1e-9)
+        assert layer(x, **sides)[0].device.type == "cpu"
+    finally:
+        torch.set_default_device(None)

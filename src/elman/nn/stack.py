@@ -535,6 +535,9 @@ class Stack:
         state = tuple([autocast(tensor) for tensor in state])
         for name, tensor in zip(names, state, strict=True):
             shape = self.state_shape(name, batch)
+            kind = unusual(tensor)
+            if kind:
+                raise ShapeError(f"{self.title}: the initial {name} is {kind}.")
             if tuple(tensor.shape) != shape:
                 size = self.cell.state_size(name)
                 axes = {"memory": "heads, units, keys", "key": "heads, keys", "head": "heads"}

@@ -161,6 +161,8 @@ class FrozenSteps:
             below = y
         assert below is not None
         self.y = below
+        #: where the memory of y begins and ends
+        self._begin, self._end = below.data_ptr(), below.data_ptr() + below.nbytes
         self._chains = [chain_words(links, turn) for turn in range(2)]
         self._arguments = [chain.buffer_info()[0] for chain in self._chains]
         #: at even and at odd steps: where the addresses of x and the side inputs go
@@ -186,13 +188,22 @@ class FrozenSteps:
         turn = self._turn
         own, others = self._places[turn]
         address = x.data_ptr()
+        if self._begin <= address < self._end:
+            x = self._apart_from_y(x)
+            address = x.data_ptr()
         for words, place in own:
             words[place] = address
+        if sides:
+            sides = tuple([self._apart_from_y(side) for side in sides])
         for words, place, number in others:
             words[place] = sides[number].data_ptr()
         self._call(self._arguments[turn])
         self._turn = 1 - turn
         return self.y
+
+    def _apart_from_y(self, tensor: Tensor) -> Tensor:
+        """A copy of a tensor in the memory of y, which a step writes while it still reads it."""
+        return tensor.clone() if self._begin <= tensor.data_ptr() < self._end else tensor
 
     def states(self) -> list[list[Tensor]]:
         """The states of each layer that the next step reads, in its memory."""

@@ -38,7 +38,7 @@ def known_values(
         if node.operation in PARAMETERS:
             found[node] = own[node.attribute[:2]]
         elif node.operation == "constant":
-            constants[node] = torch.full((), node.attribute, dtype=dtype)
+            constants[node] = torch.full((), node.attribute, dtype=dtype, device="cpu")
         elif node.operation == "heads":
             matrix, count = node.operands
             found[node] = TorchMathematics.heads(found[matrix], int(count.attribute))

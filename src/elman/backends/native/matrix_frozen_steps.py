@@ -60,12 +60,12 @@ def steps_of_matrix_layer(layer: StepLayer, batch: int, dtype: torch.dtype) -> M
     own = by_name(layer.cell, layer.parameters, dtype)
     before = _Before(layer, parts, own, batch, dtype)
     states = [
-        torch.zeros(batch, *sizes.axes(layer.cell.state_size(name)), dtype=dtype)
+        torch.zeros(batch, *sizes.axes(layer.cell.state_size(name)), dtype=dtype, device="cpu")
         for name in layer.cell.states
     ]
     call = Prepared(Run(parts.core.text, before.values, states, 1, None, False))
     record = call.recorded(states)
-    y = torch.zeros(batch, sizes.hidden, dtype=dtype)
+    y = torch.zeros(batch, sizes.hidden, dtype=dtype, device="cpu")
     words = [*call.numbers, y.data_ptr(), record.data_ptr(), 0]
     first = len(words)
     table = array("q", [*words, *[side.data_ptr() for side in call.sides]])
@@ -136,7 +136,7 @@ class _Before:
                 self.values.append(made[node].view(1, batch, *axes))
             else:
                 self.given.append((k, numbers[node]))
-                self.values.append(torch.zeros(1, batch, *axes, dtype=dtype))
+                self.values.append(torch.zeros(1, batch, *axes, dtype=dtype, device="cpu"))
 
     def _products(
         self,
@@ -175,7 +175,7 @@ def _fixed(node: Node, own: Parameters, sizes: Sizes, dtype: torch.dtype) -> Ten
     if node.operation == "vector":
         return own[node.attribute[:2]].reshape(sizes.axes(node.size))
     if node.operation == "constant":
-        return torch.full((), node.attribute, dtype=dtype)
+        return torch.full((), node.attribute, dtype=dtype, device="cpu")
     rule = OPERATIONS[node.operation].evaluate
     assert rule is not None, f"{node.operation} has no definition"
     value: Tensor = rule(TorchMathematics, *[_fixed(o, own, sizes, dtype) for o in node.operands])

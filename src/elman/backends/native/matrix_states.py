@@ -91,7 +91,7 @@ class Prepared:
         self.like = like
         lengths = run.lengths
         if lengths is None:
-            lengths = torch.full((self.batch,), run.time)
+            lengths = torch.full((self.batch,), run.time, device="cpu")
         self.lengths = lengths.to("cpu", torch.int64).contiguous()
         self.sides = [
             self._padded_matrix(side) if size == "memory" else side.contiguous()

@@ -59,6 +59,7 @@ class MatrixStepper:
         )
         self._check: Check | None = None
         self._check_state: Check | None = None
+        self._check_last: Check | None = None
         self._addresses: list[int] | None = None
         self._kernel = chain_of(chosen_target())
         self._call = _CALL(self._kernel.address("chain"))
@@ -67,7 +68,9 @@ class MatrixStepper:
         self._last: tuple[State, list[int]] = ((), [])
         self._last_start = 0
         # raises what cannot be made, and compiles
-        self._take([torch.zeros(p.shape(each)) for each in sizes for p in cell.parameters])
+        self._take(
+            [torch.zeros(p.shape(each), device="cpu") for each in sizes for p in cell.parameters]
+        )
         self._addresses = None
 
     def expect(
@@ -80,7 +83,7 @@ class MatrixStepper:
         """Accept tensors like these from the next run on; the caller has checked them."""
         self._addresses = None
         self._check = guard_of([x, *(parameters or ()), *sides])
-        self._check_state = guard_of(state)
+        self._check_state, self._check_last = guard_of(state), None
 
     def step(
         self,
@@ -107,12 +110,15 @@ class MatrixStepper:
         return self.run(x, state, parameters, sides)
 
     def _is_last(self, state: State) -> bool:
+        """Whether a state is the last step's, and still lies where and as the step left it."""
         last, addresses = self._last
         return (
             type(state) is tuple
             and len(state) == len(last)
             and all(map(is_, state, last))
             and [*map(_address, state)] == addresses
+            and self._check_last is not None
+            and self._check_last(*state)
         )
 
     def run(
@@ -135,9 +141,10 @@ class MatrixStepper:
     def _step(
         self, k: int, x: Tensor, state: State, sides: Sequence[Tensor]
     ) -> tuple[Tensor, State]:
+        continues = self._is_last(state)
         with torch.inference_mode(False), torch.no_grad():
             here = self._parts_of_records[k]
-            if self._is_last(state):
+            if continues:
                 ctypes.memmove(self._starts[k], self._last_start, self._bytes)
                 for n in self._copied:  # they are no views of the record
                     here[n].copy_(state[n].reshape(here[n].shape))
@@ -160,6 +167,8 @@ class MatrixStepper:
         self._next, self._last_start = k + 1, self._starts[k]
         results = tuple(found)
         self._last = results, [*map(_address, results)]
+        if self._check_last is None:
+            self._check_last = guard_of(results)
         return self._outputs[k], results
 
     def _look_at_weights(self, parameters: Sequence[Tensor]) -> None:
@@ -214,10 +223,11 @@ class MatrixStepper:
         with torch.inference_mode(False):
             records = torch.empty(self._block, *shape, dtype=self.dtype, device="cpu")
             outputs = torch.empty(
-                self._block, self._batch, self._sizes[0].hidden, dtype=self.dtype, device="cpu"
+                self._block * self._batch, self._sizes[0].hidden, dtype=self.dtype, device="cpu"
             )
             parts = first.parts_of(records)
-            self._records, self._outputs = records.unbind(0), outputs.unbind(0)
+            # torch counts the changes of what is returned part by part
+            self._records, self._outputs = records.unbind(0), outputs.unsafe_split(self._batch)
             self._parts_of_records = list(zip(*[part.unbind(0) for part in parts], strict=True))
         wanted = [zeros.shape for zeros in self.zeros]
         views = [
@@ -227,7 +237,8 @@ class MatrixStepper:
         self._copied = [
             n for n, (v, s) in enumerate(zip(views, wanted, strict=True)) if v.shape[1:] != s
         ]
-        self._views = list(zip(*[view.unbind(0) for view in views], strict=True))
+        flat = [view.flatten(0, 1) for view in views]
+        self._views = list(zip(*[view.unsafe_split(depth) for view in flat], strict=True))
         self._starts = [record.data_ptr() for record in self._records]
         apart = self._bytes // depth
         self._of_step = [

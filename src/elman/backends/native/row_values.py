@@ -75,10 +75,11 @@ class RowValues:
         self._kernel = load(f"{title}\n{text}", target, lambda: text)
         self.address = self._kernel.address("values")
         self.outputs = [
-            torch.zeros(batch, sum([each.width for each in group]), dtype=dtype) for group in groups
+            torch.zeros(batch, sum([each.width for each in group]), dtype=dtype, device="cpu")
+            for group in groups
         ]
         self._fixed = {node: FIRST_LEAF + k for k, node in enumerate(leaves) if node in known}
-        self._scratch = torch.zeros(max(layout.scratch, 1), dtype=dtype)
+        self._scratch = torch.zeros(max(layout.scratch, 1), dtype=dtype, device="cpu")
         places = [
             output.data_ptr() + sum([each.width for each in group[:k]]) * dtype.itemsize
             for output, group in zip(self.outputs, groups, strict=True)

@@ -185,14 +185,15 @@ class Stepper:
         steps, depth = self._block, len(self._layers)
         # results are ordinary tensors, even in inference mode
         with torch.inference_mode(False):
-            shape = (steps, *self.zeros[0].shape[1:])
-            outputs = torch.empty(shape, dtype=self._inside, device="cpu")
+            batch, width = self.zeros[0].shape[1:]
+            outputs = torch.empty(steps * batch, width, dtype=self._inside, device="cpu")
             states = [
-                torch.empty((steps, *zeros.shape), dtype=self._inside, device="cpu")
+                torch.empty(steps * depth, *zeros.shape[1:], dtype=self._inside, device="cpu")
                 for zeros in self.zeros
             ]
-            self._outputs = outputs.unbind(0)
-            self._states = list(zip(*[s.unbind(0) for s in states], strict=True))
+            # torch counts the changes of each part by itself
+            self._outputs = outputs.unsafe_split(batch)
+            self._states = list(zip(*[s.unsafe_split(depth) for s in states], strict=True))
         self._ends = [[*map(_address, state)] for state in self._states]
         turns = np.arange(steps)
         tables = []
