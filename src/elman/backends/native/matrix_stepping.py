@@ -66,7 +66,8 @@ class MatrixStepper:
         self._lock = Lock()
         #: the states that were returned last, and where they lie
         self._last: tuple[State, list[int]] = ((), [])
-        self._last_start = 0
+        #: its record, which the next step copies
+        self._last_record = torch.empty(0, device="cpu")
         # raises what cannot be made, and compiles
         self._take(
             [torch.zeros(p.shape(each), device="cpu") for each in sizes for p in cell.parameters]
@@ -145,7 +146,7 @@ class MatrixStepper:
         with torch.inference_mode(False), torch.no_grad():
             here = self._parts_of_records[k]
             if continues:
-                ctypes.memmove(self._starts[k], self._last_start, self._bytes)
+                ctypes.memmove(self._starts[k], self._last_record.data_ptr(), self._bytes)
                 for n in self._copied:  # they are no views of the record
                     here[n].copy_(state[n].reshape(here[n].shape))
             else:
@@ -164,7 +165,7 @@ class MatrixStepper:
                 found[n] = here[n].reshape(self.zeros[n].shape)
                 if found[n].data_ptr() == here[n].data_ptr():
                     found[n] = found[n].clone()
-        self._next, self._last_start = k + 1, self._starts[k]
+        self._next, self._last_record = k + 1, self._records[k]
         results = tuple(found)
         self._last = results, [*map(_address, results)]
         if self._check_last is None:
