@@ -148,7 +148,7 @@ class ComposeOptions(DeclaredOptions):
         'key of the tune, such as "G minor" (prediction = voices only); default: that of a '
         "training piece",
         scored=False,
-        request_choices=[f"{tonic} {mode}" for tonic in _TONICS for mode in _MODES],
+        request_choices=["", *[f"{tonic} {mode}" for tonic in _TONICS for mode in _MODES]],
     )
     top_k: int = option(
         0, "sample from the k most likely choices only; 0: all", minimum=0, scored=False
