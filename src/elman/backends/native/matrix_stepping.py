@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from operator import attrgetter, is_
+from operator import is_
 from threading import Lock
 
 import torch
@@ -21,7 +21,6 @@ from elman.backends.native import tuning
 from elman.backends.native.frozen_steps import chain_words, x_and_side_places
 from elman.backends.native.guard import Check, guard_of
 from elman.backends.native.llvm.chain import chain_of
-from elman.backends.native.llvm.fingerprint import Fingerprint
 from elman.backends.native.llvm.target import chosen_target
 from elman.backends.native.matrix_frozen_steps import (
     RECORD_WORD,
@@ -29,13 +28,14 @@ from elman.backends.native.matrix_frozen_steps import (
     MatrixSteps,
     steps_of_matrix_layer,
 )
+from elman.backends.native.watched import WatchedParameters
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
 
 State = tuple[Tensor, ...]
 
 _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_version, _address = attrgetter("_version"), Tensor.data_ptr
+_address = Tensor.data_ptr
 
 
 class MatrixStepper:
@@ -60,7 +60,7 @@ class MatrixStepper:
         self._check: Check | None = None
         self._check_state: Check | None = None
         self._check_last: Check | None = None
-        self._addresses: list[int] | None = None
+        self._watched = WatchedParameters()
         self._kernel = chain_of(chosen_target())
         self._call = _CALL(self._kernel.address("chain"))
         self._lock = Lock()
@@ -69,10 +69,11 @@ class MatrixStepper:
         #: its record, which the next step copies
         self._last_record = torch.empty(0, device="cpu")
         # raises what cannot be made, and compiles
-        self._take(
+        self._watched.changed(
             [torch.zeros(p.shape(each), device="cpu") for each in sizes for p in cell.parameters]
         )
-        self._addresses = None
+        self._pack()
+        self._watched.forget()
 
     def expect(
         self,
@@ -82,7 +83,7 @@ class MatrixStepper:
         sides: Sequence[Tensor] = (),
     ) -> None:
         """Accept tensors like these from the next run on; the caller has checked them."""
-        self._addresses = None
+        self._watched.forget()
         self._check = guard_of([x, *(parameters or ()), *sides])
         self._check_state, self._check_last = guard_of(state), None
 
@@ -131,8 +132,8 @@ class MatrixStepper:
     ) -> tuple[Tensor, State]:
         """Like ``step``, for contiguous tensors that the caller has checked."""
         with self._lock:
-            if parameters is not None:
-                self._look_at_weights(parameters)
+            if parameters is not None and self._watched.changed(parameters):
+                self._pack()
             k = self._next
             if k == self._block:
                 self._begin_block()
@@ -172,34 +173,12 @@ class MatrixStepper:
             self._check_last = guard_of(results)
         return self._outputs[k], results
 
-    def _look_at_weights(self, parameters: Sequence[Tensor]) -> None:
-        if [*map(_address, parameters)] != self._addresses:
-            self._take(parameters)
-        elif torch.is_inference_mode_enabled() and self._counted:
-            if [*map(_version, parameters)] != self._versions:
-                self._pack()
-        elif self._look(self._look_at):
-            self._pack()
-
-    def _take(self, parameters: Sequence[Tensor]) -> None:
-        """Use these parameters from now on, and keep their memory alive."""
-        own = [p.detach() for p in parameters]
-        contiguous = all([p.is_contiguous() for p in own])
-        self._parameters = own if contiguous else [p.contiguous() for p in own]
-        self._addresses = [*map(_address, own)] if contiguous else None
-        self._seen = Fingerprint(self._parameters)
-        self._look, self._look_at = self._seen.look, self._seen.address
-        self._counted = not any([p.is_inference() for p in own])
-        self._pack()
-
     def _pack(self) -> None:
-        if self._counted:
-            self._versions = [*map(_version, self._parameters)]
         each = len(self._cell.parameters)
         with torch.inference_mode(False), torch.no_grad():
             self._layers: list[MatrixSteps] = [
                 steps_of_matrix_layer(
-                    StepLayer(self._cell, self._parameters[k * each : (k + 1) * each], sizes),
+                    StepLayer(self._cell, self._watched.tensors[k * each : (k + 1) * each], sizes),
                     self._batch,
                     self.dtype,
                 )

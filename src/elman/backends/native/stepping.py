@@ -12,7 +12,6 @@ Steps in bfloat16 are computed in float32; the states between them are rounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from threading import Lock
 
 import numpy as np
@@ -24,7 +23,7 @@ from elman.backends.native.guard import Check, guard_of
 from elman.backends.native.kernels import INSIDE
 from elman.backends.native.layer_calls import LayerCalls
 from elman.backends.native.layer_tables import CALL
-from elman.backends.native.llvm.fingerprint import Fingerprint
+from elman.backends.native.watched import WatchedParameters
 from elman.graph import Cell
 from elman.graph.sizes import Sizes
 
@@ -32,7 +31,7 @@ State = tuple[Tensor, ...]
 #: a compiled function of a table's address
 Call = Callable[[int], None]
 
-_version, _address = attrgetter("_version"), Tensor.data_ptr
+_address = Tensor.data_ptr
 
 
 class Stepper:
@@ -49,7 +48,7 @@ class Stepper:
         self._inside = inside = INSIDE[dtype]
         self._num_parameters = len(cell.parameters)
         self._check: Check | None = None
-        self._addresses: list[int] | None = None
+        self._watched = WatchedParameters()
         self._layers = [LayerCalls(cell, each, shape[0], inside) for each in sizes]
         widths = [sizes[0].width((cell.state_size(name),)) for name in cell.states]
         shapes = [(len(sizes), shape[0], width) for width in widths]
@@ -75,7 +74,7 @@ class Stepper:
 
         ``None`` as parameters freezes those of the next run.
         """
-        self._addresses = None  # the same memory may now be another matrix
+        self._watched.forget()
         self._check = guard_of([x, *state, *(parameters or ()), *sides])
 
     def step(
@@ -124,14 +123,8 @@ class Stepper:
         parameters: Sequence[Tensor] | None,
         sides: Sequence[Tensor],
     ) -> tuple[Tensor, State]:
-        if parameters is not None:
-            if [*map(_address, parameters)] != self._addresses:
-                self._take(parameters)
-            elif torch.is_inference_mode_enabled() and self._counted:
-                if [*map(_version, parameters)] != self._versions:
-                    self._pack()
-            elif self._look(self._look_at):
-                self._pack()
+        if parameters is not None and self._watched.changed(parameters):
+            self._pack()
         k = self._next
         if k == self._block:
             self._begin_block()
@@ -159,24 +152,10 @@ class Stepper:
             for slot, number in layer.own_sides:
                 words[k * width + slot] = addresses[number]
 
-    def _take(self, parameters: Sequence[Tensor]) -> None:
-        """Use these parameters from now on, and keep their memory alive."""
-        own = [p.detach() for p in parameters]
-        contiguous = all([p.is_contiguous() for p in own])
-        self._parameters = own if contiguous else [p.contiguous() for p in own]
-        self._addresses = [*map(_address, own)] if contiguous else None
-        self._seen = Fingerprint(self._parameters)
-        self._look, self._look_at = self._seen.look, self._seen.address
-        self._counted = not any([p.is_inference() for p in own])
-        self._pack()
-
     def _pack(self) -> None:
-        # the next fingerprint or version detects changes from here on
-        if self._counted:
-            self._versions = [*map(_version, self._parameters)]
         each = self._num_parameters
         for k, layer in enumerate(self._layers):
-            own = self._parameters[k * each : (k + 1) * each]
+            own = self._watched.tensors[k * each : (k + 1) * each]
             layer.pack([p.to(self._inside) for p in own])
         self._next = self._block  # the tables contain the addresses of the old weights
 
