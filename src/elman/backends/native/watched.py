@@ -19,6 +19,7 @@ class WatchedParameters:
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
         self._addresses: list[int] | None = None
+        self._versions: list[int] = []
 
     def forget(self) -> None:
         """Take the next parameters for changed: the same memory may now be another matrix."""
