@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
 from elman import Recurrent, cell, sigmoid, tanh
+from elman.backends.native.llvm.target import chosen_target
 from elman.benchmark import (
     Contestant,
     Result,
@@ -402,6 +403,11 @@ def _bfloat16(
     work: Work,
     seconds: float,
 ) -> list[Row]:
+    if not chosen_target().multiplies_bfloat16:
+        raise Skipped(
+            "this processor has no arithmetic in bfloat16: torch's takes minutes per call, and the "
+            "engine computes in float32"
+        )
     layer = _layer("lstm", shape)
     module = elman.nn.to_torch(layer)
     full = elman_layer(layer)
