@@ -1,7 +1,7 @@
 # make demo     the shipped models, on a fresh machine with python3 and pip
 # make test     the tests            make check    format, lint, types
 # make docs     the pages in site/   make bench    the benchmarks
-# make test-thorough                 all cells in all tests, and the tests that take long
+# make test-thorough                 all cells and combinations, and the tests that take long
 PYTHON ?= python3
 BIN := .venv/bin
 # several processes of one thread each, of up to 3 GB: on few cores that is the fastest by far

@@ -34,6 +34,7 @@ def arguments(name, *, lengths, reverse, backend, keep=True, inputs=3, hidden=4)
     return (x, states, parameters, lengths, cell.text, reverse, keep, backend, [])
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
 @pytest.mark.parametrize("name", KINDS)
@@ -43,6 +44,7 @@ def test_torch_finds_nothing_wrong_with_the_operator(name, lengths, backend):
     torch.library.opcheck(torch.ops.elman.recurrent.default, given)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", WITH_INPUTS)
 def test_torch_finds_nothing_wrong_with_side_inputs(name, backend):
@@ -60,6 +62,7 @@ def test_torch_finds_nothing_wrong_with_side_inputs(name, backend):
 
 
 # second derivatives are those of the reference on every engine, first ones are checked for each
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
 @pytest.mark.parametrize(
     ("name", "backend"),

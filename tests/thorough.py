@@ -8,4 +8,9 @@ import pytest
 
 def few(values: Iterable[Any], *, keep: Callable[[Any], bool]) -> list[Any]:
     """The values as parameters, marked thorough unless ``keep`` returns True."""
-    return [v if keep(v) else pytest.param(v, marks=pytest.mark.thorough) for v in values]
+    return [v if keep(v) else _thorough(v) for v in values]
+
+
+def _thorough(value: Any) -> Any:
+    values = value if isinstance(value, tuple) else (value,)
+    return pytest.param(*values, marks=pytest.mark.thorough)

@@ -52,6 +52,7 @@ def assert_like(found, expected, allowed):
         assert apart <= allowed * max(scale, 0.5), (apart, scale)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("way", ["converted", "autocast"])
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def spy(call, used):
     return spied
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("lengths", [RAGGED, SHORTER], ids=["ragged", "shorter"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @each_cell
@@ -154,6 +155,7 @@ def test_padding_is_never_touched(name, reverse, lengths):
     assert (clean["dx"][padding] == 0).all()
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("lengths", [None, RAGGED, SHORTER], ids=["whole", "ragged", "shorter"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @each_way
@@ -226,6 +228,7 @@ def test_interruptions_change_no_bit(name, hoisted, hoist, monkeypatch, threads)
                     assert rows <= 2 * count or numbers is ragged  # which are shared by length
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("time", "batch"), [(0, 0), (0, 3), (4, 0), (4, 3)])
 @each_cell
 def test_without_a_step_states_stay_and_parameters_get_nothing(name, time, batch):

@@ -18,6 +18,7 @@ from elman.backends.native.llvm.target import find_target
 from elman.backends.native.llvm.workers import Workers
 from elman.cells import CATALOGUE
 from elman.errors import OptionError
+from thorough import few
 
 CELLS = {**CATALOGUE, "exponential_gates": VARIANTS["exponential_gates"]}
 on_x86 = pytest.mark.skipif(
@@ -27,6 +28,7 @@ each_cell = pytest.mark.parametrize("name", CELLS)
 
 
 @on_x86
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("target", ["avx2", "x86-64"])
 @each_cell
 def test_lesser_processors_compute_the_same_equations(name, target, monkeypatch):
@@ -81,7 +83,9 @@ def undefined(code):
     return found
 
 
-@each_cell
+@pytest.mark.parametrize(
+    "name", few(CELLS, keep=lambda name: name in {"lstm", "layer_norm_lstm", "slstm", "lru"})
+)
 def test_plain_x86_code_needs_nothing_from_any_library(name, monkeypatch):
     target = replace(find_target("x86-64"), triple="x86_64-unknown-linux-gnu")
     for text in programs_as_text(CELLS[name], target, "float", monkeypatch):

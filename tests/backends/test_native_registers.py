@@ -49,6 +49,7 @@ def compiled(name, target, monkeypatch):
                 yield function, lines
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("target", ["avx2", "avx512", "aarch64"])
 @pytest.mark.parametrize("name", ["lstm", "gru", "gru_reset_after", "nas"])
 def test_sums_of_products_stay_in_registers(name, target, monkeypatch):

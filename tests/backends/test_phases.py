@@ -78,6 +78,7 @@ def test_the_products_of_a_phase_are_taken_together():
 USERS = [*OWN, "layer_norm_lstm", "exponential_gates", "shared_matrix", "product_of_a_parameter"]
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("name", USERS)
 @pytest.mark.parametrize("hoisted", [False, True], ids=["in the step", "hoisted"])
 def test_cells_of_users_run_natively_in_values_and_gradients(name, hoisted, monkeypatch):

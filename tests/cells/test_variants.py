@@ -10,6 +10,8 @@ from elman.graph import read_cell
 from graph.plain import run
 from graph.random_cells import numbers_away_from_kinks
 
+pytestmark = pytest.mark.every_cell
+
 
 @pytest.mark.parametrize(
     ("lengths", "reverse"),

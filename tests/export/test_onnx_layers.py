@@ -62,6 +62,7 @@ def check_sequence(layer, path, lengths):
         np.testing.assert_allclose(found[f"next_state.{name}"], tensor.numpy(), **CLOSE)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
 @pytest.mark.parametrize(
     "options",

@@ -115,6 +115,7 @@ def check_sequence(layer, path, lengths):
     check(found, {"y": y.numpy(), **wanted})
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("name", CELLS)
@@ -157,6 +158,7 @@ def test_a_random_cell_with_side_inputs_comes_out_as_it_is(
         check_sequence(layer, path, LENGTHS)
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_cell_with_a_matrix_state_comes_out_as_it_is(seed, tmp_path):
     layer = layer_of(random_memory_cell(seed)[1], bidirectional=seed % 3 == 0)

@@ -16,6 +16,7 @@ from elman.cells import CATALOGUE
 from elman.errors import ExportError, OptionError
 from elman.export.forms import draw_inputs, form_in_float32, forms_of
 from graph.random_cells import random_cells
+from thorough import few
 
 #: a cell of each kind: several states, functions, biases and depths of products
 KINDS = (
@@ -28,7 +29,6 @@ KINDS = (
     "rhn",
     "lru",
 )
-CELLS = [pytest.param(CATALOGUE[name], id=name) for name in KINDS]
 
 #: runs a program on stored inputs where Elman cannot be imported
 ALONE = """
@@ -77,10 +77,10 @@ def operators(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_layer_is_written_in_torch_s_operators(cell, tmp_path):
+@pytest.mark.parametrize("name", few(KINDS, keep=lambda name: name in {"gru_reset_after", "slstm"}))
+def test_a_layer_is_written_in_torch_s_operators(name, tmp_path):
     torch.manual_seed(0)
-    layer = elman.Recurrent(cell, 3, 5, bidirectional=True)
+    layer = elman.Recurrent(CATALOGUE[name], 3, 5, bidirectional=True)
     done = elman.export.torch_program(layer, tmp_path / "layer.pt2")
     assert done.difference < 1e-5
     found = operators(tmp_path / "layer.pt2")

@@ -16,8 +16,12 @@ import elman.graph
 from elman.graph import Cell, cell
 from graph.plain import Numbers, distance_from_kinks, draw_numbers
 
-#: few examples and no deadline: one example is a whole layer, forward and backward
-quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+#: few examples (25, in ``make test`` 10) and no deadline: one is a whole layer, forward and backward
+quick = settings(
+    deadline=None,
+    max_examples=settings().max_examples // 4,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 #: what a value may be at most before it goes through tanh
 LARGE = 4.0

@@ -121,6 +121,7 @@ def agree(ours, theirs, **bounds):
         torch.testing.assert_close(a, b, **bounds)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("engine", ANY_CELL)
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
 @pytest.mark.parametrize("given", [False, True], ids=["", "from a state"])
@@ -277,6 +278,7 @@ def test_a_stepper_runs_the_same_steps(options, engine):
     agree(stepper.state, kept)
 
 
+@pytest.mark.thinned(2)
 @every_option
 @pytest.mark.parametrize("cell", ["delta_net", "mlstm"])
 def test_cells_with_a_matrix_state_do_it_too(cell, options):
@@ -481,6 +483,7 @@ def test_torch_layers_have_none_of_it():
         elman.nn.to_torch(layer)
 
 
+@pytest.mark.thinned(2)
 @every_option
 @pytest.mark.parametrize("cell", ["lstm", "mgu", "mlstm"])
 def test_onnx_files_compute_the_same(cell, options, tmp_path):

@@ -115,6 +115,7 @@ def assert_rounded(name, batch, near):
             torch.testing.assert_close(found[0], state, rtol=near, atol=near)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("batch", [1, 2, 5, 17])
 @pytest.mark.parametrize("name", EXACT)
 def test_a_step_is_that_of_exact_sums_of_rounded_numbers(name, batch):

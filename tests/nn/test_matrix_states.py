@@ -101,6 +101,7 @@ def test_values_and_gradients_are_those_of_the_paper(name, backend):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("lengths", [None, (TIME + CHUNK, 2, 0)], ids=["full", "ragged"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(("units", "keys", "heads"), SHAPES)

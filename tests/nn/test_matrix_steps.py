@@ -66,6 +66,7 @@ def assert_near(found, wanted, near):
         torch.testing.assert_close(a, b, rtol=0, atol=near * scale)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(
     ("dtype", "near"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["float32", "float64"]
 )
@@ -110,6 +111,7 @@ def test_a_number_for_a_row_is_read_by_every_head(heads):
         assert_near([stepper(x[t], dt=sides["dt"][t])], [whole[t]], 1e-12)
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("seed", range(40))
 @torch.no_grad()
 def test_random_cells(seed):

@@ -161,6 +161,7 @@ def run_both(name, options, backend, drawn, **more):
     return [x, *state, *layer.parameters()], [y, *last], [expected, *expected_last]
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("backend", ANY_CELL)
 @pytest.mark.parametrize(
     ("name", "options"), CASES, ids=lambda v: v if isinstance(v, str) else "+".join(v)
@@ -204,6 +205,7 @@ def test_no_noise_is_the_plain_layer_to_the_last_bit(name):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("kind", [key for key in ALL if key != "locked_dropout"])
 def test_all_noise_is_defined(name, kind):

@@ -63,6 +63,7 @@ def all_gradients(outputs, weights, inputs):
     return torch.autograd.grad(outputs, inputs, weights, allow_unused=True, materialize_grads=True)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("backend", ANY_CELL)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
@@ -434,6 +435,7 @@ def test_the_report_says_why_it_is_not_the_native_engine():
     )
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("backend", ANY_CELL)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @each_cell

@@ -272,6 +272,7 @@ def assert_stepper(stack, output=None, batch=2):
     return stepper, x, wanted
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("learned", [False, True])
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("residual", [False, True])

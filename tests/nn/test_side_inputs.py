@@ -21,6 +21,7 @@ from elman.graph.sizes import Sizes
 from elman.passes.separate import separate, separated
 from elman.torch_mathematics import TorchMathematics
 from graph.random_cells import quick, random_cells
+from thorough import few
 
 TIME, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
 
@@ -138,6 +139,7 @@ def gradients(y, states, leaves, weights):
     return [torch.zeros_like(a) if g is None else g for g, a in zip(found, leaves, strict=True)]
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("direction", ["forwards", "both"])
 @pytest.mark.parametrize("backend", ["reference", "native"])
@@ -257,7 +259,7 @@ def test_what_stands_in_padding_changes_nothing(backend):
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", few(CELLS, keep=lambda name: name in {"several", "nested"}))
 def test_second_derivatives(name):
     own = CELLS[name]
     layer = layer_of(own)
@@ -600,6 +602,7 @@ def steps_of(layer, x, sides, state=None):
     return torch.stack(outputs), state
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -27,6 +27,7 @@ from elman.graph.node import OPERATIONS, ancestors, name_of
 from elman.graph.sizes import Sizes
 from elman.passes.separate import separate
 from elman.torch_mathematics import TorchMathematics
+from thorough import few
 
 TIME, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
 
@@ -162,6 +163,7 @@ def agree_with_a_loop(layer, time=TIME, batch=BATCH, lengths=None):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("lengths", [None, [6, 2, 0]], ids=["full", "ragged"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
 @pytest.mark.parametrize("backend", ["reference", "native"])
@@ -171,6 +173,7 @@ def test_values_and_gradients_agree_with_a_loop(name, backend, bidirectional, le
     agree_with_a_loop(layer, lengths=lengths)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(
     ("hidden", "other", "time", "batch"),
     [(1, 1, 2, 1), (33, 8, 40, 1), (8, 33, 3, 30), (16, 64, 2, 5), (20, 20, 1, 2), (5, 3, 0, 2)],
@@ -226,6 +229,7 @@ def random_cell(seed):
     return read_equations(f"@cell(sizes={declared!r})\n{text}\n")
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("seed", range(12))
 def test_random_cells_agree_with_a_loop(seed):
     own = random_cell(seed)
@@ -248,7 +252,7 @@ def test_the_projection_is_that_of_torch(bidirectional, bias):
             torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", few(CELLS, keep=lambda name: name in {"lstmp", "decaying"}))
 def test_second_derivatives_and_transforms(name):
     layer = layer_of(CELLS[name])
     x = torch.randn(3, 2, INPUT, dtype=torch.float64, requires_grad=True)
@@ -303,6 +307,7 @@ def test_a_stepper_with_an_output_reads_the_smaller_state():
         layer.stepper(BATCH, output=nn.Linear(HIDDEN, 2).double())
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", CELLS)
 def test_other_types_are_close(name, dtype):

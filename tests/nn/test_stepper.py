@@ -29,6 +29,7 @@ def assert_steps_alike(layer, stepper, x, state=None):
             assert torch.equal(ours, theirs)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_steps_as_its_layer(name, batch):

@@ -76,6 +76,7 @@ def assert_same(layer, batch, dtype, near, **options):
     return stepper
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(
     ("dtype", "near"), [(torch.float32, 2e-5), (torch.float64, 1e-13)], ids=["float32", "float64"]
 )
@@ -115,6 +116,7 @@ def test_random_cells(own, batch):
     assert_same(layer_of(own, 5, 11, dtype=torch.float64), batch, torch.float64, 1e-9)
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("seed", range(40))
 def test_random_cells_with_a_matrix_state(seed):
     source, own = random_memory_cell(seed)

@@ -45,6 +45,7 @@ def assert_same(ours, theirs, call):
         assert torch.allclose(a, b, atol=1e-11)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(
     ("num_layers", "bidirectional", "batch_first", "bias"),
     list(itertools.product([1, 2], [False, True], [False, True], [True, False])),

@@ -97,6 +97,7 @@ def assert_same(layer, x, *, rtol=1e-12, atol=1e-12):
     torch.testing.assert_close(found, wanted, rtol=rtol, atol=atol)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("cell", PLAIN, ids=lambda c: c.name)
 @pytest.mark.parametrize("depth", [1, 3])
 def test_values_and_gradients_are_those_of_the_whole_sequence(cell, depth):

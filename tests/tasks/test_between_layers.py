@@ -99,6 +99,7 @@ def test_a_stream_is_answered_from_the_learned_state(run, command, monkeypatch):
     assert out
 
 
+@pytest.mark.thinned(3)
 def test_its_onnx_files_answer_as_the_run_does(run, tmp_path):
     task, tiny, folder, path = run
     inputs = inputs_of(tiny, folder)

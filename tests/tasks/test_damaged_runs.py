@@ -22,7 +22,7 @@ from elman.training.weights import read_tensors, write_tensors
 from tasks.conftest import SMALL, samples
 from tasks.damaged_runs import damage, said_of, small_run
 
-MUTANTS = int(os.environ.get("ELMAN_MUTANTS", "12"))
+MUTANTS = int(os.environ.get("ELMAN_MUTANTS", "8"))
 
 
 @pytest.mark.timeout(3600)

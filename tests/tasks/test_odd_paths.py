@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -13,6 +14,8 @@ import elman.shipped
 from elman.errors import DataError
 from elman.tasks import TASKS
 
+#: the models that ship, each loaded once
+load = cache(elman.load)
 GUARD_SECONDS = 60  # opening a pipe that nobody writes to would take for ever
 
 
@@ -84,7 +87,7 @@ def test_each_task_says_what_is_wrong_with_a_path(job, kind, tmp_path):
     assert "\n" not in problem
     if task.input_kind != "nothing" and job in elman.shipped.models():
         with pytest.raises(DataError) as caught:
-            elman.load(job).predict_file(path)
+            load(job).predict_file(path)
         assert str(caught.value).startswith(str(tmp_path))
         assert "\n" not in str(caught.value)
 

@@ -55,6 +55,14 @@ def state_of(path: Path) -> tuple[Any, ...]:
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    """The state that a run which nothing interrupts ends with."""
+    path = tmp_path_factory.mktemp("whole")
+    train(path, options())
+    return state_of(path)
+
+
 @pytest.mark.thorough
 @pytest.mark.timeout(1800)  # each death costs the start of a process, seconds on a busy machine
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bits(tmp_path: Path) -> None:
@@ -125,13 +133,13 @@ class Pressing(Silence):
         self.said.append(sentence)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("at", [1, 4, 5, 7])  # of 5 batches in an epoch
 def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(
-    tmp_path: Path, number: int, at: int
+    tmp_path: Path, number: int, at: int, whole: tuple[Any, ...]
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    train(tmp_path / "whole", options())
     pressing = Pressing(at, number)
     path = tmp_path / "parts"
     _, outcome = train(path, options(checkpoint_seconds=1e9), progress=pressing)
@@ -145,7 +153,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     _, outcome = train(path, options(checkpoint_seconds=1e9), resume=True)
     assert outcome.stopped_because == "epochs"
-    whole, parts = state_of(tmp_path / "whole"), state_of(path)
+    parts = state_of(path)
     assert parts == whole
 
 
@@ -173,11 +181,12 @@ def test_another_ctrl_c_ends_at_once_but_an_echo_of_the_first_does_not(
     assert outcome.stopped_because == "epochs"
 
 
-def test_an_interrupted_run_can_be_resumed_before_its_first_checkpoint(tmp_path: Path) -> None:
+def test_an_interrupted_run_can_be_resumed_before_its_first_checkpoint(
+    tmp_path: Path, whole: tuple[Any, ...]
+) -> None:
     RunFolder.create(tmp_path / "parts", {"job": "small"})  # killed just after this
     train(tmp_path / "parts", options(), resume=True)
-    train(tmp_path / "whole", options())
-    assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
+    assert state_of(tmp_path / "parts") == whole
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -190,7 +199,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("saving", range(8, 16))  # the checkpoint, the best weights, the history
 def test_a_full_disk_while_saving_leaves_the_old_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saving: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saving: int, whole: tuple[Any, ...]
 ) -> None:
     before: dict[str, bytes] = {}
     fsync, left = os.fsync, [saving]
@@ -212,12 +221,13 @@ def test_a_full_disk_while_saving_leaves_the_old_files(
     assert after == {name: before[name] for name in after}
     monkeypatch.undo()
     _, outcome = train(tmp_path, options(checkpoint_seconds=0.0), resume=True)
-    train(tmp_path / "whole", options())
     assert outcome.stopped_because == "epochs"
-    assert state_of(tmp_path) == state_of(tmp_path / "whole")
+    assert state_of(tmp_path) == whole
 
 
-def test_a_real_limit_of_the_system_is_told_and_survived(tmp_path: Path) -> None:
+def test_a_real_limit_of_the_system_is_told_and_survived(
+    tmp_path: Path, whole: tuple[Any, ...]
+) -> None:
     class Narrowing(Silence):
         """No file may grow over 1 kB from batch 7 on."""
 
@@ -236,6 +246,5 @@ def test_a_real_limit_of_the_system_is_told_and_survived(tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     outcome: TrainingResult
     _, outcome = train(tmp_path, options(checkpoint_seconds=0.0), resume=True)
-    train(tmp_path / "whole", options())
     assert outcome.stopped_because == "epochs"
-    assert state_of(tmp_path) == state_of(tmp_path / "whole")
+    assert state_of(tmp_path) == whole

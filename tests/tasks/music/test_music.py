@@ -32,7 +32,7 @@ KINDS = {
     "ordered": {"bar": 4, "ending": True, "transpose": 3},
     "independent": {"prediction": "independent"},
     "events": {"model": "events", "transpose": 3, "longest": 50},
-    "common key": {"common_key": "relative"},
+    "common key": {"common_key": "relative", "epochs": 3},
 }
 
 
