@@ -50,8 +50,8 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path, m
     monkeypatch.chdir(tmp_path)
     for name, content in FILES.get(page.stem, {}).items():
         (tmp_path / name).write_text(content)
-    # README's commands run in processes of their own, as a reader's do
-    assert run_page(page, INSTALLED if page.stem == "README" else forked) == []
+    # the first page's commands run in processes of their own, as a reader's do
+    assert run_page(page, INSTALLED if page.stem == "index" else forked) == []
 
 
 def test_a_page_that_says_something_else_is_found(tmp_path, monkeypatch, forked):
