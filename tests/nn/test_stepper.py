@@ -172,3 +172,9 @@ def test_parametrized_weights_are_read_when_the_stepper_is_made():
     layer = layer_of("lstm")
     torch.nn.utils.parametrizations.weight_norm(layer.layers[0][0].W, "f")
     assert_steps_alike(layer, layer.stepper(), torch.randn(4, 1, INPUT))
+
+
+def test_an_input_with_the_negative_bit_is_read_as_its_numbers():
+    x = torch.randn(1, INPUT)
+    plain, negated = layer_of("lstm").stepper(1), layer_of("lstm").stepper(1)
+    assert torch.equal(negated(torch._neg_view(-x)), plain(x))

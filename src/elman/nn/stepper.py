@@ -139,6 +139,8 @@ class Stepper:
 
     def _checked_step(self, x: Tensor, sides: Sequence[Tensor]) -> Tensor:
         """A step on tensors that the engine has not seen the like of."""
+        # a tensor with the negative bit has the negatives of the numbers in its memory
+        x, *sides = [t.resolve_neg() if type(t) is Tensor else t for t in (x, *sides)]
         self._check("x", x, self._shape)
         for (name, shape), side in zip(self._sides.items(), sides, strict=True):
             self._check(name, side, shape)
