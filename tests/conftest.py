@@ -11,7 +11,7 @@ from elman.cells import ALL
 
 #: one cell of each kind; without ``--thorough`` most tests over all cells run with these
 KINDS = {
-    "rnn", "gru_reset_after", "gru", "lstm", "layer_norm_lstm", "peephole_lstm", "min_lstm", "qrnn",
+    "rnn", "gru_reset_after", "gru", "lstm", "layer_norm_lstm", "peephole_lstm", "qrnn",
     "rhn", "slstm", "lru", "orthogonal_rnn", "cfc", "gru_d", "lstmp", "mlstm", "delta_net",
     # of the variants in cells/variants.py
     "full_gate_recurrence", "exponential_gates", "gated_decay",

@@ -36,7 +36,7 @@ LEAVES = {"input", "state", "vector", "matrix", "adjoint", "constant", "mask", "
 each_engine = pytest.mark.parametrize("backend", ANY_CELL)
 
 
-@pytest.mark.thinned(2)
+@pytest.mark.thinned(3)
 @each_engine
 @pytest.mark.parametrize("lengths", [None, (2, 4, 0)], ids=["whole", "ragged"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])

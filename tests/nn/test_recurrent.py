@@ -63,7 +63,7 @@ def all_gradients(outputs, weights, inputs):
     return torch.autograd.grad(outputs, inputs, weights, allow_unused=True, materialize_grads=True)
 
 
-@pytest.mark.thinned(3)
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("backend", ANY_CELL)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
