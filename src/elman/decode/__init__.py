@@ -13,14 +13,22 @@ from elman.decode.transducer import (
     transducer_beam,
 )
 from elman.decode.viterbi import bio_constraints, viterbi
+from elman.decode.word_beam import WordBeam, WordLanguage, WordModel
+from elman.decode.word_trace import FoundWord
+from elman.decode.word_tree import WordTree
 
 __all__ = [
     "Emitted",
+    "FoundWord",
     "GreedyTransducer",
     "Hypothesis",
     "PrefixBeam",
     "Sampler",
     "TransducerBeam",
+    "WordBeam",
+    "WordLanguage",
+    "WordModel",
+    "WordTree",
     "align",
     "beam_search",
     "best_path",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
-from elman.decode import PrefixBeam, best_path, greedy_transducer
+from elman.decode import PrefixBeam, WordBeam, best_path, greedy_transducer
 from elman.decode.prefixes import BLANK
 from elman.models import Transcriber, Transducer
 from elman.tasks.speech.language_model import Language, TextFusion
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
-from elman.tasks.speech.sentences import GreedySearch, SentenceSearch
+from elman.tasks.speech.sentences import GreedySearch, Search, SentenceSearch
 from elman.tasks.speech.streaming import step_seconds
 from elman.tasks.speech.symbols import SpeechSymbols
 from elman.tasks.speech.transcripts import Pieces
@@ -27,12 +27,29 @@ from elman.tasks.speech.transducer_sentences import (
 )
 from elman.tasks.task import Fitted
 
+#: default beam sizes: of the search for words, and of searches over prefixes, which cost more
+_WORD_BEAM, _BEAM = 200, 32
+#: the search for words skips symbols of this log probability, and texts this far below the best
+_LEAST, _MARGIN = -7.0, 15.0
+
 
 class Greedy(NamedTuple):
     """What greedy decoding finds for each row of a batch, and the loss per symbol of each."""
 
     symbols: list[list[int]]
     losses: list[float]
+
+
+class WeightedLanguage(NamedTuple):
+    """A language model, its weight, and the bonus of each token."""
+
+    language: Language
+    weight: float
+    bonus: float
+
+    def fusion(self, pieces: Sequence[str]) -> TextFusion:
+        """The language model for a search over prefixes."""
+        return TextFusion(self.language, pieces, self.weight, self.bonus)
 
 
 def transcriber_of(fitted: Fitted[SpeechSymbols, SpeechOptions]) -> Transcriber | Transducer:
@@ -57,18 +74,29 @@ def sentence_searches(
 
     The language model is read once for all.
     """
-    model = transcriber_of(fitted)
+    model, pieces = transcriber_of(fitted), fitted.symbols.pieces
     pause = math.ceil(wanted.pause / step_seconds(model))  # 0: no pause ends a sentence
-    silent, fusion = _silent(fitted.symbols.pieces), _fusion(fitted, wanted)
+    silent, language = _silent(pieces), _language(fitted, wanted)
     if isinstance(model, Transducer):
         new: Callable[[], TransducerSearch] = partial(GreedyTransducerSearch, model)
-        if wanted.beam > 1:
-            new = partial(BeamTransducerSearch, model, wanted.beam, fusion)
+        if wanted.beam != 1:
+            fusion = language and language.fusion(pieces.pieces)
+            new = partial(BeamTransducerSearch, model, wanted.beam or _BEAM, fusion)
         return partial(TransducerSentences, model, new, pause, silent)
-    if wanted.beam == 1:
-        return partial(SentenceSearch, GreedySearch, pause, silent)
-    beam = partial(PrefixBeam, wanted.beam, fusion=fusion)
-    return partial(SentenceSearch, beam, pause, silent)
+    return partial(SentenceSearch, _ctc_search(pieces, language, wanted.beam), pause, silent)
+
+
+def _ctc_search(
+    pieces: Pieces, language: WeightedLanguage | None, width: int | None
+) -> Callable[[], Search]:
+    """Makes searches of the output of CTC."""
+    if width == 1:
+        return GreedySearch
+    if language is not None and language.language.spelled_by(pieces.pieces):
+        words = language.language.word_model(pieces.pieces, language.weight, language.bonus)
+        return partial(WordBeam, words, width or _WORD_BEAM, least=_LEAST, margin=_MARGIN)
+    fusion = language and language.fusion(pieces.pieces)
+    return partial(PrefixBeam, width or _BEAM, fusion=fusion)
 
 
 def _silent(pieces: Pieces) -> frozenset[int]:
@@ -76,9 +104,9 @@ def _silent(pieces: Pieces) -> frozenset[int]:
     return frozenset([BLANK, *[k for k, text in enumerate(pieces.pieces, 1) if not text.strip()]])
 
 
-def _fusion(
+def _language(
     fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
-) -> TextFusion | None:
+) -> WeightedLanguage | None:
     """The language model of the search, or None."""
     if wanted.lm == "none" or wanted.beam == 1:
         return None
@@ -90,4 +118,4 @@ def _fusion(
     options: SpeechOptions = fitted.options
     weight = options.language_weight if wanted.lm_weight is None else wanted.lm_weight
     bonus = options.language_bonus if wanted.lm_bonus is None else wanted.lm_bonus
-    return TextFusion(language, fitted.symbols.pieces.pieces, weight, bonus)
+    return WeightedLanguage(language, weight, bonus)

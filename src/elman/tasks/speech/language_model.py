@@ -1,63 +1,88 @@
 """Language model fusion: an n-gram model of words or characters scores the texts of the search.
 
-``TextFusion`` connects it to the searches of ``decode/``.  A word model scores each word at
-its end.  An unknown word costs a fixed amount per letter, so that names can still be written.
+CTC over letters and a model of words are searched together by ``WordBeam`` (``lexicon.py``).
+``TextFusion`` connects all other models to the searches of ``decode/``.  A word model scores each
+word at its end.  An unknown word costs a fixed amount per letter, so that names can still be
+written.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from elman.decode.word_beam import WordModel
 from elman.tasks.speech.arpa import parse_arpa, read_arpa, write_arpa
-from elman.tasks.speech.ngrams import END, NEVER, UNKNOWN, NGrams, Token, train_ngrams
+from elman.tasks.speech.lexicon import LETTER, Lexicon
+from elman.tasks.speech.ngram_trie import EMPTY, NGramTrie
+from elman.tasks.speech.ngrams import END, NEVER, UNKNOWN, NGrams, train_ngrams
+from elman.tasks.speech.packed_trie import packed, unpacked
 
 Unit = Literal["words", "characters"]
 #: the token for the space in character models
 SPACE = "▁"
-#: log probability of each letter of an unknown word
-LETTER = -math.log(30)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Language:
     """An n-gram model and its token type."""
 
-    ngrams: NGrams
+    ngrams: NGramTrie
     unit: Unit
+    _lexicons: dict[tuple[str, ...], Lexicon] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, ngrams: NGrams, unit: Unit) -> Language:
+        """The language of a model."""
+        return cls(NGramTrie.of(ngrams), unit)
 
     @classmethod
     def read(cls, path: Path) -> Language:
         """Reads an ARPA file; it is a character model if every token is one character."""
         ngrams = read_arpa(path)
         tokens = [token for (token,) in ngrams.tables[0] if not token.startswith("<")]
-        return cls(ngrams, "characters" if all([len(t) == 1 for t in tokens]) else "words")
+        return cls.of(ngrams, "characters" if all([len(t) == 1 for t in tokens]) else "words")
 
     @classmethod
     def parse(cls, text: str, unit: Unit, path: Path) -> Language:
         """Parses the text of an ARPA file."""
-        return cls(parse_arpa(text, path), unit)
+        return cls.of(parse_arpa(text, path), unit)
 
     def to_arpa(self) -> str:
         """The model as ARPA text."""
-        return write_arpa(self.ngrams, digits=3)
+        return write_arpa(self.ngrams.to_ngrams(), digits=3)
+
+    def spelled_by(self, pieces: Sequence[str]) -> bool:
+        """Whether it is a model of words and these are letters and a space."""
+        letters = all([len(piece) == 1 for piece in pieces])
+        return self.unit == "words" and letters and pieces.count(" ") == 1
+
+    def word_model(self, pieces: Sequence[str], weight: float, bonus: float) -> WordModel:
+        """What ``WordBeam`` needs to search its words in these letters.
+
+        The lexicon is made once.
+        """
+        key = tuple(pieces)
+        if key not in self._lexicons:
+            self._lexicons[key] = Lexicon.spelled(self.ngrams, pieces)
+        return self._lexicons[key].word_model(weight=weight, bonus=bonus)
 
 
 def train_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:
     """Trains a model with at most ``most`` n-grams.
 
     Prunes the least informative n-grams and backs off to shorter ones.  At most a fifth of the
-    n-grams are unigrams.  A model of words expects unknown ones.
+    n-grams are unigrams.  A model of words expects unknown ones.  Its numbers are those that a run
+    folder keeps (``packed_trie.py``).
     """
     sentences = [tokens_of(text, unit) for text in texts]
     ngrams = train_ngrams(
         sentences, order, vocabulary=most // 5, most=most, expect_unknown=unit == "words"
     )
-    return Language(ngrams, unit)
+    return Language(unpacked(packed(NGramTrie.of(ngrams))), unit)
 
 
 def tokens_of(text: str, unit: Unit) -> Sequence[str]:
@@ -71,7 +96,7 @@ class TextState(NamedTuple):
     ``ahead`` is the look-ahead score already added for the unfinished word.
     """
 
-    context: Token
+    context: int
     word: str
     ahead: float
 
@@ -135,12 +160,13 @@ class TextFusion:
 
     @cached_property
     def _unknown(self) -> float:
-        return self.language.ngrams.score((), UNKNOWN)
+        return self.language.ngrams.score(EMPTY, UNKNOWN)
 
     @cached_property
     def _beginnings(self) -> dict[str, float]:
         best: dict[str, float] = {}
-        for (word,), (likely, _) in self.language.ngrams.tables[0].items():
+        ngrams = self.language.ngrams
+        for word, likely in zip(ngrams.words, ngrams.log_probs[1:].tolist(), strict=False):
             for end in range(1, len(word) + 1):
                 if best.get(word[:end], NEVER) < likely:
                     best[word[:end]] = likely

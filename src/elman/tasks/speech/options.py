@@ -86,7 +86,13 @@ class SpeechOptions(BidirectionalOptions):
 class TranscribeOptions(DeclaredOptions):
     """The options of transcription: search and output."""
 
-    beam: int = option(32, "beam size; 1 decodes greedily", minimum=1, request_maximum=64)
+    beam: int | None = option(
+        None,
+        "beam size; 1 decodes greedily (default: 200 for CTC with a language model of words and "
+        "letters as units, else 32)",
+        minimum=1,
+        request_maximum=200,
+    )
     lm: str = option(
         "own",
         "language model: an ARPA file, own (trained with the model) or none",

@@ -21,12 +21,13 @@ from elman.tasks.speech.data import (
 from elman.tasks.speech.features import Cmvn
 from elman.tasks.speech.language_model import Language, Unit, train_language
 from elman.tasks.speech.options import SpeechOptions
+from elman.tasks.speech.packed_trie import packed, unpacked
 from elman.tasks.speech.reading import feature_config
 from elman.tasks.speech.transcripts import Pieces, build_pieces
 from elman.tasks.task import Vocab
 
-#: format 1 held the language model as plain text, and no level
-_FORMAT, _OLD_FORMAT = 2, 1
+#: format 1 held the language model as ARPA text, and no level; format 2 compressed that text
+_FORMAT, _TEXT_FORMAT, _PLAIN_FORMAT = 3, 2, 1
 #: maximum size of a language model's ARPA text in bytes
 _LARGEST = 2**30
 
@@ -40,7 +41,8 @@ class SpeechSymbols:
     language: Language | None = None
 
     def to_json(self) -> str:
-        """Serialises to JSON, with the language model as compressed ARPA text."""
+        """Serialises to JSON, with the language model in base64 (``packed_trie.py``)."""
+        language = base64.b64encode(packed(self.language.ngrams)) if self.language else b""
         saved = {
             "format": _FORMAT,
             "pieces": list(self.pieces.pieces),
@@ -49,7 +51,7 @@ class SpeechSymbols:
             "spread": list(self.cmvn.std),
             "level": self.cmvn.level,
             "language_unit": self.language.unit if self.language else "",
-            "language": _packed(self.language.to_arpa()) if self.language else "",
+            "language": language.decode(),
         }
         return json.dumps(saved, ensure_ascii=False)
 
@@ -58,7 +60,7 @@ def load_symbols(text: str) -> SpeechSymbols:
     """Loads the symbols.json of a run folder."""
     saved = parse_json(text, "symbols.json")
     with sentences("symbols.json"):
-        if saved["format"] not in (_FORMAT, _OLD_FORMAT):
+        if saved["format"] not in (_FORMAT, _TEXT_FORMAT, _PLAIN_FORMAT):
             raise RunError(
                 f"symbols.json has format {saved['format']}, but this version of Elman reads "
                 f"formats up to {_FORMAT}; use the version that saved it."
@@ -68,25 +70,25 @@ def load_symbols(text: str) -> SpeechSymbols:
             unit: Unit = saved["language_unit"]
             if unit not in get_args(Unit):
                 raise ValueError(f"the unit {unit!r} of its language model")
-            text = saved["language"] if saved["format"] == _OLD_FORMAT else _unpacked(saved)
-            language = Language.parse(text, unit, Path("symbols.json"))
+            language = _language_of(saved["format"], saved["language"], unit)
         pieces = Pieces(different(saved, "pieces"), of_kind(saved, "tokenizer", str))
         return SpeechSymbols(pieces, _cmvn(saved), language)
 
 
-def _packed(text: str) -> str:
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
-
-
-def _unpacked(saved: dict[str, Any]) -> str:
+def _language_of(saved_format: int, text: str, unit: Unit) -> Language:
+    if saved_format == _PLAIN_FORMAT:
+        return Language.parse(text, unit, Path("symbols.json"))
     try:
+        data = base64.b64decode(text, validate=True)
+        if saved_format == _FORMAT:
+            return Language(unpacked(data), unit)
         inflater = zlib.decompressobj()
-        text = inflater.decompress(base64.b64decode(saved["language"], validate=True), _LARGEST)
-        if not inflater.eof:
-            raise ValueError("a language model that is cut off or too large")
-        return text.decode()
+        arpa = inflater.decompress(data, _LARGEST).decode()
     except (binascii.Error, zlib.error, UnicodeDecodeError) as error:
         raise ValueError("a language model that cannot be decompressed") from error
+    if not inflater.eof:
+        raise ValueError("a language model that is cut off or too large")
+    return Language.parse(arpa, unit, Path("symbols.json"))
 
 
 def _cmvn(saved: dict[str, Any]) -> Cmvn:
@@ -111,10 +113,10 @@ def build_vocab(
     pieces = build_pieces(texts, options.units, options.subwords)
     sounds = (example.frames.astype(np.float32) for example in examples)
     cmvn = Cmvn.of(sounds, level=True)
-    return Vocab(SpeechSymbols(pieces, cmvn, _language(texts, options)), None)
+    return Vocab(SpeechSymbols(pieces, cmvn, _trained_language(texts, options)), None)
 
 
-def _language(texts: list[str], options: SpeechOptions) -> Language | None:
+def _trained_language(texts: list[str], options: SpeechOptions) -> Language | None:
     if options.language == "none":
         return None
     if options.language_text:
