@@ -59,13 +59,14 @@ class SpeechRecognition(
     input_kind = "file"
     symbol_options = (
         "units",
+        "dictionary",
         "subwords",
         "language",
         "language_text",
         "language_order",
         "language_size",
     )
-    reads_once = ("language_text",)
+    reads_once = ("dictionary", "language_text")
     streams = True
     live = True
     live_input = "raw audio at `rate` hertz, one channel, encoded as `encoding`"

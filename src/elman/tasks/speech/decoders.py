@@ -15,6 +15,7 @@ from elman.decode.prefixes import BLANK
 from elman.models import Transcriber, Transducer
 from elman.tasks.speech.language_model import Language, TextFusion
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
+from elman.tasks.speech.phonemes import Phonemes
 from elman.tasks.speech.sentences import GreedySearch, Search, SentenceSearch
 from elman.tasks.speech.streaming import step_seconds
 from elman.tasks.speech.symbols import SpeechSymbols
@@ -25,6 +26,7 @@ from elman.tasks.speech.transducer_sentences import (
     TransducerSearch,
     TransducerSentences,
 )
+from elman.tasks.speech.writing import Homophones, Spelling, Writer
 from elman.tasks.task import Fitted
 
 #: default beam sizes: of the search for words, and of searches over prefixes, which cost more
@@ -92,8 +94,8 @@ def _ctc_search(
     """Makes searches of the output of CTC."""
     if width == 1:
         return GreedySearch
-    if language is not None and language.language.spelled_by(pieces.pieces):
-        words = language.language.word_model(pieces.pieces, language.weight, language.bonus)
+    if language is not None and language.language.is_of_words_in(pieces):
+        words = language.language.word_model(pieces, language.weight, language.bonus)
         return partial(WordBeam, words, width or _WORD_BEAM, least=_LEAST, margin=_MARGIN)
     fusion = language and language.fusion(pieces.pieces)
     return partial(PrefixBeam, width or _BEAM, fusion=fusion)
@@ -104,15 +106,37 @@ def _silent(pieces: Pieces) -> frozenset[int]:
     return frozenset([BLANK, *[k for k, text in enumerate(pieces.pieces, 1) if not text.strip()]])
 
 
+def writer(fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions) -> Writer:
+    """Writes the symbols that the searches find as words."""
+    pieces = fitted.symbols.pieces
+    language = language_of(fitted, wanted) if isinstance(pieces, Phonemes) else None
+    if isinstance(pieces, Phonemes) and language is not None:
+        return Homophones(pieces, language.ngrams)
+    return Spelling(pieces)
+
+
+def language_of(
+    fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
+) -> Language | None:
+    """The language model that is asked for, or else the model's own."""
+    if wanted.lm in ("own", "none"):
+        return fitted.symbols.language
+    return Language.read(Path(wanted.lm))
+
+
 def _language(
     fitted: Fitted[SpeechSymbols, SpeechOptions], wanted: TranscribeOptions
 ) -> WeightedLanguage | None:
-    """The language model of the search, or None."""
-    if wanted.lm == "none" or wanted.beam == 1:
+    """The language model of the search, or None.
+
+    Phonemes are searched for words even if no language model weighs them.
+    """
+    if wanted.beam == 1:
         return None
-    language = fitted.symbols.language
-    if wanted.lm != "own":
-        language = Language.read(Path(wanted.lm))
+    language = language_of(fitted, wanted)
+    if wanted.lm == "none":
+        phonemes = isinstance(fitted.symbols.pieces, Phonemes)
+        return WeightedLanguage(language, 0.0, 0.0) if phonemes and language else None
     if language is None:
         return None
     options: SpeechOptions = fitted.options

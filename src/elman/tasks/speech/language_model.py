@@ -20,6 +20,8 @@ from elman.tasks.speech.lexicon import LETTER, Lexicon
 from elman.tasks.speech.ngram_trie import EMPTY, NGramTrie
 from elman.tasks.speech.ngrams import END, NEVER, UNKNOWN, NGrams, train_ngrams
 from elman.tasks.speech.packed_trie import packed, unpacked
+from elman.tasks.speech.phonemes import Phonemes
+from elman.tasks.speech.transcripts import Pieces
 
 Unit = Literal["words", "characters"]
 #: the token for the space in character models
@@ -32,7 +34,7 @@ class Language:
 
     ngrams: NGramTrie
     unit: Unit
-    _lexicons: dict[tuple[str, ...], Lexicon] = field(default_factory=dict, repr=False)
+    _lexicons: dict[Pieces, Lexicon] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, ngrams: NGrams, unit: Unit) -> Language:
@@ -55,20 +57,26 @@ class Language:
         """The model as ARPA text."""
         return write_arpa(self.ngrams.to_ngrams(), digits=3)
 
-    def spelled_by(self, pieces: Sequence[str]) -> bool:
-        """Whether it is a model of words and these are letters and a space."""
-        letters = all([len(piece) == 1 for piece in pieces])
-        return self.unit == "words" and letters and pieces.count(" ") == 1
+    def is_of_words_in(self, pieces: Pieces) -> bool:
+        """Whether it is a model of words, and these are phonemes, or letters and a space."""
+        letters = all([len(piece) == 1 for piece in pieces.pieces])
+        return self.unit == "words" and (
+            isinstance(pieces, Phonemes) or (letters and pieces.pieces.count(" ") == 1)
+        )
 
-    def word_model(self, pieces: Sequence[str], weight: float, bonus: float) -> WordModel:
-        """What ``WordBeam`` needs to search its words in these letters.
+    def word_model(self, pieces: Pieces, weight: float, bonus: float) -> WordModel:
+        """What ``WordBeam`` needs to search words in these letters or phonemes.
 
         The lexicon is made once.
         """
-        key = tuple(pieces)
-        if key not in self._lexicons:
-            self._lexicons[key] = Lexicon.spelled(self.ngrams, pieces)
-        return self._lexicons[key].word_model(weight=weight, bonus=bonus)
+        if pieces not in self._lexicons:
+            self._lexicons[pieces] = self._lexicon(pieces)
+        return self._lexicons[pieces].word_model(weight=weight, bonus=bonus)
+
+    def _lexicon(self, pieces: Pieces) -> Lexicon:
+        if isinstance(pieces, Phonemes):
+            return Lexicon.pronounced(self.ngrams, pieces.pronunciations, len(pieces), pieces.space)
+        return Lexicon.spelled(self.ngrams, pieces.pieces)
 
 
 def train_language(texts: Iterable[str], unit: Unit, order: int, most: int) -> Language:

@@ -48,7 +48,13 @@ class SpeechOptions(BidirectionalOptions):
         8000, "sample rate in hertz to which all audio is resampled", minimum=4000, reads_data=True
     )
     num_mels: int = option(40, "number of log-mel bands", minimum=1, reads_data=True)
-    units: Literal["characters", "subwords"] = option("characters", "output units of the network")
+    units: Literal["characters", "subwords", "phonemes"] = option(
+        "characters", "output units of the network; phonemes need a --dictionary"
+    )
+    dictionary: str = option(
+        "",
+        "with --units phonemes: pronouncing dictionary, a word and its phonemes per line (CMUdict)",
+    )
     subwords: int = option(300, "number of subwords, with --units subwords", minimum=1)
     lowercase: bool = option(True, "convert transcripts to lower case", reads_data=True)
     punctuation: bool = option(False, "keep punctuation in transcripts", reads_data=True)

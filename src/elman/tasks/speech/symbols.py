@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import sys
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from elman.errors import RunError
+from elman.errors import DataError, OptionError, RunError
 from elman.saved import different, of_kind, parse_json, sentences
 from elman.tasks.speech.data import (
     Utterance,
@@ -22,6 +24,12 @@ from elman.tasks.speech.features import Cmvn
 from elman.tasks.speech.language_model import Language, Unit, train_language
 from elman.tasks.speech.options import SpeechOptions
 from elman.tasks.speech.packed_trie import packed, unpacked
+from elman.tasks.speech.phonemes import (
+    Phonemes,
+    packed_dictionary,
+    read_dictionary,
+    unpacked_dictionary,
+)
 from elman.tasks.speech.reading import feature_config
 from elman.tasks.speech.transcripts import Pieces, build_pieces
 from elman.tasks.task import Vocab
@@ -53,6 +61,9 @@ class SpeechSymbols:
             "language_unit": self.language.unit if self.language else "",
             "language": language.decode(),
         }
+        if isinstance(self.pieces, Phonemes):
+            dictionary = packed_dictionary(self.pieces.dictionary)
+            saved["dictionary"] = base64.b64encode(dictionary).decode()
         return json.dumps(saved, ensure_ascii=False)
 
 
@@ -71,8 +82,23 @@ def load_symbols(text: str) -> SpeechSymbols:
             if unit not in get_args(Unit):
                 raise ValueError(f"the unit {unit!r} of its language model")
             language = _language_of(saved["format"], saved["language"], unit)
-        pieces = Pieces(different(saved, "pieces"), of_kind(saved, "tokenizer", str))
-        return SpeechSymbols(pieces, _cmvn(saved), language)
+        return SpeechSymbols(_pieces_of(saved), _cmvn(saved), language)
+
+
+def _pieces_of(saved: dict[str, Any]) -> Pieces:
+    pieces = different(saved, "pieces")
+    if "dictionary" not in saved:
+        return Pieces(pieces, of_kind(saved, "tokenizer", str))
+    text = of_kind(saved, "dictionary", str)
+    try:
+        dictionary = unpacked_dictionary(base64.b64decode(text, validate=True))
+    except binascii.Error as error:
+        raise ValueError("a dictionary that is not in base64") from error
+    phonemes = Phonemes(pieces, dictionary=dictionary)
+    lacking = set(Phonemes.of(dictionary).pieces) - set(pieces)
+    if lacking:
+        raise ValueError(f"a dictionary with other phonemes: {', '.join(sorted(lacking))}")
+    return phonemes
 
 
 def _language_of(saved_format: int, text: str, unit: Unit) -> Language:
@@ -110,10 +136,44 @@ def build_vocab(
 ) -> Vocab[SpeechSymbols]:
     """Computes the text pieces, the feature statistics and, on request, a language model."""
     texts = [str(example.text) for example in examples]
-    pieces = build_pieces(texts, options.units, options.subwords)
+    if options.units == "phonemes":
+        language = _trained_language(texts, options)
+        pieces: Pieces = _phonemes(texts, options, language)
+    else:
+        pieces = build_pieces(texts, options.units, options.subwords)
+        language = _trained_language(texts, options)
     sounds = (example.frames.astype(np.float32) for example in examples)
     cmvn = Cmvn.of(sounds, level=True)
-    return Vocab(SpeechSymbols(pieces, cmvn, _trained_language(texts, options)), None)
+    return Vocab(SpeechSymbols(pieces, cmvn, language), None)
+
+
+def _phonemes(texts: Sequence[str], options: SpeechOptions, language: Language | None) -> Phonemes:
+    """The phonemes of the dictionary, with the words of the transcripts and the language model."""
+    if not options.dictionary or language is None or language.unit != "words":
+        raise OptionError(
+            "--units phonemes needs a pronouncing dictionary and a language model of words; give "
+            "--dictionary FILE, in the format of CMUdict, and --language words."
+        )
+    if options.decoder != "ctc":
+        raise OptionError("--units phonemes needs --decoder ctc; leave --decoder out.")
+    phonemes = Phonemes.of(read_dictionary(Path(options.dictionary)))
+    said = Counter([word for text in texts for word in text.split()])
+    if not said:
+        raise DataError("every transcript is empty; provide recordings with speech.")
+    lacking = [word for word, _ in said.most_common() if word not in phonemes.dictionary]
+    if len(lacking) == len(said):
+        raise DataError(
+            f"{options.dictionary} has none of the words of the transcripts; give a dictionary of "
+            "their language."
+        )
+    if lacking:
+        print(
+            f"{len(lacking)} of {len(said)} different words of the transcripts are not in "
+            f"{options.dictionary} ({', '.join(lacking[:5])}{', ...' if lacking[5:] else ''}): "
+            "the model will not write them; add their pronunciations.",
+            file=sys.stderr,
+        )
+    return phonemes.only(dict.fromkeys([*said, *language.ngrams.words]))
 
 
 def _trained_language(texts: list[str], options: SpeechOptions) -> Language | None:

@@ -17,7 +17,7 @@ from elman.tasks.speech.batches import collate
 from elman.tasks.speech.data import (
     Utterance,
 )
-from elman.tasks.speech.decoders import sentence_searches, transcriber_of
+from elman.tasks.speech.decoders import sentence_searches, transcriber_of, writer
 from elman.tasks.speech.options import SpeechOptions, TranscribeOptions
 from elman.tasks.speech.raw_audio import raw_pieces, whole_samples
 from elman.tasks.speech.reading import utterance_of
@@ -25,6 +25,7 @@ from elman.tasks.speech.sentences import SpokenSentence
 from elman.tasks.speech.streaming import StreamingTranscriber, step_seconds
 from elman.tasks.speech.symbols import SpeechSymbols
 from elman.tasks.speech.transcripts import Pieces
+from elman.tasks.speech.writing import Writer
 from elman.tasks.task import Fitted
 
 
@@ -33,7 +34,7 @@ def predict(
 ) -> list[Transcript]:
     """Transcribes recordings."""
     model, pieces = transcriber_of(fitted), fitted.symbols.pieces
-    new_search = sentence_searches(fitted, wanted)
+    new_search, write = sentence_searches(fitted, wanted), writer(fitted, wanted)
     asked = [utterance_of(value, fitted.options) for value in inputs]
     each_step = step_seconds(model)
 
@@ -45,7 +46,7 @@ def predict(
             search = new_search()
             search.advance(rows[: lengths[k], k].numpy())
             search.finish()
-            sentences = [_sentence(pieces, each, each_step) for each in search.sentences]
+            sentences = [_sentence(pieces, write, each, each_step) for each in search.sentences]
             found.append(
                 Transcript(
                     example.name,
@@ -64,34 +65,31 @@ def _without_text(example: Utterance) -> Utterance:
     return Utterance(example.name, example.frames, example.seconds, example.fingerprint)
 
 
-def _sentence(pieces: Pieces, spoken: SpokenSentence, seconds: float) -> Sentence:
+def _sentence(pieces: Pieces, write: Writer, spoken: SpokenSentence, seconds: float) -> Sentence:
     """Groups symbols into words, each timed from its first step to its last."""
-    words: list[Word] = []
-    letters: list[_Letter] = []
+    groups: list[list[_Letter]] = [[]]
     timed = zip(spoken.symbols, spoken.spans, spoken.log_probs, strict=True)
     for symbol, (first, last), sure in timed:
         for character in pieces.pieces[symbol - 1]:
-            if character != " ":
-                letters.append(_Letter(character, spoken.start + first, spoken.start + last, sure))
-            elif letters:
-                words.append(_word(letters, seconds))
-                letters = []
-    if letters:
-        words.append(_word(letters, seconds))
-    return Sentence(tuple(words))
+            if character == " ":
+                groups.append([])
+            else:
+                groups[-1].append(_Letter(spoken.start + first, spoken.start + last, sure))
+    said = [group for group in groups if group]
+    words = zip(write.words(spoken.symbols), said, strict=True)
+    return Sentence(tuple([_word(text, letters, seconds) for text, letters in words]))
 
 
 class _Letter(NamedTuple):
-    text: str
     first: int
     last: int
     log_prob: float
 
 
-def _word(letters: Sequence[_Letter], seconds: float) -> Word:
+def _word(text: str, letters: Sequence[_Letter], seconds: float) -> Word:
     sure = sum([letter.log_prob for letter in letters]) / len(letters)
     return Word(
-        "".join([letter.text for letter in letters]),
+        text,
         round(letters[0].first * seconds, 2),
         round(letters[-1].last * seconds, 2),
         round(math.exp(sure), 3),
@@ -124,7 +122,7 @@ def hear(
     if wanted.rate < 1000:
         raise OptionError(f"rate is {wanted.rate}; give the sample rate in hertz, such as 16000.")
     options, model = fitted.options, transcriber_of(fitted)
-    texts = fitted.symbols.pieces
+    pieces_of_text, write = fitted.symbols.pieces, writer(fitted, wanted)
     search = sentence_searches(fitted, wanted)()
     transcriber = StreamingTranscriber(
         model,
@@ -139,13 +137,13 @@ def hear(
     def news() -> Iterator[Heard]:
         nonlocal told, ended
         for spoken in search.sentences[ended:]:
-            sentence = _sentence(texts, spoken, step_seconds(model))
+            sentence = _sentence(pieces_of_text, write, spoken, step_seconds(model))
             if sentence.words:
                 yield Heard(transcriber.seconds, sentence.text, "", sentence)
             told = ("", "")
         ended = len(search.sentences)
-        final = texts.decode(search.stable()).rpartition(" ")[0]  # the last word may continue
-        now = (final, texts.decode(search.best())[len(final) :].strip())
+        settled, words = write.settled(search.stable()), write.words(search.best())
+        now = (" ".join(settled), " ".join(words[len(settled) :]))
         if now not in (told, ("", "")):
             told = now
             yield Heard(transcriber.seconds, *now)
