@@ -129,9 +129,9 @@ def test_any_memory_and_mode_of_the_input_is_read_right():
     with torch.inference_mode():
         expected, _ = layer.step(x[3], stepper.state)
         assert torch.equal(stepper(x[3].clone()), expected)
-    negated = torch._neg_view(x[4].clone())
-    with pytest.raises(ShapeError, match="ordinary"):
-        stepper(negated)
+    with torch.no_grad():
+        expected, _ = layer.step(-x[4], stepper.state)
+    assert torch.equal(stepper(torch._neg_view(x[4].clone())), expected)
     stepper.state = stepper.state
     leaf = x[5].clone().requires_grad_()
     with torch.no_grad():
@@ -172,9 +172,3 @@ def test_parametrized_weights_are_read_when_the_stepper_is_made():
     layer = layer_of("lstm")
     torch.nn.utils.parametrizations.weight_norm(layer.layers[0][0].W, "f")
     assert_steps_alike(layer, layer.stepper(), torch.randn(4, 1, INPUT))
-
-
-def test_an_input_with_the_negative_bit_is_read_as_its_numbers():
-    x = torch.randn(1, INPUT)
-    plain, negated = layer_of("lstm").stepper(1), layer_of("lstm").stepper(1)
-    assert torch.equal(negated(torch._neg_view(-x)), plain(x))
