@@ -1,6 +1,7 @@
 """Language model fusion: an n-gram model of words or characters scores the texts of the search.
 
-CTC over letters and a model of words are searched together by ``WordBeam`` (``lexicon.py``).
+CTC over letters or phonemes and a model of words are searched together by ``WordBeam``
+(``lexicon.py``).
 ``TextFusion`` connects all other models to the searches of ``decode/``.  A word model scores each
 word at its end.  An unknown word costs a fixed amount per letter, so that names can still be
 written.

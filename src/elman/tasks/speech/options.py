@@ -95,7 +95,7 @@ class TranscribeOptions(DeclaredOptions):
     beam: int | None = option(
         None,
         "beam size; 1 decodes greedily (default: 200 for CTC with a language model of words and "
-        "letters as units, else 32)",
+        "letters or phonemes as units, else 32)",
         minimum=1,
         request_maximum=200,
     )

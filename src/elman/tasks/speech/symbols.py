@@ -31,7 +31,7 @@ from elman.tasks.speech.phonemes import (
     unpacked_dictionary,
 )
 from elman.tasks.speech.reading import feature_config
-from elman.tasks.speech.transcripts import Pieces, build_pieces
+from elman.tasks.speech.transcripts import Pieces, build_pieces, refuse_empty
 from elman.tasks.task import Vocab
 
 #: format 1 held the language model as ARPA text, and no level; format 2 compressed that text
@@ -137,29 +137,30 @@ def build_vocab(
     """Computes the text pieces, the feature statistics and, on request, a language model."""
     texts = [str(example.text) for example in examples]
     if options.units == "phonemes":
-        language = _trained_language(texts, options)
-        pieces: Pieces = _phonemes(texts, options, language)
+        pieces: Pieces = _phonemes(texts, options)
     else:
         pieces = build_pieces(texts, options.units, options.subwords)
-        language = _trained_language(texts, options)
+    language = _trained_language(texts, options)
+    if isinstance(pieces, Phonemes) and language is not None:
+        said = [word for text in texts for word in text.split()]
+        pieces = pieces.only(dict.fromkeys([*said, *language.ngrams.words]))
     sounds = (example.frames.astype(np.float32) for example in examples)
     cmvn = Cmvn.of(sounds, level=True)
     return Vocab(SpeechSymbols(pieces, cmvn, language), None)
 
 
-def _phonemes(texts: Sequence[str], options: SpeechOptions, language: Language | None) -> Phonemes:
-    """The phonemes of the dictionary, with the words of the transcripts and the language model."""
-    if not options.dictionary or language is None or language.unit != "words":
+def _phonemes(texts: Sequence[str], options: SpeechOptions) -> Phonemes:
+    """The phonemes of the dictionary, which has words of the transcripts."""
+    if not options.dictionary or options.language != "words":
         raise OptionError(
             "--units phonemes needs a pronouncing dictionary and a language model of words; give "
             "--dictionary FILE, in the format of CMUdict, and --language words."
         )
     if options.decoder != "ctc":
         raise OptionError("--units phonemes needs --decoder ctc; leave --decoder out.")
+    refuse_empty(texts)
     phonemes = Phonemes.of(read_dictionary(Path(options.dictionary)))
     said = Counter([word for text in texts for word in text.split()])
-    if not said:
-        raise DataError("every transcript is empty; provide recordings with speech.")
     lacking = [word for word, _ in said.most_common() if word not in phonemes.dictionary]
     if len(lacking) == len(said):
         raise DataError(
@@ -173,7 +174,7 @@ def _phonemes(texts: Sequence[str], options: SpeechOptions, language: Language |
             "the model will not write them; add their pronunciations.",
             file=sys.stderr,
         )
-    return phonemes.only(dict.fromkeys([*said, *language.ngrams.words]))
+    return phonemes
 
 
 def _trained_language(texts: list[str], options: SpeechOptions) -> Language | None:

@@ -109,12 +109,17 @@ _INDEX: dict[Pieces, dict[str, int]] = {}
 _CUTTERS: dict[Pieces, Any] = {}
 
 
+def refuse_empty(texts: Sequence[str]) -> None:
+    """Raises ``DataError`` if nothing is said in any transcript."""
+    if not any([text.strip() for text in texts]):
+        raise DataError("every transcript is empty; provide recordings with speech.")
+
+
 def build_pieces(
     texts: Sequence[str], units: Literal["characters", "subwords"], size: int
 ) -> Pieces:
     """Builds the vocabulary of the training texts; ``DataError`` if all are empty."""
-    if not any([text.strip() for text in texts]):
-        raise DataError("every transcript is empty; provide recordings with speech.")
+    refuse_empty(texts)
     return Pieces.characters(texts) if units == "characters" else Pieces.subwords(texts, size)
 
 
