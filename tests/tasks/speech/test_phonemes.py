@@ -8,6 +8,7 @@ import pytest
 import elman
 from elman.errors import DataError, OptionError, RunError
 from elman.tasks import TASKS, Data, train
+from elman.tasks.speech import symbols
 from elman.tasks.speech.ngram_trie import NGramTrie
 from elman.tasks.speech.ngrams import train_ngrams
 from elman.tasks.speech.options import TranscribeOptions
@@ -166,6 +167,16 @@ def test_what_phonemes_need_is_said(tones, tmp_path, changes, sentence):
     settings = {**SMALL, "epochs": 1, "dictionary": str(tones / "words.dict"), **changes}
     data = Data(tones / "train.jsonl", tones / "valid.jsonl")
     with pytest.raises(OptionError, match=sentence):
+        train(speech, data, tmp_path / "run", settings, progress=Silence())
+
+
+def test_a_missing_dictionary_is_said_before_a_language_model_is_trained(
+    tones, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(symbols, "train_language", lambda *_: pytest.fail("minutes wasted"))
+    settings = {**SMALL, "dictionary": str(tmp_path / "nowhere.dict")}
+    data = Data(tones / "train.jsonl", tones / "valid.jsonl")
+    with pytest.raises(DataError, match="no such file"):
         train(speech, data, tmp_path / "run", settings, progress=Silence())
 
 

@@ -8,12 +8,12 @@ stored again.  Compressed, an n-gram takes three to four bytes.
 from __future__ import annotations
 
 import json
-import lzma
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from elman.tasks.speech.compression import deflated, inflated
 from elman.tasks.speech.ngram_trie import NGramTrie
 
 #: steps per unit of the log probabilities of words, of longer n-grams, and of back-off weights
@@ -51,7 +51,7 @@ def packed(trie: NGramTrie) -> bytes:
     ]
     header = json.dumps({"sizes": trie.sizes, "text": len(text)}).encode() + b"\n"
     data = header + text + b"".join([_bytes_of(values, width) for values, width in columns])
-    return lzma.compress(data, preset=9)
+    return deflated(data)
 
 
 def _bytes_of(values: np.ndarray, width: int) -> bytes:
@@ -62,7 +62,7 @@ def _bytes_of(values: np.ndarray, width: int) -> bytes:
 
 def unpacked(data: bytes) -> NGramTrie:
     """The trie of ``packed``; ``ValueError`` if the bytes are damaged."""
-    raw = _inflated(data)
+    raw = inflated(data, "a language model", _LARGEST)
     line, _, rest = raw.partition(b"\n")
     header = json.loads(line)
     sizes, length = header.get("sizes"), header.get("text")
@@ -82,17 +82,6 @@ def unpacked(data: bytes) -> NGramTrie:
     backoffs[1 : 1 + contexts] = (_NO_BACKOFF - columns[4]) / _BACKOFF_STEPS
     _check(words, sizes, counts, last)
     return NGramTrie(words, sizes, counts, last, likely.astype(np.float32), backoffs)
-
-
-def _inflated(data: bytes) -> bytes:
-    inflater = lzma.LZMADecompressor()
-    try:
-        raw = inflater.decompress(data, _LARGEST)
-    except lzma.LZMAError as error:
-        raise ValueError("a language model that cannot be decompressed") from error
-    if not inflater.eof:
-        raise ValueError("a language model that is cut off or too large")
-    return raw
 
 
 def _columns(data: bytes, shapes: Sequence[tuple[int, int]]) -> list[Int64[np.ndarray, " value"]]:

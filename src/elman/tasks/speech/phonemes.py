@@ -7,7 +7,6 @@ written.
 
 from __future__ import annotations
 
-import lzma
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from elman.data.plain_text import read_lines
 from elman.errors import DataError
+from elman.tasks.speech.compression import deflated, inflated
 from elman.tasks.speech.transcripts import Pieces, plain
 
 #: the phoneme of words that are not in the dictionary
@@ -132,18 +132,12 @@ class Phonemes(Pieces):
 def packed_dictionary(dictionary: Dictionary) -> bytes:
     """The dictionary in bytes, a word with a pronunciation per line."""
     lines = [f"{word} {' '.join(said)}" for word, ways in dictionary.items() for said in ways]
-    return lzma.compress("\n".join(lines).encode(), preset=9)
+    return deflated("\n".join(lines).encode())
 
 
 def unpacked_dictionary(data: bytes) -> Dictionary:
     """The dictionary of ``packed_dictionary``; ``ValueError`` if the bytes are damaged."""
-    decompressor = lzma.LZMADecompressor()
-    try:
-        text = decompressor.decompress(data, _LARGEST).decode()
-    except (lzma.LZMAError, UnicodeDecodeError) as error:
-        raise ValueError("a dictionary that cannot be decompressed") from error
-    if not decompressor.eof:
-        raise ValueError("a dictionary that is cut off or too large")
+    text = inflated(data, "a dictionary", _LARGEST).decode()
     found: dict[str, tuple[tuple[str, ...], ...]] = {}
     for line in text.split("\n"):
         word, *said = line.split(" ")
